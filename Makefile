@@ -1,0 +1,57 @@
+# Every command sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+JARS := deploy/kafka/target/libs/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-kafka test-slow lint schemas lock kafka-jars clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+setup: $(READY) ## the virtual environment, pinned by hash
+
+$(READY): deploy/requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(JARS): deploy/kafka/pom.xml
+	mvn --quiet --batch-mode --file deploy/kafka/pom.xml dependency:copy-dependencies
+	touch $@
+
+kafka-jars: $(JARS) ## Apache Kafka's jars, by Maven
+
+demo: $(READY) ## requests in, decisions out, on the embedded broker
+	$(BIN)/dli demo
+
+lint: $(READY) ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint ## all tests that need no JVM
+	$(BIN)/pytest -m "not slow and not kafka" -n auto
+
+test-kafka: $(READY) $(JARS) ## the worker's promises on Apache Kafka
+	$(BIN)/pytest -m "(broker or kafka) and not slow" --broker kafka
+
+test-slow: $(READY) ## the exhaustive tests of minutes
+	$(BIN)/pytest -m slow
+
+schemas: $(READY) ## write the JSON Schemas of events and of the policy document
+	$(BIN)/dli schemas write
+
+lock: $(READY) ## pin the dependencies again, with hashes and no index
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra embedded --group dev pyproject.toml --output-file deploy/requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml --output-file deploy/requirements/runtime.txt
+
+clean: ## remove what the commands made
+	rm -rf $(VENV) deploy/kafka/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

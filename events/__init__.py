@@ -1,0 +1,1 @@
+"""What crosses the wire: frozen models of every event, their envelope, their topics."""
