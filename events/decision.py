@@ -1,0 +1,192 @@
+"""`authorization.decided.v1`: what was decided of a request, under which version of which policy, and why.
+
+`decision_id` is the first 32 hexadecimal digits of the SHA-256 of the rest: of the decision's own compact JSON, fields in
+the order given here, without the `decision_id`. So the same content has the same id everywhere, and nobody can change a
+decision and keep it.
+"""
+
+from hashlib import sha256
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from events.personal import Model, Private
+from events.request import LineOfBusiness
+from events.scalars import Day, Instant, RequestId, Sha256
+
+Action = Literal["A1", "A2", "A3", "A4", "A6", "C", "CT"]
+"""X12 code list 306. A3 and A6 are a reviewer's to give: nothing here computes them."""
+Determination = Literal[
+    "medically_necessary",
+    "information_needed",
+    "investigational",
+    "criteria_not_met",
+    "not_addressed",
+    "policy_not_on_record",
+    "no_prior_authorization",
+    "redirected",
+    "invalid_code",
+    "cancelled",
+]
+ActsNext = Literal[
+    "nobody", "provider", "physician_reviewer", "medical_policy_reviewer", "case_management", "other_program"
+]
+FactValue = str | bool | tuple[str, ...]
+
+
+class StatedDiagnosis(Private):
+    """A diagnosis code as the request has it."""
+
+    system: str
+    code: str
+
+
+class Claim(Private):
+    """One value that something says a fact has: the request itself, or the codes named."""
+
+    value: FactValue
+    diagnoses: tuple[StatedDiagnosis, ...] = ()
+
+
+class MissingFact(Private):
+    """A fact that can still change the determination."""
+
+    fact: str
+    question: str
+    conflict: tuple[Claim, ...] | None = None
+    """What contradicts what."""
+
+
+class PolicyReference(Model):
+    """The policy, in both times: the revision in force on the service date, and what was known of the policy."""
+
+    number: str
+    revision: Day | None = None
+    """The revision in force on the service date; absent where there was none."""
+    sha256: Sha256
+    """Digest of the policy document's canonical form."""
+    known_through: Sha256
+    """Digest of the newest revision that was known."""
+
+
+class Program(Model):
+    """The other program that answers."""
+
+    name: str
+    says: str
+
+
+class DecidedLine(Private):
+    """One service line's determination."""
+
+    line: int
+    system: str
+    code: str
+    determination: Determination
+    reasons: tuple[str, ...]
+    action: Action
+    acts_next: ActsNext
+    step: str
+    """The step of the evaluation that decided."""
+    rules: tuple[str, ...] = ()
+    """The policy's rules that decide, or that still may."""
+    rests_on: tuple[str, ...] = ()
+    """The parts of the policy that carry the determination; `references` has them."""
+    guidance: tuple[str, ...] = ()
+    """What the policy says beside the determination; `references` has them."""
+    missing: tuple[MissingFact, ...]
+    program: Program | None = None
+    edition: Day | None = None
+    """The edition of the clinical statements that was asked."""
+    policy: PolicyReference
+
+
+class ClockReading(Model):
+    """The clock that says when the decision is due."""
+
+    name: str | None = None
+    rule: str | None = None
+    state: Literal["running", "waiting_for_information", "answered", "no_clock"]
+
+
+class TracedFact(Private):
+    """One fact: where it came from, and its value where it has one."""
+
+    fact: str
+    origin: Literal["stated", "derived", "presumed", "conflicting", "not_stated"]
+    value: FactValue | None = None
+    diagnoses: tuple[StatedDiagnosis, ...] | None = None
+    """The codes that it is derived from."""
+    conflict: tuple[Claim, ...] | None = None
+
+
+class TracedStatement(Private):
+    """A statement or an indication, and whether it speaks of this case."""
+
+    id: str
+    status: Literal["applies", "does_not_apply", "unknown"]
+
+
+class TracedEdition(Private):
+    """What every statement on record in an edition says of the facts."""
+
+    since: Day
+    statements: tuple[TracedStatement, ...]
+
+
+class Citation(Model):
+    """One sentence of the published text."""
+
+    section: str
+    ordinal: int
+    sha256: Sha256
+
+
+class Reference(Model):
+    """A part of the policy that the decision names: in the project's words, with the sentences it rests on."""
+
+    id: str
+    says: str
+    cites: tuple[Citation, ...]
+
+
+class Trace(Private):
+    """Why: the facts, and statement by statement what they meet. Empty where no clinical statement was asked."""
+
+    facts: tuple[TracedFact, ...] = ()
+    editions: tuple[TracedEdition, ...] = ()
+
+
+class Decision(Private):
+    """The decision on one request."""
+
+    TYPE: ClassVar = "authorization.decided.v1"
+
+    decision_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$|^$")] = ""
+    request_id: RequestId
+    supersedes: RequestId | None = None
+    """The request that the request named as the one it supersedes."""
+    line_of_business: LineOfBusiness
+    action: Action
+    due_at: Instant | None = None
+    clock: ClockReading
+    lines: tuple[DecidedLine, ...]
+    trace: Trace
+    references: tuple[Reference, ...]
+
+    def content(self) -> bytes:
+        """The decision's JSON without its id: what the id is the digest of."""
+        return self.model_dump_json(exclude={"decision_id"}, exclude_none=True).encode()
+
+    def identified(self) -> Self:
+        """This decision with the id that its content gives it."""
+        return self.model_copy(update={"decision_id": content_id(self.content())})
+
+    def to_json(self) -> bytes:
+        """The canonical event data: compact JSON, fields in the models' order, nothing that is absent."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+def content_id(content: bytes) -> str:
+    """The id of a decision whose JSON without an id is `content`."""
+    return sha256(content).hexdigest()[:32]

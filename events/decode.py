@@ -1,0 +1,148 @@
+"""From a record's bytes to a request, or to the reason why there is none.
+
+A request comes as a CloudEvent in structured or binary mode, or, where that is allowed, as bare data. Everything that can
+be wrong with it is one of the dead letters' reasons, with the paths of the fields at fault and never their values.
+
+Rejected
+├── undecodable        not UTF-8, not JSON, a key twice, nested too deeply, not an object
+├── unsupported_type   another specversion, event type or content type
+└── schema_violation   an attribute or a field that is missing, unknown or outside its values
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from events.dead_letter import SENTENCES, FieldError, Reason
+from events.envelope import SPECVERSION, Attributes, Headers, binary_attributes, is_binary, is_json, loads
+from events.request import AuthorizationRequest
+
+LARGEST = 1_000_000
+"""Bytes; what Kafka takes by default, and far more than a request is."""
+
+
+class Received(NamedTuple):
+    """A request as it was received."""
+
+    attributes: Attributes | None
+    """None for bare data."""
+    request: AuthorizationRequest
+
+
+class RejectedError(Exception):
+    """An event that cannot be decided; it goes to the dead letters."""
+
+    def __init__(self, reason: Reason, errors: Iterable[FieldError] = (), request_id: str | None = None) -> None:
+        self.reason = reason
+        self.errors = tuple(errors)
+        self.request_id = request_id
+        super().__init__(SENTENCES[reason])
+
+
+def decode(value: bytes | None, headers: Headers = (), *, bare_allowed: bool = False) -> Received:
+    """The request in a record.
+
+    Args:
+        value: The record's value; None, a tombstone, is no event.
+        headers: The record's headers.
+        bare_allowed: Whether data without an envelope is taken too, as in a file of requests.
+
+    Raises:
+        RejectedError: With the reason, and an error for each field at fault.
+    """
+    tree = _tree(value)
+    if is_binary(headers):
+        return Received(_attributes(binary_attributes(headers)), _request(tree))
+    if bare_allowed and "specversion" not in tree:
+        return Received(None, _request(tree))
+    attributes = _attributes(tree)
+    if "data" not in tree:
+        raise RejectedError("schema_violation", [FieldError(path="data", message="missing")])
+    return Received(attributes, _request(tree["data"]))
+
+
+def _tree(value: bytes | None) -> dict[str, Any]:
+    if value is None:
+        raise _undecodable("no value: a tombstone is no event")
+    if len(value) > LARGEST:
+        raise _undecodable(f"larger than {LARGEST:,} bytes")
+    try:
+        # The first reader is the strict one (no lone surrogates, bounded depth); the second sees keys that stand twice.
+        from_json(value, allow_inf_nan=False)
+        tree = loads(value)
+    except ValueError as error:
+        raise _undecodable(str(error)) from None
+    if not isinstance(tree, dict):
+        raise _undecodable("not a JSON object")
+    return tree
+
+
+def _undecodable(message: str) -> RejectedError:
+    return RejectedError("undecodable", [FieldError(path="", message=message)])
+
+
+def _attributes(found: dict[str, Any]) -> Attributes:
+    if found.get("specversion", SPECVERSION) != SPECVERSION:
+        raise _unsupported("specversion", f"should be {SPECVERSION}")
+    kind = found.get("type", AuthorizationRequest.TYPE)
+    if isinstance(kind, str) and kind != AuthorizationRequest.TYPE:
+        raise _unsupported("type", f"should be {AuthorizationRequest.TYPE}")
+    try:
+        attributes = Attributes.model_validate(found)
+    except ValidationError as error:
+        raise RejectedError("schema_violation", field_errors(error)) from None
+    if not is_json(attributes.datacontenttype):
+        raise _unsupported("datacontenttype", "should be application/json")
+    return attributes
+
+
+def _unsupported(path: str, message: str) -> RejectedError:
+    return RejectedError("unsupported_type", [FieldError(path=path, message=message)])
+
+
+def _request(data: Any) -> AuthorizationRequest:
+    try:
+        return AuthorizationRequest.model_validate(data)
+    except ValidationError as error:
+        raise RejectedError("schema_violation", field_errors(error), shown_request_id(data)) from None
+
+
+def shown_request_id(data: Any) -> str | None:
+    """The request id that rejected data still shows, if it is one."""
+    found = data.get("request_id") if isinstance(data, dict) else None
+    return found if isinstance(found, str) and _REQUEST_ID.fullmatch(found) else None
+
+
+_REQUEST_ID = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def field_errors(error: ValidationError) -> list[FieldError]:
+    """What pydantic found, in the dead letters' words: paths as in the event, messages without values."""
+    found = error.errors(include_url=False, include_input=False)
+    return [FieldError(path=_path(dict(one)), message=_message(dict(one))) for one in found]
+
+
+def _path(error: dict[str, Any]) -> str:
+    # A key that nobody declared may itself be somebody's name: only what looks like a field's name is repeated.
+    parts = [str(part) if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?" for part in error["loc"]]
+    if error["type"] == "line_twice":
+        parts += [str(error["ctx"]["index"]), "line"]
+    return ".".join(parts)
+
+
+def _message(error: dict[str, Any]) -> str:
+    fixed = {
+        "missing": "missing",
+        "extra_forbidden": "no field of this event",
+        "model_type": "should be an object",
+        "tuple_type": "should be a list",
+        "too_short": "should not be empty",
+    }
+    message = fixed.get(error["type"], str(error["msg"]))
+    for before, after in (("Value error, ", ""), ("Input should", "should"), ("String should", "should")):
+        message = message.replace(before, after)
+    return message

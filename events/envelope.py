@@ -1,0 +1,127 @@
+"""CloudEvents 1.0 on Kafka: in structured mode the whole event is the value, in binary mode `ce_` headers go beside it.
+
+The `cloudevents` package is the tests' oracle and not the reader: it accepts what is not JSON and drops headers that are
+not its own, and a dead letter needs both. Sources: CloudEvents 1.0.2, its JSON format and its Kafka protocol binding.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Headers = tuple[tuple[str, bytes], ...]
+SPECVERSION = "1.0"
+STRUCTURED = "application/cloudevents+json"
+JSON = "application/json"
+Mode = Literal["structured", "binary"]
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_ATTRIBUTES = ("id", "source", "specversion", "type", "subject", "correlationid", "causationid", "traceparent")
+
+
+class Attributes(BaseModel):
+    """The attributes of an event that are used here; others may stand beside them and are left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
+
+    id: Annotated[str, Field(min_length=1, max_length=512)]
+    source: Annotated[str, Field(min_length=1, max_length=2048)]
+    specversion: Literal["1.0"]
+    type: Annotated[str, Field(min_length=1, max_length=512)]
+    subject: str | None = None
+    datacontenttype: str | None = None
+    correlationid: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    causationid: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    traceparent: str | None = None
+
+    def trace(self) -> str | None:
+        """The W3C trace context to hand on; one that is malformed is dropped, as that specification asks."""
+        return self.traceparent if self.traceparent and _TRACEPARENT.fullmatch(self.traceparent) else None
+
+    def caused(self, *, id: str, source: str, type: str, subject: str | None) -> "Attributes":  # noqa: A002 (CloudEvents' names)
+        """The attributes of an event that this one brings about."""
+        return Attributes(
+            id=id,
+            source=source,
+            specversion=SPECVERSION,
+            type=type,
+            subject=subject,
+            datacontenttype=JSON,
+            correlationid=self.correlationid or self.id,
+            causationid=self.id,
+            traceparent=self.trace(),
+        )
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """The last header of that name, whatever its case; None where there is none or it is not UTF-8."""
+    for key, value in reversed(headers):
+        if key.lower() == name:
+            try:
+                return value.decode()
+            except (UnicodeDecodeError, AttributeError):
+                return None
+    return None
+
+
+def is_binary(headers: Headers) -> bool:
+    """Whether a record is a CloudEvent in binary mode: it says so by its attribute headers."""
+    content_type = header(headers, "content-type") or ""
+    return header(headers, "ce_specversion") is not None and not content_type.startswith("application/cloudevents")
+
+
+def binary_attributes(headers: Headers) -> dict[str, Any]:
+    """The attributes that a record in binary mode has in its headers."""
+    found: dict[str, Any] = {
+        name: value for name in _ATTRIBUTES if (value := header(headers, f"ce_{name}")) is not None
+    }
+    if (content_type := header(headers, "content-type")) is not None:
+        found["datacontenttype"] = content_type
+    return found
+
+
+def is_json(datacontenttype: str | None) -> bool:
+    """Whether data of this content type is JSON; data without one is, by the JSON format."""
+    media = (datacontenttype or JSON).split(";")[0].strip().lower()
+    return media == JSON or media.endswith("+json")
+
+
+def write(attributes: Attributes, data: bytes, mode: Mode) -> tuple[bytes, Headers]:
+    """The value and headers of a record for an event whose data is the JSON text `data`."""
+    present = attributes.model_dump(exclude_none=True)
+    if mode == "binary":
+        content_type = present.pop("datacontenttype", JSON)
+        headers = [(f"ce_{name}", str(value).encode()) for name, value in present.items()]
+        return data, (*headers, ("content-type", str(content_type).encode()))
+    text = json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode()
+    return text[:-1] + b',"data":' + data + b"}", (("content-type", f"{STRUCTURED}; charset=UTF-8".encode()),)
+
+
+def loads(raw: bytes) -> Any:
+    """JSON as RFC 8259 has it, and stricter: a key that stands twice makes two readers see two events.
+
+    Raises:
+        ValueError: With a sentence that repeats nothing of the text.
+    """
+    try:
+        return json.loads(raw.decode(), object_pairs_hook=_each_key_once, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at byte {error.pos}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _each_key_once(pairs: Iterable[tuple[str, Any]]) -> Mapping[str, Any]:
+    listed = list(pairs)
+    found = dict(listed)
+    if len(found) != len(listed):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")

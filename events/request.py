@@ -1,0 +1,87 @@
+"""`authorization.requested.v1`: a claims platform asks whether services are authorized."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, JsonValue
+from pydantic_core import PydanticCustomError
+
+from events.personal import Personal, Private
+from events.scalars import Day, Instant, NationalProviderIdentifier, RequestId
+
+Certification = Literal["initial", "revision", "extension", "renewal", "reconsideration", "cancellation"]
+Urgency = Literal["standard", "expedited"]
+LineOfBusiness = Literal["commercial", "fep", "state_and_school"]
+DiagnosisSystem = Literal["icd-10-cm", "icd-9-cm"]
+ProcedureSystem = Literal["cpt", "hcpcs", "icd-10-pcs", "icd-9-pcs"]
+
+
+Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""A code as written. One that its system does not know is no bad event: the policy answers it."""
+
+
+class Member(Private):
+    """Who is to be treated."""
+
+    member_id: Personal
+    line_of_business: LineOfBusiness
+
+
+class Provider(Private):
+    """Who asks."""
+
+    npi: NationalProviderIdentifier
+
+
+class Diagnosis(Private):
+    """A diagnosis code; its dot may be left out."""
+
+    system: DiagnosisSystem
+    code: Code
+
+
+class ServiceLine(Private):
+    """One requested service."""
+
+    line: int = Field(ge=1)
+    system: ProcedureSystem
+    code: Code
+    units: int = Field(ge=1)
+    service_date: Day
+    performed_on: Literal["member", "donor"] | None = None
+    """The member, unless stated otherwise."""
+
+
+def _each_line_once(lines: tuple[ServiceLine, ...]) -> tuple[ServiceLine, ...]:
+    seen: set[int] = set()
+    for index, one in enumerate(lines):
+        if one.line in seen:
+            raise PydanticCustomError("line_twice", "stands on two service lines; give each its own", {"index": index})
+        seen.add(one.line)
+    return lines
+
+
+_A_LIST = Field(strict=False)
+# JSON has lists only; strictness would want a tuple from decoded JSON. The items stay strict.
+
+
+class AuthorizationRequest(Private):
+    """One request with one or more service lines; null and absent both mean "not stated"."""
+
+    TYPE: ClassVar = "authorization.requested.v1"
+
+    request_id: RequestId
+    certification: Certification
+    urgency: Urgency
+    submitted_at: Instant
+    prior_authorization_number: Personal | None = None
+    policy_number: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """The policy to decide under; the deployment's default when absent."""
+    supersedes: RequestId | None = None
+    """The request that this one revises, cancels or appeals."""
+    member: Member
+    provider: Provider
+    diagnoses: Annotated[tuple[Diagnosis, ...], _A_LIST] | None = None
+    service_lines: Annotated[tuple[ServiceLine, ...], _A_LIST, Field(min_length=1), AfterValidator(_each_line_once)]
+    clinical: Mapping[str, JsonValue] | None = None
+    """What is stated of the case: the fields are those of the policy's facts, and each policy has its own schema."""

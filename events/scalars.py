@@ -1,0 +1,81 @@
+"""The scalar types of the wire: exact about what they accept, so that two readers never differ."""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_INSTANT = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})")
+LAST_YEAR = 9998
+"""Deadlines are counted from an instant, and must still have a date."""
+
+
+def _day(value: Any) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise ValueError("should be a day that exists, as YYYY-MM-DD")
+
+
+def _instant(value: Any) -> datetime:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    found = _INSTANT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("should be an RFC 3339 instant with its offset, as 2025-06-02T09:30:00-05:00")
+    day, time, fraction, offset = found.groups()
+    text = f"{day}T{time}.{(fraction or '0')[:6]:0<6}{offset.upper().replace('Z', '+00:00')}"
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("should be an instant that exists") from None
+    if instant.year > LAST_YEAR:
+        raise ValueError(f"should be in a year up to {LAST_YEAR}")
+    return instant
+
+
+def _written(instant: datetime) -> str:
+    text = instant.isoformat()
+    return f"{text[:-6]}Z" if text.endswith("+00:00") else text
+
+
+Day = Annotated[
+    date,
+    PlainValidator(_day),
+    PlainSerializer(date.isoformat, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date"}),
+]
+"""A day of the calendar, ISO 8601."""
+
+Instant = Annotated[
+    datetime,
+    PlainValidator(_instant),
+    PlainSerializer(_written, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""An instant with its offset, RFC 3339."""
+
+RequestId = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""The platform's own id of a request, unique; the Kafka key."""
+
+
+def _npi(value: str) -> str:
+    """The Luhn check of an NPI, computed over the card issuer prefix 80840 and its ten digits (45 CFR 162.406)."""
+    digits = [int(digit) for digit in reversed(f"80840{value}")]
+    total = sum(digits[0::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])
+    if total % 10:
+        raise ValueError("has a wrong check digit")
+    return value
+
+
+NationalProviderIdentifier = Annotated[str, Field(pattern=r"^[0-9]{10}$"), AfterValidator(_npi)]
+"""Ten digits, the last a check digit."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 in hexadecimal."""

@@ -1,0 +1,94 @@
+"""Every topic, declared once: what is in it, by which key, how it is kept, who writes and who reads it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from events.dead_letter import DeadLetter
+from events.decision import Decision
+from events.request import AuthorizationRequest
+from events.revision import PolicyRevision
+
+REQUESTS = "authorization.requests"
+DECISIONS = "authorization.decisions"
+DEAD_LETTERS = "authorization.dead-letters"
+POLICY_REVISIONS = "policy.revisions"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic."""
+
+    name: str
+    """Without the deployment's prefix."""
+    event: str
+    key: str
+    partitions: int
+    cleanup: Literal["delete", "compact"]
+    retention: timedelta | None
+    """None keeps records for ever; for a compacted topic, how long a tombstone can be seen."""
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    personal: bool
+    """Whether its records hold personal data."""
+
+    def settings(self) -> dict[str, str]:
+        """The topic's Kafka configuration."""
+        milliseconds = str(int(self.retention.total_seconds() * 1000)) if self.retention is not None else "-1"
+        if self.cleanup == "compact":
+            return {"cleanup.policy": "compact", "delete.retention.ms": milliseconds}
+        return {"cleanup.policy": "delete", "retention.ms": milliseconds}
+
+
+# Twelve divides evenly among 2, 3, 4, 6 and 12 workers. Decisions and dead letters have as many partitions as requests,
+# so that what comes of one partition of requests stays together and in order.
+PARTITIONS = 12
+
+TOPICS = (
+    Topic(
+        name=REQUESTS,
+        event=AuthorizationRequest.TYPE,
+        key="request_id",
+        partitions=PARTITIONS,
+        cleanup="delete",
+        retention=timedelta(days=14),
+        producers=("claims platform", "dli publish"),
+        consumers=("decision agent",),
+        personal=True,
+    ),
+    Topic(
+        name=DECISIONS,
+        event=Decision.TYPE,
+        key="request_id",
+        partitions=PARTITIONS,
+        cleanup="delete",
+        # Replay proves the past from here: seven years, as records of coverage decisions are commonly kept.
+        retention=timedelta(days=7 * 365 + 2),
+        producers=("decision agent",),
+        consumers=("claims platform", "dli tail"),
+        personal=True,
+    ),
+    Topic(
+        name=DEAD_LETTERS,
+        event=DeadLetter.TYPE,
+        key="the record's own key, or where it came from",
+        partitions=PARTITIONS,
+        cleanup="delete",
+        retention=timedelta(days=30),
+        producers=("decision agent", "policy-history agent"),
+        consumers=("operators", "dli tail"),
+        personal=True,
+    ),
+    Topic(
+        name=POLICY_REVISIONS,
+        event=PolicyRevision.TYPE,
+        key="policy_number@revision",
+        # One: revisions of all policies in one order, and a table that one worker can hold whole.
+        partitions=1,
+        cleanup="compact",
+        retention=timedelta(days=1),
+        producers=("policy-history agent",),
+        consumers=("policy-history agent",),
+        personal=False,
+    ),
+)

@@ -1,0 +1,78 @@
+"""Codes: which diagnosis codes a selector means, which procedure codes are valid and listed on a day."""
+
+from collections.abc import Callable
+from datetime import date
+from enum import Enum, auto
+
+from policy_core.document.models import CodeList, CodeSelector, CodeSystem, ListedCode
+
+
+def normal_diagnosis(code: str) -> str:
+    """A diagnosis code in capitals and without its dot, as two ways to write one code compare equal."""
+    return code.upper().replace(".", "")
+
+
+def selector(selected: CodeSelector) -> Callable[[str, str], bool]:
+    """Whether a (system, normal code) is among those that the document's selector names."""
+    ranges = tuple(_range(written) for written in selected.codes)
+    ending = selected.ends_with or ""
+
+    def matches(system: str, code: str) -> bool:
+        return (
+            system == selected.system
+            and (selected.length is None or len(code) == selected.length)
+            and code.endswith(ending)
+            and any(low <= code[: len(low)] and code[: len(high)] <= high for low, high in ranges)
+        )
+
+    return matches
+
+
+def _range(written: str) -> tuple[str, str]:
+    low, _, high = written.partition("-")
+    return normal_diagnosis(low), normal_diagnosis(high or low)
+
+
+class Standing(Enum):
+    """How a procedure code stands on a day."""
+
+    LISTED = auto()
+    NOT_LISTED = auto()
+    INVALID = auto()
+
+
+class CodeIndex:
+    """The document's code list, ready to be asked."""
+
+    def __init__(self, codes: CodeList) -> None:
+        self._systems = {system.system: system for system in codes.systems}
+        self._listed = {(one.system, self.normal(one.system, one.code)): one for one in codes.listed}
+
+    def normal(self, system: str, code: str) -> str:
+        """A procedure code as it compares: in capitals, its dot left out where the system does not mind it."""
+        known = self._systems.get(system)
+        return code.upper().replace(".", "") if known and known.ignores_dots else code.upper()
+
+    def entry(self, system: str, code: str) -> ListedCode | None:
+        """The document's entry for a code, whatever the day."""
+        return self._listed.get((system, self.normal(system, code)))
+
+    def standing(self, system: str, code: str, day: date) -> Standing:
+        """How the code stands on `day`: validity in its own code set first, then the policy's list."""
+        entry = self.entry(system, code)
+        known = self._systems.get(system)
+        if known is not None and not _valid_in(known, self.normal(system, code), day):
+            return Standing.INVALID
+        if entry is None:
+            return Standing.NOT_LISTED
+        if not entry.valid.holds(day):
+            return Standing.INVALID
+        return Standing.LISTED if entry.listed.holds(day) else Standing.NOT_LISTED
+
+
+def _valid_in(system: CodeSystem, code: str, day: date) -> bool:
+    return system.valid.holds(day) and (system.length is None or _has_length(code, system.length))
+
+
+def _has_length(code: str, length: int) -> bool:
+    return len(code) == length and code.isascii() and code.isalnum()

@@ -1,0 +1,243 @@
+"""One case under one policy: every service line determined, every step of the way named.
+
+The steps of a line, in order; the first that applies decides it:
+
+1. cancellation            the request takes itself back
+2. policy_on_record        a revision was in force on the service date and its statements are on record
+3. exception               another program answers for this line of business
+4. code_valid              the code is valid in its own code set
+5. code_listed             the policy lists the code
+6. prior_authorization     the service does not come before the request for it
+7. clinical_statements     what the policy's rules say over the facts that are known
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import NamedTuple
+
+from policy_core.case import Case, ServiceLine
+from policy_core.clock import Deadline, deadline
+from policy_core.codes import CodeIndex, Standing, normal_diagnosis, selector
+from policy_core.document.models import Clock, Guidance, PolicyDocument, Program
+from policy_core.editions import DrawnEdition, Drawing, Finding, in_force
+from policy_core.facts import Claim, Fact, FactReader
+from policy_core.register import RegisteredRevision, Register, edition_on
+from policy_core.vocabulary import CONSEQUENCES, Action, ActsNext, Determination, overall
+
+CODE_NOT_LISTED = "code_not_listed"
+
+
+class Step(StrEnum):
+    """The step that decided a line."""
+
+    CANCELLATION = "cancellation"
+    POLICY_ON_RECORD = "policy_on_record"
+    EXCEPTION = "exception"
+    CODE_VALID = "code_valid"
+    CODE_LISTED = "code_listed"
+    PRIOR_AUTHORIZATION = "prior_authorization"
+    CLINICAL_STATEMENTS = "clinical_statements"
+
+
+@dataclass(frozen=True, slots=True)
+class MissingFact:
+    """A fact that can still change a determination, and what to ask for it."""
+
+    path: str
+    question: str
+    conflict: tuple[Claim, ...] = ()
+
+
+class Answer(NamedTuple):
+    """What the step that decided a line says of it."""
+
+    determination: Determination
+    step: Step
+    reasons: tuple[str, ...] = ()
+    missing: tuple[MissingFact, ...] = ()
+    rules: tuple[str, ...] = ()
+    """The rules that decide, or that still may."""
+    rests_on: tuple[str, ...] = ()
+    """The cited parts of the document that carry the determination, by id."""
+    program: Program | None = None
+    edition: date | None = None
+    """The edition whose clinical statements were asked, by its first day."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineResult:
+    """The determination of one service line."""
+
+    line: ServiceLine
+    answer: Answer
+    revision: RegisteredRevision | None
+    """The revision in force on the service date."""
+    guidance: tuple[str, ...]
+    """What the document says beside the determination, by id."""
+
+    @property
+    def action(self) -> Action:
+        """What the determination becomes."""
+        return CONSEQUENCES[self.answer.determination].action
+
+    @property
+    def acts_next(self) -> ActsNext:
+        """Who has to do something now."""
+        return CONSEQUENCES[self.answer.determination].acts_next
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """The determination of one request."""
+
+    action: Action
+    deadline: Deadline
+    lines: tuple[LineResult, ...]
+    findings: Mapping[date, Finding]
+    """What the clinical statements say, for each edition that a line asked."""
+    facts: Mapping[str, Fact]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A case with all that is worked out once for its lines."""
+
+    case: Case
+    facts: Mapping[str, Fact]
+    pattern: tuple[int, ...]
+    diagnoses: tuple[tuple[str, str], ...]
+    """System and normal code."""
+
+
+class Policy:
+    """One policy document, compiled: everything that can be worked out before the first request."""
+
+    def __init__(self, document: PolicyDocument) -> None:
+        drawing = Drawing(document)
+        self.document = document
+        self.number = document.number
+        self.sha256 = document.digest()
+        self.register = Register(document)
+        self.variables = drawing.variables
+        self.editions = {drawn.since: drawn for drawn in drawing.editions()}
+        self.reader = FactReader(document, drawing.variables)
+        self.codes = CodeIndex(document.codes)
+        self._exceptions = {one.line_of_business: one for one in document.exceptions}
+        self._clocks = _clocks(document)
+        self._guidance = [_Applies(one) for one in (*document.guidance, *document.definitions)]
+
+    def determine(self, case: Case) -> CaseResult:
+        """What this policy makes of a case: the same for the same case, always.
+
+        Raises:
+            ClinicalViolationError: The case's clinical object does not fit the policy's facts.
+        """
+        facts = self.reader.read(case)
+        diagnoses = tuple([(one.system, normal_diagnosis(one.code)) for one in case.diagnoses])
+        question = _Question(case, facts, self.reader.pattern(facts), diagnoses)
+        lines = tuple([self._line(question, line) for line in case.service_lines])
+        action = overall([line.action for line in lines])
+        due = deadline(
+            self._clocks.get(case.line_of_business),
+            case.urgency,
+            case.submitted_at,
+            information_needed=any(line.answer.determination is Determination.INFORMATION_NEEDED for line in lines),
+            answered=action is not Action.PENDED,
+        )
+        asked = sorted({line.answer.edition for line in lines if line.answer.edition})
+        findings = {since: self.editions[since].find(question.pattern) for since in asked}
+        return CaseResult(action, due, lines, findings, facts)
+
+    def edition_on(self, day: date) -> DrawnEdition | None:
+        """The edition whose statements are in force on `day`, if they are on record."""
+        edition = edition_on(self.document.editions, day)
+        return self.editions.get(edition.since) if edition else None
+
+    def _line(self, question: _Question, line: ServiceLine) -> LineResult:
+        answer = self._answer(question, line)
+        guidance = [one.id for one in self._guidance if one.to(line, self.codes, answer, question.diagnoses)]
+        return LineResult(line, answer, self.register.in_force(line.service_date), tuple(guidance))
+
+    def _answer(self, question: _Question, line: ServiceLine) -> Answer:
+        if question.case.certification == "cancellation":
+            return Answer(Determination.CANCELLED, Step.CANCELLATION)
+        edition = self.edition_on(line.service_date)
+        if edition is None:
+            return Answer(Determination.POLICY_NOT_ON_RECORD, Step.POLICY_ON_RECORD)
+        return (
+            self._by_exception(question.case.line_of_business, line)
+            or self._by_code(line)
+            or self._by_prior_authorization(question.case, line)
+            or self._by_statements(question, edition)
+        )
+
+    def _by_exception(self, line_of_business: str, line: ServiceLine) -> Answer | None:
+        exception = self._exceptions.get(line_of_business)
+        outcome = in_force(exception.outcomes, line.service_date) if exception else None
+        if exception is None or outcome is None:
+            return None
+        return Answer(outcome.determination, Step.EXCEPTION, rests_on=(exception.id,), program=outcome.program)
+
+    def _by_code(self, line: ServiceLine) -> Answer | None:
+        standing = self.codes.standing(line.system, line.code, line.service_date)
+        if standing is Standing.INVALID:
+            return Answer(Determination.INVALID_CODE, Step.CODE_VALID)
+        if standing is Standing.NOT_LISTED:
+            return Answer(
+                Determination.NOT_ADDRESSED,
+                Step.CODE_LISTED,
+                reasons=(CODE_NOT_LISTED,),
+                rests_on=(self.document.codes.id,),
+            )
+        return None
+
+    def _by_prior_authorization(self, case: Case, line: ServiceLine) -> Answer | None:
+        required = self.document.prior_authorization
+        if required is None or case.has_prior_authorization or line.service_date >= case.submitted_at.date():
+            return None
+        return Answer(Determination.NO_PRIOR_AUTHORIZATION, Step.PRIOR_AUTHORIZATION, rests_on=(required.id,))
+
+    def _by_statements(self, question: _Question, edition: DrawnEdition) -> Answer:
+        finding = edition.find(question.pattern)
+        missing = [self.variables[index].declaration for index in finding.missing]
+        return Answer(
+            finding.determination,
+            Step.CLINICAL_STATEMENTS,
+            reasons=finding.reasons,
+            missing=tuple([MissingFact(one.path, one.question, question.facts[one.path].claims) for one in missing]),
+            rules=tuple([row.rule.id for row in finding.rows]),
+            rests_on=tuple(dict.fromkeys([part for row in finding.rows for part in row.outcome.rests_on])),
+            edition=edition.since,
+        )
+
+
+class _Applies:
+    """Whether a piece of guidance concerns a line."""
+
+    def __init__(self, guidance: Guidance) -> None:
+        self.id = guidance.id
+        applies = guidance.applies_to
+        self._performed_on = applies.performed_on
+        self._diagnoses = [selector(one) for one in applies.diagnoses]
+        self._codes = frozenset(tuple(one.split(" ", 1)) for one in applies.codes)
+        self._determinations = frozenset(applies.determinations)
+        self._reasons = frozenset(applies.reasons)
+
+    def to(self, line: ServiceLine, index: CodeIndex, answer: Answer, codes: Sequence[tuple[str, str]]) -> bool:
+        return (
+            (self._performed_on is None or line.performed_on == self._performed_on)
+            and (not self._determinations or answer.determination in self._determinations)
+            and (not self._reasons or not self._reasons.isdisjoint(answer.reasons))
+            and (not self._codes or (line.system, index.normal(line.system, line.code)) in self._codes)
+            and (
+                not self._diagnoses
+                or any(matches(system, code) for matches in self._diagnoses for system, code in codes)
+            )
+        )
+
+
+def _clocks(document: PolicyDocument) -> dict[str, Clock]:
+    by_id = {clock.id: clock for clock in document.clocks}
+    return {one.line_of_business: by_id[one.clock] for one in document.clock_for}

@@ -1,0 +1,145 @@
+"""From a YAML file to a checked document, every mistake with its line.
+
+YAML 1.2 by ruamel.yaml: `no` and `off` are words and a key that stands twice is an error. The text goes through JSON to
+the models, so that a value has one type however YAML read it.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import date, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from policy_core.document.check import check
+from policy_core.document.models import PolicyDocument
+from policy_core.document.problems import PathPart, PolicyDocumentError, Problem, did_you_mean
+
+LARGEST = 4_000_000
+"""Bytes; a document is written by people, and anything larger is a mistake."""
+
+
+def load(file: Path) -> PolicyDocument:
+    """The document in `file`.
+
+    Raises:
+        PolicyDocumentError: Every mistake found, with its line and what to write instead.
+    """
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise PolicyDocumentError(str(file), [Problem((), f"cannot be read: {error.strerror}")]) from error
+    return parse(raw, str(file))
+
+
+def parse(raw: bytes, name: str) -> PolicyDocument:
+    """The document in the bytes of a YAML (or JSON) text; `name` stands in the errors.
+
+    Raises:
+        PolicyDocumentError: As for `load`.
+    """
+    tree = _tree(raw, name)
+    try:
+        document = PolicyDocument.model_validate_json(json.dumps(_plain(tree)), strict=True)
+    except ValidationError as error:
+        raise PolicyDocumentError(name, list(_problems(error, tree))) from None
+    if found := check(document):
+        raise PolicyDocumentError(name, [Problem(one.path, one.message, _line(tree, one.path)) for one in found])
+    return document
+
+
+def _tree(raw: bytes, name: str) -> CommentedMap:
+    if len(raw) > LARGEST:
+        raise PolicyDocumentError(name, [Problem((), f"larger than {LARGEST:,} bytes: not a policy document")])
+    try:
+        tree = YAML(typ="rt", pure=True).load(StringIO(raw.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        raise PolicyDocumentError(name, [Problem((), f"not UTF-8 at byte {error.start}")]) from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else None
+        raise PolicyDocumentError(name, [Problem((), f"not YAML: {error.problem or error}", line)]) from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise PolicyDocumentError(name, [Problem((), f"not YAML: {error}")]) from None
+    if not isinstance(tree, CommentedMap):
+        raise PolicyDocumentError(name, [Problem((), "not a mapping; a document begins with `format: 1`")])
+    return tree
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, datetime | date):
+        return node.isoformat()
+    return node
+
+
+def _problems(error: ValidationError, tree: CommentedMap) -> Iterator[Problem]:
+    for one in error.errors(include_url=False, include_context=True):
+        path = _real_path(tree, one["loc"])
+        yield Problem(path, _message(dict(one), tree, path), _line(tree, path))
+
+
+def _real_path(tree: Any, loc: tuple[PathPart, ...]) -> tuple[PathPart, ...]:
+    """`loc` without the tags that pydantic puts in for the member of a union it tried."""
+    path: list[PathPart] = []
+    node = tree
+    for index, part in enumerate(loc):
+        if isinstance(node, dict) and part in node or isinstance(node, list) and isinstance(part, int):
+            node = node[part]
+            path.append(part)
+        elif index == len(loc) - 1 and isinstance(node, dict):
+            path.append(part)
+    return tuple(path)
+
+
+def _message(error: dict[str, Any], tree: Any, path: tuple[PathPart, ...]) -> str:
+    kind, message = error["type"], str(error["msg"])
+    if kind == "extra_forbidden":
+        return f"unknown field; {did_you_mean(str(path[-1]), _fields_near(error))}"
+    if kind == "missing":
+        return f"missing; write `{path[-1]}: …`"
+    if kind == "string_type" and isinstance(error["input"], int | float) and not isinstance(error["input"], bool):
+        return f'a number where text belongs; write it in quotes: "{_as_written(tree, path, error["input"])}"'
+    return message.removeprefix("Value error, ").replace("Input should be", "should be")
+
+
+def _as_written(tree: Any, path: tuple[PathPart, ...], value: Any) -> str:
+    node = tree
+    for part in path[:-1]:
+        node = node[part]
+    # A float forgets its zeros (99.10 is 99.1); YAML's round trip remembers their number.
+    scalar = node[path[-1]] if path else value
+    precision = getattr(scalar, "_prec", None)
+    width = getattr(scalar, "_width", None)
+    return f"{scalar:.{width - precision - 1}f}" if precision and precision > 0 and width else str(value)
+
+
+def _fields_near(error: dict[str, Any]) -> list[str]:
+    model: Any = PolicyDocument
+    known = model.model_json_schema(by_alias=True)
+    definitions = [known, *known.get("$defs", {}).values()]
+    siblings = error.get("siblings", ())
+    return sorted({name for one in definitions for name in one.get("properties", {})} - set(siblings))
+
+
+def _line(tree: Any, path: tuple[PathPart, ...]) -> int | None:
+    """The line of the deepest part of `path` that the file has."""
+    node, line = tree, None
+    for part in path:
+        try:
+            if isinstance(node, CommentedMap):
+                line = node.lc.key(part)[0] + 1
+            elif isinstance(node, CommentedSeq):
+                line = node.lc.item(part)[0] + 1
+            node = node[part]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return line

@@ -1,0 +1,474 @@
+"""The policy document: one medical policy as data, with its versions and its citations inside.
+
+The models below are the format. `policy_core/README.md` explains it to an analyst, and the JSON Schema beside it is
+generated from them. Dates: `since` is the first day something holds, `until` the first day it no longer does.
+"""
+
+from datetime import date
+from enum import StrEnum
+from hashlib import sha256
+from typing import Annotated, Any, Literal, Self
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from policy_core.vocabulary import Determination
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+FactPath = Annotated[str, Field(pattern=r"^clinical(\.[a-z][a-z0-9_]*)+$")]
+Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Sentence = Annotated[str, Field(min_length=1)]
+
+
+class Part(BaseModel):
+    """Any part of a document: frozen, and closed to fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Citation(Part):
+    """One sentence of the published text, by place and digest; never its words, which are their publisher's."""
+
+    section: Identifier
+    ordinal: int = Field(ge=1)
+    """Counted from 1 within the section."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Cited(Part):
+    """A part that says something in the project's own words and names the sentences it rests on."""
+
+    id: Identifier
+    says: Sentence
+    cites: tuple[Citation, ...] = ()
+
+
+class Source(Part):
+    """The published text that the document cites."""
+
+    publisher: Sentence
+    sections: tuple[Identifier, ...] = Field(min_length=1)
+    """In the order in which the text has them."""
+
+
+# --- facts ---------------------------------------------------------------------------------------------------------
+
+
+class CodeSelector(Part):
+    """Diagnosis codes by system and range, dots left out: `C81-C96` holds every code that begins with C81 to C96."""
+
+    system: Identifier
+    codes: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9.]+(-[A-Z0-9.]+)?$")], ...] = Field(min_length=1)
+    length: int | None = Field(default=None, ge=1)
+    """Only codes of this many characters, the dot not counted."""
+    ends_with: str | None = Field(default=None, min_length=1)
+    """Only codes that end with this."""
+
+
+class Derivation(CodeSelector):
+    """A value that a diagnosis code gives a fact that is not stated."""
+
+    value: str | bool
+
+
+class Presumption(Part):
+    """A value that is taken when nothing is stated or derived."""
+
+    value: str | bool
+    because: Sentence
+    enabled: bool = True
+    cites: tuple[Citation, ...] = ()
+
+
+class FactKind(StrEnum):
+    """What a fact's value looks like."""
+
+    CHOICE = "choice"
+    BOOLEAN = "boolean"
+    SET = "set"
+    DATE = "date"
+
+
+class FactDeclaration(Part):
+    """One clinical fact: where the request has it, what it can be, and what to ask when it is not known."""
+
+    path: FactPath
+    kind: FactKind
+    values: tuple[Word, ...] = ()
+    """The closed list, for a `choice` or a `set`."""
+    question: Sentence
+    derived: tuple[Derivation, ...] = ()
+    presumed: Presumption | None = None
+
+    @model_validator(mode="after")
+    def _values_fit_the_kind(self) -> Self:
+        listed = self.kind in (FactKind.CHOICE, FactKind.SET)
+        if listed and len(set(self.values)) < max(1, len(self.values)):
+            raise ValueError(f"a {self.kind} needs `values`, each once")
+        if not listed and self.values:
+            raise ValueError(f"a {self.kind} has no `values`; remove them, or write `kind: choice`")
+        given = [one.value for one in self.derived] + ([self.presumed.value] if self.presumed else [])
+        if given and self.kind in (FactKind.SET, FactKind.DATE):
+            raise ValueError(f"a {self.kind} can be neither derived nor presumed")
+        allowed: tuple[str | bool, ...] = (False, True) if self.kind is FactKind.BOOLEAN else self.values
+        for value in given:
+            if value not in allowed:
+                raise ValueError(f"{value!r} is not one of this fact's values; write one of {list(allowed)}")
+        return self
+
+
+# --- conditions ----------------------------------------------------------------------------------------------------
+
+
+class FactIs(Part):
+    """The fact has this value."""
+
+    fact: FactPath
+    is_: str | bool = Field(alias="is")
+
+
+class FactIn(Part):
+    """The fact has one of these values."""
+
+    fact: FactPath
+    in_: tuple[str | bool, ...] = Field(alias="in", min_length=1)
+
+
+class FactIncludes(Part):
+    """The fact, a set, has this among its values."""
+
+    fact: FactPath
+    includes: str
+
+
+class AllOf(Part):
+    """Every one of these holds."""
+
+    all: tuple["Condition", ...] = Field(min_length=1)
+
+
+class AnyOf(Part):
+    """At least one of these holds."""
+
+    any: tuple["Condition", ...] = Field(min_length=1)
+
+
+class Not(Part):
+    """This does not hold."""
+
+    not_: "Condition" = Field(alias="not")
+
+
+class Named(Part):
+    """The named condition of the document holds."""
+
+    condition: Identifier
+
+
+class IndicationsOf(Part):
+    """At least one indication of the named statement holds, of those on record in the edition."""
+
+    indications_of: Identifier
+
+
+class Otherwise(Part):
+    """Always: what is left when no rule before it applied."""
+
+    otherwise: Literal[True]
+
+
+_SHAPES = ("is", "in", "includes", "all", "any", "not", "condition", "indications_of", "otherwise")
+
+
+def _shape(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return next((shape for shape in _SHAPES if shape in value), None)
+    return next((s for s in _SHAPES if s in (f.alias or n for n, f in type(value).model_fields.items())), None)
+
+
+Condition = Annotated[
+    Annotated[FactIs, Tag("is")]
+    | Annotated[FactIn, Tag("in")]
+    | Annotated[FactIncludes, Tag("includes")]
+    | Annotated[AllOf, Tag("all")]
+    | Annotated[AnyOf, Tag("any")]
+    | Annotated[Not, Tag("not")]
+    | Annotated[Named, Tag("condition")]
+    | Annotated[IndicationsOf, Tag("indications_of")]
+    | Annotated[Otherwise, Tag("otherwise")],
+    Discriminator(
+        _shape,
+        custom_error_type="condition_shape",
+        custom_error_message="not a condition; write one of {fact: …, is: …}, {fact: …, in: […]}, {fact: …, includes: …}, "
+        "{all: […]}, {any: […]}, {not: …}, {condition: …}, {indications_of: …}, {otherwise: true}",
+    ),
+]
+
+
+class NamedCondition(Part):
+    """A condition that several places use under one name."""
+
+    id: Identifier
+    says: Sentence
+    when: Condition
+
+
+# --- statements and rules ------------------------------------------------------------------------------------------
+
+
+class Dated(Part):
+    """Something that holds from a day on, up to another day if one is named."""
+
+    since: date
+    until: date | None = None
+    """The first day on which it no longer holds."""
+
+    def on(self, day: date) -> bool:
+        """Whether it holds on `day`."""
+        return self.since <= day and (self.until is None or day < self.until)
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Self:
+        if self.until is not None and self.until <= self.since:
+            raise ValueError("`until` is not after `since`; it names the first day on which this no longer holds")
+        return self
+
+
+class Statement(Cited, Dated):
+    """One statement of the policy, with the condition under which it speaks of a case."""
+
+    applies_when: Condition
+
+
+class Indication(Cited, Dated):
+    """One of the situations in which a statement's coverage holds."""
+
+    statement: Identifier
+    when: Condition
+
+
+class Outcome(Dated):
+    """What a rule says of a line, in the editions from `since` on."""
+
+    determination: Literal[
+        Determination.MEDICALLY_NECESSARY,
+        Determination.INVESTIGATIONAL,
+        Determination.CRITERIA_NOT_MET,
+        Determination.NOT_ADDRESSED,
+        Determination.POLICY_NOT_ON_RECORD,
+    ]
+    reason: Word | None = None
+    rests_on: tuple[Identifier, ...] = ()
+    """The cited parts of the document that carry this outcome."""
+
+
+class Rule(Part):
+    """One row of the ordered rules: the first that applies decides."""
+
+    id: Identifier
+    says: Sentence
+    when: Condition
+    outcomes: tuple[Outcome, ...] = Field(min_length=1)
+
+
+class Edition(Part):
+    """A stretch of service dates with the same clinical statements, up to the next edition."""
+
+    since: date
+    on_record: bool
+    """Whether the text of the statements in force then is known."""
+    says: Sentence
+
+
+# --- codes, exceptions, guidance, clocks, revisions ---------------------------------------------------------------
+
+
+class Window(Part):
+    """A stretch of days; an end left out is open."""
+
+    since: date | None = None
+    until: date | None = None
+
+    def holds(self, day: date) -> bool:
+        """Whether `day` lies in the stretch."""
+        return (self.since is None or self.since <= day) and (self.until is None or day < self.until)
+
+
+class CodeSystem(Part):
+    """A procedure code system: its valid service dates and what its codes look like."""
+
+    system: Identifier
+    valid: Window = Window()
+    length: int | None = Field(default=None, ge=1)
+    """Where given, a code is exactly this many letters and digits."""
+    ignores_dots: bool = False
+    says: Sentence
+
+
+class ListedCode(Part):
+    """One code of the policy's list: when the policy listed it, and when its own code set had it."""
+
+    system: Identifier
+    code: Annotated[str, Field(pattern=r"^[A-Z0-9.]+$")]
+    listed: Window = Window()
+    valid: Window = Window()
+    says: Sentence | None = None
+    cites: tuple[Citation, ...] = ()
+
+
+class CodeList(Cited):
+    """The codes that the policy says it applies to."""
+
+    systems: tuple[CodeSystem, ...] = Field(min_length=1)
+    listed: tuple[ListedCode, ...] = Field(min_length=1)
+
+
+class Program(Part):
+    """Another program that answers instead of this policy."""
+
+    name: Sentence
+    says: Sentence
+
+
+class ExceptionOutcome(Dated):
+    """What an exception says, from `since` on."""
+
+    determination: Literal[Determination.REDIRECTED, Determination.POLICY_NOT_ON_RECORD]
+    program: Program | None = None
+
+    @model_validator(mode="after")
+    def _redirected_somewhere(self) -> Self:
+        if (self.determination is Determination.REDIRECTED) != (self.program is not None):
+            raise ValueError("`redirected` needs a `program` to go to, and nothing else has one")
+        return self
+
+
+class PolicyException(Cited):
+    """A line of business for which somebody else answers."""
+
+    line_of_business: Word
+    outcomes: tuple[ExceptionOutcome, ...] = Field(min_length=1)
+
+
+class PriorAuthorization(Cited):
+    """A service must not come before the request for it, unless it carries an authorization's number."""
+
+
+class AppliesTo(Part):
+    """The lines that a piece of guidance concerns: all that is named must fit; nothing named fits every line."""
+
+    performed_on: Word | None = None
+    diagnoses: tuple[CodeSelector, ...] = ()
+    codes: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+ [A-Z0-9.]+$")], ...] = ()
+    """Each as its system, a space, its code: `cpt 86812`."""
+    determinations: tuple[Determination, ...] = ()
+    reasons: tuple[Word, ...] = ()
+
+
+class Guidance(Cited):
+    """What a decision says beside its determination: an instruction or a definition."""
+
+    applies_to: AppliesTo = AppliesTo()
+
+
+class Length(Part):
+    """A length of time; both parts add up. A day is 24 hours."""
+
+    days: int = Field(default=0, ge=0)
+    hours: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _not_nothing(self) -> Self:
+        if not (self.days or self.hours):
+            raise ValueError("no time at all; write {days: …} or {hours: …}")
+        return self
+
+
+class ClockStart(StrEnum):
+    """What sets a clock going."""
+
+    SUBMISSION = "submission"
+    NECESSARY_INFORMATION = "necessary_information"
+
+
+class Clock(Part):
+    """How long the payer may take: a rule that is cited, a length for each urgency, and what starts it."""
+
+    id: Identifier
+    rule: Sentence
+    """Where the rule is published."""
+    says: Sentence
+    starts: ClockStart
+    standard: Length
+    expedited: Length
+
+
+class ClockAssignment(Part):
+    """Which clock runs for a line of business."""
+
+    line_of_business: Word
+    clock: Identifier
+
+
+class RevisionKind(StrEnum):
+    """What a revision did."""
+
+    APPROVAL = "approval"
+    STATEMENT = "statement"
+    GUIDELINE = "guideline"
+    DEFINITION = "definition"
+    DESCRIPTION = "description"
+    CODE = "code"
+    NUMBER = "number"
+    TITLE = "title"
+    EXCEPTION = "exception"
+    EDITORIAL = "editorial"
+    REVIEW = "review"
+
+
+class Revision(Part):
+    """One dated entry of the policy's history; in force from its date up to the next one's."""
+
+    date: date
+    kinds: tuple[RevisionKind, ...] = Field(min_length=1)
+    says: Sentence
+    number: str | None = None
+    """The policy's number, where this revision gave it a new one."""
+    cites: tuple[Citation, ...] = ()
+
+
+class PolicyDocument(Part):
+    """One medical policy, whole."""
+
+    format: Literal[1]
+    number: Identifier
+    title: Sentence
+    source: Source
+    facts: tuple[FactDeclaration, ...] = Field(min_length=1)
+    conditions: tuple[NamedCondition, ...] = ()
+    editions: tuple[Edition, ...] = Field(min_length=1)
+    statements: tuple[Statement, ...] = ()
+    indications: tuple[Indication, ...] = ()
+    rules: tuple[Rule, ...] = Field(min_length=1)
+    prior_authorization: PriorAuthorization | None = None
+    codes: CodeList
+    exceptions: tuple[PolicyException, ...] = ()
+    guidance: tuple[Guidance, ...] = ()
+    definitions: tuple[Guidance, ...] = ()
+    clocks: tuple[Clock, ...] = ()
+    clock_for: tuple[ClockAssignment, ...] = ()
+    description: tuple[Cited, ...] = ()
+    page: tuple[Cited, ...] = ()
+    """Headings, notices and the like: sentences of the text that say nothing about care."""
+    revisions: tuple[Revision, ...] = Field(min_length=1)
+
+    def canonical(self) -> bytes:
+        """The document as RFC 8785 canonical JSON, without what only repeats a default.
+
+        Leaving defaults out keeps a document's digest when the format gains an optional field.
+        """
+        return rfc8785.dumps(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, in hexadecimal: the `policy.sha256` of every decision."""
+        return sha256(self.canonical()).hexdigest()

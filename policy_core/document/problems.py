@@ -1,0 +1,44 @@
+"""What is wrong with a policy document, said so that its author can mend it.
+
+PolicyDocumentError
+└── problems: one line each, `file:line: path: what is wrong and what to write instead`
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+PathPart = str | int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake, at one place of the document."""
+
+    path: tuple[PathPart, ...]
+    message: str
+    line: int | None = None
+    """The line of the file, counted from 1, where it could be found."""
+
+    def sentence(self, file: str) -> str:
+        """The mistake in one line."""
+        where = file if self.line is None else f"{file}:{self.line}"
+        path = ".".join(str(part) for part in self.path)
+        return f"{where}: {path}: {self.message}" if path else f"{where}: {self.message}"
+
+
+class PolicyDocumentError(Exception):
+    """A policy document that cannot be used; nothing of it is."""
+
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+        self.file = file
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problem.sentence(file) for problem in self.problems))
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """A hint at the closest of the known words, or at all of them where none is close."""
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return f"known: {', '.join(known)}" if known else "none is declared"

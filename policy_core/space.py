@@ -1,0 +1,97 @@
+"""The facts that decide, as finite variables: every fact that some condition of the document tests.
+
+A `choice` takes one of its values, a `boolean` false or true. A `set` is one variable too: its values are the subsets of
+those elements that some condition asks for, so an element no rule cares about never makes two cases different.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from policy_core.document.models import (
+    AllOf,
+    AnyOf,
+    Condition,
+    FactDeclaration,
+    FactIn,
+    FactIncludes,
+    FactIs,
+    FactKind,
+    Not,
+    PolicyDocument,
+)
+
+Value = str | bool | tuple[str, ...]
+"""A fact's value; a set as its elements in the document's order."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One deciding fact."""
+
+    declaration: FactDeclaration
+    domain: tuple[Value, ...]
+    """Every value it can take, by index."""
+
+    @property
+    def path(self) -> str:
+        """Where the request has it."""
+        return self.declaration.path
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """For a set, the elements that some condition asks for: those of its largest value."""
+        last = self.domain[-1]
+        return last if isinstance(last, tuple) else ()
+
+    def index(self, value: Value) -> int:
+        """The index in the domain of a value as a request states it."""
+        if isinstance(value, tuple):
+            return sum(1 << bit for bit, element in enumerate(self.asked) if element in value)
+        return self.domain.index(value)
+
+
+def leaves(condition: Condition) -> Iterator[Condition]:
+    """The parts of a condition that are not made of others."""
+    if isinstance(condition, AllOf):
+        for part in condition.all:
+            yield from leaves(part)
+    elif isinstance(condition, AnyOf):
+        for part in condition.any:
+            yield from leaves(part)
+    elif isinstance(condition, Not):
+        yield from leaves(condition.not_)
+    else:
+        yield condition
+
+
+def conditions(document: PolicyDocument) -> Iterator[Condition]:
+    """Every condition that the document writes out."""
+    for part in (*document.conditions, *document.indications, *document.rules):
+        yield part.when
+    for statement in document.statements:
+        yield statement.applies_when
+
+
+def variables(document: PolicyDocument) -> tuple[Variable, ...]:
+    """The deciding facts, in the document's order."""
+    tested: dict[str, set[str]] = {}
+    for condition in conditions(document):
+        for leaf in leaves(condition):
+            if isinstance(leaf, FactIs | FactIn):
+                tested.setdefault(leaf.fact, set())
+            elif isinstance(leaf, FactIncludes):
+                tested.setdefault(leaf.fact, set()).add(leaf.includes)
+    return tuple(Variable(fact, _domain(fact, tested[fact.path])) for fact in document.facts if fact.path in tested)
+
+
+def _domain(fact: FactDeclaration, elements: set[str]) -> tuple[Value, ...]:
+    if fact.kind is FactKind.BOOLEAN:
+        return (False, True)
+    if fact.kind is FactKind.SET:
+        return tuple(_subsets([value for value in fact.values if value in elements]))
+    return fact.values
+
+
+def _subsets(elements: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for mask in range(1 << len(elements)):
+        yield tuple(element for bit, element in enumerate(elements) if mask >> bit & 1)

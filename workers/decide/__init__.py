@@ -1,0 +1,1 @@
+"""The decision agent: requests in, decisions and dead letters out."""
