@@ -39,6 +39,8 @@ class RejectedError(Exception):
         self.reason = reason
         self.errors = tuple(errors)
         self.request_id = request_id
+        self.attributes: Attributes | None = None
+        """The event's own, where they could be read: what it causes is traced to it all the same."""
         super().__init__(SENTENCES[reason])
 
 
@@ -54,14 +56,21 @@ def decode(value: bytes | None, headers: Headers = (), *, bare_allowed: bool = F
         RejectedError: With the reason, and an error for each field at fault.
     """
     tree = _tree(value)
-    if is_binary(headers):
-        return Received(_attributes(binary_attributes(headers)), _request(tree))
     if bare_allowed and "specversion" not in tree:
         return Received(None, _request(tree))
-    attributes = _attributes(tree)
+    binary = is_binary(headers)
+    attributes = _attributes(binary_attributes(headers) if binary else tree)
+    try:
+        return Received(attributes, _request(tree if binary else _data(tree)))
+    except RejectedError as rejected:
+        rejected.attributes = attributes
+        raise
+
+
+def _data(tree: dict[str, Any]) -> Any:
     if "data" not in tree:
         raise RejectedError("schema_violation", [FieldError(path="data", message="missing")])
-    return Received(attributes, _request(tree["data"]))
+    return tree["data"]
 
 
 def _tree(value: bytes | None) -> dict[str, Any]:
@@ -140,7 +149,8 @@ def _message(error: dict[str, Any]) -> str:
         "extra_forbidden": "no field of this event",
         "model_type": "should be an object",
         "tuple_type": "should be a list",
-        "too_short": "should not be empty",
+        "mapping_type": "should be an object",
+        "dict_type": "should be an object",
     }
     message = fixed.get(error["type"], str(error["msg"]))
     for before, after in (("Value error, ", ""), ("Input should", "should"), ("String should", "should")):

@@ -53,6 +53,9 @@ class ServiceLine(Private):
 
 
 def _each_line_once(lines: tuple[ServiceLine, ...]) -> tuple[ServiceLine, ...]:
+    # Here and not as a least length, which pydantic also reports when there is one line and that is at fault.
+    if not lines:
+        raise PydanticCustomError("no_lines", "should not be empty")
     seen: set[int] = set()
     for index, one in enumerate(lines):
         if one.line in seen:
@@ -63,6 +66,7 @@ def _each_line_once(lines: tuple[ServiceLine, ...]) -> tuple[ServiceLine, ...]:
 
 _A_LIST = Field(strict=False)
 # JSON has lists only; strictness would want a tuple from decoded JSON. The items stay strict.
+_NOT_EMPTY = Field(json_schema_extra={"minItems": 1})
 
 
 class AuthorizationRequest(Private):
@@ -82,6 +86,6 @@ class AuthorizationRequest(Private):
     member: Member
     provider: Provider
     diagnoses: Annotated[tuple[Diagnosis, ...], _A_LIST] | None = None
-    service_lines: Annotated[tuple[ServiceLine, ...], _A_LIST, Field(min_length=1), AfterValidator(_each_line_once)]
+    service_lines: Annotated[tuple[ServiceLine, ...], _A_LIST, AfterValidator(_each_line_once), _NOT_EMPTY]
     clinical: Mapping[str, JsonValue] | None = None
     """What is stated of the case: the fields are those of the policy's facts, and each policy has its own schema."""

@@ -1,6 +1,8 @@
 """`policy.revision.published.v1`: a revision of a medical policy came to be known."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from events.personal import Model
 from events.scalars import Day, Sha256
@@ -17,7 +19,7 @@ class PolicyRevision(Model):
     """The revision's date; it is in force from then on."""
     number: str | None = None
     """The policy's number under this revision, where one is recorded."""
-    kinds: tuple[str, ...]
+    kinds: Annotated[tuple[str, ...], Field(strict=False)]
     says: str
     statements_on_record: bool
     sha256: Sha256

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from math import prod
 from typing import NamedTuple
 
 from policy_core.case import Case, ServiceLine
@@ -149,6 +150,10 @@ class Policy:
         asked = sorted({line.answer.edition for line in lines if line.answer.edition})
         findings = {since: self.editions[since].find(question.pattern) for since in asked}
         return CaseResult(action, due, lines, findings, facts)
+
+    def cases(self) -> int:
+        """How many complete cases there are: every combination of values of the deciding facts."""
+        return prod(len(variable.domain) for variable in self.variables)
 
     def edition_on(self, day: date) -> DrawnEdition | None:
         """The edition whose statements are in force on `day`, if they are on record."""

@@ -37,7 +37,7 @@ from kafka.errors import KafkaError  # type: ignore[import-untyped]  # ships no 
 
 Kind = Literal["embedded", "kafka", "given"]
 Client = Mapping[str, object]
-"""What a client needs to get in, as kafka-python names it: `security_protocol`, `sasl_mechanism` and so on."""
+"""What a client needs to get in, as kafka-python names it: `security_protocol`, `ssl_context` and so on."""
 
 LOOPBACK = "127.0.0.1"
 LIBS = Path(__file__).resolve().parents[1] / "deploy" / "kafka" / "target" / "libs"
@@ -196,7 +196,7 @@ class KafkaBroker(Broker):
     """One node of Apache Kafka in KRaft mode, broker and controller in one process, on loopback.
 
     Args:
-        folder: where data, settings and log live, and are kept; otherwise a temporary one that `stop` removes.
+        folder: where data, settings and log live, to be kept; else a temporary one that `stop` removes.
         ports: which ports to take; free ones otherwise. They stay the same for the life of this object.
         properties: server settings that add to those written here, or replace them.
         format_arguments: further arguments for formatting the data folder, such as `--add-scram=…`.
@@ -580,6 +580,9 @@ def _single_node(ports: Ports) -> dict[str, str]:
         "transaction.state.log.num.partitions": "1",
         "share.coordinator.state.topic.num.partitions": "1",
         "group.initial.rebalance.delay.ms": "0",
+        # A killed node may come back only once its old session is over: 3 seconds here, Kafka's default is 9.
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
         # The least the cleaner takes instead of 128 MB of heap.
         "log.cleaner.dedupe.buffer.size": "1048577",
         **{f"{name}.replication.factor": "1" for name in copies},

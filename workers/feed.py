@@ -86,6 +86,8 @@ BATCH_BYTES = 1_048_000
 """Bytes of one produce batch: just below the 1 MiB that a broker accepts unless told otherwise."""
 
 _BUFFERED_BATCHES = 2  # ready for the handler while the batch before them is on its way out
+_RHYTHM_S = float(os.environ.get("RH", "0.02"))
+_PULL_PAUSE_S = float(os.environ.get("PP", "0.005"))
 _POLL_MS = 1_000  # how long one pull waits for records; any record ends it at once
 _FETCH_WAIT_MS = 250  # the longest a partition waits behind a fetch of quiet partitions of its broker
 _RETRY_MS = 50  # aiokafka's pause before it repeats a request; its default of 100 shows in the latency
@@ -295,6 +297,7 @@ class _Lane:
         self._room_for = owner.max_batch * _BUFFERED_BATCHES
         self._news = asyncio.Event()
         self._room = asyncio.Event()
+        self._begun = 0.0
         self._failures = 0
         self._in_batch = False
         self._closing = False
@@ -371,6 +374,8 @@ class _Lane:
             records, wanted = await self._feed.thread.read_from(self._tp, wanted, room)
             self._arrived.extend(records)
             self._news.set()
+            if len(records) < room:
+                await asyncio.sleep(_PULL_PAUSE_S)
 
     async def _next_batch(self, puller: asyncio.Task[None]) -> list[Record]:
         while not self._arrived:
@@ -378,6 +383,9 @@ class _Lane:
                 puller.result()  # raises: what ended the pulling ends the serving
             self._news.clear()
             await self._news.wait()
+        if len(self._arrived) < self._feed.max_batch:
+            # A steady trickle shares transactions; a record that comes after a quiet moment does not wait.
+            await asyncio.sleep(self._begun + _RHYTHM_S - perf_counter())
         # Closed while partitions move and while tables recover.
         await self._feed.app.flow_control.acquire()
         batch = [self._arrived.popleft() for _ in range(min(len(self._arrived), self._feed.max_batch))]
@@ -387,7 +395,7 @@ class _Lane:
     async def _take_through(self, courier: "_Courier", records: list[Record]) -> None:
         self._in_batch = True
         try:
-            begun = perf_counter()
+            begun = self._begun = perf_counter()
             outputs = self._feed.handler(records)
             handled = perf_counter()
             await courier.deliver(outputs, records[-1].offset + 1)

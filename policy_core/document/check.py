@@ -28,6 +28,7 @@ from policy_core.document.models import (
 )
 from policy_core.document.problems import PathPart, Problem, did_you_mean
 from policy_core.editions import OPEN, DrawnEdition, Drawing
+from policy_core.source import Place
 from policy_core.space import leaves
 
 Path = tuple[PathPart, ...]
@@ -74,6 +75,12 @@ def citations(document: PolicyDocument) -> Iterator[tuple[Path, str, Citation]]:
     for at, fact in enumerate(document.facts):
         for index, citation in enumerate(fact.presumed.cites if fact.presumed else ()):
             yield ("facts", at, "presumed", "cites", index), f"presumption of {fact.path}", citation
+
+
+def places(document: PolicyDocument) -> Iterator[Place]:
+    """Every citation as the place in the text that it names."""
+    for _, claimed_by, citation in citations(document):
+        yield Place(citation.section, citation.ordinal, citation.sha256, claimed_by)
 
 
 def _ids(document: PolicyDocument) -> Iterator[Problem]:

@@ -6,23 +6,25 @@
 own fault or by a defect of ours, becomes a dead letter, and the next one goes on.
 """
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import structlog
 
-from events.dead_letter import SENTENCES, DeadLetter, FieldError, Header, Original, letter_id
+from events.dead_letter import FieldError
 from events.decision import Decision
 from events.decode import Received, RejectedError, decode
-from events.envelope import JSON, SPECVERSION, Attributes, Mode, write
-from events.topics import DEAD_LETTERS, DECISIONS
+from events.envelope import Attributes, write
+from events.topics import DECISIONS
 from policy_core.facts import ClinicalViolationError
 from policy_core.library import Library
 from workers import metrics
+from workers.dead_letters import caused_by, defect, rejection
 from workers.decide.translate import case_of, decision_of
 from workers.logs import Hasher
 from workers.records import Outgoing, Record
+from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -46,51 +48,17 @@ def decide(received: Received, library: Library) -> Decision:
     return decision_of(request, result, policy)
 
 
-def dead_letter(record: Record | None, value: bytes | None, rejected: RejectedError) -> DeadLetter:
-    """The dead letter for an event: the record, byte for byte, or only its value where there was no record."""
-    return DeadLetter(
-        reason=rejected.reason,
-        message=SENTENCES[rejected.reason],
-        errors=rejected.errors,
-        request_id=rejected.request_id,
-        original=_original(record, value),
-    )
-
-
-def defect() -> RejectedError:
-    """The reason for an event that met a defect of ours: nothing of the defect's own text, which may repeat data."""
-    return RejectedError("internal_error", [FieldError(path="", message="not decided; the worker's log names the defect")])
-
-
-def _original(record: Record | None, value: bytes | None) -> Original:
-    if record is None:
-        return Original(value_base64=_base64(value))
-    return Original(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        timestamp=record.timestamp,
-        key_base64=_base64(record.key),
-        value_base64=_base64(record.value),
-        headers=tuple(Header(name=name, value_base64=_base64(text or b"")) for name, text in record.headers),
-    )
-
-
-def _base64(raw: bytes | None) -> str | None:
-    return None if raw is None else b64encode(raw).decode()
-
-
 @dataclass(frozen=True)
 class DecisionHandler:
     """The decision agent's work on a batch of records."""
 
     library: Library
-    source: str
-    """The CloudEvents source of what is published."""
-    mode: Mode
-    prefix: str
-    """Of the topics' names."""
-    hasher: Hasher
+    settings: Settings
+
+    @cached_property
+    def hasher(self) -> Hasher:
+        """Hashes request ids for the log."""
+        return Hasher(self.settings.log_key)
 
     def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
         """One decision or dead letter for every record, in their order."""
@@ -111,15 +79,14 @@ class DecisionHandler:
         return outgoing
 
     def _decision(self, attributes: Attributes | None, decision: Decision) -> Outgoing:
-        identity = {"source": self.source, "type": Decision.TYPE, "subject": decision.request_id}
-        value, headers = write(_caused(attributes, decision.decision_id, identity), decision.to_json(), self.mode)
-        return Outgoing(self.prefix + DECISIONS, decision.request_id.encode(), value, headers)
+        caused = caused_by(attributes, decision.decision_id, self.settings.source, Decision.TYPE, decision.request_id)
+        value, headers = write(caused, decision.to_json(), self.settings.mode)
+        return Outgoing(self.settings.topic(DECISIONS), decision.request_id.encode(), value, headers)
 
     def _rejected(self, record: Record, received: Received | None, rejected: RejectedError) -> Outgoing:
-        letter = dead_letter(record, record.value, rejected)
-        data = letter.to_json()
-        identity = {"source": self.source, "type": DeadLetter.TYPE, "subject": letter.request_id}
-        value, headers = write(_caused(received and received.attributes, letter_id(data), identity), data, self.mode)
+        if received is not None:
+            rejected.attributes = received.attributes
+            rejected.request_id = received.request.request_id
         metrics.DEAD_LETTERS.labels(rejected.reason).inc()
         log.warning(
             "event_rejected",
@@ -128,7 +95,7 @@ class DecisionHandler:
             request=self.hasher(rejected.request_id),
             **_place(record),
         )
-        return Outgoing(self.prefix + DEAD_LETTERS, record.key or _place_key(record), value, headers)
+        return rejection(record, rejected, self.settings)
 
     def _count(self, decision: Decision) -> None:
         for line in decision.lines:
@@ -148,19 +115,8 @@ class DecisionHandler:
         )
 
 
-def _caused(attributes: Attributes | None, id: str, identity: dict[str, str | None]) -> Attributes:  # noqa: A002 (CloudEvents' name)
-    source, kind, subject = str(identity["source"]), str(identity["type"]), identity["subject"]
-    if attributes is not None:
-        return attributes.caused(id=id, source=source, type=kind, subject=subject)
-    return Attributes(id=id, source=source, specversion=SPECVERSION, type=kind, subject=subject, datacontenttype=JSON)
-
-
 def _place(record: Record) -> dict[str, str | int]:
     return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-
-
-def _place_key(record: Record) -> bytes:
-    return f"{record.topic}/{record.partition}/{record.offset}".encode()
 
 
 def _frames(error: BaseException) -> list[str]:

@@ -1,0 +1,30 @@
+"""The JSON Schemas of the events, generated from their models: what a claims platform validates against."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from events.dead_letter import DeadLetter
+from events.decision import Decision
+from events.request import AuthorizationRequest
+from events.revision import PolicyRevision
+
+FOLDER = Path(__file__).parent / "schemas"
+EVENTS: tuple[tuple[str, type[BaseModel]], ...] = tuple(
+    (model.TYPE, model) for model in (AuthorizationRequest, Decision, DeadLetter, PolicyRevision)
+)
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def event_schemas() -> dict[str, str]:
+    """Every event's schema as the text of its file, by file name."""
+    return {f"{kind}.json": text(f"{kind}.json", model.model_json_schema(by_alias=True)) for kind, model in EVENTS}
+
+
+def text(name: str, schema: Mapping[str, Any]) -> str:
+    """A schema as it stands in a file: stable, and ending in a line break."""
+    whole = {"$schema": DIALECT, "$id": name, **schema}
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"

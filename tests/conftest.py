@@ -1,0 +1,41 @@
+"""What tests share: the broker they run against, chosen by `--broker`."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from workers.brokers import Broker, broker_named
+
+KINDS = ("embedded", "kafka", "given")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--broker", choices=KINDS, default="embedded", help="what the broker tests run against")
+    parser.addoption("--bootstrap", default=None, help="the address of the broker, with --broker given")
+    parser.addoption("--published-texts", default=None, help="a folder of published policy texts, NUMBER.source.txt")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--broker") != "kafka":
+        leave_out = [item for item in items if "kafka" in item.keywords]
+        config.hook.pytest_deselected(items=leave_out)
+        items[:] = [item for item in items if "kafka" not in item.keywords]
+
+
+@pytest.fixture(scope="session")
+def broker(pytestconfig: pytest.Config) -> Iterator[Broker]:
+    with broker_named(pytestconfig.getoption("--broker"), pytestconfig.getoption("--bootstrap")) as running:
+        yield running
+
+
+@pytest.fixture
+def bootstrap(broker: Broker) -> str:
+    """Where the broker answers."""
+    return broker.bootstrap
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A prefix of topics' names that no other test has."""
+    return f"test-{uuid4().hex[:8]}."

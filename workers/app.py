@@ -1,0 +1,43 @@
+"""The composition root: settings and policies in, a Faust app with everything wired out.
+
+What runs in a worker, on one screen:
+
+    authorization.requests  ─► DecisionHandler ─► authorization.decisions, authorization.dead-letters
+    policy.revisions        ─► policy-history  ─► its table ─► /policies/…
+                                                  /live, /ready, /metrics
+"""
+
+import faust
+
+from events.topics import REQUESTS
+from policy_core.library import Library
+from workers import health
+from workers.decide.handler import DecisionHandler
+from workers.feed import Delivery, app_settings, feed
+from workers.history import agent as history
+from workers.settings import Settings
+
+
+def make_app(settings: Settings, library: Library) -> faust.App:
+    """A worker's app, not yet started."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    app = faust.App(
+        settings.app_id,
+        broker=f"kafka://{settings.bootstrap.replace(',', ';kafka://')}",
+        store="memory://",
+        datadir=str(settings.data_dir),
+        web_host=settings.web_host,
+        web_bind=settings.web_host,
+        web_port=settings.web_port,
+        canonical_url=f"http://{settings.web_host}:{settings.web_port}",
+        consumer_group_instance_id=settings.instance,
+        topic_replication_factor=settings.replication_factor,
+        topic_allow_declare=True,
+        **app_settings(),
+    )
+    handler = DecisionHandler(library, settings)
+    requests = app.topic(settings.topic(REQUESTS), key_type=bytes, value_type=bytes)
+    fed = feed(app, requests, handler, delivery=Delivery(settings.delivery.value))
+    history.install(app, settings, library)
+    health.install(app, health.checks(app, library, lambda: all(fed.partitions.values())))
+    return app

@@ -1,0 +1,177 @@
+"""`dli`: every command, and what becomes of an error.
+
+An operator never sees a traceback for bad input: whatever a person can mend is an error with a sentence, printed to
+standard error, exit code 1 (see `workers.console` for the others).
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from policy_core.document.problems import PolicyDocumentError
+from policy_core.library import load_library
+from workers import logs, schemas, topics
+from workers.brokers import BrokerError, down, up
+from workers.console import Bootstrap, CommandError, DefaultPolicy, Exit, Policies, Prefix, err, out, settings
+from workers.decide import commands as decide_commands
+from workers.policies import commands as policy_commands
+from workers.settings import Settings, SettingsError
+from workers.topics import TopicsError
+from workers.traffic import commands as traffic_commands
+
+KAFKA = Path("var/kafka")
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Prior-authorization requests, decided under a published medical policy.",
+)
+topics_cli = typer.Typer(no_args_is_help=True, help="The declared Kafka topics: create, compare, show.")
+schemas_cli = typer.Typer(no_args_is_help=True, help="The JSON Schemas of events and of the policy document.")
+kafka_cli = typer.Typer(no_args_is_help=True, help="Apache Kafka on this machine, for a developer.")
+
+decide_commands.add_to(cli)
+traffic_commands.add_to(cli)
+policy_commands.add_to(cli)
+cli.add_typer(topics_cli, name="topics")
+cli.add_typer(schemas_cli, name="schemas")
+cli.add_typer(kafka_cli, name="kafka")
+
+
+def main() -> None:
+    """Run the command line."""
+    logs.configure(level="WARNING", form="console")
+    try:
+        cli()
+    except (CommandError, PolicyDocumentError, SettingsError, TopicsError, BrokerError) as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}")
+        sys.exit(Exit.FAILED)
+    except BrokenPipeError:
+        # Whoever read this command's output has had enough of it.
+        sys.stderr.close()
+        sys.exit(Exit.DONE)
+
+
+Partitions = Annotated[int | None, typer.Option("--partitions", min=1, help="Of requests, decisions and dead letters.")]
+
+
+@cli.command()
+def worker(
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    policies: Policies = None,
+    policy: DefaultPolicy = None,
+    web_port: Annotated[int | None, typer.Option("--web-port", help="Where it answers for its health and register.")] = None,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Its tables; one folder for each worker.")] = None,
+    instance: Annotated[str | None, typer.Option("--instance", help="A name it keeps over restarts.")] = None,
+) -> None:
+    """Run a worker: decide requests as they arrive, keep the register of revisions, answer for its health."""
+    # Faust is imported by this command alone: the others start in a third of the time without it.
+    from workers.run import run_worker  # noqa: PLC0415
+
+    found = settings(
+        bootstrap=bootstrap,
+        topic_prefix=topic_prefix,
+        policies=policies,
+        default_policy=policy,
+        web_port=web_port,
+        data_dir=data_dir,
+        instance=instance,
+    )
+    run_worker(found, load_library(found.policies, found.default_policy))
+
+
+@cli.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the broker and the worker running until Ctrl-C.")] = False,
+) -> None:
+    """Requests in, decisions out, on the embedded broker: the main job, to look at."""
+    from workers.demo.run import run_demo  # noqa: PLC0415 (as for the worker)
+
+    run_demo(keep=keep)
+
+
+# --- topics --------------------------------------------------------------------------------------------------------
+
+
+@topics_cli.command()
+def apply(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: Partitions = None) -> None:
+    """Create the topics that are not there; what is there stays as it is."""
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions)
+    made = topics.apply(found)
+    err.print(f"created: {', '.join(made)}" if made else "nothing to create")
+
+
+@topics_cli.command("check")
+def check_topics(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: Partitions = None) -> None:
+    """Compare the declared topics with what is there; exit 3 on a difference."""
+    differences = topics.compare(settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions))
+    for one in differences:
+        out.print(f"{one.topic}: {one.what} is {one.found}, declared {one.declared}", markup=False)
+    if differences:
+        raise typer.Exit(Exit.DIFFERENT)
+    err.print("topics are as declared")
+
+
+@topics_cli.command()
+def show(topic_prefix: Prefix = None) -> None:
+    """Show the declared topics."""
+    out.print(_topic_table(settings(topic_prefix=topic_prefix)))
+
+
+def _topic_table(found: Settings) -> Table:
+    table = Table(header_style="bold")
+    for column in ("topic", "event", "key", "partitions", "kept", "written by", "read by"):
+        table.add_column(column, overflow="fold")
+    for topic in topics.TOPICS:
+        kept = "compacted" if topic.cleanup == "compact" else f"{topic.retention.days} days" if topic.retention else "ever"
+        table.add_row(
+            found.topic(topic.name),
+            topic.event,
+            topic.key,
+            str(topics.partitions(topic, found)),
+            kept,
+            ", ".join(topic.producers),
+            ", ".join(topic.consumers),
+        )
+    return table
+
+
+# --- schemas -------------------------------------------------------------------------------------------------------
+
+
+@schemas_cli.command()
+def write() -> None:
+    """Write every schema that is stale."""
+    for file in schemas.write():
+        err.print(f"written: {file.name}")
+
+
+@schemas_cli.command("check")
+def check_schemas() -> None:
+    """Name every schema that is stale; exit 3 if there is one."""
+    found = schemas.stale()
+    for file in found:
+        out.print(f"stale: {file.name}")
+    if found:
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+# --- kafka ---------------------------------------------------------------------------------------------------------
+
+
+@kafka_cli.command("up")
+def kafka_up() -> None:
+    """Start Apache Kafka for a developer, from the jars that `make kafka-jars` brings; print its address."""
+    out.print(up(KAFKA))
+
+
+@kafka_cli.command("down")
+def kafka_down() -> None:
+    """Stop the Apache Kafka that `dli kafka up` started."""
+    err.print("stopped" if down(KAFKA) else "none was running")

@@ -1,0 +1,163 @@
+"""A decision as a person reads it: the answer, why, from which facts, what is missing, under which version."""
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from events.decision import Claim, DecidedLine, Decision, Reference, StatedDiagnosis, TracedFact
+
+ACTIONS = {
+    "A1": "certified in total",
+    "A2": "certified in part",
+    "A3": "not certified",
+    "A4": "pended",
+    "A6": "modified",
+    "C": "cancelled",
+    "CT": "contact payer",
+}
+NEXT = {
+    "nobody": "nothing more to do",
+    "provider": "the provider has to answer",
+    "physician_reviewer": "a physician decides; this is a recommendation",
+    "medical_policy_reviewer": "a medical-policy reviewer decides",
+    "case_management": "case management looks at it",
+    "other_program": "the other program answers",
+}
+STYLES = {"A1": "bold green", "A4": "bold yellow", "CT": "bold cyan", "C": "bold"}
+MARKS = {"applies": "yes", "does_not_apply": "no", "unknown": "cannot be told yet"}
+
+
+def words(term: str) -> str:
+    """A term of the vocabulary, as words."""
+    return term.replace("_", " ")
+
+
+def explanation(decision: Decision) -> RenderableType:
+    """The whole decision, to be printed."""
+    parts: list[RenderableType] = [_headline(decision), _lines(decision.lines)]
+    parts += _section("What is missing", _missing(decision))
+    parts += _section("Why, statement by statement", _statements(decision))
+    parts += _section("The facts, and where they come from", _facts(decision))
+    parts += _section("Said beside it", _guidance(decision))
+    parts += _section("Under which version", _versions(decision))
+    parts += _section("Sentences of the published text it rests on", _citations(decision))
+    return Group(*parts)
+
+
+def _section(title: str, rows: Iterator[tuple[str, str]]) -> list[RenderableType]:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for left, right in rows:
+        table.add_row(Text(left), Text(right))
+    return [Text(f"\n{title}", style="bold"), Padding(table, (0, 0, 0, 2))] if table.row_count else []
+
+
+def _headline(decision: Decision) -> Text:
+    text = Text.assemble(("Request ", ""), (decision.request_id, "bold"), ": ")
+    text.append(f"{decision.action} {ACTIONS[decision.action]}", style=STYLES.get(decision.action, "bold"))
+    clock = decision.clock
+    if decision.due_at is not None:
+        text.append(f", due {decision.due_at.isoformat()}")
+    if clock.name is not None:
+        text.append(f" (clock {clock.name}: {words(clock.state)}; {clock.rule})")
+    return text
+
+
+def _lines(lines: tuple[DecidedLine, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("line", "code", "determination", "action", "next"):
+        table.add_column(column, style="bold" if column == "determination" else "", header_style="dim")
+    for line in lines:
+        found = words(line.determination) + (f": {', '.join(map(words, line.reasons))}" if line.reasons else "")
+        after = line.program.says if line.program else NEXT[line.acts_next]
+        table.add_row(str(line.line), f"{line.system} {line.code}", found, line.action, after)
+    return table
+
+
+def _missing(decision: Decision) -> Iterator[tuple[str, str]]:
+    asked = {one.fact: one for line in decision.lines for one in line.missing}
+    for fact, one in asked.items():
+        conflict = f" The request contradicts itself: {_contradiction(one.conflict)}." if one.conflict else ""
+        yield fact, one.question + conflict
+
+
+def _contradiction(claims: tuple[Claim, ...]) -> str:
+    return ", but ".join(
+        f"{_codes(one.diagnoses) if one.diagnoses else 'it states'} {'says' if one.diagnoses else ''} {_value(one.value)}".replace(
+            "  ", " "
+        )
+        for one in claims
+    )
+
+
+def _codes(diagnoses: tuple[StatedDiagnosis, ...]) -> str:
+    return " and ".join(f"{one.system} {one.code}" for one in diagnoses)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(words, value)) or "nothing"
+    return words(str(value))
+
+
+def _statements(decision: Decision) -> Iterator[tuple[str, str]]:
+    said = {one.id: one for one in decision.references}
+    for edition in decision.trace.editions:
+        yield "", f"as on record from {edition.since} on"
+        for statement in edition.statements:
+            yield f"{statement.id}: {MARKS[statement.status]}", said[statement.id].says
+    for line in decision.lines:
+        if line.step != "clinical_statements":
+            carried = "; ".join(said[one].says for one in line.rests_on)
+            yield f"line {line.line}", f"decided by the step {words(line.step)}" + (f": {carried}" if carried else "")
+
+
+def _facts(decision: Decision) -> Iterator[tuple[str, str]]:
+    for fact in decision.trace.facts:
+        yield fact.fact, _origin(fact)
+
+
+def _origin(fact: TracedFact) -> str:
+    if fact.origin == "not_stated":
+        return "not stated"
+    if fact.origin == "conflicting":
+        return f"conflicting: {_contradiction(fact.conflict or ())}"
+    source = f"derived from {_codes(fact.diagnoses)}" if fact.diagnoses else words(fact.origin)
+    return f"{_value(fact.value)} ({source})"
+
+
+def _guidance(decision: Decision) -> Iterator[tuple[str, str]]:
+    said = {one.id: one for one in decision.references}
+    for name in dict.fromkeys(name for line in decision.lines for name in line.guidance):
+        carrying = [str(line.line) for line in decision.lines if name in line.guidance]
+        where = "every line" if len(carrying) == len(decision.lines) else f"line {', '.join(carrying)}"
+        yield where, said[name].says
+
+
+def _versions(decision: Decision) -> Iterator[tuple[str, str]]:
+    seen = dict.fromkeys((line.policy.number, str(line.policy.revision or "none in force")) for line in decision.lines)
+    for number, revision in seen:
+        yield "policy", f"{number}, revision {revision}"
+    digests = dict.fromkeys((line.policy.sha256, line.policy.known_through) for line in decision.lines)
+    for document, known in digests:
+        yield "document", f"sha256 {document}"
+        yield "known through", f"sha256 {known}"
+    yield "decision", decision.decision_id
+
+
+def _citations(decision: Decision) -> Iterator[tuple[str, str]]:
+    deciding = {name for line in decision.lines for name in line.rests_on}
+    for reference in decision.references:
+        if reference.id in deciding:
+            yield from _cited(reference)
+
+
+def _cited(reference: Reference) -> Iterator[tuple[str, str]]:
+    for one in reference.cites:
+        yield f"{reference.id}: {one.section} {one.ordinal}", f"sha256 {one.sha256}"

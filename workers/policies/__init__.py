@@ -1,0 +1,1 @@
+"""Policy documents for the people who write them: checked, listed, held against the published text."""

@@ -1,0 +1,91 @@
+"""`dli policy …`: check a document, list what is loaded, verify a document's citations against the published text."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from policy_core.determine import Policy
+from policy_core.document.check import places
+from policy_core.document.load import load
+from policy_core.library import documents
+from policy_core.source import SourceReport, verify
+from workers.console import CommandError, Exit, Policies, err, opened, out, settings
+
+Number = Annotated[str, typer.Argument(help="The policy's number.")]
+
+cli = typer.Typer(no_args_is_help=True, help="Policy documents: check, list, verify against the published text.")
+
+
+def add_to(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.add_typer(cli, name="policy")
+
+
+def loaded(number: str, policies: list[Path] | None) -> Policy:
+    """The policy of that number from the folders.
+
+    Raises:
+        CommandError: No document has it.
+    """
+    folders = settings(policies=policies).policies
+    found = {policy.number: policy for policy in (Policy(load(file)) for file in documents(folders))}
+    if number not in found:
+        raise CommandError(f"no policy {number}; there is {', '.join(sorted(found)) or 'none'}")
+    return found[number]
+
+
+@cli.command()
+def check(files: Annotated[list[Path], typer.Argument(help="Policy documents.")]) -> None:
+    """Check documents: their shape, their references, and that their rules answer every case."""
+    for file in files:
+        policy = Policy(load(file))
+        cases = policy.cases()
+        out.print(f"{file}: {policy.number}, {len(policy.register.revisions)} revisions, sha256 {policy.sha256}")
+        for since in policy.editions:
+            out.print(f"  edition {since}: every one of {cases:,} cases is decided, every rule can apply")
+
+
+@cli.command("list")
+def list_(policies: Policies = None) -> None:
+    """List the policies that are loaded."""
+    table = Table(header_style="bold")
+    for column in ("policy", "title", "revisions", "newest", "sha256"):
+        table.add_column(column, overflow="fold")
+    for file in documents(settings(policies=policies).policies):
+        policy = Policy(load(file))
+        newest = policy.register.revisions[-1].revision.date
+        table.add_row(
+            policy.number, policy.document.title, str(len(policy.register.revisions)), str(newest), policy.sha256[:12]
+        )
+    out.print(table)
+
+
+@cli.command("verify-source")
+def verify_source(
+    number: Number,
+    file: Annotated[Path, typer.Argument(metavar="FILE|-", help="The published text, UTF-8.")],
+    policies: Policies = None,
+) -> None:
+    """Hold a document's citations against the published text: sentences without a home, citations without a sentence."""
+    document = loaded(number, policies).document
+    with opened(file) as stream:
+        try:
+            text = stream.read().decode()
+        except UnicodeDecodeError as error:
+            raise CommandError(f"{file}: not UTF-8 at byte {error.start}") from None
+    report = verify(places(document), document.source.sections, text)
+    _print(report)
+    if not report.agrees:
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _print(report: SourceReport) -> None:
+    for sentence in report.without_home:
+        out.print(f"line {sentence.line}: no element claims this sentence: {sentence.text}", markup=False)
+    for place in report.without_sentence:
+        where = f"{place.section} {place.ordinal}"
+        out.print(f"{place.claimed_by}: cites {where}, which is not in the text (sha256 {place.sha256})", markup=False)
+    homeless, lost = len(report.without_home), len(report.without_sentence)
+    err.print(f"{report.sentences} sentences; {homeless} without a home; {lost} citations without a sentence")

@@ -1,0 +1,66 @@
+"""A worker's life: wait for Kafka, see that its topics are right, run until told to stop."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+
+import structlog
+from faust.worker import Worker
+
+from policy_core.library import Library
+from workers import logs, topics
+from workers.app import make_app
+from workers.console import CommandError
+from workers.settings import Settings
+from workers.topics import TopicsError
+
+log = structlog.get_logger(__name__)
+
+LONGEST_PAUSE = 10.0
+"""Seconds between two looks for a broker that does not answer."""
+
+
+def run_worker(settings: Settings, library: Library) -> None:
+    """Run a worker until it is told to stop; exits the process.
+
+    Raises:
+        CommandError: The topics are not as they must be.
+    """
+    logs.configure(level=settings.log_level, form=settings.log_format)
+    log.info("worker_starting", app=settings.app_id, policies=library.numbers, bootstrap=settings.bootstrap)
+    await_topics(settings)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # before the app is made: Faust's services take the current loop as theirs
+    app = make_app(settings, library)
+    worker = Worker(
+        app,
+        loop=loop,
+        loglevel=settings.log_level,
+        override_logging=False,
+        redirect_stdouts=False,
+        quiet=True,
+        console_port=0,
+        stdout=sys.stderr,
+        stderr=sys.stderr,
+    )
+    worker.execute_from_commandline()
+
+
+def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep) -> None:
+    """Wait until the broker answers, however long, then see that the topics are there.
+
+    Raises:
+        CommandError: They are not.
+    """
+    waiting = 0.5
+    while True:
+        try:
+            misfit = topics.misfit_for_workers(settings)
+            break
+        except TopicsError as error:
+            log.warning("broker_unreachable", detail=str(error), next_try_in_seconds=waiting)
+            pause(waiting)
+            waiting = min(2 * waiting, LONGEST_PAUSE)
+    if misfit is not None:
+        raise CommandError(misfit)

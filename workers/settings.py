@@ -1,0 +1,91 @@
+"""Settings: one place that reads the environment.
+
+A command's flag wins over `DLI_…` in the environment, that over `.env`, that over files in the mounted secrets directory
+(`/run/secrets/dli_…`, one value each), and all over the defaults below.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from policy_core.library import PACKAGED
+
+SECRETS = Path("/run/secrets")
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; the message names each with what is wrong."""
+
+
+class Delivery(StrEnum):
+    """What is promised of a decision when workers crash."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+class Settings(BaseSettings):
+    """How one process runs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DLI_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        secrets_dir=SECRETS if SECRETS.is_dir() else None,
+    )
+
+    bootstrap: str = Field(default="127.0.0.1:9092", pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")
+    """Kafka's bootstrap servers, host:port, separated by commas."""
+    app_id: str = Field(default="dli-authorization", pattern=r"^[A-Za-z0-9._-]{1,200}$")
+    """The consumer group, and the prefix of Faust's own topics."""
+    topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$")
+    """Put before every topic's name, so that deployments can share a cluster."""
+    partitions: int | None = Field(default=None, ge=1, le=10_000)
+    """Of requests, decisions and dead letters; the topic table's number when absent."""
+    replication_factor: int = Field(default=1, ge=1, le=9)
+    """Of topics that are created; 3 in any deployment that matters."""
+    policies: tuple[Path, ...] = (PACKAGED,)
+    """Folders of policy documents, as a JSON list."""
+    default_policy: str = "L.2.03.402"
+    """The policy of a request that names none."""
+    source: str = Field(default="/dli-authorization", min_length=1)
+    """The CloudEvents source of what is published."""
+    mode: Literal["structured", "binary"] = "structured"
+    """How events are written to Kafka."""
+    web_host: str = "127.0.0.1"
+    web_port: int = Field(default=6066, ge=1, le=65535)
+    """Where a worker serves its register, health and metrics."""
+    data_dir: Path = Path("var/worker")
+    """Where a worker keeps its tables; one folder for each worker."""
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    """What is promised of a decision when workers crash."""
+    instance: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    """A name that this worker keeps over restarts: it rejoins its group at once."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+    log_key: SecretStr = SecretStr("")
+    """The key under which request ids are hashed in logs, the same for all workers."""
+
+    def topic(self, name: str) -> str:
+        """A declared topic's name in this deployment."""
+        return self.topic_prefix + name
+
+
+def read(**flags: Any) -> Settings:
+    """The settings, with those flags that are not None over everything else.
+
+    Raises:
+        SettingsError: One sentence for each setting that is wrong, never with its value.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        lines = [f"DLI_{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in found]
+        raise SettingsError("\n".join(lines)) from None
