@@ -7,7 +7,12 @@ from events.personal import Model, PersonalBytes, Private
 from events.scalars import RequestId
 
 Reason = Literal[
-    "undecodable", "schema_violation", "unsupported_type", "unknown_policy", "conflicting_duplicate", "internal_error"
+    "undecodable",
+    "schema_violation",
+    "unsupported_type",
+    "unknown_policy",
+    "conflicting_duplicate",
+    "internal_error",
 ]
 
 SENTENCES: dict[Reason, str] = {

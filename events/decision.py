@@ -1,8 +1,8 @@
 """`authorization.decided.v1`: what was decided of a request, under which version of which policy, and why.
 
-`decision_id` is the first 32 hexadecimal digits of the SHA-256 of the rest: of the decision's own compact JSON, fields in
-the order given here, without the `decision_id`. So the same content has the same id everywhere, and nobody can change a
-decision and keep it.
+`decision_id` is the first 32 hexadecimal digits of the SHA-256 of the rest: of the decision's own compact JSON, fields
+in the order given here, without the `decision_id`. So the same content has the same id everywhere, and nobody can
+change a decision and keep it.
 """
 
 from hashlib import sha256

@@ -1,7 +1,7 @@
 """From a record's bytes to a request, or to the reason why there is none.
 
-A request comes as a CloudEvent in structured or binary mode, or, where that is allowed, as bare data. Everything that can
-be wrong with it is one of the dead letters' reasons, with the paths of the fields at fault and never their values.
+A request comes as a CloudEvent in structured or binary mode, or, where that is allowed, as bare data. Everything that
+can be wrong with it is one of the dead letters' reasons, with the paths of the fields at fault and never their values.
 
 Rejected
 ├── undecodable        not UTF-8, not JSON, a key twice, nested too deeply, not an object
@@ -93,7 +93,9 @@ def _undecodable(message: str) -> RejectedError:
     return RejectedError("undecodable", [FieldError(path="", message=message)])
 
 
-def _attributes(found: dict[str, Any]) -> Attributes:
+def _attributes(written: dict[str, Any]) -> Attributes:
+    # The JSON format: an attribute that is null is one that is not there.
+    found = {name: value for name, value in written.items() if value is not None}
     if found.get("specversion", SPECVERSION) != SPECVERSION:
         raise _unsupported("specversion", f"should be {SPECVERSION}")
     kind = found.get("type", AuthorizationRequest.TYPE)
@@ -151,6 +153,9 @@ def _message(error: dict[str, Any]) -> str:
         "tuple_type": "should be a list",
         "mapping_type": "should be an object",
         "dict_type": "should be an object",
+        # Of personal texts only, which are not plain strings to pydantic: it would speak of items.
+        "too_short": "should not be empty",
+        "too_long": "should be shorter",
     }
     message = fixed.get(error["type"], str(error["msg"]))
     for before, after in (("Value error, ", ""), ("Input should", "should"), ("String should", "should")):

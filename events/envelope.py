@@ -1,7 +1,8 @@
 """CloudEvents 1.0 on Kafka: in structured mode the whole event is the value, in binary mode `ce_` headers go beside it.
 
-The `cloudevents` package is the tests' oracle and not the reader: it accepts what is not JSON and drops headers that are
-not its own, and a dead letter needs both. Sources: CloudEvents 1.0.2, its JSON format and its Kafka protocol binding.
+The `cloudevents` package is the tests' oracle and not the reader: it accepts what is not JSON and drops headers that
+are not its own, and a dead letter needs both. Sources: CloudEvents 1.0.2, its JSON format and its Kafka protocol
+binding.
 """
 
 import json
@@ -12,13 +13,23 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Headers = tuple[tuple[str, bytes], ...]
-SPECVERSION = "1.0"
+SPECVERSION: Literal["1.0"] = "1.0"
 STRUCTURED = "application/cloudevents+json"
 JSON = "application/json"
 Mode = Literal["structured", "binary"]
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-_ATTRIBUTES = ("id", "source", "specversion", "type", "subject", "correlationid", "causationid", "traceparent")
+# Neither version ff nor ids of zeros exist, and version 00 ends with its flags.
+_TRACEPARENT = re.compile(r"(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_ATTRIBUTES = (
+    "id",
+    "source",
+    "specversion",
+    "type",
+    "subject",
+    "correlationid",
+    "causationid",
+    "traceparent",
+)
 
 
 class Attributes(BaseModel):
@@ -68,7 +79,7 @@ def header(headers: Headers, name: str) -> str | None:
 
 def is_binary(headers: Headers) -> bool:
     """Whether a record is a CloudEvent in binary mode: it says so by its attribute headers."""
-    content_type = header(headers, "content-type") or ""
+    content_type = (header(headers, "content-type") or "").strip().lower()
     return header(headers, "ce_specversion") is not None and not content_type.startswith("application/cloudevents")
 
 

@@ -6,8 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_INSTANT = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+# Hours and minutes to their bounds: what Python makes of 24:00 or of +05:60 depends on its version.
+_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_INSTANT = re.compile(
+    rf"(\d{{4}}-\d{{2}}-\d{{2}})[Tt]({_CLOCK}:\d{{2}})(?:\.(\d{{1,9}}))?([Zz]|[+-]{_CLOCK})", re.ASCII
+)
 LAST_YEAR = 9998
 """Deadlines are counted from an instant, and must still have a date."""
 

@@ -14,7 +14,7 @@ def normal_diagnosis(code: str) -> str:
 
 def selector(selected: CodeSelector) -> Callable[[str, str], bool]:
     """Whether a (system, normal code) is among those that the document's selector names."""
-    ranges = tuple(_range(written) for written in selected.codes)
+    ranges = tuple(bounds(written) for written in selected.codes)
     ending = selected.ends_with or ""
 
     def matches(system: str, code: str) -> bool:
@@ -22,15 +22,21 @@ def selector(selected: CodeSelector) -> Callable[[str, str], bool]:
             system == selected.system
             and (selected.length is None or len(code) == selected.length)
             and code.endswith(ending)
-            and any(low <= code[: len(low)] and code[: len(high)] <= high for low, high in ranges)
+            and any(_within(code, low, high) for low, high in ranges)
         )
 
     return matches
 
 
-def _range(written: str) -> tuple[str, str]:
+def bounds(written: str) -> tuple[str, str]:
+    """The first and the last beginning of the codes that a selector's entry, `C81-C96` or `D46`, names."""
     low, _, high = written.partition("-")
     return normal_diagnosis(low), normal_diagnosis(high or low)
+
+
+def _within(code: str, low: str, high: str) -> bool:
+    # A code shorter than the range's ends (C8 beside C81) does not say whether it is inside.
+    return len(code) >= max(len(low), len(high)) and low <= code[: len(low)] and code[: len(high)] <= high
 
 
 class Standing(Enum):

@@ -22,12 +22,10 @@ from policy_core.case import Case, ServiceLine
 from policy_core.clock import Deadline, deadline
 from policy_core.codes import CodeIndex, Standing, normal_diagnosis, selector
 from policy_core.document.models import Clock, Guidance, PolicyDocument, Program
-from policy_core.editions import DrawnEdition, Drawing, Finding, in_force
+from policy_core.editions import Drawing, DrawnEdition, Finding, in_force
 from policy_core.facts import Claim, Fact, FactReader
-from policy_core.register import RegisteredRevision, Register, edition_on
-from policy_core.vocabulary import CONSEQUENCES, Action, ActsNext, Determination, overall
-
-CODE_NOT_LISTED = "code_not_listed"
+from policy_core.register import Register, RegisteredRevision, edition_on
+from policy_core.vocabulary import CODE_NOT_LISTED, CONSEQUENCES, Action, ActsNext, Determination, overall
 
 
 class Step(StrEnum):
@@ -127,7 +125,7 @@ class Policy:
         self.codes = CodeIndex(document.codes)
         self._exceptions = {one.line_of_business: one for one in document.exceptions}
         self._clocks = _clocks(document)
-        self._guidance = [_Applies(one) for one in (*document.guidance, *document.definitions)]
+        self._guidance = [_Applies(one, self.codes) for one in (*document.guidance, *document.definitions)]
 
     def determine(self, case: Case) -> CaseResult:
         """What this policy makes of a case: the same for the same case, always.
@@ -221,12 +219,13 @@ class Policy:
 class _Applies:
     """Whether a piece of guidance concerns a line."""
 
-    def __init__(self, guidance: Guidance) -> None:
+    def __init__(self, guidance: Guidance, index: CodeIndex) -> None:
         self.id = guidance.id
         applies = guidance.applies_to
         self._performed_on = applies.performed_on
         self._diagnoses = [selector(one) for one in applies.diagnoses]
-        self._codes = frozenset(tuple(one.split(" ", 1)) for one in applies.codes)
+        named = [one.split(" ", 1) for one in applies.codes]
+        self._codes = frozenset((system, index.normal(system, code)) for system, code in named)
         self._determinations = frozenset(applies.determinations)
         self._reasons = frozenset(applies.reasons)
 

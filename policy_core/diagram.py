@@ -1,9 +1,9 @@
 """Reduced ordered multi-valued decision diagrams: a function of finitely many finite variables, drawn once.
 
-A node asks one variable and has one child for every value it can take; a terminal holds the answer. Variables are asked
-in one fixed order, equal nodes are one object and a node whose children are all the same is left out, so that two
-functions are equal exactly when their diagrams are the same object, and a diagram asks exactly the variables on which its
-function depends (Bryant 1986; Kam et al. 1998 for the multi-valued kind).
+A node asks one variable and has one child for every value it can take; a terminal holds the answer. Variables are
+asked in one fixed order, equal nodes are one object and a node whose children are all the same is left out, so that
+two functions are equal exactly when their diagrams are the same object, and a diagram asks exactly the variables on
+which its function depends (Bryant 1986; Kam et al. 1998 for the multi-valued kind).
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -81,11 +81,11 @@ class Diagrams:
 
     def all_of(self, nodes: Sequence[Node]) -> Node:
         """True where every one of `nodes` is."""
-        return reduce(lambda one, other: self.apply(_and, one, other), nodes, self.terminal(True))  # noqa: FBT003
+        return reduce(lambda one, other: self.apply(_and, one, other), nodes, self.terminal(True))
 
     def any_of(self, nodes: Sequence[Node]) -> Node:
         """True where at least one of `nodes` is."""
-        return reduce(lambda one, other: self.apply(_or, one, other), nodes, self.terminal(False))  # noqa: FBT003
+        return reduce(lambda one, other: self.apply(_or, one, other), nodes, self.terminal(False))
 
     def negation(self, node: Node) -> Node:
         """True where `node` is not."""

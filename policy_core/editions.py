@@ -1,8 +1,8 @@
 """Editions, drawn: for each stretch of service dates, what the rules say of every case there can be.
 
 Each edition on record becomes one decision diagram whose answers are the rules that decide, and from it one whose
-answers are determinations. A case with facts missing is the first diagram restricted: its answers are the rules that some
-completion meets. The second one restricted says the rest: an answer alone means that every completion agrees, and
+answers are determinations. A case with facts missing is the first diagram restricted: its answers are the rules that
+some completion meets. The second one restricted says the rest: an answer alone means that every completion agrees, and
 otherwise the variables it still asks are exactly the facts that can change the determination.
 """
 
@@ -107,9 +107,7 @@ class DrawnEdition:
         rows = tuple(self.rows[index] for index in rules)
         statuses = {name: self._status(node, pattern) for name, node in self.spoken.items()}
         if not determined.terminal:
-            return Finding(
-                Determination.INFORMATION_NEEDED, (), rows, tuple(sorted(support(determined))), statuses
-            )
+            return Finding(Determination.INFORMATION_NEEDED, (), rows, tuple(sorted(support(determined))), statuses)
         reasons = dict.fromkeys(row.outcome.reason for row in rows if row.outcome.reason is not None)
         return Finding(rows[0].outcome.determination, tuple(reasons), rows, (), statuses)
 
@@ -128,17 +126,20 @@ class Drawing:
         self.variables = variables(document)
         self.diagrams = Diagrams([len(variable.domain) for variable in self.variables])
         self._index = {variable.path: index for index, variable in enumerate(self.variables)}
-        self._named = {named.id: named.when for named in document.conditions}
+        self._drawn: dict[tuple[str, date], Node] = {}
 
     def editions(self) -> tuple[DrawnEdition, ...]:
         """Every edition whose statements are on record, by its first day."""
-        return tuple(
-            DrawnEdition(edition, rows_of(self.document, edition.since), self)
-            for edition in self.document.editions
-            if edition.on_record
-        )
+        return tuple(self._edition(edition) for edition in self.document.editions if edition.on_record)
 
-    def draw(self, condition: Condition, day: date) -> Node:
+    def _edition(self, edition: Edition) -> DrawnEdition:
+        # Each named condition once and in order: a name stands for conditions before it only.
+        for named in self.document.conditions:
+            self._drawn[named.id, edition.since] = self.draw(named.when, edition.since)
+        return DrawnEdition(edition, rows_of(self.document, edition.since), self)
+
+    # One case for each shape of a condition: a table of them would say no more.
+    def draw(self, condition: Condition, day: date) -> Node:  # noqa: PLR0911
         """The cases in which the condition holds, in the edition that begins on `day`."""
         match condition:
             case FactIs(fact=fact, is_=value):
@@ -154,7 +155,7 @@ class Drawing:
             case Not(not_=part):
                 return self.diagrams.negation(self.draw(part, day))
             case Named(condition=name):
-                return self.draw(self._named[name], day)
+                return self._drawn[name, day]
             case IndicationsOf(indications_of=statement):
                 return self.diagrams.any_of(
                     [
@@ -163,7 +164,7 @@ class Drawing:
                         if one.statement == statement and one.on(day)
                     ]
                 )
-        return self.diagrams.terminal(True)  # noqa: FBT003 (an answer, not a switch); only `otherwise` is left
+        return self.diagrams.terminal(True)
 
     def _variable(self, fact: str) -> tuple[int, Variable]:
         index = self._index[fact]

@@ -1,7 +1,8 @@
 """From a request's clinical object and diagnoses to facts: stated, derived, presumed, conflicting or not known.
 
 A fact that is not stated may follow from a diagnosis code; what nobody writes down may be presumed, where the document
-says so. Values that contradict each other make a fact conflicting: it counts as not known, and nothing resolves it here.
+says so. Values that contradict each other make a fact conflicting: it counts as not known, and nothing resolves it
+here.
 """
 
 import re
@@ -11,7 +12,16 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+    create_model,
+)
 
 from policy_core.case import Case, Diagnosis
 from policy_core.codes import normal_diagnosis, selector

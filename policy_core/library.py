@@ -1,6 +1,6 @@
 """All policies of a deployment, loaded from folders of documents."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from policy_core.determine import Policy
@@ -34,7 +34,7 @@ class Library:
         return self._policies.get(self.default if number is None else number)
 
 
-def load_library(folders: Iterable[Path], default: str) -> Library:
+def load_library(folders: Sequence[Path], default: str) -> Library:
     """The policies of every `*.yaml` document in `folders`.
 
     Raises:
@@ -55,7 +55,7 @@ def load_library(folders: Iterable[Path], default: str) -> Library:
     return Library([policy for _, policy in found.values()], default)
 
 
-def documents(folders: Iterable[Path]) -> list[Path]:
+def documents(folders: Sequence[Path]) -> list[Path]:
     """Every policy document in the folders.
 
     Raises:

@@ -6,7 +6,8 @@ anyone with the text in hand can compute the same digests and find a changed let
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from hashlib import sha256
@@ -15,7 +16,8 @@ from typing import NamedTuple
 # A sentence ends at a full stop, question or exclamation mark with any closing quotes or brackets, before white
 # space and whatever can open another sentence; a full stop after one of these belongs to the word instead.
 _ABBREVIATIONS = ("e.g.", "i.e.", "etc.", "vs.", "No.", "Dr.", "St.", "U.S.")
-_BOUNDARY = re.compile(r"""[.?!][)\]"'”’]*(?=\s+["'“‘(\[]?[A-Z0-9])""")
+_CLOSING, _OPENING = "\"'\u201d\u2019)\\]", "\"'\u201c\u2018(\\["
+_BOUNDARY = re.compile(rf"[.?!][{_CLOSING}]*(?=\s+[{_OPENING}]?[A-Z0-9])")
 # "A. consistent with …" is an item's mark, not a sentence of one letter.
 _ITEM_MARK = re.compile(r"(?:[A-Za-z]|\d{1,2})\.")
 
@@ -90,16 +92,27 @@ def verify(cited: Iterable[Place], section_order: Sequence[str], text: str) -> S
         if tag != "equal":
             lost.extend(place for key in expected[from_expected:to_expected] for place in places[key])
             homeless.extend(found[from_found:to_found])
+    if not lost and not homeless:
+        lost = [place for key in _misnumbered(expected) for place in places[key]]
     return SourceReport(len(found), tuple(homeless), tuple(lost))
+
+
+def _misnumbered(keys: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
+    """Of the places that meet every sentence of a text, those that do not carry their number in their section."""
+    counted: Counter[int] = Counter()
+    for section, ordinal, sha in keys:
+        counted[section] += 1
+        if ordinal != counted[section]:
+            yield section, ordinal, sha
 
 
 def _split(line: str) -> Iterable[str]:
     start = 0
     for match in _BOUNDARY.finditer(line):
-        candidate = line[start : match.end()]
+        candidate = line[start : match.end()].strip()
         if candidate.endswith(_ABBREVIATIONS) or _ITEM_MARK.fullmatch(candidate):
             continue
-        yield candidate.strip()
+        yield candidate
         start = match.end()
     if rest := line[start:].strip():
         yield rest

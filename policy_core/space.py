@@ -1,7 +1,7 @@
 """The facts that decide, as finite variables: every fact that some condition of the document tests.
 
-A `choice` takes one of its values, a `boolean` false or true. A `set` is one variable too: its values are the subsets of
-those elements that some condition asks for, so an element no rule cares about never makes two cases different.
+A `choice` takes one of its values, a `boolean` false or true. A `set` is one variable too: its values are the subsets
+of those elements that some condition asks for, so an element no rule cares about never makes two cases different.
 """
 
 from collections.abc import Iterator, Sequence
@@ -66,14 +66,20 @@ def leaves(condition: Condition) -> Iterator[Condition]:
 
 def conditions(document: PolicyDocument) -> Iterator[Condition]:
     """Every condition that the document writes out."""
-    for part in (*document.conditions, *document.indications, *document.rules):
-        yield part.when
-    for statement in document.statements:
-        yield statement.applies_when
+    yield from (named.when for named in document.conditions)
+    yield from (indication.when for indication in document.indications)
+    yield from (rule.when for rule in document.rules)
+    yield from (statement.applies_when for statement in document.statements)
 
 
 def variables(document: PolicyDocument) -> tuple[Variable, ...]:
     """The deciding facts, in the document's order."""
+    tested = tested_elements(document)
+    return tuple(Variable(fact, _domain(fact, tested[fact.path])) for fact in document.facts if fact.path in tested)
+
+
+def tested_elements(document: PolicyDocument) -> dict[str, set[str]]:
+    """Every fact that some condition tests and, of a set, the elements asked for."""
     tested: dict[str, set[str]] = {}
     for condition in conditions(document):
         for leaf in leaves(condition):
@@ -81,7 +87,7 @@ def variables(document: PolicyDocument) -> tuple[Variable, ...]:
                 tested.setdefault(leaf.fact, set())
             elif isinstance(leaf, FactIncludes):
                 tested.setdefault(leaf.fact, set()).add(leaf.includes)
-    return tuple(Variable(fact, _domain(fact, tested[fact.path])) for fact in document.facts if fact.path in tested)
+    return tested
 
 
 def _domain(fact: FactDeclaration, elements: set[str]) -> tuple[Value, ...]:

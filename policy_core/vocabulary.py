@@ -19,6 +19,10 @@ class Determination(StrEnum):
     CANCELLED = "cancelled"
 
 
+CODE_NOT_LISTED = "code_not_listed"
+"""The one reason that is no document's: the policy's list does not name the code."""
+
+
 class Action(StrEnum):
     """The X12 code list 306 (HCR01) actions that a machine may take: none of them refuses care.
 

@@ -272,9 +272,7 @@ def _fitted(rng: Random, facts: Json, profile: str) -> Json:
         "chimerism": {
             "disease_status": "remission",
             "chimerism": rng.choice(("mixed", "mixed", "mixed", "full_donor", "recipient")),
-            "purposes": rng.choice(
-                (["convert_mixed_chimerism"], ["convert_mixed_chimerism", "prevent_relapse"])
-            ),
+            "purposes": rng.choice((["convert_mixed_chimerism"], ["convert_mixed_chimerism", "prevent_relapse"])),
         },
         "no indication": {"disease_status": "remission", "purposes": rng.choice(([], ["treat_relapse"]))},
         "nonhematologic": {"malignancy": "nonhematologic", "disease_status": not_necessarily_relapsed},
@@ -367,7 +365,7 @@ Spoiler = Callable[[Json, Random], Json | bytes]
 Path = tuple[str | int, ...]
 
 
-def _parent(made: Json, path: Path) -> Any:  # noqa: ANN401 - an object or a list of JSON
+def _parent(made: Json, path: Path) -> Any:
     """Give what holds the path's last step, making absent objects on the way."""
     at: Any = made
     for step in path[:-1]:
@@ -458,9 +456,7 @@ malformed_kinds: Final[dict[str, Spoiler]] = {
     "missing_header_field": _lacking(("certification",), ("urgency",), ("submitted_at",)),
     "missing_member_field": _lacking(("member",), ("member", "member_id"), ("member", "line_of_business")),
     "missing_provider": _lacking(("provider",), ("provider", "npi")),
-    "missing_line_field": _lacking(
-        (*LINE, "line"), (*LINE, "system"), (*LINE, "code"), (*LINE, "service_date")
-    ),
+    "missing_line_field": _lacking((*LINE, "line"), (*LINE, "system"), (*LINE, "code"), (*LINE, "service_date")),
     "missing_service_lines": _lacking(("service_lines",)),
     "null_for_required": _with(("certification",), None),
     # Types
@@ -489,9 +485,7 @@ malformed_kinds: Final[dict[str, Spoiler]] = {
     "unknown_diagnosis_system": _diagnosis_of_unknown_system,
     "unknown_clinical_fact": _with((*CLINICAL, "karnofsky_score"), 90),
     "unknown_infusion_fact": _with((*CLINICAL, "infusion"), {"dose": "1e7"}),
-    "clinical_value_out_of_enumeration": _with(
-        (*CLINICAL, "malignancy"), "leukemia", "Hematologic", "unknown"
-    ),
+    "clinical_value_out_of_enumeration": _with((*CLINICAL, "malignancy"), "leukemia", "Hematologic", "unknown"),
     "transplant_value_out_of_enumeration": _with((*CLINICAL, "transplant"), {"type": "haploidentical"}),
     "unknown_purpose": _with((*CLINICAL, "purposes"), ["prevent_relapse", "cure"]),
     "null_purpose": _with((*CLINICAL, "purposes"), [None]),
@@ -511,9 +505,7 @@ malformed_kinds: Final[dict[str, Spoiler]] = {
     "instant_without_offset": _without_offset,
     "instant_without_time": _with(("submitted_at",), "2025-03-10"),
     "instant_out_of_range": _with(("submitted_at",), "2025-03-10T25:00:00Z", "2025-02-30T10:00:00Z"),
-    "instant_with_bad_offset": _with(
-        ("submitted_at",), "2025-03-10T10:00:00+25:00", "2025-03-10T10:00:00-0600"
-    ),
+    "instant_with_bad_offset": _with(("submitted_at",), "2025-03-10T10:00:00+25:00", "2025-03-10T10:00:00-0600"),
 }
 """Every kind of malformed item, by name."""
 
@@ -533,7 +525,8 @@ def kind_of(item: Json | bytes) -> str | None:
 
 def encode(item: Json | bytes) -> bytes:
     """Give an item's bytes as a producer would send them."""
-    return item if isinstance(item, bytes) else json.dumps(item, ensure_ascii=False).encode()
+    # Kafka clients take bytes itself and no kind of it.
+    return bytes(item) if isinstance(item, bytes) else json.dumps(item, ensure_ascii=False).encode()
 
 
 # --- Many ----------------------------------------------------------------------------------------------

@@ -90,9 +90,7 @@ def test_no_common_determination_crowds_out_the_others() -> None:
 
 
 def test_every_boundary_occurs_with_the_days_before_and_after() -> None:
-    days = {
-        date.fromisoformat(line["service_date"]) for made in ten_thousand() for line in made["service_lines"]
-    }
+    days = {date.fromisoformat(line["service_date"]) for made in ten_thousand() for line in made["service_lines"]}
     for boundary in generator.BOUNDARIES:
         around = {date.fromordinal(boundary.toordinal() + shift) for shift in (-1, 0, 1)}
         assert around <= days

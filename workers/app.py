@@ -36,7 +36,7 @@ def make_app(settings: Settings, library: Library) -> faust.App:
         **app_settings(),
     )
     handler = DecisionHandler(library, settings)
-    requests = app.topic(settings.topic(REQUESTS), key_type=bytes, value_type=bytes)
+    requests = app.topic(settings.topic(REQUESTS), key_serializer="raw", value_serializer="raw")
     fed = feed(app, requests, handler, delivery=Delivery(settings.delivery.value))
     history.install(app, settings, library)
     health.install(app, health.checks(app, library, lambda: all(fed.partitions.values())))

@@ -32,8 +32,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
-from kafka import KafkaAdminClient  # type: ignore[import-untyped]  # ships no type information
-from kafka.errors import KafkaError  # type: ignore[import-untyped]  # ships no type information
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 Kind = Literal["embedded", "kafka", "given"]
 Client = Mapping[str, object]
@@ -109,9 +109,7 @@ def broker_named(kind: Kind, bootstrap: str | None = None) -> Broker:
 class GivenBroker(Broker):
     """A broker that somebody else runs."""
 
-    def __init__(
-        self, bootstrap: str, *, client: Client | None = None, patience_seconds: float = 10.0
-    ) -> None:
+    def __init__(self, bootstrap: str, *, client: Client | None = None, patience_seconds: float = 10.0) -> None:
         self._bootstrap = bootstrap
         self._client = client or {}
         self._patience = patience_seconds
@@ -254,20 +252,19 @@ class KafkaBroker(Broker):
         """Start the process without waiting for an answer: the nodes of a cluster need each other to answer.
 
         Raises:
-            BrokerError: jars or Java are missing, or Kafka refuses to format its folder.
+            BrokerError: jars, Java or a port are not to be had, or Kafka refuses to format its folder.
         """
         if self._server is not None:
             return
         _check_jars(self._libs)
         java = _java()
+        _check_ports(self.ports)
         self._folder = self._folder or Path(tempfile.mkdtemp(prefix="dli-kafka-"))
         atexit.register(self.stop)
         try:
             self._write_settings(self._folder)
             self._format(java, self._folder)
-            command = self._command(
-                java, self._folder, "kafka.Kafka", str(self._folder / "server.properties")
-            )
+            command = self._command(java, self._folder, "kafka.Kafka", str(self._folder / "server.properties"))
             self._server = _Server("Apache Kafka", command, self._folder, self._folder / "kafka.log")
         except BaseException:
             self.stop()
@@ -326,17 +323,13 @@ class KafkaBroker(Broker):
             return
         # "-t=ID" and not "-t ID": an id may begin with a dash.
         arguments = (f"-t={self._cluster_id}", "-c", str(folder / "server.properties"), "-g")
-        command = self._command(
-            java, folder, "kafka.tools.StorageTool", "format", *arguments, *self._format_arguments
-        )
+        command = self._command(java, folder, "kafka.tools.StorageTool", "format", *arguments, *self._format_arguments)
         done = subprocess.run(  # noqa: S603 - our own arguments, and no shell
             command, cwd=folder, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             said = _last_lines(done.stdout + done.stderr)
-            raise BrokerError(
-                f"Kafka refused to format {folder}: mend what it says, or remove the folder.\n{said}"
-            )
+            raise BrokerError(f"Kafka refused to format {folder}: mend what it says, or remove the folder.\n{said}")
 
     def _command(self, java: str, folder: Path, main: str, *arguments: str) -> list[str]:
         """The command line that runs one of Kafka's programs."""
@@ -397,9 +390,7 @@ def free_ports() -> Ports:
     try:
         return Ports(next(free), next(free))
     except StopIteration:
-        raise BrokerError(
-            f"No free port found on {LOOPBACK} between 20000 and 32000: end what holds them."
-        ) from None
+        raise BrokerError(f"No free port found on {LOOPBACK} between 20000 and 32000: end what holds them.") from None
 
 
 class _Server:
@@ -432,9 +423,7 @@ class _Server:
     def check(self, deadline: float | None = None) -> None:
         """Raise BrokerError where the process ended, or the monotonic clock is past the deadline."""
         if (code := self._process.poll()) is not None:
-            raise BrokerError(
-                f"{self._name} ended with exit code {code} while starting. Its log ends:\n{self._tail()}"
-            )
+            raise BrokerError(f"{self._name} ended with exit code {code} while starting. Its log ends:\n{self._tail()}")
         if deadline is not None and time.monotonic() > deadline:
             raise BrokerError(f"{self._name} did not say where it listens. Its log ends:\n{self._tail()}")
 
@@ -442,9 +431,7 @@ class _Server:
         """Return once it answers; raise BrokerError where it ends before that, or takes longer."""
         if _answers_within(bootstrap, seconds, client, self.check):
             return
-        raise BrokerError(
-            f"{self._name} did not answer within {seconds:g} seconds. Its log ends:\n{self._tail()}"
-        )
+        raise BrokerError(f"{self._name} did not answer within {seconds:g} seconds. Its log ends:\n{self._tail()}")
 
     def stop(self) -> None:
         """Ask it to end; kill it where it takes too long."""
@@ -463,13 +450,12 @@ class _Server:
 
 
 def _last_lines(text: str, count: int = 20) -> str:
-    """The end of a log, indented to stand apart in a message."""
-    return "\n".join(f"    {line}" for line in text.splitlines()[-count:])
+    """The end of a log, indented to stand apart in a message, without the frames of Java's stack traces."""
+    told = [line for line in text.splitlines() if not re.match(r"\s+(at |\.\.\. \d+ more)", line)]
+    return "\n".join(f"    {line}" for line in told[-count:])
 
 
-def _answers_within(
-    bootstrap: str, seconds: float, client: Client, check: Callable[[], None] = lambda: None
-) -> bool:
+def _answers_within(bootstrap: str, seconds: float, client: Client, check: Callable[[], None] = lambda: None) -> bool:
     """Whether the broker answers in that time; `check` may end the wait early by raising."""
     deadline = time.monotonic() + seconds
     servers = _servers(bootstrap)
@@ -487,9 +473,7 @@ def _servers(bootstrap: str) -> list[tuple[str, int]]:
     """The hosts and ports of a comma-separated list."""
     found = [re.fullmatch(r"\s*\[?([^\s,\]]+)\]?:(\d{1,5})\s*", server) for server in bootstrap.split(",")]
     if not all(found):
-        raise BrokerError(
-            f"The broker's address {bootstrap!r} is not host:port, or several of them with commas."
-        )
+        raise BrokerError(f"The broker's address {bootstrap!r} is not host:port, or several of them with commas.")
     return [(server[1], int(server[2])) for server in found if server]
 
 
@@ -555,6 +539,13 @@ def _java() -> str:
         found = version[0] if version else _last_lines(said)
         raise BrokerError(f"Apache Kafka needs Java {OLDEST_JAVA} or newer, but {java} says: {found}")
     return java
+
+
+def _check_ports(ports: Ports) -> None:
+    """Raise BrokerError where another program listens; it might even answer in our broker's place."""
+    for port in ports:
+        if not _is_free(port):
+            raise BrokerError(f"Port {port} of {LOOPBACK} is taken: end the program that listens there.")
 
 
 def _new_cluster_id() -> str:
@@ -631,9 +622,7 @@ def _noted(folder: Path) -> _Noted | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise BrokerError(
-            f"{path} cannot be read ({error!r}): end its Kafka if one runs, and remove it."
-        ) from error
+        raise BrokerError(f"{path} cannot be read ({error!r}): end its Kafka if one runs, and remove it.") from error
 
 
 def _is_ours(pid: int, folder: Path) -> bool:

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from events.topics import TOPICS
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.library import load_library
 from workers import logs, schemas, topics
@@ -66,7 +67,9 @@ def worker(
     topic_prefix: Prefix = None,
     policies: Policies = None,
     policy: DefaultPolicy = None,
-    web_port: Annotated[int | None, typer.Option("--web-port", help="Where it answers for its health and register.")] = None,
+    web_port: Annotated[
+        int | None, typer.Option("--web-port", help="Where it answers for its health and register.")
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Its tables; one folder for each worker.")] = None,
     instance: Annotated[str | None, typer.Option("--instance", help="A name it keeps over restarts.")] = None,
 ) -> None:
@@ -128,8 +131,10 @@ def _topic_table(found: Settings) -> Table:
     table = Table(header_style="bold")
     for column in ("topic", "event", "key", "partitions", "kept", "written by", "read by"):
         table.add_column(column, overflow="fold")
-    for topic in topics.TOPICS:
-        kept = "compacted" if topic.cleanup == "compact" else f"{topic.retention.days} days" if topic.retention else "ever"
+    for topic in TOPICS:
+        kept = (
+            "compacted" if topic.cleanup == "compact" else f"{topic.retention.days} days" if topic.retention else "ever"
+        )
         table.add_row(
             found.topic(topic.name),
             topic.event,

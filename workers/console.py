@@ -45,7 +45,8 @@ err = Console(stderr=True, highlight=False)
 Bootstrap = Annotated[str | None, typer.Option("--bootstrap", help="Kafka's bootstrap servers, host:port.")]
 Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="Put before every topic's name.")]
 Policies = Annotated[
-    list[Path] | None, typer.Option("--policies", help="A folder of policy documents; may be given several times.")
+    list[Path] | None,
+    typer.Option("--policies", help="A folder of policy documents; may be given several times."),
 ]
 DefaultPolicy = Annotated[str | None, typer.Option("--policy", help="The policy of a request that names none.")]
 

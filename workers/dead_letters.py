@@ -2,6 +2,8 @@
 
 from base64 import b64encode
 
+from pydantic import SecretStr
+
 from events.dead_letter import SENTENCES, DeadLetter, FieldError, Header, Original, letter_id
 from events.decode import RejectedError
 from events.envelope import JSON, SPECVERSION, Attributes, write
@@ -19,9 +21,7 @@ def rejection(record: Record, rejected: RejectedError, settings: Settings) -> Ou
     return Outgoing(settings.topic(DEAD_LETTERS), record.key or _place_key(record), value, headers)
 
 
-def caused_by(
-    attributes: Attributes | None, event_id: str, source: str, kind: str, subject: str | None
-) -> Attributes:
+def caused_by(attributes: Attributes | None, event_id: str, source: str, kind: str, subject: str | None) -> Attributes:
     """The attributes of an event that another one, whose attributes may not be known, brought about."""
     if attributes is not None:
         return attributes.caused(id=event_id, source=source, type=kind, subject=subject)
@@ -43,7 +43,9 @@ def dead_letter(record: Record | None, value: bytes | None, rejected: RejectedEr
 
 def defect() -> RejectedError:
     """The reason for an event that met a defect of ours: nothing of the defect's own text, which may repeat data."""
-    return RejectedError("internal_error", [FieldError(path="", message="not decided; the worker's log names the defect")])
+    return RejectedError(
+        "internal_error", [FieldError(path="", message="not decided; the worker's log names the defect")]
+    )
 
 
 def _original(record: Record | None, value: bytes | None) -> Original:
@@ -56,12 +58,16 @@ def _original(record: Record | None, value: bytes | None) -> Original:
         timestamp=record.timestamp,
         key_base64=_base64(record.key),
         value_base64=_base64(record.value),
-        headers=tuple(Header(name=name, value_base64=_base64(text or b"")) for name, text in record.headers),
+        headers=tuple(Header(name=name, value_base64=_encoded(text)) for name, text in record.headers),
     )
 
 
-def _base64(raw: bytes | None) -> str | None:
-    return None if raw is None else b64encode(raw).decode()
+def _base64(raw: bytes | None) -> SecretStr | None:
+    return None if raw is None else _encoded(raw)
+
+
+def _encoded(raw: bytes) -> SecretStr:
+    return SecretStr(b64encode(raw).decode())
 
 
 def _place_key(record: Record) -> bytes:

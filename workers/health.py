@@ -5,8 +5,10 @@ rebalance makes it unready for a moment and never dead.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import faust
+from faust.tables.manager import TableManager
 from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -20,7 +22,7 @@ def checks(app: faust.App, library: Library, feeding: Callable[[], bool]) -> dic
     """What a worker needs before it is ready, by name."""
     return {
         "assigned": lambda: not app.rebalancing and bool(app.consumer.assignment()),
-        "recovered": lambda: not app.tables.recovery.in_recovery,
+        "recovered": lambda: not cast("TableManager", app.tables).recovery.in_recovery,
         "feeding": feeding,
         "policies": lambda: bool(library.numbers),
     }

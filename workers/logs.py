@@ -6,7 +6,10 @@ deployment, so that an operator who has the id can find its lines and nobody can
 
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -42,6 +45,34 @@ def _hidden(value: Any) -> Any:
     return value
 
 
+_TELLING = ("kafka.errors", "aiokafka.errors")
+"""Modules of the infrastructure's errors: their messages name brokers. Any other's may repeat what it choked on."""
+
+
+def bare_exceptions(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Show an exception as its kind and the lines it came through; its message only where it cannot be personal."""
+    found = event.pop("exc_info", None)
+    error = found[1] if isinstance(found, tuple) else sys.exc_info()[1] if found is True else found
+    if isinstance(error, BaseException):
+        event["exception"] = list(_chain(error))
+    return event
+
+
+def _chain(error: BaseException | None) -> Iterator[str]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        frames = traceback.extract_tb(error.__traceback__)
+        where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+        message = f": {error}" if _tells(error) else ""
+        yield f"{type(error).__module__}.{type(error).__qualname__}{message} at {where}"
+        error = error.__cause__ or error.__context__
+
+
+def _tells(error: BaseException) -> bool:
+    return isinstance(error, OSError) or type(error).__module__ in _TELLING
+
+
 def configure(level: str = "INFO", form: LogFormat = "json", stream: TextIO | None = None) -> None:
     """Send structlog's and the standard library's logs to `stream`, standard error by default."""
     shared: list[Processor] = [
@@ -59,7 +90,7 @@ def configure(level: str = "INFO", form: LogFormat = "json", stream: TextIO | No
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            bare_exceptions,
             renderer,
         ],
     )
@@ -68,11 +99,16 @@ def configure(level: str = "INFO", form: LogFormat = "json", stream: TextIO | No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # aiokafka prints member and topic lists at INFO on every rebalance; its warnings are what an operator needs.
-    for noisy in ("aiokafka", "kafka"):
+    # They tell of every service's start and every rebalance's members at INFO; an operator needs their warnings, and
+    # gets our own events for the rest.
+    for noisy in ("aiokafka", "kafka", "faust", "mode"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,

@@ -2,9 +2,11 @@
 
 from prometheus_client import Counter, Gauge, disable_created_metrics
 
-disable_created_metrics()  # a second series for every counter, which no dashboard reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there; a second series for every counter, which no dashboard reads
 
-DECISIONS = Counter("dli_decisions_total", "Decisions published, by the X12 306 action of the whole request.", ["action"])
+DECISIONS = Counter(
+    "dli_decisions_total", "Decisions published, by the X12 306 action of the whole request.", ["action"]
+)
 DECIDED_LINES = Counter(
     "dli_decided_lines_total",
     "Service lines determined.",
@@ -12,7 +14,9 @@ DECIDED_LINES = Counter(
 )
 DEAD_LETTERS = Counter("dli_dead_letters_total", "Events that could not be decided, by reason.", ["reason"])
 DEFECTS = Counter(
-    "dli_defects_total", "Events that met a defect of this software; any rise needs somebody to look.", ["error"]
+    "dli_defects_total",
+    "Events that met a defect of this software; any rise needs somebody to look.",
+    ["error"],
 )
 BATCHES = Counter("dli_batches_total", "Batches of requests whose answers were sent and whose offsets were given back.")
 REVISIONS_KNOWN = Gauge("dli_policy_revisions_known", "Revisions in the register, by policy.", ["policy"])

@@ -1,9 +1,11 @@
 """Settings: one place that reads the environment.
 
-A command's flag wins over `DLI_…` in the environment, that over `.env`, that over files in the mounted secrets directory
-(`/run/secrets/dli_…`, one value each), and all over the defaults below.
+A command's flag wins over `DLI_…` in the environment, that over `.env`, that over files in the mounted secrets
+directory (`/run/secrets/dli_…`, one value each), and all over the defaults below.
 """
 
+import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -63,7 +65,7 @@ class Settings(BaseSettings):
     """Where a worker serves its register, health and metrics."""
     data_dir: Path = Path("var/worker")
     """Where a worker keeps its tables; one folder for each worker."""
-    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    delivery: Delivery = Delivery.EXACTLY_ONCE
     """What is promised of a decision when workers crash."""
     instance: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
     """A name that this worker keeps over restarts: it rejoins its group at once."""
@@ -75,6 +77,17 @@ class Settings(BaseSettings):
     def topic(self, name: str) -> str:
         """A declared topic's name in this deployment."""
         return self.topic_prefix + name
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that is to run with these settings."""
+        values = {f"DLI_{name.upper()}": _as_text(value) for name, value in self if value is not None}
+        return dict(os.environ) | values
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return json.dumps([str(one) for one in value]) if isinstance(value, tuple) else str(value)
 
 
 def read(**flags: Any) -> Settings:

@@ -110,7 +110,9 @@ def misfit_for_workers(settings: Settings) -> str | None:
 
     Settings of retention may be an operator's own; absent topics and other numbers of partitions are not.
     """
-    serious = [one for one in compare(settings) if one.what == "topic" or (one.what == "partitions" and _uneven(settings))]
+    serious = [
+        one for one in compare(settings) if one.what == "topic" or (one.what == "partitions" and _uneven(settings))
+    ]
     if not serious:
         return None
     named = ", ".join(f"{one.topic} ({one.what}: {one.found}, declared {one.declared})" for one in serious)

@@ -1,1 +1,1 @@
-"""A medical policy as data: its format (`models`), its loading (`load`), what can be wrong with it (`problems`, `check`)."""
+"""A medical policy as data: its format (`models`), its loading (`load`), its mistakes (`problems`, `check`)."""

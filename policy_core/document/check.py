@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import pairwise
 
+from policy_core.codes import bounds
 from policy_core.diagram import answers, example, support
 from policy_core.document.models import (
     Citation,
     Cited,
+    CodeSelector,
     CodeSystem,
     Condition,
     Dated,
@@ -21,17 +23,23 @@ from policy_core.document.models import (
     FactIncludes,
     FactIs,
     FactKind,
+    Indication,
     IndicationsOf,
     Named,
     PolicyDocument,
+    Statement,
     Window,
 )
 from policy_core.document.problems import PathPart, Problem, did_you_mean
-from policy_core.editions import OPEN, DrawnEdition, Drawing
+from policy_core.editions import OPEN, Drawing, DrawnEdition
 from policy_core.source import Place
-from policy_core.space import leaves
+from policy_core.space import leaves, tested_elements
+from policy_core.vocabulary import CODE_NOT_LISTED
 
 Path = tuple[PathPart, ...]
+
+MOST_ELEMENTS = 10
+"""Of one set, that conditions may ask for: a set is one variable with a value for each of their subsets."""
 
 
 def check(document: PolicyDocument) -> list[Problem]:
@@ -40,9 +48,12 @@ def check(document: PolicyDocument) -> list[Problem]:
         *_ids(document),
         *_facts(document),
         *_conditions(document),
+        *_elements(document),
         *_time_line(document),
         *_references(document),
         *_codes(document),
+        *_selectors(document),
+        *_guidance(document),
         *_citations(document),
     ]
     return fitting or list(_rules(document))
@@ -126,6 +137,14 @@ def _conditions(document: PolicyDocument) -> Iterator[Problem]:
             yield Problem(path, "an indication cannot ask for indications; write its facts here")
     for at, rule in enumerate(document.rules):
         yield from _condition(document, ("rules", at, "when"), rule.when, before)
+
+
+def _elements(document: PolicyDocument) -> Iterator[Problem]:
+    tested = tested_elements(document)
+    for at, fact in enumerate(document.facts):
+        if len(tested.get(fact.path, ())) > MOST_ELEMENTS:
+            message = f"conditions ask for more than {MOST_ELEMENTS} of its values; make a fact of its own of some"
+            yield Problem(("facts", at, "values"), message)
 
 
 def _all_leaves(document: PolicyDocument, condition: Condition) -> Iterator[Condition]:
@@ -223,7 +242,9 @@ def _outcomes(path: Path, outcomes: Sequence[Dated], known: Sequence[date], what
         yield from _ends((*path, "outcomes", at), outcome, known, what)
     for at, (earlier, later) in enumerate(pairwise(outcomes), start=1):
         if later.since < (earlier.until or date.max):
-            message = f"begins on {later.since} while the one before it still holds; give that one `until: {later.since}`"
+            message = (
+                f"begins on {later.since} while the one before it still holds; give that one `until: {later.since}`"
+            )
             yield Problem((*path, "outcomes", at, "since"), message)
 
 
@@ -240,18 +261,25 @@ def _window(path: Path, window: Window, known: Sequence[date] | None) -> Iterato
 
 
 def _references(document: PolicyDocument) -> Iterator[Problem]:
-    parts = [part.id for _, part in cited_parts(document)]
+    parts = {part.id: part for _, part in cited_parts(document)}
     for at, rule in enumerate(document.rules):
         for number, outcome in enumerate(rule.outcomes):
             for position, name in enumerate(outcome.rests_on):
                 path = ("rules", at, "outcomes", number, "rests_on", position)
-                yield from _known(path, name, parts, "cited part")
+                yield from _known(path, name, list(parts), "cited part")
+                yield from _in_force(path, parts.get(name), outcome.since)
     statements = [statement.id for statement in document.statements]
     for at, indication in enumerate(document.indications):
         yield from _known(("indications", at, "statement"), indication.statement, statements, "statement")
     clocks = [clock.id for clock in document.clocks]
     for at, assigned in enumerate(document.clock_for):
         yield from _known(("clock_for", at, "clock"), assigned.clock, clocks, "clock")
+
+
+def _in_force(path: Path, part: Cited | None, day: date) -> Iterator[Problem]:
+    if isinstance(part, Statement | Indication) and not part.on(day):
+        held = f"from {part.since}" + (f" up to {part.until}" if part.until else "")
+        yield Problem(path, f"`{part.id}` is not in force on {day}; it holds {held}")
 
 
 def _known(path: Path, name: str, known: Sequence[str], what: str) -> Iterator[Problem]:
@@ -262,25 +290,58 @@ def _known(path: Path, name: str, known: Sequence[str], what: str) -> Iterator[P
 def _codes(document: PolicyDocument) -> Iterator[Problem]:
     systems = {system.system: system for system in document.codes.systems}
     path: Path = ("codes", "listed")
-    listed = [((*path, at), f"{one.system} {one.code}") for at, one in enumerate(document.codes.listed)]
-    yield from _twice(listed, "code")
+    listed = list(enumerate(document.codes.listed))
     yield from _twice(
-        [(("codes", "systems", at), one.system) for at, one in enumerate(document.codes.systems)], "code system"
+        [((*path, at), f"{one.system} {_bare(systems.get(one.system), one.code)}") for at, one in listed],
+        "code",
     )
-    for at, one in enumerate(document.codes.listed):
+    yield from _twice(
+        [(("codes", "systems", at), one.system) for at, one in enumerate(document.codes.systems)],
+        "code system",
+    )
+    for at, one in listed:
         system = systems.get(one.system)
         if system is None:
             yield from _known((*path, at, "system"), one.system, list(systems), "code system")
         elif system.length not in (None, len(_bare(system, one.code))):
             yield Problem((*path, at, "code"), f"a code of {one.system} has {system.length} characters")
-    names = {name for _, name in listed}
-    for index, guidance in enumerate(document.guidance):
-        for at, name in enumerate(guidance.applies_to.codes):
-            yield from _known(("guidance", index, "applies_to", "codes", at), name, sorted(names), "listed code")
 
 
-def _bare(system: CodeSystem, code: str) -> str:
-    return code.replace(".", "") if system.ignores_dots else code
+def _bare(system: CodeSystem | None, code: str) -> str:
+    return code.replace(".", "") if system and system.ignores_dots else code
+
+
+def _selectors(document: PolicyDocument) -> Iterator[Problem]:
+    for path, selected in _selected(document):
+        for at, written in enumerate(selected.codes):
+            low, high = bounds(written)
+            if high < low:
+                yield Problem(
+                    (*path, "codes", at),
+                    f"`{written}` runs backwards and holds no code; begin with the lower",
+                )
+
+
+def _selected(document: PolicyDocument) -> Iterator[tuple[Path, CodeSelector]]:
+    for at, fact in enumerate(document.facts):
+        yield from ((("facts", at, "derived", index), one) for index, one in enumerate(fact.derived))
+    for name in ("guidance", "definitions"):
+        for at, part in enumerate(getattr(document, name)):
+            applies = part.applies_to.diagnoses
+            yield from (((name, at, "applies_to", "diagnoses", index), one) for index, one in enumerate(applies))
+
+
+def _guidance(document: PolicyDocument) -> Iterator[Problem]:
+    codes = sorted(f"{one.system} {one.code}" for one in document.codes.listed)
+    given = {outcome.reason for rule in document.rules for outcome in rule.outcomes if outcome.reason is not None}
+    reasons = sorted(given | {CODE_NOT_LISTED})
+    for name in ("guidance", "definitions"):
+        for at, part in enumerate(getattr(document, name)):
+            path = (name, at, "applies_to")
+            for index, code in enumerate(part.applies_to.codes):
+                yield from _known((*path, "codes", index), code, codes, "listed code")
+            for index, reason in enumerate(part.applies_to.reasons):
+                yield from _known((*path, "reasons", index), reason, reasons, "reason")
 
 
 def _citations(document: PolicyDocument) -> Iterator[Problem]:
@@ -289,7 +350,9 @@ def _citations(document: PolicyDocument) -> Iterator[Problem]:
         yield from _known((*path, "section"), citation.section, document.source.sections, "section of the source")
         place = (citation.section, citation.ordinal)
         if first.setdefault(place, citation.sha256) != citation.sha256:
-            message = f"{citation.section} {citation.ordinal} is cited elsewhere with another digest; one of them is wrong"
+            message = (
+                f"{citation.section} {citation.ordinal} is cited elsewhere with another digest; one of them is wrong"
+            )
             yield Problem((*path, "sha256"), message)
 
 

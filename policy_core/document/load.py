@@ -5,6 +5,7 @@ the models, so that a value has one type however YAML read it.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from io import StringIO
@@ -14,14 +15,19 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent
 
 from policy_core.document.check import check
-from policy_core.document.models import PolicyDocument
+from policy_core.document.models import PolicyDocument, shape
 from policy_core.document.problems import PathPart, PolicyDocumentError, Problem, did_you_mean
 
 LARGEST = 4_000_000
 """Bytes; a document is written by people, and anything larger is a mistake."""
+
+_MEMBER = re.compile(r"<\w+\.\w+: ('\w+')>")
+"""How Python writes a member of an enumeration; an analyst writes its value."""
 
 
 def load(file: Path) -> PolicyDocument:
@@ -53,11 +59,29 @@ def parse(raw: bytes, name: str) -> PolicyDocument:
     return document
 
 
+class _PlainComposer(Composer):
+    """Takes YAML without its tags, anchors and aliases: what a document says, it says where it stands."""
+
+    def compose_node(self, parent: Any, index: int) -> Any:
+        event = self.parser.peek_event()
+        if isinstance(event, AliasEvent) or event.anchor is not None:
+            raise _unwanted("anchors (&) and aliases (*) have no place here; write it out", event)
+        if event.tag is not None:
+            raise _unwanted("tags (!) have no place here; write the plain value", event)
+        return super().compose_node(parent, index)
+
+
+def _unwanted(what: str, event: Any) -> ComposerError:
+    return ComposerError(None, None, what, event.start_mark)
+
+
 def _tree(raw: bytes, name: str) -> CommentedMap:
     if len(raw) > LARGEST:
         raise PolicyDocumentError(name, [Problem((), f"larger than {LARGEST:,} bytes: not a policy document")])
+    yaml = YAML(typ="rt", pure=True)
+    yaml.Composer = _PlainComposer
     try:
-        tree = YAML(typ="rt", pure=True).load(StringIO(raw.decode("utf-8-sig")))
+        tree = yaml.load(StringIO(raw.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         raise PolicyDocumentError(name, [Problem((), f"not UTF-8 at byte {error.start}")]) from None
     except MarkedYAMLError as error:
@@ -78,7 +102,8 @@ def _plain(node: Any) -> Any:
         return [_plain(value) for value in node]
     if isinstance(node, datetime | date):
         return node.isoformat()
-    return node
+    # What is left is YAML's own (`<<`, `=`): its text, for the models to refuse.
+    return node if isinstance(node, str | int | float | None) else str(node)
 
 
 def _problems(error: ValidationError, tree: CommentedMap) -> Iterator[Problem]:
@@ -90,14 +115,20 @@ def _problems(error: ValidationError, tree: CommentedMap) -> Iterator[Problem]:
 def _real_path(tree: Any, loc: tuple[PathPart, ...]) -> tuple[PathPart, ...]:
     """`loc` without the tags that pydantic puts in for the member of a union it tried."""
     path: list[PathPart] = []
-    node = tree
+    node, tagged = tree, None
     for index, part in enumerate(loc):
-        if isinstance(node, dict) and part in node or isinstance(node, list) and isinstance(part, int):
+        if node is not tagged and part == shape(node):
+            tagged = node  # a condition's tag is also the name of one of its fields
+        elif _has(node, part):
             node = node[part]
             path.append(part)
         elif index == len(loc) - 1 and isinstance(node, dict):
             path.append(part)
     return tuple(path)
+
+
+def _has(node: Any, part: PathPart) -> bool:
+    return part in node if isinstance(node, dict) else isinstance(node, list) and isinstance(part, int)
 
 
 def _message(error: dict[str, Any], tree: Any, path: tuple[PathPart, ...]) -> str:
@@ -108,6 +139,8 @@ def _message(error: dict[str, Any], tree: Any, path: tuple[PathPart, ...]) -> st
         return f"missing; write `{path[-1]}: …`"
     if kind == "string_type" and isinstance(error["input"], int | float) and not isinstance(error["input"], bool):
         return f'a number where text belongs; write it in quotes: "{_as_written(tree, path, error["input"])}"'
+    if kind == "literal_error":
+        message = _MEMBER.sub(r"\1", message)
     return message.removeprefix("Value error, ").replace("Input should be", "should be")
 
 

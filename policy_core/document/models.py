@@ -180,10 +180,11 @@ class Otherwise(Part):
 _SHAPES = ("is", "in", "includes", "all", "any", "not", "condition", "indications_of", "otherwise")
 
 
-def _shape(value: Any) -> str | None:
-    if isinstance(value, dict):
-        return next((shape for shape in _SHAPES if shape in value), None)
-    return next((s for s in _SHAPES if s in (f.alias or n for n, f in type(value).model_fields.items())), None)
+def shape(value: Any) -> str | None:
+    """Which of the shapes a condition has, still as data or already a model; None if it is no condition."""
+    if isinstance(value, Part):
+        return next((s for s in _SHAPES if s in (f.alias or n for n, f in type(value).model_fields.items())), None)
+    return next((s for s in _SHAPES if s in value), None) if isinstance(value, dict) else None
 
 
 Condition = Annotated[
@@ -197,10 +198,11 @@ Condition = Annotated[
     | Annotated[IndicationsOf, Tag("indications_of")]
     | Annotated[Otherwise, Tag("otherwise")],
     Discriminator(
-        _shape,
+        shape,
         custom_error_type="condition_shape",
-        custom_error_message="not a condition; write one of {fact: …, is: …}, {fact: …, in: […]}, {fact: …, includes: …}, "
-        "{all: […]}, {any: […]}, {not: …}, {condition: …}, {indications_of: …}, {otherwise: true}",
+        custom_error_message="not a condition; write one of {fact: …, is: …}, {fact: …, in: […]}, "
+        "{fact: …, includes: …}, {all: […]}, {any: […]}, {not: …}, {condition: …}, {indications_of: …}, "
+        "{otherwise: true}",
     ),
 ]
 

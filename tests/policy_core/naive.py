@@ -169,9 +169,7 @@ class Complete(NamedTuple):
 def all_complete(edition: Edition) -> Complete:
     """Ask `decide_complete` about all 46,656 complete cases."""
     shape = tuple(len(values) for values in FACTS.values())
-    answers = [
-        decide_complete(edition, dict(zip(FACTS, values, strict=True))) for values in product(*FACTS.values())
-    ]
+    answers = [decide_complete(edition, dict(zip(FACTS, values, strict=True))) for values in product(*FACTS.values())]
     determination = [DETERMINATIONS.index(determination) for determination, _, _ in answers]
     reasons = [0 if reason is None else 1 << REASONS.index(reason) for _, reason, _ in answers]
     return Complete(
@@ -194,10 +192,7 @@ def decide_partial(edition: Edition, known: Facts) -> tuple[str, set[str], set[s
     table = all_complete(edition)
     # On each axis the value of a known fact, all values of an unknown one: these are the completions.
     completions = np.ix_(
-        *(
-            [values.index(known[fact])] if fact in known else range(len(values))
-            for fact, values in FACTS.items()
-        )
+        *([values.index(known[fact])] if fact in known else range(len(values)) for fact, values in FACTS.items())
     )
     determinations = table.determination[completions]
     different = set(determinations.flat)
@@ -208,11 +203,7 @@ def decide_partial(edition: Edition, known: Facts) -> tuple[str, set[str], set[s
             {reason for bit, reason in enumerate(REASONS) if 1 << bit in reasons},
             set(),
         )
-    relevant = {
-        fact
-        for axis, fact in enumerate(FACTS)
-        if (determinations.min(axis) != determinations.max(axis)).any()
-    }
+    relevant = {fact for axis, fact in enumerate(FACTS) if (determinations.min(axis) != determinations.max(axis)).any()}
     return "information_needed", set(), relevant
 
 

@@ -119,9 +119,7 @@ def names(bits: int, words: list[str]) -> set[str]:
 
 def look_up(edition: Edition, known: Mapping[str, Value]) -> tuple[str, set[str], set[str]]:
     table = all_partial(edition)
-    index = tuple(
-        values.index(known[fact]) if fact in known else len(values) for fact, values in FACTS.items()
-    )
+    index = tuple(values.index(known[fact]) if fact in known else len(values) for fact, values in FACTS.items())
     return (
         naive.DETERMINATIONS[table.determination[index]],
         names(int(table.reasons[index]), list(naive.REASONS)),
@@ -152,8 +150,7 @@ def by_definition(edition: Edition, known: Mapping[str, Value]) -> tuple[str, se
 def sample(seed: int, count: int, unknown: float) -> list[dict[str, Value]]:
     rng = random.Random(seed)
     return [
-        {fact: rng.choice(values) for fact, values in FACTS.items() if rng.random() >= unknown}
-        for _ in range(count)
+        {fact: rng.choice(values) for fact, values in FACTS.items() if rng.random() >= unknown} for _ in range(count)
     ]
 
 
@@ -188,9 +185,7 @@ def test_rows_a_to_c_have_the_share_of_cases_that_arithmetic_gives_them() -> Non
 
 
 @pytest.mark.parametrize(("changes", "row", "published", "recorded", "reason"), ROWS)
-def test_each_row(
-    changes: dict[str, Value], row: str, published: str, recorded: str, reason: str | None
-) -> None:
+def test_each_row(changes: dict[str, Value], row: str, published: str, recorded: str, reason: str | None) -> None:
     facts = {**REMISSION, **changes}
     assert naive.decide_complete(PUBLISHED, facts) == (published, reason, row)
     assert naive.decide_complete(NOT_RECORDED, facts) == (recorded, reason, row)
@@ -263,9 +258,7 @@ def test_nothing_known_needs_everything() -> None:
 @pytest.mark.parametrize("edition", EDITIONS)
 def test_the_table_of_all_partial_cases_says_what_enumeration_says(edition: Edition) -> None:
     cases = sample(11, 300, 0.5) + sample(12, 300, 0.25) + sample(13, 100, 0.0)
-    assert [look_up(edition, known) for known in cases] == [
-        naive.decide_partial(edition, known) for known in cases
-    ]
+    assert [look_up(edition, known) for known in cases] == [naive.decide_partial(edition, known) for known in cases]
 
 
 @pytest.mark.parametrize("edition", EDITIONS)
@@ -278,15 +271,13 @@ def test_enumeration_says_what_the_definition_says(edition: Edition) -> None:
     cases = sample(21, 150, 0.25) + [{**case, **allogeneic} for case in sample(22, 100, 0.3)]
     few = [known for known in cases if len(known) >= 7]
     assert len(few) > 150
-    assert [naive.decide_partial(edition, known) for known in few] == [
-        by_definition(edition, known) for known in few
-    ]
+    assert [naive.decide_partial(edition, known) for known in few] == [by_definition(edition, known) for known in few]
 
 
 # --- Whole requests --------------------------------------------------------------------------------
 
 
-def request(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def request(**changes: Any) -> dict[str, Any]:
     """A covered request of one line; `line` and `clinical` change parts of it, other names the header."""
     line = {"line": 1, "system": "cpt", "code": "38242", "units": 1, "service_date": "2024-06-10"}
     clinical = {
@@ -309,7 +300,7 @@ def request(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     }
 
 
-def decided(**changes: Any) -> tuple[str, list[str]]:  # noqa: ANN401 - JSON
+def decided(**changes: Any) -> tuple[str, list[str]]:
     line = naive.decide_request(request(**changes))["lines"][0]
     return line["determination"], line["reasons"]
 
@@ -477,9 +468,7 @@ def test_presumptions_hold_until_the_request_says_otherwise() -> None:
 def test_purposes_are_complete_when_present_and_unknown_when_absent() -> None:
     settled = {"disease_status": "remission", "chimerism": "mixed"}
     assert decided(clinical={**settled, "purposes": []})[0] == "criteria_not_met"
-    assert (
-        decided(clinical={**settled, "purposes": ["treat_relapse", "treat_relapse"]})[0] == "criteria_not_met"
-    )
+    assert decided(clinical={**settled, "purposes": ["treat_relapse", "treat_relapse"]})[0] == "criteria_not_met"
     assert decided(clinical={**settled, "purposes": [CONVERT, CONVERT]})[0] == "medically_necessary"
     assert decided(clinical=settled)[0] == "information_needed"
 

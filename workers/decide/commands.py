@@ -13,7 +13,17 @@ from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.decode import RejectedError, decode
 from policy_core.library import Library, load_library
-from workers.console import CommandError, DefaultPolicy, Output, Policies, lines, opened, out, settings, write_line
+from workers.console import (
+    CommandError,
+    DefaultPolicy,
+    Output,
+    Policies,
+    lines,
+    opened,
+    out,
+    settings,
+    write_line,
+)
 from workers.dead_letters import dead_letter, defect
 from workers.decide.explain import ACTIONS, STYLES, explanation, words
 from workers.decide.handler import decide as decide_one
@@ -94,14 +104,21 @@ def rows(one: Decision | DeadLetter) -> Iterator[tuple[Text, ...]]:
     """The table's rows for one answer."""
     if isinstance(one, DeadLetter):
         problems = "; ".join(f"{error.path}: {error.message}".removeprefix(": ") for error in one.errors)
-        yield Text(one.request_id or "?"), Text("-", style="red"), Text("-"), Text(words(one.reason), style="red"), Text(problems)
+        yield (
+            Text(one.request_id or "?"),
+            Text("-", style="red"),
+            Text("-"),
+            Text(words(one.reason), style="red"),
+            Text(problems),
+        )
         return
     for index, line in enumerate(one.lines):
         shown = Text(one.request_id) if index == 0 else Text("")
         action = Text(f"{line.action} {ACTIONS[line.action]}", style=STYLES.get(line.action, "bold"))
         why = line.program.name if line.program else ", ".join(map(words, line.reasons))
         asked = ", ".join(missing.fact.removeprefix("clinical.") for missing in line.missing)
-        yield shown, action, Text(line.code), Text(words(line.determination)), Text(why or asked)
+        resting = "" if line.action == "A1" else ", ".join(line.rests_on)
+        yield shown, action, Text(line.code), Text(words(line.determination)), Text(why or asked or resting)
 
 
 def rejection(letter: DeadLetter) -> Text:

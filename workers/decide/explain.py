@@ -86,12 +86,8 @@ def _missing(decision: Decision) -> Iterator[tuple[str, str]]:
 
 
 def _contradiction(claims: tuple[Claim, ...]) -> str:
-    return ", but ".join(
-        f"{_codes(one.diagnoses) if one.diagnoses else 'it states'} {'says' if one.diagnoses else ''} {_value(one.value)}".replace(
-            "  ", " "
-        )
-        for one in claims
-    )
+    said = (f"{_codes(one.diagnoses)} says" if one.diagnoses else "it states" for one in claims)
+    return ", but ".join(f"{who} {_value(one.value)}" for who, one in zip(said, claims, strict=True))
 
 
 def _codes(diagnoses: tuple[StatedDiagnosis, ...]) -> str:
@@ -115,7 +111,10 @@ def _statements(decision: Decision) -> Iterator[tuple[str, str]]:
     for line in decision.lines:
         if line.step != "clinical_statements":
             carried = "; ".join(said[one].says for one in line.rests_on)
-            yield f"line {line.line}", f"decided by the step {words(line.step)}" + (f": {carried}" if carried else "")
+            yield (
+                f"line {line.line}",
+                f"decided by the step {words(line.step)}" + (f": {carried}" if carried else ""),
+            )
 
 
 def _facts(decision: Decision) -> Iterator[tuple[str, str]]:

@@ -2,8 +2,8 @@
 
     decode → case → policy → determine → decision → encode
 
-`decide` takes one event through; `Handler` does so for a batch and never raises: an event that cannot be decided, by its
-own fault or by a defect of ours, becomes a dead letter, and the next one goes on.
+`decide` takes one event through; `DecisionHandler` does so for a batch and never raises: an event that cannot be
+decided, by its own fault or by a defect of ours, becomes a dead letter, and the next one goes on.
 """
 
 from collections.abc import Sequence
@@ -126,5 +126,3 @@ def _frames(error: BaseException) -> list[str]:
         frames.append(f"{trace.tb_frame.f_code.co_filename.rsplit('/', 2)[-1]}:{trace.tb_lineno}")
         trace = trace.tb_next
     return frames
-
-

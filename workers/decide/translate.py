@@ -1,4 +1,4 @@
-"""Between the wire and the policy core, which know nothing of each other: a request becomes a case, a result a decision."""
+"""Between the wire and the policy core: a request becomes a case, a result a decision."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -81,7 +81,10 @@ def _line(result: LineResult, policy: Policy) -> DecidedLine:
         rests_on=answer.rests_on,
         guidance=result.guidance,
         missing=tuple(
-            [MissingFact(fact=one.path, question=one.question, conflict=_claims(one.conflict)) for one in answer.missing]
+            [
+                MissingFact(fact=one.path, question=one.question, conflict=_claims(one.conflict))
+                for one in answer.missing
+            ]
         ),
         program=Program(name=answer.program.name, says=answer.program.says) if answer.program else None,
         edition=answer.edition,
@@ -167,9 +170,7 @@ def _references_in(document: PolicyDocument) -> dict[str, Reference]:
         part.id: Reference(
             id=part.id,
             says=part.says,
-            cites=tuple(
-                Citation(section=one.section, ordinal=one.ordinal, sha256=one.sha256) for one in part.cites
-            ),
+            cites=tuple(Citation(section=one.section, ordinal=one.ordinal, sha256=one.sha256) for one in part.cites),
         )
         for _, part in cited_parts(document)
     }

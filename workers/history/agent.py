@@ -12,7 +12,7 @@ import faust
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
-from faust.types import TP
+from faust.types import TP, TableT
 from faust.web import Request, Response, View
 
 from events.decode import RejectedError
@@ -33,8 +33,9 @@ ROUTING_KEY = "register"
 
 def install(app: faust.App, settings: Settings, library: Library) -> None:
     """Add the agent, its table and its views to the app."""
-    topic = app.topic(settings.topic(POLICY_REVISIONS), partitions=1, key_type=bytes, value_type=bytes, internal=False)
-    letters = app.topic(settings.topic(DEAD_LETTERS), key_type=bytes, value_type=bytes)
+    # Raw: what Faust fails to decode it acknowledges and drops before the agent sees it.
+    topic = app.topic(settings.topic(POLICY_REVISIONS), partitions=1, key_serializer="raw", value_serializer="raw")
+    letters = app.topic(settings.topic(DEAD_LETTERS), key_serializer="raw", value_serializer="raw")
     table = app.Table("policy-register", partitions=1, key_type=bytes, value_type=bytes)
 
     async def policy_history(stream: faust.StreamT[bytes]) -> AsyncIterator[bytes]:
@@ -48,7 +49,9 @@ def install(app: faust.App, settings: Settings, library: Library) -> None:
                 await letters.send(key=letter.key, value=letter.value, headers=list(letter.headers))
                 continue
             table[revision.key] = revision.to_json()
-            metrics.REVISIONS_KNOWN.labels(revision.policy_number).set(len(of_policy(_all(table), revision.policy_number)))
+            metrics.REVISIONS_KNOWN.labels(revision.policy_number).set(
+                len(of_policy(_all(table), revision.policy_number))
+            )
             log.info("revision_known", policy=revision.policy_number, revision=revision.revision.isoformat())
             yield revision.key
 
@@ -71,14 +74,14 @@ def _record(message: Any) -> Record:
     )
 
 
-def _all(table: faust.Table[bytes, bytes]) -> list[PolicyRevision]:
+def _all(table: TableT[bytes, bytes]) -> list[PolicyRevision]:
     return [PolicyRevision.model_validate_json(value) for value in table.values()]
 
 
 # --- what the packaged documents know ------------------------------------------------------------------------------
 
 
-def _publish_when_assigned(app: faust.App, settings: Settings, library: Library, topic: faust.TopicT[bytes]) -> None:
+def _publish_when_assigned(app: faust.App, settings: Settings, library: Library, topic: faust.TopicT) -> None:
     name = settings.topic(POLICY_REVISIONS)
 
     @app.on_partitions_assigned.connect(weak=False)
@@ -116,7 +119,7 @@ async def _keys_on_topic(settings: Settings, name: str) -> set[bytes]:
 # --- the register on the web ---------------------------------------------------------------------------------------
 
 
-def _views(app: faust.App, table: faust.Table[bytes, bytes]) -> None:
+def _views(app: faust.App, table: TableT[bytes, bytes]) -> None:
     routed = app.table_route(table=table, exact_key=ROUTING_KEY)
 
     def revisions(number: str) -> list[PolicyRevision]:

@@ -1,4 +1,4 @@
-"""Revisions as plain functions: those a document has, as events; those a topic brings, decoded; those in force on a day."""
+"""Revisions as plain functions: a document's as events, a topic's decoded, the one in force on a day."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -7,7 +7,17 @@ from pydantic import ValidationError
 
 from events.dead_letter import FieldError
 from events.decode import RejectedError, field_errors
-from events.envelope import JSON, SPECVERSION, Attributes, Headers, Mode, binary_attributes, is_binary, loads, write
+from events.envelope import (
+    JSON,
+    SPECVERSION,
+    Attributes,
+    Headers,
+    Mode,
+    binary_attributes,
+    is_binary,
+    loads,
+    write,
+)
 from events.revision import PolicyRevision
 from policy_core.determine import Policy
 from workers.records import Outgoing
@@ -56,7 +66,9 @@ def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:
         raise RejectedError("undecodable", [FieldError(path="", message=str(error))]) from None
     if not isinstance(tree, dict):
         raise RejectedError("undecodable", [FieldError(path="", message="not a JSON object")])
-    kind, data = (binary_attributes(headers).get("type"), tree) if is_binary(headers) else (tree.get("type"), tree.get("data"))
+    kind, data = (
+        (binary_attributes(headers).get("type"), tree) if is_binary(headers) else (tree.get("type"), tree.get("data"))
+    )
     if kind != PolicyRevision.TYPE:
         message = f"should be {PolicyRevision.TYPE}"
         raise RejectedError("unsupported_type", [FieldError(path="type", message=message)])

@@ -57,7 +57,11 @@ def list_(policies: Policies = None) -> None:
         policy = Policy(load(file))
         newest = policy.register.revisions[-1].revision.date
         table.add_row(
-            policy.number, policy.document.title, str(len(policy.register.revisions)), str(newest), policy.sha256[:12]
+            policy.number,
+            policy.document.title,
+            str(len(policy.register.revisions)),
+            str(newest),
+            policy.sha256[:12],
         )
     out.print(table)
 
@@ -68,7 +72,7 @@ def verify_source(
     file: Annotated[Path, typer.Argument(metavar="FILE|-", help="The published text, UTF-8.")],
     policies: Policies = None,
 ) -> None:
-    """Hold a document's citations against the published text: sentences without a home, citations without a sentence."""
+    """Hold a document's citations against the published text; exit 3 where a sentence or a citation has no match."""
     document = loaded(number, policies).document
     with opened(file) as stream:
         try:
@@ -86,6 +90,9 @@ def _print(report: SourceReport) -> None:
         out.print(f"line {sentence.line}: no element claims this sentence: {sentence.text}", markup=False)
     for place in report.without_sentence:
         where = f"{place.section} {place.ordinal}"
-        out.print(f"{place.claimed_by}: cites {where}, which is not in the text (sha256 {place.sha256})", markup=False)
+        out.print(
+            f"{place.claimed_by}: cites {where}, which is not in the text (sha256 {place.sha256})",
+            markup=False,
+        )
     homeless, lost = len(report.without_home), len(report.without_sentence)
     err.print(f"{report.sentences} sentences; {homeless} without a home; {lost} citations without a sentence")

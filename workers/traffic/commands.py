@@ -129,8 +129,12 @@ def tail(
     topic: Annotated[str, typer.Argument(help=f"One of {', '.join(KNOWN)}, or any topic's full name.")],
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
-    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="All that is kept, not only what is new.")] = False,
-    until_end: Annotated[bool, typer.Option("--until-end", help="Stop at the end instead of waiting for more.")] = False,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="All that is kept, not only what is new.")
+    ] = False,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="Stop at the end instead of waiting for more.")
+    ] = False,
     count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after this many.")] = None,
 ) -> None:
     """Print a topic's values as they arrive, one per line; joins no group and commits nothing."""

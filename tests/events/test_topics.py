@@ -1,0 +1,137 @@
+"""The table of topics: what it promises to whoever sets up a cluster, and that its page says the same."""
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from events.schemas import EVENTS
+from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS, TOPICS, Topic
+from policy_core.library import PACKAGED, Library, load_library
+from tests import generator
+from workers.decide.handler import DecisionHandler
+from workers.history.revisions import as_record, revisions_of
+from workers.records import Outgoing, Record
+from workers.settings import Settings
+
+README = Path(__file__).parents[2] / "events" / "README.md"
+BY_NAME = {topic.name: topic for topic in TOPICS}
+DAY = 24 * 60 * 60 * 1000
+"""In milliseconds."""
+
+
+@cache
+def library() -> Library:
+    return load_library([PACKAGED], "L.2.03.402")
+
+
+def answer(value: bytes, key: bytes | None) -> Outgoing:
+    """What the decision agent sends because of a record."""
+    record = Record(REQUESTS, 3, 41, 0, key, value, ())
+    [outgoing] = DecisionHandler(library(), Settings(topic_prefix=""))([record])
+    return outgoing
+
+
+def test_every_topic_has_its_own_name() -> None:
+    assert Counter(topic.name for topic in TOPICS) == dict.fromkeys(
+        (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS), 1
+    )
+
+
+def test_every_event_has_one_topic() -> None:
+    assert sorted(topic.event for topic in TOPICS) == sorted(kind for kind, _ in EVENTS)
+
+
+def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
+    assert {BY_NAME[name].partitions for name in (REQUESTS, DECISIONS, DEAD_LETTERS)} == {12}
+    assert BY_NAME[DECISIONS].key == BY_NAME[REQUESTS].key == "request_id"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        (REQUESTS, {"cleanup.policy": "delete", "retention.ms": str(14 * DAY)}),
+        (DECISIONS, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
+        (DEAD_LETTERS, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
+        (POLICY_REVISIONS, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY)}),
+    ],
+)
+def test_kafka_is_told_how_long_to_keep_records(name: str, settings: dict[str, str]) -> None:
+    assert BY_NAME[name].settings() == settings
+
+
+def test_a_topic_without_a_limit_keeps_its_records_for_ever() -> None:
+    endless = Topic(
+        name="t",
+        event="e",
+        key="k",
+        partitions=1,
+        cleanup="delete",
+        retention=None,
+        producers=(),
+        consumers=(),
+        personal=False,
+    )
+    assert endless.settings() == {"cleanup.policy": "delete", "retention.ms": "-1"}
+
+
+def test_only_the_topic_of_revisions_holds_no_personal_data() -> None:
+    assert {topic.name for topic in TOPICS if not topic.personal} == {POLICY_REVISIONS}
+
+
+def test_every_topic_has_a_writer_and_a_reader() -> None:
+    assert [topic.name for topic in TOPICS if not topic.producers or not topic.consumers] == []
+
+
+# --- Keys ----------------------------------------------------------------------------------------------
+
+
+def test_a_decision_is_keyed_by_its_request_id_whatever_the_request_was_keyed_by() -> None:
+    made = generator.request(1, 1)
+    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "authorization.requested.v1"}
+    sent = answer(generator.encode({**event, "data": made}), b"another key")
+    assert (sent.topic, sent.key.decode()) == (DECISIONS, made["request_id"])
+
+
+def test_a_dead_letter_is_keyed_by_the_records_own_key() -> None:
+    sent = answer(b"no event", b"its key")
+    assert (sent.topic, sent.key) == (DEAD_LETTERS, b"its key")
+
+
+def test_a_dead_letter_of_a_record_without_key_is_keyed_by_where_it_came_from() -> None:
+    assert answer(b"no event", None).key == b"authorization.requests/3/41"
+
+
+def test_a_revision_is_keyed_by_its_policy_and_date() -> None:
+    revisions = revisions_of(library()["L.2.03.402"])
+    sent = [as_record(one, POLICY_REVISIONS, "/s", "structured") for one in revisions]
+    assert sent[-1].key == b"L.2.03.402@2025-03-28"
+    assert len({one.key for one in sent}) == len(revisions)
+
+
+# --- The page ------------------------------------------------------------------------------------------
+
+
+def row(topic: Topic) -> str:
+    """A topic's line in the table of the page."""
+    kept = "for ever" if topic.retention is None else f"{topic.retention.days:,} days"
+    if topic.cleanup == "compact":
+        kept = "the last record of each key"
+    cells = (
+        f"`{topic.name}`",
+        f"`{topic.event}`",
+        topic.key,
+        str(topic.partitions),
+        kept,
+        ", ".join(topic.producers),
+        ", ".join(topic.consumers),
+        "yes" if topic.personal else "no",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def test_the_page_has_the_table_of_topics() -> None:
+    section = README.read_text("utf-8").split("\n## Topics\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    assert rows[2:] == [row(topic) for topic in TOPICS]

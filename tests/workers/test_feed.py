@@ -1,0 +1,351 @@
+"""The feed's promises: its pure parts alone, its assumptions, and whole workers on a broker.
+
+Run as a script, this file is such a worker: it repeats every record of `requests` to `decisions`.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import faust
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import TopicPartition
+
+from workers import feed as module
+from workers.feed import (
+    EXIT_FEED_LOST,
+    VERSIONS,
+    Assumption,
+    AssumptionError,
+    Companion,
+    Delivery,
+    FeedLost,
+    app_settings,
+    check_assumptions,
+    feed,
+)
+from workers.records import Outgoing, Record
+
+PARTITIONS = 4
+
+
+# The pure parts
+
+
+def test_assumptions_hold_for_the_versions_installed() -> None:
+    check_assumptions()
+
+
+def test_another_version_is_refused_with_a_sentence() -> None:
+    with pytest.raises(AssumptionError, match=r"faust-streaming is 0\.15\.3, and the feed was written against 0\.16"):
+        check_assumptions(versions={"faust-streaming": "0.16"})
+
+
+def test_a_changed_private_part_is_refused_with_the_reason_it_matters() -> None:
+    changed = Assumption(faust.App.on_stop, "words that are not there", "the last batch would be cut off")
+    with pytest.raises(AssumptionError, match=r"App.on_stop no longer says .* the last batch would be cut off"):
+        check_assumptions(VERSIONS, [changed])
+
+
+def test_faust_takes_the_settings() -> None:
+    app = faust.App("settings", broker="kafka://nowhere:1", store="memory://", web_enabled=False, **app_settings())
+    assert app.conf.stream_wait_empty is False
+
+
+def test_losing_the_feed_ends_a_process_with_its_own_exit_code() -> None:
+    with pytest.raises(SystemExit) as ended:
+        raise FeedLost("another worker has the partition")
+    assert ended.value.code == EXIT_FEED_LOST == 70
+
+
+class _Producer:
+    """As much of a producer as packing and placing need."""
+
+    def __init__(self, **partitions: int) -> None:
+        self._partitions = partitions
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(1_000, 0, is_transactional=1)
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        return set(range(self._partitions[topic]))
+
+
+def _outputs(count: int, size: int = 100) -> list[Outgoing]:
+    return [Outgoing("decisions", b"%d" % number, b"x" * size) for number in range(count)]
+
+
+@pytest.mark.parametrize(("size", "batches"), [(10, 1), (100, 4), (5_000, 30)])
+def test_batches_hold_every_output_once_however_large_it_is(size: int, batches: int) -> None:
+    packed = list(module._packed(_Producer(), _outputs(30, size)))  # noqa: SLF001
+    assert (30, batches) == (sum(batch.record_count() for batch in packed), len(packed))
+
+
+def _placed(producer: _Producer, topic: str, key: bytes) -> int:
+    courier = module._Courier(producer, None, TopicPartition("requests", 3))  # type: ignore[arg-type] # noqa: SLF001
+    return asyncio.run(courier._place(topic))(key)  # noqa: SLF001
+
+
+def test_an_output_stays_in_its_partition_where_the_topics_have_equally_many() -> None:
+    assert _placed(_Producer(requests=4, decisions=4), "decisions", b"any") == 3
+
+
+def test_elsewhere_an_output_goes_where_kafkas_own_clients_put_its_key() -> None:
+    expected = DefaultPartitioner()(b"r-17", list(range(7)), list(range(7)))
+    assert expected == _placed(_Producer(requests=4, letters=7), "letters", b"r-17")
+
+
+# Whole workers
+
+
+class Place(NamedTuple):
+    """Where a test's worker reads and writes."""
+
+    bootstrap: str
+    app_id: str
+
+    @property
+    def requests(self) -> str:
+        return f"{self.app_id}.requests"
+
+    @property
+    def decisions(self) -> str:
+        return f"{self.app_id}.decisions"
+
+    @property
+    def policies(self) -> str:
+        return f"{self.app_id}.policies"
+
+
+@pytest.fixture
+def place(bootstrap: str, prefix: str) -> Place:
+    chosen = Place(bootstrap, f"{prefix}feed")
+    asyncio.run(_create(chosen))
+    return chosen
+
+
+async def _create(place: Place) -> None:
+    topics = [place.requests, place.decisions, place.policies, f"{place.app_id}-known-changelog"]
+    admin = AIOKafkaAdminClient(bootstrap_servers=place.bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, PARTITIONS, 1) for topic in topics])
+    finally:
+        await admin.close()
+
+
+def publish(place: Place, topic: str, numbers: Sequence[int]) -> None:
+    async def send() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=place.bootstrap) as producer:
+            sent = [await producer.send(topic, b"%d" % number, key=b"k%d" % number) for number in numbers]
+            await asyncio.gather(*sent)
+
+    asyncio.run(send())
+
+
+class Seen(NamedTuple):
+    """What a topic holds for readers of committed records, and how far the group has come."""
+
+    records: list[tuple[int, bytes]]
+    committed: int
+
+    @property
+    def numbers(self) -> Counter[int]:
+        return Counter(int(value) for _, value in self.records)
+
+
+def look(place: Place, topic: str) -> Seen:
+    async def read() -> Seen:
+        async with AIOKafkaConsumer(
+            bootstrap_servers=place.bootstrap,
+            group_id=place.app_id,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+        ) as consumer:
+            inputs = [TopicPartition(place.requests, partition) for partition in range(PARTITIONS)]
+            committed = [await consumer.committed(tp) or 0 for tp in inputs]
+            tps = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+            consumer.assign(tps)
+            await consumer.seek_to_beginning(*tps)
+            return Seen(await _all_of(consumer, tps), sum(committed))
+
+    return asyncio.run(read())
+
+
+async def _all_of(consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> list[tuple[int, bytes]]:
+    records: list[tuple[int, bytes]] = []
+    ends = await consumer.end_offsets(tps)
+    while any([await consumer.position(tp) < ends[tp] for tp in tps]):
+        for tp, messages in (await consumer.getmany(timeout_ms=200)).items():
+            records.extend((tp.partition, message.value) for message in messages)
+    return records
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.3)
+
+
+@contextmanager
+def worker(
+    place: Place, delivery: Delivery = Delivery.EXACTLY_ONCE, name: str = "w"
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = _start(place, delivery, name)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _start(place: Place, delivery: Delivery, name: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, __file__, *place, delivery, name], cwd=Path(__file__).parents[2])  # noqa: S603
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("delivery", Delivery)
+def test_every_record_is_answered_once_in_its_own_partition_and_order(place: Place, delivery: Delivery) -> None:
+    publish(place, place.requests, range(3_000))
+    with worker(place, delivery):
+        wait_until(lambda: look(place, place.decisions).committed >= 3_000)
+    asked, answered = look(place, place.requests), look(place, place.decisions)
+    assert sorted(asked.records, key=lambda at: at[0]) == sorted(answered.records, key=lambda at: at[0])
+
+
+@pytest.mark.broker
+def test_agents_and_tables_on_other_topics_go_on_beside_the_feed(place: Place) -> None:
+    publish(place, place.policies, range(5))
+    with worker(place):
+        wait_until(lambda: len(look(place, f"{place.app_id}-known-changelog").records) >= 5)
+    publish(place, place.requests, range(10))
+    with worker(place):
+        wait_until(lambda: look(place, place.decisions).committed >= 10)
+
+
+@pytest.mark.broker
+def test_sigterm_ends_the_batch_in_progress_and_exits_with_success(place: Place) -> None:
+    publish(place, place.requests, range(20_000))
+    with worker(place) as process:
+        wait_until(lambda: look(place, place.decisions).committed > 0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    after = look(place, place.decisions)
+    assert after.committed == len(after.records) == len(after.numbers)
+
+
+@pytest.mark.broker
+def test_a_handler_that_raises_ends_the_worker_and_skips_nothing(place: Place) -> None:
+    publish(place, place.requests, [-1])
+    with worker(place) as process:
+        assert process.wait(timeout=60) == EXIT_FEED_LOST
+    assert Seen([], 0) == look(place, place.decisions)
+
+
+@pytest.mark.broker
+def test_a_fenced_worker_exits_with_its_own_code_and_leaves_no_trace(place: Place) -> None:
+    with worker(place) as process:
+        publish(place, place.requests, range(20))
+        wait_until(lambda: look(place, place.decisions).committed >= 20)
+        asyncio.run(_fence(place))
+        publish(place, place.requests, range(20, 40))
+        assert process.wait(timeout=60) == EXIT_FEED_LOST
+    after = look(place, place.decisions)
+    assert after.committed == len(after.numbers) == len(after.records)
+
+
+async def _fence(place: Place) -> None:
+    for partition in range(PARTITIONS):
+        name = f"{place.app_id}-{place.requests}-{partition}"
+        async with AIOKafkaProducer(bootstrap_servers=place.bootstrap, transactional_id=name):
+            pass
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_ten_kills_of_two_workers_lose_nothing_and_double_nothing(place: Place) -> None:
+    dice, total, kills = random.Random(20), 20_000, 10
+    names = ("one", "two")
+    workers = {name: _start(place, Delivery.EXACTLY_ONCE, name) for name in names}
+    try:
+        for round_ in range(kills):
+            publish(place, place.requests, range(round_ * total // kills, (round_ + 1) * total // kills))
+            time.sleep(dice.uniform(0.5, 5))
+            name = dice.choice(names)
+            workers[name].kill()
+            workers[name].wait()
+            workers[name] = _start(place, Delivery.EXACTLY_ONCE, name)
+        wait_until(lambda: look(place, place.decisions).committed >= total, 120)
+    finally:
+        for process in workers.values():
+            process.kill()
+            process.wait()
+    assert Counter(range(total)) == look(place, place.decisions).numbers
+
+
+# The worker these tests start
+
+
+class _Repeater(Companion):
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+
+    def handle(self, records: Sequence[Record]) -> Sequence[Outgoing]:
+        return [Outgoing(self._topic, record.key or b"", _checked(record.value)) for record in records]
+
+
+def _checked(value: bytes | None) -> bytes:
+    if value is None or int(value) < 0:
+        raise ValueError(value)
+    return value
+
+
+def serve(bootstrap: str, app_id: str, delivery: str, name: str) -> None:
+    place = Place(bootstrap, app_id)
+    raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw", "partitions": PARTITIONS}
+    app = faust.App(
+        place.app_id,
+        broker=f"kafka://{place.bootstrap}",
+        store="memory://",
+        web_enabled=False,
+        datadir=tempfile.mkdtemp(),
+        topic_partitions=PARTITIONS,
+        topic_replication_factor=1,
+        consumer_group_instance_id=name,
+        **app_settings(),
+    )
+    known = app.Table("known", key_type=bytes, value_type=bytes, partitions=PARTITIONS)
+
+    @app.agent(app.topic(place.policies, **raw))
+    async def learn(stream: faust.StreamT[bytes]) -> None:
+        async for event in stream.events():
+            known[event.key] = event.value
+
+    repeater = _Repeater(place.decisions)
+    feed(
+        app,
+        app.topic(place.requests, **raw),
+        repeater.handle,
+        delivery=Delivery(delivery),
+        companion=repeater,
+    )
+    faust.Worker(app, loglevel=os.environ.get("LOG_LEVEL", "error")).execute_from_commandline()
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

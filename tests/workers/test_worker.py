@@ -1,0 +1,170 @@
+"""A worker on a real broker: the main job, end to end."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from events.decode import decode
+from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from policy_core.library import PACKAGED, load_library
+from tests import generator
+from tests.workers.running import everything_on, get, offsets, publish, settings_for, worker
+from workers import topics
+from workers.console import CommandError
+from workers.decide.handler import decide
+from workers.records import Outgoing
+from workers.settings import Settings
+from workers.traffic.commands import sent
+
+pytestmark = pytest.mark.broker
+
+COUNT = 5_000
+MALFORMED = 0.01
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture
+def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    made = settings_for(bootstrap, prefix, tmp_path)
+    topics.apply(made)
+    return made
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.2)
+    return holds()
+
+
+def all_committed(found: Settings) -> bool:
+    committed, ends = offsets(found, REQUESTS)
+    return committed == ends and sum(ends.values()) > 0
+
+
+def revisions_known(found: Settings) -> int:
+    return len(get(found, "/policies/L.2.03.402/revisions")[1].get("revisions", []))
+
+
+def test_five_thousand_requests_are_each_answered_once(found: Settings, tmp_path: Path) -> None:
+    items = list(generator.requests(2026, COUNT, malformed=MALFORMED))
+
+    with worker(found, tmp_path):
+        assert publish(found, [generator.encode(one) for one in items]) == COUNT
+        assert eventually(lambda: all_committed(found))
+        decisions, letters = everything_on(found, DECISIONS), everything_on(found, DEAD_LETTERS)
+
+    good = [one for one in items if generator.kind_of(one) is None]
+    assert (len(decisions), len(letters)) == (4_950, 50)
+    wanted = {one["request_id"] for one in good if isinstance(one, dict)}
+    assert {one.key.decode() for one in decisions} == wanted
+    assert all(json.loads(one.value)["data"]["request_id"] == one.key.decode() for one in decisions)
+    library = load_library([PACKAGED], "L.2.03.402")
+    expected = {
+        one["request_id"]: decide(decode(generator.encode(one), bare_allowed=True), library).to_json()
+        for one in good
+        if isinstance(one, dict)
+    }
+    assert {one.key.decode(): json.loads(one.value)["data"] for one in decisions} == {
+        name: json.loads(data) for name, data in expected.items()
+    }
+
+
+def test_a_decision_stays_in_its_requests_partition(found: Settings, tmp_path: Path) -> None:
+    with worker(found, tmp_path):
+        publish(found, [generator.encode(one) for one in generator.requests(3, 200)])
+        assert eventually(lambda: all_committed(found))
+        requests, decisions = everything_on(found, REQUESTS), everything_on(found, DECISIONS)
+
+    assert {one.key: one.partition for one in decisions} == {one.key: one.partition for one in requests}
+
+
+def test_a_worker_that_stops_and_starts_again_answers_nothing_twice(found: Settings, tmp_path: Path) -> None:
+    with worker(found, tmp_path) as first:
+        publish(found, [generator.encode(one) for one in generator.requests(4, 300)])
+        assert eventually(lambda: all_committed(found))
+        first.terminate()
+        assert first.wait(PATIENCE_SECONDS) == 0
+    with worker(found, tmp_path, "second"):
+        publish(found, [generator.encode(one) for one in generator.requests(5, 300)])
+        assert eventually(lambda: all_committed(found))
+        decisions = everything_on(found, DECISIONS)
+
+    assert Counter(one.key for one in decisions).most_common(1)[0][1] == 1
+    assert len(decisions) == 600
+
+
+def test_a_worker_publishes_the_packaged_revisions_once_and_answers_for_them(found: Settings, tmp_path: Path) -> None:
+    with worker(found, tmp_path):
+        assert eventually(lambda: len(everything_on(found, POLICY_REVISIONS)) == 19)
+        assert eventually(lambda: revisions_known(found) == 19)
+        status, newest = get(found, "/policies/L.2.03.402/revisions/2025-03-28")
+        _, before = get(found, "/policies/L.2.03.402/in-force?on=2016-03-07")
+        _, on = get(found, "/policies/L.2.03.402/in-force?on=2016-03-08")
+        absent, _ = get(found, "/policies/L.2.03.402/in-force?on=1998-07-31")
+        unknown, _ = get(found, "/policies/X.1/revisions")
+        unreadable, sentence = get(found, "/policies/L.2.03.402/in-force?on=yesterday")
+    with worker(found, tmp_path, "second"):
+        assert eventually(lambda: revisions_known(found) == 19)
+        records = everything_on(found, POLICY_REVISIONS)
+
+    assert (status, newest["kinds"]) == (200, ["review"])
+    assert (before["revision"], on["revision"]) == ("2015-09-18", "2016-03-08")
+    assert (absent, unknown, unreadable) == (404, 404, 400)
+    assert "YYYY-MM-DD" in sentence["error"]
+    assert len(records) == 19
+    assert len({one.key for one in records}) == 19
+
+
+def test_whichever_of_two_workers_comes_first_the_register_is_published_once_and_either_answers(
+    found: Settings, tmp_path: Path
+) -> None:
+    other = settings_for(found.bootstrap, found.topic_prefix, tmp_path / "other")
+    (tmp_path / "other").mkdir()
+
+    with worker(found, tmp_path), worker(other, tmp_path / "other"):
+        assert eventually(lambda: revisions_known(found) == 19)
+        assert eventually(lambda: revisions_known(other) == 19)
+        keys = Counter(one.key for one in everything_on(found, POLICY_REVISIONS))
+
+    assert len(keys) == 19
+
+
+def test_a_bad_revision_goes_to_the_dead_letters_and_the_register_stands(found: Settings, tmp_path: Path) -> None:
+    with worker(found, tmp_path):
+        assert eventually(lambda: revisions_known(found) == 19)
+        bad = [b"not json", json.dumps({"specversion": "1.0", "type": "policy.revision.published.v9"}).encode()]
+        publish_to(found, POLICY_REVISIONS, bad)
+        assert eventually(lambda: len(everything_on(found, DEAD_LETTERS)) == 2)
+        _, register = get(found, "/policies/L.2.03.402/revisions")
+        letters = everything_on(found, DEAD_LETTERS)
+
+    assert {json.loads(one.value)["data"]["reason"] for one in letters} == {"undecodable", "unsupported_type"}
+    assert len(register["revisions"]) == 19
+
+
+def publish_to(found: Settings, topic: str, values: list[bytes]) -> None:
+    list(sent([Outgoing(found.topic(topic), b"bad %d" % n, value, ()) for n, value in enumerate(values)], found))
+
+
+def test_health_says_live_and_ready_and_metrics_count(found: Settings, tmp_path: Path) -> None:
+    with worker(found, tmp_path):
+        publish(found, [generator.encode(one) for one in generator.requests(6, 50, malformed=0.1)])
+        assert eventually(lambda: all_committed(found))
+        live, ready = get(found, "/live"), get(found, "/ready")
+
+    assert live == (200, {"live": True})
+    assert ready == (200, {"ready": True, "assigned": True, "recovered": True, "feeding": True, "policies": True})
+
+
+def test_a_worker_says_what_is_wrong_with_its_topics_and_ends(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    nowhere = settings_for(bootstrap, prefix, tmp_path)
+
+    with pytest.raises(CommandError, match="dli topics apply"), worker(nowhere, tmp_path):
+        pass

@@ -1,0 +1,5 @@
+"""`python -m workers` is `dli`."""
+
+from workers.cli import main
+
+main()

@@ -1,0 +1,188 @@
+"""`dli demo`: a broker, a worker, some forty requests in, decisions out, one of them explained."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from rich.live import Live
+from rich.table import Table
+
+from events.dead_letter import DeadLetter
+from events.decision import Decision
+from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from workers import topics
+from workers.brokers import broker_named, free_ports
+from workers.console import CommandError, err, lines, opened, out, settings
+from workers.decide.commands import rows, table
+from workers.decide.explain import explanation
+from workers.settings import Settings
+from workers.traffic.commands import as_record, read, sent
+
+REQUESTS_FILE = Path(__file__).parent / "requests.jsonl"
+EXPLAINED = "PA-2025-00101"
+PATIENCE_SECONDS = 30.0
+PAUSE_SECONDS = 0.05
+"""Between two requests: a person can watch them come."""
+
+Answer = Decision | DeadLetter
+
+
+def run_demo(*, keep: bool) -> None:
+    """Show the main job, from the bytes of requests to a decision explained.
+
+    Raises:
+        CommandError: The worker does not get ready, or not every request is answered.
+    """
+    with opened(REQUESTS_FILE) as file:
+        requests = list(lines(file))
+    with ExitStack() as stack:
+        broker = stack.enter_context(broker_named("embedded"))
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="dli-demo-")))
+        port = free_ports().client
+        found = settings(bootstrap=broker.bootstrap, web_port=port, data_dir=folder / "worker", partitions=4)
+        topics.apply(found)
+        err.print(f"embedded broker at {broker.bootstrap}, topics made; starting a worker …")
+        stack.enter_context(running_worker(found, folder / "worker.log"))
+        err.print(f"worker ready; publishing {len(requests)} requests to {REQUESTS} …")
+        answers = watch(found, requests)
+        _close(answers)
+        if keep:
+            _keep(found)
+
+
+@contextmanager
+def running_worker(found: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker in a process of its own, ready; stopped in the end.
+
+    Raises:
+        CommandError: It ends or does not get ready; with the end of its log.
+    """
+    command = [sys.executable, "-m", "workers", "worker"]
+    environment = found.environment()
+    with (
+        log.open("wb") as sink,
+        subprocess.Popen(command, stderr=sink, stdout=sink, env=environment) as process,  # noqa: S603 (our own command)
+    ):
+        try:
+            _await_ready(process, found, log)
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _await_ready(process: subprocess.Popen[bytes], found: Settings, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if is_ready(found):
+            return
+        time.sleep(0.1)
+    tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-10:])
+    raise CommandError(f"the worker did not get ready; the end of its log:\n{tail}")
+
+
+def is_ready(found: Settings) -> bool:
+    """Whether the worker at the settings' web port says that it is ready."""
+    try:
+        with urlopen(f"http://{found.web_host}:{found.web_port}/ready", timeout=2) as answer:
+            return bool(json.load(answer)["ready"])
+    except (URLError, OSError):
+        return False
+
+
+def watch(found: Settings, requests: Sequence[bytes]) -> list[Answer]:
+    """Publish the requests one after the other; show each answer as it arrives.
+
+    Raises:
+        CommandError: Not every request is answered in time.
+    """
+    answers: list[Answer] = []
+    readers = [
+        Thread(target=_collect, args=(found, name, model, answers, len(requests)), daemon=True)
+        for name, model in ((DECISIONS, Decision), (DEAD_LETTERS, DeadLetter))
+    ]
+    for reader in readers:
+        reader.start()
+    publisher = Thread(target=_publish, args=(found, requests), daemon=True)
+    publisher.start()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    shown = 0
+    with Live(_empty(), console=out, refresh_per_second=10) as live:
+        view = _empty()
+        while shown < len(requests) and time.monotonic() < deadline:
+            for one in answers[shown:]:
+                shown += 1
+                for row in rows(one):
+                    view.add_row(*row)
+            live.update(view)
+            time.sleep(0.1)
+    publisher.join(PATIENCE_SECONDS)
+    if shown < len(requests):
+        raise CommandError(f"only {shown} of {len(requests)} requests were answered in {PATIENCE_SECONDS:.0f} seconds")
+    return answers
+
+
+def _empty() -> Table:
+    return table(iter(()))
+
+
+def _publish(found: Settings, requests: Sequence[bytes]) -> None:
+    def paced() -> Iterator[Any]:
+        for line in requests:
+            yield as_record(line, found.topic(REQUESTS))
+            time.sleep(PAUSE_SECONDS)
+
+    for _ in sent(paced(), found):
+        pass
+
+
+def _collect(found: Settings, topic: str, model: type[Decision | DeadLetter], into: list[Answer], wanted: int) -> None:
+    for record in read(found.topic(topic), found, from_beginning=True, until_end=False):
+        into.append(model.model_validate_json(json.dumps(json.loads(record.value)["data"])))
+        if len(into) >= wanted:
+            return
+
+
+def _close(answers: Sequence[Answer]) -> None:
+    decided = [one for one in answers if isinstance(one, Decision)]
+    err.print(f"{len(decided)} decisions and {len(answers) - len(decided)} dead letters for {len(answers)} requests\n")
+    out.rule(f"one of them in full: {EXPLAINED}")
+    out.print(next(explanation(one) for one in decided if one.request_id == EXPLAINED))
+    out.rule("how to go on")
+    out.print(
+        "source .venv/bin/activate      and then:\n"
+        f"dli decide {_shown(REQUESTS_FILE)} -o table      the same without a broker\n"
+        f"dli explain {_shown(REQUESTS_FILE)} --request PA-2025-00123      a request that contradicts itself\n"
+        "dli demo --keep      leave the broker and the worker running, to publish and tail by hand\n"
+        "make kafka-jars && dli kafka up      Apache Kafka on this machine\n"
+        "policy_core/README.md      how the policy is written down, and how to write another",
+        markup=False,
+    )
+
+
+def _shown(file: Path) -> str:
+    try:
+        return str(file.relative_to(Path.cwd()))
+    except ValueError:
+        return str(file)
+
+
+def _keep(found: Settings) -> None:
+    err.print(f"\nrunning until Ctrl-C: --bootstrap {found.bootstrap}, http://{found.web_host}:{found.web_port}/ready")
+    try:
+        while True:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        err.print("stopping")
