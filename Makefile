@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A folder of published policy texts, NUMBER.source.txt, to hold the documents' citations against.
+TEXTS ?=
+PYTEST_OPTIONS := $(if $(TEXTS),--published-texts $(TEXTS))
 JARS := deploy/kafka/target/libs/.ready
 
 .DEFAULT_GOAL := help
@@ -36,10 +39,10 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 test: lint ## all tests that need no JVM
-	$(BIN)/pytest -m "not slow and not kafka" -n auto
+	$(BIN)/pytest -m "not slow and not kafka" -n auto --dist loadgroup $(PYTEST_OPTIONS)
 
 test-kafka: $(READY) $(JARS) ## the worker's promises on Apache Kafka
-	$(BIN)/pytest -m "(broker or kafka) and not slow" --broker kafka
+	$(BIN)/pytest -m "(broker or kafka) and not slow" --broker kafka $(PYTEST_OPTIONS)
 
 test-slow: $(READY) ## the exhaustive tests of minutes
 	$(BIN)/pytest -m slow

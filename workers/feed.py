@@ -45,6 +45,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
@@ -92,6 +93,7 @@ _BUFFERED_BYTES = 8_000_000  # of a partition, and of one batch, however few rec
 _POLL_MS = 1_000  # how long one pull waits for records; any record ends it at once
 _FETCH_WAIT_MS = 250  # the longest a partition waits behind a fetch of quiet partitions of its broker
 _RETRY_MS = 50  # aiokafka's pause before it repeats a request; its default of 100 shows in the latency
+_METADATA_PAUSE_S = 0.2  # between two questions for a partition's leader
 _LONGEST_PAUSE_S = 15.0  # between two attempts to start a partition again
 _DRAIN_S = 20.0  # for the batch in progress when a partition is taken away or the worker stops
 _CLOSE_S = 5.0  # for a producer to close: without its broker aiokafka would wait forever
@@ -494,6 +496,7 @@ async def _courier(owner: Feed, source: TopicPartition) -> AsyncIterator[_Courie
         # One id for a partition, whichever worker has it: who starts last fences all before.
         transactional_id=name if exactly_once else None,
     )
+    _pace_metadata(producer.client)
     try:
         await producer.start()
         yield (_TransactionalCourier if exactly_once else _Courier)(producer, owner, source)
@@ -529,6 +532,21 @@ def _packed(producer: AIOKafkaProducer, outputs: Iterable[Outgoing]) -> Iterator
 def _fits(batch: BatchBuilder, output: Outgoing) -> bool:
     added = batch.append(timestamp=None, key=output.key, value=output.value, headers=list(output.headers))
     return added is not None
+
+
+def _pace_metadata(client: AIOKafkaClient) -> None:
+    """Ask a broker that is away who leads a partition a few times a second, not thousands of times."""
+    ask, last = client.force_metadata_update, 0.0
+
+    async def paced() -> bool:
+        nonlocal last
+        pause = last + _METADATA_PAUSE_S - perf_counter()
+        last = max(perf_counter(), last + _METADATA_PAUSE_S)
+        await asyncio.sleep(pause)
+        known: bool = await ask()
+        return known
+
+    client.force_metadata_update = lambda: asyncio.ensure_future(paced())
 
 
 async def _close(producer: AIOKafkaProducer) -> None:
@@ -727,6 +745,11 @@ ASSUMPTIONS = (
         AIOKafkaProducer.stop,
         "await self._sender.close()",
         "`_sender` is closed by force where `stop` would wait for an absent broker",
+    ),
+    Assumption(
+        Sender._sender_routine,  # noqa: SLF001
+        "fut = self.client.force_metadata_update() waiters.add(fut)",
+        "`force_metadata_update` is replaced by one that pauses: a missing leader makes this loop spin",
     ),
     Assumption(
         Sender.close,

@@ -11,6 +11,10 @@ from events.topics import TOPICS, Topic
 from workers.settings import Settings
 
 
+PATIENCE_MS = 10_000
+"""How long the cluster's administration is waited for."""
+
+
 class TopicsError(Exception):
     """Topics cannot be read or made; the message says what to do."""
 
@@ -32,7 +36,11 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
         TopicsError: The cluster does not answer, or refuses.
     """
     try:
-        client = KafkaAdminClient(bootstrap_servers=settings.bootstrap.split(","), client_id=f"{settings.app_id}-admin")
+        client = KafkaAdminClient(
+            bootstrap_servers=settings.bootstrap.split(","),
+            client_id=f"{settings.app_id}-admin",
+            bootstrap_timeout_ms=PATIENCE_MS,
+        )
         try:
             yield client
         finally:

@@ -84,19 +84,21 @@ def test_the_envelope_does_not_matter() -> None:
 PRINT_DIGEST = """
 from hashlib import sha256
 from tests.events.test_decision import decided, generated
-print(sha256(b"".join(decided(value).to_json() for value in generated())).hexdigest())
+print(sha256(b"".join(decided(value).to_json() for value in generated(100))).hexdigest())
 """
 
 
 def digest_with(hash_seed: str) -> str:
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", PRINT_DIGEST]
-    done = subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run(  # noqa: S603 (this Python, and the code above)
+        command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
 def test_the_order_of_pythons_sets_does_not_matter() -> None:
-    here = sha256(b"".join(decided(value).to_json() for value in generated())).hexdigest()
+    here = sha256(b"".join(decided(value).to_json() for value in generated(100))).hexdigest()
     assert digest_with("1") == here
     assert digest_with("2") == here
 
@@ -132,7 +134,7 @@ def test_the_id_comes_first() -> None:
     assert decided(next(generated())).to_json().startswith(b'{"decision_id":"')
 
 
-def changed(value: Any) -> Any:  # noqa: ANN401 (any value of a field)
+def changed(value: Any) -> Any:
     """Another value of the same type."""
     match value:
         case bool():
@@ -173,7 +175,7 @@ def test_the_id_changes_with_every_field(name: str) -> None:
     decision = example(name)
     ids = {path: other.identified().decision_id for path, other in versions(decision) if isinstance(other, Decision)}
     assert ids.pop("decision_id") == decision.decision_id
-    assert len(ids) > 50
+    assert len(ids) > 20
     assert [path for path, found in ids.items() if found == decision.decision_id] == []
     assert len(set(ids.values())) == len(ids)
 

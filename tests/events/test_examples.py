@@ -87,7 +87,7 @@ def schema_paths(name: str, data: object) -> set[str]:
     return {path for error in validator(name).iter_errors(data) for path in _paths(error)}
 
 
-def _paths(error: Any) -> Iterator[str]:  # noqa: ANN401 (the package's types leave every attribute open)
+def _paths(error: Any) -> Iterator[str]:
     at = [str(part) for part in error.absolute_path]
     if error.validator == "required":
         missing = set(error.validator_value) - set(error.instance)

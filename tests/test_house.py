@@ -1,0 +1,67 @@
+"""The house: which room may know which, and that the checker finds who breaks it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("policy_core", "events", "workers")
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    checker = Path(sys.executable).parent / "lint-imports"
+    return subprocess.run([checker, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 (a tool of ours)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_the_house_is_in_order(copy: Path) -> None:
+    assert lint(copy).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("policy_core/clock.py", "import events.request"),
+        ("policy_core/codes.py", "import workers.logs"),
+        ("policy_core/facts.py", "import time"),
+        ("policy_core/facts.py", "import kafka"),
+        ("events/decode.py", "import policy_core.codes"),
+        ("events/decode.py", "import workers.logs"),
+        ("workers/decide/handler.py", "import workers.history.revisions"),
+        ("workers/traffic/commands.py", "import workers.decide.handler"),
+        ("workers/records.py", "import workers.cli"),
+    ],
+)
+def test_an_import_that_breaks_the_house_is_found(copy: Path, file: str, line: str) -> None:
+    broken = copy / file
+    broken.write_text(f"{broken.read_text('utf-8')}\n{line}\n", "utf-8")
+
+    assert lint(copy).returncode == 1
+
+
+def test_only_the_feed_touches_what_faust_and_aiokafka_keep_to_themselves() -> None:
+    private = (
+        ".aiokafka_consumer",
+        "faust.transport",
+        "aiokafka.producer",
+        "aiokafka.consumer",
+        "._consumer",
+        "mode.threads",
+    )
+    touching = [
+        file.relative_to(ROOT).as_posix()
+        for file in sorted((ROOT / "workers").rglob("*.py"))
+        if any(name in file.read_text("utf-8") for name in private)
+    ]
+
+    assert touching == ["workers/feed.py"]

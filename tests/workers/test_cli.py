@@ -1,0 +1,223 @@
+"""The command line: data on standard output, messages on standard error, an exit code that tells."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from policy_core.library import PACKAGED
+from tests import generator
+from tests.policy_core import naive
+from tests.workers.running import everything_on, settings_for
+from workers import cli, topics
+from workers.demo.run import REQUESTS_FILE
+
+DOCUMENT = PACKAGED / "L.2.03.402.yaml"
+
+
+class Ran(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+def dli(*arguments: str, given: bytes = b"") -> Ran:
+    """Run a command as a person does, in a process of its own."""
+    command = [sys.executable, "-m", "workers", *arguments]
+    done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=120)  # noqa: S603 (our own command)
+    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def as_naive(decision: dict[str, Any]) -> dict[str, Any]:
+    """A decision in the second evaluation's form."""
+    due = decision.get("due_at")
+    return {
+        "action": decision["action"],
+        "due_at": due and datetime.fromisoformat(due),
+        "waiting": decision["clock"]["state"] == "waiting_for_information",
+        "lines": [
+            {
+                "line": line["line"],
+                "determination": line["determination"],
+                "reasons": sorted(line["reasons"]),
+                "action": line["action"],
+                "missing": sorted(one["fact"] for one in line["missing"]),
+                "revision": line["policy"].get("revision"),
+                "conflicts": sorted(one["fact"] for one in line["missing"] if "conflict" in one),
+            }
+            for line in decision["lines"]
+        ],
+    }
+
+
+def expected(request: dict[str, Any]) -> dict[str, Any]:
+    """What the second evaluation says of a request, in the same form."""
+    found = naive.decide_request(request)
+    return {
+        "action": found["action"],
+        "due_at": found["due_at"] and datetime.fromisoformat(found["due_at"]),
+        "waiting": found["clock_state"] == "waiting_for_information",
+        "lines": [{**line, "reasons": sorted(line["reasons"])} for line in found["lines"]],
+    }
+
+
+def test_decide_equals_the_second_evaluation_on_ten_thousand_requests() -> None:
+    requests = [one for one in generator.requests(20_260, 10_000) if isinstance(one, dict)]
+
+    ran = dli("decide", "-", given=b"\n".join(generator.encode(one) for one in requests))
+
+    decisions = [json.loads(line) for line in ran.out.splitlines()]
+    assert ran.code == 0
+    assert [one["request_id"] for one in decisions] == [one["request_id"] for one in requests]
+    assert [as_naive(one) for one in decisions] == [expected(one) for one in requests]
+
+
+def test_decide_answers_every_line_in_order_also_those_it_cannot_decide() -> None:
+    items = list(generator.requests(8, 60, malformed=0.2))
+    lines = [generator.encode(one) for one in items if b"\n" not in generator.encode(one)]
+    lines = [line for line in lines if line.strip()]
+
+    ran = dli("decide", "-", given=b"\n".join(lines))
+
+    answers = [json.loads(line) for line in ran.out.splitlines()]
+    assert len(answers) == len(lines)
+    for line, answer in zip(lines, answers, strict=True):
+        if "decision_id" in answer:
+            assert json.loads(line)["request_id"] == answer["request_id"]
+        else:
+            assert answer["reason"] in {"undecodable", "schema_violation"}
+
+
+def test_decide_gives_the_same_bytes_again(tmp_path: Path) -> None:
+    file = tmp_path / "requests.jsonl"
+    file.write_bytes(b"\n".join(generator.encode(one) for one in generator.requests(9, 200)))
+
+    assert dli("decide", str(file)).out == dli("decide", str(file)).out
+
+
+def test_decide_shows_a_table() -> None:
+    ran = dli("decide", str(REQUESTS_FILE), "-o", "table")
+
+    assert ran.code == 0
+    assert "PA-2025-00114" in ran.out
+    assert "investigational" in ran.out
+    assert "Federal Employee Program" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("request_id", "sentences"),
+    [
+        ("PA-2025-00101", ["A1 certified in total", "derived from icd-10-cm C92.02", "S1: yes", "revision 2025-03-28"]),
+        ("PA-2025-00109", ["A4 pended", "What is missing", "Is the chimerism mixed"]),
+        ("PA-2025-00114", ["a physician decides; this is a recommendation", "S4: yes"]),
+        ("PA-2025-00123", ["contradicts itself", "C92.02 says hematologic, but icd-10-cm C50.911 says nonhematologic"]),
+        ("PA-2025-00125", ["CT contact payer", "Service Benefit Plan decides"]),
+        ("PA-2025-00136", ["Not decided", "urgency: should be 'standard' or 'expedited'"]),
+    ],
+)
+def test_explain_says_it_as_a_person_reads_it(request_id: str, sentences: Sequence[str]) -> None:
+    ran = dli("explain", str(REQUESTS_FILE), "--request", request_id)
+
+    text = " ".join(ran.out.split())
+    assert ran.code == 0
+    assert [sentence for sentence in sentences if sentence not in text] == []
+
+
+def test_bad_input_is_a_sentence_and_no_traceback(tmp_path: Path) -> None:
+    document = tmp_path / "X.yaml"
+    document.write_text("format: 1\nnumber: X\n", "utf-8")
+
+    for arguments, sentence in (
+        (("decide", "nowhere.jsonl"), "nowhere.jsonl: No such file or directory"),
+        (("explain", str(REQUESTS_FILE), "--request", "PA-0"), "no request with that id"),
+        (("policy", "verify-source", "X.9", str(document)), "no policy X.9"),
+        (("policy", "check", str(document)), "missing; write `title: …`"),
+        (("decide", "-", "--policies", str(tmp_path / "none")), "no such folder"),
+        (("topics", "apply", "--bootstrap", "127.0.0.1:1"), "is Kafka there"),
+        (("topics", "apply", "--bootstrap", "nonsense"), "DLI_BOOTSTRAP"),
+    ):
+        ran = dli(*arguments)
+        assert (ran.code, sentence in " ".join(ran.err.split()), "Traceback" in ran.err) == (1, True, False), ran.err
+
+
+def test_a_wrong_option_is_a_usage_error() -> None:
+    assert dli("decide", "--no-such-option").code == 2
+
+
+def test_policy_check_says_that_every_case_is_decided() -> None:
+    ran = dli("policy", "check", str(DOCUMENT))
+
+    assert ran.code == 0
+    assert ran.out.count("every one of 46,656 cases is decided, every rule can apply") == 2
+
+
+def test_verify_source_exits_3_and_names_what_does_not_match(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("This is another policy's text.\n", "utf-8")
+
+    ran = dli("policy", "verify-source", "L.2.03.402", str(text))
+
+    assert ran.code == 3
+    assert "line 1: no element claims this sentence: This is another policy's text." in " ".join(ran.out.split())
+    assert "S1: cites policy 2, which is not in the text" in " ".join(ran.out.split())
+
+
+def test_schemas_check_exits_0_when_all_are_as_generated() -> None:
+    assert dli("schemas", "check").code == 0
+
+
+def test_help_names_every_command() -> None:
+    ran = dli("--help")
+
+    assert [
+        name for name in ("worker", "decide", "explain", "publish", "tail", "policy", "topics") if name not in ran.out
+    ] == []
+
+
+def test_an_interrupted_reader_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(cli, "cli", gone)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+
+
+@pytest.mark.broker
+def test_publish_then_tail_gives_back_what_was_published(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    found = settings_for(bootstrap, prefix, tmp_path)
+    topics.apply(found)
+    where = ("--bootstrap", bootstrap, "--topic-prefix", prefix)
+    bare = [generator.encode(one) for one in generator.requests(12, 20)]
+
+    published = dli("publish", "-", *where, given=b"\n".join(bare))
+    tailed = dli("tail", "authorization.requests", "--from-beginning", "--until-end", *where)
+    first = dli("tail", "authorization.requests", "--from-beginning", "-n", "1", *where)
+    records = everything_on(found, "authorization.requests")
+
+    assert (published.code, tailed.code, first.code) == (0, 0, 0)
+    assert "20 published" in published.err
+    events = [json.loads(line) for line in tailed.out.splitlines()]
+    assert {one["data"]["request_id"] for one in events} == {json.loads(line)["request_id"] for line in bare}
+    assert {one["type"] for one in events} == {"authorization.requested.v1"}
+    assert all(one.key.decode() == json.loads(one.value)["data"]["request_id"] for one in records)
+    assert len(first.out.splitlines()) == 1
+
+
+@pytest.mark.broker
+def test_tail_of_a_topic_that_is_not_there_is_a_sentence(bootstrap: str) -> None:
+    ran = dli("tail", "no.such.topic", "--until-end", "--bootstrap", bootstrap)
+
+    assert ran.code == 1
+    assert "no topic no.such.topic" in ran.err
