@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # A folder of published policy texts, NUMBER.source.txt, to hold the documents' citations against.
 TEXTS ?=
-PYTEST_OPTIONS := $(if $(TEXTS),--published-texts $(TEXTS))
+PYTEST_OPTIONS := $(if $(TEXTS),--published-texts=$(TEXTS))
 JARS := deploy/kafka/target/libs/.ready
 
 .DEFAULT_GOAL := help

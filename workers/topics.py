@@ -10,7 +10,6 @@ from kafka.errors import KafkaError
 from events.topics import TOPICS, Topic
 from workers.settings import Settings
 
-
 PATIENCE_MS = 10_000
 """How long the cluster's administration is waited for."""
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from hashlib import sha256
 from io import StringIO
@@ -47,7 +47,7 @@ class Mistake(NamedTuple):
     old: str
     new: str
     marker: str
-    """What stands in the line that the problem must name."""
+    """What stands in the line that the problem must name, and in none before it."""
     path: str
     message: str
 
@@ -252,11 +252,11 @@ PARTS = [
     ),
     Mistake(
         "word for a boolean",
-        "{fact: clinical.transplant.graft_t_cell_depleted, is: true}",
-        '{fact: clinical.transplant.graft_t_cell_depleted, is: "true"}',
-        'is: "true"',
-        "indications.2.when",
-        "'true' is no value of `clinical.transplant.graft_t_cell_depleted`; write one of: false, true",
+        "when: {fact: clinical.infusion.donor_is_transplant_donor, is: false}",
+        'when: {fact: clinical.infusion.donor_is_transplant_donor, is: "no"}',
+        'is: "no"',
+        "rules.1.when",
+        "'no' is no value of `clinical.infusion.donor_is_transplant_donor`; write one of: false, true",
     ),
     Mistake(
         "choice tested as a set",
@@ -312,7 +312,7 @@ PARTS = [
         "    when: {indications_of: S9}",
         "S9",
         "rules.6.when",
-        "no statement `S9`; did you mean `S1`?",
+        "no statement `S9`; known: S1, S2, S3, S4",
     ),
     Mistake(
         "indication of no statement",
@@ -320,7 +320,7 @@ PARTS = [
         "    statement: S9\n    since: 2016-03-08",
         "S9",
         "indications.1.statement",
-        "no statement `S9`; did you mean `S1`?",
+        "no statement `S9`; known: S1, S2, S3, S4",
     ),
     Mistake(
         "id that stands twice",
@@ -583,7 +583,7 @@ def test_a_mistake_is_told_with_its_line_its_path_and_what_to_write_instead(mist
     found = problems(text)
 
     expected = f"policy.yaml:{line}: {mistake.path}: {mistake.message}"
-    assert [one for one in found if one.startswith(expected)] == found[:1] or expected in found
+    assert expected in [one[: len(expected)] for one in found]
 
 
 def test_the_documents_as_they_are_have_no_problem() -> None:
@@ -603,14 +603,11 @@ def test_a_set_of_which_too_many_values_are_asked_for_is_refused_before_it_is_dr
     asked = ", ".join(f"{{fact: clinical.hypoglycemia, includes: {one}}}" for one in values)
     text = edited("values: [mild, severe, at_night, unnoticed]", f"values: [{', '.join(values)}]", OTHER)
     text = edited("        - {fact: clinical.hypoglycemia, includes: severe}\n", "", text)
-    text = edited(
-        "      any:\n        - {fact: clinical.hypoglycemia, includes: unnoticed}\n", f"      any: [{asked}]\n", text
-    )
+    text = edited("any:\n        - {fact: clinical.hypoglycemia, includes: unnoticed}\n", f"any: [{asked}]\n", text)
 
-    assert problems(text) == [
-        f"policy.yaml:{line_of('values: [kind_0', text)}: facts.3.values: conditions ask for more than 10 of its values; "
-        "make a fact of its own of some"
-    ]
+    line = line_of("values: [kind_0", text)
+    message = "conditions ask for more than 10 of its values; make a fact of its own of some"
+    assert problems(text) == [f"policy.yaml:{line}: facts.3.values: {message}"]
 
 
 def test_named_conditions_may_build_on_each_other_however_deep() -> None:
@@ -641,7 +638,7 @@ def test_named_conditions_may_build_on_each_other_however_deep() -> None:
         (b"a policy in prose\n", "policy.yaml: not a mapping; a document begins with `format: 1`"),
         (b"format: 1\nnumber: [\n", "policy.yaml:3: not YAML: "),
         (b"format: 1\nnumber: \xe9\n", "policy.yaml: not UTF-8 at byte 18"),
-        (b"a: " + b"[" * 2000, "policy.yaml: not YAML: maximum recursion depth exceeded"),
+        (b"a: " + b"[" * 1000, "policy.yaml: not YAML: maximum recursion depth exceeded"),
         (b" " * (LARGEST + 1), "policy.yaml: larger than 4,000,000 bytes: not a policy document"),
         (b"format: 1\nformat: 1\n", 'policy.yaml:2: not YAML: found duplicate key "format" with value "1"'),
         (b"format: 1\n---\nformat: 1\n", "policy.yaml:2: not YAML: but found another document"),
@@ -745,18 +742,15 @@ def test_the_mutated_packaged_document_gives_a_document_or_problems(raw: bytes) 
     assert document_or_problems(raw)
 
 
-NODES = st.sampled_from([None, True, 0, 1.5, "", "x", [], {}, ["x"], {"x": "x"}, {"fact": "x", "is": []}, {"not": {}}])
+NODES: list[Any] = [None, True, 0, 1.5, "", "x", [], {}, ["x"], {"x": "x"}, {"fact": "x", "is": []}, {"not": {}}]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_document_with_any_part_replaced_gives_a_document_or_problems(data: st.DataObject) -> None:
     tree = plain(OTHER)
     *above, last = data.draw(st.sampled_from(list(every_path(tree))))
-    parent = tree
-    for part in above:
-        parent = parent[part]
-    parent[last] = data.draw(NODES)
+    at(tree, tuple(above))[last] = data.draw(st.sampled_from(NODES))
 
     assert document_or_problems(json.dumps(tree).encode())
 
@@ -766,13 +760,18 @@ def test_a_document_with_any_part_replaced_gives_a_document_or_problems(data: st
 
 def plain(text: str) -> Any:
     """A document's text as plain JSON values."""
-    return json.loads(json.dumps(YAML(typ="safe", pure=True).load(text), default=date.isoformat))
+    return json.loads(as_json(text))
 
 
-Path_ = tuple[str | int, ...]
+@cache
+def as_json(text: str) -> str:
+    return json.dumps(YAML(typ="safe", pure=True).load(text), default=date.isoformat)
 
 
-def every_path(node: Any, above: Path_ = ()) -> Iterator[Path_]:
+Route = tuple[str | int, ...]
+
+
+def every_path(node: Any, above: Route = ()) -> Iterator[Route]:
     parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for part, below in parts:
         yield (*above, part)
@@ -805,65 +804,43 @@ def test_a_default_written_out_changes_no_digest() -> None:
     assert other().sha256 == parse(text.encode(), "policy.yaml").digest()
 
 
-def changes(value: Any) -> list[Any]:
-    """Values near this one, of which at least one fits every field."""
-    if isinstance(value, bool):
-        return [not value]
-    if isinstance(value, int):
-        return [value + 1]
-    try:
-        return [(date.fromisoformat(value) + timedelta(days=1)).isoformat()]
-    except ValueError:
-        flipped = value[:-1] + ("0" if value.endswith("1") else "1")
-        return [flipped, f"{value}x", f"{value}X", *Determination, "choice", "approval", "necessary_information"]
-
-
-@cache
-def digest_of(content: str) -> str | None:
-    try:
-        return PolicyDocument.model_validate_json(content, strict=True).digest()
-    except ValidationError:
-        return None
-
-
-def leaves() -> list[Path_]:
-    tree = plain(OTHER)
-    return [path for path in every_path(tree) if not isinstance(at(tree, path), dict | list)]
-
-
-def at(tree: Any, path: Path_) -> Any:
+def at(tree: Any, path: Route) -> Any:
     for part in path:
         tree = tree[part]
     return tree
 
 
-UNCHANGEABLE = {("format",)}
-"""There is one format."""
+def test_the_canonical_form_holds_all_that_a_document_says() -> None:
+    assert plain(OTHER) == json.loads(other().document.canonical())
+    assert plain(REAL) == json.loads(packaged().document.canonical())
 
 
-def test_the_digest_changes_with_any_change_of_a_value() -> None:
-    unchanged, unfitting = [], []
-    for path in leaves():
-        tree = plain(OTHER)
-        parent, old = at(tree, path[:-1]), at(tree, path)
-        found = set()
-        for new in changes(old):
-            if new != old:
-                parent[path[-1]] = new
-                found.add(digest_of(json.dumps(tree)))
-        found.discard(None)
-        if not found:
-            unfitting.append(path)
-        if other().sha256 in found:
-            unchanged.append(path)
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("number",), "EV-13"),
+        (("facts", 3, "values", 0), "slight"),
+        (("facts", 5, "presumed", "because"), "Most are."),
+        (("facts", 5, "presumed", "enabled"), False),
+        (("rules", 0, "says"), "Something else."),
+        (("rules", 0, "outcomes", 0, "reason"), "other_reason"),
+        (("statements", 0, "cites", 0, "ordinal"), 7),
+        (("codes", "systems", 1, "ignores_dots"), False),
+        (("codes", "listed", 0, "listed", "since"), "2022-01-16"),
+        (("clocks", 0, "standard", "hours"), 13),
+        (("revisions", 3, "says"), "Something else."),
+        (("definitions",), []),
+    ],
+)
+def test_the_digest_changes_with_any_value(path: Route, value: Any) -> None:
+    tree = plain(OTHER)
+    at(tree, path[:-1])[path[-1]] = value
 
-    assert unchanged == []
-    assert {path for path in unfitting if path not in UNCHANGEABLE} == impossible()
+    assert other().sha256 != digest_of(tree)
 
 
-def impossible() -> set[Path_]:
-    """Leaves whose neighbours are all refused by another part of the same shape, none of them the digest's matter."""
-    return set()
+def digest_of(tree: Any) -> str:
+    return PolicyDocument.model_validate_json(json.dumps(tree), strict=True).digest()
 
 
 TINY = """
@@ -874,7 +851,10 @@ source: {publisher: Us, sections: [text]}
 facts: [{path: clinical.fit, kind: boolean, question: "Fit?"}]
 editions: [{since: 2020-01-01, on_record: true, says: All.}]
 rules:
-  - {id: fit, says: Fit., when: {fact: clinical.fit, is: true}, outcomes: [{since: 2020-01-01, determination: medically_necessary}]}
+  - id: fit
+    says: Fit.
+    when: {fact: clinical.fit, is: true}
+    outcomes: [{since: 2020-01-01, determination: medically_necessary}]
   - {id: not, says: Not., when: {otherwise: true}, outcomes: [{since: 2020-01-01, determination: criteria_not_met}]}
 codes:
   {id: codes, says: Codes., systems: [{system: own, says: Ours.}], listed: [{system: own, code: "1"}]}
@@ -905,7 +885,7 @@ def test_the_canonical_form_is_json_with_sorted_keys_and_without_defaults() -> N
 # --- the JSON Schema -------------------------------------------------------------------------------
 
 
-def refused_by_the_schema(tree: Any) -> set[Path_]:
+def refused_by_the_schema(tree: Any) -> set[Route]:
     return {tuple(error.absolute_path) for error in Draft202012Validator(SCHEMA).iter_errors(tree)}
 
 
@@ -930,12 +910,13 @@ def test_the_schema_takes_every_good_document(text: str) -> None:
         (("statements", 0, "cites", 0, "sha256"), "0"),
     ],
 )
-def test_the_schema_refuses_what_the_models_refuse(path: Path_, value: Any) -> None:
+def test_the_schema_refuses_what_the_models_refuse(path: Route, value: Any) -> None:
     tree = plain(OTHER)
     at(tree, path[:-1])[path[-1]] = value
 
     assert refused_by_the_schema(tree) == {path}
-    assert digest_of(json.dumps(tree)) is None
+    with pytest.raises(ValidationError):
+        digest_of(tree)
 
 
 def test_the_schema_refuses_a_field_that_the_format_does_not_have() -> None:

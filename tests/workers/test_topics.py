@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from events.topics import TOPICS
 from tests.workers.running import settings_for
 from tests.workers.test_cli import dli
 from workers import topics
@@ -22,7 +23,7 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
 def test_apply_creates_all_topics_as_declared_and_then_nothing(found: Settings) -> None:
     made = topics.apply(found)
 
-    assert made == sorted(found.topic(topic.name) for topic in topics.TOPICS)
+    assert made == sorted(found.topic(topic.name) for topic in TOPICS)
     assert topics.compare(found) == []
     assert topics.apply(found) == []
 
@@ -30,7 +31,7 @@ def test_apply_creates_all_topics_as_declared_and_then_nothing(found: Settings) 
 def test_check_names_every_absent_topic(found: Settings) -> None:
     differences = topics.compare(found)
 
-    assert differences == [Difference(found.topic(topic.name), "topic", "present", "absent") for topic in topics.TOPICS]
+    assert differences == [Difference(found.topic(topic.name), "topic", "present", "absent") for topic in TOPICS]
 
 
 def test_check_finds_another_retention_and_another_number_of_partitions(found: Settings) -> None:
