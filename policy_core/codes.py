@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 from enum import Enum, auto
+from functools import lru_cache
 
 from policy_core.document.models import CodeList, CodeSelector, CodeSystem, ListedCode
 
@@ -17,6 +18,8 @@ def selector(selected: CodeSelector) -> Callable[[str, str], bool]:
     ranges = tuple(bounds(written) for written in selected.codes)
     ending = selected.ends_with or ""
 
+    # The same few hundred codes come again and again.
+    @lru_cache(maxsize=4096)
     def matches(system: str, code: str) -> bool:
         return (
             system == selected.system
@@ -63,6 +66,7 @@ class CodeIndex:
         """The document's entry for a code, whatever the day."""
         return self._listed.get((system, self.normal(system, code)))
 
+    @lru_cache(maxsize=1 << 14)  # noqa: B019 (an index lives as long as its policy)
     def standing(self, system: str, code: str, day: date) -> Standing:
         """How the code stands on `day`: validity in its own code set first, then the policy's list."""
         entry = self.entry(system, code)

@@ -15,15 +15,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
 from policy_core.case import Case, ServiceLine
 from policy_core.clock import Deadline, deadline
 from policy_core.codes import CodeIndex, Standing, normal_diagnosis, selector
-from policy_core.document.models import Clock, Guidance, PolicyDocument, Program
-from policy_core.editions import Drawing, DrawnEdition, Finding, in_force
-from policy_core.facts import Claim, Fact, FactReader
+from policy_core.document.models import Clock, ExceptionOutcome, Guidance, PolicyDocument, Program
+from policy_core.editions import REMEMBERED, Drawing, DrawnEdition, Finding
+from policy_core.facts import Claim, Fact, FactReader, Origin
 from policy_core.register import Register, RegisteredRevision, edition_on
 from policy_core.vocabulary import CODE_NOT_LISTED, CONSEQUENCES, Action, ActsNext, Determination, overall
 
@@ -104,10 +105,10 @@ class _Question:
     """A case with all that is worked out once for its lines."""
 
     case: Case
-    facts: Mapping[str, Fact]
     pattern: tuple[int, ...]
-    diagnoses: tuple[tuple[str, str], ...]
-    """System and normal code."""
+    conflicts: tuple[Fact, ...]
+    concerned: tuple[bool, ...]
+    """For each piece of guidance, whether the diagnoses are among those it speaks of."""
 
 
 class Policy:
@@ -123,9 +124,12 @@ class Policy:
         self.editions = {drawn.since: drawn for drawn in drawing.editions()}
         self.reader = FactReader(document, drawing.variables)
         self.codes = CodeIndex(document.codes)
-        self._exceptions = {one.line_of_business: one for one in document.exceptions}
+        self._exceptions = _exceptions(document)
+        self._not_listed = _not_listed(document)
+        self._unauthorized = _unauthorized(document)
         self._clocks = _clocks(document)
-        self._guidance = [_Applies(one, self.codes) for one in (*document.guidance, *document.definitions)]
+        self._guidance = _Guidance(document, self.codes)
+        self._by_statements = lru_cache(maxsize=REMEMBERED)(self._find)
 
     def determine(self, case: Case) -> CaseResult:
         """What this policy makes of a case: the same for the same case, always.
@@ -135,7 +139,12 @@ class Policy:
         """
         facts = self.reader.read(case)
         diagnoses = tuple([(one.system, normal_diagnosis(one.code)) for one in case.diagnoses])
-        question = _Question(case, facts, self.reader.pattern(facts), diagnoses)
+        question = _Question(
+            case,
+            self.reader.pattern(facts),
+            tuple([fact for fact in facts.values() if fact.origin is Origin.CONFLICTING]),
+            self._guidance.concerned(diagnoses),
+        )
         lines = tuple([self._line(question, line) for line in case.service_lines])
         action = overall([line.action for line in lines])
         due = deadline(
@@ -160,59 +169,114 @@ class Policy:
 
     def _line(self, question: _Question, line: ServiceLine) -> LineResult:
         answer = self._answer(question, line)
-        guidance = [one.id for one in self._guidance if one.to(line, self.codes, answer, question.diagnoses)]
-        return LineResult(line, answer, self.register.in_force(line.service_date), tuple(guidance))
+        guidance = self._guidance.of(line, answer, question.concerned)
+        return LineResult(line, answer, self.register.in_force(line.service_date), guidance)
 
     def _answer(self, question: _Question, line: ServiceLine) -> Answer:
         if question.case.certification == "cancellation":
-            return Answer(Determination.CANCELLED, Step.CANCELLATION)
+            return _CANCELLED
         edition = self.edition_on(line.service_date)
         if edition is None:
-            return Answer(Determination.POLICY_NOT_ON_RECORD, Step.POLICY_ON_RECORD)
+            return _NOT_ON_RECORD
         return (
             self._by_exception(question.case.line_of_business, line)
             or self._by_code(line)
             or self._by_prior_authorization(question.case, line)
-            or self._by_statements(question, edition)
+            or self._by_statements(edition, question.pattern, question.conflicts)
         )
 
     def _by_exception(self, line_of_business: str, line: ServiceLine) -> Answer | None:
-        exception = self._exceptions.get(line_of_business)
-        outcome = in_force(exception.outcomes, line.service_date) if exception else None
-        if exception is None or outcome is None:
-            return None
-        return Answer(outcome.determination, Step.EXCEPTION, rests_on=(exception.id,), program=outcome.program)
+        outcomes = self._exceptions.get(line_of_business, ())
+        return next((answer for outcome, answer in outcomes if outcome.on(line.service_date)), None)
 
     def _by_code(self, line: ServiceLine) -> Answer | None:
         standing = self.codes.standing(line.system, line.code, line.service_date)
         if standing is Standing.INVALID:
-            return Answer(Determination.INVALID_CODE, Step.CODE_VALID)
-        if standing is Standing.NOT_LISTED:
-            return Answer(
-                Determination.NOT_ADDRESSED,
-                Step.CODE_LISTED,
-                reasons=(CODE_NOT_LISTED,),
-                rests_on=(self.document.codes.id,),
-            )
-        return None
+            return _INVALID_CODE
+        return self._not_listed if standing is Standing.NOT_LISTED else None
 
     def _by_prior_authorization(self, case: Case, line: ServiceLine) -> Answer | None:
-        required = self.document.prior_authorization
-        if required is None or case.has_prior_authorization or line.service_date >= case.submitted_at.date():
+        if case.has_prior_authorization or line.service_date >= case.submitted_at.date():
             return None
-        return Answer(Determination.NO_PRIOR_AUTHORIZATION, Step.PRIOR_AUTHORIZATION, rests_on=(required.id,))
+        return self._unauthorized
 
-    def _by_statements(self, question: _Question, edition: DrawnEdition) -> Answer:
-        finding = edition.find(question.pattern)
+    def _find(self, edition: DrawnEdition, pattern: tuple[int, ...], conflicts: tuple[Fact, ...]) -> Answer:
+        finding = edition.find(pattern)
         missing = [self.variables[index].declaration for index in finding.missing]
+        claims = {fact.path: fact.claims for fact in conflicts}
         return Answer(
             finding.determination,
             Step.CLINICAL_STATEMENTS,
             reasons=finding.reasons,
-            missing=tuple([MissingFact(one.path, one.question, question.facts[one.path].claims) for one in missing]),
+            missing=tuple([MissingFact(one.path, one.question, claims.get(one.path, ())) for one in missing]),
             rules=tuple([row.rule.id for row in finding.rows]),
             rests_on=tuple(dict.fromkeys([part for row in finding.rows for part in row.outcome.rests_on])),
             edition=edition.since,
+        )
+
+
+_CANCELLED = Answer(Determination.CANCELLED, Step.CANCELLATION)
+_NOT_ON_RECORD = Answer(Determination.POLICY_NOT_ON_RECORD, Step.POLICY_ON_RECORD)
+_INVALID_CODE = Answer(Determination.INVALID_CODE, Step.CODE_VALID)
+
+
+def _not_listed(document: PolicyDocument) -> Answer:
+    return Answer(
+        Determination.NOT_ADDRESSED, Step.CODE_LISTED, reasons=(CODE_NOT_LISTED,), rests_on=(document.codes.id,)
+    )
+
+
+def _unauthorized(document: PolicyDocument) -> Answer | None:
+    required = document.prior_authorization
+    if required is None:
+        return None
+    return Answer(Determination.NO_PRIOR_AUTHORIZATION, Step.PRIOR_AUTHORIZATION, rests_on=(required.id,))
+
+
+def _exceptions(document: PolicyDocument) -> dict[str, tuple[tuple[ExceptionOutcome, Answer], ...]]:
+    """By line of business, what an exception answers and when."""
+    return {
+        exception.line_of_business: tuple(
+            (
+                outcome,
+                Answer(outcome.determination, Step.EXCEPTION, rests_on=(exception.id,), program=outcome.program),
+            )
+            for outcome in exception.outcomes
+        )
+        for exception in document.exceptions
+    }
+
+
+class _Guidance:
+    """Which guidance concerns which line."""
+
+    def __init__(self, document: PolicyDocument, index: CodeIndex) -> None:
+        self._index = index
+        self._all = [_Applies(one, index) for one in (*document.guidance, *document.definitions)]
+        self._of = lru_cache(maxsize=REMEMBERED)(self._find)
+
+    def concerned(self, diagnoses: Sequence[tuple[str, str]]) -> tuple[bool, ...]:
+        """For each piece of guidance, whether the diagnoses are among those it speaks of."""
+        return tuple([one.speaks_of(diagnoses) for one in self._all])
+
+    def of(self, line: ServiceLine, answer: Answer, concerned: tuple[bool, ...]) -> tuple[str, ...]:
+        """The guidance on a line, by id, in the document's order."""
+        code = (line.system, self._index.normal(line.system, line.code))
+        found: tuple[str, ...] = self._of(line.performed_on, code, answer.determination, answer.reasons, concerned)
+        return found
+
+    def _find(
+        self,
+        performed_on: str,
+        code: tuple[str, str],
+        determination: Determination,
+        reasons: tuple[str, ...],
+        concerned: tuple[bool, ...],
+    ) -> tuple[str, ...]:
+        return tuple(
+            one.id
+            for one, speaks in zip(self._all, concerned, strict=True)
+            if speaks and one.fits(performed_on, code, determination, reasons)
         )
 
 
@@ -229,16 +293,19 @@ class _Applies:
         self._determinations = frozenset(applies.determinations)
         self._reasons = frozenset(applies.reasons)
 
-    def to(self, line: ServiceLine, index: CodeIndex, answer: Answer, codes: Sequence[tuple[str, str]]) -> bool:
+    def speaks_of(self, diagnoses: Sequence[tuple[str, str]]) -> bool:
+        return not self._diagnoses or any(
+            matches(system, code) for matches in self._diagnoses for system, code in diagnoses
+        )
+
+    def fits(
+        self, performed_on: str, code: tuple[str, str], determination: Determination, reasons: tuple[str, ...]
+    ) -> bool:
         return (
-            (self._performed_on is None or line.performed_on == self._performed_on)
-            and (not self._determinations or answer.determination in self._determinations)
-            and (not self._reasons or not self._reasons.isdisjoint(answer.reasons))
-            and (not self._codes or (line.system, index.normal(line.system, line.code)) in self._codes)
-            and (
-                not self._diagnoses
-                or any(matches(system, code) for matches in self._diagnoses for system, code in codes)
-            )
+            (self._performed_on is None or performed_on == self._performed_on)
+            and (not self._codes or code in self._codes)
+            and (not self._determinations or determination in self._determinations)
+            and (not self._reasons or not self._reasons.isdisjoint(reasons))
         )
 
 

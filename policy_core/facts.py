@@ -114,10 +114,17 @@ class _Read:
         self.path = declaration.path
         self._keys = declaration.path.split(".")[1:]
         self._is_set = declaration.kind is FactKind.SET
+        self._finite = declaration.kind is not FactKind.DATE
         self._values = declaration.values
         self._derived = [(selector(one), one.value) for one in declaration.derived]
         presumed = declaration.presumed
-        self._presumed = presumed.value if presumed is not None and presumed.enabled else None
+        self._absent = (
+            Fact(self.path, Origin.PRESUMED, presumed.value)
+            if presumed is not None and presumed.enabled
+            else Fact(self.path, Origin.NOT_STATED, None)
+        )
+        # A fact without codes is one of a few: made once, so that it can be recognized by whoever writes it out.
+        self._stated_facts: dict[Value, Fact] = {}
 
     def fact(self, clinical: Mapping[str, Any], codes: Sequence[tuple[Diagnosis, str]]) -> Fact:
         stated = self._stated(clinical)
@@ -126,12 +133,14 @@ class _Read:
             own = [Claim(stated, ())] if stated is not None else []
             return Fact(self.path, Origin.CONFLICTING, None, claims=(*own, *(Claim(*one) for one in said.items())))
         if stated is not None:
-            return Fact(self.path, Origin.STATED, stated)
+            if not self._finite:
+                return Fact(self.path, Origin.STATED, stated)
+            if stated not in self._stated_facts:
+                self._stated_facts[stated] = Fact(self.path, Origin.STATED, stated)
+            return self._stated_facts[stated]
         for value, diagnoses in said.items():
             return Fact(self.path, Origin.DERIVED, value, diagnoses)
-        if self._presumed is not None:
-            return Fact(self.path, Origin.PRESUMED, self._presumed)
-        return Fact(self.path, Origin.NOT_STATED, None)
+        return self._absent
 
     def _stated(self, clinical: Mapping[str, Any]) -> Value | None:
         value: Any = clinical

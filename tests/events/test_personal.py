@@ -144,6 +144,14 @@ def test_an_event_that_is_not_personal_shows_itself() -> None:
     assert "path='lines'" in repr(FieldError(path="lines", message="missing"))
 
 
+@pytest.mark.parametrize("event", [event for _, event in EVENTS], ids=lambda event: event.__name__)
+def test_a_refusal_names_the_field_and_not_its_value(event: type[BaseModel]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        event.model_validate({name: [MARK] for name in event.model_fields})
+    assert next(iter(event.model_fields)) in str(caught.value)
+    assert [text for text in (str(caught.value), repr(caught.value)) if shows(text)] == []
+
+
 # --- Logged --------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """The policy document: what is refused, in words that mend it, and what its digest covers."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
@@ -17,12 +18,24 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from policy_core.determine import Policy
+from policy_core.document.check import places
 from policy_core.document.load import LARGEST, load, parse
 from policy_core.document.models import PolicyDocument
 from policy_core.document.problems import PolicyDocumentError, did_you_mean
 from policy_core.library import PACKAGED
+from policy_core.source import verify
 from policy_core.vocabulary import Determination
-from tests.policy_core.examples import COVERED, OTHER_FILE, PACKAGED_FILE, case, first_line, other, packaged, problems
+from tests.policy_core.examples import (
+    COVERED,
+    OTHER_FILE,
+    PACKAGED_FILE,
+    case,
+    first_line,
+    line,
+    other,
+    packaged,
+    problems,
+)
 
 REAL = PACKAGED_FILE.read_text("utf-8")
 OTHER = OTHER_FILE.read_text("utf-8")
@@ -939,3 +952,48 @@ def test_a_presumption_turned_off_in_the_document_makes_its_fact_asked_for() -> 
     assert asked.determination is Determination.INFORMATION_NEEDED
     assert [one.path for one in asked.missing] == ["clinical.infusion.donor_is_transplant_donor"]
     assert turned_off.sha256 != packaged().sha256
+
+
+# --- the page about the format ---------------------------------------------------------------------
+
+PAGE = (PACKAGED.parent / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> str:
+    return "\n".join(re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
+
+
+@cache
+def explained() -> Policy:
+    return Policy(parse(blocks("yaml").encode(), "README.md"))
+
+
+def test_the_pieces_that_the_page_explains_are_a_whole_document_of_its_text() -> None:
+    document = explained().document
+
+    report = verify(places(document), document.source.sections, blocks("text"))
+
+    assert document.number == "EX-1"
+    assert report.agrees
+    assert report.sentences == 6
+
+
+def test_the_page_explains_every_part_of_a_document() -> None:
+    assert set(PolicyDocument.model_fields) == set(plain(blocks("yaml")))
+
+
+def test_the_page_tells_truly_what_its_document_asks_for() -> None:
+    def asked(clinical: dict[str, Any]) -> tuple[Determination, list[str]]:
+        answer = first_line(case(line(code="HA1", system="own"), clinical=clinical), explained()).answer
+        return answer.determination, [one.path for one in answer.missing]
+
+    assert asked({"loss": {"degree": "severe"}}) == (Determination.MEDICALLY_NECESSARY, [])
+    expected = (Determination.INFORMATION_NEEDED, ["clinical.loss.degree"])
+    assert expected == asked({"aid": {"anchored": True}})
+
+
+def test_the_page_names_every_module() -> None:
+    folder = PACKAGED.parent
+    modules = {one.relative_to(folder).as_posix() for one in folder.rglob("*.py") if one.name != "__init__.py"}
+
+    assert modules == set(re.findall(r"^\| `([a-z/_]+\.py)` \|", PAGE, re.MULTILINE))

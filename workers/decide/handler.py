@@ -8,20 +8,26 @@ decided, by its own fault or by a defect of ours, becomes a dead letter, and the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import date
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import structlog
+from prometheus_client import Counter
 
 from events.dead_letter import FieldError
 from events.decision import Decision
 from events.decode import Received, RejectedError, decode
 from events.envelope import Attributes, write
+from events.request import AuthorizationRequest
 from events.topics import DECISIONS
+from policy_core.determine import CaseResult, Policy
 from policy_core.facts import ClinicalViolationError
 from policy_core.library import Library
 from workers import metrics
 from workers.dead_letters import caused_by, defect, rejection
-from workers.decide.translate import case_of, decision_of
+from workers.decide.encode import DecisionEncoder, Encoded
+from workers.decide.translate import case_of
 from workers.logs import Hasher
 from workers.records import Outgoing, Record
 from workers.settings import Settings
@@ -29,23 +35,52 @@ from workers.settings import Settings
 log = structlog.get_logger(__name__)
 
 
+class Decided(NamedTuple):
+    """One request with what was found of it, and the decision as it goes out."""
+
+    request: AuthorizationRequest
+    result: CaseResult
+    policy: Policy
+    encoded: Encoded
+
+
+class Decider:
+    """Decides requests under the policies of a library."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._encoders = {policy.number: DecisionEncoder(policy) for policy in library}
+
+    def decide(self, request: AuthorizationRequest) -> Decided:
+        """What is decided of one request.
+
+        Raises:
+            RejectedError: The request names a policy that is not loaded, or facts that its policy does not have.
+        """
+        policy = self._library.named(request.policy_number)
+        if policy is None:
+            error = FieldError(path="policy_number", message=f"should be one of {', '.join(self._library.numbers)}")
+            raise RejectedError("unknown_policy", [error], request.request_id)
+        try:
+            result = policy.determine(case_of(request))
+        except ClinicalViolationError as error:
+            errors = [FieldError(path=one.path, message=one.message) for one in error.violations]
+            raise RejectedError("schema_violation", errors, request.request_id) from None
+        return Decided(request, result, policy, self._encoders[policy.number].encode(request, result))
+
+
+@lru_cache(maxsize=8)
+def _decider(library: Library) -> Decider:
+    return Decider(library)
+
+
 def decide(received: Received, library: Library) -> Decision:
-    """The decision on one request.
+    """The decision on one request, as a model to be read.
 
     Raises:
         RejectedError: The request names a policy that is not loaded, or facts that its policy does not have.
     """
-    request = received.request
-    policy = library.named(request.policy_number)
-    if policy is None:
-        error = FieldError(path="policy_number", message=f"should be one of {', '.join(library.numbers)}")
-        raise RejectedError("unknown_policy", [error], request.request_id)
-    try:
-        result = policy.determine(case_of(request))
-    except ClinicalViolationError as error:
-        errors = [FieldError(path=one.path, message=one.message) for one in error.violations]
-        raise RejectedError("schema_violation", errors, request.request_id) from None
-    return decision_of(request, result, policy)
+    return Decision.model_validate_json(_decider(library).decide(received.request).encoded.data)
 
 
 @dataclass(frozen=True)
@@ -60,6 +95,10 @@ class DecisionHandler:
         """Hashes request ids for the log."""
         return Hasher(self.settings.log_key)
 
+    @cached_property
+    def _decider(self) -> Decider:
+        return Decider(self.library)
+
     def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
         """One decision or dead letter for every record, in their order."""
         return [self._answer(record) for record in records]
@@ -68,9 +107,9 @@ class DecisionHandler:
         received: Received | None = None
         try:
             received = decode(record.value, record.headers)
-            decision = decide(received, self.library)
-            outgoing = self._decision(received.attributes, decision)
-            self._count(decision)
+            decided = self._decider.decide(received.request)
+            outgoing = self._decision(received.attributes, decided)
+            self._count(decided)
         except RejectedError as rejected:
             return self._rejected(record, received, rejected)
         except Exception as error:  # noqa: BLE001 (a defect must neither stop the partition nor lose the event)
@@ -78,10 +117,12 @@ class DecisionHandler:
             return self._rejected(record, received, defect())
         return outgoing
 
-    def _decision(self, attributes: Attributes | None, decision: Decision) -> Outgoing:
-        caused = caused_by(attributes, decision.decision_id, self.settings.source, Decision.TYPE, decision.request_id)
-        value, headers = write(caused, decision.to_json(), self.settings.mode)
-        return Outgoing(self.settings.topic(DECISIONS), decision.request_id.encode(), value, headers)
+    def _decision(self, attributes: Attributes | None, decided: Decided) -> Outgoing:
+        decision_id, data = decided.encoded
+        request_id = decided.request.request_id
+        caused = caused_by(attributes, decision_id, self.settings.source, Decision.TYPE, request_id)
+        value, headers = write(caused, data, self.settings.mode)
+        return Outgoing(self.settings.topic(DECISIONS), request_id.encode(), value, headers)
 
     def _rejected(self, record: Record, received: Received | None, rejected: RejectedError) -> Outgoing:
         if received is not None:
@@ -97,11 +138,11 @@ class DecisionHandler:
         )
         return rejection(record, rejected, self.settings)
 
-    def _count(self, decision: Decision) -> None:
-        for line in decision.lines:
-            revision = line.policy.revision.isoformat() if line.policy.revision else "none"
-            metrics.DECIDED_LINES.labels(line.determination, line.action, line.policy.number, revision).inc()
-        metrics.DECISIONS.labels(decision.action).inc()
+    def _count(self, decided: Decided) -> None:
+        for line in decided.result.lines:
+            revision = line.revision.revision.date if line.revision else None
+            _lines_counter(line.answer.determination, line.action, decided.policy.number, revision).inc()
+        _requests_counter(decided.result.action).inc()
 
     def _shout(self, record: Record, received: Received | None, error: Exception) -> None:
         # Where the defect is, and never its text: an exception's message may repeat what it choked on.
@@ -113,6 +154,16 @@ class DecisionHandler:
             request=self.hasher(received.request.request_id if received else None),
             **_place(record),
         )
+
+
+@lru_cache(maxsize=4096)
+def _lines_counter(determination: str, action: str, policy: str, revision: date | None) -> Counter:
+    return metrics.DECIDED_LINES.labels(determination, action, policy, str(revision or "none"))
+
+
+@lru_cache(maxsize=64)
+def _requests_counter(action: str) -> Counter:
+    return metrics.DECISIONS.labels(action)
 
 
 def _place(record: Record) -> dict[str, str | int]:

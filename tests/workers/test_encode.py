@@ -1,0 +1,45 @@
+"""The decision's bytes are the contract's, whatever pieces they are put together from."""
+
+from collections.abc import Iterator
+
+from events.decision import Decision
+from events.decode import decode
+from policy_core.library import PACKAGED, load_library
+from tests import generator
+from workers.decide.handler import Decided, Decider
+
+
+def decided(decider: Decider, seed: int, count: int) -> Iterator[Decided]:
+    for one in generator.requests(seed, count):
+        yield decider.decide(decode(generator.encode(one), bare_allowed=True).request)
+
+
+def test_what_is_written_reads_back_as_a_decision_and_is_written_again_as_the_same_bytes() -> None:
+    decider = Decider(load_library([PACKAGED], "L.2.03.402"))
+
+    for one in decided(decider, 31, 3_000):
+        decision = Decision.model_validate_json(one.encoded.data)
+        assert decision.to_json() == one.encoded.data
+        assert decision.identified().decision_id == decision.decision_id == one.encoded.decision_id
+
+
+def test_what_is_remembered_changes_no_byte() -> None:
+    used = Decider(load_library([PACKAGED], "L.2.03.402"))
+    for _ in decided(used, 32, 2_000):
+        pass
+
+    again = [one.encoded for one in decided(used, 33, 300)]
+    fresh = [one.encoded for one in decided(Decider(load_library([PACKAGED], "L.2.03.402")), 33, 300)]
+
+    assert again == fresh
+
+
+def test_text_of_every_kind_is_written_as_json_writes_it() -> None:
+    decider = Decider(load_library([PACKAGED], "L.2.03.402"))
+    for name in ('quote"backslash\\', "naïve – Δ 漢", "\U0001f9ec", "\u2028\u2029", "</script>", "\x80"):
+        request = generator.request(34, 1) | {"request_id": name, "supersedes": name}
+        received = decode(generator.encode(request), bare_allowed=True)
+
+        data = decider.decide(received.request).encoded.data
+
+        assert Decision.model_validate_json(data).to_json() == data
