@@ -4,7 +4,7 @@ from hashlib import sha256
 from typing import ClassVar, Literal
 
 from events.personal import Model, PersonalBytes, Private
-from events.scalars import RequestId
+from events.scalars import RequestId, Sha256
 
 Reason = Literal[
     "undecodable",
@@ -42,7 +42,7 @@ class Header(Private):
 
 
 class Original(Private):
-    """The record as it came, byte for byte."""
+    """The record as it came, byte for byte; of a value that no dead letter can carry, its beginning and its digest."""
 
     topic: str | None = None
     """Absent, like the next three, for an event that did not come from Kafka."""
@@ -52,6 +52,11 @@ class Original(Private):
     """Milliseconds since the epoch, as the broker has it."""
     key_base64: PersonalBytes | None = None
     value_base64: PersonalBytes | None = None
+    value_bytes: int | None = None
+    """Only where the value is larger than a dead letter can carry: its length. `value_base64` then has its beginning,
+    and the whole is where it came from."""
+    value_sha256: Sha256 | None = None
+    """Then also the digest of the whole value."""
     headers: tuple[Header, ...] = ()
 
 

@@ -6,7 +6,7 @@ change a decision and keep it.
 """
 
 from hashlib import sha256
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -162,7 +162,7 @@ class Decision(Private):
 
     TYPE: ClassVar = "authorization.decided.v1"
 
-    decision_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$|^$")] = ""
+    decision_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     request_id: RequestId
     supersedes: RequestId | None = None
     """The request that the request named as the one it supersedes."""
@@ -177,10 +177,6 @@ class Decision(Private):
     def content(self) -> bytes:
         """The decision's JSON without its id: what the id is the digest of."""
         return self.model_dump_json(exclude={"decision_id"}, exclude_none=True).encode()
-
-    def identified(self) -> Self:
-        """This decision with the id that its content gives it."""
-        return self.model_copy(update={"decision_id": content_id(self.content())})
 
     def to_json(self) -> bytes:
         """The canonical event data: compact JSON, fields in the models' order, nothing that is absent."""

@@ -10,7 +10,7 @@ Rejected
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -30,6 +30,8 @@ class Received(NamedTuple):
     attributes: Attributes | None
     """None for bare data."""
     request: AuthorizationRequest
+    data: Mapping[str, Any]
+    """The data it was read from, as JSON values: what makes two requests of one id the same or not."""
 
 
 class RejectedError(Exception):
@@ -57,11 +59,12 @@ def decode(value: bytes | None, headers: Headers = (), *, bare_allowed: bool = F
     """
     tree = _tree(value)
     if bare_allowed and "specversion" not in tree:
-        return Received(None, _request(tree))
+        return Received(None, _request(tree), tree)
     binary = is_binary(headers)
     attributes = _attributes(binary_attributes(headers) if binary else tree)
     try:
-        return Received(attributes, _request(tree if binary else _data(tree)))
+        data = tree if binary else _data(tree)
+        return Received(attributes, _request(data), data)
     except RejectedError as rejected:
         rejected.attributes = attributes
         raise

@@ -16,6 +16,12 @@ DiagnosisSystem = Literal["icd-10-cm", "icd-9-cm"]
 ProcedureSystem = Literal["cpt", "hcpcs", "icd-10-pcs", "icd-9-pcs"]
 
 
+LARGEST_NUMBER = 2**31 - 1
+"""Every reader of JSON can hold it."""
+MOST_LINES = 99
+MOST_DIAGNOSES = 99
+"""Far more than a request has; they keep a decision, which speaks of every line, within what Kafka takes."""
+
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A code as written. One that its system does not know is no bad event: the policy answers it."""
 
@@ -43,16 +49,18 @@ class Diagnosis(Private):
 class ServiceLine(Private):
     """One requested service."""
 
-    line: int = Field(ge=1)
+    line: int = Field(ge=1, le=LARGEST_NUMBER)
     system: ProcedureSystem
     code: Code
-    units: int = Field(ge=1)
+    units: int = Field(ge=1, le=LARGEST_NUMBER)
     service_date: Day
     performed_on: Literal["member", "donor"] | None = None
     """The member, unless stated otherwise."""
 
 
 def _each_line_once(lines: tuple[ServiceLine, ...]) -> tuple[ServiceLine, ...]:
+    if len(lines) > MOST_LINES:
+        raise PydanticCustomError("too_many", "should have at most {most} entries", {"most": MOST_LINES})
     # Here and not as a least length, which pydantic also reports when there is one line and that is at fault.
     if not lines:
         raise PydanticCustomError("no_lines", "should not be empty")
@@ -66,7 +74,7 @@ def _each_line_once(lines: tuple[ServiceLine, ...]) -> tuple[ServiceLine, ...]:
 
 _A_LIST = Field(strict=False)
 # JSON has lists only; strictness would want a tuple from decoded JSON. The items stay strict.
-_NOT_EMPTY = Field(json_schema_extra={"minItems": 1})
+_NOT_EMPTY = Field(json_schema_extra={"minItems": 1, "maxItems": MOST_LINES})
 
 
 class AuthorizationRequest(Private):
@@ -85,7 +93,7 @@ class AuthorizationRequest(Private):
     """The request that this one revises, cancels or appeals."""
     member: Member
     provider: Provider
-    diagnoses: Annotated[tuple[Diagnosis, ...], _A_LIST] | None = None
+    diagnoses: Annotated[tuple[Diagnosis, ...], _A_LIST, Field(max_length=MOST_DIAGNOSES)] | None = None
     service_lines: Annotated[tuple[ServiceLine, ...], _A_LIST, AfterValidator(_each_line_once), _NOT_EMPTY]
     clinical: Mapping[str, JsonValue] | None = None
     """What is stated of the case: the fields are those of the policy's facts, and each policy has its own schema."""

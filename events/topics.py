@@ -12,7 +12,12 @@ from events.revision import PolicyRevision
 REQUESTS = "authorization.requests"
 DECISIONS = "authorization.decisions"
 DEAD_LETTERS = "authorization.dead-letters"
+ANSWERED = "authorization.answered"
 POLICY_REVISIONS = "policy.revisions"
+
+
+LARGEST_RECORD = 2 * 1024 * 1024
+"""Bytes: a dead letter holds the largest event that is read at all, in base64, and a decision the most lines."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +26,13 @@ class Topic:
 
     name: str
     """Without the deployment's prefix."""
-    event: str
+    event: str | None
+    """None for what is no event, as a changelog."""
     key: str
     partitions: int
-    cleanup: Literal["delete", "compact"]
+    cleanup: Literal["delete", "compact", "compact,delete"]
     retention: timedelta | None
-    """None keeps records for ever; for a compacted topic, how long a tombstone can be seen."""
+    """None keeps records for ever; for a topic that is compacted only, how long a tombstone can be seen."""
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
     personal: bool
@@ -35,9 +41,10 @@ class Topic:
     def settings(self) -> dict[str, str]:
         """The topic's Kafka configuration."""
         milliseconds = str(int(self.retention.total_seconds() * 1000)) if self.retention is not None else "-1"
+        limit = {"max.message.bytes": str(LARGEST_RECORD)}
         if self.cleanup == "compact":
-            return {"cleanup.policy": "compact", "delete.retention.ms": milliseconds}
-        return {"cleanup.policy": "delete", "retention.ms": milliseconds}
+            return {"cleanup.policy": "compact", "delete.retention.ms": milliseconds, **limit}
+        return {"cleanup.policy": self.cleanup, "retention.ms": milliseconds, **limit}
 
 
 # Twelve divides evenly among 2, 3, 4, 6 and 12 workers. Decisions and dead letters have as many partitions as requests,
@@ -78,6 +85,18 @@ TOPICS = (
         producers=("decision agent", "policy-history agent"),
         consumers=("operators", "dli tail"),
         personal=True,
+    ),
+    Topic(
+        name=ANSWERED,
+        event=None,
+        key="digest of request_id",
+        partitions=PARTITIONS,
+        cleanup="compact,delete",
+        # Longer than requests are kept, so that no request on the topic can come again unknown.
+        retention=timedelta(days=30),
+        producers=("decision agent",),
+        consumers=("decision agent",),
+        personal=False,
     ),
     Topic(
         name=POLICY_REVISIONS,

@@ -137,7 +137,7 @@ def _topic_table(found: Settings) -> Table:
         )
         table.add_row(
             found.topic(topic.name),
-            topic.event,
+            topic.event or "digests of what was answered",
             topic.key,
             str(topics.partitions(topic, found)),
             kept,

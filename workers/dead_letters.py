@@ -1,11 +1,13 @@
 """Dead letters: how every agent puts aside an event that it cannot use, whole and with its reason."""
 
 from base64 import b64encode
+from hashlib import sha256
+from typing import Any
 
 from pydantic import SecretStr
 
 from events.dead_letter import SENTENCES, DeadLetter, FieldError, Header, Original, letter_id
-from events.decode import RejectedError
+from events.decode import LARGEST, RejectedError
 from events.envelope import JSON, SPECVERSION, Attributes, write
 from events.topics import DEAD_LETTERS
 from workers.records import Outgoing, Record
@@ -48,18 +50,35 @@ def defect() -> RejectedError:
     )
 
 
+BEGINNING = 64 * 1024
+"""Bytes of a value that is too large to be carried whole."""
+
+
 def _original(record: Record | None, value: bytes | None) -> Original:
+    carried = _carried(value)
     if record is None:
-        return Original(value_base64=_base64(value))
+        return Original(**carried)
     return Original(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
         timestamp=record.timestamp,
         key_base64=_base64(record.key),
-        value_base64=_base64(record.value),
+        **carried,
         headers=tuple(Header(name=name, value_base64=_encoded(text)) for name, text in record.headers),
     )
+
+
+def _carried(value: bytes | None) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if len(value) <= LARGEST:
+        return {"value_base64": _encoded(value)}
+    return {
+        "value_base64": _encoded(value[:BEGINNING]),
+        "value_bytes": len(value),
+        "value_sha256": sha256(value).hexdigest(),
+    }
 
 
 def _base64(raw: bytes | None) -> SecretStr | None:

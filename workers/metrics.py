@@ -13,6 +13,9 @@ DECIDED_LINES = Counter(
     ["determination", "action", "policy", "revision"],
 )
 DEAD_LETTERS = Counter("dli_dead_letters_total", "Events that could not be decided, by reason.", ["reason"])
+DUPLICATES = Counter(
+    "dli_duplicates_total", "Requests that came again with the same content, and were not answered again."
+)
 DEFECTS = Counter(
     "dli_defects_total",
     "Events that met a defect of this software; any rise needs somebody to look.",

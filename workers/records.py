@@ -4,7 +4,9 @@ Every agent's handler has the shape `Handler`, so how records are fetched, batch
 acknowledged can change without a handler noticing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -35,3 +37,54 @@ class Outgoing(NamedTuple):
 
 Handler = Callable[[Sequence[Record]], Sequence[Outgoing]]
 """Records of one partition in offset order, to all that is to be sent because of them."""
+
+
+class Delivery(StrEnum):
+    """What a consumer of the results is promised when workers crash."""
+
+    EXACTLY_ONCE = "exactly_once"
+    """For those that read with `isolation_level=read_committed`."""
+    AT_LEAST_ONCE = "at_least_once"
+    """The last batch of a partition may come again, as the same bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """One batch that was delivered, for metrics and logs."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    records: int
+    outputs: int
+    oldest_timestamp: int
+    """The first record's, in milliseconds since the epoch."""
+    handler_seconds: float
+    delivery_seconds: float
+    """From the first send until the broker has the offset."""
+
+
+class Companion:
+    """What lives beside a handler, partition by partition. Override what you need.
+
+    `assigned` and `revoked` come in pairs, also when a partition starts again after a failure: what is kept for a
+    partition is rebuilt in the one and dropped in the other.
+    """
+
+    async def assigned(self, partition: int) -> None:
+        """The partition is ours and fenced; no record is handled before this returns."""
+
+    def after_commit(
+        self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing], ends: Mapping[str, int]
+    ) -> None:
+        """The broker has the outputs and the offset. A crash may come between that and this call.
+
+        `ends` has, for each topic that outputs went to, the offset behind the last one in their partition.
+        """
+
+    def on_batch(self, report: BatchReport) -> None:
+        """A batch was delivered: the place to count."""
+
+    def revoked(self, partition: int) -> None:
+        """The partition is no longer ours; its last batch is either delivered or void."""

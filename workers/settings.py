@@ -6,7 +6,6 @@ directory (`/run/secrets/dli_…`, one value each), and all over the defaults be
 
 import json
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,19 +13,13 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from policy_core.library import PACKAGED
+from workers.records import Delivery
 
 SECRETS = Path("/run/secrets")
 
 
 class SettingsError(Exception):
     """Settings that cannot be used; the message names each with what is wrong."""
-
-
-class Delivery(StrEnum):
-    """What is promised of a decision when workers crash."""
-
-    EXACTLY_ONCE = "exactly_once"
-    AT_LEAST_ONCE = "at_least_once"
 
 
 class Settings(BaseSettings):
@@ -67,6 +60,8 @@ class Settings(BaseSettings):
     """Where a worker keeps its tables; one folder for each worker."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
     """What is promised of a decision when workers crash."""
+    duplicates_kept_days: int = Field(default=30, ge=1, le=3650)
+    """How long an answered request is remembered, in the broker's time; its changelog's retention bounds it."""
     instance: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
     """A name that this worker keeps over restarts: it rejoins its group at once."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -175,7 +175,7 @@ def answer(file: Path) -> bytes:
     """What the decision agent sends because of an example."""
     headers = (("content-type", b"application/cloudevents+json"),)
     record = Record(REQUESTS, 3, 41, 1745247602000, b"PA", sent(file), headers)
-    [outgoing] = DecisionHandler(library(), SETTINGS)([record])
+    outgoing, *_ = DecisionHandler(library(), SETTINGS)([record])
     return outgoing.value
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from events.schemas import EVENTS
-from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS, TOPICS, Topic
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, LARGEST_RECORD, POLICY_REVISIONS, REQUESTS, TOPICS, Topic
 from policy_core.library import PACKAGED, Library, load_library
 from tests import generator
 from workers.decide.handler import DecisionHandler
@@ -29,22 +29,23 @@ def library() -> Library:
 def answer(value: bytes, key: bytes | None) -> Outgoing:
     """What the decision agent sends because of a record."""
     record = Record(REQUESTS, 3, 41, 0, key, value, ())
-    [outgoing] = DecisionHandler(library(), Settings(topic_prefix=""))([record])
+    outgoing, *changelog = DecisionHandler(library(), Settings(topic_prefix=""))([record])
+    assert [one.topic for one in changelog] in ([], [ANSWERED])
     return outgoing
 
 
 def test_every_topic_has_its_own_name() -> None:
     assert Counter(topic.name for topic in TOPICS) == dict.fromkeys(
-        (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS), 1
+        (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, POLICY_REVISIONS), 1
     )
 
 
 def test_every_event_has_one_topic() -> None:
-    assert sorted(topic.event for topic in TOPICS) == sorted(kind for kind, _ in EVENTS)
+    assert sorted(topic.event for topic in TOPICS if topic.event is not None) == sorted(kind for kind, _ in EVENTS)
 
 
 def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
-    assert {BY_NAME[name].partitions for name in (REQUESTS, DECISIONS, DEAD_LETTERS)} == {12}
+    assert {BY_NAME[name].partitions for name in (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED)} == {12}
     assert BY_NAME[DECISIONS].key == BY_NAME[REQUESTS].key == "request_id"
 
 
@@ -54,11 +55,12 @@ def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
         (REQUESTS, {"cleanup.policy": "delete", "retention.ms": str(14 * DAY)}),
         (DECISIONS, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         (DEAD_LETTERS, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
+        (ANSWERED, {"cleanup.policy": "compact,delete", "retention.ms": str(30 * DAY)}),
         (POLICY_REVISIONS, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY)}),
     ],
 )
 def test_kafka_is_told_how_long_to_keep_records(name: str, settings: dict[str, str]) -> None:
-    assert BY_NAME[name].settings() == settings
+    assert BY_NAME[name].settings() == settings | {"max.message.bytes": str(LARGEST_RECORD)}
 
 
 def test_a_topic_without_a_limit_keeps_its_records_for_ever() -> None:
@@ -73,11 +75,11 @@ def test_a_topic_without_a_limit_keeps_its_records_for_ever() -> None:
         consumers=(),
         personal=False,
     )
-    assert endless.settings() == {"cleanup.policy": "delete", "retention.ms": "-1"}
+    assert endless.settings()["retention.ms"] == "-1"
 
 
-def test_only_the_topic_of_revisions_holds_no_personal_data() -> None:
-    assert {topic.name for topic in TOPICS if not topic.personal} == {POLICY_REVISIONS}
+def test_only_revisions_and_digests_are_no_personal_data() -> None:
+    assert {topic.name for topic in TOPICS if not topic.personal} == {ANSWERED, POLICY_REVISIONS}
 
 
 def test_every_topic_has_a_writer_and_a_reader() -> None:
@@ -120,7 +122,7 @@ def row(topic: Topic) -> str:
         kept = "the last record of each key"
     cells = (
         f"`{topic.name}`",
-        f"`{topic.event}`",
+        f"`{topic.event}`" if topic.event else "digests of what was answered",
         topic.key,
         str(topic.partitions),
         kept,

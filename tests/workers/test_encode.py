@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from events.decision import Decision
+from events.decision import Decision, content_id
 from events.decode import decode
 from policy_core.library import PACKAGED, load_library
 from tests import generator
@@ -20,7 +20,7 @@ def test_what_is_written_reads_back_as_a_decision_and_is_written_again_as_the_sa
     for one in decided(decider, 31, 3_000):
         decision = Decision.model_validate_json(one.encoded.data)
         assert decision.to_json() == one.encoded.data
-        assert decision.identified().decision_id == decision.decision_id == one.encoded.decision_id
+        assert content_id(decision.content()) == decision.decision_id == one.encoded.decision_id
 
 
 def test_what_is_remembered_changes_no_byte() -> None:
@@ -36,7 +36,7 @@ def test_what_is_remembered_changes_no_byte() -> None:
 
 def test_text_of_every_kind_is_written_as_json_writes_it() -> None:
     decider = Decider(load_library([PACKAGED], "L.2.03.402"))
-    for name in ('quote"backslash\\', "naïve – Δ 漢", "\U0001f9ec", "\u2028\u2029", "</script>", "\x80"):
+    for name in ('quote"backslash\\', "naïve Δ 漢", "\U0001f9ec", "\u2028\u2029", "</script>", "\x80"):
         request = generator.request(34, 1) | {"request_id": name, "supersedes": name}
         received = decode(generator.encode(request), bare_allowed=True)
 

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,13 +12,14 @@ from structlog.testing import capture_logs
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.decode import decode
-from events.topics import DEAD_LETTERS, DECISIONS
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS
 from policy_core.determine import Policy
 from policy_core.library import PACKAGED, Library, load_library
 from tests import generator
 from workers import metrics
+from workers.decide.duplicates import Entry, StorageError, unpacked
 from workers.decide.handler import DecisionHandler
-from workers.records import Outgoing, Record
+from workers.records import Delivery, Outgoing, Record
 from workers.settings import Settings, read
 from workers.traffic.commands import as_record
 
@@ -47,6 +49,11 @@ def request(**changes: Any) -> bytes:
     return json.dumps(generator.request(11, 1) | changes).encode()
 
 
+def answers_of(handler: DecisionHandler, records: Sequence[Record]) -> list[Outgoing]:
+    """What is sent to the platforms and the dead letters, without the changes of the memory."""
+    return [one for one in handler(records) if one.topic != "t." + ANSWERED]
+
+
 def data(outgoing: Outgoing) -> Any:
     return json.loads(outgoing.value)["data"]
 
@@ -54,7 +61,7 @@ def data(outgoing: Outgoing) -> Any:
 def test_every_record_is_answered_once_and_in_order(handler: DecisionHandler) -> None:
     lines = [generator.encode(one) for one in generator.requests(5, 400, malformed=0.1)]
 
-    answers = handler([record(line, offset) for offset, line in enumerate(lines)])
+    answers = answers_of(handler, [record(line, offset) for offset, line in enumerate(lines)])
 
     assert len(answers) == 400
     assert sum(answer.topic == "t." + DEAD_LETTERS for answer in answers) == 40
@@ -63,7 +70,7 @@ def test_every_record_is_answered_once_and_in_order(handler: DecisionHandler) ->
 
 
 def test_a_decision_is_keyed_by_its_request(handler: DecisionHandler) -> None:
-    [answer] = handler([record(request(request_id="R-1"))])
+    [answer] = answers_of(handler, [record(request(request_id="R-1"))])
 
     assert (answer.topic, answer.key, data(answer)["request_id"]) == ("t." + DECISIONS, b"R-1", "R-1")
 
@@ -86,7 +93,7 @@ def test_a_decision_is_traced_to_the_event_that_caused_it(handler: DecisionHandl
         "data": json.loads(request()),
     }
 
-    [answer] = handler([record(json.dumps(envelope).encode())])
+    [answer] = answers_of(handler, [record(json.dumps(envelope).encode())])
 
     written = json.loads(answer.value)
     assert (written["causationid"], written["correlationid"], written["traceparent"]) == ("event-1", "chain-1", trace)
@@ -96,7 +103,7 @@ def test_a_decision_is_traced_to_the_event_that_caused_it(handler: DecisionHandl
 def test_a_dead_letter_is_traced_too_where_its_envelope_can_be_read(handler: DecisionHandler) -> None:
     envelope = {"specversion": "1.0", "id": "event-2", "source": "/p", "type": "authorization.requested.v1", "data": {}}
 
-    [answer] = handler([record(json.dumps(envelope).encode())])
+    [answer] = answers_of(handler, [record(json.dumps(envelope).encode())])
 
     assert json.loads(answer.value)["causationid"] == "event-2"
 
@@ -104,7 +111,7 @@ def test_a_dead_letter_is_traced_too_where_its_envelope_can_be_read(handler: Dec
 def test_a_dead_letter_has_the_record_byte_for_byte(handler: DecisionHandler) -> None:
     raw = Record("t.authorization.requests", 2, 77, 1_750_000_000_123, b"\xff", b'{"broken', (("h", b"\x00\x01"),))
 
-    [answer] = handler([raw])
+    [answer] = answers_of(handler, [raw])
 
     letter = data(answer)
     original = letter["original"]
@@ -118,7 +125,7 @@ def test_a_dead_letter_has_the_record_byte_for_byte(handler: DecisionHandler) ->
 
 
 def test_a_dead_letter_without_a_key_is_keyed_by_its_place(handler: DecisionHandler) -> None:
-    [answer] = handler([Record("requests", 2, 77, 0, None, b"", ())])
+    [answer] = answers_of(handler, [Record("requests", 2, 77, 0, None, b"", ())])
 
     assert answer.key == b"requests/2/77"
 
@@ -135,7 +142,7 @@ def test_a_dead_letter_without_a_key_is_keyed_by_its_place(handler: DecisionHand
 def test_what_cannot_be_decided_names_its_reason_and_fields(
     handler: DecisionHandler, changes: dict[str, Any], reason: str, paths: list[str]
 ) -> None:
-    [answer] = handler([record(request(request_id="R-2", **changes))])
+    [answer] = answers_of(handler, [record(request(request_id="R-2", **changes))])
 
     letter = data(answer)
     assert (letter["reason"], [one["path"] for one in letter["errors"]]) == (reason, paths)
@@ -154,10 +161,11 @@ def test_a_defect_of_ours_is_a_dead_letter_and_loud_and_the_rest_goes_on(
 
     monkeypatch.setattr(Policy, "determine", breaks_on_one)
     before = metrics.DEFECTS.labels("RuntimeError")._value.get()  # noqa: SLF001 (prometheus-client has no public reader)
+    other = request(request_id="R-30", certification="initial")
     good, bad = request(request_id="R-3", certification="initial"), request(request_id="R-4", certification="renewal")
 
     with capture_logs() as logs:
-        answers = handler([record(good, 1), record(bad, 2), record(good, 3)])
+        answers = answers_of(handler, [record(good, 1), record(bad, 2), record(other, 3)])
 
     assert [answer.topic for answer in answers] == ["t." + DECISIONS, "t." + DEAD_LETTERS, "t." + DECISIONS]
     assert (data(answers[1])["reason"], data(answers[1])["request_id"]) == ("internal_error", "R-4")
@@ -187,7 +195,7 @@ def test_personal_data_reaches_neither_logs_nor_reprs(handler: DecisionHandler) 
     lines = [request(member=member), request(member=member, urgency=MARKED), request(member=member)[:-9]]
 
     with capture_logs() as logs:
-        answers = handler([record(line, offset) for offset, line in enumerate(lines)])
+        answers = answers_of(handler, [record(line, offset) for offset, line in enumerate(lines)])
 
     assert MARKED not in str(logs)
     decision = Decision.model_validate_json(json.dumps(data(answers[0])))
@@ -197,8 +205,129 @@ def test_personal_data_reaches_neither_logs_nor_reprs(handler: DecisionHandler) 
 
 
 def test_binary_mode_has_the_data_alone_as_value(library: Library) -> None:
-    [answer] = DecisionHandler(library, settings(mode="binary"))([record(request(request_id="R-6"))])
+    [answer] = answers_of(DecisionHandler(library, settings(mode="binary")), [record(request(request_id="R-6"))])
 
     headers = dict(answer.headers)
     assert json.loads(answer.value)["request_id"] == "R-6"
     assert (headers["ce_type"], headers["content-type"]) == (b"authorization.decided.v1", b"application/json")
+
+
+class Remembering:
+    """A memory as the changelog's copy is one, in a dict."""
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, Entry] = {}
+
+    def find(self, partition: int, key: bytes, now: int) -> Entry | None:  # noqa: ARG002 (one partition, no time)
+        return self.entries.get(key)
+
+    def take(self, sent: Sequence[Outgoing]) -> list[Outgoing]:
+        self.entries |= {one.key: unpacked(one.value) for one in sent if one.topic == "t." + ANSWERED}
+        return [one for one in sent if one.topic != "t." + ANSWERED]
+
+
+@pytest.fixture
+def memory() -> Remembering:
+    return Remembering()
+
+
+@pytest.fixture(params=list(Delivery))
+def remembering(library: Library, memory: Remembering, request: pytest.FixtureRequest) -> DecisionHandler:
+    return DecisionHandler(library, settings(delivery=request.param), memory)
+
+
+def test_the_same_request_again_is_counted_and_not_answered_again(
+    remembering: DecisionHandler, memory: Remembering
+) -> None:
+    before = metrics.DUPLICATES._value.get()  # noqa: SLF001 (prometheus-client has no public reader)
+    first = memory.take(remembering([record(request(request_id="D-1"), 1)]))
+
+    again = memory.take(remembering([record(request(request_id="D-1"), 2)]))
+
+    assert [one.topic for one in first] == ["t." + DECISIONS]
+    assert again == []
+    assert metrics.DUPLICATES._value.get() == before + 1  # noqa: SLF001 (as above)
+
+
+def test_the_same_request_twice_in_one_batch_is_answered_once(remembering: DecisionHandler) -> None:
+    sent = answers_of(remembering, [record(request(request_id="D-2"), n) for n in range(3)])
+
+    assert [one.key for one in sent] == [b"D-2"]
+
+
+@pytest.mark.parametrize("batches", [[[0, 1]], [[0], [1]]])
+def test_other_content_under_a_used_id_is_a_dead_letter_and_the_first_answer_stands(
+    remembering: DecisionHandler, memory: Remembering, batches: list[list[int]]
+) -> None:
+    records = [record(request(request_id="D-3"), 7), record(request(request_id="D-3", urgency="expedited"), 8)]
+    changed = json.loads(request()) | {"urgency": "expedited"} != json.loads(request())
+    assert changed
+
+    sent = [one for batch in batches for one in memory.take(remembering([records[index] for index in batch]))]
+    third = memory.take(remembering([record(request(request_id="D-3"), 9)]))
+
+    assert [one.topic for one in sent] == ["t." + DECISIONS, "t." + DEAD_LETTERS]
+    letter = data(sent[1])
+    assert (letter["reason"], letter["request_id"]) == ("conflicting_duplicate", "D-3")
+    assert letter["errors"] == [
+        {"path": "request_id", "message": "used before with other content, at offset 7 of this partition"}
+    ]
+    assert third == []
+
+
+def test_the_order_of_keys_and_another_envelope_make_no_other_content(
+    remembering: DecisionHandler, memory: Remembering
+) -> None:
+    plain = json.loads(request(request_id="D-4"))
+    turned = dict(reversed(plain.items()))
+    envelope = {
+        "specversion": "1.0",
+        "id": "again",
+        "source": "/q",
+        "type": "authorization.requested.v1",
+        "data": turned,
+    }
+
+    memory.take(remembering([record(json.dumps(plain).encode(), 1)]))
+
+    assert memory.take(remembering([record(json.dumps(envelope).encode(), 2)])) == []
+
+
+def test_a_request_that_was_rejected_can_be_sent_again_mended(
+    remembering: DecisionHandler, memory: Remembering
+) -> None:
+    bad = memory.take(remembering([record(request(request_id="D-5", urgency="stat"), 1)]))
+    good = memory.take(remembering([record(request(request_id="D-5"), 2)]))
+
+    assert [one.topic for one in (*bad, *good)] == ["t." + DEAD_LETTERS, "t." + DECISIONS]
+
+
+def test_a_redelivered_record_is_answered_again_as_the_same_bytes_where_its_answer_may_not_have_arrived(
+    library: Library, memory: Remembering
+) -> None:
+    handler = DecisionHandler(library, settings(delivery=Delivery.AT_LEAST_ONCE), memory)
+    one = record(request(request_id="D-6"), 5)
+
+    first, again = memory.take(handler([one])), memory.take(handler([one]))
+
+    assert first == again
+    assert len(first) == 1
+
+
+def test_a_record_read_again_is_not_answered_again_where_its_answer_is_sure(
+    library: Library, memory: Remembering
+) -> None:
+    handler = DecisionHandler(library, settings(delivery=Delivery.EXACTLY_ONCE), memory)
+    one = record(request(request_id="D-7"), 5)
+
+    assert len(memory.take(handler([one]))) == 1
+    assert memory.take(handler([one])) == []
+
+
+def test_a_memory_that_cannot_be_read_is_no_events_fault(library: Library) -> None:
+    class Broken:
+        def find(self, *_: object) -> Entry | None:
+            raise StorageError("disk")
+
+    with pytest.raises(StorageError):
+        DecisionHandler(library, settings(), Broken())([record(request(), 1)])

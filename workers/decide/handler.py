@@ -6,11 +6,12 @@
 decided, by its own fault or by a defect of ours, becomes a dead letter, and the next one goes on.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from prometheus_client import Counter
@@ -20,16 +21,17 @@ from events.decision import Decision
 from events.decode import Received, RejectedError, decode
 from events.envelope import Attributes, write
 from events.request import AuthorizationRequest
-from events.topics import DECISIONS
+from events.topics import ANSWERED, DECISIONS
 from policy_core.determine import CaseResult, Policy
 from policy_core.facts import ClinicalViolationError
 from policy_core.library import Library
 from workers import metrics
 from workers.dead_letters import caused_by, defect, rejection
+from workers.decide.duplicates import FORGETFUL, Entry, Memory, StorageError, digest
 from workers.decide.encode import DecisionEncoder, Encoded
 from workers.decide.translate import case_of
 from workers.logs import Hasher
-from workers.records import Outgoing, Record
+from workers.records import Delivery, Outgoing, Record
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -89,6 +91,7 @@ class DecisionHandler:
 
     library: Library
     settings: Settings
+    memory: Memory = FORGETFUL
 
     @cached_property
     def hasher(self) -> Hasher:
@@ -100,22 +103,51 @@ class DecisionHandler:
         return Decider(self.library)
 
     def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
-        """One decision or dead letter for every record, in their order."""
-        return [self._answer(record) for record in records]
+        """All that is to be sent because of the records of one partition, in their order.
 
-    def _answer(self, record: Record) -> Outgoing:
+        A decision and a change of the memory for a request; nothing for one that was answered before; a dead letter
+        for what cannot be decided.
+
+        Raises:
+            StorageError: The memory cannot be read; the batch is to be tried again.
+        """
+        answered: dict[bytes, Entry] = {}
+        return [one for record in records for one in self._answer(record, answered)]
+
+    def _answer(self, record: Record, answered: dict[bytes, Entry]) -> Sequence[Outgoing]:
+        """What is to be sent because of one record; `answered` has those that earlier ones of the batch answered."""
         received: Received | None = None
         try:
             received = decode(record.value, record.headers)
+            key = digest(received.request.request_id.encode())
+            entry = Entry(digest(_canonical(received.data)), record.offset, record.timestamp)
+            known = answered.get(key) or self.memory.find(record.partition, key, record.timestamp)
+            if known is not None and not self._comes_again(known, entry):
+                return self._duplicate(record, received, known, entry)
             decided = self._decider.decide(received.request)
             outgoing = self._decision(received.attributes, decided)
             self._count(decided)
         except RejectedError as rejected:
-            return self._rejected(record, received, rejected)
+            return [self._rejected(record, received, rejected)]
+        except StorageError:
+            raise  # no event's fault: the batch is to be tried again
         except Exception as error:  # noqa: BLE001 (a defect must neither stop the partition nor lose the event)
             self._shout(record, received, error)
-            return self._rejected(record, received, defect())
-        return outgoing
+            return [self._rejected(record, received, defect())]
+        answered[key] = entry
+        return [outgoing, Outgoing(self.settings.topic(ANSWERED), key, entry.packed())]
+
+    def _comes_again(self, known: Entry, entry: Entry) -> bool:
+        """Whether this is the very record that was answered, redelivered because its answer may not have arrived."""
+        return self.settings.delivery is Delivery.AT_LEAST_ONCE and known == entry
+
+    def _duplicate(self, record: Record, received: Received, known: Entry, entry: Entry) -> list[Outgoing]:
+        if known.content == entry.content:
+            metrics.DUPLICATES.inc()
+            return []
+        message = f"used before with other content, at offset {known.offset} of this partition"
+        error = FieldError(path="request_id", message=message)
+        return [self._rejected(record, received, RejectedError("conflicting_duplicate", [error]))]
 
     def _decision(self, attributes: Attributes | None, decided: Decided) -> Outgoing:
         decision_id, data = decided.encoded
@@ -154,6 +186,11 @@ class DecisionHandler:
             request=self.hasher(received.request.request_id if received else None),
             **_place(record),
         )
+
+
+def _canonical(data: Mapping[str, Any]) -> bytes:
+    """Data as JSON in one spelling: the order of keys and white space make no difference, everything else does."""
+    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 @lru_cache(maxsize=4096)
