@@ -39,10 +39,10 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 test: lint ## all tests that need no JVM
-	$(BIN)/pytest -m "not slow and not kafka" -n auto --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "not slow and not kafka and not faults" -n auto --dist loadgroup $(PYTEST_OPTIONS)
 
 test-kafka: $(READY) $(JARS) ## the worker's promises on Apache Kafka
-	$(BIN)/pytest -m "(broker or kafka) and not slow" --broker kafka $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults" --broker kafka $(PYTEST_OPTIONS)
 
 test-slow: $(READY) ## the exhaustive tests of minutes
 	$(BIN)/pytest -m slow

@@ -3,19 +3,25 @@
 What runs in a worker, on one screen:
 
     authorization.requests  ─► DecisionHandler ─► authorization.decisions, authorization.dead-letters
+                                        ▲    └──► authorization.answered ─► its copy on disk
+                                        └───────────────────────────────────┘
     policy.revisions        ─► policy-history  ─► its table ─► /policies/…
                                                   /live, /ready, /metrics
 """
 
 import faust
 
-from events.topics import REQUESTS
+from events.topics import ANSWERED, REQUESTS
 from policy_core.library import Library
 from workers import health
+from workers.decide.changelog import KafkaChangelog
+from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
-from workers.feed import Delivery, app_settings, feed
+from workers.feed import app_settings, feed
 from workers.history import agent as history
 from workers.settings import Settings
+
+DAY_MS = 24 * 60 * 60 * 1000
 
 
 def make_app(settings: Settings, library: Library) -> faust.App:
@@ -35,9 +41,14 @@ def make_app(settings: Settings, library: Library) -> faust.App:
         topic_allow_declare=True,
         **app_settings(),
     )
-    handler = DecisionHandler(library, settings)
+    memory = AnsweredRequests(
+        settings.data_dir / "answered",
+        KafkaChangelog(settings.bootstrap, settings.topic(ANSWERED)),
+        settings.duplicates_kept_days * DAY_MS,
+    )
+    handler = DecisionHandler(library, settings, memory)
     requests = app.topic(settings.topic(REQUESTS), key_serializer="raw", value_serializer="raw")
-    fed = feed(app, requests, handler, delivery=Delivery(settings.delivery.value))
+    fed = feed(app, requests, handler, delivery=settings.delivery, companion=memory)
     history.install(app, settings, library)
     health.install(app, health.checks(app, library, lambda: all(fed.partitions.values())))
     return app

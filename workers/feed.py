@@ -36,8 +36,6 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib.metadata import version
 from time import perf_counter
 from types import MappingProxyType
@@ -71,7 +69,7 @@ from mode.threads import ServiceThread
 from mode.worker import Worker
 from yarl import URL
 
-from workers.records import Handler, Outgoing, Record
+from workers.records import BatchReport, Companion, Delivery, Handler, Outgoing, Record
 
 T = TypeVar("T")
 
@@ -113,15 +111,6 @@ TRANSIENT_ERRORS = (KafkaError, OSError, TimeoutError)
 """All that is not fatal and comes from the broker or the way there."""
 
 
-class Delivery(StrEnum):
-    """What a consumer of the results is promised."""
-
-    EXACTLY_ONCE = "exactly_once"
-    """For those that read with `isolation_level=read_committed`."""
-    AT_LEAST_ONCE = "at_least_once"
-    """After a crash the last batch of a partition may come again."""
-
-
 class AssumptionError(RuntimeError):
     """Faust or aiokafka changed where the feed leans on them."""
 
@@ -140,43 +129,6 @@ class FeedLost(SystemExit):
         return self.sentence
 
     __repr__ = __str__
-
-
-@dataclass(frozen=True, slots=True)
-class BatchReport:
-    """One batch that was delivered, for metrics and logs."""
-
-    topic: str
-    partition: int
-    first_offset: int
-    last_offset: int
-    records: int
-    outputs: int
-    oldest_timestamp: int
-    """The first record's, in milliseconds since the epoch."""
-    handler_seconds: float
-    delivery_seconds: float
-    """From the first send until the broker has the offset."""
-
-
-class Companion:
-    """What lives beside the handler, partition by partition. Override what you need.
-
-    `assigned` and `revoked` come in pairs, also when a partition starts again after a failure: what is kept
-    for a partition is rebuilt in the one and dropped in the other.
-    """
-
-    async def assigned(self, partition: int) -> None:
-        """The partition is ours and fenced; no record is handled before this returns."""
-
-    def after_commit(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> None:
-        """The broker has the outputs and the offset. A crash may come between that and this call."""
-
-    def on_batch(self, report: BatchReport) -> None:
-        """A batch was delivered: the place to count."""
-
-    def revoked(self, partition: int) -> None:
-        """The partition is no longer ours; its last batch is either delivered or void."""
 
 
 def app_settings() -> dict[str, Any]:
@@ -414,10 +366,10 @@ class _Lane:
             begun = self._begun = perf_counter()
             outputs = self._feed.handler(records)
             handled = perf_counter()
-            await courier.deliver(outputs, records[-1].offset + 1)
+            ends = await courier.deliver(outputs, records[-1].offset + 1)
             delivered = perf_counter()
             self._failures = 0
-            self._feed.companion.after_commit(self._tp.partition, records, outputs)
+            self._feed.companion.after_commit(self._tp.partition, records, outputs, ends)
             self._feed.companion.on_batch(
                 BatchReport(
                     topic=self._tp.topic,
@@ -441,6 +393,14 @@ class _Lane:
 # Out: one producer for each partition.
 
 
+class _Sent(NamedTuple):
+    """One batch on its way."""
+
+    topic: str
+    records: int
+    future: asyncio.Future[Any]
+
+
 class _Courier:
     """Carries the results of one partition out, and its offset forward once they are there."""
 
@@ -449,17 +409,30 @@ class _Courier:
         self._feed = owner
         self._source = source
 
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int) -> None:
-        """Return once the broker has all outputs, and `upto` as the partition's next offset."""
-        await asyncio.gather(*await self._send(outputs))
-        await self._feed.thread.commit_offset(self._source, upto)
+    async def deliver(self, outputs: Sequence[Outgoing], upto: int) -> dict[str, int]:
+        """Return once the broker has all outputs, and `upto` as the partition's next offset.
 
-    async def _send(self, outputs: Sequence[Outgoing]) -> list[asyncio.Future[Any]]:
+        What is returned says for each topic of the outputs which offset comes behind the last of them.
+        """
+        ends = await self._arrived(await self._send(outputs))
+        await self._feed.thread.commit_offset(self._source, upto)
+        return ends
+
+    async def _send(self, outputs: Sequence[Outgoing]) -> list[_Sent]:
         sent = []
         for (topic, partition), group in (await self._sorted(outputs)).items():
             for batch in _packed(self._producer, group):
-                sent.append(await self._producer.send_batch(batch, topic, partition=partition))  # noqa: PERF401
+                count = batch.record_count()
+                future = await self._producer.send_batch(batch, topic, partition=partition)
+                sent.append(_Sent(topic, count, future))
         return sent
+
+    @staticmethod
+    async def _arrived(sent: Sequence[_Sent]) -> dict[str, int]:
+        ends: dict[str, int] = {}
+        for one, metadata in zip(sent, await asyncio.gather(*(one.future for one in sent)), strict=True):
+            ends[one.topic] = max(ends.get(one.topic, 0), metadata.offset + one.records)
+        return ends
 
     async def _sorted(self, outputs: Sequence[Outgoing]) -> dict[tuple[str, int], list[Outgoing]]:
         places = {topic: await self._place(topic) for topic in {output.topic for output in outputs}}
@@ -478,13 +451,14 @@ class _Courier:
 
 
 class _TransactionalCourier(_Courier):
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int) -> None:
+    async def deliver(self, outputs: Sequence[Outgoing], upto: int) -> dict[str, int]:
         await self._producer.begin_transaction()
         # One after the other: while a broker adds the group to the transaction it turns sends away.
-        await asyncio.gather(*await self._send(outputs))
+        ends = await self._arrived(await self._send(outputs))
         offset = {self._source: OffsetAndMetadata(upto, "")}
         await self._producer.send_offsets_to_transaction(offset, self._feed.app.conf.id)
         await self._producer.commit_transaction()
+        return ends
 
 
 @asynccontextmanager

@@ -31,14 +31,12 @@ from workers.feed import (
     VERSIONS,
     Assumption,
     AssumptionError,
-    Companion,
-    Delivery,
     FeedLost,
     app_settings,
     check_assumptions,
     feed,
 )
-from workers.records import Outgoing, Record
+from workers.records import Companion, Delivery, Outgoing, Record
 
 PARTITIONS = 4
 

@@ -1,0 +1,257 @@
+"""The memory of what was answered: it knows what the changelog knows, whatever becomes of its copy on disk."""
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
+from tests import generator
+from tests.workers.running import everything_on, offsets, publish, settings_for, worker
+from workers import topics
+from workers.decide.duplicates import AnsweredRequests, Change, Copy, Entry, StorageError, digest, unpacked
+from workers.records import Outgoing, Record
+from workers.settings import Settings
+
+DAY = 24 * 60 * 60 * 1000
+KEPT = 10 * DAY
+TOPIC = "t.answered"
+
+
+class Log:
+    """A changelog as the broker has it, in a list."""
+
+    topic = TOPIC
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.reads: list[int] = []
+
+    async def end(self, partition: int) -> int:  # noqa: ARG002 (one partition)
+        return len(self.changes)
+
+    async def read(self, partition: int, start: int) -> AsyncIterator[Sequence[Change]]:  # noqa: ARG002 (as above)
+        self.reads.append(start)
+        for change in self.changes[start:]:
+            yield [change]
+
+
+class Partition:
+    """One partition's life: batches committed, taken away, taken over."""
+
+    def __init__(self, folder: Path, log: Log) -> None:
+        self.log = log
+        self.memory = AnsweredRequests(folder, log, KEPT)
+
+    def take_over(self) -> None:
+        asyncio.run(self.memory.assigned(0))
+
+    def commit(self, *names: str, now: int = 0, tell: bool = True) -> None:
+        """Commit answers to requests; with `tell` off, crash before the copy hears of it."""
+        entries = [Entry(digest(name.encode()), n, now) for n, name in enumerate(names)]
+        sent = [Outgoing(TOPIC, digest(name.encode()), one.packed()) for name, one in zip(names, entries, strict=True)]
+        self.log.changes += [Change(len(self.log.changes) + n, one.key, one.value) for n, one in enumerate(sent)]
+        if tell:
+            records = [Record("r", 0, n, now, None, b"", ()) for n in range(max(1, len(names)))]
+            self.memory.after_commit(0, records, sent, {TOPIC: len(self.log.changes)} if names else {})
+
+    def knows(self, name: str, now: int = 0) -> bool:
+        return self.memory.find(0, digest(name.encode()), now) is not None
+
+
+@pytest.fixture
+def partition(tmp_path: Path) -> Partition:
+    made = Partition(tmp_path / "answered", Log())
+    made.take_over()
+    return made
+
+
+def test_what_was_committed_is_known_and_nothing_else(partition: Partition) -> None:
+    partition.commit("a", "b")
+
+    assert [partition.knows(name) for name in ("a", "b", "c")] == [True, True, False]
+
+
+def test_a_restart_reads_only_what_the_copy_missed(partition: Partition) -> None:
+    partition.commit("a", "b")
+    partition.memory.revoked(0)
+    partition.commit("c", tell=False)
+
+    partition.take_over()
+
+    assert partition.log.reads == [0, 2]
+    assert [partition.knows(name) for name in ("a", "b", "c")] == [True, True, True]
+
+
+def test_a_crash_between_the_commit_and_the_copy_loses_nothing(partition: Partition) -> None:
+    partition.commit("a")
+    partition.commit("b", tell=False)
+    partition.memory.revoked(0)
+
+    partition.take_over()
+
+    assert partition.knows("b")
+
+
+def test_a_lost_disk_is_read_again_from_the_changelog(partition: Partition, tmp_path: Path) -> None:
+    partition.commit("a", "b")
+    partition.memory.revoked(0)
+    shutil.rmtree(tmp_path / "answered")
+
+    partition.take_over()
+
+    assert [partition.knows(name) for name in ("a", "b")] == [True, True]
+
+
+@pytest.mark.parametrize("damage", ["MANIFEST", "CURRENT", ".log", "IDENTITY", "OPTIONS"])
+def test_a_corrupt_copy_is_thrown_away_and_read_again(partition: Partition, tmp_path: Path, damage: str) -> None:
+    partition.commit("a", "b")
+    partition.memory.revoked(0)
+    hurt = [file for file in (tmp_path / "answered" / "0").iterdir() if damage in file.name]
+    for file in hurt:
+        file.write_bytes(b"\xde\xad" * 100)
+
+    partition.take_over()
+
+    assert hurt != []
+    assert [partition.knows(name) for name in ("a", "b")] == [True, True]
+
+
+def test_an_entry_that_is_none_makes_the_copy_be_read_again(partition: Partition, tmp_path: Path) -> None:
+    partition.commit("a")
+    partition.memory.revoked(0)
+    copy = Copy(tmp_path / "answered" / "0")
+    copy.apply({digest(b"a"): b"no entry"}, copy.applied)
+    copy.close()
+    partition.take_over()
+
+    with pytest.raises(StorageError):
+        partition.knows("a")
+    partition.memory.revoked(0)
+    partition.take_over()
+    assert partition.knows("a")
+
+
+def test_a_copy_of_another_log_is_thrown_away(partition: Partition) -> None:
+    partition.commit("a", "b")
+    partition.memory.revoked(0)
+    partition.log.changes.clear()
+    partition.commit("z", tell=False)
+
+    partition.take_over()
+
+    assert [partition.knows(name) for name in ("a", "b", "z")] == [False, False, True]
+
+
+def test_a_disk_that_takes_no_copy_makes_the_partition_wait(tmp_path: Path) -> None:
+    (tmp_path / "answered").write_text("a file where the folder should be")
+    partition = Partition(tmp_path / "answered", Log())
+
+    with pytest.raises(StorageError):
+        partition.take_over()
+
+
+def test_an_answer_is_forgotten_after_its_time_by_the_brokers_clock(partition: Partition) -> None:
+    partition.commit("a", now=5 * DAY)
+
+    assert [partition.knows("a", now) for now in (5 * DAY, 15 * DAY, 15 * DAY + 1)] == [True, True, False]
+
+
+def test_a_record_from_before_the_answer_is_no_reason_to_forget(partition: Partition) -> None:
+    partition.commit("a", now=50 * DAY)
+
+    assert partition.knows("a", now=0)
+
+
+def test_what_is_forgotten_leaves_the_disk_a_little_with_every_batch(partition: Partition, tmp_path: Path) -> None:
+    names = [f"old {n}" for n in range(500)]
+    partition.commit(*names, now=0)
+    for n in range(40):
+        partition.commit(f"new {n}", now=KEPT + 2)
+    partition.memory.revoked(0)
+
+    copy = Copy(tmp_path / "answered" / "0")
+    left = [name for name in names if copy.get(digest(name.encode())) is not None]
+    kept = [n for n in range(40) if copy.get(digest(f"new {n}".encode())) is not None]
+    copy.close()
+
+    assert left == []
+    assert len(kept) == 40
+
+
+@given(st.binary(min_size=16, max_size=16), st.integers(0, 2**63), st.integers(0, 2**63))
+def test_an_entry_reads_back_as_it_was_written(content: bytes, offset: int, timestamp: int) -> None:
+    assert unpacked(Entry(content, offset, timestamp).packed()) == Entry(content, offset, timestamp)
+
+
+def test_nothing_of_a_request_is_in_its_entry() -> None:
+    entry = Entry(digest(b"content"), 1, 2).packed()
+
+    assert len(entry) == 32
+    assert b"content" not in entry
+
+
+# --- on a broker ---------------------------------------------------------------------------------------------------
+
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture
+def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    made = settings_for(bootstrap, prefix, tmp_path)
+    topics.apply(made)
+    return made
+
+
+def await_committed(found: Settings) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        committed, ends = offsets(found, REQUESTS)
+        if committed == ends:
+            return
+        time.sleep(0.2)
+    pytest.fail(f"not all was committed in {PATIENCE_SECONDS} seconds")
+
+
+def nothing(_found: Settings) -> None:
+    """The disk is as it was left."""
+
+
+def lose(found: Settings) -> None:
+    shutil.rmtree(found.data_dir)
+
+
+def corrupt(found: Settings) -> None:
+    for file in found.data_dir.rglob("CURRENT"):
+        file.write_bytes(b"\x00nonsense")
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("harm", [nothing, lose, corrupt])
+def test_duplicates_are_known_after_a_restart_whatever_became_of_the_disk(
+    found: Settings, tmp_path: Path, harm: Callable[[Settings], None]
+) -> None:
+    requests = [one for one in generator.requests(41, 120) if isinstance(one, dict)]
+    lines = [generator.encode(one) for one in requests]
+    other = [generator.encode(one | {"prior_authorization_number": "PA-OTHER"}) for one in requests[:10]]
+
+    with worker(found, tmp_path, "first"):
+        publish(found, lines)
+        await_committed(found)
+    harm(found)
+    with worker(found, tmp_path, "second"):
+        publish(found, lines + other)
+        await_committed(found)
+        decisions, letters = everything_on(found, DECISIONS), everything_on(found, DEAD_LETTERS)
+        answered = everything_on(found, ANSWERED)
+
+    assert sorted(one.key.decode() for one in decisions) == sorted(one["request_id"] for one in requests)
+    assert {json.loads(one.value)["data"]["reason"] for one in letters} == {"conflicting_duplicate"}
+    assert len(letters) == 10
+    assert len(answered) == 120
