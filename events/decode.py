@@ -33,6 +33,9 @@ class Received(NamedTuple):
     data: Mapping[str, Any]
     """The data it was read from, as JSON values: what makes two requests of one id the same or not."""
 
+    def __repr__(self) -> str:
+        return "Received('personal data not shown')"
+
 
 class RejectedError(Exception):
     """An event that cannot be decided; it goes to the dead letters."""

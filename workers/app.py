@@ -37,6 +37,8 @@ def make_app(settings: Settings, library: Library) -> faust.App:
         web_port=settings.web_port,
         canonical_url=f"http://{settings.web_host}:{settings.web_port}",
         consumer_group_instance_id=settings.instance,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 4,
         topic_replication_factor=settings.replication_factor,
         topic_allow_declare=True,
         **app_settings(),

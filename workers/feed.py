@@ -85,8 +85,8 @@ BATCH_BYTES = 1_048_000
 """Bytes of one produce batch: just below the 1 MiB that a broker accepts unless told otherwise."""
 
 _BUFFERED_BATCHES = 2  # ready for the handler while the batch before them is on its way out
-_RHYTHM_S = 0.02  # between the starts of two batches of a partition that are not full
-_PULL_PAUSE_S = 0.005  # after a pull: fetching record by record costs more than deciding them
+_RHYTHM_S = 0.03  # between the starts of two batches of a partition that are not full
+_PULL_PAUSE_S = 0.01  # after a pull: fetching record by record costs more than deciding them
 _BUFFERED_BYTES = 8_000_000  # of a partition, and of one batch, however few records that is
 _POLL_MS = 1_000  # how long one pull waits for records; any record ends it at once
 _FETCH_WAIT_MS = 250  # the longest a partition waits behind a fetch of quiet partitions of its broker

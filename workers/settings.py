@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     """How long an answered request is remembered, in the broker's time; its changelog's retention bounds it."""
     instance: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
     """A name that this worker keeps over restarts: it rejoins its group at once."""
+    session_timeout_seconds: float = Field(default=10.0, ge=1, le=60)
+    """How long a worker may be silent before its partitions go to others; the brokers set the least, 6 by default."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
     log_key: SecretStr = SecretStr("")

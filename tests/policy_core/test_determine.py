@@ -57,7 +57,7 @@ def test_each_step_decides_what_it_alone_applies_to(step: Step) -> None:
     assert (step, DETERMINATIONS[step]) == (answer.step, answer.determination)
 
 
-@pytest.mark.parametrize(("earlier", "later"), combinations(Step, 2))
+@pytest.mark.parametrize(("earlier", "later"), list(combinations(Step, 2)))
 def test_of_two_steps_that_apply_the_earlier_decides(earlier: Step, later: Step) -> None:
     answer = first_line(meeting(earlier, later)).answer
 

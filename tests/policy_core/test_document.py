@@ -256,6 +256,14 @@ PARTS = [
         "no fact `clinical.transplant.tipe`; did you mean `clinical.transplant.type`?",
     ),
     Mistake(
+        "unknown fact under a negation",
+        "when: {not: {condition: allogeneic-transplant}}",
+        "when: {not: {fact: clinical.transplant.tipe, is: allogeneic}}",
+        "tipe",
+        "rules.3.when",
+        "no fact `clinical.transplant.tipe`; did you mean `clinical.transplant.type`?",
+    ),
+    Mistake(
         "value outside the list",
         IS_ALLOGENEIC,
         "when: {fact: clinical.transplant.type, is: alogeneic}",
@@ -893,6 +901,12 @@ def test_the_canonical_form_is_json_with_sorted_keys_and_without_defaults() -> N
 
     assert CANONICAL.encode() == document.canonical()
     assert sha256(CANONICAL.encode()).hexdigest() == document.digest()
+
+
+def test_a_fact_decides_though_it_is_tested_under_a_negation_alone() -> None:
+    text = edited("when: {fact: clinical.fit, is: true}", "when: {not: {fact: clinical.fit, is: false}}", TINY)
+
+    assert [one.path for one in Policy(parse(text.encode(), "tiny.yaml")).variables] == ["clinical.fit"]
 
 
 # --- the JSON Schema -------------------------------------------------------------------------------

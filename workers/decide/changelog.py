@@ -21,7 +21,7 @@ class KafkaChangelog:
         self.topic = topic
         self._bootstrap = bootstrap
 
-    def _consumer(self) -> AIOKafkaConsumer:
+    def _reader(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             enable_auto_commit=False,
@@ -32,14 +32,14 @@ class KafkaChangelog:
     async def end(self, partition: int) -> int:
         """The offset behind the partition's last record."""
         where = TopicPartition(self.topic, partition)
-        async with self._consumer() as consumer:
+        async with self._reader() as consumer:
             ends = await consumer.end_offsets([where])
         return int(ends[where])
 
     async def read(self, partition: int, start: int) -> AsyncIterator[Sequence[Change]]:
         """Committed records from an offset, or the first one kept after it, to the end, in batches."""
         where = TopicPartition(self.topic, partition)
-        async with self._consumer() as consumer:
+        async with self._reader() as consumer:
             consumer.assign([where])
             end = (await consumer.end_offsets([where]))[where]
             consumer.seek(where, start)

@@ -29,7 +29,7 @@ from workers.traffic.commands import as_record, read, sent
 
 REQUESTS_FILE = Path(__file__).parent / "requests.jsonl"
 EXPLAINED = "PA-2025-00101"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
 """Between two requests: a person can watch them come."""
 

@@ -88,6 +88,7 @@ def verify_source(
 def _print(report: SourceReport) -> None:
     for sentence in report.without_home:
         out.print(f"line {sentence.line}: no element claims this sentence: {sentence.text}", markup=False)
+        out.print(f"  sha256 {sentence.sha256}", markup=False)
     for place in report.without_sentence:
         where = f"{place.section} {place.ordinal}"
         out.print(
