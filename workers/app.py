@@ -39,6 +39,7 @@ def make_app(settings: Settings, library: Library) -> faust.App:
         consumer_group_instance_id=settings.instance,
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.session_timeout_seconds / 4,
+        broker_rebalance_timeout=3 * settings.session_timeout_seconds,
         topic_replication_factor=settings.replication_factor,
         topic_allow_declare=True,
         **app_settings(),

@@ -44,6 +44,7 @@ def run_worker(settings: Settings, library: Library) -> None:
         stdout=sys.stderr,
         stderr=sys.stderr,
     )
+    worker.spinner = None  # it writes terminal codes into the log
     worker.execute_from_commandline()
 
 

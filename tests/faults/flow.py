@@ -30,7 +30,7 @@ from workers.demo.run import is_ready
 from workers.feed import EXIT_FEED_LOST
 from workers.settings import Settings
 
-SESSION_SECONDS = 3.0
+SESSION_SECONDS = 1.5
 """After which a silent worker's partitions go to others; the tests' broker allows it."""
 PATIENCE_SECONDS = 120.0
 FULL_SPEED = 50_000
@@ -49,7 +49,7 @@ class Publisher:
         control.write_bytes(bytes(publisher.CONTROL.size + publisher.HANDED.size))
         with control.open("r+b") as shared:
             self._control = mmap.mmap(shared.fileno(), 0)
-        command = [sys.executable, publisher.__file__, bootstrap, topic, str(file), str(control)]
+        command = [sys.executable, publisher.__file__, bootstrap, topic, str(file), str(self.total), str(control)]
         self._log = folder / "publisher.log"
         with self._log.open("wb") as sink:
             self.process = subprocess.Popen(command, stdout=sink, stderr=sink)  # noqa: S603 (our own command)
@@ -96,7 +96,7 @@ class Watch(Thread):
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         super().__init__(name="watch", daemon=True)
-        self._bootstrap = bootstrap
+        self._servers = bootstrap
         self._partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         self._marks: dict[int, list[Mark]] = defaultdict(list)
         self._over = Event()
@@ -113,7 +113,7 @@ class Watch(Thread):
 
     async def _read_on(self) -> None:
         async with AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, enable_auto_commit=False, isolation_level="read_committed"
+            bootstrap_servers=self._servers, enable_auto_commit=False, isolation_level="read_committed"
         ) as consumer:
             consumer.assign(self._partitions)
             await consumer.seek_to_beginning()

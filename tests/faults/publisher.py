@@ -1,6 +1,6 @@
 """A process that publishes a file of records, at the pace and up to the number that another process tells it.
 
-    python publisher.py BOOTSTRAP TOPIC FILE CONTROL
+    python publisher.py BOOTSTRAP TOPIC FILE TOTAL CONTROL
 
 The control file is three numbers, mapped by both: how many may be sent so far, how many in a second, and how many
 were handed to the producer.
@@ -12,6 +12,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
@@ -32,7 +33,7 @@ def records(file: Path) -> Iterator[tuple[bytes, bytes]]:
             yield source.read(key), source.read(value)
 
 
-async def publish(bootstrap: str, topic: str, file: Path, control: mmap.mmap) -> None:
+async def publish(bootstrap: str, topic: str, file: Path, total: int, control: mmap.mmap) -> None:
     """Send all records; returns once the broker has them."""
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap,
@@ -47,17 +48,13 @@ async def publish(bootstrap: str, topic: str, file: Path, control: mmap.mmap) ->
     source = records(file)
     waiting: list[asyncio.Future[object]] = []
     handed, saved, before = 0, 0.0, time.monotonic()
-    more = True
-    while more:
+    while handed < total:
         limit, rate = CONTROL.unpack_from(control, 0)
         now = time.monotonic()
         saved, before = min(saved + rate * (now - before), rate * 0.25 + 1), now
-        for _ in range(min(int(saved), limit - handed)):
-            record = next(source, None)
-            if record is None:
-                more = False
-                break
-            waiting.append(await producer.send(topic, record[1], key=record[0], headers=HEADERS))
+        ready = min(int(saved), limit - handed)
+        for key, value in islice(source, ready):
+            waiting.append(await producer.send(topic, value, key=key, headers=HEADERS))
             handed, saved = handed + 1, saved - 1
         HANDED.pack_into(control, CONTROL.size, handed)
         await asyncio.sleep(TICK_S)
@@ -69,9 +66,9 @@ async def publish(bootstrap: str, topic: str, file: Path, control: mmap.mmap) ->
 
 def main() -> None:
     """Run it."""
-    bootstrap, topic, file, control = sys.argv[1:]
+    bootstrap, topic, file, total, control = sys.argv[1:]
     with Path(control).open("r+b") as shared:
-        asyncio.run(publish(bootstrap, topic, Path(file), mmap.mmap(shared.fileno(), 0)))
+        asyncio.run(publish(bootstrap, topic, Path(file), int(total), mmap.mmap(shared.fileno(), 0)))
 
 
 if __name__ == "__main__":

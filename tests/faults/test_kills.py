@@ -15,25 +15,29 @@ from workers.records import Delivery
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 
-PAUSES = (0.5, 5.0)
+PAUSES = (0.5, 6.5)
 """Seconds between two kills, at least and at most: some hit workers that are starting, some those at work."""
 
 
-def kill_at_random(flow: Flow, chance: Random, kills: int) -> None:
-    """Kill a worker again and again; the requests are spread so that they flow until the last one."""
+def kill_at_random(flow: Flow, chance: Random, kills: int) -> int:
+    """Kill a worker again and again, requests flowing until the last time; how often they also were answered."""
+    working = 0
     share = flow.publisher.total / (kills + 1)
     flow.fleet.start(3)
     for number in range(kills):
         pause = chance.uniform(*PAUSES)
         flow.publisher.spread(round(share * (number + 1)), pause)
+        before = flow.watch.seen
         flow.pass_time(pause)
         flow.fault()
+        working += flow.watch.seen > before
         chance.choice(flow.fleet.running).kill()
         idle = flow.fleet.idle
         alive = len(flow.fleet.running)
         for one in chance.sample(idle, chance.randint(1 if alive == 0 else 0, len(idle))):
             one.start()
     flow.publisher.spread(flow.publisher.total, sum(PAUSES))
+    return working
 
 
 @pytest.mark.parametrize("delivery", list(Delivery))
@@ -51,13 +55,15 @@ def test_no_request_is_lost_and_none_answered_otherwise_whichever_worker_dies_wh
     count = times(100_000, 1_000_000) if exactly_once else times(20_000, 200_000)
     kills = times(50, 1_000) if exactly_once else times(10, 200)
     with flowing(broker.bootstrap, pool.first(count), tmp_path, prefix, delivery=delivery) as flow:
-        kill_at_random(flow, chance, kills)
+        working = kill_at_random(flow, chance, kills)
         counted = flow.finish()
         owners = flow.fleet.owners()
         seconds = flow.recoveries()
 
-    notes = f"{sum(map(len, owners.values()))} takeovers of {PARTITIONS} partitions; {flow.fleet.gave_up} gave up"
+    takeovers = sum(map(len, owners.values()))
+    notes = f"{working} amid answers; {takeovers} takeovers of {PARTITIONS} partitions; {flow.fleet.gave_up} gave up"
     report.add(f"kill -9 of workers, {delivery}", kills, counted, seconds, notes)
     assert counted.clean if exactly_once else counted.repeated_at_most
     assert len(list(moved(owners))) == PARTITIONS
+    assert working >= kills // 2
     assert len(seconds) == kills

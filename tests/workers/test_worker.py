@@ -168,3 +168,15 @@ def test_a_worker_says_what_is_wrong_with_its_topics_and_ends(bootstrap: str, pr
 
     with pytest.raises(CommandError, match="dli topics apply"), worker(nowhere, tmp_path):
         pass
+
+
+def test_every_line_a_worker_logs_is_json(found: Settings, tmp_path: Path) -> None:
+    with worker(found, tmp_path) as process:
+        publish(found, [generator.encode(one) for one in generator.requests(7, 20, malformed=0.5)])
+        assert eventually(lambda: all_committed(found))
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
+
+    lines = (tmp_path / "worker.log").read_text("utf-8").splitlines()
+    assert lines != []
+    assert all(isinstance(json.loads(line), dict) for line in lines)
