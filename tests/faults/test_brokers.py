@@ -169,4 +169,3 @@ def test_a_cluster_that_loses_its_leader_goes_on_without_it(
     report.add("leader of three brokers killed", 1, counted, seconds, f"back in the cluster {rejoined:.1f} s after")
     assert counted.clean
     assert len(seconds) == 1
-

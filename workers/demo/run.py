@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -109,8 +109,9 @@ def watch(found: Settings, requests: Sequence[bytes]) -> list[Answer]:
         CommandError: Not every request is answered in time.
     """
     answers: list[Answer] = []
+    done = Event()
     readers = [
-        Thread(target=_collect, args=(found, name, model, answers, len(requests)), daemon=True)
+        Thread(target=_collect, args=(found, name, model, answers, done), daemon=True)
         for name, model in ((DECISIONS, Decision), (DEAD_LETTERS, DeadLetter))
     ]
     for reader in readers:
@@ -128,7 +129,9 @@ def watch(found: Settings, requests: Sequence[bytes]) -> list[Answer]:
                     view.add_row(*row)
             live.update(view)
             time.sleep(0.1)
-    publisher.join(PATIENCE_SECONDS)
+    done.set()
+    for thread in (publisher, *readers):
+        thread.join(PATIENCE_SECONDS)
     if shown < len(requests):
         raise CommandError(f"only {shown} of {len(requests)} requests were answered in {PATIENCE_SECONDS:.0f} seconds")
     return answers
@@ -148,11 +151,9 @@ def _publish(found: Settings, requests: Sequence[bytes]) -> None:
         pass
 
 
-def _collect(found: Settings, topic: str, model: type[Decision | DeadLetter], into: list[Answer], wanted: int) -> None:
-    for record in read(found.topic(topic), found, from_beginning=True, until_end=False):
+def _collect(found: Settings, topic: str, model: type[Decision | DeadLetter], into: list[Answer], done: Event) -> None:
+    for record in read(found.topic(topic), found, from_beginning=True, until_end=False, stopped=done.is_set):
         into.append(model.model_validate_json(json.dumps(json.loads(record.value)["data"])))
-        if len(into) >= wanted:
-            return
 
 
 def _close(answers: Sequence[Answer]) -> None:

@@ -1,7 +1,7 @@
 """`dli publish` and `dli tail`, on kafka-python."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -151,8 +151,10 @@ def tail(
         raise _unreachable(found, error) from None
 
 
-def read(name: str, found: Settings, *, from_beginning: bool, until_end: bool) -> Iterator[Any]:
-    """Records of every partition of a topic as they come, committed ones only.
+def read(
+    name: str, found: Settings, *, from_beginning: bool, until_end: bool, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[Any]:
+    """Records of every partition of a topic as they come, committed ones only, until `stopped` says so.
 
     Raises:
         CommandError: There is no such topic.
@@ -172,7 +174,7 @@ def read(name: str, found: Settings, *, from_beginning: bool, until_end: bool) -
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions) if from_beginning else consumer.seek_to_end(*partitions)
         ends = consumer.end_offsets(partitions) if until_end else {}
-        while not until_end or any(consumer.position(one) < ends[one] for one in partitions):
+        while not stopped() and (not until_end or any(consumer.position(one) < ends[one] for one in partitions)):
             for records in consumer.poll(timeout_ms=500).values():
                 yield from records
     finally:
