@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     report = config.stash[_REPORT]
-    if report.rows:
+    if report.rows or report.notes:
         report.write(config.rootpath / TABLE, " ".join(["pytest", *sys.argv[1:]]))
         terminalreporter.section(f"what the faults did, also in {TABLE}")
         terminalreporter.write(report.table())

@@ -152,8 +152,8 @@ def _publish(found: Settings, requests: Sequence[bytes]) -> None:
 
 
 def _collect(found: Settings, topic: str, model: type[Decision | DeadLetter], into: list[Answer], done: Event) -> None:
-    for record in read(found.topic(topic), found, from_beginning=True, until_end=False, stopped=done.is_set):
-        into.append(model.model_validate_json(json.dumps(json.loads(record.value)["data"])))
+    records = read(found.topic(topic), found, from_beginning=True, until_end=False, stopped=done.is_set)
+    into.extend(model.model_validate_json(json.dumps(json.loads(record.value)["data"])) for record in records)
 
 
 def _close(answers: Sequence[Answer]) -> None:
