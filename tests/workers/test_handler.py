@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -331,3 +332,18 @@ def test_a_memory_that_cannot_be_read_is_no_events_fault(library: Library) -> No
 
     with pytest.raises(StorageError):
         DecisionHandler(library, settings(), Broken())([record(request(), 1)])
+
+
+def test_an_event_that_no_dead_letter_can_carry_is_kept_by_its_beginning_its_length_and_its_digest(
+    handler: DecisionHandler,
+) -> None:
+    huge = b"[" + b"1," * 25_000_000
+
+    [answer] = answers_of(handler, [Record("t.authorization.requests", 0, 9, 0, b"k", huge, ())])
+
+    original = data(answer)["original"]
+    assert data(answer)["reason"] == "undecodable"
+    assert huge.startswith(b64decode(original["value_base64"]))
+    assert (original["value_bytes"], original["value_sha256"]) == (len(huge), sha256(huge).hexdigest())
+    assert (original["topic"], original["offset"]) == ("t.authorization.requests", 9)
+    assert len(answer.value) < 100_000
