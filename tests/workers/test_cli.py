@@ -221,3 +221,38 @@ def test_tail_of_a_topic_that_is_not_there_is_a_sentence(bootstrap: str) -> None
 
     assert ran.code == 1
     assert "no topic no.such.topic" in ran.err
+
+
+def test_another_insurers_policy_is_decided_from_a_folder_without_a_change_of_code() -> None:
+    here = Path(__file__).parents[1] / "policy_core" / "policies"
+    header = {"urgency": "standard", "certification": "initial", "submitted_at": "2025-03-01T09:00:00Z"}
+    people = {
+        "member": {"member_id": "M-1", "line_of_business": "commercial"},
+        "provider": {"npi": "1234567893"},
+    }
+    line = {"line": 1, "system": "hcpcs", "code": "E2103", "units": 1, "service_date": "2025-03-10"}
+    common = {**header, **people, "service_lines": [line], "policy_number": "EV-12"}
+    asked = {
+        "gestational": {"diabetes": {"type": "gestational"}, "monitor": "personal"},
+        "professional": {"monitor": "professional"},
+        "unknown fact": {"chimerism": "mixed"},
+        "nothing": {},
+    }
+    requests = [{"request_id": name, **common, "clinical": clinical} for name, clinical in asked.items()]
+    folders = ("--policies", str(here), "--policies", str(PACKAGED))
+
+    ran = dli("decide", "-", *folders, given=b"\n".join(json.dumps(one).encode() for one in requests))
+    only_packaged = dli("decide", "-", given=json.dumps(requests[0]).encode())
+
+    gestational, professional, unknown, nothing = (json.loads(one) for one in ran.out.splitlines())
+    assert ran.code == 0
+    assert gestational["lines"][0]["determination"] == "investigational"
+    assert professional["lines"][0]["reasons"] == ["professional_monitor"]
+    assert (unknown["reason"], unknown["errors"][0]["path"]) == ("schema_violation", "clinical.chimerism")
+    assert {one["fact"] for one in nothing["lines"][0]["missing"]} == {
+        "clinical.diabetes.type",
+        "clinical.diabetes.insulin",
+        "clinical.hypoglycemia",
+        "clinical.monitor",
+    }
+    assert json.loads(only_packaged.out)["reason"] == "unknown_policy"
