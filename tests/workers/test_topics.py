@@ -1,5 +1,6 @@
 """The declared topics on a real broker."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,10 @@ def test_workers_start_with_an_operators_retention_but_not_with_uneven_partition
     own_retention = topics.misfit_for_workers(found)
     with topics.admin(found) as client:
         client.create_partitions({name: 6})
+        # A broker learns of new partitions a moment after the controller has made them.
+        deadline = time.monotonic() + 30
+        while len(client.describe_topics([name])[0]["partitions"]) != 6 and time.monotonic() < deadline:
+            time.sleep(0.1)
     uneven = topics.misfit_for_workers(found)
 
     assert own_retention is None
