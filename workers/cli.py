@@ -4,6 +4,7 @@ An operator never sees a traceback for bad input: whatever a person can mend is 
 standard error, exit code 1 (see `workers.console` for the others).
 """
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +48,8 @@ cli.add_typer(kafka_cli, name="kafka")
 def main() -> None:
     """Run the command line."""
     logs.configure(level="WARNING", form="console")
+    # What goes wrong with a broker becomes a sentence of ours; its client's own complaints would only stand around it.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         cli()
     except (CommandError, PolicyDocumentError, SettingsError, TopicsError, BrokerError) as error:

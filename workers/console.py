@@ -40,7 +40,7 @@ class CommandError(Exception):
 
 # Into a pipe or a file there is no terminal to fit.
 out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Bootstrap = Annotated[str | None, typer.Option("--bootstrap", help="Kafka's bootstrap servers, host:port.")]
 Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="Put before every topic's name.")]
