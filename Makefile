@@ -9,7 +9,7 @@ PYTEST_OPTIONS := $(if $(TEXTS),--published-texts=$(TEXTS))
 JARS := deploy/kafka/target/libs/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka test-slow lint schemas lock kafka-jars clean
+.PHONY: help setup demo test test-kafka test-faults test-slow bench lint schemas lock kafka-jars clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -44,6 +44,16 @@ test: lint ## all tests that need no JVM
 test-kafka: $(READY) $(JARS) ## the worker's promises on Apache Kafka
 	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults" --broker kafka $(PYTEST_OPTIONS)
 
+test-faults: $(READY) $(JARS) ## break workers, brokers, disks and time on Apache Kafka, and count
+	$(BIN)/pytest tests/faults -m faults --broker kafka $(FAULTS)
+
+bench: $(VENV)/.bench $(JARS) ## measure, beside others, in one run on Apache Kafka
+	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+$(VENV)/.bench: $(READY) deploy/requirements/bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/bench.txt
+	touch $@
+
 test-slow: $(READY) ## the exhaustive tests of minutes
 	$(BIN)/pytest -m slow
 
@@ -53,6 +63,9 @@ schemas: $(READY) ## write the JSON Schemas of events and of the policy document
 lock: $(READY) ## pin the dependencies again, with hashes and no index
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--extra embedded --group dev pyproject.toml --output-file deploy/requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra embedded --group dev --group bench --constraint deploy/requirements/dev.txt pyproject.toml \
+		--output-file deploy/requirements/bench.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml --output-file deploy/requirements/runtime.txt
 

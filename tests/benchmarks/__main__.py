@@ -1,0 +1,322 @@
+"""`make bench`: everything in one run on Apache Kafka, so that what disturbs it disturbs all alike."""
+
+import argparse
+import json
+import logging
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from math import ceil
+from os import cpu_count, getloadavg
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.benchmarks import latency, policy, throughput
+from tests.benchmarks.latency import Pace
+from tests.benchmarks.processes import ROOT, BenchmarkError, Variant, has
+from tests.benchmarks.tables import Mark, Spread, number, ratio, spread, table
+from tests.benchmarks.throughput import Run
+from tests.benchmarks.work import requests, save
+from workers.brokers import KafkaBroker
+from workers.records import Delivery
+
+LOOPS = "tests.benchmarks.loops"
+OURS = Variant("our worker, exactly once", "workers", ("worker",))
+OURS_ALO = Variant(
+    "our worker, at least once", "workers", ("worker",), delivery=Delivery.AT_LEAST_ONCE, transactional=False
+)
+BARE = Variant("bare aiokafka, transactions", f"{LOOPS}.aiokafka_loop", ("transactional", "decide"))
+STOCK = Variant("stock Faust", f"{LOOPS}.stock_faust", transactional=False, share=0.2)
+PURE = Variant("the work alone, no broker", f"{LOOPS}.pure")
+# Next to nothing is done with a record, so some more of them are needed to see it; the same again will do.
+TRIVIAL = Variant("our feed, trivial handler", f"{LOOPS}.fed", share=4.0)
+BARE_TRIVIAL = Variant(
+    "bare aiokafka, transactions, trivial", f"{LOOPS}.aiokafka_loop", ("transactional", "trivial"), share=4.0
+)
+QUIX = "Quix Streams, exactly once"
+ZEN = "zen-engine, complete"
+
+PACES = ((50.0, 6.0), (1_000.0, 5.0))
+"""Events a second, and for how many seconds."""
+HALF_MAXIMUM_S = 4.0
+REST_S = 140.0
+"""What comes after the rounds takes about so long."""
+COLD_STARTS = 3
+"""Runs, of which the median is told."""
+
+
+class Bench:
+    """One run and what it found."""
+
+    def __init__(self, options: argparse.Namespace, bootstrap: str, folder: Path) -> None:
+        self._options = options
+        self._deadline = time.monotonic() + 60 * options.minutes
+        self.rounds = 0
+        self._bootstrap = bootstrap
+        self._folder = folder
+        self._file = folder / "requests"
+        self._names = (f"bench-{n}" for n in range(10_000))
+        self._requests = list(requests(options.records))
+        save(self._file, self._requests)
+        self.variants = _variants(options)
+        self.runs: dict[str, list[Run]] = defaultdict(list)
+        self.paces: dict[str, list[Pace]] = {}
+        self.cold: dict[str, float] = {}
+        self.policy: dict[str, float] = {}
+        self.failed: dict[str, str] = {}
+
+    def throughput(self) -> None:
+        """Rounds, in each of which every variant has its turn."""
+        for turn in range(self._options.rounds):
+            begun = time.monotonic()
+            for variant in self.variants:
+                if variant.missing:
+                    self.failed[variant.name] = f"not installed: {variant.missing}"
+                elif variant.name not in self.failed:
+                    _tell(f"throughput, round {turn + 1}: {variant.name}")
+                    try:
+                        self.runs[variant.name].append(self._run(variant))
+                    except BenchmarkError as error:
+                        self.failed[variant.name] = str(error)
+            self.rounds = turn + 1
+            now = time.monotonic()
+            if now + (now - begun) + REST_S > self._deadline and turn + 1 < self._options.rounds:
+                self.failed["further rounds"] = f"no time for them within {self._options.minutes:g} minutes"
+                return
+
+    def _run(self, variant: Variant) -> Run:
+        if variant is PURE:
+            return throughput.without_broker(variant, self._file, self._folder / next(self._names))
+        mine = (self._requests * ceil(variant.share))[: int(len(self._requests) * variant.share)]
+        return throughput.measure(variant, mine, self._bootstrap, self._folder, next(self._names))
+
+    def latency(self) -> None:
+        """At the given paces and at half of what each variant can do."""
+        for variant in (OURS, OURS_ALO, BARE, STOCK):
+            if not self.runs[variant.name]:
+                continue
+            _tell(f"latency: {variant.name}")
+            half = median(run.rate for run in self.runs[variant.name]) / 2
+            paces = [(rate, int(rate * seconds)) for rate, seconds in (*PACES, (half, HALF_MAXIMUM_S))]
+            left = len(self._requests) - latency.WARM_UP[1] - sum(count for _, count in paces[:-1])
+            paces[-1] = (half, max(1, min(paces[-1][1], left)))
+            try:
+                self.paces[variant.name] = latency.measure(
+                    variant, paces, self._file, self._bootstrap, self._folder, next(self._names)
+                )
+            except BenchmarkError as error:
+                self.failed[f"latency, {variant.name}"] = str(error)
+
+    def cold_starts(self) -> None:
+        """From the start of a process to its first decision."""
+        for variant in (OURS, BARE, STOCK):
+            _tell(f"cold start: {variant.name}")
+            try:
+                self.cold[variant.name] = median(
+                    latency.cold_start(variant, self._requests[0], self._bootstrap, self._folder, next(self._names))
+                    for _ in range(COLD_STARTS)
+                )
+            except BenchmarkError as error:
+                self.failed[f"cold start, {variant.name}"] = str(error)
+
+    def policies(self) -> None:
+        """The policy without a wire."""
+        _tell("the policy alone")
+        self.policy = policy.measure()
+        python = self._options.zen_python
+        if not has(python, "zen"):
+            self.failed[ZEN] = "not installed: zen"
+            return
+        command = [python, "-m", "tests.benchmarks.zen_rules"]
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (our own)
+        said: dict[str, Any] = json.loads(ran.stdout) if ran.returncode == 0 else {"different": ran.stderr[-500:]}
+        if said["different"]:
+            self.failed[ZEN] = f"decides otherwise than the second evaluation: {said['different']}"
+        else:
+            self.policy[ZEN] = said["us"]
+
+    def rate(self, name: str) -> float | None:
+        """The median of a variant's rates; None where it did not run."""
+        rates = [run.rate for run in self.runs[name]]
+        return median(rates) if rates else None
+
+    def marks(self) -> list[Mark]:
+        """What was aimed at, and what came of it."""
+        ours = self.rate(OURS.name)
+        aims = [
+            Mark(
+                "exactly once, to bare aiokafka with transactions",
+                _over(ours, self.rate(BARE.name)),
+                0.8,
+                "",
+                at_least=True,
+            ),
+            Mark("exactly once, to Quix Streams", _over(ours, self.rate(QUIX)), 1.0, "", at_least=True),
+        ]
+        for variant in (OURS, OURS_ALO):
+            slow, quick = [pace.p99 for pace in self.paces.get(variant.name, ())][:2] or (None, None)
+            aims += [
+                Mark(f"p99 at 50/s, {variant.name}", slow, 20, " ms"),
+                Mark(f"p99 at 1,000/s, {variant.name}", quick, 50, " ms"),
+            ]
+        return [
+            *aims,
+            Mark("a pattern of facts seen before", self.policy.get("seen pattern"), 2, " µs"),
+            Mark("a new pattern", self.policy.get("new pattern, facts missing"), 100, " µs"),
+        ]
+
+    def report(self, seconds: float, load: Sequence[float]) -> str:
+        """All of it, to be read."""
+        about = (
+            f"{self._options.records:,} requests, {self.rounds} rounds, {cpu_count()} cores shared by broker, "
+            f"variant and load, Python {platform.python_version()}, {seconds:.0f} s in all; "
+            f"the machine's load before and after: {load[0]:.1f}, {load[1]:.1f}."
+        )
+        parts = {
+            "Marks": table(("mark", "aim", "found", "verdict"), [mark.cells() for mark in self.marks()]),
+            "Throughput": self._throughput_table(),
+            "Latency, request produced to decision consumed": self._latency_table(),
+            "Cold start": table(
+                ("variant", "s to the first decision"),
+                [(name, number(found, 2)) for name, found in self.cold.items()],
+            ),
+            "The policy alone": table(
+                ("what", "µs"), [(name, number(found, 2)) for name, found in self.policy.items()]
+            ),
+        }
+        text = f"# Benchmarks\n\n{about}\n" + "".join(f"\n## {title}\n\n{rows}" for title, rows in parts.items())
+        absent = "".join(f"- {name}: {reason}\n" for name, reason in self.failed.items())
+        return text + (f"\n## Not measured\n\n{absent}" if absent else "")
+
+    def _throughput_table(self) -> str:
+        head = ("variant", "events", "events/s", "spread", "of bare aiokafka", "CPU µs/event", "peak MB")
+        base, trivial = self.rate(BARE.name), self.rate(BARE_TRIVIAL.name)
+        rows = []
+        for variant in self.variants:
+            runs = self.runs[variant.name]
+            if not runs:
+                reason = self.failed.get(variant.name, "not run").splitlines()[0]
+                rows.append((variant.name, reason, "-", "-", "-", "-", "-"))
+                continue
+            rates = spread([run.rate for run in runs])
+            shown = ratio(rates.median, trivial if variant in (TRIVIAL, BARE_TRIVIAL) else base)
+            rows.append(
+                (
+                    variant.name,
+                    number(int(self._options.records * variant.share)),
+                    number(rates.median),
+                    _spread_of(rates),
+                    number(shown, 2),
+                    number(median(run.cpu for run in runs), 1),
+                    number(median(run.peak for run in runs) / 1e6),
+                )
+            )
+        return table(head, rows) + "\nThe rows with a trivial handler are compared with each other.\n"
+
+    def _latency_table(self) -> str:
+        head = ("variant", "events/s asked", "sent", "events", "unanswered", "p50 ms", "p99 ms", "p99.9 ms")
+        rows = [
+            (
+                name,
+                number(pace.asked),
+                number(pace.sent),
+                number(pace.count),
+                number(pace.unanswered),
+                number(pace.p50, 1),
+                number(pace.p99, 1),
+                number(pace.p999, 1),
+            )
+            for name, paces in self.paces.items()
+            for pace in paces
+        ]
+        return table(head, rows)
+
+    def found(self) -> dict[str, Any]:
+        """All of it, for programs."""
+        return {
+            "records": self._options.records,
+            "throughput": {name: [asdict(run) for run in runs] for name, runs in self.runs.items()},
+            "latency_ms": {name: [asdict(pace) for pace in paces] for name, paces in self.paces.items()},
+            "cold_start_s": self.cold,
+            "policy_us": self.policy,
+            "marks": [{**mark._asdict(), "verdict": mark.verdict} for mark in self.marks()],
+            "not_measured": self.failed,
+        }
+
+
+def _variants(options: argparse.Namespace) -> list[Variant]:
+    return [
+        PURE,
+        BARE,
+        OURS,
+        OURS_ALO,
+        replace(OURS, name="our worker, exactly once, two", processes=2),
+        replace(OURS_ALO, name="our worker, at least once, two", processes=2),
+        Variant("bare aiokafka, no transactions", f"{LOOPS}.aiokafka_loop", ("plain", "decide"), transactional=False),
+        Variant(
+            "bare confluent-kafka, transactions",
+            f"{LOOPS}.confluent_loop",
+            python=options.confluent_python,
+            needs="confluent_kafka",
+        ),
+        Variant(QUIX, f"{LOOPS}.quix", python=options.quix_python, needs="quixstreams"),
+        STOCK,
+        BARE_TRIVIAL,
+        TRIVIAL,
+    ]
+
+
+def _over(value: float | None, base: float | None) -> float | None:
+    return None if value is None else ratio(value, base)
+
+
+def _spread_of(rates: Spread) -> str:
+    return f"{rates.lowest:,.0f} to {rates.highest:,.0f}"
+
+
+def _tell(sentence: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {sentence}\n")
+    sys.stderr.flush()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--records", type=int, default=40_000, help="requests for each variant")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of every variant in throughput")
+    parser.add_argument("--minutes", type=float, default=8.0, help="no further round begins that would end later")
+    parser.add_argument("--out", type=Path, default=ROOT / "var", help="the folder for bench.md and bench.json")
+    for name in ("confluent", "quix", "zen"):
+        parser.add_argument(f"--{name}-python", default=sys.executable, help=f"an interpreter that has {name}")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run all of it; print the tables and leave them in files."""
+    options = _options()
+    logging.basicConfig(level=logging.ERROR)  # a topic just made has no leader yet, and is tried again
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the broker and the variants end too
+    begun, load = time.monotonic(), [getloadavg()[0]]
+    with TemporaryDirectory(prefix="dli-bench-") as name, KafkaBroker() as broker:
+        _tell(f"{options.records:,} requests are made")
+        bench = Bench(options, broker.bootstrap, Path(name))
+        bench.policies()
+        bench.throughput()
+        bench.latency()
+        bench.cold_starts()
+    load.append(getloadavg()[0])
+    text = bench.report(time.monotonic() - begun, load)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "bench.md").write_text(text, encoding="utf-8")
+    (options.out / "bench.json").write_text(json.dumps(bench.found(), indent=2), encoding="utf-8")
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

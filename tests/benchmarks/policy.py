@@ -1,0 +1,55 @@
+"""How long the policy alone takes, without a wire: one case again and again, patterns of facts seen and new.
+
+python -m tests.benchmarks.policy   # as JSON
+"""
+
+import json
+import sys
+from random import Random
+
+from policy_core.determine import Policy
+from policy_core.diagram import UNKNOWN
+from policy_core.document.load import load
+from policy_core.library import PACKAGED
+from tests.benchmarks.tables import microseconds
+from tests.benchmarks.zen_rules import SAMPLE, sample
+from tests.policy_core import naive
+from tests.policy_core.examples import case
+
+NEW_PATTERNS = 5_000
+CALLS = 5_000
+
+
+def measure() -> dict[str, float]:
+    """Microseconds by what was called."""
+    policy = Policy(load(PACKAGED / "L.2.03.402.yaml"))
+    edition = list(policy.editions.values())[-1]
+    rng = Random(402)
+    sizes = [len(variable.domain) for variable in policy.variables]
+    new = list({tuple(rng.choice((UNKNOWN, *range(size))) for size in sizes): None for _ in range(NEW_PATTERNS)})
+    complete = [tuple(rng.randrange(size) for size in sizes) for _ in range(SAMPLE)]
+    # Each new pattern once and first of all: the diagrams remember nothing of them yet.
+    found = {"new pattern, facts missing": microseconds(edition._find, new, repeats=1)}  # noqa: SLF001 (without the memory)
+    found["new pattern, complete"] = microseconds(edition._find, complete, repeats=1)  # noqa: SLF001 (as above)
+    edition.find(new[0])
+    found["seen pattern"] = microseconds(edition.find, [new[0]] * CALLS)
+    for pattern in new:
+        edition.find(pattern)
+    found["seen pattern, thousands in turn"] = microseconds(edition.find, new)
+    asked = case()
+    policy.determine(asked)
+    found["determine, a case again"] = microseconds(policy.determine, [asked] * CALLS)
+    cases = list(sample(SAMPLE))
+    found["plain Python rules, complete"] = microseconds(lambda one: naive.decide_complete(*one), cases)
+    # The case with nearly nothing known is where enumeration costs most; the table of all cases is made before.
+    for one, _ in cases[:2]:
+        naive.all_complete(one)
+    halves = [(one, {fact: facts[fact] for fact in rng.sample(list(facts), len(facts) // 2)}) for one, facts in cases]
+    found["plain Python rules, every completion of half the facts"] = microseconds(
+        lambda one: naive.decide_partial(*one), halves[:500], repeats=1
+    )
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(measure()))

@@ -1,0 +1,117 @@
+"""Events a second, and what each of them costs: a full topic, and a group that takes it to its end.
+
+Counted from the first sign of progress to the last request, so that nobody's start counts.
+"""
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.processes import (
+    ROOT,
+    BenchmarkError,
+    Fill,
+    Progress,
+    Variant,
+    beside,
+    check,
+    cpu_seconds,
+    peak_bytes,
+    room,
+    running,
+    wait_until,
+)
+from tests.benchmarks.work import Request
+from workers.demo.run import is_ready
+from workers.settings import Settings, read
+
+LOOK_S = 0.02
+SETTLE_S = 2.0
+"""For a group of several to share out its partitions, once each says that it is ready."""
+PATIENCE_S = 90.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a variant came to."""
+
+    rate: float
+    """Events a second."""
+    cpu: float
+    """Microseconds of processor time for each event, all processes together."""
+    peak: float
+    """Bytes of memory at most, all processes together."""
+
+
+def measure(variant: Variant, requests: Sequence[Request], bootstrap: str, folder: Path, name: str) -> Run:
+    """Let a variant decide the requests.
+
+    Raises:
+        BenchmarkError: It ends, or does not come to the end.
+    """
+    found = room(bootstrap, folder, name, variant.delivery)
+    rooms = [found, *(beside(found, number) for number in range(1, variant.processes))]
+    return asyncio.run(_measure(variant, requests, rooms))
+
+
+async def _measure(variant: Variant, requests: Sequence[Request], rooms: Sequence[Settings]) -> Run:
+    fill = await Fill.begin(rooms[0], requests)
+    if len(rooms) == 1:
+        await fill.show()
+    with running(variant, rooms) as started:
+        if len(rooms) > 1:
+            for found in rooms:
+                wait_until(lambda at=found: is_ready(at), PATIENCE_S, f"{variant.name} ready")  # type: ignore[misc]
+            await asyncio.sleep(SETTLE_S)
+            await fill.show()
+        progress = Progress(rooms[0], transactional=variant.transactional)
+        try:
+            return _watch(variant, len(requests), rooms, started, progress)
+        finally:
+            progress.close()
+
+
+def _watch(
+    variant: Variant,
+    events: int,
+    rooms: Sequence[Settings],
+    started: Sequence[subprocess.Popen[bytes]],
+    progress: Progress,
+) -> Run:
+    deadline = time.monotonic() + PATIENCE_S
+    begun, spent, before = 0.0, 0.0, 0
+    while True:
+        time.sleep(LOOK_S)
+        done = progress.count()
+        now, cpu = time.perf_counter(), sum(cpu_seconds(one.pid) for one in started)
+        if done and not before:
+            begun, spent, before = now, cpu, done
+        if done >= events:
+            break
+        check(variant, rooms, started)
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"{variant.name}: {done} of {events} events within {PATIENCE_S:g} s")
+    if before >= events:
+        raise BenchmarkError(f"{variant.name}: took all {events} events at once; give it more")
+    counted = events - before
+    peak = sum(peak_bytes(one.pid) for one in started)
+    return Run(counted / (now - begun), (cpu - spent) / counted * 1e6, peak)
+
+
+def without_broker(variant: Variant, file: Path, folder: Path) -> Run:
+    """The work alone.
+
+    Raises:
+        BenchmarkError: It failed.
+    """
+    found = read(data_dir=folder)
+    command = [variant.python, "-m", variant.module, str(file)]
+    ran = subprocess.run(command, cwd=ROOT, env=found.environment(), capture_output=True, text=True, check=False)  # noqa: S603 (our own)
+    if ran.returncode:
+        raise BenchmarkError(f"{variant.name}: {ran.stderr[-1500:]}")
+    said = json.loads(ran.stdout)
+    return Run(said["events"] / said["seconds"], said["cpu"] / said["events"] * 1e6, said["peak"])

@@ -1,0 +1,104 @@
+"""The work that every variant does on every record, and the requests it is done on.
+
+Decode, decide, encode, and remember: each variant, of ours or not, calls the same `DecisionHandler` over the same
+memory in RocksDB and sends what it returns, a decision and an entry of the memory's changelog for each request.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from events.topics import ANSWERED, DECISIONS
+from policy_core.library import load_library
+from tests import generator
+from workers import logs
+from workers.app import DAY_MS
+from workers.decide.duplicates import AnsweredRequests, Change
+from workers.decide.handler import DecisionHandler
+from workers.records import Outgoing, Record
+from workers.settings import Settings
+from workers.traffic.commands import as_record
+
+SEED = 402
+PARTITIONS = 4
+BATCH = 1_000
+"""Records of one partition in a transaction, for whoever has a choice: that of our feed."""
+HEADERS = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
+
+Kind = Literal["decide", "trivial"]
+Request = tuple[bytes, bytes]
+"""A request's key and its record's value."""
+
+
+class _NothingYet:
+    """The changelog of a group that has answered nothing."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+
+    async def end(self, partition: int) -> int:  # noqa: ARG002 (of all partitions alike)
+        return 0
+
+    async def read(self, partition: int, start: int) -> AsyncIterator[Sequence[Change]]:  # noqa: ARG002 (as above)
+        nothing: Sequence[Sequence[Change]] = ()
+        for changes in nothing:
+            yield changes
+
+
+class Work:
+    """What is done with records, whoever fetched them. Make it before an event loop runs."""
+
+    def __init__(self, settings: Settings, kind: Kind = "decide") -> None:
+        logs.configure(level="WARNING")
+        self._trivial = kind == "trivial"
+        self._decisions = settings.topic(DECISIONS)
+        answered = _NothingYet(settings.topic(ANSWERED))
+        self._memory = AnsweredRequests(settings.data_dir / "answered", answered, 30 * DAY_MS)
+        self._handler = DecisionHandler(
+            load_library(settings.policies, settings.default_policy), settings, self._memory
+        )
+        self._waiting: dict[int, tuple[list[Record], list[Outgoing]]] = defaultdict(lambda: ([], []))
+        for partition in range(PARTITIONS):
+            asyncio.run(self._memory.assigned(partition))
+
+    def decide(self, records: Sequence[Record]) -> list[Outgoing]:
+        """What is to be sent for records of one partition."""
+        if self._trivial:
+            return [Outgoing(self._decisions, one.key or b"", one.value or b"") for one in records]
+        return self._handler(records)
+
+    def committed(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> None:
+        """Remember what was sent."""
+        if not self._trivial:
+            self._memory.after_commit(partition, records, outputs, {})
+
+    def one_by_one(self, record: Record) -> list[Outgoing]:
+        """For a framework that hands out single records; what they leave in the memory is written together."""
+        outputs = self.decide([record])
+        records, left = self._waiting[record.partition]
+        records.append(record)
+        left += outputs
+        if len(records) >= BATCH:
+            self.committed(record.partition, records, left)
+            del self._waiting[record.partition]
+        return outputs
+
+
+def requests(count: int) -> Iterator[Request]:
+    """Requests as platforms send them."""
+    for n in range(count):
+        record = as_record(generator.encode(generator.request(SEED, n)), "")
+        yield record.key, record.value
+
+
+def save(file: Path, made: Sequence[Request]) -> None:
+    """Leave requests for other processes, one a line."""
+    file.write_bytes(b"".join(key + b"\t" + value + b"\n" for key, value in made))
+
+
+def saved(file: Path) -> list[Request]:
+    """The requests of a file."""
+    with file.open("rb") as lines:
+        return [(key, value) for key, _, value in (line.rstrip(b"\n").partition(b"\t") for line in lines)]
