@@ -1,0 +1,96 @@
+"""Requests by the hundred thousand, each with the bytes that must answer it."""
+
+import struct
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+from events.decision import Decision
+from events.decode import decode
+from events.envelope import write
+from policy_core.library import PACKAGED, load_library
+from tests import generator
+from tests.faults.counting import digest
+from workers.dead_letters import caused_by
+from workers.decide.handler import Decider
+from workers.records import Outgoing
+from workers.settings import Settings, read
+from workers.traffic.commands import as_record
+
+CHUNK = 5_000
+PROCESSES = 2
+LENGTHS = struct.Struct(">II")
+
+Asked = tuple[bytes, bytes, bytes]
+"""A request's key, its record's value, and the digest of its answer."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Requests in the order in which they are published; the n-th one's id ends in n."""
+
+    asked: Sequence[Asked]
+
+    @property
+    def expected(self) -> dict[bytes, bytes]:
+        """The digest of the answer, by request id."""
+        return {key: answer for key, _, answer in self.asked}
+
+    def first(self, count: int) -> "Workload":
+        """The same, shorter."""
+        return Workload(self.asked[:count])
+
+    def save(self, file: Path) -> None:
+        """Write the records as the publisher reads them."""
+        with file.open("wb") as out:
+            for key, value, _ in self.asked:
+                out.write(LENGTHS.pack(len(key), len(value)) + key + value)
+
+
+class Pool:
+    """The requests of one seed, made once and as many as are asked for."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._asked: list[Asked] = []
+
+    def first(self, count: int) -> Workload:
+        """The first requests of the seed."""
+        chunks = range(len(self._asked), count, CHUNK)
+        if chunks:
+            with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+                for made in pool.map(_made, [self._seed] * len(chunks), chunks):
+                    self._asked += made
+        return Workload(self._asked[:count])
+
+
+def _made(seed: int, start: int) -> list[Asked]:
+    return list(islice(_all(seed, start), CHUNK))
+
+
+def _all(seed: int, start: int) -> Iterator[Asked]:
+    while True:
+        record = as_record(generator.encode(generator.request(seed, start)), "")
+        yield record.key, record.value, digest(answer(record).value)
+        start += 1
+
+
+@cache
+def _decider() -> tuple[Decider, Settings]:
+    found = read()
+    return Decider(load_library([PACKAGED], found.default_policy)), found
+
+
+def answer(request: Outgoing) -> Outgoing:
+    """What a worker must answer to a well-formed request, made without one."""
+    decider, found = _decider()
+    received = decode(request.value, request.headers)
+    decision_id, data = decider.decide(received.request).encoded
+    request_id = received.request.request_id
+    caused = caused_by(received.attributes, decision_id, found.source, Decision.TYPE, request_id)
+    value, headers = write(caused, data, found.mode)
+    return Outgoing("", request_id.encode(), value, headers)
