@@ -1,26 +1,178 @@
-"""Every metric, in one place. Labels never carry a member, a request or anything else of a person."""
+"""Every metric, in one place, each explained. METRICS.md shows them as a page, and a test holds the two together.
 
-from prometheus_client import Counter, Gauge, disable_created_metrics
+Labels never carry a member, a request or anything else of a person: they name what the software and the policy
+document name, so their values are few and known. Workers count only what Kafka has taken: a batch that is tried
+again counts once.
+"""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there; a second series for every counter, which no dashboard reads
 
+# --- what a worker counts ------------------------------------------------------------------------------------------
+
+REQUESTS = Counter(
+    "dli_requests_total", "Records read from the topic of requests and done with, whatever came of them."
+)
 DECISIONS = Counter(
     "dli_decisions_total", "Decisions published, by the X12 306 action of the whole request.", ["action"]
 )
 DECIDED_LINES = Counter(
     "dli_decided_lines_total",
-    "Service lines determined.",
+    "Service lines determined, by the policy's revision in force on their service date (none where there was none).",
     ["determination", "action", "policy", "revision"],
+)
+INFORMATION_REQUESTS = Counter(
+    "dli_information_requests_total", "Decisions that ask for a fact, once for each fact they ask for.", ["fact"]
 )
 DEAD_LETTERS = Counter("dli_dead_letters_total", "Events that could not be decided, by reason.", ["reason"])
 DUPLICATES = Counter(
     "dli_duplicates_total", "Requests that came again with the same content, and were not answered again."
 )
-DEFECTS = Counter(
-    "dli_defects_total",
-    "Events that met a defect of this software; any rise needs somebody to look.",
-    ["error"],
+ERRORS = Counter(
+    "dli_errors_total",
+    "What went wrong, by the kind of error and where: evaluate is a defect of this software and needs somebody to look; "
+    "take_over, receive and deliver made a partition start again from its committed offset.",
+    ["stage", "error"],
 )
-BATCHES = Counter("dli_batches_total", "Batches of requests whose answers were sent and whose offsets were given back.")
+
+# --- how long it takes ---------------------------------------------------------------------------------------------
+
+_LATENCIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+END_TO_END = Histogram(
+    "dli_end_to_end_seconds",
+    "From a request's timestamp in Kafka, which by default the publisher's clock sets, until its outcome is committed.",
+    buckets=_LATENCIES,
+)
+EVALUATION = Histogram(
+    "dli_evaluation_seconds",
+    "Time to decide one request, its bytes to the answer's bytes: its batch's time shared evenly.",
+    buckets=(1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.1, 1),
+)
+DELIVERY = Histogram(
+    "dli_delivery_seconds",
+    "From the first send of a batch's answers until Kafka has them and the batch's offset.",
+    buckets=_LATENCIES,
+)
+
+# --- how the worker is ---------------------------------------------------------------------------------------------
+
+COMMITS = Counter(
+    "dli_commits_total", "Offsets given back: of requests, one for each batch; of other topics, by Faust.", ["of"]
+)
+COMMIT_FAILURES = Counter(
+    "dli_commit_failures_total", "Offsets that could not be given back; their records come again.", ["of"]
+)
+REBALANCES = Counter("dli_rebalances_total", "Times the group's partitions were given out anew.")
+REBALANCE = Histogram(
+    "dli_rebalance_seconds",
+    "From the beginning of a rebalance until this worker has its partitions and goes on.",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+RECOVERY = Histogram(
+    "dli_recovery_seconds",
+    "Time to bring a table up to its changelog when partitions are taken over.",
+    ["table"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300),
+)
+PARTITIONS = Gauge(
+    "dli_feed_partitions",
+    "Partitions of requests that this worker has: working; stalled, with records waiting and none done for a while, or "
+    "not heard of by the broker; starting, not yet taken over.",
+    ["state"],
+)
+READY = Gauge("dli_ready", "1 when every check of /ready holds; else 0.")
+CHECKS = Gauge("dli_ready_check", "1 when this check of /ready holds; else 0.", ["check"])
+
+# --- what runs -----------------------------------------------------------------------------------------------------
+
 REVISIONS_KNOWN = Gauge("dli_policy_revisions_known", "Revisions in the register, by policy.", ["policy"])
-READY = Gauge("dli_ready", "1 when the worker is assigned, recovered and has its policies; else 0.")
+POLICY_IN_FORCE = Gauge(
+    "dli_policy_in_force_info",
+    "1 for the revision that each loaded policy has in force today, with the digest of its document.",
+    ["policy", "revision", "sha256"],
+)
+BUILD = Gauge("dli_build_info", "1, for what runs.", ["version", "python", "faust", "aiokafka"])
+
+# --- what `dli exporter` asks of the broker ------------------------------------------------------------------------
+
+
+class Family(NamedTuple):
+    """A metric of the exporter, made anew for each scrape."""
+
+    name: str
+    documentation: str
+    labels: tuple[str, ...] = ()
+    kind: Literal["gauge"] = "gauge"
+
+    def of(self, values: Iterable[tuple[tuple[str, ...], float]]) -> GaugeMetricFamily:
+        """The metric with these values by their labels."""
+        made = GaugeMetricFamily(self.name, self.documentation, labels=self.labels)
+        for labels, value in values:
+            made.add_metric(labels, value)
+        return made
+
+
+EXPORTER_UP = Family(
+    "dli_exporter_up", "1 when the brokers answered this scrape; else 0, and nothing below is told: no old numbers."
+)
+PARTITION_END = Family(
+    "kafka_topic_partition_current_offset",
+    "The offset behind the last record that readers of committed records can see.",
+    ("topic", "partition"),
+)
+PARTITION_BEGINNING = Family(
+    "kafka_topic_partition_oldest_offset", "The offset of the oldest record that is kept.", ("topic", "partition")
+)
+GROUP_OFFSET = Family(
+    "kafka_consumergroup_current_offset",
+    "The offset that the group has committed; -1 where it has none.",
+    ("consumergroup", "topic", "partition"),
+)
+GROUP_LAG = Family(
+    "kafka_consumergroup_lag",
+    "Offsets that wait for the group, as readers of committed records see them; 0 where only transaction markers are "
+    "left; all that is kept where the group has committed nothing.",
+    ("consumergroup", "topic", "partition"),
+)
+GROUP_LAG_SUM = Family(
+    "kafka_consumergroup_lag_sum", "The same over all partitions of a topic.", ("consumergroup", "topic")
+)
+GROUP_LAG_SECONDS = Family(
+    "kafka_consumergroup_group_lag_seconds",
+    "For how long the oldest waiting record has waited, by its timestamp, which by default its publisher's clock sets; "
+    "0 where none waits.",
+    ("group", "topic", "partition"),
+)
+GROUP_MAX_LAG_SECONDS = Family(
+    "kafka_consumergroup_group_max_lag_seconds", "The largest of these over all partitions of a group.", ("group",)
+)
+GROUP_MEMBERS = Family("kafka_consumergroup_members", "Members of the group.", ("consumergroup",))
+ACCOUNTS = Family(
+    "dli_accounts_records",
+    "What became of the records of requests, counted in the transactions that answered them: consumed, decided, "
+    "duplicates, dead_lettered.",
+    ("partition", "outcome"),
+)
+ACCOUNTS_DIFFERENCE = Family(
+    "dli_accounts_difference",
+    "Consumed less decided, duplicates and dead letters: anything but 0 is a request lost or invented.",
+    ("partition",),
+)
+PENDED = Family(
+    "dli_pended_requests",
+    "Requests whose newest decision of the last days asks somebody to act, by their clock's state; who has answered "
+    "elsewhere is not known here.",
+    ("state",),
+)
+OVERDUE = Family(
+    "dli_overdue_requests",
+    "Of these, the ones whose due date has passed; that somebody decided in time elsewhere is not known here.",
+)
+
+FAMILIES = tuple(one for one in list(vars().values()) if isinstance(one, Family))
+"""All of the exporter's."""

@@ -161,7 +161,7 @@ def test_a_defect_of_ours_is_a_dead_letter_and_loud_and_the_rest_goes_on(
         return sound(policy, case)
 
     monkeypatch.setattr(Policy, "determine", breaks_on_one)
-    before = metrics.DEFECTS.labels("RuntimeError")._value.get()  # noqa: SLF001 (prometheus-client has no public reader)
+    before = metrics.ERRORS.labels("evaluate", "RuntimeError")._value.get()  # noqa: SLF001 (prometheus-client has no public reader)
     other = request(request_id="R-30", certification="initial")
     good, bad = request(request_id="R-3", certification="initial"), request(request_id="R-4", certification="renewal")
 
@@ -170,7 +170,7 @@ def test_a_defect_of_ours_is_a_dead_letter_and_loud_and_the_rest_goes_on(
 
     assert [answer.topic for answer in answers] == ["t." + DECISIONS, "t." + DEAD_LETTERS, "t." + DECISIONS]
     assert (data(answers[1])["reason"], data(answers[1])["request_id"]) == ("internal_error", "R-4")
-    assert metrics.DEFECTS.labels("RuntimeError")._value.get() == before + 1  # noqa: SLF001 (as above)
+    assert metrics.ERRORS.labels("evaluate", "RuntimeError")._value.get() == before + 1  # noqa: SLF001 (as above)
     [loud] = [one for one in logs if one["log_level"] == "error"]
     assert (loud["event"], loud["error"], loud["offset"]) == ("defect", "RuntimeError", 2)
     assert any("test_handler.py" in frame for frame in loud["at"])

@@ -178,7 +178,7 @@ class DecisionHandler:
 
     def _shout(self, record: Record, received: Received | None, error: Exception) -> None:
         # Where the defect is, and never its text: an exception's message may repeat what it choked on.
-        metrics.DEFECTS.labels(type(error).__name__).inc()
+        metrics.ERRORS.labels("evaluate", type(error).__name__).inc()
         log.error(
             "defect",
             error=type(error).__name__,
