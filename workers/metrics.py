@@ -35,7 +35,7 @@ DUPLICATES = Counter(
 )
 ERRORS = Counter(
     "dli_errors_total",
-    "What went wrong, by the kind of error and where: evaluate is a defect of this software and needs somebody to look; "
+    "What went wrong, by the kind of error and where: evaluate is a defect of this software, for somebody to look at; "
     "take_over, receive and deliver made a partition start again from its committed offset.",
     ["stage", "error"],
 )
