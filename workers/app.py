@@ -14,12 +14,12 @@ import faust
 from events.topics import ANSWERED, REQUESTS
 from policy_core.library import Library
 from workers import health
-from workers.decide.changelog import KafkaChangelog
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.feed import app_settings, feed
 from workers.history import agent as history
 from workers.settings import Settings
+from workers.store.changelog import KafkaChangelog
 
 DAY_MS = 24 * 60 * 60 * 1000
 

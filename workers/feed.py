@@ -69,7 +69,7 @@ from mode.threads import ServiceThread
 from mode.worker import Worker
 from yarl import URL
 
-from workers.records import BatchReport, Companion, Delivery, Handler, Outgoing, Record
+from workers.records import BatchReport, Companion, Delivery, Handler, Outgoing, Placing, Record
 
 T = TypeVar("T")
 
@@ -87,6 +87,7 @@ BATCH_BYTES = 1_048_000
 _BUFFERED_BATCHES = 2  # ready for the handler while the batch before them is on its way out
 _RHYTHM_S = 0.03  # between the starts of two batches of a partition that are not full
 _PULL_PAUSE_S = 0.01  # after a pull: fetching record by record costs more than deciding them
+_GIVE_WAY_S = 0.2  # the longest a batch waits for those that go first
 _BUFFERED_BYTES = 8_000_000  # of a partition, and of one batch, however few records that is
 _POLL_MS = 1_000  # how long one pull waits for records; any record ends it at once
 _FETCH_WAIT_MS = 250  # the longest a partition waits behind a fetch of quiet partitions of its broker
@@ -156,6 +157,8 @@ def feed(
     delivery: Delivery = Delivery.EXACTLY_ONCE,
     max_batch: int = MAX_BATCH,
     companion: Companion | None = None,
+    place: Placing | None = None,
+    behind: "Feed | None" = None,
 ) -> "Feed":
     """Give every record of the topic to the handler, and deliver what it returns.
 
@@ -164,10 +167,14 @@ def feed(
 
     Results for a topic with as many partitions as this one go to the partition their record came from: both
     are keyed alike, and whoever rebuilds a partition's state finds all of it in one place. Results for
-    other topics are placed by their key as Kafka's own clients do.
+    other topics are placed by their key as Kafka's own clients do. With `place`, that says where all go.
+
+    An app may have several feeds, each of a topic of its own. One that is `behind` another lets that one's
+    records go first: while a whole batch of them waits, all that are behind it together start a batch only
+    every 0.2 seconds. So they never stop, and never take more than a small share of the worker.
     """
     check_assumptions()
-    return Feed(app, topic, handler, delivery, max_batch, companion or Companion())
+    return Feed(app, topic, handler, delivery, max_batch, companion or Companion(), place, behind)
 
 
 class Feed:
@@ -181,6 +188,8 @@ class Feed:
         delivery: Delivery,
         max_batch: int,
         companion: Companion,
+        place: Placing | None,
+        behind: "Feed | None",
     ) -> None:
         (self.topic,) = topic.topics
         self.app = app
@@ -188,6 +197,9 @@ class Feed:
         self.delivery = delivery
         self.max_batch = max_batch
         self.companion = companion
+        self.place = place
+        self.behind = behind
+        self._turn = asyncio.Lock()
         self._lanes: dict[int, _Lane] = {}
         self._attach(topic)
 
@@ -195,6 +207,16 @@ class Feed:
     def partitions(self) -> dict[int, bool]:
         """The partitions that are assigned, and whether each has started handling records."""
         return {partition: lane.open for partition, lane in self._lanes.items()}
+
+    async def let_go_first(self) -> None:
+        """Return when a batch of a feed behind this one may start: no batch waits here, or long enough did."""
+        async with self._turn:
+            until = perf_counter() + _GIVE_WAY_S
+            while self._backlogged() and perf_counter() < until:  # noqa: ASYNC110 - no one event says so of all lanes
+                await asyncio.sleep(_RHYTHM_S)
+
+    def _backlogged(self) -> bool:
+        return sum(lane.waiting for lane in self._lanes.values()) >= self.max_batch
 
     @property
     def thread(self) -> "_Thread":
@@ -262,6 +284,11 @@ class _Lane:
         self.open = False
         self._task = asyncio.create_task(self._run(), name=f"feed {owner.topic}-{partition}")
 
+    @property
+    def waiting(self) -> int:
+        """Records that have arrived and are not handled yet."""
+        return len(self._arrived)
+
     async def close(self) -> None:
         """Let the batch in progress end, if it can, and take no other."""
         self._closing = True
@@ -296,17 +323,17 @@ class _Lane:
 
     async def _serve(self) -> None:
         """Take over the partition where its committed offset says, then batch after batch."""
-        async with _courier(self._feed, self._tp) as courier, self._companion():
+        async with _courier(self._feed, self._tp) as courier:
             start = await self._feed.thread.committed_offset(self._tp)
-            async with self._pulling_from(start) as puller:
+            async with self._companion(start), self._pulling_from(start) as puller:
                 self.open = True
                 while not self._closing:
                     await self._take_through(courier, await self._next_batch(puller))
 
     @asynccontextmanager
-    async def _companion(self) -> AsyncIterator[None]:
+    async def _companion(self, start: int) -> AsyncIterator[None]:
         try:
-            await self._feed.companion.assigned(self._tp.partition)
+            await self._feed.companion.assigned(self._tp.partition, start)
             yield
         finally:
             self.open = False
@@ -346,6 +373,8 @@ class _Lane:
         if len(self._arrived) < self._feed.max_batch:
             # A steady trickle shares transactions; a record that comes after a quiet moment does not wait.
             await asyncio.sleep(self._begun + _RHYTHM_S - perf_counter())
+        if self._feed.behind is not None:
+            await self._feed.behind.let_go_first()
         # Closed while partitions move and while tables recover.
         await self._feed.app.flow_control.acquire()
         return self._cut()
@@ -402,23 +431,34 @@ class _Sent(NamedTuple):
 
 
 class _Courier:
-    """Carries the results of one partition out, and its offset forward once they are there."""
+    """Carries the results of one partition out, and its offset forward once they are there.
+
+    Its producer is started with the first result: a feed that sends nothing needs no connection for each partition.
+    """
 
     def __init__(self, producer: AIOKafkaProducer, owner: Feed, source: TopicPartition) -> None:
         self._producer = producer
         self._feed = owner
         self._source = source
+        self.started = False
 
     async def deliver(self, outputs: Sequence[Outgoing], upto: int) -> dict[str, int]:
         """Return once the broker has all outputs, and `upto` as the partition's next offset.
 
         What is returned says for each topic of the outputs which offset comes behind the last of them.
         """
-        ends = await self._arrived(await self._send(outputs))
+        ends = await self._arrived(await self._send(outputs)) if outputs else {}
         await self._feed.thread.commit_offset(self._source, upto)
         return ends
 
+    async def start(self) -> None:
+        """Be ready to send."""
+        if not self.started:
+            self.started = True
+            await self._producer.start()
+
     async def _send(self, outputs: Sequence[Outgoing]) -> list[_Sent]:
+        await self.start()
         sent = []
         for (topic, partition), group in (await self._sorted(outputs)).items():
             for batch in _packed(self._producer, group):
@@ -443,6 +483,9 @@ class _Courier:
 
     async def _place(self, topic: str) -> Callable[[bytes], int]:
         there = sorted(await self._producer.partitions_for(topic))
+        place = self._feed.place
+        if place is not None:
+            return lambda key: place(key, len(there))
         here = await self._producer.partitions_for(self._source.topic)
         if len(there) == len(here):
             return lambda _key: self._source.partition
@@ -471,11 +514,14 @@ async def _courier(owner: Feed, source: TopicPartition) -> AsyncIterator[_Courie
         transactional_id=name if exactly_once else None,
     )
     _pace_metadata(producer.client)
+    courier = (_TransactionalCourier if exactly_once else _Courier)(producer, owner, source)
     try:
-        await producer.start()
-        yield (_TransactionalCourier if exactly_once else _Courier)(producer, owner, source)
+        if exactly_once:
+            await courier.start()  # fences who had the partition before
+        yield courier
     finally:
-        await _close(producer)
+        if courier.started:
+            await _close(producer)
 
 
 def _producer_settings(app: faust.App) -> dict[str, Any]:

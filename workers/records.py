@@ -39,6 +39,10 @@ Handler = Callable[[Sequence[Record]], Sequence[Outgoing]]
 """Records of one partition in offset order, to all that is to be sent because of them."""
 
 
+Placing = Callable[[bytes, int], int]
+"""A record's key and a topic's number of partitions, to the partition it goes to."""
+
+
 class Delivery(StrEnum):
     """What a consumer of the results is promised when workers crash."""
 
@@ -72,8 +76,8 @@ class Companion:
     partition is rebuilt in the one and dropped in the other.
     """
 
-    async def assigned(self, partition: int) -> None:
-        """The partition is ours and fenced; no record is handled before this returns."""
+    async def assigned(self, partition: int, start: int) -> None:
+        """The partition is ours and fenced; no record is handled before this returns, and the one at `start` first."""
 
     def after_commit(
         self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing], ends: Mapping[str, int]

@@ -15,10 +15,11 @@ from policy_core.library import load_library
 from tests import generator
 from workers import logs
 from workers.app import DAY_MS
-from workers.decide.duplicates import AnsweredRequests, Change
+from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.records import Outgoing, Record
 from workers.settings import Settings
+from workers.store.changelog import Change
 from workers.traffic.commands import as_record
 
 SEED = 402
@@ -41,7 +42,7 @@ class _NothingYet:
     async def end(self, partition: int) -> int:  # noqa: ARG002 (of all partitions alike)
         return 0
 
-    async def read(self, partition: int, start: int) -> AsyncIterator[Sequence[Change]]:  # noqa: ARG002 (as above)
+    async def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Change]]:  # noqa: ARG002 (as above)
         nothing: Sequence[Sequence[Change]] = ()
         for changes in nothing:
             yield changes
@@ -61,7 +62,7 @@ class Work:
         )
         self._waiting: dict[int, tuple[list[Record], list[Outgoing]]] = defaultdict(lambda: ([], []))
         for partition in range(PARTITIONS):
-            asyncio.run(self._memory.assigned(partition))
+            asyncio.run(self._memory.assigned(partition, 0))
 
     def decide(self, records: Sequence[Record]) -> list[Outgoing]:
         """What is to be sent for records of one partition."""

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from events.topics import DECISIONS, REQUESTS
+from events.topics import ANSWERED, DECISIONS, REQUESTS
 from tests.faults import publisher
 from tests.faults.counting import Answer, Counted, count, digest
 from tests.faults.workload import Workload
@@ -293,7 +293,7 @@ class Fleet:
         taken: dict[int, list[str]] = defaultdict(list)
         for one in self.workers:
             for log in one.logs:
-                for partition in sorted({entry["partition"] for entry in _entries(log, "duplicates_memory_ready")}):
+                for partition in sorted(taken_over(log)):
                     taken[partition].append(f"{one.folder.name}/{log.stem}")
         return dict(taken)
 
@@ -304,6 +304,12 @@ class Fleet:
         for one in self.workers:
             if one.process is not None:
                 one.process.wait()
+
+
+def taken_over(log: Path) -> set[int]:
+    """The partitions of requests that the process of this log had: those whose memory of duplicates was ready."""
+    ready = (entry for entry in _entries(log, '"copy_ready"') if str(entry["of"]).endswith(ANSWERED))
+    return {entry["partition"] for entry in ready}
 
 
 def _entries(log: Path, event: str) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.flow import PARTITIONS, Flow, flowing, moved
+from tests.faults.flow import PARTITIONS, Flow, flowing, moved, taken_over
 from tests.faults.report import Report
 from tests.faults.workload import Pool
 from workers.brokers import Broker
@@ -79,7 +79,7 @@ def test_from_one_worker_to_three_and_back_under_load(
         flow.fault()
         flow.fleet.start(2)
         flow.pass_time(4)
-        busy = [one for one in flow.fleet.workers if '"duplicates_memory_ready"' in one.said()]
+        busy = [one for one in flow.fleet.workers if one.logs and taken_over(one.logs[-1])]
         stop_one(flow, 1)
         flow.pass_time(2)
         stop_one(flow, 0)

@@ -15,9 +15,12 @@ from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
 from tests import generator
 from tests.workers.running import everything_on, offsets, publish, settings_for, worker
 from workers import topics
-from workers.decide.duplicates import AnsweredRequests, Change, Copy, Entry, StorageError, digest, unpacked
+from workers.decide.duplicates import AnsweredRequests, Entry, unpacked
 from workers.records import Outgoing, Record
 from workers.settings import Settings
+from workers.store.changelog import Change
+from workers.store.copy import Copy, StorageError
+from workers.store.digest import digest
 
 DAY = 24 * 60 * 60 * 1000
 KEPT = 10 * DAY
@@ -36,9 +39,9 @@ class Log:
     async def end(self, partition: int) -> int:  # noqa: ARG002 (one partition)
         return len(self.changes)
 
-    async def read(self, partition: int, start: int) -> AsyncIterator[Sequence[Change]]:  # noqa: ARG002 (as above)
+    async def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Change]]:  # noqa: ARG002 (as above)
         self.reads.append(start)
-        for change in self.changes[start:]:
+        for change in self.changes[start:end]:
             yield [change]
 
 
@@ -50,7 +53,7 @@ class Partition:
         self.memory = AnsweredRequests(folder, log, KEPT)
 
     def take_over(self) -> None:
-        asyncio.run(self.memory.assigned(0))
+        asyncio.run(self.memory.assigned(0, 0))
 
     def commit(self, *names: str, now: int = 0, tell: bool = True) -> None:
         """Commit answers to requests; with `tell` off, crash before the copy hears of it."""

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import faust
@@ -36,7 +37,7 @@ from workers.feed import (
     check_assumptions,
     feed,
 )
-from workers.records import Companion, Delivery, Outgoing, Record
+from workers.records import Companion, Delivery, Outgoing, Placing, Record
 
 PARTITIONS = 4
 
@@ -93,8 +94,9 @@ def test_batches_hold_every_output_once_however_large_it_is(size: int, batches: 
     assert (30, batches) == (sum(batch.record_count() for batch in packed), len(packed))
 
 
-def _placed(producer: _Producer, topic: str, key: bytes) -> int:
-    courier = module._Courier(producer, None, TopicPartition("requests", 3))  # type: ignore[arg-type] # noqa: SLF001
+def _placed(producer: _Producer, topic: str, key: bytes, place: Placing | None = None) -> int:
+    owner = SimpleNamespace(place=place)
+    courier = module._Courier(producer, owner, TopicPartition("requests", 3))  # type: ignore[arg-type] # noqa: SLF001
     return asyncio.run(courier._place(topic))(key)  # noqa: SLF001
 
 
@@ -105,6 +107,26 @@ def test_an_output_stays_in_its_partition_where_the_topics_have_equally_many() -
 def test_elsewhere_an_output_goes_where_kafkas_own_clients_put_its_key() -> None:
     expected = DefaultPartitioner()(b"r-17", list(range(7)), list(range(7)))
     assert expected == _placed(_Producer(requests=4, letters=7), "letters", b"r-17")
+
+
+def test_where_the_feed_is_told_how_to_place_that_holds_for_topics_with_equally_many_partitions_too() -> None:
+    producer = _Producer(requests=4, pointers=4, links=1)
+    assert _placed(producer, "pointers", b"\x06", lambda key, count: key[0] % count) == 2
+    assert _placed(producer, "links", b"\x06", lambda key, count: key[0] % count) == 0
+
+
+def test_what_is_behind_a_feed_starts_one_batch_at_a_time_while_a_whole_batch_waits_there() -> None:
+    first = object.__new__(module.Feed)
+    first.max_batch, first._turn = 10, asyncio.Lock()
+
+    async def three_starts(waiting: int) -> float:
+        first._lanes = dict.fromkeys(range(2), SimpleNamespace(waiting=waiting))  # type: ignore[arg-type]
+        begun = time.perf_counter()
+        await asyncio.gather(*(first.let_go_first() for _ in range(3)))
+        return time.perf_counter() - begun
+
+    assert asyncio.run(three_starts(waiting=4)) < 0.1
+    assert 0.6 <= asyncio.run(three_starts(waiting=5)) < 2
 
 
 # Whole workers
@@ -125,6 +147,10 @@ class Place(NamedTuple):
         return f"{self.app_id}.decisions"
 
     @property
+    def repeats(self) -> str:
+        return f"{self.app_id}.repeats"
+
+    @property
     def policies(self) -> str:
         return f"{self.app_id}.policies"
 
@@ -137,7 +163,7 @@ def place(bootstrap: str, prefix: str) -> Place:
 
 
 async def _create(place: Place) -> None:
-    topics = [place.requests, place.decisions, place.policies, f"{place.app_id}-known-changelog"]
+    topics = [place.requests, place.decisions, place.repeats, place.policies, f"{place.app_id}-known-changelog"]
     admin = AIOKafkaAdminClient(bootstrap_servers=place.bootstrap)
     await admin.start()
     try:
@@ -224,6 +250,19 @@ def test_every_record_is_answered_once_in_its_own_partition_and_order(place: Pla
         wait_until(lambda: look(place, place.decisions).committed >= 3_000)
     asked, answered = look(place, place.requests), look(place, place.decisions)
     assert sorted(asked.records, key=lambda at: at[0]) == sorted(answered.records, key=lambda at: at[0])
+
+
+@pytest.mark.broker
+def test_a_second_feed_takes_what_the_first_sends_and_goes_on_where_it_was(place: Place) -> None:
+    for round_ in (1, 2):
+        publish(place, place.requests, range(1_000 * (round_ - 1), 1_000 * round_))
+        with worker(place) as process:
+            wait_until(lambda: look(place, place.repeats).numbers.total() >= 1_000 * round_)  # noqa: B023 (used at once)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0
+    repeats = look(place, place.repeats)
+    assert Counter(range(2_000)) == repeats.numbers
+    assert all(partition == int(value) % PARTITIONS for partition, value in repeats.records)
 
 
 @pytest.mark.broker
@@ -335,12 +374,20 @@ def serve(bootstrap: str, app_id: str, delivery: str, name: str) -> None:
             known[event.key] = event.value
 
     repeater = _Repeater(place.decisions)
-    feed(
+    first = feed(
         app,
         app.topic(place.requests, **raw),
         repeater.handle,
         delivery=Delivery(delivery),
         companion=repeater,
+    )
+    feed(
+        app,
+        app.topic(place.decisions, **raw),
+        _Repeater(place.repeats).handle,
+        delivery=Delivery.AT_LEAST_ONCE,
+        place=lambda key, count: int(key[1:]) % count,
+        behind=first,
     )
     faust.Worker(app, loglevel=os.environ.get("LOG_LEVEL", "error")).execute_from_commandline()
 

@@ -18,10 +18,11 @@ from policy_core.determine import Policy
 from policy_core.library import PACKAGED, Library, load_library
 from tests import generator
 from workers import metrics
-from workers.decide.duplicates import Entry, StorageError, unpacked
+from workers.decide.duplicates import Entry, unpacked
 from workers.decide.handler import DecisionHandler
 from workers.records import Delivery, Outgoing, Record
 from workers.settings import Settings, read
+from workers.store.copy import StorageError
 from workers.traffic.commands import as_record
 
 MARKED = "MEMBER-MARKED-PERSONAL"

@@ -27,12 +27,14 @@ from policy_core.facts import ClinicalViolationError
 from policy_core.library import Library
 from workers import metrics
 from workers.dead_letters import caused_by, defect, rejection
-from workers.decide.duplicates import FORGETFUL, Entry, Memory, StorageError, digest
+from workers.decide.duplicates import FORGETFUL, Entry, Memory
 from workers.decide.encode import DecisionEncoder, Encoded
 from workers.decide.translate import case_of
 from workers.logs import Hasher
 from workers.records import Delivery, Outgoing, Record
 from workers.settings import Settings
+from workers.store.copy import StorageError
+from workers.store.digest import digest
 
 log = structlog.get_logger(__name__)
 

@@ -1,20 +1,40 @@
-"""The changelog of answered requests, read from Kafka when a partition is taken over."""
+"""A topic as the truth behind a copy, read from Kafka when a partition is taken over."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from workers.decide.duplicates import Change
-
 WAIT_MS = 500
+
+
+class Change(NamedTuple):
+    """One record of the changelog."""
+
+    offset: int
+    key: bytes
+    value: bytes | None
+    """None where the entry was taken back."""
+
+
+class Changelog(Protocol):
+    """The changelog topic, as it is read when a partition is taken over."""
+
+    topic: str
+
+    async def end(self, partition: int) -> int:
+        """The offset behind the partition's last record."""
+
+    def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Change]]:
+        """Committed records from an offset, or the first one kept after it, up to `end`; no batch is empty."""
 
 
 class KafkaChangelog:
     """Reads the changelog topic with a consumer of no group, committed records only.
 
     When a partition is taken over, its earlier owner is fenced and its transactions have ended: the log's end is the
-    end of what was answered.
+    end of what was committed.
     """
 
     def __init__(self, bootstrap: str, topic: str) -> None:
@@ -36,14 +56,17 @@ class KafkaChangelog:
             ends = await consumer.end_offsets([where])
         return int(ends[where])
 
-    async def read(self, partition: int, start: int) -> AsyncIterator[Sequence[Change]]:
-        """Committed records from an offset, or the first one kept after it, to the end, in batches."""
+    async def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Change]]:
+        """Committed records from an offset, or the first one kept after it, up to `end`, in batches."""
+        if start >= end:
+            return
         where = TopicPartition(self.topic, partition)
         async with self._reader() as consumer:
             consumer.assign([where])
-            end = (await consumer.end_offsets([where]))[where]
             consumer.seek(where, start)
             while await consumer.position(where) < end:
                 found = await consumer.getmany(where, timeout_ms=WAIT_MS)
                 for records in found.values():
-                    yield [Change(one.offset, one.key, one.value) for one in records]
+                    changes = [Change(one.offset, one.key or b"", one.value) for one in records if one.offset < end]
+                    if changes:
+                        yield changes

@@ -1,0 +1,89 @@
+"""The copies of the partitions that a worker has: opened, caught up, and thrown away where they cannot be trusted.
+
+The changelog is the truth. A copy is written *after* a batch is committed, so it never knows more than the changelog;
+when a partition is taken over it is caught up from the changelog before the first record is handled, so it never knows
+less. A copy that is lost, corrupt or of another log is thrown away and read again. A disk that takes no more makes the
+partition wait, unready, until it does.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+
+import structlog
+
+from workers.records import Companion
+from workers.store.changelog import Change, Changelog
+from workers.store.copy import Copy, StorageError
+
+log = structlog.get_logger(__name__)
+
+
+class Copies(Companion):
+    """Copies of a changelog's partitions; what an entry is, and who asks for it, a subclass says."""
+
+    def __init__(self, folder: Path, changelog: Changelog) -> None:
+        """Keep copies of the changelog below `folder`, one folder for each partition."""
+        self._folder = folder
+        self._changelog = changelog
+        self._copies: dict[int, Copy] = {}
+        self._doubtful: set[int] = set()
+
+    def taken(self, copy: Copy, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 (some need it)
+        """What becomes of the copy's entries by these records of the changelog: by default, they are the entries."""
+        return {one.key: one.value for one in changes}
+
+    async def upto(self, partition: int, start: int) -> int:  # noqa: ARG002 (some need it)
+        """Where the changelog is to be read up to when the partition's first record will be that of `start`."""
+        return await self._changelog.end(partition)
+
+    @contextmanager
+    def doubting(self, partition: int) -> Iterator[None]:
+        """If the copy fails in here, the next start of the partition reads it all again."""
+        try:
+            yield
+        except StorageError:
+            self._doubtful.add(partition)
+            raise
+
+    # --- what the feed tells ---
+
+    async def assigned(self, partition: int, start: int) -> None:
+        """Open the partition's copy and read what of the changelog it lacks.
+
+        Raises:
+            StorageError: The disk takes no copy.
+        """
+        end = await self.upto(partition, start)
+        copy = self._copies[partition] = self._trusted(partition, end)
+        before = copy.applied
+        read = 0
+        async for changes in self._changelog.read(partition, before, end):
+            copy.apply(self.taken(copy, changes), changes[-1].offset + 1)
+            read += len(changes)
+        log.info("copy_ready", of=self._changelog.topic, partition=partition, applied_before=before, read=read)
+
+    def _trusted(self, partition: int, end: int) -> Copy:
+        """The copy on disk, or an empty one where that cannot be used or knows more than the log has."""
+        folder = self._folder / f"{partition}"
+        if partition in self._doubtful:
+            rmtree(folder, ignore_errors=True)
+            self._doubtful.discard(partition)
+        try:
+            copy = Copy(folder)
+            if copy.applied <= end:
+                return copy
+            reason = f"it has offset {copy.applied} of a log that ends at {end}"
+            copy.close()
+        except (StorageError, ValueError) as error:
+            reason = str(error)
+        log.warning("copy_rebuilt", of=self._changelog.topic, partition=partition, reason=reason)
+        rmtree(folder, ignore_errors=True)
+        return Copy(folder)
+
+    def revoked(self, partition: int) -> None:
+        """Let go of the partition's copy."""
+        copy = self._copies.pop(partition, None)
+        if copy is not None:
+            copy.close()
