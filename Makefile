@@ -62,9 +62,9 @@ schemas: $(READY) ## write the JSON Schemas of events and of the policy document
 
 lock: $(READY) ## pin the dependencies again, with hashes and no index
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra embedded --group dev pyproject.toml --output-file deploy/requirements/dev.txt
+		--extra embedded --extra replay --group dev pyproject.toml --output-file deploy/requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra embedded --group dev --group bench --constraint deploy/requirements/dev.txt pyproject.toml \
+		--extra embedded --extra replay --group dev --group bench --constraint deploy/requirements/dev.txt pyproject.toml \
 		--output-file deploy/requirements/bench.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml --output-file deploy/requirements/runtime.txt

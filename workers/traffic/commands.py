@@ -1,4 +1,4 @@
-"""`dli publish` and `dli tail`, on kafka-python."""
+"""`dli generate`, `dli publish` and `dli tail`, the latter two on kafka-python."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +17,7 @@ from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from workers.console import Bootstrap, CommandError, Prefix, err, lines, opened, settings, write_line
 from workers.records import Outgoing
 from workers.settings import Settings
+from workers.traffic.generate import generate
 
 IN_FLIGHT = 1_000
 """Records sent before the first of them must be acknowledged: bounds what an interruption leaves unknown."""
@@ -28,6 +29,7 @@ Events = Annotated[Path, typer.Argument(metavar="FILE|-", help="Newline-delimite
 
 def add_to(cli: typer.Typer) -> None:
     """Add the commands."""
+    cli.command()(generate)
     cli.command()(publish)
     cli.command()(tail)
 
