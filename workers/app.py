@@ -11,7 +11,7 @@ What runs in a worker, on one screen:
 
 import faust
 
-from events.topics import ANSWERED, REQUESTS
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
 from policy_core.library import Library
 from workers import health
 from workers.decide.duplicates import AnsweredRequests
@@ -51,7 +51,14 @@ def make_app(settings: Settings, library: Library) -> faust.App:
     )
     handler = DecisionHandler(library, settings, memory)
     requests = app.topic(settings.topic(REQUESTS), key_serializer="raw", value_serializer="raw")
-    fed = feed(app, requests, handler, delivery=settings.delivery, companion=memory)
+    fed = feed(
+        app,
+        requests,
+        handler,
+        outputs=[settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, ANSWERED)],
+        delivery=settings.delivery,
+        companion=memory,
+    )
     history.install(app, settings, library)
     health.install(app, health.checks(app, library, lambda: all(fed.partitions.values())))
     return app

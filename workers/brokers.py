@@ -205,7 +205,7 @@ class KafkaBroker(Broker):
         patience_seconds: how long Kafka may take until it answers.
     """
 
-    def __init__(  # noqa: PLR0913 - all but the first are by name, each for a test that needs it
+    def __init__(
         self,
         folder: Path | None = None,
         *,

@@ -19,6 +19,7 @@ Why nothing is lost and, exactly once, nothing doubled, whatever Faust and the g
   Faust, an answer lost on the way) it is put back: no chunk is skipped, none is taken twice.
 * A transaction that failed is not repaired. Its producer is thrown away, and the partition starts again as
   after a takeover.
+* A commit that was acknowledged may still come undone: see `_TransactionalCourier`.
 
 Failures come in two kinds. A broker that is away, a rebalance, a lost producer id: wait, and start the
 partition again, forever. A producer fenced by another worker, a right that is missing, a bug in the handler:
@@ -35,7 +36,7 @@ import os
 import threading
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.metadata import version
 from time import perf_counter
 from types import MappingProxyType
@@ -91,6 +92,7 @@ _GIVE_WAY_S = 0.2  # the longest a batch waits for those that go first
 _BUFFERED_BYTES = 8_000_000  # of a partition, and of one batch, however few records that is
 _POLL_MS = 1_000  # how long one pull waits for records; any record ends it at once
 _FETCH_WAIT_MS = 250  # the longest a partition waits behind a fetch of quiet partitions of its broker
+_SETTLE_S = 3.0  # of quiet, after which the last transaction is confirmed by another one
 _RETRY_MS = 50  # aiokafka's pause before it repeats a request; its default of 100 shows in the latency
 _METADATA_PAUSE_S = 0.2  # between two questions for a partition's leader
 _LONGEST_PAUSE_S = 15.0  # between two attempts to start a partition again
@@ -154,6 +156,7 @@ def feed(
     topic: faust.TopicT,
     handler: Handler,
     *,
+    outputs: Iterable[str],
     delivery: Delivery = Delivery.EXACTLY_ONCE,
     max_batch: int = MAX_BATCH,
     companion: Companion | None = None,
@@ -165,16 +168,18 @@ def feed(
     The handler is a plain function that raises for no record, however malformed; if it raises all the same,
     the worker stops rather than skip a record. Call this where agents are declared, before the app starts.
 
-    Results for a topic with as many partitions as this one go to the partition their record came from: both
-    are keyed alike, and whoever rebuilds a partition's state finds all of it in one place. Results for
-    other topics are placed by their key as Kafka's own clients do. With `place`, that says where all go.
+    `outputs` names every topic that the handler sends to. Results for a topic with as many partitions as this one
+    go to the partition their record came from: both are keyed alike, and whoever rebuilds a partition's state finds
+    all of it in one place. Results for other topics are placed by their key as Kafka's own clients do. With `place`,
+    that says where all go.
 
     An app may have several feeds, each of a topic of its own. One that is `behind` another lets that one's
     records go first: while a whole batch of them waits, all that are behind it together start a batch only
     every 0.2 seconds. So they never stop, and never take more than a small share of the worker.
     """
     check_assumptions()
-    return Feed(app, topic, handler, delivery, max_batch, companion or Companion(), place, behind)
+    topics = frozenset(outputs)
+    return Feed(app, topic, handler, topics, delivery, max_batch, companion or Companion(), place, behind)
 
 
 class Feed:
@@ -185,6 +190,7 @@ class Feed:
         app: faust.App,
         topic: faust.TopicT,
         handler: Handler,
+        outputs: frozenset[str],
         delivery: Delivery,
         max_batch: int,
         companion: Companion,
@@ -194,6 +200,7 @@ class Feed:
         (self.topic,) = topic.topics
         self.app = app
         self.handler = handler
+        self.outputs = outputs
         self.delivery = delivery
         self.max_batch = max_batch
         self.companion = companion
@@ -328,7 +335,7 @@ class _Lane:
             async with self._companion(start), self._pulling_from(start) as puller:
                 self.open = True
                 while not self._closing:
-                    await self._take_through(courier, await self._next_batch(puller))
+                    await self._take_through(courier, await self._next_batch(courier, puller))
 
     @asynccontextmanager
     async def _companion(self, start: int) -> AsyncIterator[None]:
@@ -364,12 +371,16 @@ class _Lane:
             if len(records) < room:
                 await asyncio.sleep(_PULL_PAUSE_S)
 
-    async def _next_batch(self, puller: asyncio.Task[None]) -> list[Record]:
+    async def _next_batch(self, courier: "_Courier", puller: asyncio.Task[None]) -> list[Record]:
         while not self._arrived:
             if puller.done():
                 puller.result()  # raises: what ended the pulling ends the serving
             self._news.clear()
-            await self._news.wait()
+            try:
+                await asyncio.wait_for(self._news.wait(), _SETTLE_S if courier.unsettled else None)
+            except TimeoutError:
+                with self._busy():
+                    await courier.settle()
         if len(self._arrived) < self._feed.max_batch:
             # A steady trickle shares transactions; a record that comes after a quiet moment does not wait.
             await asyncio.sleep(self._begun + _RHYTHM_S - perf_counter())
@@ -389,9 +400,17 @@ class _Lane:
         self._room.set()
         return batch
 
-    async def _take_through(self, courier: "_Courier", records: list[Record]) -> None:
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """What runs in here is let end when the partition is taken away."""
         self._in_batch = True
         try:
+            yield
+        finally:
+            self._in_batch = False
+
+    async def _take_through(self, courier: "_Courier", records: list[Record]) -> None:
+        with self._busy():
             begun = self._begun = perf_counter()
             outputs = self._feed.handler(records)
             handled = perf_counter()
@@ -412,8 +431,6 @@ class _Lane:
                     delivery_seconds=delivered - handled,
                 )
             )
-        finally:
-            self._in_batch = False
 
     def __str__(self) -> str:
         return f"{self._tp.topic}-{self._tp.partition}"
@@ -426,6 +443,7 @@ class _Sent(NamedTuple):
     """One batch on its way."""
 
     topic: str
+    partition: int
     records: int
     future: asyncio.Future[Any]
 
@@ -435,6 +453,9 @@ class _Courier:
 
     Its producer is started with the first result: a feed that sends nothing needs no connection for each partition.
     """
+
+    unsettled = False
+    """Whether what was delivered last is still to be confirmed."""
 
     def __init__(self, producer: AIOKafkaProducer, owner: Feed, source: TopicPartition) -> None:
         self._producer = producer
@@ -455,7 +476,13 @@ class _Courier:
         """Be ready to send."""
         if not self.started:
             self.started = True
-            await self._producer.start()
+            await self._open()
+
+    async def _open(self) -> None:
+        await self._producer.start()
+
+    async def settle(self) -> None:
+        """Confirm what was delivered last."""
 
     async def _send(self, outputs: Sequence[Outgoing]) -> list[_Sent]:
         await self.start()
@@ -464,7 +491,7 @@ class _Courier:
             for batch in _packed(self._producer, group):
                 count = batch.record_count()
                 future = await self._producer.send_batch(batch, topic, partition=partition)
-                sent.append(_Sent(topic, count, future))
+                sent.append(_Sent(topic, partition, count, future))
         return sent
 
     @staticmethod
@@ -482,26 +509,85 @@ class _Courier:
         return groups
 
     async def _place(self, topic: str) -> Callable[[bytes], int]:
-        there = sorted(await self._producer.partitions_for(topic))
+        there = await self._partitions(topic)
         place = self._feed.place
         if place is not None:
             return lambda key: place(key, len(there))
-        here = await self._producer.partitions_for(self._source.topic)
-        if len(there) == len(here):
-            return lambda _key: self._source.partition
+        if len(there) == 1:
+            return lambda _key: there[0]
         choose = DefaultPartitioner()
         return lambda key: choose(key, there, there)
 
+    async def _partitions(self, topic: str) -> list[int]:
+        """The partitions of a topic of outputs to which something may go."""
+        there = sorted(await self._producer.partitions_for(topic))
+        if self._feed.place is not None:
+            return there
+        here = await self._producer.partitions_for(self._source.topic)
+        return [self._source.partition] if len(there) == len(here) else there
+
 
 class _TransactionalCourier(_Courier):
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int) -> dict[str, int]:
+    """One transaction for each batch, of which all comes or nothing, whatever becomes of the broker.
+
+    Kafka acknowledges a commit before the partitions have its markers. A coordinator that restarts just then
+    may not know the partitions' leaders yet; Apache Kafka takes those for deleted and drops the markers, logging
+    "couldn't find leader endpoint". The records are left hanging: neither committed nor aborted, until the same
+    producer id's next marker in that partition makes them the one or the other, whatever it was meant for. Hence:
+
+    * A new owner first aborts, with one transaction over every partition its outputs may go to and over its
+      offset, whatever an earlier one left hanging, and only then asks from where to go on.
+    * A transaction covers the places of the two before it too, so that they have the same fate.
+    * The last one before a quiet spell is confirmed by one more: nobody waits for an answer that hangs.
+
+    A commit is final when the next one is acknowledged; a `Companion` keeps nothing of it for good before.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, owner: Feed, source: TopicPartition) -> None:
+        super().__init__(producer, owner, source)
+        self._recent: deque[set[TopicPartition]] = deque(maxlen=2)
+        self._upto = 0
+
+    async def _open(self) -> None:
+        await super()._open()
+        places = [
+            TopicPartition(topic, partition)
+            for topic in sorted(self._feed.outputs)
+            for partition in await self._partitions(topic)
+        ]
         await self._producer.begin_transaction()
+        self._cover(places)
+        await self._move_offset(0)  # any: it is aborted, and all that counts is that the group hears of it
+        await self._producer.abort_transaction()
+
+    async def deliver(self, outputs: Sequence[Outgoing], upto: int) -> dict[str, int]:
+        undeclared = {output.topic for output in outputs} - self._feed.outputs
+        if undeclared:
+            raise ValueError(f"the handler sent to {', '.join(sorted(undeclared))}, which is not among its outputs")
+        await self._producer.begin_transaction()
+        self._cover(set[TopicPartition]().union(*self._recent))
         # One after the other: while a broker adds the group to the transaction it turns sends away.
-        ends = await self._arrived(await self._send(outputs))
+        sent = await self._send(outputs)
+        ends = await self._arrived(sent)
+        await self._move_offset(upto)
+        await self._producer.commit_transaction()
+        if sent:
+            self._recent.append({TopicPartition(one.topic, one.partition) for one in sent})
+        self._upto = upto
+        self.unsettled = True
+        return ends
+
+    async def settle(self) -> None:
+        await self.deliver((), self._upto)
+        self.unsettled = False
+
+    def _cover(self, places: Iterable[TopicPartition]) -> None:
+        for place in places:
+            self._producer._txn_manager.maybe_add_partition_to_txn(place)  # noqa: SLF001 - see ASSUMPTIONS
+
+    async def _move_offset(self, upto: int) -> None:
         offset = {self._source: OffsetAndMetadata(upto, "")}
         await self._producer.send_offsets_to_transaction(offset, self._feed.app.conf.id)
-        await self._producer.commit_transaction()
-        return ends
 
 
 @asynccontextmanager
@@ -517,7 +603,7 @@ async def _courier(owner: Feed, source: TopicPartition) -> AsyncIterator[_Courie
     courier = (_TransactionalCourier if exactly_once else _Courier)(producer, owner, source)
     try:
         if exactly_once:
-            await courier.start()  # fences who had the partition before
+            await courier.start()  # fences who had the partition before, and ends what they left
         yield courier
     finally:
         if courier.started:
@@ -765,6 +851,11 @@ ASSUMPTIONS = (
         AIOKafkaProducer.stop,
         "await self._sender.close()",
         "`_sender` is closed by force where `stop` would wait for an absent broker",
+    ),
+    Assumption(
+        MessageAccumulator._append_batch,  # noqa: SLF001
+        "self._txn_manager.maybe_add_partition_to_txn(tp)",
+        "`maybe_add_partition_to_txn` is called for partitions that a transaction covers and sends nothing to",
     ),
     Assumption(
         Sender._sender_routine,  # noqa: SLF001

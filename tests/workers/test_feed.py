@@ -24,9 +24,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import RecordMetadata, TopicPartition
 
 from workers import feed as module
+from workers.brokers import KafkaBroker
 from workers.feed import (
     EXIT_FEED_LOST,
     VERSIONS,
@@ -127,6 +128,92 @@ def test_what_is_behind_a_feed_starts_one_batch_at_a_time_while_a_whole_batch_wa
 
     assert asyncio.run(three_starts(waiting=4)) < 0.1
     assert 0.6 <= asyncio.run(three_starts(waiting=5)) < 2
+
+
+class _Transactions:
+    """As much of a transactional producer as a courier needs; it notes what each transaction covers."""
+
+    def __init__(self, *topics: str) -> None:
+        self._topics = topics
+        self._txn_manager = self
+        self.ended: list[tuple[str, set[str]]] = []
+        self._covered: set[str] = set()
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(1_000, 0, is_transactional=1)
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        assert topic in self._topics
+        return {0, 1, 2}
+
+    def maybe_add_partition_to_txn(self, place: TopicPartition) -> None:
+        self._covered.add(f"{place.topic}-{place.partition}")
+
+    async def send_batch(self, _batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[RecordMetadata]:
+        where = TopicPartition(topic, partition)
+        self.maybe_add_partition_to_txn(where)
+        sent = asyncio.get_running_loop().create_future()
+        sent.set_result(RecordMetadata(topic, partition, where, 7, 0, 0, 0))
+        return sent
+
+    async def start(self) -> None:
+        pass
+
+    async def begin_transaction(self) -> None:
+        self._covered = set()
+
+    async def send_offsets_to_transaction(self, offsets: dict[TopicPartition, Any], group: str) -> None:
+        self._covered.update(f"{group}:{place.partition}" for place in offsets)
+
+    async def commit_transaction(self) -> None:
+        self.ended.append(("commit", self._covered))
+
+    async def abort_transaction(self) -> None:
+        self.ended.append(("abort", self._covered))
+
+
+def _courier(producer: _Transactions, *outputs: str) -> module._TransactionalCourier:
+    owner = SimpleNamespace(
+        place=None, outputs=frozenset(outputs), app=SimpleNamespace(conf=SimpleNamespace(id="group"))
+    )
+    return module._TransactionalCourier(producer, owner, TopicPartition("requests", 2))  # type: ignore[arg-type] # noqa: SLF001
+
+
+def test_a_new_owner_first_aborts_all_that_an_earlier_one_may_have_left_hanging() -> None:
+    producer = _Transactions("requests", "decisions", "letters")
+    asyncio.run(_courier(producer, "decisions", "letters").start())
+    assert producer.ended == [("abort", {"decisions-2", "letters-2", "group:2"})]
+
+
+def test_a_transaction_shares_the_fate_of_the_two_before_it_and_a_quiet_spell_confirms_the_last() -> None:
+    producer = _Transactions("requests", "decisions", "letters")
+    courier = _courier(producer, "decisions", "letters")
+
+    async def deliver() -> None:
+        await courier.start()
+        await courier.deliver([Outgoing("decisions", b"1", b"")], 1)
+        await courier.deliver([Outgoing("letters", b"2", b"")], 2)
+        await courier.deliver([], 3)
+        assert courier.unsettled
+        await courier.settle()
+
+    asyncio.run(deliver())
+    both = {"decisions-2", "letters-2", "group:2"}
+    assert producer.ended == [
+        ("abort", both),
+        ("commit", {"decisions-2", "group:2"}),
+        ("commit", both),
+        ("commit", both),
+        ("commit", both),
+    ]
+    assert not courier.unsettled
+
+
+def test_an_output_for_a_topic_that_was_not_declared_is_refused() -> None:
+    producer = _Transactions("requests", "decisions", "letters")
+    with pytest.raises(ValueError, match="sent to letters, which is not among its outputs"):
+        asyncio.run(_courier(producer, "decisions").deliver([Outgoing("letters", b"", b"")], 1))
+    assert producer.ended == []
 
 
 # Whole workers
@@ -314,6 +401,30 @@ async def _fence(place: Place) -> None:
 
 
 @pytest.mark.kafka
+def test_a_transaction_that_kafka_left_hanging_is_aborted_by_the_next_owner() -> None:
+    # Kafka checks that a record's transaction was begun with the coordinator; one whose markers were dropped was.
+    with KafkaBroker(properties={"transaction.partition.verification.enable": "false"}) as broker:
+        place = Place(broker.bootstrap, "hanging.feed")
+        asyncio.run(_create(place))
+        asyncio.run(_leave_hanging(place))
+        with worker(place):
+            publish(place, place.requests, range(40))
+            wait_until(lambda: look(place, place.decisions).committed >= 40)
+        assert look(place, place.decisions).numbers == Counter(range(40))
+
+
+async def _leave_hanging(place: Place) -> None:
+    for partition in range(PARTITIONS):
+        name = f"{place.app_id}-{place.requests}-{partition}"
+        async with AIOKafkaProducer(bootstrap_servers=place.bootstrap, transactional_id=name) as producer:
+            await producer.begin_transaction()
+            transactions = producer._txn_manager  # noqa: SLF001 (what Kafka does, done to it)
+            transactions.maybe_add_partition_to_txn = lambda _place: None
+            await producer.send_and_wait(place.decisions, b"1000", partition=partition)
+            await producer.abort_transaction()  # of nothing that the coordinator knows of
+
+
+@pytest.mark.kafka
 @pytest.mark.slow
 def test_ten_kills_of_two_workers_lose_nothing_and_double_nothing(place: Place) -> None:
     dice, total, kills = random.Random(20), 20_000, 10
@@ -378,6 +489,7 @@ def serve(bootstrap: str, app_id: str, delivery: str, name: str) -> None:
         app,
         app.topic(place.requests, **raw),
         repeater.handle,
+        outputs=[place.decisions],
         delivery=Delivery(delivery),
         companion=repeater,
     )
@@ -385,6 +497,7 @@ def serve(bootstrap: str, app_id: str, delivery: str, name: str) -> None:
         app,
         app.topic(place.decisions, **raw),
         _Repeater(place.repeats).handle,
+        outputs=[place.repeats],
         delivery=Delivery.AT_LEAST_ONCE,
         place=lambda key, count: int(key[1:]) % count,
         behind=first,

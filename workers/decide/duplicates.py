@@ -7,8 +7,8 @@ that a look-up costs microseconds and a restart reads only what it missed.
 
 Why this is no Faust table: a table's changelog is sent record by record outside the decisions' transaction, and with
 Faust's own transactions tables fail when partitions move (its high-water marks are compared with a stale end of the
-log). Here the copy is written *after* the commit, so it never knows more than the changelog, and it is caught up from
-the changelog after the earlier owner of the partition is fenced, so it never knows less.
+log). Here the copy never knows more than the changelog, and it is caught up from the changelog after the earlier owner
+of the partition is fenced, so it never knows less.
 
 What becomes of a copy that is lost or cannot be trusted is said in `workers.store.copies`. Time is the broker's, off
 the records: no clock is read.
@@ -83,7 +83,7 @@ class AnsweredRequests(Copies):
             StorageError: The copy cannot be read.
         """
         with self.doubting(partition):
-            raw = self._copies[partition].get(key)
+            raw = self.get(partition, key)
             try:
                 found = unpacked(raw) if raw is not None else None
             except struct.error as error:
@@ -93,18 +93,14 @@ class AnsweredRequests(Copies):
     def after_commit(
         self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing], ends: Mapping[str, int]
     ) -> None:
-        """Take over the entries that were committed, and forget some that are too old.
+        """Take over the entries of the batch before, whose commit is final now, and forget some that are too old.
 
         Raises:
             StorageError: The disk takes no more; what is missing is read from the changelog when it does.
         """
-        copy = self._copies[partition]
-        changes: dict[bytes, bytes | None] = {
-            one.key: one.value for one in outputs if one.topic == self._changelog.topic
-        }
         oldest = records[-1].timestamp - self._kept
+        entries = {one.key: one.value for one in outputs if one.topic == self._changelog.topic}
         with self.doubting(partition):
-            old = copy.outdated(lambda _, value: unpacked(value).timestamp < oldest)
-            changes = dict.fromkeys(old) | changes
-            if changes:
-                copy.apply(changes, ends.get(self._changelog.topic, copy.applied))
+            old = self._copies[partition].outdated(lambda _, value: unpacked(value).timestamp < oldest)
+            self.take_over(partition, dict.fromkeys(old))
+        self.keep(partition, entries, ends.get(self._changelog.topic, 0))

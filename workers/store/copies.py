@@ -1,15 +1,17 @@
 """The copies of the partitions that a worker has: opened, caught up, and thrown away where they cannot be trusted.
 
-The changelog is the truth. A copy is written *after* a batch is committed, so it never knows more than the changelog;
-when a partition is taken over it is caught up from the changelog before the first record is handled, so it never knows
-less. A copy that is lost, corrupt or of another log is thrown away and read again. A disk that takes no more makes the
-partition wait, unready, until it does.
+The changelog is the truth. A batch goes into the copy when the commit *after* its own is acknowledged: only then is
+its own final (see `workers.feed`), so the copy never knows more than the changelog. Until then the batch is in memory.
+When a partition is taken over, its copy is caught up from the changelog before the first record is handled, so it never
+knows less. A copy that is lost, corrupt or of another log is thrown away and read again. A disk that takes no more
+makes the partition wait, unready, until it does.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
+from typing import NamedTuple
 
 import structlog
 
@@ -20,6 +22,17 @@ from workers.store.copy import Copy, StorageError
 log = structlog.get_logger(__name__)
 
 
+class _Batch(NamedTuple):
+    """The entries of the batch that was committed last."""
+
+    entries: Mapping[bytes, bytes | None]
+    end: int
+    """The changelog's offset behind them; 0 where there are none."""
+
+
+_NOTHING = _Batch({}, 0)
+
+
 class Copies(Companion):
     """Copies of a changelog's partitions; what an entry is, and who asks for it, a subclass says."""
 
@@ -28,6 +41,7 @@ class Copies(Companion):
         self._folder = folder
         self._changelog = changelog
         self._copies: dict[int, Copy] = {}
+        self._latest: dict[int, _Batch] = {}
         self._doubtful: set[int] = set()
 
     def taken(self, copy: Copy, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 (some need it)
@@ -47,6 +61,30 @@ class Copies(Companion):
             self._doubtful.add(partition)
             raise
 
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """What stands under a key.
+
+        Raises:
+            StorageError: The copy cannot be read.
+        """
+        latest = self._latest[partition].entries
+        return latest[key] if key in latest else self._copies[partition].get(key)
+
+    def take_over(self, partition: int, also: Mapping[bytes, bytes | None]) -> None:
+        """Write the batch before this one into the copy, and other changes with it; its commit is final now.
+
+        Raises:
+            StorageError: The copy cannot be written.
+        """
+        copy, final = self._copies[partition], self._latest[partition]
+        if final.entries or also:
+            copy.apply({**also, **final.entries}, final.end or copy.applied)
+        self._latest[partition] = _NOTHING
+
+    def keep(self, partition: int, entries: Mapping[bytes, bytes | None], end: int) -> None:
+        """Remember the entries that were just committed; `end` is the changelog's offset behind them."""
+        self._latest[partition] = _Batch(entries, end) if entries else _NOTHING
+
     # --- what the feed tells ---
 
     async def assigned(self, partition: int, start: int) -> None:
@@ -57,6 +95,7 @@ class Copies(Companion):
         """
         end = await self.upto(partition, start)
         copy = self._copies[partition] = self._trusted(partition, end)
+        self._latest[partition] = _NOTHING
         before = copy.applied
         read = 0
         async for changes in self._changelog.read(partition, before, end):
@@ -84,6 +123,7 @@ class Copies(Companion):
 
     def revoked(self, partition: int) -> None:
         """Let go of the partition's copy."""
+        self._latest.pop(partition, None)
         copy = self._copies.pop(partition, None)
         if copy is not None:
             copy.close()

@@ -8,7 +8,7 @@ import asyncio
 import faust
 from faust.worker import Worker
 
-from events.topics import REQUESTS
+from events.topics import DECISIONS, REQUESTS
 from tests.benchmarks.work import Work
 from workers.feed import app_settings, feed
 from workers.settings import read
@@ -29,7 +29,7 @@ def main() -> None:
         **app_settings(),
     )
     requests = app.topic(found.topic(REQUESTS), key_serializer="raw", value_serializer="raw")
-    feed(app, requests, work.decide, delivery=found.delivery)
+    feed(app, requests, work.decide, outputs=[found.topic(DECISIONS)], delivery=found.delivery)
     worker = Worker(app, loop=loop, loglevel="WARNING", quiet=True, console_port=0)
     worker.spinner = None
     worker.execute_from_commandline()
