@@ -13,7 +13,8 @@ import faust
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
 from policy_core.library import Library
-from workers import health
+from workers import health, sensor
+from workers.decide.bookkeeper import Bookkeeper
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.feed import app_settings, feed
@@ -49,6 +50,7 @@ def make_app(settings: Settings, library: Library) -> faust.App:
         KafkaChangelog(settings.bootstrap, settings.topic(ANSWERED)),
         settings.duplicates_kept_days * DAY_MS,
     )
+    books = Bookkeeper(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
     handler = DecisionHandler(library, settings, memory)
     requests = app.topic(settings.topic(REQUESTS), key_serializer="raw", value_serializer="raw")
     fed = feed(
@@ -57,8 +59,10 @@ def make_app(settings: Settings, library: Library) -> faust.App:
         handler,
         outputs=[settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, ANSWERED)],
         delivery=settings.delivery,
-        companion=memory,
+        companion=books,
     )
     history.install(app, settings, library)
-    health.install(app, health.checks(app, library, lambda: all(fed.partitions.values())))
+    sensor.install(app)
+    needed = health.checks(app, library, lambda: fed.progress, settings.stalled_seconds)
+    health.install(app, library, needed, lambda: fed.progress, settings.stalled_seconds)
     return app

@@ -38,7 +38,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.metadata import version
-from time import perf_counter
+from time import monotonic, perf_counter
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -46,6 +46,7 @@ import faust
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     InvalidProducerEpoch,
@@ -116,6 +117,17 @@ TRANSIENT_ERRORS = (KafkaError, OSError, TimeoutError)
 
 class AssumptionError(RuntimeError):
     """Faust or aiokafka changed where the feed leans on them."""
+
+
+class Progress(NamedTuple):
+    """How far a partition's work is from standing still."""
+
+    started: bool
+    """Whether it has been taken over."""
+    waiting_seconds: float
+    """For how long records have been here of which none was done; 0 where none waits."""
+    silent_seconds: float
+    """Since the broker last answered for the partition, with records or without."""
 
 
 class FeedLost(SystemExit):
@@ -226,6 +238,11 @@ class Feed:
         return sum(lane.waiting for lane in self._lanes.values()) >= self.max_batch
 
     @property
+    def progress(self) -> dict[int, Progress]:
+        """The partitions that are assigned, and how each gets on."""
+        return {partition: lane.progress for partition, lane in self._lanes.items()}
+
+    @property
     def thread(self) -> "_Thread":
         """The thread of the consumer Faust manages; a restart of the app brings another."""
         consumer = cast("_Consumer", self.app.consumer)
@@ -288,6 +305,9 @@ class _Lane:
         self._failures = 0
         self._in_batch = False
         self._closing = False
+        self._stage = "take_over"
+        self._heard: tuple[int | None, float] = (None, monotonic())  # the broker's mark, and when it was new
+        self._waiting_since: float | None = None
         self.open = False
         self._task = asyncio.create_task(self._run(), name=f"feed {owner.topic}-{partition}")
 
@@ -295,6 +315,12 @@ class _Lane:
     def waiting(self) -> int:
         """Records that have arrived and are not handled yet."""
         return len(self._arrived)
+
+    @property
+    def progress(self) -> Progress:
+        now = monotonic()
+        waiting = now - self._waiting_since if self._waiting_since is not None else 0.0
+        return Progress(self.open, waiting, now - self._heard[1])
 
     async def close(self) -> None:
         """Let the batch in progress end, if it can, and take no other."""
@@ -312,14 +338,21 @@ class _Lane:
             try:
                 await self._serve()
             except FATAL_ERRORS as error:
+                self._failed(error)
                 await self._feed.give_up(f"{self}: {error!r}: this worker must not go on with the partition.")
                 return
             except TRANSIENT_ERRORS as error:
+                self._failed(error)
                 await self._wait_after(error)
-            except Exception:
+            except Exception as error:
+                self._failed(error)
                 log.exception("%s: failed in a way that trying again cannot mend", self)
                 await self._feed.give_up(f"{self}: stopped so that no record is skipped.")
                 return
+
+    def _failed(self, error: BaseException) -> None:
+        self._feed.companion.failed(self._tp.partition, self._stage, error)
+        self._stage = "take_over"
 
     async def _wait_after(self, error: BaseException) -> None:
         pause = min(_LONGEST_PAUSE_S, 0.25 * 2**self._failures)
@@ -331,16 +364,19 @@ class _Lane:
     async def _serve(self) -> None:
         """Take over the partition where its committed offset says, then batch after batch."""
         async with _courier(self._feed, self._tp) as courier:
-            start = await self._feed.thread.committed_offset(self._tp)
-            async with self._companion(start), self._pulling_from(start) as puller:
+            start, note = await self._feed.thread.committed(self._tp)
+            async with self._companion(start, note), self._pulling_from(start) as puller:
                 self.open = True
+                self._heard = None, monotonic()
+                self._stage = "receive"
                 while not self._closing:
                     await self._take_through(courier, await self._next_batch(courier, puller))
 
     @asynccontextmanager
-    async def _companion(self, start: int) -> AsyncIterator[None]:
+    async def _companion(self, start: int, note: str) -> AsyncIterator[None]:
         try:
             await self._feed.companion.assigned(self._tp.partition, start)
+            self._feed.companion.resumed(self._tp.partition, start, note)
             yield
         finally:
             self.open = False
@@ -364,12 +400,22 @@ class _Lane:
                 self._room.clear()
                 await self._room.wait()
             room = self._room_for - len(self._arrived)
-            records, wanted = await self._feed.thread.read_from(self._tp, wanted, room)
+            records, wanted, mark = await self._feed.thread.read_from(self._tp, wanted, room)
             self._arrived.extend(records)
+            self._note_arrival(mark)
             self._arrived_bytes += sum(len(record.value or b"") for record in records)
             self._news.set()
             if len(records) < room:
                 await asyncio.sleep(_PULL_PAUSE_S)
+
+    def _note_arrival(self, mark: int | None) -> None:
+        now = monotonic()
+        if mark != self._heard[0]:
+            self._heard = mark, now
+        if not self._arrived and not self._in_batch:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = now
 
     async def _next_batch(self, courier: "_Courier", puller: asyncio.Task[None]) -> list[Record]:
         while not self._arrived:
@@ -380,7 +426,9 @@ class _Lane:
                 await asyncio.wait_for(self._news.wait(), _SETTLE_S if courier.unsettled else None)
             except TimeoutError:
                 with self._busy():
+                    self._stage = "settle"
                     await courier.settle()
+                    self._stage = "receive"
         if len(self._arrived) < self._feed.max_batch:
             # A steady trickle shares transactions; a record that comes after a quiet moment does not wait.
             await asyncio.sleep(self._begun + _RHYTHM_S - perf_counter())
@@ -412,11 +460,16 @@ class _Lane:
     async def _take_through(self, courier: "_Courier", records: list[Record]) -> None:
         with self._busy():
             begun = self._begun = perf_counter()
+            self._stage = "remember"  # all that a handler may fail with is what it remembers
             outputs = self._feed.handler(records)
             handled = perf_counter()
-            ends = await courier.deliver(outputs, records[-1].offset + 1)
+            self._stage = "deliver"
+            note = self._feed.companion.note(self._tp.partition, records, outputs)
+            ends = await courier.deliver(outputs, records[-1].offset + 1, note)
             delivered = perf_counter()
             self._failures = 0
+            self._waiting_since = monotonic() if self._arrived else None
+            self._stage = "remember"
             self._feed.companion.after_commit(self._tp.partition, records, outputs, ends)
             self._feed.companion.on_batch(
                 BatchReport(
@@ -431,6 +484,7 @@ class _Lane:
                     delivery_seconds=delivered - handled,
                 )
             )
+            self._stage = "receive"
 
     def __str__(self) -> str:
         return f"{self._tp.topic}-{self._tp.partition}"
@@ -463,13 +517,13 @@ class _Courier:
         self._source = source
         self.started = False
 
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int) -> dict[str, int]:
-        """Return once the broker has all outputs, and `upto` as the partition's next offset.
+    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:
+        """Return once the broker has all outputs, and `upto` as the partition's next offset, with the note.
 
         What is returned says for each topic of the outputs which offset comes behind the last of them.
         """
         ends = await self._arrived(await self._send(outputs)) if outputs else {}
-        await self._feed.thread.commit_offset(self._source, upto)
+        await self._feed.thread.commit_offset(self._source, upto, note)
         return ends
 
     async def start(self) -> None:
@@ -546,7 +600,7 @@ class _TransactionalCourier(_Courier):
     def __init__(self, producer: AIOKafkaProducer, owner: Feed, source: TopicPartition) -> None:
         super().__init__(producer, owner, source)
         self._recent: deque[set[TopicPartition]] = deque(maxlen=2)
-        self._upto = 0
+        self._upto = (0, "")
 
     async def _open(self) -> None:
         await super()._open()
@@ -557,10 +611,10 @@ class _TransactionalCourier(_Courier):
         ]
         await self._producer.begin_transaction()
         self._cover(places)
-        await self._move_offset(0)  # any: it is aborted, and all that counts is that the group hears of it
+        await self._move_offset(0, "")  # any: it is aborted, and all that counts is that the group hears of it
         await self._producer.abort_transaction()
 
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int) -> dict[str, int]:
+    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:
         undeclared = {output.topic for output in outputs} - self._feed.outputs
         if undeclared:
             raise ValueError(f"the handler sent to {', '.join(sorted(undeclared))}, which is not among its outputs")
@@ -569,24 +623,24 @@ class _TransactionalCourier(_Courier):
         # One after the other: while a broker adds the group to the transaction it turns sends away.
         sent = await self._send(outputs)
         ends = await self._arrived(sent)
-        await self._move_offset(upto)
+        await self._move_offset(upto, note)
         await self._producer.commit_transaction()
         if sent:
             self._recent.append({TopicPartition(one.topic, one.partition) for one in sent})
-        self._upto = upto
+        self._upto = upto, note
         self.unsettled = True
         return ends
 
     async def settle(self) -> None:
-        await self.deliver((), self._upto)
+        await self.deliver((), *self._upto)
         self.unsettled = False
 
     def _cover(self, places: Iterable[TopicPartition]) -> None:
         for place in places:
             self._producer._txn_manager.maybe_add_partition_to_txn(place)  # noqa: SLF001 - see ASSUMPTIONS
 
-    async def _move_offset(self, upto: int) -> None:
-        offset = {self._source: OffsetAndMetadata(upto, "")}
+    async def _move_offset(self, upto: int, note: str) -> None:
+        offset = {self._source: OffsetAndMetadata(upto, note)}
         await self._producer.send_offsets_to_transaction(offset, self._feed.app.conf.id)
 
 
@@ -680,17 +734,20 @@ class _Thread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - see ASSUMPTIONS
         return consumer
 
-    async def read_from(self, tp: TopicPartition, wanted: int, limit: int) -> tuple[list[Record], int]:
-        """At most `limit` records from the wanted offset on, and the offset to want next."""
+    async def read_from(self, tp: TopicPartition, wanted: int, limit: int) -> tuple[list[Record], int, int | None]:
+        """At most `limit` records from the wanted offset on, and the offset to want next.
+
+        Also a mark that is another one whenever the broker has answered for the partition since the last call.
+        """
         return await self._there(self._pull(tp, wanted, limit))
 
-    async def committed_offset(self, tp: TopicPartition) -> int:
-        """The group's offset as the broker has it now; a group without one starts at the beginning."""
+    async def committed(self, tp: TopicPartition) -> tuple[int, str]:
+        """The group's offset as the broker has it now, with its note; a group without one starts at the beginning."""
         return await self._there(self._committed(tp))
 
-    async def commit_offset(self, tp: TopicPartition, upto: int) -> None:
+    async def commit_offset(self, tp: TopicPartition, upto: int, note: str) -> None:
         """Commit for the group, if the partition is still ours."""
-        await self._there(self._ensure_consumer().commit({tp: OffsetAndMetadata(upto, "")}))
+        await self._there(self._ensure_consumer().commit({tp: OffsetAndMetadata(upto, note)}))
 
     async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
         # Not Faust's `call_thread`: its two workers would both sit waiting in long polls.
@@ -703,7 +760,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
                 raise
             raise ConnectionAbortedError("the consumer's thread is ending") from None
 
-    async def _pull(self, tp: TopicPartition, wanted: int, limit: int) -> tuple[list[Record], int]:
+    async def _pull(self, tp: TopicPartition, wanted: int, limit: int) -> tuple[list[Record], int, int | None]:
         consumer = self._ensure_consumer()
         if await consumer.position(tp) != wanted:
             consumer.seek(tp, wanted)
@@ -711,15 +768,16 @@ class _Thread(driver.AIOKafkaConsumerThread):
         # Faust may have sought back meanwhile, but to no further than the committed offset.
         records = [_record(message) for message in fetched.get(tp, ()) if message.offset >= wanted]
         # The position is also behind transaction markers, which never show as records.
-        return records, max(wanted, await consumer.position(tp))
+        return records, max(wanted, await consumer.position(tp)), consumer.last_poll_timestamp(tp)
 
-    async def _committed(self, tp: TopicPartition) -> int:
+    async def _committed(self, tp: TopicPartition) -> tuple[int, str]:
         consumer = self._ensure_consumer()
-        committed: int | None = await consumer.committed(tp)
-        if committed is not None:
-            return committed
+        # What the public `committed` asks too; it drops the note.
+        found = (await consumer._coordinator.fetch_committed_offsets([tp])).get(tp)  # noqa: SLF001 - see ASSUMPTIONS
+        if found is not None:
+            return found.offset, found.metadata or ""
         beginning: int = (await consumer.beginning_offsets([tp]))[tp]
-        return beginning
+        return beginning, ""
 
 
 class _Consumer(driver.Consumer):
@@ -816,6 +874,11 @@ ASSUMPTIONS = (
         AIOKafkaConsumer.committed,
         "await self._coordinator.fetch_committed_offsets([partition])",
         "the committed offset is asked of the broker each time, never remembered",
+    ),
+    Assumption(
+        GroupCoordinator._do_fetch_commit_offsets,  # noqa: SLF001
+        "offsets[tp] = OffsetAndMetadata(offset, metadata)",
+        "the note that was committed with an offset comes back with it",
     ),
     Assumption(
         Fetcher.fetched_records,

@@ -5,7 +5,8 @@ document name, so their values are few and known. Workers count only what Kafka 
 again counts once.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
@@ -36,19 +37,36 @@ DUPLICATES = Counter(
 ERRORS = Counter(
     "dli_errors_total",
     "What went wrong, by the kind of error and where: evaluate is a defect of this software, for somebody to look at; "
-    "take_over, receive and deliver made a partition start again from its committed offset.",
+    "take_over, receive, remember, deliver and settle made a partition start again from its committed offset; "
+    "send is Faust's.",
     ["stage", "error"],
 )
 
 # --- how long it takes ---------------------------------------------------------------------------------------------
 
+
+class BatchHistogram(Histogram):
+    """A histogram that takes a whole batch at once: one by one, observing costs a tenth of deciding."""
+
+    def observe_many(self, values: Sequence[float]) -> None:
+        """Observe every value."""
+        ascending = sorted(values)
+        self._sum.inc(sum(ascending))
+        below = 0
+        for bound, bucket in zip(self._upper_bounds, self._buckets, strict=True):
+            upto = bisect_right(ascending, bound)
+            if upto > below:
+                bucket.inc(upto - below)
+                below = upto
+
+
 _LATENCIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
-END_TO_END = Histogram(
+END_TO_END = BatchHistogram(
     "dli_end_to_end_seconds",
     "From a request's timestamp in Kafka, which by default the publisher's clock sets, until its outcome is committed.",
     buckets=_LATENCIES,
 )
-EVALUATION = Histogram(
+EVALUATION = BatchHistogram(
     "dli_evaluation_seconds",
     "Time to decide one request, its bytes to the answer's bytes: its batch's time shared evenly.",
     buckets=(1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.1, 1),
@@ -61,12 +79,8 @@ DELIVERY = Histogram(
 
 # --- how the worker is ---------------------------------------------------------------------------------------------
 
-COMMITS = Counter(
-    "dli_commits_total", "Offsets given back: of requests, one for each batch; of other topics, by Faust.", ["of"]
-)
-COMMIT_FAILURES = Counter(
-    "dli_commit_failures_total", "Offsets that could not be given back; their records come again.", ["of"]
-)
+COMMITS = Counter("dli_commits_total", "Batches of requests whose answers and offset Kafka has.")
+COMMIT_FAILURES = Counter("dli_commit_failures_total", "Batches that Kafka did not take; their records come again.")
 REBALANCES = Counter("dli_rebalances_total", "Times the group's partitions were given out anew.")
 REBALANCE = Histogram(
     "dli_rebalance_seconds",
@@ -81,8 +95,8 @@ RECOVERY = Histogram(
 )
 PARTITIONS = Gauge(
     "dli_feed_partitions",
-    "Partitions of requests that this worker has: working; stalled, with records waiting and none done for a while, or "
-    "not heard of by the broker; starting, not yet taken over.",
+    "Partitions of requests that this worker has: working; stalled, where for DLI_STALLED_SECONDS records waited and "
+    "none was done, or the broker was silent; starting, not yet taken over.",
     ["state"],
 )
 READY = Gauge("dli_ready", "1 when every check of /ready holds; else 0.")

@@ -79,6 +79,13 @@ class Companion:
     async def assigned(self, partition: int, start: int) -> None:
         """The partition is ours and fenced; no record is handled before this returns, and the one at `start` first."""
 
+    def resumed(self, partition: int, offset: int, note: str) -> None:
+        """Work goes on at this offset; `note` was committed with it, and is empty where nothing was."""
+
+    def note(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> str:  # noqa: ARG002 (nothing to note)
+        """What Kafka is to keep with the offset behind these records: committed with it or not at all; 4 KB at most."""
+        return ""
+
     def after_commit(
         self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing], ends: Mapping[str, int]
     ) -> None:
@@ -89,6 +96,9 @@ class Companion:
 
     def on_batch(self, report: BatchReport) -> None:
         """A batch was delivered: the place to count."""
+
+    def failed(self, partition: int, stage: str, error: BaseException) -> None:
+        """The partition starts again, or the worker ends, because of this; `stage` says what it was about to do."""
 
     def revoked(self, partition: int) -> None:
         """The partition is no longer ours; its last batch is either delivered or void."""

@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     """A name that this worker keeps over restarts: it rejoins its group at once."""
     session_timeout_seconds: float = Field(default=10.0, ge=1, le=60)
     """How long a worker may be silent before its partitions go to others; the brokers set the least, 6 by default."""
+    stalled_seconds: float = Field(default=20.0, gt=0, le=3600)
+    """For how long a partition may stand still, or its broker be silent, before the worker is no longer ready."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
     log_key: SecretStr = SecretStr("")

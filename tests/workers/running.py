@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
+from prometheus_client.parser import text_string_to_metric_families
 
 from events.topics import REQUESTS
 from workers.brokers import free_ports
@@ -73,3 +74,14 @@ def get(found: Settings, path: str) -> tuple[int, Any]:
             return answer.status, json.load(answer)
     except HTTPError as error:
         return error.code, json.load(error)
+
+
+def samples(port: int) -> dict[str, float]:
+    """Every sample that a `/metrics` tells, by its name and labels as they stand there."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+        return {
+            one.name + "".join(f" {name}={value}" for name, value in sorted(one.labels.items())): one.value
+            for family in families
+            for one in family.samples
+        }

@@ -12,8 +12,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -191,9 +192,9 @@ def test_a_transaction_shares_the_fate_of_the_two_before_it_and_a_quiet_spell_co
 
     async def deliver() -> None:
         await courier.start()
-        await courier.deliver([Outgoing("decisions", b"1", b"")], 1)
-        await courier.deliver([Outgoing("letters", b"2", b"")], 2)
-        await courier.deliver([], 3)
+        await courier.deliver([Outgoing("decisions", b"1", b"")], 1, "")
+        await courier.deliver([Outgoing("letters", b"2", b"")], 2, "")
+        await courier.deliver([], 3, "")
         assert courier.unsettled
         await courier.settle()
 
@@ -212,8 +213,83 @@ def test_a_transaction_shares_the_fate_of_the_two_before_it_and_a_quiet_spell_co
 def test_an_output_for_a_topic_that_was_not_declared_is_refused() -> None:
     producer = _Transactions("requests", "decisions", "letters")
     with pytest.raises(ValueError, match="sent to letters, which is not among its outputs"):
-        asyncio.run(_courier(producer, "decisions").deliver([Outgoing("letters", b"", b"")], 1))
+        asyncio.run(_courier(producer, "decisions").deliver([Outgoing("letters", b"", b"")], 1, ""))
     assert producer.ended == []
+
+
+class _Stuck:
+    """Delivers once it is let go."""
+
+    unsettled = False
+
+    def __init__(self) -> None:
+        self.let_go = asyncio.Event()
+
+    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
+        await self.let_go.wait()
+        return {}
+
+
+def test_records_that_wait_behind_a_stuck_delivery_show_as_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def through() -> list[tuple[bool, bool]]:
+        courier = _Stuck()
+        lane = module._Lane(_owner(), 0)  # noqa: SLF001
+        monkeypatch.setattr(module, "_courier", lambda *_: _entered(courier))
+        seen = []
+        for _ in range(2):
+            await asyncio.sleep(0.3)
+            seen.append((lane.progress.started, lane.progress.waiting_seconds > 0.1))
+            courier.let_go.set()
+        lane._task.cancel()  # noqa: SLF001
+        return seen
+
+    assert asyncio.run(through()) == [(True, True), (True, False)]
+
+
+def test_a_broker_that_answers_nothing_new_shows_as_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def through() -> list[bool]:
+        marks = iter([*range(10), *[10] * 1_000])
+        lane = module._Lane(_owner(marks), 0)  # noqa: SLF001
+        monkeypatch.setattr(module, "_courier", lambda *_: _entered(_Stuck()))
+        seen = []
+        for pause in (0.1, 0.6):
+            await asyncio.sleep(pause)
+            seen.append(lane.progress.silent_seconds > 0.2)
+        lane._task.cancel()  # noqa: SLF001
+        return seen
+
+    assert asyncio.run(through()) == [False, True]
+
+
+def _owner(marks: Iterator[int] | None = None) -> Any:
+    """As much of a feed as a lane needs, with one record to read."""
+    waiting = [Record("requests", 0, 7, 0, None, b"1")]
+
+    async def committed(_: TopicPartition) -> tuple[int, str]:
+        return 7, ""
+
+    async def read_from(_tp: TopicPartition, wanted: int, _limit: int) -> tuple[list[Record], int, int | None]:
+        await asyncio.sleep(0.01)
+        mark = next(marks) if marks is not None else round(time.time() * 1000)
+        return ([waiting.pop()], 8, mark) if waiting else ([], wanted, mark)
+
+    async def acquire() -> None:
+        pass
+
+    return SimpleNamespace(
+        topic="requests",
+        handler=lambda _: [],
+        max_batch=10,
+        behind=None,
+        companion=Companion(),
+        thread=SimpleNamespace(committed=committed, read_from=read_from),
+        app=SimpleNamespace(flow_control=SimpleNamespace(acquire=acquire)),
+    )
+
+
+@asynccontextmanager
+async def _entered(courier: Any) -> AsyncIterator[Any]:
+    yield courier
 
 
 # Whole workers
@@ -446,12 +522,50 @@ def test_ten_kills_of_two_workers_lose_nothing_and_double_nothing(place: Place) 
     assert Counter(range(total)) == look(place, place.decisions).numbers
 
 
+@pytest.mark.broker
+@pytest.mark.parametrize("delivery", Delivery)
+def test_a_note_is_committed_with_its_offset_and_found_by_whoever_goes_on(place: Place, delivery: Delivery) -> None:
+    def all_of(numbers: int) -> bool:
+        return look(place, place.decisions).committed >= numbers
+
+    for upto in (700, 1_400, 2_100):
+        publish(place, place.requests, range(upto - 700, upto))
+        with worker(place, delivery):
+            wait_until(partial(all_of, upto))
+    found = asyncio.run(_committed(place))
+    assert sum(offset for offset, _ in found) == 2_100
+    assert [str(offset) for offset, _ in found] == [note for _, note in found]
+
+
+async def _committed(place: Place) -> list[tuple[int, str]]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=place.bootstrap)
+    await admin.start()
+    try:
+        found = await admin.list_consumer_group_offsets(place.app_id)
+        inputs = [TopicPartition(place.requests, partition) for partition in range(PARTITIONS)]
+        return [(found[tp].offset, found[tp].metadata) for tp in inputs]
+    finally:
+        await admin.close()
+
+
 # The worker these tests start
 
 
 class _Repeater(Companion):
     def __init__(self, topic: str) -> None:
         self._topic = topic
+
+        self._done: dict[int, int] = {}
+
+    def resumed(self, partition: int, offset: int, note: str) -> None:
+        assert note == (str(offset) if offset else ""), (offset, note)
+        self._done[partition] = int(note or 0)
+
+    def note(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> str:  # noqa: ARG002
+        return str(self._done[partition] + len(records))
+
+    def after_commit(self, partition: int, records: Sequence[Record], *_: Any) -> None:
+        self._done[partition] += len(records)
 
     def handle(self, records: Sequence[Record]) -> Sequence[Outgoing]:
         return [Outgoing(self._topic, record.key or b"", _checked(record.value)) for record in records]

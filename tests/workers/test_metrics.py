@@ -21,7 +21,7 @@ def on_the_page(page: str) -> list[Row]:
 def in_the_code() -> list[Row]:
     counted = [one for one in vars(metrics).values() if isinstance(one, Counter | Gauge | Histogram)]
     rows = [
-        (next(iter(one.describe())), type(one).__name__.lower(), one._labelnames)  # noqa: SLF001 (no public reader)
+        (next(iter(one.describe())), type(one).__name__.lower().removeprefix("batch"), one._labelnames)  # noqa: SLF001 (no public reader)
         for one in counted
     ]
     of_workers = [

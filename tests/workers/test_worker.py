@@ -13,7 +13,7 @@ from events.decode import decode
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from policy_core.library import PACKAGED, load_library
 from tests import generator
-from tests.workers.running import everything_on, get, offsets, publish, settings_for, worker
+from tests.workers.running import everything_on, get, offsets, publish, samples, settings_for, worker
 from workers import topics
 from workers.console import CommandError
 from workers.decide.handler import decide
@@ -171,12 +171,25 @@ def publish_to(found: Settings, topic: str, values: list[bytes]) -> None:
 
 def test_health_says_live_and_ready_and_metrics_count(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path):
-        publish(found, [generator.encode(one) for one in generator.requests(6, 50, malformed=0.1)])
+        lines = [generator.encode(one) for one in generator.requests(6, 50, malformed=0.1)]
+        publish(found, [*lines, *lines])
         assert eventually(lambda: all_committed(found))
         live, ready = get(found, "/live"), get(found, "/ready")
+        told = samples(found.web_port)
 
     assert live == (200, {"live": True})
-    assert ready == (200, {"ready": True, "assigned": True, "recovered": True, "feeding": True, "policies": True})
+    every = ("ready", "assigned", "recovered", "feeding", "progressing", "broker", "policies")
+    assert ready == (200, dict.fromkeys(every, True))
+    assert told["dli_requests_total"] == told["dli_end_to_end_seconds_count"] == 100
+    assert sum(told[name] for name in told if name.startswith("dli_decisions_total")) == 45
+    assert sum(told[name] for name in told if name.startswith("dli_dead_letters_total")) == 10
+    assert told["dli_duplicates_total"] == 45
+    assert told["dli_rebalances_total"] == told["dli_rebalance_seconds_count"] == 1
+    assert told["dli_recovery_seconds_count table=answered"] == 4
+    assert told["dli_recovery_seconds_count table=policy-register"] == 1
+    assert told["dli_feed_partitions state=working"] == 4
+    assert (told["dli_ready"], told["dli_ready_check check=broker"]) == (1, 1)
+    assert [name for name in told if name.startswith("dli_build_info")] != []
 
 
 def test_a_worker_says_what_is_wrong_with_its_topics_and_ends(bootstrap: str, prefix: str, tmp_path: Path) -> None:

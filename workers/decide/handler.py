@@ -9,12 +9,10 @@ decided, by its own fault or by a defect of ours, becomes a dead letter, and the
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import structlog
-from prometheus_client import Counter
 
 from events.dead_letter import FieldError
 from events.decision import Decision
@@ -25,10 +23,10 @@ from events.topics import ANSWERED, DECISIONS
 from policy_core.determine import CaseResult, Policy
 from policy_core.facts import ClinicalViolationError
 from policy_core.library import Library
-from workers import metrics
 from workers.dead_letters import caused_by, defect, rejection
 from workers.decide.duplicates import FORGETFUL, Entry, Memory
 from workers.decide.encode import DecisionEncoder, Encoded
+from workers.decide.tally import Answers, Tally
 from workers.decide.translate import case_of
 from workers.logs import Hasher
 from workers.records import Delivery, Outgoing, Record
@@ -104,7 +102,7 @@ class DecisionHandler:
     def _decider(self) -> Decider:
         return Decider(self.library)
 
-    def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
+    def __call__(self, records: Sequence[Record]) -> Answers:
         """All that is to be sent because of the records of one partition, in their order.
 
         A decision and a change of the memory for a request; nothing for one that was answered before; a dead letter
@@ -114,9 +112,12 @@ class DecisionHandler:
             StorageError: The memory cannot be read; the batch is to be tried again.
         """
         answered: dict[bytes, Entry] = {}
-        return [one for record in records for one in self._answer(record, answered)]
+        answers = Answers()
+        for record in records:
+            answers.extend(self._answer(record, answered, answers.tally))
+        return answers
 
-    def _answer(self, record: Record, answered: dict[bytes, Entry]) -> Sequence[Outgoing]:
+    def _answer(self, record: Record, answered: dict[bytes, Entry], tally: Tally) -> Sequence[Outgoing]:
         """What is to be sent because of one record; `answered` has those that earlier ones of the batch answered."""
         received: Received | None = None
         try:
@@ -125,17 +126,18 @@ class DecisionHandler:
             entry = Entry(digest(_canonical(received.data)), record.offset, record.timestamp)
             known = answered.get(key) or self.memory.find(record.partition, key, record.timestamp)
             if known is not None and not self._comes_again(known, entry):
-                return self._duplicate(record, received, known, entry)
+                return self._duplicate(record, received, known, entry, tally)
             decided = self._decider.decide(received.request)
             outgoing = self._decision(received.attributes, decided)
-            self._count(decided)
+            tally.count(decided.result, decided.policy.number)
         except RejectedError as rejected:
-            return [self._rejected(record, received, rejected)]
+            return [self._rejected(record, received, rejected, tally)]
         except StorageError:
             raise  # no event's fault: the batch is to be tried again
         except Exception as error:  # noqa: BLE001 (a defect must neither stop the partition nor lose the event)
+            tally.defects[type(error).__name__] += 1
             self._shout(record, received, error)
-            return [self._rejected(record, received, defect())]
+            return [self._rejected(record, received, defect(), tally)]
         answered[key] = entry
         return [outgoing, Outgoing(self.settings.topic(ANSWERED), key, entry.packed())]
 
@@ -143,13 +145,15 @@ class DecisionHandler:
         """Whether this is the very record that was answered, redelivered because its answer may not have arrived."""
         return self.settings.delivery is Delivery.AT_LEAST_ONCE and known == entry
 
-    def _duplicate(self, record: Record, received: Received, known: Entry, entry: Entry) -> list[Outgoing]:
+    def _duplicate(
+        self, record: Record, received: Received, known: Entry, entry: Entry, tally: Tally
+    ) -> list[Outgoing]:
         if known.content == entry.content:
-            metrics.DUPLICATES.inc()
+            tally.duplicates += 1
             return []
         message = f"used before with other content, at offset {known.offset} of this partition"
         error = FieldError(path="request_id", message=message)
-        return [self._rejected(record, received, RejectedError("conflicting_duplicate", [error]))]
+        return [self._rejected(record, received, RejectedError("conflicting_duplicate", [error]), tally)]
 
     def _decision(self, attributes: Attributes | None, decided: Decided) -> Outgoing:
         decision_id, data = decided.encoded
@@ -158,11 +162,11 @@ class DecisionHandler:
         value, headers = write(caused, data, self.settings.mode)
         return Outgoing(self.settings.topic(DECISIONS), request_id.encode(), value, headers)
 
-    def _rejected(self, record: Record, received: Received | None, rejected: RejectedError) -> Outgoing:
+    def _rejected(self, record: Record, received: Received | None, rejected: RejectedError, tally: Tally) -> Outgoing:
         if received is not None:
             rejected.attributes = received.attributes
             rejected.request_id = received.request.request_id
-        metrics.DEAD_LETTERS.labels(rejected.reason).inc()
+        tally.rejected[rejected.reason] += 1
         log.warning(
             "event_rejected",
             reason=rejected.reason,
@@ -172,15 +176,8 @@ class DecisionHandler:
         )
         return rejection(record, rejected, self.settings)
 
-    def _count(self, decided: Decided) -> None:
-        for line in decided.result.lines:
-            revision = line.revision.revision.date if line.revision else None
-            _lines_counter(line.answer.determination, line.action, decided.policy.number, revision).inc()
-        _requests_counter(decided.result.action).inc()
-
     def _shout(self, record: Record, received: Received | None, error: Exception) -> None:
         # Where the defect is, and never its text: an exception's message may repeat what it choked on.
-        metrics.ERRORS.labels("evaluate", type(error).__name__).inc()
         log.error(
             "defect",
             error=type(error).__name__,
@@ -193,16 +190,6 @@ class DecisionHandler:
 def _canonical(data: Mapping[str, Any]) -> bytes:
     """Data as JSON in one spelling: the order of keys and white space make no difference, everything else does."""
     return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-
-
-@lru_cache(maxsize=4096)
-def _lines_counter(determination: str, action: str, policy: str, revision: date | None) -> Counter:
-    return metrics.DECIDED_LINES.labels(determination, action, policy, str(revision or "none"))
-
-
-@lru_cache(maxsize=64)
-def _requests_counter(action: str) -> Counter:
-    return metrics.DECISIONS.labels(action)
 
 
 def _place(record: Record) -> dict[str, str | int]:

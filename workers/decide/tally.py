@@ -1,0 +1,51 @@
+"""What a batch came to, in numbers: counted while it is decided, told only once Kafka has its answers."""
+
+from collections import Counter
+from datetime import date
+
+from policy_core.determine import CaseResult
+from workers import metrics
+from workers.records import Outgoing
+
+
+class Tally:
+    """One batch's."""
+
+    def __init__(self) -> None:
+        self.duplicates = 0
+        self.actions: Counter[str] = Counter()
+        self.lines: Counter[tuple[str, str, str, date | None]] = Counter()
+        """By determination, action, policy, and its revision in force."""
+        self.asked: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.defects: Counter[str] = Counter()
+
+    def count(self, result: CaseResult, policy: str) -> None:
+        """Count one decision."""
+        self.actions[result.action] += 1
+        for line in result.lines:
+            revision = line.revision.revision.date if line.revision else None
+            self.lines[line.answer.determination, line.action, policy, revision] += 1
+        self.asked.update({one.path for line in result.lines for one in line.answer.missing})
+
+    def tell(self) -> None:
+        """Add it to the metrics."""
+        metrics.DUPLICATES.inc(self.duplicates)
+        for action, count in self.actions.items():
+            metrics.DECISIONS.labels(action).inc(count)
+        for (determination, action, policy, revision), count in self.lines.items():
+            metrics.DECIDED_LINES.labels(determination, action, policy, str(revision or "none")).inc(count)
+        for fact, count in self.asked.items():
+            metrics.INFORMATION_REQUESTS.labels(fact).inc(count)
+        for reason, count in self.rejected.items():
+            metrics.DEAD_LETTERS.labels(reason).inc(count)
+        for error, count in self.defects.items():
+            metrics.ERRORS.labels("evaluate", error).inc(count)
+
+
+class Answers(list[Outgoing]):
+    """All that is to be sent because of a batch, with its tally."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tally = Tally()
