@@ -21,6 +21,7 @@ from workers.brokers import BrokerError, down, up
 from workers.console import Bootstrap, CommandError, DefaultPolicy, Exit, Policies, Prefix, err, out, settings
 from workers.decide import commands as decide_commands
 from workers.policies import commands as policy_commands
+from workers.replay import commands as replay_commands
 from workers.settings import Settings, SettingsError
 from workers.topics import TopicsError
 from workers.traffic import commands as traffic_commands
@@ -40,6 +41,7 @@ kafka_cli = typer.Typer(no_args_is_help=True, help="Apache Kafka on this machine
 decide_commands.add_to(cli)
 traffic_commands.add_to(cli)
 policy_commands.add_to(cli)
+replay_commands.add_to(cli)
 cli.add_typer(topics_cli, name="topics")
 cli.add_typer(schemas_cli, name="schemas")
 cli.add_typer(kafka_cli, name="kafka")

@@ -1,7 +1,7 @@
 """What every command shares: where data and messages go, what it takes from the command line, how it ends.
 
 Data goes to standard output; progress and messages to standard error, progress on a terminal only. Exit codes: 0 done,
-1 failed, 2 wrong usage, 3 done and found differences.
+1 failed, 2 wrong usage, 3 done and found differences, 130 interrupted and to be taken up again.
 """
 
 import sys
@@ -25,6 +25,7 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     DIFFERENT = 3
+    INTERRUPTED = 130
 
 
 class Output(StrEnum):

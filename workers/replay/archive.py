@@ -1,0 +1,319 @@
+"""An archive: a folder with ranges of topics, kept exactly, with counts and digests.
+
+    manifest.json                                   what is kept, file by file
+    <topic>/<partition>/<first offset>.parquet      or .jsonl, .jsonl.zst
+
+Each file is read again once it is written, and enters the manifest when what was read is what was kept. So an
+interruption leaves whole files and at most some unfinished ones, and the same command goes on behind them.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from workers.records import Record
+from workers.replay import formats, manifest
+from workers.replay.crew import Desk
+from workers.replay.formats import BLOCK_RECORDS, Block, Digest, Place
+from workers.replay.log import Chunk, Damage, Extent, Format, Piece, ReplayError, Source
+from workers.replay.manifest import KeptPartition, Manifest, Segment
+
+SEGMENT_RECORDS = 100_000
+SEGMENT_BYTES = 512_000_000
+"""Of keys and values, before compression: a file ends with the block that exceeds either."""
+UNFINISHED = ".part"
+
+
+# --- writing -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Keep:
+    """The task of keeping one partition."""
+
+    source: Source
+    folder: Path
+    form: Format
+    range: KeptPartition
+    start: int
+    """Where what is kept already ends."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """News from a task: some records were written, or a file is finished."""
+
+    records: int = 0
+    segment: Segment | None = None
+    damage: Damage | None = None
+
+
+def begin(folder: Path, form: Format, source: Source, topics: Sequence[str]) -> Manifest:
+    """The manifest of an archive that is to be made, or of one that was left unfinished.
+
+    Raises:
+        ReplayError: There is something that must not be written over, or an archive of other ranges.
+    """
+    ranges = tuple(
+        KeptPartition(topic=topic, partition=number, first=one.first, end=one.end, whole=one.whole)
+        for topic in (source.topic(name) for name in topics)
+        for number in source.partitions(topic)
+        for one in [source.extent(topic, number)]
+    )
+    made = Manifest(format=form, prefix=source.topic(""), partitions=ranges)
+    there = manifest.load(folder)
+    if there is None:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ReplayError(f"{folder}: is there already and is no archive; name a new folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest.save(folder, made)
+        return made
+    if there.complete:
+        raise ReplayError(f"{folder}: is a complete archive, and is not written over; name a new folder")
+    if _asked(there) != _asked(made):
+        raise ReplayError(
+            f"{folder}: is an unfinished archive of other topics, partitions or format; name a new folder"
+        )
+    return there
+
+
+def _asked(one: Manifest) -> tuple[object, ...]:
+    # Ends have moved since: those of the first attempt count.
+    return one.format, one.prefix, [(kept.topic, kept.partition, kept.first) for kept in one.partitions]
+
+
+def tasks(made: Manifest, folder: Path, source: Source) -> list[Keep]:
+    """What is left to do, the longest first."""
+    left = []
+    for one in made.partitions:
+        segments = made.of(one.topic, one.partition)
+        start = segments[-1].last + 1 if segments else one.first
+        if start < one.end:
+            left.append(Keep(source, folder, made.format, one, start))
+    return sorted(left, key=lambda keep: keep.start - keep.range.end)
+
+
+def keep(task: Keep, desk: Desk[Kept]) -> None:
+    """Keep one partition, file by file.
+
+    Raises:
+        ReplayError: It cannot be read or written, or was not written as it was read.
+    """
+    try:
+        segment = _Unfinished(task)
+        for chunk in _blocks(task, desk):
+            segment.add(chunk)
+            desk.tell(Kept(records=len(chunk.records)))
+            if segment.full:
+                desk.tell(Kept(segment=segment.finish()))
+                segment = _Unfinished(task)
+            if desk.stopping:
+                break
+        if segment.blocks:
+            desk.tell(Kept(segment=segment.finish()))
+    except OSError as error:
+        raise ReplayError(f"{task.folder}: {error.strerror or type(error).__name__}") from None
+
+
+def _blocks(task: Keep, desk: Desk[Kept]) -> Iterator[Chunk]:
+    """The partition's records in chunks as large as a block."""
+    records: list[Record] = []
+    types: list[int] = []
+    for piece in task.source.read(task.range.topic, task.range.partition, task.start):
+        if piece.damage is not None:
+            desk.tell(Kept(damage=piece.damage))
+        if piece.chunk is None:
+            continue
+        records += piece.chunk.records
+        types += piece.chunk.types
+        while len(records) >= BLOCK_RECORDS:
+            yield Chunk(records[:BLOCK_RECORDS], types[:BLOCK_RECORDS])
+            del records[:BLOCK_RECORDS], types[:BLOCK_RECORDS]
+    if records:
+        yield Chunk(records, types)
+
+
+class _Unfinished:
+    """A file that is being written."""
+
+    def __init__(self, task: Keep) -> None:
+        self._task = task
+        self._writer: formats.Writer | None = None
+        self._file = Path()
+        self._digest = Digest()
+        self._size = 0
+        self.blocks: list[Block] = []
+
+    @property
+    def full(self) -> bool:
+        return self._digest.records >= SEGMENT_RECORDS or self._size >= SEGMENT_BYTES
+
+    def add(self, chunk: Chunk) -> None:
+        if self._writer is None:
+            where = self._task.range
+            name = f"{where.topic}/{where.partition}/{chunk.records[0].offset:020d}.{self._task.form}"
+            self._file = self._task.folder / name
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = formats.writer(self._task.form, self._part)
+        self.blocks.append(self._writer.add(chunk))
+        self._digest.add(chunk)
+        self._size += sum(len(one.key or b"") + len(one.value or b"") for one in chunk.records)
+
+    @property
+    def _part(self) -> Path:
+        return self._file.with_name(self._file.name + UNFINISHED)
+
+    def finish(self) -> Segment:
+        """Close the file and read it again.
+
+        Raises:
+            ReplayError: It does not say what was written.
+        """
+        if self._writer is not None:
+            self._writer.close()
+        where = self._task.range
+        segment = Segment(
+            topic=where.topic,
+            partition=where.partition,
+            file=self._file.relative_to(self._task.folder).as_posix(),
+            records=self._digest.records,
+            first=self.blocks[0].first,
+            last=self.blocks[-1].last,
+            bytes=self._part.stat().st_size,
+            sha256=sha256_of(self._part),
+            content=self._digest.hex(),
+            blocks=tuple(self.blocks),
+        )
+        problem = content_problem(segment, self._part, self._task.form)
+        if problem is not None:
+            raise ReplayError(f"{self._part}: was not written as it was read: {problem}; is the disk sound?")
+        self._part.replace(self._file)
+        return segment
+
+
+def sha256_of(file: Path) -> str:
+    """The digest of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def content_problem(segment: Segment, file: Path, form: Format) -> str | None:
+    """What a file has otherwise than its segment says; None where it is as it was kept."""
+    digest = Digest()
+    for piece in formats.read(form, file, Place(segment.topic, segment.partition), segment.blocks):
+        if piece.damage is not None:
+            return str(piece.damage)
+        if piece.chunk is not None:
+            digest.add(piece.chunk)
+    if digest.records != segment.records:
+        return f"{digest.records} records, and not {segment.records}"
+    return None if digest.hex() == segment.content else "other records than were kept"
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ArchiveSource:
+    """An archive, read back."""
+
+    folder: Path
+    only: tuple[int, ...] = field(default=())
+    """Of requests and their answers these partitions only; all where it is empty."""
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """Its table of contents.
+
+        Raises:
+            ReplayError: There is none, or the archive was not finished.
+        """
+        found = manifest.load(self.folder)
+        if found is None:
+            raise ReplayError(f"{self.folder}: no archive there")
+        if not found.complete:
+            raise ReplayError(f"{self.folder}: was not finished; run the `dli archive` that made it again")
+        return found
+
+    @property
+    def identity(self) -> str:
+        """The same for the same files."""
+        named = sorted((one.file, one.sha256) for one in self.manifest.segments)
+        return hashlib.sha256(repr((named, self.only)).encode()).hexdigest()
+
+    def topic(self, name: str) -> str:
+        """The full name of a declared topic in this archive."""
+        return self.manifest.prefix + name
+
+    def partitions(self, topic: str) -> Sequence[int]:
+        """The partitions of a topic that are kept."""
+        return sorted(
+            one.partition
+            for one in self.manifest.partitions
+            if one.topic == topic and (not self.only or one.partition in self.only)
+        )
+
+    def extent(self, topic: str, partition: int) -> Extent:
+        """What is kept of a partition."""
+        kept = self.manifest.range(topic, partition)
+        if kept is None:
+            return Extent(0, 0, whole=True, records=0)
+        records = sum(one.records for one in self.manifest.of(topic, partition))
+        return Extent(kept.first, kept.end, kept.whole, records)
+
+    def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
+        """Records from an offset on; a file that is not as it was kept is reported, and read as far as it goes.
+
+        Raises:
+            ReplayError: A file cannot be opened.
+        """
+        for segment in self.manifest.of(topic, partition):
+            if segment.last < start:
+                continue
+            blocks = [block for block in segment.blocks if block.last >= start]
+            for piece in self._segment(segment, blocks):
+                yield Piece(_from(piece.chunk, start), piece.damage) if blocks and piece.chunk else piece
+
+    def _segment(self, segment: Segment, blocks: Sequence[Block]) -> Iterator[Piece]:
+        file = self.folder / segment.file
+        place = Place(segment.topic, segment.partition)
+        try:
+            if sha256_of(file) != segment.sha256:
+                why = f"{segment.file} is not the file that was kept"
+                yield Piece(damage=Damage(*place, segment.first, segment.last, f"{why}; read as far as it goes"))
+            yield from formats.read(self.manifest.format, file, place, blocks)
+        except FileNotFoundError:
+            yield Piece(damage=Damage(*place, segment.first, segment.last, f"{segment.file} is not there"))
+        except OSError as error:
+            raise ReplayError(f"{file}: {error.strerror or type(error).__name__}") from None
+
+    def keys(self, topic: str, partition: int) -> Iterator[Sequence[bytes | None]]:
+        """The keys of all that can be read of a partition."""
+        for segment in self.manifest.of(topic, partition):
+            place = Place(topic, partition)
+            try:
+                yield from formats.read_keys(self.manifest.format, self.folder / segment.file, place, segment.blocks)
+            except OSError:
+                continue  # told by whoever reads the records
+
+
+def _from(chunk: Chunk | None, start: int) -> Chunk | None:
+    if chunk is None or chunk.records[0].offset >= start:
+        return chunk
+    at = next((index for index, one in enumerate(chunk.records) if one.offset >= start), len(chunk.records))
+    return Chunk(chunk.records[at:], chunk.types[at:]) if at < len(chunk.records) else None
+
+
+def check(source: ArchiveSource) -> Iterator[tuple[Segment, str | None]]:
+    """Every file of an archive, with what it has otherwise than the manifest says."""
+    for segment in source.manifest.segments:
+        file = source.folder / segment.file
+        try:
+            same = sha256_of(file) == segment.sha256
+            problem = content_problem(segment, file, source.manifest.format)
+        except OSError as error:
+            yield segment, error.strerror or type(error).__name__
+            continue
+        yield segment, problem if problem is not None or same else "the file's digest is not the one that was kept"

@@ -1,0 +1,84 @@
+"""Making an archive and holding it against itself, as a person asks for it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from workers.console import Exit, err, out
+from workers.replay import archive, manifest
+from workers.replay.archive import ArchiveSource, Kept
+from workers.replay.crew import run
+from workers.replay.log import Damage, Format
+from workers.replay.progress import Counter, counting
+from workers.replay.ranges import Asked, on_kafka
+from workers.settings import Settings
+
+
+def make(folder: Path, form: Format, topics: Sequence[str], asked: Asked, found: Settings, processes: int) -> None:
+    """Keep a range of topics in a folder.
+
+    Raises:
+        ReplayError: The folder must not be written, or Kafka cannot be read.
+        typer.Exit: Interrupted, or some records cannot be read.
+    """
+    source = on_kafka(found.bootstrap, found.topic_prefix, topics, asked)
+    made = archive.begin(folder, form, source, topics)
+    source = source.ending({(one.topic, one.partition): one.end for one in made.partitions})
+    left = archive.tasks(made, folder, source)
+    with counting("kept", sum(one.range.end - one.start for one in left)) as counter:
+        keeper = _Keeper(folder, made, counter)
+        finished = run(left, archive.keep, keeper.hear, processes)
+    _tell(folder, keeper, finished=finished)
+
+
+class _Keeper:
+    """Enters finished files into the manifest."""
+
+    def __init__(self, folder: Path, made: manifest.Manifest, counter: Counter) -> None:
+        self._folder = folder
+        self._counter = counter
+        self.manifest = made
+        self.damages: list[Damage] = []
+
+    def hear(self, news: Kept) -> None:
+        self._counter.add(news.records)
+        if news.damage is not None:
+            self.damages.append(news.damage)
+        if news.segment is not None:
+            segments = (*self.manifest.segments, news.segment)
+            self.manifest = self.manifest.model_copy(update={"segments": segments})
+            manifest.save(self._folder, self.manifest)
+
+
+def _tell(folder: Path, keeper: _Keeper, *, finished: bool) -> None:
+    made = keeper.manifest
+    records = sum(one.records for one in made.segments)
+    for damage in keeper.damages:
+        err.print(f"not kept: {damage}", markup=False)
+    if not finished:
+        err.print(f"interrupted: {records:,} records are kept in {folder}; the same command goes on", markup=False)
+        raise typer.Exit(Exit.INTERRUPTED)
+    manifest.save(folder, made.model_copy(update={"complete": True}))
+    size = sum(one.bytes for one in made.segments)
+    err.print(f"{records:,} records in {len(made.segments):,} files, {size:,} bytes: {folder}", markup=False)
+    if keeper.damages:
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def check(folder: Path) -> None:
+    """Hold every file of an archive against its counts and digests.
+
+    Raises:
+        ReplayError: There is no archive.
+        typer.Exit: A file differs.
+    """
+    wrong = total = 0
+    for segment, problem in archive.check(ArchiveSource(folder)):
+        total += segment.records
+        if problem is not None:
+            wrong += 1
+            out.print(f"{segment.file}: {problem}", markup=False)
+    err.print(f"{total:,} records; {wrong} files differ from what was kept")
+    if wrong:
+        raise typer.Exit(Exit.DIFFERENT)

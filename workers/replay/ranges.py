@@ -1,0 +1,160 @@
+"""Which part of a log is meant: by offsets, by time, by partition."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from events.topics import REQUESTS
+from workers.replay.kafka import KafkaSource, reader, unreachable
+from workers.replay.log import Extent, ReplayError
+
+ANSWERED_WITHIN = timedelta(hours=24)
+"""How long after the last request of a range its answers are looked for."""
+
+Bound = int | datetime | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A part of the requests; what answers them belongs to it."""
+
+    start: Bound = None
+    """The first offset or instant; None for all that is kept."""
+    end: Bound = None
+    """The first offset or instant behind it; None for all there is now."""
+    partitions: tuple[int, ...] = ()
+    """None of them means all."""
+
+
+def bound(text: str | None, flag: str) -> Bound:
+    """An offset or an instant as it stands on the command line.
+
+    Raises:
+        ReplayError: It is neither.
+    """
+    if text is None:
+        return None
+    if text.isdecimal():
+        return int(text)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ReplayError(f"{flag} {text}: neither an offset nor an instant as 2025-06-02T00:00:00Z") from None
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+
+
+def on_kafka(bootstrap: str, prefix: str, topics: Sequence[str], asked: Asked) -> KafkaSource:
+    """The part of topics that is asked for, as it is on a cluster now.
+
+    Args:
+        bootstrap: Where the cluster answers.
+        prefix: What stands before every topic's name.
+        topics: The declared topics' names.
+        asked: Applied to requests; of other topics what is as old, and a day beyond the end.
+
+    Raises:
+        ReplayError: The cluster does not answer, or lacks the topic of requests.
+    """
+    try:
+        extents = asyncio.run(_extents(bootstrap, [prefix + name for name in topics], prefix + REQUESTS, asked))
+    except (KafkaError, OSError) as error:
+        raise unreachable(bootstrap, error) from None
+    return KafkaSource(bootstrap, prefix, extents)
+
+
+async def _extents(
+    bootstrap: str, topics: Sequence[str], requests: str, asked: Asked
+) -> Mapping[tuple[str, int], Extent]:
+    # One asks and one reads: a consumer that reads one topic knows no other any more.
+    async with reader(bootstrap) as consumer, reader(bootstrap) as looker:
+        present = await consumer.topics()
+        if requests in topics and requests not in present:
+            raise ReplayError(f"no topic {requests} at {bootstrap}; is --topic-prefix right?")
+        found: dict[tuple[str, int], Extent] = {}
+        spans: dict[int, tuple[int | None, int | None]] = {}
+        for topic in sorted(topics, key=lambda name: name != requests):
+            if topic not in present:
+                continue
+            numbers = sorted(consumer.partitions_for_topic(topic) or ())
+            if topic == requests:
+                _known(asked.partitions, numbers, topic)
+            for number in numbers:
+                where = TopicPartition(topic, number)
+                if topic == requests:
+                    if not asked.partitions or number in asked.partitions:
+                        found[topic, number] = await _of_requests(consumer, where, asked)
+                        spans[number] = await _span(looker, where, found[topic, number], asked)
+                elif number in spans or len(numbers) == 1:
+                    found[topic, number] = await _of_answers(consumer, where, spans.get(number, (None, None)))
+        return found
+
+
+def _known(wanted: Sequence[int], there: Sequence[int], topic: str) -> None:
+    strange = sorted(set(wanted) - set(there))
+    if strange:
+        raise ReplayError(f"{topic} has no partition {strange[0]}; it has 0 to {len(there) - 1}")
+
+
+async def _kept(consumer: AIOKafkaConsumer, where: TopicPartition) -> tuple[int, int]:
+    first = (await consumer.beginning_offsets([where]))[where]
+    end = (await consumer.end_offsets([where]))[where]
+    return int(first), int(end)
+
+
+async def _of_requests(consumer: AIOKafkaConsumer, where: TopicPartition, asked: Asked) -> Extent:
+    kept, last = await _kept(consumer, where)
+    first = await _offset(consumer, where, asked.start, kept, last)
+    end = await _offset(consumer, where, asked.end, last, last)
+    first = max(kept, first)
+    # A log whose beginning is no longer kept may have answered, before that, what comes again in it.
+    return Extent(first, max(first, min(last, end)), whole=first == 0)
+
+
+async def _of_answers(consumer: AIOKafkaConsumer, where: TopicPartition, span: tuple[int | None, int | None]) -> Extent:
+    kept, last = await _kept(consumer, where)
+    first = max(kept, await _at(consumer, where, span[0], last)) if span[0] is not None else kept
+    end = min(last, await _at(consumer, where, span[1], last)) if span[1] is not None else last
+    return Extent(first, max(first, end), whole=first == 0)
+
+
+async def _offset(consumer: AIOKafkaConsumer, where: TopicPartition, one: Bound, absent: int, last: int) -> int:
+    if one is None:
+        return absent
+    return one if isinstance(one, int) else await _at(consumer, where, _milliseconds(one), last)
+
+
+async def _at(consumer: AIOKafkaConsumer, where: TopicPartition, milliseconds: int, last: int) -> int:
+    """The first offset not older than an instant; the end where all are."""
+    found = (await consumer.offsets_for_times({where: milliseconds}))[where]
+    return int(found.offset) if found is not None else last
+
+
+def _milliseconds(instant: datetime) -> int:
+    return int(instant.timestamp() * 1000)
+
+
+async def _span(
+    consumer: AIOKafkaConsumer, where: TopicPartition, extent: Extent, asked: Asked
+) -> tuple[int | None, int | None]:
+    """Within which times the answers to a range of requests lie, in milliseconds; None for an open end."""
+    since = None if asked.start is None else await _time(consumer, where, extent.first, extent.end)
+    until = None
+    if asked.end is not None:
+        last = await _time(consumer, where, extent.end - 1, extent.end)
+        until = last + int(ANSWERED_WITHIN.total_seconds() * 1000) if last is not None else None
+    return since, until
+
+
+async def _time(consumer: AIOKafkaConsumer, where: TopicPartition, offset: int, end: int) -> int | None:
+    """The timestamp of the first record from an offset on; None where there is none."""
+    if not 0 <= offset < end:
+        return None
+    consumer.assign([where])
+    consumer.seek(where, offset)
+    found = await consumer.getmany(where, timeout_ms=2_000, max_records=1)
+    return next((int(one.timestamp) for records in found.values() for one in records), None)
