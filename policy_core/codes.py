@@ -66,6 +66,11 @@ class CodeIndex:
         """The document's entry for a code, whatever the day."""
         return self._listed.get((system, self.normal(system, code)))
 
+    def well_formed(self, system: str, code: str) -> bool:
+        """Whether a code looks like those of its system, whatever the day."""
+        known = self._systems.get(system)
+        return known is None or known.length is None or _has_length(self.normal(system, code), known.length)
+
     @lru_cache(maxsize=1 << 14)  # noqa: B019 (an index lives as long as its policy)
     def standing(self, system: str, code: str, day: date) -> Standing:
         """How the code stands on `day`: validity in its own code set first, then the policy's list."""

@@ -173,32 +173,47 @@ class Policy:
         return LineResult(line, answer, self.register.in_force(line.service_date), guidance)
 
     def _answer(self, question: _Question, line: ServiceLine) -> Answer:
-        if question.case.certification == "cancellation":
+        case = question.case
+        if case.certification == "cancellation":
             return _CANCELLED
+        unauthorized = line.service_date < case.submitted_at.date() and not case.has_prior_authorization
         edition = self.edition_on(line.service_date)
         if edition is None:
             return _NOT_ON_RECORD
+        return self._before_statements(
+            case.line_of_business, line.system, line.code, line.service_date, unauthorized=unauthorized
+        ) or self._by_statements(edition, question.pattern, question.conflicts)
+
+    def before_statements(
+        self, line_of_business: str, system: str, code: str, day: date, *, unauthorized: bool
+    ) -> Answer | None:
+        """What steps 2 to 6 say of a line; None where its facts decide.
+
+        `unauthorized`: the service comes before its request, and without an authorization.
+        """
+        if self.edition_on(day) is None:
+            return _NOT_ON_RECORD
+        return self._before_statements(line_of_business, system, code, day, unauthorized=unauthorized)
+
+    def _before_statements(
+        self, line_of_business: str, system: str, code: str, day: date, *, unauthorized: bool
+    ) -> Answer | None:
+        """Steps 3 to 6."""
         return (
-            self._by_exception(question.case.line_of_business, line)
-            or self._by_code(line)
-            or self._by_prior_authorization(question.case, line)
-            or self._by_statements(edition, question.pattern, question.conflicts)
+            self._by_exception(line_of_business, day)
+            or self._by_code(system, code, day)
+            or (self._unauthorized if unauthorized else None)
         )
 
-    def _by_exception(self, line_of_business: str, line: ServiceLine) -> Answer | None:
+    def _by_exception(self, line_of_business: str, day: date) -> Answer | None:
         outcomes = self._exceptions.get(line_of_business, ())
-        return next((answer for outcome, answer in outcomes if outcome.on(line.service_date)), None)
+        return next((answer for outcome, answer in outcomes if outcome.on(day)), None)
 
-    def _by_code(self, line: ServiceLine) -> Answer | None:
-        standing = self.codes.standing(line.system, line.code, line.service_date)
+    def _by_code(self, system: str, code: str, day: date) -> Answer | None:
+        standing = self.codes.standing(system, code, day)
         if standing is Standing.INVALID:
             return _INVALID_CODE
         return self._not_listed if standing is Standing.NOT_LISTED else None
-
-    def _by_prior_authorization(self, case: Case, line: ServiceLine) -> Answer | None:
-        if case.has_prior_authorization or line.service_date >= case.submitted_at.date():
-            return None
-        return self._unauthorized
 
     def _find(self, edition: DrawnEdition, pattern: tuple[int, ...], conflicts: tuple[Fact, ...]) -> Answer:
         finding = edition.find(pattern)

@@ -6,7 +6,7 @@ two functions are equal exactly when their diagrams are the same object, and a d
 which its function depends (Bryant 1986; Kam et al. 1998 for the multi-valued kind).
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from functools import reduce
 from math import prod
 
@@ -57,6 +57,10 @@ class Diagrams:
         """True where the variable has one of `values`, by index."""
         choices = [self.terminal(value in values) for value in range(self.sizes[variable])]
         return self.node(variable, choices)
+
+    def cube(self, values: Mapping[int, Collection[int]]) -> Node:
+        """True where each of the variables has one of its values."""
+        return self.all_of([self.member(variable, set(some)) for variable, some in values.items()])
 
     # --- combining ---
 

@@ -35,6 +35,13 @@ class Output(StrEnum):
     TABLE = "table"
 
 
+class Form(StrEnum):
+    """How a report is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class CommandError(Exception):
     """A command cannot go on; its message is for the person who called it."""
 

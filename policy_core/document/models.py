@@ -322,7 +322,8 @@ class CodeList(Cited):
     """The codes that the policy says it applies to."""
 
     systems: tuple[CodeSystem, ...] = Field(min_length=1)
-    listed: tuple[ListedCode, ...] = Field(min_length=1)
+    listed: tuple[ListedCode, ...]
+    """Empty in a document as it read before its first code was listed."""
 
 
 class Program(Part):
@@ -451,7 +452,8 @@ class PolicyDocument(Part):
     editions: tuple[Edition, ...] = Field(min_length=1)
     statements: tuple[Statement, ...] = ()
     indications: tuple[Indication, ...] = ()
-    rules: tuple[Rule, ...] = Field(min_length=1)
+    rules: tuple[Rule, ...]
+    """Empty only while no edition is on record."""
     prior_authorization: PriorAuthorization | None = None
     codes: CodeList
     exceptions: tuple[PolicyException, ...] = ()
