@@ -14,6 +14,7 @@ import faust
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
 from policy_core.library import Library
 from workers import health, sensor
+from workers.access import client, faust_arguments
 from workers.decide.bookkeeper import Bookkeeper
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
@@ -30,7 +31,7 @@ def make_app(settings: Settings, library: Library) -> faust.App:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         settings.app_id,
-        broker=f"kafka://{settings.bootstrap.replace(',', ';kafka://')}",
+        **faust_arguments(settings),
         store="memory://",
         datadir=str(settings.data_dir),
         web_host=settings.web_host,
@@ -47,7 +48,7 @@ def make_app(settings: Settings, library: Library) -> faust.App:
     )
     memory = AnsweredRequests(
         settings.data_dir / "answered",
-        KafkaChangelog(settings.bootstrap, settings.topic(ANSWERED)),
+        KafkaChangelog(client(settings), settings.topic(ANSWERED)),
         settings.duplicates_kept_days * DAY_MS,
     )
     books = Bookkeeper(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))

@@ -200,12 +200,13 @@ class KafkaBroker(Broker):
         format_arguments: further arguments for formatting the data folder, such as `--add-scram=…`.
         cluster_id: 22 characters of base64, where several nodes form one cluster; a new one otherwise.
         client: settings for the client that asks whether the broker answers, where it must log in.
+        loggers: levels of loggers of Kafka's own, by name, such as `kafka.authorizer.logger`.
         libs: the folder with Kafka's jars.
         heap_megabytes: the most heap that the JVM may take.
         patience_seconds: how long Kafka may take until it answers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first are by name, each for a test that needs it
         self,
         folder: Path | None = None,
         *,
@@ -214,6 +215,7 @@ class KafkaBroker(Broker):
         format_arguments: Sequence[str] = (),
         cluster_id: str | None = None,
         client: Client | None = None,
+        loggers: Mapping[str, str] | None = None,
         libs: Path = LIBS,
         heap_megabytes: int = 512,
         patience_seconds: float = 60.0,
@@ -225,6 +227,7 @@ class KafkaBroker(Broker):
         self._format_arguments = tuple(format_arguments)
         self._cluster_id = cluster_id or _new_cluster_id()
         self._client = client or {}
+        self._loggers = dict(loggers or {})
         self._libs = libs
         self._heap_megabytes = heap_megabytes
         self._patience = patience_seconds
@@ -315,7 +318,7 @@ class KafkaBroker(Broker):
         """Write Kafka's and its logger's settings into the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "server.properties").write_text(_as_java_properties(self._properties), encoding="ascii")
-        (folder / "log4j2.properties").write_text(_as_java_properties(_LOGGING), encoding="ascii")
+        (folder / "log4j2.properties").write_text(_as_java_properties(_logging(self._loggers)), encoding="ascii")
 
     def _format(self, java: str, folder: Path) -> None:
         """Give a new data folder its cluster id; a folder that has one keeps it."""
@@ -592,6 +595,16 @@ _LOGGING = {
     "logger.settings.name": "org.apache.kafka.common.config.AbstractConfig",
     "logger.settings.level": "WARN",
 }
+
+
+def _logging(levels: Mapping[str, str]) -> dict[str, str]:
+    """The logger's settings, with levels of single loggers besides."""
+    named = {
+        f"logger.own{number}.{key}": value
+        for number, (name, level) in enumerate(levels.items())
+        for key, value in (("name", name), ("level", level))
+    }
+    return {**_LOGGING, **named}
 
 
 def _as_java_properties(settings: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ standard error, exit code 1 (see `workers.console` for the others).
 
 import logging
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +17,14 @@ from rich.table import Table
 from events.topics import TOPICS
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.library import load_library
-from workers import logs, schemas, topics
+from workers import logs, rights, schemas, topics
+from workers.access import RefusedError
 from workers.brokers import BrokerError, down, up
 from workers.console import Bootstrap, CommandError, DefaultPolicy, Exit, Policies, Prefix, err, out, settings
 from workers.decide import commands as decide_commands
 from workers.policies import commands as policy_commands
 from workers.replay import commands as replay_commands
+from workers.rights import Right
 from workers.settings import Settings, SettingsError
 from workers.topics import TopicsError
 from workers.traffic import commands as traffic_commands
@@ -54,7 +57,7 @@ def main() -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         cli()
-    except (CommandError, PolicyDocumentError, SettingsError, TopicsError, BrokerError) as error:
+    except (CommandError, PolicyDocumentError, SettingsError, RefusedError, TopicsError, BrokerError) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}")
         sys.exit(Exit.FAILED)
     except BrokenPipeError:
@@ -102,6 +105,27 @@ def demo(
     from workers.demo.run import run_demo  # noqa: PLC0415 (as for the worker)
 
     run_demo(keep=keep)
+
+
+@cli.command("rights")
+def show_rights(
+    role: Annotated[str | None, typer.Option("--role", help=f"One of {', '.join(rights.ROLES)}.")] = None,
+    topic_prefix: Prefix = None,
+) -> None:
+    """Show who needs which rights on a Kafka that asks who is there."""
+    if role is not None and role not in rights.ROLES:
+        raise CommandError(f"no role {role}; there are {', '.join(rights.ROLES)}")
+    out.print(_rights_table(rights.rights(settings(topic_prefix=topic_prefix), role)))
+
+
+def _rights_table(found: Iterable[Right]) -> Table:
+    table = Table(header_style="bold")
+    for column in ("role", "operations", "resource", "name", "why"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        name = f"{one.name}*" if one.is_prefix else one.name
+        table.add_row(one.role, ", ".join(one.operations), one.resource, name, one.why)
+    return table
 
 
 # --- topics --------------------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep
 
     Raises:
         CommandError: They are not.
+        RefusedError: The cluster does not let us see: trying again would not help.
     """
     waiting = 0.5
     while True:

@@ -1,21 +1,21 @@
 """Settings: one place that reads the environment.
 
-A command's flag wins over `DLI_…` in the environment, that over `.env`, that over files in the mounted secrets
-directory (`/run/secrets/dli_…`, one value each), and all over the defaults below.
+A command's flag wins over `DLI_…` in the environment, that over `.env`, that over files in the folder of mounted
+secrets (`dli_…`, one value each; `/run/secrets`, or what `DLI_SECRETS_DIR` names), and all over the defaults below.
 """
 
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from policy_core.library import PACKAGED
 from workers.records import Delivery
 
-SECRETS = Path("/run/secrets")
+SECRETS = Path(os.environ.get("DLI_SECRETS_DIR", "/run/secrets"))
 
 
 class SettingsError(Exception):
@@ -37,6 +37,18 @@ class Settings(BaseSettings):
 
     bootstrap: str = Field(default="127.0.0.1:9092", pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")
     """Kafka's bootstrap servers, host:port, separated by commas."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "PLAINTEXT"
+    """How to get into Kafka; PLAINTEXT on a machine of one's own only. Passwords in the clear are not offered."""
+    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    sasl_username: str | None = Field(default=None, min_length=1)
+    sasl_password: SecretStr | None = None
+    """Best as a mounted file; see the top of this module."""
+    tls_ca: Path | None = None
+    """Certificates, in PEM, of those who sign the brokers' certificates; the system's own when absent."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    """A client's own certificate and key, in PEM, where the brokers ask for one."""
+    tls_key_password: SecretStr | None = None
     app_id: str = Field(default="dli-authorization", pattern=r"^[A-Za-z0-9._-]{1,200}$")
     """The consumer group, and the prefix of Faust's own topics."""
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$")
@@ -73,6 +85,23 @@ class Settings(BaseSettings):
     log_key: SecretStr = SecretStr("")
     """The key under which request ids are hashed in logs, the same for all workers."""
 
+    @model_validator(mode="after")
+    def _a_way_into_kafka_that_is_whole(self) -> Self:
+        needs = {"SASL_SSL": ("sasl_username", "sasl_password")}.get(self.security_protocol, ())
+        lacking = [f"DLI_{name.upper()}" for name in needs if getattr(self, name) is None]
+        if lacking:
+            raise ValueError(f"DLI_SECURITY_PROTOCOL is {self.security_protocol}, and lacks {' and '.join(lacking)}")
+        # Told to log in, but over a protocol that never does: all would travel in the clear, unnoticed.
+        logs_in = [name for name in ("sasl_username", "sasl_password") if getattr(self, name) is not None]
+        if logs_in and self.security_protocol != "SASL_SSL":
+            raise ValueError(f"DLI_{logs_in[0].upper()} is used with DLI_SECURITY_PROTOCOL=SASL_SSL only")
+        encrypts = [name for name in ("tls_ca", "tls_certificate", "tls_key") if getattr(self, name) is not None]
+        if encrypts and self.security_protocol == "PLAINTEXT":
+            raise ValueError(f"DLI_{encrypts[0].upper()} is used with DLI_SECURITY_PROTOCOL=SSL or SASL_SSL only")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("DLI_TLS_CERTIFICATE and DLI_TLS_KEY belong together")
+        return self
+
     def topic(self, name: str) -> str:
         """A declared topic's name in this deployment."""
         return self.topic_prefix + name
@@ -99,5 +128,9 @@ def read(**flags: Any) -> Settings:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        lines = [f"DLI_{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in found]
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(_sentence(one["loc"], one["msg"]) for one in found)) from None
+
+
+def _sentence(where: tuple[int | str, ...], what: str) -> str:
+    # What is wrong between settings has no place of its own, and names them.
+    return f"DLI_{'.'.join(map(str, where)).upper()}: {what}" if where else what.removeprefix("Value error, ")

@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import AuthorizationError, KafkaError
 
 from events.topics import TOPICS, Topic
+from workers import access
+from workers.access import RefusedError
 from workers.settings import Settings
 
 PATIENCE_MS = 10_000
@@ -32,11 +34,13 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
     """A client of the cluster's administration.
 
     Raises:
-        TopicsError: The cluster does not answer, or refuses.
+        RefusedError: The cluster does not let us in, or gives us no right to this.
+        TopicsError: The cluster does not answer.
     """
+    access.check(settings)
     try:
         client = KafkaAdminClient(
-            bootstrap_servers=settings.bootstrap.split(","),
+            **access.client(settings),
             client_id=f"{settings.app_id}-admin",
             bootstrap_timeout_ms=PATIENCE_MS,
         )
@@ -44,10 +48,10 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
             yield client
         finally:
             client.close()
+    except AuthorizationError as error:
+        raise RefusedError(access.explained(settings, error)) from error
     except KafkaError as error:
-        reason = type(error).__name__
-        message = f"{settings.bootstrap}: {reason}; is Kafka there, and is DLI_BOOTSTRAP (--bootstrap) its address?"
-        raise TopicsError(message) from error
+        raise TopicsError(access.explained(settings, error)) from error
 
 
 def partitions(topic: Topic, settings: Settings) -> int:
@@ -122,8 +126,9 @@ def misfit_for_workers(settings: Settings) -> str | None:
     ]
     if not serious:
         return None
+    hidden = f"; an absent one may also be hidden from {settings.sasl_username}" if settings.sasl_username else ""
     named = ", ".join(f"{one.topic} ({one.what}: {one.found}, declared {one.declared})" for one in serious)
-    return f"topics are not as declared: {named}; run `dli topics apply`, or `dli topics check` for the whole list"
+    return f"topics are not as declared: {named}; run `dli topics apply`, or see all by `dli topics check`{hidden}"
 
 
 def _uneven(settings: Settings) -> bool:

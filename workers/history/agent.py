@@ -20,6 +20,7 @@ from events.revision import PolicyRevision
 from events.topics import DEAD_LETTERS, POLICY_REVISIONS
 from policy_core.library import Library
 from workers import metrics
+from workers.access import client
 from workers.dead_letters import rejection
 from workers.history.revisions import as_record, decode_revision, in_force, of_policy, revisions_of
 from workers.records import Record
@@ -101,7 +102,7 @@ def _publish_when_assigned(app: faust.App, settings: Settings, library: Library,
 async def _keys_on_topic(settings: Settings, name: str) -> set[bytes]:
     """The keys of every record on the topic, read by a consumer of no group."""
     partition = TopicPartition(name, 0)
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client(settings), enable_auto_commit=False)
     await consumer.start()
     try:
         consumer.assign([partition])

@@ -1,7 +1,7 @@
 """A topic as the truth behind a copy, read from Kafka when a partition is taken over."""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
@@ -37,13 +37,13 @@ class KafkaChangelog:
     end of what was committed.
     """
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, client: Mapping[str, Any], topic: str) -> None:
         self.topic = topic
-        self._bootstrap = bootstrap
+        self._client = dict(client)
 
     def _reader(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **self._client,
             enable_auto_commit=False,
             isolation_level="read_committed",
             auto_offset_reset="earliest",

@@ -14,6 +14,7 @@ from events.decode import shown_request_id
 from events.envelope import JSON, SPECVERSION, STRUCTURED, Attributes, Headers, loads, write
 from events.request import AuthorizationRequest
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from workers import access
 from workers.console import Bootstrap, CommandError, Prefix, err, lines, opened, settings, write_line
 from workers.records import Outgoing
 from workers.settings import Settings
@@ -88,12 +89,12 @@ def sent(records: Iterable[Outgoing], found: Settings) -> Iterator[Outgoing]:
     """Send records, each yielded once the broker has it.
 
     Raises:
-        CommandError: The broker does not answer or refuses; what was yielded before is there.
+        CommandError: The broker does not answer or gives no right; what was yielded before is there.
+        RefusedError: The cluster does not let us in.
     """
+    access.check(found)
     try:
-        producer = KafkaProducer(
-            bootstrap_servers=found.bootstrap.split(","), acks="all", enable_idempotence=True, linger_ms=5
-        )
+        producer = KafkaProducer(**access.client(found), acks="all", enable_idempotence=True, linger_ms=5)
     except KafkaError as error:
         raise _unreachable(found, error) from None
     try:
@@ -122,9 +123,7 @@ def _headers(headers: Headers) -> list[tuple[str, bytes]]:
 
 
 def _unreachable(found: Settings, error: KafkaError) -> CommandError:
-    return CommandError(
-        f"{found.bootstrap}: {type(error).__name__}; is Kafka there, and are its topics (`dli topics check`)?"
-    )
+    return CommandError(f"{access.explained(found, error)} `dli topics check` compares the topics.")
 
 
 def tail(
@@ -160,9 +159,11 @@ def read(
 
     Raises:
         CommandError: There is no such topic.
+        RefusedError: The cluster does not let us in.
     """
+    access.check(found)
     consumer = KafkaConsumer(
-        bootstrap_servers=found.bootstrap.split(","),
+        **access.client(found),
         group_id=None,
         enable_auto_commit=False,
         isolation_level="read_committed",
@@ -171,7 +172,7 @@ def read(
     try:
         numbers = consumer.partitions_for_topic(name)
         if not numbers:
-            raise CommandError(f"no topic {name} at {found.bootstrap}; `dli topics check` lists what should be there")
+            raise CommandError(f"no topic {name} at {found.bootstrap}, or no right to it; see `dli topics check`")
         partitions = [TopicPartition(name, number) for number in sorted(numbers)]
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions) if from_beginning else consumer.seek_to_end(*partitions)

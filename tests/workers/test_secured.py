@@ -1,0 +1,276 @@
+"""On Apache Kafka that asks who is there.
+
+The right credentials work, all others fail in a sentence, and the worker's user can do what its work needs and nothing
+else.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError as RefusedToRead
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import (
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ConfigResource,
+    ConfigResourceType,
+    ResourcePatternFilter,
+    ResourceType,
+)
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS, TOPICS
+from tests import generator
+from tests.workers.running import everything_on
+from tests.workers.secured import ADMIN, WORKER, Secured, give, password, secured_broker
+from tests.workers.test_cli import Ran, dli
+from workers import access, topics
+from workers.brokers import free_ports
+from workers.demo.run import running_worker
+from workers.rights import Right, rights
+from workers.settings import Settings, read
+from workers.traffic.commands import as_record, sent
+
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("secured")]
+
+PLATFORM, OPERATOR, STRANGER = "claims-platform-1", "dli-operator", "stranger"
+FOREIGN = "someone-elses-topic"
+AUDIT = re.compile(
+    rf"Principal = User:{WORKER} is (Allowed|Denied) operation = (\w+) from host = \S+ "
+    r"on resource = (\w+):LITERAL:(\S+)"
+)
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    with secured_broker(tmp_path_factory.mktemp("secured"), (WORKER, PLATFORM, OPERATOR, STRANGER)) as running:
+        found = running.settings(WORKER)
+        for user, role in ((WORKER, "worker"), (PLATFORM, "platform"), (OPERATOR, "operator")):
+            give(running, user, rights(found, role))
+        with topics.admin(running.settings(ADMIN)) as client:
+            client.create_topics({FOREIGN: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
+        topics.apply(running.settings(OPERATOR, partitions=2))
+        yield running
+
+
+@pytest.fixture(scope="module")
+def used(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, ...]]:
+    """What the broker was asked for by a worker from its start, through its work, to its end: (answer, …)."""
+    folder = tmp_path_factory.mktemp("worker")
+    found = secured.settings(WORKER, partitions=2, data_dir=folder, web_port=free_ports().client)
+    lines = [generator.encode(generator.request(1, number)) for number in range(40)]
+    platform, operator = secured.settings(PLATFORM), secured.settings(OPERATOR)
+    with running_worker(found, folder / "log"):
+        list(sent([as_record(line, REQUESTS) for line in [*lines, b"no request"]], platform))
+        deadline = time.monotonic() + 60
+        while not (done := (answered(platform, DECISIONS), answered(operator, DEAD_LETTERS)) == (len(lines), 1)):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    assert done
+    return set(AUDIT.findall(secured.log()))
+
+
+def answered(found: Settings, topic: str) -> int:
+    return len(everything_on(found, topic))
+
+
+def is_meant(one: Right, resource: str, name: str) -> bool:
+    kind = {"topic": "Topic", "group": "Group", "transactional-id": "TransactionalId"}[one.resource]
+    return resource == kind and (name.startswith(one.name) if one.is_prefix else name == one.name)
+
+
+def test_a_worker_with_its_rights_and_no_other_decides_and_is_refused_nothing(used: set[tuple[str, ...]]) -> None:
+    assert {one for one in used if one[0] == "Denied"} == set()
+
+
+def test_a_worker_uses_every_right_that_it_has(secured: Secured, used: set[tuple[str, ...]]) -> None:
+    unused = [
+        (one.name, operation)
+        for one in rights(secured.settings(WORKER), "worker")
+        for operation in one.operations
+        if not any(said == operation and is_meant(one, resource, name) for _, said, resource, name in used)
+    ]
+
+    assert unused == []
+
+
+def test_the_audit_finds_a_refusal(secured: Secured) -> None:
+    outcome(lambda client: client.delete_topics([FOREIGN]), KafkaAdminClient, secured.settings(WORKER))
+
+    assert ("Denied", "DELETE", "Topic", FOREIGN) in set(AUDIT.findall(secured.log()))
+
+
+# --- what a worker's user may not ----------------------------------------------------------------------------------
+
+
+def outcome(attempt: Callable[[Any], Any], kind: Callable[..., Any], found: Settings, **arguments: Any) -> str:
+    """What somebody gets for what they try, be it an answer or an error."""
+    client = kind(**access.client(found), **arguments)
+    try:
+        return repr(attempt(client))
+    except KafkaError as error:
+        return repr(error)
+    finally:
+        client.close()
+
+
+def reading(topic: str, found: Settings) -> str:
+    """The same for who reads a topic, with the client of workers: kafka-python's tries again for ever."""
+
+    async def tried() -> str:
+        try:
+            async with AIOKafkaConsumer(topic, **access.client(found), auto_offset_reset="earliest") as consumer:
+                return repr(await consumer.getmany(timeout_ms=10_000))
+        except RefusedToRead as error:
+            return repr(error)
+
+    return asyncio.run(tried())
+
+
+COMMIT = {TopicPartition(REQUESTS, 0): OffsetAndMetadata(0, "", -1)}
+ONE_DAY = ConfigResource(ConfigResourceType.TOPIC, DECISIONS, {"retention.ms": "86400000"})
+EVERY_RULE = ACLFilter(
+    None,
+    None,
+    ACLOperation.ANY,
+    ACLPermissionType.ANY,
+    ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY),
+)
+MORE = {"more": {"num_partitions": 1, "replication_factor": 1}}
+
+FORBIDDEN: dict[str, Callable[[Settings], str]] = {
+    "read decisions": lambda found: reading(DECISIONS, found),
+    "read dead letters": lambda found: reading(DEAD_LETTERS, found),
+    "read another's topic": lambda found: reading(FOREIGN, found),
+    "ask as a platform does": lambda found: outcome(
+        lambda one: one.send(REQUESTS, b"{}").get(timeout=10), KafkaProducer, found
+    ),
+    "write another's topic": lambda found: outcome(
+        lambda one: one.send(FOREIGN, b"{}").get(timeout=10), KafkaProducer, found, max_block_ms=3000
+    ),
+    "use another's transactional id": lambda found: outcome(
+        lambda one: one.init_transactions(), KafkaProducer, found, transactional_id="another-app-0"
+    ),
+    "commit for another group": lambda found: outcome(
+        lambda one: one.commit(COMMIT), KafkaConsumer, found, group_id="another-group"
+    ),
+    "make a topic of another name": lambda found: outcome(lambda one: one.create_topics(MORE), KafkaAdminClient, found),
+    "remove a topic": lambda found: outcome(lambda one: one.delete_topics([DECISIONS]), KafkaAdminClient, found),
+    "shorten what is kept": lambda found: outcome(lambda one: one.alter_configs([ONE_DAY]), KafkaAdminClient, found),
+    "delete records": lambda found: outcome(
+        lambda one: one.delete_records({TopicPartition(DECISIONS, 0): 1}), KafkaAdminClient, found
+    ),
+    "add partitions": lambda found: outcome(lambda one: one.create_partitions({DECISIONS: 9}), KafkaAdminClient, found),
+    "see who may do what": lambda found: outcome(lambda one: one.describe_acls(EVERY_RULE), KafkaAdminClient, found),
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_a_workers_user_cannot(secured: Secured, what: str) -> None:
+    assert re.search(r"Authorization(Failed|Error)|AUTHORIZATION_FAILED", FORBIDDEN[what](secured.settings(WORKER)))
+
+
+def test_on_every_topic_a_workers_user_has_the_operations_of_the_table_and_no_other(secured: Secured) -> None:
+    found = secured.settings(WORKER)
+    declared = {one.name: set(one.operations) for one in rights(found, "worker") if one.resource == "topic"}
+    names = [topic.name for topic in TOPICS]
+    with topics.admin(found) as client:
+        described = client.describe_topics(names)
+
+    allowed = {one["name"]: set(one["authorized_operations"]) for one in described}
+    assert allowed == {name: declared[name] | {"DESCRIBE"} for name in names}
+
+
+# --- who gets in ---------------------------------------------------------------------------------------------------
+
+
+def environment(found: Settings, **other: str) -> dict[str, str]:
+    return {name: value for name, value in (found.environment() | other).items() if value}
+
+
+WRONG: dict[str, tuple[dict[str, str], str]] = {
+    "password": ({"DLI_SASL_PASSWORD": "guessed"}, f"the cluster refuses user {WORKER}: see DLI_SASL_USERNAME"),
+    "user": ({"DLI_SASL_USERNAME": "nobody"}, "the cluster refuses user nobody"),
+    "mechanism": ({"DLI_SASL_MECHANISM": "SCRAM-SHA-256"}, "DLI_SASL_MECHANISM"),
+    "authority": ({"DLI_TLS_CA": ""}, "certificate is not trusted"),
+    "no password": ({"DLI_SASL_PASSWORD": ""}, "DLI_SECURITY_PROTOCOL is SASL_SSL, and lacks DLI_SASL_PASSWORD"),
+}
+
+
+@pytest.mark.parametrize("command", [("topics", "check"), ("worker",)], ids=" ".join)
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_or_missing_credentials_end_a_command_with_a_sentence(
+    secured: Secured, what: str, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    other, sentence = WRONG[what]
+    ran = with_environment(environment(secured.settings(WORKER, data_dir=tmp_path), **other), *command)
+
+    assert ran.code == 1, ran
+    assert sentence in ran.err
+    assert "Traceback" not in ran.err
+    assert "guessed" not in ran.err
+    assert password(WORKER) not in ran.err
+
+
+def with_environment(values: dict[str, str], *arguments: str) -> Ran:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in Settings.model_fields:
+            patch.delenv(f"DLI_{name.upper()}", raising=False)
+        for name, value in values.items():
+            patch.setenv(name, value)
+        return dli(*arguments)
+
+
+def test_who_speaks_without_logging_in_gets_no_answer_and_is_asked_for_the_protocol(secured: Secured) -> None:
+    unknown = {"DLI_SECURITY_PROTOCOL": "SSL", "DLI_SASL_USERNAME": "", "DLI_SASL_PASSWORD": ""}
+    ran = with_environment(environment(secured.settings(WORKER), **unknown), "topics", "check")
+
+    assert ran.code == 1
+    assert "does it speak SSL (DLI_SECURITY_PROTOCOL)?" in ran.err
+
+
+def test_a_user_without_rights_is_told_so(secured: Secured) -> None:
+    checked = with_environment(environment(secured.settings(STRANGER)), "topics", "apply")
+    worker = with_environment(environment(secured.settings(STRANGER)), "worker")
+
+    assert (checked.code, worker.code) == (1, 1)
+    assert f"user {STRANGER} lacks a right (topic): `dli rights`" in checked.err
+    assert f"may also be hidden from {STRANGER}" in worker.err
+
+
+def test_a_certificate_gets_in_where_certificates_are_asked_for_and_nothing_else_does(secured: Secured) -> None:
+    with_it = read(
+        bootstrap=secured.mutual,
+        security_protocol="SSL",
+        tls_ca=secured.folder / "ca.pem",
+        tls_certificate=secured.folder / "client.pem",
+        tls_key=secured.folder / "client-key.pem",
+    )
+    without = read(bootstrap=secured.mutual, security_protocol="SSL", tls_ca=secured.folder / "ca.pem")
+
+    shown = with_environment(environment(with_it), "topics", "check")
+    refused = with_environment(environment(without), "topics", "check")
+
+    assert shown.code == 3  # let in; without rights every topic is absent to it
+    assert "topic is absent" in shown.out
+    assert refused.code == 1
+    assert "is Kafka there" in refused.err
+
+
+def test_passwords_and_keys_come_from_mounted_files(secured: Secured, tmp_path: Path) -> None:
+    (tmp_path / "dli_sasl_password").write_text(password(OPERATOR), "utf-8")
+    values = environment(secured.settings(OPERATOR, partitions=2))
+    del values["DLI_SASL_PASSWORD"]
+
+    ran = with_environment(values | {"DLI_SECRETS_DIR": str(tmp_path)}, "topics", "check")
+
+    assert ran.code == 0, ran

@@ -1,0 +1,81 @@
+"""Who may do what on Kafka: every right that somebody needs, declared once, with the reason.
+
+Nobody needs more. Tests run a worker on Apache Kafka with these rights alone, and find none refused and none unused.
+In Kafka's terms READ, WRITE and ALTER of something include DESCRIBE of it.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS, TOPICS
+from workers.settings import Settings
+
+Role = Literal["worker", "exporter", "platform", "operator"]
+Resource = Literal["topic", "group", "transactional-id"]
+Operation = Literal["READ", "WRITE", "CREATE", "DESCRIBE", "DESCRIBE_CONFIGS"]
+
+ROLES: dict[Role, str] = {
+    "worker": "decides requests and keeps the register: `dli worker`",
+    "exporter": "measures lag and balances accounts, and writes nothing: `dli exporter`",
+    "platform": "a claims platform, which publishes requests and reads decisions",
+    "operator": "a person: `dli topics`, `dli publish`, `dli tail`, and sending dead letters again",
+}
+
+
+class Right(NamedTuple):
+    """What one role may do with one resource, or with all whose name begins so."""
+
+    role: Role
+    resource: Resource
+    name: str
+    is_prefix: bool
+    operations: tuple[Operation, ...]
+    why: str
+
+
+def rights(settings: Settings, role: str | None = None) -> list[Right]:
+    """The rights in this deployment, of one role or of all."""
+    every = (*_of_workers(settings), *_of_the_exporter(settings), *_of_platforms(settings), *_of_operators(settings))
+    return [one for one in every if role in {None, one.role}]
+
+
+def _of_workers(settings: Settings) -> Iterator[Right]:
+    uses: dict[str, tuple[tuple[Operation, ...], str]] = {
+        REQUESTS: (("READ",), "to decide them"),
+        DECISIONS: (("WRITE",), "to answer"),
+        DEAD_LETTERS: (("WRITE",), "to keep what cannot be decided"),
+        ANSWERED: (("READ", "WRITE"), "to remember what was answered"),
+        POLICY_REVISIONS: (("READ", "WRITE"), "to keep the register, and to add what the packaged documents know"),
+    }
+    for name, (operations, why) in uses.items():
+        yield _topic("worker", settings.topic(name), (*operations, "DESCRIBE_CONFIGS"), f"{why}; its settings at start")
+    own = f"{settings.app_id}-"
+    yield Right("worker", "topic", own, True, ("READ", "WRITE", "CREATE"), "the changelogs of tables, made by Faust")
+    yield Right("worker", "group", settings.app_id, False, ("READ",), "to share partitions, and commit offsets")
+    yield Right(
+        "worker", "transactional-id", f"{own}{settings.topic(REQUESTS)}-", True, ("WRITE",), "one for each partition"
+    )
+
+
+def _of_the_exporter(settings: Settings) -> Iterator[Right]:
+    yield Right("exporter", "group", settings.app_id, False, ("DESCRIBE",), "offsets committed, members")
+    for name in (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, POLICY_REVISIONS):
+        yield _topic("exporter", settings.topic(name), ("READ",), "ends, ages, and what became of requests")
+
+
+def _of_platforms(settings: Settings) -> Iterator[Right]:
+    yield _topic("platform", settings.topic(REQUESTS), ("WRITE",), "to ask")
+    yield _topic("platform", settings.topic(DECISIONS), ("READ",), "to read the answers")
+    yield Right("platform", "group", "claims-platform", True, ("READ",), "its own consumers, by names of its choice")
+
+
+def _of_operators(settings: Settings) -> Iterator[Right]:
+    for topic in TOPICS:
+        operations: tuple[Operation, ...] = ("CREATE", "DESCRIBE_CONFIGS", "READ")
+        if topic.name == REQUESTS:
+            operations = (*operations, "WRITE")
+        yield _topic("operator", settings.topic(topic.name), operations, "to make, compare and look at it")
+
+
+def _topic(role: Role, name: str, operations: tuple[Operation, ...], why: str) -> Right:
+    return Right(role, "topic", name, False, operations, why)
