@@ -10,8 +10,10 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
+from workers.access import client
 from workers.records import Record
 from workers.replay.log import Chunk, Damage, Extent, Piece, ReplayError
+from workers.settings import read
 
 WAIT_MS = 500
 FETCH_BYTES = 16_000_000
@@ -92,7 +94,8 @@ def unreachable(bootstrap: str, error: BaseException) -> ReplayError:
 async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer that nobody else notices."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        # Read here and not handed down: sources travel between processes, and how to get in is no part of them.
+        **client(read(bootstrap=bootstrap)),
         group_id=None,
         enable_auto_commit=False,
         isolation_level="read_committed",
