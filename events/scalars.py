@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
@@ -19,12 +20,18 @@ LAST_YEAR = 9998
 def _day(value: Any) -> date:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
+    found = _read_day(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("should be a day that exists, as YYYY-MM-DD")
+    return found
+
+
+@lru_cache(maxsize=1 << 14)  # forty years of days
+def _read_day(text: str) -> date | None:
     try:
-        if isinstance(value, str) and _DAY.fullmatch(value):
-            return date.fromisoformat(value)
+        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
     except ValueError:
-        pass
-    raise ValueError("should be a day that exists, as YYYY-MM-DD")
+        return None
 
 
 def _instant(value: Any) -> datetime:
@@ -69,6 +76,7 @@ RequestId = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00
 """The platform's own id of a request, unique; the Kafka key."""
 
 
+@lru_cache(maxsize=1 << 16)  # providers ask again and again
 def _npi(value: str) -> str:
     """The Luhn check of an NPI, computed over the card issuer prefix 80840 and its ten digits (45 CFR 162.406)."""
     digits = [int(digit) for digit in reversed(f"80840{value}")]

@@ -6,18 +6,17 @@
 decided, by its own fault or by a defect of ours, becomes a dead letter, and the next one goes on.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
 from events.dead_letter import FieldError
 from events.decision import Decision
 from events.decode import Received, RejectedError, decode
-from events.envelope import Attributes, write
+from events.envelope import Attributes, dumps, write
 from events.request import AuthorizationRequest
 from events.topics import ANSWERED, DECISIONS
 from policy_core.determine import CaseResult, Policy
@@ -123,7 +122,7 @@ class DecisionHandler:
         try:
             received = decode(record.value, record.headers)
             key = digest(received.request.request_id.encode())
-            entry = Entry(digest(_canonical(received.data)), record.offset, record.timestamp)
+            entry = Entry(digest(dumps(received.data)), record.offset, record.timestamp)
             known = answered.get(key) or self.memory.find(record.partition, key, record.timestamp)
             if known is not None and not self._comes_again(known, entry):
                 return self._duplicate(record, received, known, entry, tally)
@@ -185,11 +184,6 @@ class DecisionHandler:
             request=self.hasher(received.request.request_id if received else None),
             **_place(record),
         )
-
-
-def _canonical(data: Mapping[str, Any]) -> bytes:
-    """Data as JSON in one spelling: the order of keys and white space make no difference, everything else does."""
-    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _place(record: Record) -> dict[str, str | int]:
