@@ -10,11 +10,21 @@ record that leaves no trace, or two, shows as a difference.
 A note lives where the committed offset lives: it is taken over with the partition, comes again with no batch that
 failed, and outlasts workers. Who resets the group's offsets clears the notes; new accounts are opened there.
 
-`recount` goes further: it reads the topics through and counts what is really there.
+`standings` reads the notes; `recount` goes further, reads the topics through and counts what is really there.
 """
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from kafka import TopicPartition
+
+from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from workers.lag import Look, Watcher
+from workers.reading import Span, data_of, new_admin, partitions_of, records, spans, told
+from workers.settings import Settings
 
 _NOTE = re.compile(r"accounts/1 since=(\d+) consumed=(\d+) decided=(\d+) duplicates=(\d+) dead_lettered=(\d+)")
 
@@ -57,3 +67,171 @@ def read_note(note: str) -> Account | None:
     """The account in a committed offset's note; None where there is none."""
     found = _NOTE.fullmatch(note)
     return Account(*map(int, found.groups())) if found else None
+
+
+class Standing(NamedTuple):
+    """How one partition stands."""
+
+    partition: int
+    committed: int | None
+    """None where nothing has been consumed yet."""
+    waiting: int
+    """Offsets that are not consumed yet."""
+    account: Account | None
+    """None where there is none, as after the group's offsets were set by hand."""
+
+    @property
+    def problem(self) -> str | None:
+        """What does not balance; None where all does."""
+        if self.account is None:
+            return None if self.committed is None else "no account stands at the committed offset; was it set by hand?"
+        if self.account.difference:
+            return f"{self.account.difference:+,} between records consumed and what became of them"
+        beyond = self.account.since + self.account.consumed - (self.committed or 0)
+        return f"{beyond:,} more records consumed than there are offsets" if beyond > 0 else None
+
+
+def standings(look: Look, settings: Settings) -> list[Standing]:
+    """How each partition of requests stands, by what the brokers said."""
+    return [
+        Standing(lag.partition, lag.committed, lag.waiting, read_note(lag.note))
+        for lag in look.lags
+        if (lag.group, lag.topic) == (settings.app_id, settings.topic(REQUESTS))
+    ]
+
+
+def ask(settings: Settings) -> list[Standing]:
+    """The same, asked of the brokers now.
+
+    Raises:
+        ReadingError: They do not answer.
+    """
+    watcher = Watcher(settings)
+    try:
+        return standings(watcher.look(), settings)
+    finally:
+        watcher.close()
+
+
+def total(found: Iterable[Standing]) -> Account:
+    """All partitions' accounts as one."""
+    known = [one.account for one in found if one.account is not None]
+    return Account(
+        since=0,
+        consumed=sum(one.consumed for one in known),
+        decided=sum(one.decided for one in known),
+        duplicates=sum(one.duplicates for one in known),
+        dead_lettered=sum(one.dead_lettered for one in known),
+    )
+
+
+def sentence(found: Sequence[Standing]) -> str:
+    """All of it in one line: that it balances, or by how much it does not."""
+    of = total(found)
+    waiting = sum(one.waiting for one in found)
+    wrong = [one for one in found if one.problem]
+    told_of = (
+        f"{of.consumed:,} consumed {'=' if not of.difference else '≠'} {of.decided:,} decided + {of.duplicates:,} "
+        f"duplicates + {of.dead_lettered:,} dead letters; {waiting:,} waiting"
+    )
+    if not wrong:
+        return f"balanced: {told_of}"
+    named = "; ".join(f"partition {one.partition}: {one.problem}" for one in wrong)
+    return f"NOT balanced: {told_of} ({named})"
+
+
+# --- counted again, from the topics themselves ---------------------------------------------------------------------
+
+
+class Recounted(NamedTuple):
+    """What the topics hold of one partition, beside its account."""
+
+    partition: int
+    account: Account | None
+    requests: int
+    decisions: int
+    repeated: int
+    """Decisions beyond a request's first."""
+    dead_letters: int
+    gone: int
+    """Requests' offsets since the account was opened that retention has removed: they cannot be counted again."""
+    moved: bool
+    """Whether workers went on meanwhile, so that the numbers are of different moments."""
+
+    @property
+    def problem(self) -> str | None:
+        """What the topics hold otherwise than the account says; None where nothing, or where none can tell."""
+        account = self.account
+        if account is None or self.moved or account.since or self.gone:
+            return None
+        found = [
+            f"{there:,} {what} on the topic, {said:,} in the account"
+            for what, there, said in (
+                ("requests", self.requests, account.consumed),
+                ("decisions", self.decisions, account.decided),
+                ("dead letters", self.dead_letters, account.dead_lettered),
+            )
+            if there != said
+        ]
+        if self.repeated:
+            found.append(f"{self.repeated:,} decisions repeat an earlier one's request")
+        return "; ".join(found) or None
+
+
+def recount(settings: Settings) -> list[Recounted]:
+    """Count the records of requests, decisions and dead letters, partition by partition: it reads all that is kept.
+
+    Raises:
+        ReadingError: The brokers do not answer.
+    """
+    before = ask(settings)
+    with told(settings):
+        admin = new_admin(settings)
+        try:
+            names = [settings.topic(name) for name in (REQUESTS, DECISIONS, DEAD_LETTERS)]
+            kept = spans(admin, partitions_of(admin, names))
+        finally:
+            admin.close()
+    requests, decisions, letters = (_of(kept, name) for name in names)
+    dead = _dead_letters(settings, letters)
+    found = [_recounted(settings, one, requests, decisions, dead) for one in before]
+    after = {one.partition: one.account for one in ask(settings)}
+    return [one._replace(moved=after.get(one.partition) != one.account) for one in found]
+
+
+def _of(kept: dict[TopicPartition, Span], topic: str) -> dict[TopicPartition, Span]:
+    return {tp: span for tp, span in kept.items() if tp.topic == topic}
+
+
+def _recounted(
+    settings: Settings,
+    one: Standing,
+    requests: dict[TopicPartition, Span],
+    decisions: dict[TopicPartition, Span],
+    dead: Counter[int],
+) -> Recounted:
+    since = one.account.since if one.account else 0
+    asked = TopicPartition(settings.topic(REQUESTS), one.partition)
+    answered = TopicPartition(settings.topic(DECISIONS), one.partition)
+    span = Span(max(since, requests[asked].beginning), one.committed or 0)
+    keys = Counter(record.key for record in records(settings, {answered: decisions[answered]}))
+    return Recounted(
+        partition=one.partition,
+        account=one.account,
+        requests=sum(1 for _ in records(settings, {asked: span})),
+        decisions=keys.total(),
+        repeated=keys.total() - len(keys),
+        dead_letters=dead[one.partition],
+        gone=max(requests[asked].beginning - since, 0),
+        moved=False,
+    )
+
+
+def _dead_letters(settings: Settings, letters: dict[TopicPartition, Span]) -> Counter[int]:
+    """Dead letters by the partition of requests that they came from."""
+    found: Counter[int] = Counter()
+    for record in records(settings, letters):
+        original = data_of(record.value)["original"]
+        if original.get("topic") == settings.topic(REQUESTS):
+            found[original["partition"]] += 1
+    return found

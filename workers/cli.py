@@ -22,7 +22,9 @@ from workers.access import RefusedError
 from workers.brokers import BrokerError, down, up
 from workers.console import Bootstrap, CommandError, DefaultPolicy, Exit, Policies, Prefix, err, out, settings
 from workers.decide import commands as decide_commands
+from workers.operate import commands as operate_commands
 from workers.policies import commands as policy_commands
+from workers.reading import ReadingError
 from workers.replay import commands as replay_commands
 from workers.rights import Right
 from workers.settings import Settings, SettingsError
@@ -45,6 +47,7 @@ decide_commands.add_to(cli)
 traffic_commands.add_to(cli)
 policy_commands.add_to(cli)
 replay_commands.add_to(cli)
+operate_commands.add_to(cli)
 cli.add_typer(topics_cli, name="topics")
 cli.add_typer(schemas_cli, name="schemas")
 cli.add_typer(kafka_cli, name="kafka")
@@ -57,7 +60,15 @@ def main() -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         cli()
-    except (CommandError, PolicyDocumentError, SettingsError, RefusedError, TopicsError, BrokerError) as error:
+    except (
+        CommandError,
+        PolicyDocumentError,
+        SettingsError,
+        RefusedError,
+        TopicsError,
+        BrokerError,
+        ReadingError,
+    ) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}")
         sys.exit(Exit.FAILED)
     except BrokenPipeError:

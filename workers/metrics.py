@@ -158,8 +158,8 @@ GROUP_LAG_SUM = Family(
 )
 GROUP_LAG_SECONDS = Family(
     "kafka_consumergroup_group_lag_seconds",
-    "For how long the oldest waiting record has waited, by its timestamp, which by default its publisher's clock sets; "
-    "0 where none waits.",
+    "For how long the oldest waiting record has waited, by its timestamp, which by default its publisher's clock sets, "
+    "or for how long it has been seen to wait, whichever is longer; 0 where none waits.",
     ("group", "topic", "partition"),
 )
 GROUP_MAX_LAG_SECONDS = Family(
@@ -177,10 +177,14 @@ ACCOUNTS_DIFFERENCE = Family(
     "Consumed less decided, duplicates and dead letters: anything but 0 is a request lost or invented.",
     ("partition",),
 )
+ACCOUNTS_BALANCED = Family(
+    "dli_accounts_balanced",
+    "1 when no partition's account shows a difference, counts more records than there are offsets, or is missing.",
+)
 PENDED = Family(
     "dli_pended_requests",
-    "Requests whose newest decision of the last days asks somebody to act, by their clock's state; who has answered "
-    "elsewhere is not known here.",
+    "Requests whose newest decision of the last 14 days pends (A4) and that no later request superseded, by their "
+    "clock's state. Who has answered elsewhere is not known here.",
     ("state",),
 )
 OVERDUE = Family(

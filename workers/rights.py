@@ -75,6 +75,7 @@ def _of_operators(settings: Settings) -> Iterator[Right]:
         if topic.name == REQUESTS:
             operations = (*operations, "WRITE")
         yield _topic("operator", settings.topic(topic.name), operations, "to make, compare and look at it")
+    yield Right("operator", "group", settings.app_id, False, ("DESCRIBE",), "accounts stand with the offsets committed")
 
 
 def _topic(role: Role, name: str, operations: tuple[Operation, ...], why: str) -> Right:

@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=6066, ge=1, le=65535)
     """Where a worker serves its register, health and metrics."""
+    exporter_port: int = Field(default=9308, ge=1, le=65535)
+    """Where `dli exporter` answers."""
     data_dir: Path = Path("var/worker")
     """Where a worker keeps its tables; one folder for each worker."""
     delivery: Delivery = Delivery.EXACTLY_ONCE

@@ -1,0 +1,147 @@
+"""Accounts: one line that balances or tells by how much it does not, proved from what the brokers hold."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from events.topics import DECISIONS, REQUESTS
+from tests import generator
+from tests.workers.running import publish, settings_for, worker
+from tests.workers.test_cli import dli
+from workers import accounts, topics
+from workers.accounts import Account, Recounted, Standing
+from workers.settings import Settings
+
+PATIENCE_SECONDS = 60.0
+EVEN = Standing(0, 12, 0, Account(0, 10, 7, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("standing", "problem"),
+    [
+        (EVEN, None),
+        (EVEN._replace(committed=None, account=None), None),
+        (EVEN._replace(account=None), "no account stands at the committed offset; was it set by hand?"),
+        (EVEN._replace(account=Account(0, 10, 6, 2, 1)), "+1 between records consumed and what became of them"),
+        (EVEN._replace(account=Account(0, 10, 9, 2, 1)), "-2 between records consumed and what became of them"),
+        (EVEN._replace(account=Account(4, 10, 7, 2, 1)), "2 more records consumed than there are offsets"),
+    ],
+)
+def test_a_partition_says_what_does_not_balance(standing: Standing, problem: str | None) -> None:
+    assert standing.problem == problem
+
+
+def test_one_line_says_that_all_of_it_balances() -> None:
+    both = [EVEN, Standing(1, 2000, 5, Account(100, 1500, 1500, 0, 0))]
+
+    assert accounts.sentence(both) == (
+        "balanced: 1,510 consumed = 1,507 decided + 2 duplicates + 1 dead letters; 5 waiting"
+    )
+
+
+def test_the_line_names_the_partition_and_the_difference() -> None:
+    both = [EVEN, Standing(1, 2000, 0, Account(0, 1500, 1499, 0, 0))]
+
+    assert accounts.sentence(both) == (
+        "NOT balanced: 1,510 consumed ≠ 1,506 decided + 2 duplicates + 1 dead letters; 0 waiting "
+        "(partition 1: +1 between records consumed and what became of them)"
+    )
+
+
+COUNTED = Recounted(0, Account(0, 10, 7, 2, 1), 10, 7, 0, 1, gone=0, moved=False)
+
+
+@pytest.mark.parametrize(
+    ("counted", "problem"),
+    [
+        (COUNTED, None),
+        (COUNTED._replace(requests=11), "11 requests on the topic, 10 in the account"),
+        (COUNTED._replace(decisions=8, repeated=1), "8 decisions on the topic, 7 in the account; 1 decisions repeat"),
+        (COUNTED._replace(dead_letters=0), "0 dead letters on the topic, 1 in the account"),
+        (COUNTED._replace(requests=11, moved=True), None),
+        (COUNTED._replace(requests=3, gone=7), None),
+    ],
+)
+def test_a_recount_says_where_the_topics_hold_something_else(counted: Recounted, problem: str | None) -> None:
+    assert (counted.problem or "").startswith(problem or "")
+    assert (counted.problem is None) == (problem is None)
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return holds()
+
+
+def consumed(found: Settings) -> int:
+    return accounts.total(accounts.ask(found)).consumed
+
+
+def show(found: Settings, *arguments: str) -> tuple[int, str]:
+    where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix, "--app-id", found.app_id)
+    ran = dli("accounts", *where, *arguments)
+    assert "Traceback" not in ran.err, ran.err
+    return ran.code, " ".join(ran.out.split())
+
+
+@pytest.mark.broker
+def test_accounts_balance_over_restarts_and_tell_what_was_done_by_hand(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    found = settings_for(bootstrap, prefix, tmp_path)
+    topics.apply(found)
+    lines = [generator.encode(one) for one in generator.requests(70, 300, malformed=0.1)]
+    for number, upto in enumerate((300, 600), start=1):
+        with worker(found, tmp_path, f"worker-{number}"):
+            publish(found, lines)
+            assert eventually(lambda upto=upto: consumed(found) == upto)  # type: ignore[misc]  # it is called at once
+
+    standing = accounts.ask(found)
+    code, text = show(found, "--recount")
+
+    assert accounts.total(standing) == Account(0, 600, 270, 270, 60)
+    assert [one.problem for one in standing] == [None] * 4
+    assert code == 0
+    assert "balanced: 600 consumed = 270 decided + 270 duplicates + 60 dead letters; 0 waiting" in text
+    assert "on the topics: 600 requests, 270 decisions, 60 dead letters the recount agrees" in text
+
+    _publish_a_decision_again(found)
+    code, text = show(found, "--recount")
+    assert code == 3
+    assert "1 decisions repeat an earlier one's request" in text
+
+    _commit_by_hand(found)
+    code, text = show(found)
+    assert code == 3
+    assert "no account stands at the committed offset; was it set by hand?" in text
+
+
+def _publish_a_decision_again(found: Settings) -> None:
+    consumer = KafkaConsumer(bootstrap_servers=found.bootstrap, isolation_level="read_committed")
+    producer = KafkaProducer(bootstrap_servers=found.bootstrap)
+    try:
+        tp = TopicPartition(found.topic(DECISIONS), 0)
+        consumer.assign([tp])
+        consumer.seek_to_beginning(tp)
+        first = None
+        while first is None:
+            first = next((one for polled in consumer.poll(500).values() for one in polled), None)
+        producer.send(tp.topic, first.value, key=first.key, partition=0).get(10)
+    finally:
+        consumer.close()
+        producer.close()
+
+
+def _commit_by_hand(found: Settings) -> None:
+    consumer = KafkaConsumer(bootstrap_servers=found.bootstrap, group_id=found.app_id, enable_auto_commit=False)
+    try:
+        tp = TopicPartition(found.topic(REQUESTS), 0)
+        consumer.assign([tp])
+        consumer.commit({tp: OffsetAndMetadata(3, "", -1)})
+    finally:
+        consumer.close()

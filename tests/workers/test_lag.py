@@ -1,0 +1,176 @@
+"""Lag as the brokers know it, beside workers or without any."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from events.topics import REQUESTS
+from tests.workers.running import settings_for
+from workers import topics
+from workers.lag import Lag, Watcher
+from workers.reading import ReadingError
+from workers.settings import Settings
+
+pytestmark = pytest.mark.broker
+
+NOW = 1_750_000_000.0
+
+
+@pytest.fixture
+def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    made = settings_for(bootstrap, prefix, tmp_path)
+    topics.apply(made)
+    return made
+
+
+class Clock:
+    """A clock that is set."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def watcher(found: Settings, clock: Clock) -> Iterator[Watcher]:
+    made = Watcher(found, clock)
+    yield made
+    made.close()
+
+
+def send(found: Settings, partition: int, ages: list[float], *, abort: bool = False) -> None:
+    """One transaction with a record for each age, in seconds before NOW."""
+    with transaction(found, abort=abort) as producer:
+        for age in ages:
+            stamp = round((NOW - age) * 1000)
+            producer.send(found.topic(REQUESTS), b"x", partition=partition, timestamp_ms=stamp)
+
+
+@contextmanager
+def transaction(found: Settings, *, abort: bool = False) -> Iterator[KafkaProducer]:
+    producer = KafkaProducer(
+        bootstrap_servers=found.bootstrap, transactional_id=f"{found.app_id}-test", acks="all", enable_idempotence=True
+    )
+    try:
+        producer.init_transactions()
+        producer.begin_transaction()
+        yield producer
+        producer.flush()
+        producer.abort_transaction() if abort else producer.commit_transaction()
+    finally:
+        producer.close()
+
+
+def commit(found: Settings, partition: int, offset: int, note: str = "", group: str | None = None) -> None:
+    consumer = KafkaConsumer(
+        bootstrap_servers=found.bootstrap, group_id=group or found.app_id, enable_auto_commit=False
+    )
+    try:
+        tp = TopicPartition(found.topic(REQUESTS), partition)
+        consumer.assign([tp])
+        consumer.commit({tp: OffsetAndMetadata(offset, note, -1)})
+    finally:
+        consumer.close()
+
+
+def lag(watcher: Watcher, found: Settings, partition: int, group: str | None = None) -> Lag:
+    """The partition's lag, once the end that readers see has come behind the last transaction's marker."""
+    [one] = [
+        one
+        for one in watcher.look().lags
+        if (one.group, one.topic, one.partition) == (group or found.app_id, found.topic(REQUESTS), partition)
+    ]
+    return one
+
+
+def test_a_group_that_never_ran_lags_behind_all_that_is_kept(watcher: Watcher, found: Settings) -> None:
+    before = lag(watcher, found, 0)
+    send(found, 0, [90, 60, 30])
+    time.sleep(0.5)
+
+    after = lag(watcher, found, 0)
+
+    assert (before.committed, before.waiting, before.seconds) == (None, 0, 0)
+    assert (after.committed, after.waiting, after.seconds) == (None, 4, 90)
+    assert watcher.look().members[found.app_id] == 0
+
+
+def test_seconds_are_those_of_the_oldest_record_that_waits(watcher: Watcher, found: Settings, clock: Clock) -> None:
+    send(found, 1, [90, 60, 30])
+    time.sleep(0.5)
+    seen = []
+    for committed in (1, 2):
+        commit(found, 1, committed, "a note")
+        seen.append(lag(watcher, found, 1))
+    clock.now += 5
+    seen.append(lag(watcher, found, 1))
+
+    assert [(one.committed, one.waiting, one.seconds) for one in seen] == [(1, 3, 60), (2, 2, 30), (2, 2, 35)]
+    assert {one.note for one in seen} == {"a note"}
+
+
+def test_where_only_transaction_markers_and_aborted_records_are_left_nothing_waits(
+    watcher: Watcher, found: Settings
+) -> None:
+    send(found, 2, [9, 8])
+    send(found, 2, [7, 6, 5], abort=True)
+    commit(found, 2, 2)
+    time.sleep(0.5)
+
+    after = lag(watcher, found, 2)
+
+    assert after.span.end > 2
+    assert (after.waiting, after.seconds) == (0, 0)
+
+
+# Who reads from behind an abort's marker is shown nothing of that producer by the embedded broker.
+@pytest.mark.kafka
+def test_a_record_behind_markers_and_aborted_records_waits(watcher: Watcher, found: Settings) -> None:
+    send(found, 2, [9, 8])
+    send(found, 2, [7, 6, 5], abort=True)
+    commit(found, 2, 2)
+    time.sleep(0.5)
+    before = lag(watcher, found, 2)
+    send(found, 2, [4])
+    time.sleep(0.5)
+
+    assert (before.waiting, before.seconds) == (0, 0)
+    assert lag(watcher, found, 2).seconds == 4
+
+
+def test_a_publishers_clock_that_runs_ahead_hides_no_stall(watcher: Watcher, found: Settings, clock: Clock) -> None:
+    send(found, 3, [-1_000])
+    time.sleep(0.5)
+    first = lag(watcher, found, 3).seconds
+    clock.now += 40
+
+    assert (first, lag(watcher, found, 3).seconds) == (0, 40)
+
+
+def test_every_group_is_told_of_not_only_ours(watcher: Watcher, found: Settings) -> None:
+    other = f"{found.app_id}-other"
+    send(found, 0, [50, 40])
+    commit(found, 0, 1, group=other)
+    time.sleep(0.5)
+
+    assert lag(watcher, found, 0, other).seconds == 40
+
+
+def test_brokers_that_do_not_answer_are_a_sentence_and_the_next_look_connects_anew(found: Settings) -> None:
+    nowhere = Watcher(found.model_copy(update={"bootstrap": "127.0.0.1:1"}))
+
+    for _ in range(2):
+        with pytest.raises(ReadingError, match=r"127\.0\.0\.1:1: .*is Kafka there"):
+            nowhere.look()

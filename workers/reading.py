@@ -1,0 +1,122 @@
+"""Reading topics as they stand, by readers of no group: nothing is committed, nobody's work is touched."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
+
+from workers import access
+from workers.settings import Settings
+
+PATIENCE_MS = 8_000
+"""How long one question to the brokers may take."""
+
+
+class ReadingError(Exception):
+    """The brokers do not answer, or refuse; the message says what to do."""
+
+
+class Span(NamedTuple):
+    """What is kept of a partition."""
+
+    beginning: int
+    end: int
+    """Behind the last record that readers of committed records can see."""
+
+
+@contextmanager
+def told(settings: Settings) -> Iterator[None]:
+    """Turn what a Kafka client raises into a sentence.
+
+    Raises:
+        ReadingError: Whatever it was.
+    """
+    try:
+        yield
+    except KafkaError as error:
+        raise ReadingError(access.explained(settings, error)) from error
+
+
+def new_admin(settings: Settings) -> KafkaAdminClient:
+    """A client of the cluster's administration; close it.
+
+    Raises:
+        RefusedError: The cluster does not let us in.
+    """
+    access.check(settings)
+    return KafkaAdminClient(
+        **access.client(settings),
+        client_id=f"{settings.app_id}-reading",
+        bootstrap_timeout_ms=PATIENCE_MS,
+        request_timeout_ms=PATIENCE_MS,
+    )
+
+
+def new_consumer(settings: Settings) -> KafkaConsumer:
+    """A reader of committed records, of no group; close it.
+
+    Raises:
+        RefusedError: The cluster does not let us in.
+    """
+    access.check(settings)
+    return KafkaConsumer(
+        **access.client(settings),
+        client_id=f"{settings.app_id}-reading",
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        allow_auto_create_topics=False,
+        auto_offset_reset="earliest",
+    )
+
+
+def partitions_of(admin: KafkaAdminClient, topics: list[str]) -> list[TopicPartition]:
+    """All partitions of those of the topics that are there."""
+    described = admin.describe_topics(topics) if topics else []  # an empty list would mean all there are
+    return [
+        TopicPartition(one["name"], partition["partition_index"])
+        for one in described
+        for partition in one["partitions"]
+    ]
+
+
+def spans(admin: KafkaAdminClient, partitions: list[TopicPartition]) -> dict[TopicPartition, Span]:
+    """What is kept of each partition."""
+    if not partitions:
+        return {}
+    beginnings = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.EARLIEST), timeout_ms=PATIENCE_MS)
+    ends = admin.list_partition_offsets(
+        dict.fromkeys(partitions, OffsetSpec.LATEST), isolation_level="read_committed", timeout_ms=PATIENCE_MS
+    )
+    return {one: Span(beginnings[one].offset, ends[one].offset) for one in partitions}
+
+
+def records(settings: Settings, wanted: Mapping[TopicPartition, Span]) -> Iterator[ConsumerRecord]:
+    """The committed records of these spans, partition by partition in offset order.
+
+    Raises:
+        ReadingError: The brokers do not answer.
+    """
+    with told(settings):
+        consumer = new_consumer(settings)
+        try:
+            for partition, span in wanted.items():
+                consumer.assign([partition])
+                consumer.seek(partition, span.beginning)
+                # The position is also behind transaction markers, which never show as records.
+                while consumer.position(partition) < span.end:
+                    for found in consumer.poll(timeout_ms=500).values():
+                        yield from (one for one in found if one.offset < span.end)
+        finally:
+            consumer.close()
+
+
+def data_of(value: bytes) -> dict[str, Any]:
+    """The data of an event that we published, in whichever mode."""
+    tree: dict[str, Any] = json.loads(value)
+    return tree["data"] if "specversion" in tree else tree
