@@ -8,6 +8,7 @@ In seconds: how long the oldest waiting record has waited, by its timestamp, or 
 wait, whichever is longer: a publisher's clock that runs ahead hides no stall for long.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,6 +18,9 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from events.topics import POLICY_REVISIONS, REQUESTS
 from workers.reading import PATIENCE_MS, Span, new_admin, new_consumer, partitions_of, spans, told
 from workers.settings import Settings
+
+# It cannot read how Faust spreads partitions, need not, and says so at every look.
+logging.getLogger("kafka.admin._groups").setLevel(logging.ERROR)
 
 SEARCH_SECONDS = 3.0
 """How long one look searches for the oldest waiting records; the next look goes on where it ended."""

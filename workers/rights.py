@@ -75,6 +75,14 @@ def _of_operators(settings: Settings) -> Iterator[Right]:
         if topic.name == REQUESTS:
             operations = (*operations, "WRITE")
         yield _topic("operator", settings.topic(topic.name), operations, "to make, compare and look at it")
+    yield Right(
+        "operator",
+        "transactional-id",
+        f"{settings.app_id}-redrive",
+        False,
+        ("WRITE",),
+        "to send dead letters again, once",
+    )
     yield Right("operator", "group", settings.app_id, False, ("DESCRIBE",), "accounts stand with the offsets committed")
 
 

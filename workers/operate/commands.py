@@ -1,7 +1,6 @@
-"""`dli exporter` and `dli accounts`."""
+"""`dli exporter`, `dli accounts`, `dli dead-letters`."""
 
 import json
-import logging
 import signal
 from collections.abc import Sequence
 from threading import Event
@@ -16,6 +15,7 @@ from workers import accounts as books
 from workers import logs
 from workers.accounts import Recounted, Standing
 from workers.console import Bootstrap, CommandError, Exit, Output, Prefix, err, out, settings
+from workers.operate import dead_letters
 from workers.operate.exporter import serving
 from workers.settings import Settings
 
@@ -24,6 +24,7 @@ def add_to(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command()(exporter)
     cli.command()(accounts)
+    dead_letters.add_to(cli)
 
 
 AppId = Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")]
@@ -38,8 +39,6 @@ def exporter(
     """Tell Prometheus lag and accounts, asked of the brokers: true also of workers that are stalled or gone."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id, exporter_port=port)
     logs.configure(level=found.log_level, form=found.log_format)
-    # It complains at every scrape that it cannot read Faust's way to spread partitions; what matters, we say.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     over = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())

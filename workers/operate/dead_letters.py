@@ -1,0 +1,162 @@
+"""`dli dead-letters …`: list them, show one, send them again."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.table import Table
+
+from events.dead_letter import Reason
+from workers import letters as post
+from workers.console import Bootstrap, CommandError, Exit, Output, Prefix, err, out, settings, write_line
+from workers.letters import MOST_TRIES, Letter, Plan
+from workers.logs import Hasher
+
+cli = typer.Typer(no_args_is_help=True, help="Events that could not be decided: list, show, send again.")
+
+AppId = Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help=f"One of {', '.join(get_args(Reason))}.")]
+SHORT = 12
+"""Digits of a letter's id that are shown, and enough to name it."""
+
+
+def add_to(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.add_typer(cli, name="dead-letters")
+
+
+@cli.command("list")
+def list_(
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    reason: ReasonOption = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="How to print them.")] = Output.TABLE,
+) -> None:
+    """List the dead letters that are kept; request ids as the keyed hashes that stand in logs."""
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    hasher = Hasher(found.log_key)
+    kept = sorted(post.letters(found, _reason(reason)), key=lambda one: one.written)
+    if output is Output.JSONL:
+        for one in kept:
+            write_line(json.dumps(_fields(one, hasher)).encode())
+        return
+    table = Table(header_style="bold")
+    for column in ("letter", "written", "reason", "request", "from", "tries", "fields at fault"):
+        table.add_column(column, overflow="fold")
+    for one in kept:
+        fields = _fields(one, hasher)
+        table.add_row(
+            one.id[:SHORT],
+            fields["written"],
+            fields["reason"],
+            fields["request"] or "-",
+            fields["from"] or "-",
+            str(one.tries),
+            ", ".join(error["path"] or "the whole" for error in fields["errors"]),
+        )
+    out.print(table)
+    counts = Counter(one.content.reason for one in kept)
+    err.print(f"{len(kept)} dead letters" + "".join(f"; {count} {name}" for name, count in counts.most_common()))
+
+
+def _fields(one: Letter, hasher: Hasher) -> dict[str, Any]:
+    """What of a letter leads to nobody."""
+    original = one.content.original
+    place = f"{original.topic}/{original.partition}/{original.offset}" if original.topic is not None else None
+    return {
+        "letter": one.id,
+        "written": one.written.isoformat(timespec="seconds"),
+        "reason": one.content.reason,
+        "errors": [error.model_dump() for error in one.content.errors],
+        "request": hasher(one.content.request_id),
+        "from": place,
+        "tries": one.tries,
+    }
+
+
+@cli.command()
+def show(
+    letter: Annotated[str, typer.Argument(help="The letter's id, or the beginning of it.")],
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show the event as it came, personal data and all.")] = False,
+) -> None:
+    """Show one dead letter with the event it keeps; whatever may be personal is masked unless asked for."""
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    [one] = _chosen(list(post.letters(found)), [letter])
+    fields = _fields(one, Hasher(found.log_key)) | {"message": one.content.message}
+    fields["event"] = _revealed(one) if reveal else post.masked(one)
+    out.print_json(json.dumps(fields))
+    if not reveal:
+        err.print("masked: --reveal shows all of it")
+
+
+def _revealed(one: Letter) -> Any:
+    raw = one.value or b""
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw.decode("utf-8", "backslashreplace")
+
+
+@cli.command()
+def redrive(
+    letters: Annotated[list[str] | None, typer.Argument(help="Letters' ids, or their beginnings.")] = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    app_id: AppId = None,
+    reason: ReasonOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Every letter that is kept.")] = False,
+    tries: Annotated[int, typer.Option("--tries", min=1, help="Times that one event is sent again.")] = MOST_TRIES,
+    execute: Annotated[bool, typer.Option("--execute", help="Send; without it, only say what would be sent.")] = False,
+) -> None:
+    """Send dead letters' events again, each as it came, where it came from; exit 3 where some cannot be."""
+    if sum((bool(letters), reason is not None, every)) != 1:
+        raise CommandError("choose letters by their ids, by --reason, or --all")
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
+    kept = list(post.letters(found, _reason(reason)))
+    chosen = _chosen(kept, letters) if letters else kept
+    plans = post.redrive(found, chosen, tries) if execute else post.planned(found, chosen, tries)
+    out.print(_table(plans, execute=execute))
+    _summary(plans, execute=execute)
+    if any(one.refusal and not one.done for one in plans):
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _table(plans: Sequence[Plan], *, execute: bool) -> Table:
+    table = Table(header_style="bold")
+    for column in ("letter", "reason", "to", "try", "what becomes of it"):
+        table.add_column(column, overflow="fold")
+    for one in plans:
+        original = one.letter.content.original
+        to = f"{original.topic}/{original.partition}" if original.topic is not None else "-"
+        becomes = one.refusal or ("sent" if execute else "would be sent")
+        table.add_row(one.letter.id[:SHORT], one.letter.content.reason, to, str(one.letter.tries + 1), becomes)
+    return table
+
+
+def _summary(plans: Sequence[Plan], *, execute: bool) -> None:
+    sent = sum(one.refusal is None for one in plans)
+    before = sum(one.done for one in plans)
+    refused = len(plans) - sent - before
+    verb = "sent again" if execute else "would be sent again (--execute sends)"
+    err.print(f"{sent} of {len(plans)} {verb}; {before} were before; {refused} cannot be")
+
+
+def _reason(reason: str | None) -> str | None:
+    if reason is not None and reason not in get_args(Reason):
+        raise CommandError(f"no reason {reason}; there is {', '.join(get_args(Reason))}")
+    return reason
+
+
+def _chosen(kept: Sequence[Letter], ids: Sequence[str]) -> list[Letter]:
+    chosen: dict[str, Letter] = {}
+    for wanted in ids:
+        matching = [one for one in kept if one.id.startswith(wanted)]
+        if len(matching) != 1:
+            what = "no dead letter" if not matching else f"{len(matching)} dead letters"
+            raise CommandError(f"{wanted}: {what} with that id; `dli dead-letters list` shows what is kept")
+        chosen[matching[0].id] = matching[0]
+    return list(chosen.values())
