@@ -8,7 +8,7 @@ interruption leaves whole files and at most some unfinished ones, and the same c
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -57,7 +57,7 @@ def begin(folder: Path, form: Format, source: Source, topics: Sequence[str]) -> 
         ReplayError: There is something that must not be written over, or an archive of other ranges.
     """
     ranges = tuple(
-        KeptPartition(topic=topic, partition=number, first=one.first, end=one.end, whole=one.whole)
+        KeptPartition(topic=topic, partition=number, first=one.first, end=one.end, whole=one.whole, to_end=one.to_end)
         for topic in (source.topic(name) for name in topics)
         for number in source.partitions(topic)
         for one in [source.extent(topic, number)]
@@ -243,6 +243,14 @@ class ArchiveSource:
         named = sorted((one.file, one.sha256) for one in self.manifest.segments)
         return hashlib.sha256(repr((named, self.only)).encode()).hexdigest()
 
+    def ends(self) -> Mapping[str, int]:
+        """Nothing grows here."""
+        return {}
+
+    def ending(self, ends: Mapping[str, int]) -> "ArchiveSource":  # noqa: ARG002 (as above)
+        """The same archive."""
+        return self
+
     def topic(self, name: str) -> str:
         """The full name of a declared topic in this archive."""
         return self.manifest.prefix + name
@@ -259,9 +267,9 @@ class ArchiveSource:
         """What is kept of a partition."""
         kept = self.manifest.range(topic, partition)
         if kept is None:
-            return Extent(0, 0, whole=True, records=0)
+            return Extent(0, 0, whole=True, to_end=True, records=0)
         records = sum(one.records for one in self.manifest.of(topic, partition))
-        return Extent(kept.first, kept.end, kept.whole, records)
+        return Extent(kept.first, kept.end, kept.whole, kept.to_end, records)
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
         """Records from an offset on; a file that is not as it was kept is reported, and read as far as it goes.
@@ -282,7 +290,9 @@ class ArchiveSource:
         try:
             if sha256_of(file) != segment.sha256:
                 why = f"{segment.file} is not the file that was kept"
-                yield Piece(damage=Damage(*place, segment.first, segment.last, f"{why}; read as far as it goes"))
+                yield Piece(
+                    damage=Damage(*place, segment.first, segment.last, f"{why}; read as far as it goes", lost=False)
+                )
             yield from formats.read(self.manifest.format, file, place, blocks)
         except FileNotFoundError:
             yield Piece(damage=Damage(*place, segment.first, segment.last, f"{segment.file} is not there"))

@@ -24,7 +24,7 @@ def make(folder: Path, form: Format, topics: Sequence[str], asked: Asked, found:
     """
     source = on_kafka(found.bootstrap, found.topic_prefix, topics, asked)
     made = archive.begin(folder, form, source, topics)
-    source = source.ending({(one.topic, one.partition): one.end for one in made.partitions})
+    source = source.ending({f"{one.topic}/{one.partition}": one.end for one in made.partitions})
     left = archive.tasks(made, folder, source)
     with counting("kept", sum(one.range.end - one.start for one in left)) as counter:
         keeper = _Keeper(folder, made, counter)

@@ -1,8 +1,8 @@
 """`dli archive` and `dli replay …`: what they take. What they do needs the extra `replay`, imported by them alone."""
 
-# ruff: noqa: PLC0415 (see above; and each argument is a flag)
+# ruff: noqa: PLC0415, PLR0913 (see above; and each argument is a flag)
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
-from workers.console import Bootstrap, CommandError, Prefix, settings
-from workers.replay.log import Format
+from policy_core.library import documents
+from workers.console import Bootstrap, CommandError, DefaultPolicy, Output, Policies, Prefix, settings
+from workers.replay.log import Format, Source
+from workers.settings import Settings
 
 if TYPE_CHECKING:
     from workers.replay.ranges import Asked
@@ -24,6 +26,14 @@ To = Annotated[str | None, typer.Option("--to", help="First offset or instant be
 Partition = Annotated[list[int] | None, typer.Option("--partition", help="Of requests; may be given several times.")]
 Processes = Annotated[int | None, typer.Option("--processes", min=1, help="At most; one for each core otherwise.")]
 Folder = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A folder that `dli archive` made.")]
+Log = Annotated[Path | None, typer.Argument(metavar="[ARCHIVE]", help="An archive; Kafka's topics otherwise.")]
+Earlier = Annotated[
+    list[Path] | None, typer.Option("--earlier", help="A folder of other documents that decisions may name.")
+]
+RequestIds = Annotated[bool, typer.Option("--request-ids", help="Name requests by their ids, which are personal data.")]
+Printed = Annotated[Output, typer.Option("-o", "--output", help="How findings are printed.")]
+WORK = Path("var/replay")
+Work = Annotated[Path, typer.Option("--work", help="Where findings and an interrupted run's state are kept.")]
 
 replay_cli = typer.Typer(no_args_is_help=True, help="Replay a log: prove it, or see what a change would make of it.")
 
@@ -60,6 +70,60 @@ def check(folder: Folder) -> None:
     with _extra():
         from workers.replay import archiving
     archiving.check(folder)
+
+
+@replay_cli.command("verify")
+def verify(
+    log: Log = None,
+    start: From = None,
+    end: To = None,
+    partition: Partition = None,
+    earlier: Earlier = None,
+    request_ids: RequestIds = False,
+    output: Printed = Output.TABLE,
+    work: Work = WORK,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    policies: Policies = None,
+    policy: DefaultPolicy = None,
+    processes: Processes = None,
+) -> None:
+    """Decide each request again under the document that its decision names; exit 3 unless all bytes are identical."""
+    with _extra():
+        from workers.replay import runs, verifying
+        from workers.replay.walk import Plan
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, policies=policies, default_policy=policy)
+    source = _source(log, found, _asked(start, end, partition))
+    folders = tuple(earlier or ())
+    name = runs.identity("verify", source.identity, _documents(found.policies), _documents(folders), request_ids)
+    plan = Plan(source, found, folders, work / f"verify-{name}", request_ids)
+    verifying.run(plan, _processes(processes), output)
+
+
+def _documents(folders: Sequence[Path]) -> list[str]:
+    """What the documents of folders say, as far as a run's name is concerned."""
+    from hashlib import sha256
+
+    return sorted(sha256(file.read_bytes()).hexdigest() for file in documents(folders))
+
+
+def _source(log: Path | None, found: Settings, part: "Asked") -> Source:
+    """The archive, or Kafka.
+
+    Raises:
+        ReplayError: It is not there, or the flags do not fit it.
+    """
+    from workers.replay.archive import ArchiveSource
+    from workers.replay.log import ReplayError
+    from workers.replay.ranges import on_kafka
+
+    if log is None:
+        return on_kafka(found.bootstrap, found.topic_prefix, TOPICS, part)
+    if part.start is not None or part.end is not None:
+        raise ReplayError("--from and --to are for Kafka: an archive has the range that it was made with")
+    source = ArchiveSource(log, part.partitions)
+    source.partitions(source.topic(REQUESTS))
+    return source
 
 
 @contextmanager

@@ -34,8 +34,8 @@ class KafkaSource:
 
     @property
     def identity(self) -> str:
-        """The same for the same ranges of the same topics."""
-        named = sorted((topic, partition, one.first, one.end) for (topic, partition), one in self.extents.items())
+        """The same for the same topics from the same offsets: their ends move, and a run keeps its own."""
+        named = sorted((topic, partition, one.first) for (topic, partition), one in self.extents.items())
         return sha256(repr((self.bootstrap, named)).encode()).hexdigest()
 
     def topic(self, name: str) -> str:
@@ -50,9 +50,17 @@ class KafkaSource:
         """What there is of a partition."""
         return self.extents[topic, partition]
 
-    def ending(self, ends: Mapping[tuple[str, int], int]) -> "KafkaSource":
-        """The same with other ends: those that an earlier attempt saw."""
-        extents = {place: replace(one, end=ends[place]) for place, one in self.extents.items() if place in ends}
+    def ends(self) -> dict[str, int]:
+        """The offset behind the last record, for each topic and partition."""
+        return {f"{topic}/{partition}": one.end for (topic, partition), one in self.extents.items()}
+
+    def ending(self, ends: Mapping[str, int]) -> "KafkaSource":
+        """The same with the ends that an earlier attempt saw."""
+        extents = {
+            (topic, partition): replace(one, end=ends[f"{topic}/{partition}"])
+            for (topic, partition), one in self.extents.items()
+            if f"{topic}/{partition}" in ends
+        }
         return replace(self, extents=extents)
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:

@@ -1,6 +1,6 @@
 """A log that can be replayed, wherever it is kept: records by topic, partition and offset."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -30,14 +30,16 @@ class Chunk(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """A stretch of a partition that cannot be read; what lies behind it can."""
+    """A stretch of a partition that cannot be read, or trusted; what lies behind it can."""
 
     topic: str
     partition: int
     first: int
     last: int
-    """Offsets of the first and the last record that may be lost."""
+    """Offsets of the first and the last record concerned."""
     why: str
+    lost: bool = True
+    """Whether records may be lost; else all were read, but are not what was kept."""
 
     def __str__(self) -> str:
         where = str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
@@ -61,6 +63,8 @@ class Extent:
     """The offset behind the last one."""
     whole: bool
     """Whether this is the partition from its very first offset: nothing was answered before."""
+    to_end: bool
+    """Whether it goes on to what was the end when the answers' ends were known: no answer lies behind it."""
     records: int | None = None
     """How many, where it is known before they are read."""
 
@@ -71,6 +75,12 @@ class Source(Protocol):
     @property
     def identity(self) -> str:
         """The same for the same records: what an interrupted run is recognized by."""
+
+    def ends(self) -> Mapping[str, int]:
+        """Where what grows ended when this source was made; empty where nothing grows."""
+
+    def ending(self, ends: Mapping[str, int]) -> "Source":
+        """The same with the ends that an earlier attempt saw."""
 
     def topic(self, name: str) -> str:
         """The full name of a declared topic in this log."""

@@ -25,6 +25,8 @@ class KeptPartition(_Part):
     """The offset behind the last one."""
     whole: bool
     """Whether the range begins with the partition's very first offset."""
+    to_end: bool
+    """Whether it ended where the partition did."""
 
 
 class Segment(_Part):

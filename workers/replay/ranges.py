@@ -77,6 +77,8 @@ async def _extents(
             raise ReplayError(f"no topic {requests} at {bootstrap}; is --topic-prefix right?")
         found: dict[tuple[str, int], Extent] = {}
         spans: dict[int, tuple[int | None, int | None]] = {}
+        # Before the requests' ends are asked for: so no answer is kept whose request is not.
+        ends = await _ends(consumer, [topic for topic in topics if topic in present])
         for topic in sorted(topics, key=lambda name: name != requests):
             if topic not in present:
                 continue
@@ -90,7 +92,9 @@ async def _extents(
                         found[topic, number] = await _of_requests(consumer, where, asked)
                         spans[number] = await _span(looker, where, found[topic, number], asked)
                 elif number in spans or len(numbers) == 1:
-                    found[topic, number] = await _of_answers(consumer, where, spans.get(number, (None, None)))
+                    found[topic, number] = await _of_answers(
+                        consumer, where, ends[where], spans.get(number, (None, None))
+                    )
         return found
 
 
@@ -112,14 +116,22 @@ async def _of_requests(consumer: AIOKafkaConsumer, where: TopicPartition, asked:
     end = await _offset(consumer, where, asked.end, last, last)
     first = max(kept, first)
     # A log whose beginning is no longer kept may have answered, before that, what comes again in it.
-    return Extent(first, max(first, min(last, end)), whole=first == 0)
+    return Extent(first, max(first, min(last, end)), whole=first == 0, to_end=end >= last)
 
 
-async def _of_answers(consumer: AIOKafkaConsumer, where: TopicPartition, span: tuple[int | None, int | None]) -> Extent:
-    kept, last = await _kept(consumer, where)
+async def _ends(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    places = [TopicPartition(topic, one) for topic in topics for one in consumer.partitions_for_topic(topic) or ()]
+    found: dict[TopicPartition, int] = await consumer.end_offsets(places)
+    return found
+
+
+async def _of_answers(
+    consumer: AIOKafkaConsumer, where: TopicPartition, last: int, span: tuple[int | None, int | None]
+) -> Extent:
+    kept = int((await consumer.beginning_offsets([where]))[where])
     first = max(kept, await _at(consumer, where, span[0], last)) if span[0] is not None else kept
     end = min(last, await _at(consumer, where, span[1], last)) if span[1] is not None else last
-    return Extent(first, max(first, end), whole=first == 0)
+    return Extent(first, max(first, end), whole=first == 0, to_end=True)
 
 
 async def _offset(consumer: AIOKafkaConsumer, where: TopicPartition, one: Bound, absent: int, last: int) -> int:

@@ -1,14 +1,22 @@
 """Logs to replay: kept in memory, with what the decision agent answers to them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
+from policy_core.library import Library
+from workers.decide.duplicates import Entry, unpacked
+from workers.decide.handler import DecisionHandler
 from workers.records import Record
 from workers.replay import archive, manifest
 from workers.replay.archive import Kept
 from workers.replay.crew import run
 from workers.replay.log import Chunk, Extent, Format, Piece
+from workers.settings import read
+from workers.traffic.commands import as_record
 
 CHUNK = 700
 
@@ -24,6 +32,12 @@ class MemorySource:
     def identity(self) -> str:
         return "in memory"
 
+    def ends(self) -> Mapping[str, int]:
+        return {}
+
+    def ending(self, ends: Mapping[str, int]) -> "MemorySource":  # noqa: ARG002 (nothing grows here)
+        return self
+
     def topic(self, name: str) -> str:
         return self.prefix + name
 
@@ -32,7 +46,7 @@ class MemorySource:
 
     def extent(self, topic: str, partition: int) -> Extent:
         mine = self.records[topic, partition]
-        return Extent(0, mine[-1].offset + 1 if mine else 0, whole=True, records=len(mine))
+        return Extent(0, mine[-1].offset + 1 if mine else 0, whole=True, to_end=True, records=len(mine))
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
         mine = [one for one in self.records[topic, partition] if one.offset >= start]
@@ -57,3 +71,50 @@ def archived(source: MemorySource, folder: Path, form: Format = Format.PARQUET, 
     run(archive.tasks(made, folder, source), archive.keep, hear, processes)
     manifest.save(folder, made.model_copy(update={"segments": tuple(segments), "complete": True}))
     return folder
+
+
+class _Dictionary:
+    """What was answered, in memory."""
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[int, bytes], Entry] = {}
+
+    def find(self, partition: int, key: bytes, now: int) -> Entry | None:  # noqa: ARG002 (nothing is forgotten)
+        return self.entries.get((partition, key))
+
+
+FIRST = 1_790_000_000_000
+
+
+def recorded(
+    lines: Sequence[bytes], library: Library, partitions: int = 2, batch: int = 300, **flags: Any
+) -> MemorySource:
+    """A log of these lines as a platform publishes them, with all that the decision agent answers."""
+    found = read(topic_prefix="t.", **flags)
+    memory = _Dictionary()
+    handler = DecisionHandler(library, found, memory)
+    topics = [found.topic(name) for name in (REQUESTS, DECISIONS, DEAD_LETTERS)]
+    log: dict[tuple[str, int], list[Record]] = {(topic, one): [] for topic in topics for one in range(partitions)}
+    for number, line in enumerate(lines):
+        sent = as_record(line, topics[0])
+        # As a platform would: what shows no id goes anywhere.
+        partition = (crc32(sent.key) if sent.key else number) % partitions
+        mine = log[topics[0], partition]
+        mine.append(Record(topics[0], partition, len(mine), FIRST + number, sent.key or None, sent.value, sent.headers))
+    for partition in range(partitions):
+        requests = log[topics[0], partition]
+        for at in range(0, len(requests), batch):
+            for one in handler(requests[at : at + batch]):
+                if one.topic == found.topic(ANSWERED):
+                    memory.entries[partition, one.key] = unpacked(one.value)
+                    continue
+                there = log[one.topic, partition]
+                # A transaction's end takes an offset of its own.
+                offset = there[-1].offset + 1 + (len(there) % batch == 0) if there else 0
+                there.append(Record(one.topic, partition, offset, FIRST + at, one.key, one.value, one.headers))
+    return MemorySource(log)
+
+
+def changed(source: MemorySource, topic: str, partition: int, records: Sequence[Record]) -> MemorySource:
+    """The log with other records in one partition of a topic."""
+    return replace(source, records={**source.records, (source.topic(topic), partition): list(records)})

@@ -1,0 +1,114 @@
+"""`dli replay` as a person runs it: on an archive, on Kafka, with exit codes that tell."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kafka import KafkaProducer
+
+from events.topics import DECISIONS
+from policy_core.library import PACKAGED, load_library
+from tests.workers.replay.logs import MemorySource, archived, changed, recorded
+from tests.workers.running import PARTITIONS, everything_on, offsets, publish, settings_for, worker
+from tests.workers.test_cli import dli
+from tests.workers.test_worker import all_committed, eventually
+from workers import topics
+from workers.traffic.generate import Generator
+
+
+@pytest.fixture(scope="module")
+def log() -> MemorySource:
+    lines = list(Generator(9, duplicates=0.02, malformed=0.02).lines(400))
+    return recorded(lines, load_library([PACKAGED], "L.2.03.402"))
+
+
+def test_an_archive_that_is_identical_ends_with_0_and_one_that_is_not_with_3(log: MemorySource, tmp_path: Path) -> None:
+    work = ("--work", str(tmp_path / "work"))
+    there = list(log.records[log.topic(DECISIONS), 1])
+    there[5] = there[5]._replace(value=(there[5].value or b"").replace(b'"A', b'"B', 1))
+    archived(log, tmp_path / "kept")
+    archived(changed(log, DECISIONS, 1, there), tmp_path / "forged")
+
+    same = dli("replay", "verify", str(tmp_path / "kept"), "-o", "jsonl", *work)
+    other = dli("replay", "verify", str(tmp_path / "forged"), *work)
+
+    summary = json.loads(same.out)["summary"]
+    assert (same.code, summary["requests"], summary["identical"]["all"]) == (0, 400, 400)
+    assert other.code == 3
+    assert "399" in other.out
+    assert f"recorded at t.authorization.decisions offset {there[5].offset}" in other.out
+    assert (there[5].key or b"").decode() not in other.out
+    assert not any((tmp_path / "work").iterdir())
+
+
+def test_request_ids_are_shown_only_where_they_are_asked_for(log: MemorySource, tmp_path: Path) -> None:
+    there = list(log.records[log.topic(DECISIONS), 1])
+    gone = there.pop(5)
+    archived(changed(log, DECISIONS, 1, there), tmp_path / "kept")
+    command = ("replay", "verify", str(tmp_path / "kept"), "--work", str(tmp_path / "work"))
+
+    assert (gone.key or b"").decode() not in dli(*command, "-o", "jsonl").out
+    assert (gone.key or b"").decode() in dli(*command, "-o", "jsonl", "--request-ids").out
+
+
+def test_what_cannot_be_replayed_is_one_sentence(tmp_path: Path) -> None:
+    nothing = dli("replay", "verify", str(tmp_path / "nowhere"))
+    flags = dli("replay", "verify", str(tmp_path), "--from", "12")
+
+    assert (nothing.code, "no archive there" in nothing.err) == (1, True)
+    assert (flags.code, "--from and --to are for Kafka" in flags.err) == (1, True)
+
+
+def test_replay_does_not_even_load_what_reaches_live_topics(log: MemorySource, tmp_path: Path) -> None:
+    folder = archived(log, tmp_path / "kept")
+    program = (
+        "import sys, workers.cli\n"
+        f"sys.argv = ['dli', 'replay', 'verify', {str(folder)!r}, '--work', {str(tmp_path)!r}, '--processes', '1']\n"
+        "import kafka, aiokafka\n"
+        "def refuse(*_, **__): raise AssertionError('a producer is constructed')\n"
+        "kafka.KafkaProducer.__init__ = aiokafka.AIOKafkaProducer.__init__ = refuse\n"
+        "try: workers.cli.main()\n"
+        "except SystemExit as ended: print('ended', ended.code)\n"
+        "print(sorted(name for name in ('faust', 'workers.feed', 'workers.app') if name in sys.modules))\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)  # noqa: S603 (our own)
+
+    assert ran.stdout.splitlines()[-2:] == ["ended 0", "[]"]
+
+
+@pytest.mark.broker
+@pytest.mark.xdist_group("broker")
+def test_what_a_worker_answered_is_identical_read_from_kafka_and_from_an_archive(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    found = settings_for(bootstrap, prefix, tmp_path)
+    topics.apply(found)
+    lines = list(Generator(77, duplicates=0.03, conflicts=0.02, malformed=0.03).lines(2_000))
+    with worker(found, tmp_path):
+        publish(found, lines)
+        assert eventually(lambda: all_committed(found))
+    place = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix, "--work", str(tmp_path / "work"))
+    before = offsets(found, DECISIONS)[1]
+
+    from_kafka = dli("replay", "verify", *place, "-o", "jsonl")
+    kept = dli("archive", str(tmp_path / "kept"), *place[:4])
+    from_archive = dli("replay", "verify", str(tmp_path / "kept"), "-o", "jsonl", "--work", str(tmp_path / "work"))
+
+    assert [from_kafka.code, kept.code, from_archive.code] == [0, 0, 0], from_kafka.out + from_kafka.err
+    summary = json.loads(from_kafka.out)["summary"]
+    assert summary == json.loads(from_archive.out)["summary"]
+    assert summary["identical"]["all"] == len(lines)
+    assert summary["identical"]["decision"] == len(everything_on(found, DECISIONS))
+    assert offsets(found, DECISIONS)[1] == before
+
+    forged = everything_on(found, DECISIONS)[17]
+    producer = KafkaProducer(bootstrap_servers=bootstrap.split(","))
+    producer.send(forged.topic, forged.value, forged.key, list(forged.headers), forged.partition).get(30)
+    producer.close()
+    after = dli("replay", "verify", *place)
+    assert (after.code, "second decision" in after.out) == (3, True)
+    part = dli("replay", "verify", *place, "--partition", str((forged.partition + 1) % PARTITIONS))
+    assert part.code == 0

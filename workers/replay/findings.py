@@ -1,0 +1,58 @@
+"""What is found, one JSON object a line in a file for each partition: as much as there is, in flat memory."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Findings:
+    """The findings of one partition, in the order in which they are made."""
+
+    def __init__(self, folder: Path, partition: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._stream = _file(folder, partition).open("ab")
+        self._stream.truncate(0)
+
+    def add(self, finding: Mapping[str, Any]) -> None:
+        """Write one down; what is None in it is left out."""
+        present = {name: value for name, value in finding.items() if value is not None}
+        self._stream.write(json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+
+    def size(self) -> int:
+        """How many bytes there are, all of them in the file."""
+        self._stream.flush()
+        return self._stream.tell()
+
+    def close(self) -> None:
+        """No more are made."""
+        self._stream.close()
+
+
+class ResumedFindings(Findings):
+    """The findings of a partition whose walk goes on: those after its last known state are forgotten."""
+
+    def __init__(self, folder: Path, partition: int, size: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._stream = _file(folder, partition).open("ab")
+        self._stream.truncate(size)
+        self._stream.seek(size)
+
+
+def _file(folder: Path, partition: int) -> Path:
+    return folder / f"findings-{partition}.jsonl"
+
+
+def read_all(folder: Path, sizes: Mapping[int, int]) -> Iterator[bytes]:
+    """All findings up to the known sizes, partition by partition, as lines."""
+    for partition, size in sorted(sizes.items()):
+        file = _file(folder, partition)
+        if not file.exists():
+            continue
+        left = size
+        with file.open("rb") as stream:
+            for line in stream:
+                left -= len(line)
+                if left < 0:
+                    break
+                yield line.rstrip(b"\n")

@@ -1,0 +1,342 @@
+"""Verify: every request decided again under the document that its recorded decision names, and compared byte for byte.
+
+Each request has one expected outcome: a decision, nothing (it came again with the same content), or a dead letter.
+What was recorded is held against it: key, value and headers. The broker's time of a record is its own: not compared.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from events.dead_letter import FieldError
+from events.decode import Received, RejectedError
+from workers.dead_letters import defect
+from workers.decide.duplicates import Entry
+from workers.records import Record
+from workers.replay.again import Again, Reading, differences, read
+from workers.replay.crew import Desk
+from workers.replay.documents import Documents, read_documents
+from workers.replay.findings import Findings, ResumedFindings
+from workers.replay.log import Damage
+from workers.replay.walk import News, Plan, Task, Walk, request_id_of
+
+PATHS_SHOWN = 12
+
+IDENTICAL = ("decision", "duplicate", "dead_letter")
+"""What came out as recorded: a decision or dead letter to the byte, a duplicate without an answer."""
+KINDS = {
+    "different": "recorded otherwise than decided again",
+    "missing_decision": "no decision is recorded",
+    "second_decision": "one decision too many is recorded",
+    "unasked_decision": "no request asked for the decision",
+    "missing_dead_letter": "no dead letter is recorded",
+    "unexpected_dead_letter": "nothing puts it among the dead letters",
+    "not_replayable": "cannot be decided again, or compared",
+    "damaged": "cannot be read",
+}
+"""All that is not identical."""
+
+NOT_THERE = "the log has no topic of {}"
+LOST = "its answer may lie in what cannot be read"
+BEFORE = "not answered in this range: perhaps before it, where it may have come first"
+AFTER = "behind the last answer of its partition: not decided yet when the log was taken, or its answer is missing"
+KEYED = "not answered, and keyed otherwise than by its id: what was answered before cannot be looked up"
+
+_HELD_BACK = 10_000
+
+
+def verify(task: Task, desk: Desk[News]) -> None:
+    """Verify one partition.
+
+    Raises:
+        ReplayError: The log cannot be read.
+    """
+    plan, partition, state = task
+    if state is not None and state["done"]:
+        return
+    walk = Walk(plan, partition)
+    documents = _documents(plan)
+    size = state["judge"]["size"] if state is not None else None
+    found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
+    walk.judge = Verifier(plan, walk, documents, found)
+    try:
+        walk.run(desk, state)
+    finally:
+        found.close()
+
+
+_read: dict[tuple[Any, ...], Documents] = {}
+
+
+def _documents(plan: Plan) -> Documents:
+    # Compiled once in each process, whatever it has of the partitions.
+    key = (plan.settings.policies, plan.settings.default_policy, plan.earlier)
+    if key not in _read:
+        _read[key] = read_documents(plan.settings, plan.earlier)
+    return _read[key]
+
+
+class Verifier:
+    """Judges the requests of one partition."""
+
+    def __init__(self, plan: Plan, walk: Walk, documents: Documents, found: Findings) -> None:
+        self._plan = plan
+        self._walk = walk
+        self._documents = documents
+        self._findings = found
+        self._again = Again(documents, plan.settings)
+        self.identical: Counter[str] = Counter()
+        self.found: Counter[str] = Counter()
+        self.why: Counter[str] = Counter()
+        """Of what is not replayable."""
+        self._since_answer: Counter[str] = Counter()
+        """What was missing since the last answer that was there."""
+        self._damages: set[tuple[str, int, int]] = set()
+        self._first_answer: int | None = None
+        self._unclaimed: list[tuple[bytes | None, int]] = []
+
+    # --- what a walk meets ---
+
+    def request(self, record: Record, received: Received, key: bytes) -> bool:
+        """Hold the decision on a request against what is recorded; whether it is decided."""
+        recorded = self._walk.decisions.take(key)
+        try:
+            value, headers = self._again.decision(received)
+        except RejectedError as rejected:
+            if recorded is None:
+                self._letter(record, rejected, received)
+                return False
+            return self._closer(record, received, recorded)
+        if recorded is None:
+            return self._undecided(record, key)
+        self._answered(recorded)
+        if recorded.value == value and recorded.headers == headers:
+            self.identical["decision"] += 1
+            return True
+        return self._closer(record, received, recorded)
+
+    def comes_again(self, record: Record, received: Received, known: Entry, *, same: bool) -> None:
+        """Nothing may be recorded for a duplicate, and a dead letter must be for other content under a used id."""
+        key = received.request.request_id.encode()
+        second = self._walk.decisions.take(key) if self._walk.decisions.next_is(key) else None
+        if second is not None:
+            self._note("second_decision", record, second, "its id was answered before")
+        elif same:
+            letter = self._walk.letters.take(record.offset)
+            if letter is not None:
+                self._note("unexpected_dead_letter", record, letter, "it is a duplicate with the same content")
+            else:
+                self.identical["duplicate"] += 1
+        else:
+            message = f"used before with other content, at offset {known.offset} of this partition"
+            error = FieldError(path="request_id", message=message)
+            self._letter(record, RejectedError("conflicting_duplicate", [error]), received)
+
+    def rejected(self, record: Record, rejected: RejectedError) -> None:
+        """Hold the dead letter of what is no request against what is recorded."""
+        self._letter(record, rejected, None)
+
+    def defect(self, record: Record, error: Exception) -> None:
+        """Our software fails on it: the agent would put it among the dead letters."""
+        self._note("different", record, None, f"deciding it again fails: {type(error).__name__}")
+        self._letter(record, defect(), None)
+
+    def damaged(self, damage: Damage) -> None:
+        """Note what cannot be read, once."""
+        place = (damage.topic, damage.first, damage.last)
+        if place in self._damages:
+            return
+        self._damages.add(place)
+        self.found["damaged"] += 1
+        self._findings.add({"kind": "damaged", **damage._asdict()})
+
+    def unclaimed(self, record: Record) -> None:
+        """Note an answer that no request has; what it is shows when the partition's keys are looked through."""
+        if record.topic == self._walk.letters.topic:
+            self._note("unexpected_dead_letter", None, record, "the request at that offset is answered otherwise")
+            return
+        self._unclaimed.append((record.key, record.offset))
+        if len(self._unclaimed) >= _HELD_BACK:
+            self._sort_unclaimed()
+
+    # --- held against the record ---
+
+    def _answered(self, recorded: Record) -> None:
+        self._since_answer.clear()
+        if self._first_answer is None and recorded.topic == self._walk.decisions.topic:
+            self._first_answer = recorded.offset
+
+    def _closer(self, record: Record, received: Received, recorded: Record) -> bool:
+        """Decide under what the decision itself names; whether that gives a decision."""
+        reading = read(recorded)
+        named = reading.named()
+        if named is None or reading.manner is None:
+            self._note("different", record, recorded, "what is recorded cannot be read as a decision")
+            return True
+        policy = self._documents.named(named)
+        if policy is None:
+            self._not_replayable(record, recorded, f"made under a document that is not here: {named}")
+            return True
+        self._again.manner = reading.manner
+        self._again.under(policy)
+        try:
+            value, headers = self._again.decision(received)
+        except RejectedError as rejected:
+            self._note("different", record, recorded, f"decided again it is a dead letter: {rejected.reason}")
+            return True
+        if recorded.value == value and recorded.headers == headers:
+            self.identical["decision"] += 1
+        else:
+            self._different(record, recorded, reading, recorded._replace(value=value, headers=headers))
+        return True
+
+    def _undecided(self, record: Record, key: bytes) -> bool:
+        """Nothing is recorded where a decision should be, or a dead letter is."""
+        letter = self._walk.letters.take(record.offset)
+        if letter is not None:
+            self._answered(letter)
+            reason = read(letter).data.get("reason")
+            self._note(
+                "different", record, letter, f"recorded as a dead letter ({reason}), decided again it is a decision"
+            )
+            return False
+        if not self._walk.decisions.there:
+            self._not_replayable(record, None, NOT_THERE.format("decisions"))
+        elif self._walk.decisions.in_doubt:
+            self._not_replayable(record, None, LOST)
+        elif not self._walk.extent.whole:
+            self._not_replayable(record, None, BEFORE)
+        elif key != record.key:
+            self._not_replayable(record, None, KEYED)
+        else:
+            self._missing("missing_decision", record)
+        return True
+
+    def _letter(self, record: Record, rejected: RejectedError, received: Received | None) -> None:
+        recorded = self._walk.letters.take(record.offset)
+        if recorded is None:
+            self._no_letter(record, rejected)
+            return
+        self._answered(recorded)
+        expected = self._again.letter(record, rejected, received)
+        if (recorded.key, recorded.value, recorded.headers) == expected:
+            self.identical["dead_letter"] += 1
+            return
+        reading = read(recorded)
+        self._again.manner = reading.manner or self._again.manner
+        key, value, headers = self._again.letter(record, rejected, received)
+        if (recorded.key, recorded.value, recorded.headers) == (key, value, headers):
+            self.identical["dead_letter"] += 1
+        else:
+            self._different(record, recorded, reading, recorded._replace(key=key, value=value, headers=headers))
+
+    def _no_letter(self, record: Record, rejected: RejectedError) -> None:
+        decision = self._walk.decisions.take(record.key) if self._walk.decisions.next_is(record.key) else None
+        if decision is not None:
+            self._answered(decision)
+            self._note("different", record, decision, f"decided again it is a dead letter: {rejected.reason}")
+        elif not self._walk.letters.there:
+            self._not_replayable(record, None, NOT_THERE.format("dead letters"))
+        elif self._walk.letters.in_doubt:
+            self._not_replayable(record, None, LOST)
+        else:
+            self._missing("missing_dead_letter", record)
+
+    # --- noted ---
+
+    def _missing(self, kind: str, record: Record) -> None:
+        self._since_answer[kind] += 1
+        self._note(kind, record, None, None)
+
+    def _not_replayable(self, record: Record, recorded: Record | None, why: str) -> None:
+        self.why[why] += 1
+        self._note("not_replayable", record, recorded, why)
+
+    def _different(self, record: Record, recorded: Record, reading: Reading, expected: Record) -> None:
+        paths = differences(reading, read(expected))
+        why = "the values of its fields differ" if paths else "the same content in other bytes, key or headers"
+        self._note("different", record, recorded, why, paths[:PATHS_SHOWN], len(paths))
+
+    def _note(
+        self,
+        kind: str,
+        record: Record | None,
+        recorded: Record | None,
+        why: str | None,
+        paths: list[str] | None = None,
+        differing: int | None = None,
+    ) -> None:
+        self.found[kind] += 1
+        finding: dict[str, Any] = {"kind": kind}
+        if record is not None:
+            finding |= _place(record)
+        if recorded is not None:
+            finding |= {"recorded": _place(recorded)}
+        shown = record or recorded
+        asked = self._plan.request_ids and shown is not None
+        finding |= {"request_id": request_id_of(shown) if asked and shown is not None else None}
+        self._findings.add(finding | {"why": why, "fields": paths, "fields_differing": differing})
+
+    # --- at the end ---
+
+    def end(self) -> None:
+        """Tell what is missing from what was not decided yet, and whose the unclaimed decisions are."""
+        self._sort_unclaimed()
+        behind = self._since_answer.total()
+        if self._walk.extent.to_end and behind:
+            for kind, count in self._since_answer.items():
+                self.found[kind] -= count
+            self.found["not_replayable"] += behind
+            self.why[AFTER] += behind
+
+    def _sort_unclaimed(self) -> None:
+        waiting, self._unclaimed = self._unclaimed, []
+        if not waiting:
+            return
+        wanted = {key for key, _ in waiting}
+        asked = {
+            key
+            for keys in self._plan.source.keys(self._walk.topic, self._walk.partition)
+            for key in keys
+            if key in wanted
+        }
+        topic = self._walk.decisions.topic
+        for key, offset in waiting:
+            where = Record(topic, self._walk.partition, offset, 0, key, None)
+            if key in asked:
+                self._note("second_decision", None, where, "its request has another one")
+            elif self._within(offset):
+                self._note("unasked_decision", None, where, None)
+
+    def _within(self, offset: int) -> bool:
+        """Whether a decision must have its request in the range: not where that begins late or ends early."""
+        extent = self._walk.extent
+        early = not extent.whole and (self._first_answer is None or offset < self._first_answer)
+        return not early and extent.to_end
+
+    # --- interrupted and taken up again ---
+
+    def state(self) -> dict[str, Any]:
+        """What was found so far."""
+        return {
+            "size": self._findings.size(),
+            "identical": dict(self.identical),
+            "found": dict(self.found),
+            "why": dict(self.why),
+            "since_answer": dict(self._since_answer),
+            "damages": sorted(self._damages),
+            "first_answer": self._first_answer,
+            "unclaimed": [[key.hex() if key is not None else None, offset] for key, offset in self._unclaimed],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.identical, self.found = Counter(state["identical"]), Counter(state["found"])
+        self.why, self._since_answer = Counter(state["why"]), Counter(state["since_answer"])
+        self._damages = {(topic, first, last) for topic, first, last in state["damages"]}
+        self._first_answer = state["first_answer"]
+        self._unclaimed = [(bytes.fromhex(key) if key is not None else None, at) for key, at in state["unclaimed"]]
+
+
+def _place(record: Record) -> dict[str, str | int]:
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
