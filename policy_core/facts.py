@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache, partial
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
@@ -28,6 +29,9 @@ from policy_core.codes import normal_diagnosis, selector
 from policy_core.diagram import UNKNOWN
 from policy_core.document.models import FactDeclaration, FactKind, PolicyDocument
 from policy_core.space import Value, Variable
+
+REMEMBERED = 1 << 14
+"""Values and codes that are kept for each fact, with what they make it: a log has far fewer."""
 
 
 class Origin(StrEnum):
@@ -83,8 +87,8 @@ class FactReader:
     def __init__(self, document: PolicyDocument, variables: Sequence[Variable]) -> None:
         self.model = clinical_model(document)
         self._facts = [_Read(fact) for fact in document.facts]
-        self._variables = {variable.path: variable for variable in variables}
-        self._order = [variable.path for variable in variables]
+        # An index is worked out once for each value that a variable is seen with: there are few.
+        self._indexes = [(variable.path, lru_cache(maxsize=1 << 10)(variable.index)) for variable in variables]
 
     def read(self, case: Case) -> dict[str, Fact]:
         """Every declared fact of the case, by path.
@@ -101,10 +105,9 @@ class FactReader:
 
     def pattern(self, facts: Mapping[str, Fact]) -> tuple[int, ...]:
         """The facts as the diagrams' variables: for each the index of its value, or UNKNOWN."""
-        return tuple([self._index(path, facts[path].value) for path in self._order])
-
-    def _index(self, path: str, value: Value | None) -> int:
-        return UNKNOWN if value is None else self._variables[path].index(value)
+        return tuple(
+            [UNKNOWN if (value := facts[path].value) is None else index(value) for path, index in self._indexes]
+        )
 
 
 class _Read:
@@ -114,17 +117,18 @@ class _Read:
         self.path = declaration.path
         self._keys = declaration.path.split(".")[1:]
         self._is_set = declaration.kind is FactKind.SET
-        self._finite = declaration.kind is not FactKind.DATE
         self._values = declaration.values
         self._derived = [(selector(one), one.value) for one in declaration.derived]
+        # The same fact is the same object, so that it can be recognized by whoever writes it out.
+        self._stated_as = lru_cache(maxsize=REMEMBERED)(partial(Fact, self.path, Origin.STATED))
+        self._derived_as = lru_cache(maxsize=REMEMBERED)(partial(Fact, self.path, Origin.DERIVED))
+        self._values_of = lru_cache(maxsize=REMEMBERED)(self._find_values_of)
         presumed = declaration.presumed
         self._absent = (
             Fact(self.path, Origin.PRESUMED, presumed.value)
             if presumed is not None and presumed.enabled
             else Fact(self.path, Origin.NOT_STATED, None)
         )
-        # A fact without codes is one of a few: made once, so that it can be recognized by whoever writes it out.
-        self._stated_facts: dict[Value, Fact] = {}
 
     def fact(self, clinical: Mapping[str, Any], codes: Sequence[tuple[Diagnosis, str]]) -> Fact:
         stated = self._stated(clinical)
@@ -133,13 +137,9 @@ class _Read:
             own = [Claim(stated, ())] if stated is not None else []
             return Fact(self.path, Origin.CONFLICTING, None, claims=(*own, *(Claim(*one) for one in said.items())))
         if stated is not None:
-            if not self._finite:
-                return Fact(self.path, Origin.STATED, stated)
-            if stated not in self._stated_facts:
-                self._stated_facts[stated] = Fact(self.path, Origin.STATED, stated)
-            return self._stated_facts[stated]
+            return self._stated_as(stated)
         for value, diagnoses in said.items():
-            return Fact(self.path, Origin.DERIVED, value, diagnoses)
+            return self._derived_as(value, diagnoses)
         return self._absent
 
     def _stated(self, clinical: Mapping[str, Any]) -> Value | None:
@@ -156,10 +156,14 @@ class _Read:
     def _said_by(self, codes: Sequence[tuple[Diagnosis, str]]) -> dict[Value, tuple[Diagnosis, ...]]:
         said: dict[Value, tuple[Diagnosis, ...]] = {}
         for diagnosis, code in codes:
-            for matches, value in self._derived:
-                if matches(diagnosis.system, code) and diagnosis not in said.get(value, ()):
+            for value in self._values_of(diagnosis.system, code):
+                if diagnosis not in said.get(value, ()):
                     said[value] = (*said.get(value, ()), diagnosis)
         return said
+
+    def _find_values_of(self, system: str, code: str) -> tuple[Value, ...]:
+        """What a diagnosis code says the fact's value is."""
+        return tuple(value for matches, value in self._derived if matches(system, code))
 
 
 # --- the clinical object's model, made from the document ----------------------------------------------------------

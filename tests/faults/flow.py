@@ -70,10 +70,10 @@ class Publisher:
         """Let it publish up to that many in all, spread over a time."""
         self.allow(upto, round((upto - self.handed) / max(seconds, 0.05)))
 
-    def finish(self) -> None:
+    def finish(self, patience: float = PATIENCE_SECONDS) -> None:
         """Publish the rest, and wait until the broker has it."""
         self.allow(self.total)
-        code = self.process.wait(PATIENCE_SECONDS)
+        code = self.process.wait(patience)
         assert code == 0, self._log.read_text("utf-8", "replace")
 
     def stop(self) -> None:

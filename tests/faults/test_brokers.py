@@ -70,9 +70,9 @@ def proxied_broker() -> Iterator[tuple[KafkaBroker, Proxy, str]]:
 
 
 def test_a_network_that_cuts_delays_and_drops_costs_time_and_nothing_else(
-    pool: Pool, prefix: str, tmp_path: Path, report: Report, times: Callable[[int, int], int]
+    pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
-    away = times(20, 60)
+    away = 60
     with (
         proxied_broker() as (broker, proxy, address),
         flowing(address, pool.first(50_000), tmp_path, prefix, direct=broker.bootstrap) as flow,

@@ -113,7 +113,8 @@ class DecisionEncoder:
         return f'{{"facts":[{facts}],"editions":[{editions}]}}'
 
     def _fact(self, fact: Fact) -> str:
-        return self._facts.get(fact, lambda: _json(_present(_fact_fields(fact))))
+        # Equal facts are the same object, as far as the reader remembers them.
+        return self._facts.get(id(fact), lambda: _json(_present(_fact_fields(fact))), keep=fact)
 
     def _edition(self, since: date, finding: Finding) -> str:
         def written() -> str:
