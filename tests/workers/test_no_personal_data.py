@@ -1,0 +1,182 @@
+"""Marked personal values go through the whole system; no log, metric, page, reason or note shows one."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer
+
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from tests.workers.running import everything_on, publish, settings_for, worker
+from tests.workers.test_cli import dli
+from tests.workers.test_handler import request
+from workers import accounts, topics
+from workers.brokers import free_ports
+from workers.operate.exporter import serving
+from workers.reading import data_of
+from workers.settings import Settings
+
+pytestmark = pytest.mark.broker
+
+MARK = "MARKED"
+PERSON = f"{MARK}-Mathilde-Musterfrau"
+PATIENCE_SECONDS = 60.0
+
+
+def events() -> Iterator[bytes]:
+    """Sound events and every kind of bad one, each with marked values wherever a person's data may stand."""
+    member = {"member_id": PERSON, "line_of_business": "commercial"}
+    sound: dict[str, Any] = {
+        "member": member,
+        "prior_authorization_number": f"{MARK}-PA-1",
+        "certification": "revision",
+    }
+    for number in range(5):
+        yield request(request_id=f"{MARK}-R-{number}", **sound)
+    yield request(request_id=f"{MARK}-R-0", **sound)  # the same again
+    yield request(request_id=f"{MARK}-R-1", **sound | {"urgency": "expedited"})  # another under its id
+    bad: tuple[dict[str, Any], ...] = (
+        {"urgency": PERSON},
+        {"policy_number": PERSON},
+        {"service_lines": PERSON},
+        {"service_lines": [{"line": 1, "system": PERSON, "code": PERSON, "units": PERSON, "service_date": PERSON}]},
+        {"diagnoses": [{"system": "icd-10-cm", "code": PERSON}], "submitted_at": PERSON},
+        {PERSON: PERSON},
+        {f"{PERSON} of Musterstadt": {}},
+        {"clinical": {"transplant": {PERSON: PERSON, "type": PERSON}, "purposes": [PERSON]}},
+        {"member": {"member_id": [PERSON], "line_of_business": PERSON, "name": PERSON}},
+        {"provider": {"npi": PERSON}},
+        {"supersedes": {"id": PERSON}},
+    )
+    for number, wrong in enumerate(bad):
+        yield request(request_id=f"{MARK}-W-{number}", **sound | wrong)
+    yield b"{" + PERSON.encode()
+    yield f'["{PERSON}"]'.encode()
+    yield f'{{"{PERSON}": 1, "{PERSON}": 2}}'.encode()
+    yield json.dumps({"specversion": PERSON, "id": PERSON, "source": PERSON, "type": PERSON, "data": PERSON}).encode()
+    yield json.dumps(
+        {
+            "specversion": "1.0",
+            "id": PERSON,
+            "source": PERSON,
+            "type": "authorization.requested.v1",
+            "datacontenttype": PERSON,
+            "traceparent": PERSON,
+            "data": json.loads(request(request_id=f"{MARK}-E-1", **sound)),
+        }
+    ).encode()
+
+
+def leaks(texts: dict[str, str]) -> dict[str, str]:
+    """Where a marked value shows, with what stands around it."""
+    return {
+        name: text[max(text.find(MARK) - 80, 0) : text.find(MARK) + 80] for name, text in texts.items() if MARK in text
+    }
+
+
+def test_a_value_that_shows_is_found() -> None:
+    assert leaks({"log": "nothing", "page": f"<b>{PERSON}</b>"}) == {"page": f"<b>{PERSON}</b>"}
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return holds()
+
+
+def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    found = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client, log_level="DEBUG")
+    topics.apply(found)
+    lines = list(events())
+    with serving(found), worker(found, tmp_path) as process:
+        publish(found, lines)
+        _publish_by_hand(found)
+        assert eventually(lambda: accounts.total(accounts.ask(found)).consumed == len(lines) + 1)
+        assert eventually(lambda: found.topic(POLICY_REVISIONS) in sources(found))
+        letters = everything_on(found, DEAD_LETTERS)
+        texts = _told(found) | _printed(found, data_id(letters[0].value))
+        decided = everything_on(found, DECISIONS)
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
+    texts |= {"the worker's log": (tmp_path / "worker.log").read_text("utf-8")}
+    for record in letters:
+        letter = data_of(record.value)
+        texts[f"dead letter {record.partition}/{record.offset}"] = json.dumps(
+            {name: letter[name] for name in ("reason", "message", "errors")}
+        )
+    texts["answered"] = str([(one.key, one.value, one.headers) for one in everything_on(found, ANSWERED)])
+    texts["notes"] = str(_notes(found))
+
+    assert {name for name, text in texts.items() if not text.strip()} == set()
+    assert leaks(texts) == {}
+    # It is not for want of going through: the events have their marks.
+    assert len(decided) >= 5
+    assert all(MARK in one.value.decode() for one in decided)
+    assert sum(b"original" in one.value for one in letters) == len(letters) >= 15
+    assert "event_rejected" in texts["the worker's log"]
+    assert "consumed=" in texts["notes"]
+
+
+def sources(found: Settings) -> set[str]:
+    """The topics that dead letters came from."""
+    return {data_of(one.value)["original"]["topic"] for one in everything_on(found, DEAD_LETTERS)}
+
+
+def data_id(value: bytes) -> str:
+    return str(json.loads(value)["id"])
+
+
+def _publish_by_hand(found: Settings) -> None:
+    """Marks in a key and in headers, and a revision of a policy that is none."""
+    producer = KafkaProducer(bootstrap_servers=found.bootstrap)
+    try:
+        headers = [("content-type", PERSON.encode()), (PERSON, PERSON.encode()), ("ce_id", PERSON.encode())]
+        producer.send(found.topic(REQUESTS), b"\xff" + PERSON.encode(), key=PERSON.encode(), headers=headers)
+        revision = json.dumps({"type": PERSON, PERSON: 1}).encode()
+        sent = producer.send(found.topic(POLICY_REVISIONS), revision, key=PERSON.encode())
+        producer.flush()
+        sent.get(10)
+    finally:
+        producer.close()
+
+
+def _told(found: Settings) -> dict[str, str]:
+    """What the worker and the exporter answer over the web."""
+    pages = ["live", "ready", "metrics", "policies/L.2.03.402/revisions", "policies/L.2.03.402/in-force?on=2025-01-01"]
+    told = {}
+    for page in pages:
+        with urlopen(f"http://127.0.0.1:{found.web_port}/{page}", timeout=10) as answer:
+            told[page] = answer.read().decode()
+    with urlopen(f"http://127.0.0.1:{found.exporter_port}/metrics", timeout=10) as answer:
+        told["exporter"] = answer.read().decode()
+    return told
+
+
+def _printed(found: Settings, letter: str) -> dict[str, str]:
+    """What an operator's commands print unless asked for more."""
+    where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix)
+    commands = (
+        ("accounts", "--app-id", found.app_id),
+        ("dead-letters", "list"),
+        ("dead-letters", "list", "-o", "jsonl"),
+        ("dead-letters", "show", letter),
+        ("dead-letters", "redrive", "--all", "--app-id", found.app_id),
+    )
+    ran = {" ".join(one[:3]): dli(*one, *where) for one in commands}
+    return {name: one.out + one.err for name, one in ran.items()}
+
+
+def _notes(found: Settings) -> dict[str, str]:
+    admin = KafkaAdminClient(bootstrap_servers=found.bootstrap)
+    try:
+        offsets = admin.list_group_offsets(found.app_id)[found.app_id]
+        return {str(tp): one.metadata for tp, one in offsets.items()}
+    finally:
+        admin.close()
