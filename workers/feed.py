@@ -87,7 +87,8 @@ BATCH_BYTES = 1_048_000
 """Bytes of one produce batch: just below the 1 MiB that a broker accepts unless told otherwise."""
 
 _BUFFERED_BATCHES = 2  # ready for the handler while the batch before them is on its way out
-_RHYTHM_S = 0.03  # between the starts of two batches of a partition that are not full
+_RHYTHM_S = 0.03  # the longest between the starts of two batches of a partition that are not full
+_STEADY = 8  # records in a batch that make it part of a steady stream; a smaller one is waited on for less
 _PULL_PAUSE_S = 0.01  # after a pull: fetching record by record costs more than deciding them
 _GIVE_WAY_S = 0.2  # the longest a batch waits for those that go first
 _BUFFERED_BYTES = 8_000_000  # of a partition, and of one batch, however few records that is
@@ -302,6 +303,7 @@ class _Lane:
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._begun = 0.0
+        self._size = 0
         self._failures = 0
         self._in_batch = False
         self._closing = False
@@ -430,8 +432,9 @@ class _Lane:
                     await courier.settle()
                     self._stage = "receive"
         if len(self._arrived) < self._feed.max_batch:
-            # A steady trickle shares transactions; a record that comes after a quiet moment does not wait.
-            await asyncio.sleep(self._begun + _RHYTHM_S - perf_counter())
+            # A steady stream shares transactions; a trickle, or a record after a quiet moment, hardly waits.
+            pause = _RHYTHM_S * min(1.0, self._size / _STEADY)
+            await asyncio.sleep(self._begun + pause - perf_counter())
         if self._feed.behind is not None:
             await self._feed.behind.let_go_first()
         # Closed while partitions move and while tables recover.
@@ -459,6 +462,7 @@ class _Lane:
 
     async def _take_through(self, courier: "_Courier", records: list[Record]) -> None:
         with self._busy():
+            self._size = len(records)
             begun = self._begun = perf_counter()
             self._stage = "remember"  # all that a handler may fail with is what it remembers
             outputs = self._feed.handler(records)

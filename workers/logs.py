@@ -7,9 +7,10 @@ deployment, so that an operator who has the id can find its lines and nobody can
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -45,6 +46,8 @@ def _hidden(value: Any) -> Any:
     return value
 
 
+_OTHERS = ("aiokafka", "kafka", "faust", "mode")
+"""Loggers of the libraries that talk to brokers."""
 _TELLING = ("kafka.errors", "aiokafka.errors")
 """Modules of the infrastructure's errors: their messages name brokers. Any other's may repeat what it choked on."""
 
@@ -73,6 +76,34 @@ def _tells(error: BaseException) -> bool:
     return isinstance(error, OSError) or type(error).__module__ in _TELLING
 
 
+class Sparing(logging.Filter):
+    """Lets a line of another's code say its piece once in a while: a broker that is away is said ten times a second.
+
+    What is passed over is counted in the next line that is let through, as `repeated`.
+    """
+
+    def __init__(self, loggers: tuple[str, ...], every_s: float = 10.0, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__()
+        self._loggers = loggers
+        self._every = every_s
+        self._clock = clock
+        self._lines: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is let through."""
+        if not record.name.startswith(self._loggers):
+            return True
+        line, now = (record.pathname, record.lineno), self._clock()
+        since, repeated = self._lines.get(line, (-self._every, 0))
+        if now - since < self._every:
+            self._lines[line] = since, repeated + 1
+            return False
+        self._lines[line] = now, 0
+        if repeated:
+            record.repeated = repeated
+        return True
+
+
 def configure(level: str = "INFO", form: LogFormat = "json", stream: TextIO | None = None) -> None:
     """Send structlog's and the standard library's logs to `stream`, standard error by default."""
     shared: list[Processor] = [
@@ -96,12 +127,13 @@ def configure(level: str = "INFO", form: LogFormat = "json", stream: TextIO | No
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(Sparing(_OTHERS))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
     # They tell of every service's start and every rebalance's members at INFO; an operator needs their warnings, and
     # gets our own events for the rest.
-    for noisy in ("aiokafka", "kafka", "faust", "mode"):
+    for noisy in _OTHERS:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     structlog.configure(
         processors=[

@@ -99,3 +99,24 @@ def test_an_infrastructure_error_keeps_its_message(stream: io.StringIO) -> None:
         structlog.get_logger("here").exception("failed")
 
     assert "no broker at 127.0.0.1:1" in written(stream)[0]["exception"][0]
+
+
+def test_what_a_broker_client_says_again_and_again_is_said_once_in_a_while(stream: io.StringIO) -> None:
+    now = [0.0]
+    handler = next(one for one in logging.getLogger().handlers if any(isinstance(f, logs.Sparing) for f in one.filters))
+    handler.filters[:] = [logs.Sparing(("aiokafka",), every_s=10, clock=lambda: now[0])]
+
+    for second in range(25):
+        now[0] = float(second)
+        logging.getLogger("aiokafka.client").error("broker %d is away", 1)
+    logging.getLogger("aiokafka.client").error("another line")
+    for _ in range(3):
+        logging.getLogger("ours").error("always said")
+
+    assert [(line["event"], line.get("repeated")) for line in written(stream)] == [
+        ("broker 1 is away", None),
+        ("broker 1 is away", 9),
+        ("broker 1 is away", 9),
+        ("another line", None),
+        *[("always said", None)] * 3,
+    ]
