@@ -9,7 +9,7 @@ PYTEST_OPTIONS := $(if $(TEXTS),--published-texts=$(TEXTS))
 JARS := deploy/kafka/target/libs/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka test-faults test-slow bench lint schemas lock kafka-jars clean
+.PHONY: help setup demo test test-kafka test-faults test-slow bench bench-scale lint schemas lock kafka-jars clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ test-faults: $(READY) $(JARS) ## break workers, brokers, disks and time on Apach
 
 bench: $(VENV)/.bench $(JARS) ## measure, beside others, in one run on Apache Kafka
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+bench-scale: $(READY) $(JARS) ## what a request costs when there are more of them, and more partitions
+	$(BIN)/python -m tests.benchmarks.scale $(SCALE)
 
 $(VENV)/.bench: $(READY) deploy/requirements/bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/bench.txt

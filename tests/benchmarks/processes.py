@@ -61,13 +61,19 @@ def has(python: str, package: str) -> bool:
         return False
 
 
-def room(bootstrap: str, folder: Path, name: str, delivery: Delivery = Delivery.EXACTLY_ONCE) -> Settings:
+def room(
+    bootstrap: str,
+    folder: Path,
+    name: str,
+    delivery: Delivery = Delivery.EXACTLY_ONCE,
+    partitions: int = PARTITIONS,
+) -> Settings:
     """Settings with topics, a group and a folder that nobody else has; the topics are made."""
     found = read(
         bootstrap=bootstrap,
         topic_prefix=f"{name}.",
         app_id=f"{name}-dli",
-        partitions=PARTITIONS,
+        partitions=partitions,
         web_port=free_ports().client,
         data_dir=folder / name,
         delivery=delivery,
@@ -131,7 +137,7 @@ def peak_bytes(pid: int) -> int:
 class Progress:
     """How far a group has come, as the broker has it."""
 
-    def __init__(self, found: Settings, *, transactional: bool) -> None:
+    def __init__(self, found: Settings, *, transactional: bool, partitions: int = PARTITIONS) -> None:
         """Count committed requests; without transactions decisions, as offsets may be committed long after them."""
         self._by_offset = transactional
         self._consumer = KafkaConsumer(
@@ -142,7 +148,7 @@ class Progress:
             isolation_level="read_uncommitted",
         )
         topic = found.topic(REQUESTS if transactional else DECISIONS)
-        self._partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
 
     def count(self) -> int:
         """Requests decided so far."""
