@@ -1,34 +1,57 @@
-"""`policy.revision.published.v1`: a revision of a medical policy came to be known."""
+"""`policy.revision.published.v1`: a revision of a medical policy was published, whole."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from events.personal import Model
-from events.scalars import Day, Sha256
+from events.scalars import Day, Instant, Sha256
+
+Kind = Literal[
+    "approval",
+    "statement",
+    "guideline",
+    "definition",
+    "description",
+    "code",
+    "number",
+    "title",
+    "exception",
+    "editorial",
+    "review",
+]
 
 
 class PolicyRevision(Model):
-    """One revision, with its place in the policy's chain."""
+    """One revision: the complete document as it reads from now on, and its place in the policy's chain."""
 
     TYPE: ClassVar = "policy.revision.published.v1"
 
-    policy_number: str
+    policy_number: Annotated[str, Field(min_length=1)]
     """The policy's present number, by which its revisions belong together."""
-    revision: Day
-    """The revision's date; it is in force from then on."""
     number: str | None = None
     """The policy's number under this revision, where one is recorded."""
-    kinds: Annotated[tuple[str, ...], Field(strict=False)]
-    says: str
-    statements_on_record: bool
+    revision: Day
+    """The revision's date; it is in force from then on."""
+    effective: Day
+    """The first service date that it may answer otherwise than its predecessor."""
+    kinds: Annotated[tuple[Kind, ...], Field(strict=False, min_length=1)]
+    author: Annotated[str, Field(min_length=1)]
+    """Who answers for the document."""
+    published: Instant
+    """When it came to be known; of a packaged document's past, the day of the revision."""
     sha256: Sha256
-    """Digest of the revision's content and its predecessor's digest."""
+    """Digest of the document's canonical form (RFC 8785)."""
     predecessor: Sha256 | None = None
+    """The digest of the publication before it; absent for the first."""
+    digest: Sha256
+    """Of all the above: what decisions made under it name as `known_through`."""
+    document: dict[str, Any]
+    """The policy document, in the format of `policy.schema.json`."""
 
     @property
     def key(self) -> bytes:
-        """The Kafka key: compaction keeps the last event of each revision."""
+        """The Kafka key."""
         return f"{self.policy_number}@{self.revision.isoformat()}".encode()
 
     def to_json(self) -> bytes:

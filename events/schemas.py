@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from events.attestation import PolicyAttestation
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.request import AuthorizationRequest
@@ -14,7 +15,7 @@ from events.revision import PolicyRevision
 
 FOLDER = Path(__file__).parent / "schemas"
 EVENTS: tuple[tuple[str, type[BaseModel]], ...] = tuple(
-    (model.TYPE, model) for model in (AuthorizationRequest, Decision, DeadLetter, PolicyRevision)
+    (model.TYPE, model) for model in (AuthorizationRequest, Decision, DeadLetter, PolicyRevision, PolicyAttestation)
 )
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from events.attestation import PolicyAttestation
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.request import AuthorizationRequest
@@ -14,6 +15,7 @@ DECISIONS = "authorization.decisions"
 DEAD_LETTERS = "authorization.dead-letters"
 ANSWERED = "authorization.answered"
 POLICY_REVISIONS = "policy.revisions"
+POLICY_ATTESTATIONS = "policy.attestations"
 
 
 LARGEST_RECORD = 2 * 1024 * 1024
@@ -102,12 +104,25 @@ TOPICS = (
         name=POLICY_REVISIONS,
         event=PolicyRevision.TYPE,
         key="policy_number@revision",
-        # One: revisions of all policies in one order, and a table that one worker can hold whole.
+        # One: revisions of all policies in one order, which is the order in which they are known.
         partitions=1,
+        # Never compacted: a bad event of a revision's key would push out the good one.
+        cleanup="delete",
+        retention=None,
+        producers=("dli policy publish", "every worker, for the packaged documents"),
+        consumers=("every worker", "policy-history agent", "auditors"),
+        personal=False,
+    ),
+    Topic(
+        name=POLICY_ATTESTATIONS,
+        event=PolicyAttestation.TYPE,
+        key="policy_number@revision",
+        partitions=1,
+        # Only accepted revisions are attested, and always with the same bytes.
         cleanup="compact",
         retention=timedelta(days=1),
         producers=("policy-history agent",),
-        consumers=("policy-history agent",),
+        consumers=("auditors", "dli tail"),
         personal=False,
     ),
 )

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from policy_core.codes import CodeIndex, Standing, normal_diagnosis, selector
 from policy_core.document.models import Clock, ExceptionOutcome, Guidance, PolicyDocument, Program
 from policy_core.editions import REMEMBERED, Drawing, DrawnEdition, Finding
 from policy_core.facts import Claim, Fact, FactReader, Origin
+from policy_core.publication import publications
 from policy_core.register import Register, RegisteredRevision, edition_on
 from policy_core.vocabulary import CODE_NOT_LISTED, CONSEQUENCES, Action, ActsNext, Determination, overall
 
@@ -114,8 +115,16 @@ class _Question:
 class Policy:
     """One policy document, compiled: everything that can be worked out before the first request."""
 
-    def __init__(self, document: PolicyDocument) -> None:
+    def __init__(self, document: PolicyDocument, known_through: str | None = None) -> None:
+        """Compile a document.
+
+        Args:
+            document: The policy, whole.
+            known_through: The digest of its newest publication; where it is not given, the document is taken to be
+                all that was ever published of the policy.
+        """
         drawing = Drawing(document)
+        self._known_through = known_through
         self.document = document
         self.number = document.number
         self.sha256 = document.digest()
@@ -130,6 +139,11 @@ class Policy:
         self._clocks = _clocks(document)
         self._guidance = _Guidance(document, self.codes)
         self._by_statements = lru_cache(maxsize=REMEMBERED)(self._find)
+
+    @cached_property
+    def known_through(self) -> str:
+        """The digest of the newest publication that is known of the policy."""
+        return self._known_through or publications(self.document)[-1].digest
 
     def determine(self, case: Case) -> CaseResult:
         """What this policy makes of a case: the same for the same case, always.

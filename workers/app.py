@@ -1,18 +1,18 @@
-"""The composition root: settings and policies in, a Faust app with everything wired out.
+"""The composition root: settings and what is known of the policies in, a Faust app with everything wired out.
 
 What runs in a worker, on one screen:
 
     authorization.requests  ─► DecisionHandler ─► authorization.decisions, authorization.dead-letters
                                         ▲    └──► authorization.answered ─► its copy on disk
                                         └───────────────────────────────────┘
-    policy.revisions        ─► policy-history  ─► its table ─► /policies/…
+    policy.revisions        ─► Follower ─► the handler's policies
+                            ─► policy-history  ─► policy.attestations, its table ─► /policies/…
                                                   /live, /ready, /metrics
 """
 
 import faust
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
-from policy_core.library import Library
 from workers import health, sensor
 from workers.access import client, faust_arguments
 from workers.decide.bookkeeper import Bookkeeper
@@ -20,14 +20,15 @@ from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.feed import app_settings, feed
 from workers.history import agent as history
+from workers.history.follow import Follower
 from workers.settings import Settings
 from workers.store.changelog import KafkaChangelog
 
 DAY_MS = 24 * 60 * 60 * 1000
 
 
-def make_app(settings: Settings, library: Library) -> faust.App:
-    """A worker's app, not yet started."""
+def make_app(settings: Settings, follower: Follower) -> faust.App:
+    """A worker's app, not yet started; it decides under what the follower knows."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         settings.app_id,
@@ -52,7 +53,7 @@ def make_app(settings: Settings, library: Library) -> faust.App:
         settings.duplicates_kept_days * DAY_MS,
     )
     books = Bookkeeper(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
-    handler = DecisionHandler(library, settings, memory)
+    handler = DecisionHandler(follower, settings, memory)
     requests = app.topic(settings.topic(REQUESTS), key_serializer="raw", value_serializer="raw")
     fed = feed(
         app,
@@ -62,8 +63,8 @@ def make_app(settings: Settings, library: Library) -> faust.App:
         delivery=settings.delivery,
         companion=books,
     )
-    history.install(app, settings, library)
+    history.install(app, settings, follower)
     sensor.install(app)
-    needed = health.checks(app, library, lambda: fed.progress, settings.stalled_seconds)
-    health.install(app, library, needed, lambda: fed.progress, settings.stalled_seconds)
+    needed = health.checks(app, follower, lambda: fed.progress, settings.stalled_seconds)
+    health.install(app, follower, needed, lambda: fed.progress, settings.stalled_seconds)
     return app

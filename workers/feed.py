@@ -526,7 +526,12 @@ class _Courier:
 
         What is returned says for each topic of the outputs which offset comes behind the last of them.
         """
-        ends = await self._arrived(await self._send(outputs)) if outputs else {}
+        first = [one for one in outputs if one.topic in self._feed.companion.first]
+        others = [one for one in outputs if one.topic not in self._feed.companion.first]
+        ends: dict[str, int] = {}
+        for wave in (first, others):
+            if wave:
+                ends |= await self._arrived(await self._send(wave))
         await self._feed.thread.commit_offset(self._source, upto, note)
         return ends
 

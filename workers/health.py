@@ -16,7 +16,7 @@ from faust.tables.manager import TableManager
 from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from policy_core.library import Library
+from policy_core.library import Knowledge, Library
 from workers import metrics
 from workers.feed import Progress
 
@@ -24,7 +24,7 @@ Check = Callable[[], bool]
 ProgressOf = Callable[[], Mapping[int, Progress]]
 
 
-def checks(app: faust.App, library: Library, progress: ProgressOf, stalled_seconds: float) -> dict[str, Check]:
+def checks(app: faust.App, policies: Knowledge, progress: ProgressOf, stalled_seconds: float) -> dict[str, Check]:
     """What a worker needs before it is ready, by name.
 
     `assigned`     it has partitions, and none are being given out anew
@@ -40,7 +40,7 @@ def checks(app: faust.App, library: Library, progress: ProgressOf, stalled_secon
         "feeding": lambda: all(one.started for one in progress().values()),
         "progressing": lambda: all(one.waiting_seconds < stalled_seconds for one in progress().values()),
         "broker": lambda: all(one.silent_seconds < stalled_seconds for one in progress().values() if one.started),
-        "policies": lambda: bool(library.numbers),
+        "policies": lambda: bool(policies.snapshot().numbers),
     }
 
 
@@ -52,7 +52,7 @@ def state(one: Progress, stalled_seconds: float) -> str:
 
 
 def install(
-    app: faust.App, library: Library, needed: dict[str, Check], progress: ProgressOf, stalled_seconds: float
+    app: faust.App, policies: Knowledge, needed: dict[str, Check], progress: ProgressOf, stalled_seconds: float
 ) -> None:
     """Add the endpoints to the app."""
     metrics.BUILD.labels(
@@ -81,7 +81,7 @@ def install(
     @app.page("/metrics")
     async def exposition(view: View, _request: Request) -> Response:
         look()
-        tell_policies(library, datetime.now(UTC))
+        tell_policies(policies.snapshot(), datetime.now(UTC))
         return view.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST.split(";")[0])
 
 

@@ -76,6 +76,9 @@ class Companion:
     partition is rebuilt in the one and dropped in the other.
     """
 
+    first: frozenset[str] = frozenset()
+    """At least once: topics whose records the broker must have before a record of any other is sent."""
+
     async def assigned(self, partition: int, start: int) -> None:
         """The partition is ours and fenced; no record is handled before this returns, and the one at `start` first."""
 

@@ -7,10 +7,18 @@ In Kafka's terms READ, WRITE and ALTER of something include DESCRIBE of it.
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS, TOPICS
+from events.topics import (
+    ANSWERED,
+    DEAD_LETTERS,
+    DECISIONS,
+    POLICY_ATTESTATIONS,
+    POLICY_REVISIONS,
+    REQUESTS,
+    TOPICS,
+)
 from workers.settings import Settings
 
-Role = Literal["worker", "exporter", "platform", "operator"]
+Role = Literal["worker", "exporter", "platform", "policy", "operator"]
 Resource = Literal["topic", "group", "transactional-id"]
 Operation = Literal["READ", "WRITE", "CREATE", "DESCRIBE", "DESCRIBE_CONFIGS"]
 
@@ -18,6 +26,7 @@ ROLES: dict[Role, str] = {
     "worker": "decides requests and keeps the register: `dli worker`",
     "exporter": "measures lag and balances accounts, and writes nothing: `dli exporter`",
     "platform": "a claims platform, which publishes requests and reads decisions",
+    "policy": "who answers for a policy's document: `dli policy publish`",
     "operator": "a person: `dli topics`, `dli publish`, `dli tail`, and sending dead letters again",
 }
 
@@ -35,7 +44,13 @@ class Right(NamedTuple):
 
 def rights(settings: Settings, role: str | None = None) -> list[Right]:
     """The rights in this deployment, of one role or of all."""
-    every = (*_of_workers(settings), *_of_the_exporter(settings), *_of_platforms(settings), *_of_operators(settings))
+    every = (
+        *_of_workers(settings),
+        *_of_the_exporter(settings),
+        *_of_platforms(settings),
+        *_of_policies(settings),
+        *_of_operators(settings),
+    )
     return [one for one in every if role in {None, one.role}]
 
 
@@ -45,7 +60,8 @@ def _of_workers(settings: Settings) -> Iterator[Right]:
         DECISIONS: (("WRITE",), "to answer"),
         DEAD_LETTERS: (("WRITE",), "to keep what cannot be decided"),
         ANSWERED: (("READ", "WRITE"), "to remember what was answered"),
-        POLICY_REVISIONS: (("READ", "WRITE"), "to keep the register, and to add what the packaged documents know"),
+        POLICY_REVISIONS: (("READ", "WRITE"), "to follow the policies, and to add what the packaged documents know"),
+        POLICY_ATTESTATIONS: (("WRITE",), "to tell what each revision changes"),
     }
     for name, (operations, why) in uses.items():
         yield _topic("worker", settings.topic(name), (*operations, "DESCRIBE_CONFIGS"), f"{why}; its settings at start")
@@ -67,6 +83,10 @@ def _of_platforms(settings: Settings) -> Iterator[Right]:
     yield _topic("platform", settings.topic(REQUESTS), ("WRITE",), "to ask")
     yield _topic("platform", settings.topic(DECISIONS), ("READ",), "to read the answers")
     yield Right("platform", "group", "claims-platform", True, ("READ",), "its own consumers, by names of its choice")
+
+
+def _of_policies(settings: Settings) -> Iterator[Right]:
+    yield _topic("policy", settings.topic(POLICY_REVISIONS), ("READ", "WRITE"), "to publish what continues the chain")
 
 
 def _of_operators(settings: Settings) -> Iterator[Right]:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 
 import structlog
+from aiokafka.errors import KafkaError
 from faust.worker import Worker
 
 from policy_core.library import Library
 from workers import logs, topics
 from workers.app import make_app
 from workers.console import CommandError
+from workers.history.follow import Follower, ForkedError
 from workers.settings import Settings
 from workers.topics import TopicsError
 
@@ -25,14 +27,16 @@ def run_worker(settings: Settings, library: Library) -> None:
     """Run a worker until it is told to stop; exits the process.
 
     Raises:
-        CommandError: The topics are not as they must be.
+        CommandError: The topics are not as they must be, or know the policies otherwise than we do.
     """
     logs.configure(level=settings.log_level, form=settings.log_format)
     log.info("worker_starting", app=settings.app_id, policies=library.numbers, bootstrap=settings.bootstrap)
     await_topics(settings)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)  # before the app is made: Faust's services take the current loop as theirs
-    app = make_app(settings, library)
+    follower = Follower(settings, library)
+    loop.run_until_complete(catch_up(follower))
+    app = make_app(settings, follower)
     worker = Worker(
         app,
         loop=loop,
@@ -66,3 +70,23 @@ def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep
             waiting = min(2 * waiting, LONGEST_PAUSE)
     if misfit is not None:
         raise CommandError(misfit)
+
+
+async def catch_up(follower: Follower) -> None:
+    """Know of the policies what the topic of revisions knows, however long the broker takes.
+
+    Raises:
+        CommandError: The packaged documents contradict it.
+    """
+    waiting = 0.5
+    while True:
+        try:
+            await follower.catch_up()
+        except ForkedError as forked:
+            raise CommandError(str(forked)) from None
+        except (KafkaError, OSError) as error:
+            log.warning("revisions_unreadable", error=type(error).__name__, next_try_in_seconds=waiting)
+            await asyncio.sleep(waiting)
+            waiting = min(2 * waiting, LONGEST_PAUSE)
+        else:
+            return

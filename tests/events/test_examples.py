@@ -8,6 +8,7 @@ will see.
 import json
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -16,16 +17,21 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from pydantic import BaseModel, ValidationError
 
+from events.attestation import PolicyAttestation
 from events.dead_letter import SENTENCES, DeadLetter
 from events.decision import Decision, Determination
 from events.decode import RejectedError, decode, field_errors
 from events.revision import PolicyRevision
 from events.schemas import FOLDER
 from events.topics import POLICY_REVISIONS, REQUESTS
+from policy_core.chain import policy_of
+from policy_core.compare import compare
 from policy_core.library import PACKAGED, Library, load_library
+from workers.attestation import attestation
 from workers.decide.handler import DecisionHandler, decide
-from workers.history.revisions import as_record, revisions_of
+from workers.history.agent import attested_record
 from workers.records import Record
+from workers.revisions import Packaged, as_record, judge
 from workers.settings import Settings
 
 SETTINGS = Settings(source="/dli-authorization", mode="structured", topic_prefix="")
@@ -34,6 +40,7 @@ REQUESTED = EXAMPLES / "authorization.requested.v1"
 DECIDED = EXAMPLES / "authorization.decided.v1"
 DEAD_LETTERED = EXAMPLES / "authorization.dead_lettered.v1"
 PUBLISHED = EXAMPLES / "policy.revision.published.v1"
+ATTESTED = EXAMPLES / "policy.revision.attested.v1"
 FOLDERS = {
     REQUESTED / "valid",
     REQUESTED / "invalid",
@@ -42,6 +49,8 @@ FOLDERS = {
     DEAD_LETTERED / "valid",
     DEAD_LETTERED / "invalid",
     PUBLISHED / "valid",
+    PUBLISHED / "invalid",
+    ATTESTED / "valid",
 }
 """Each is read by tests below; nothing else may stand among the examples."""
 CLINICAL = "clinical.L.2.03.402.json"
@@ -165,7 +174,7 @@ def test_an_invalid_request_is_refused_for_its_reason_at_its_paths(file: Path) -
 
 def test_every_reason_that_an_event_itself_can_give_has_an_example() -> None:
     reasons = {read(file)["reason"] for file in files(REQUESTED / "invalid")}
-    assert reasons == set(SENTENCES) - {"conflicting_duplicate", "internal_error"}
+    assert reasons == set(SENTENCES) - {"conflicting_duplicate", "revision_refused", "internal_error"}
 
 
 # --- What is made of them ------------------------------------------------------------------------------
@@ -183,8 +192,19 @@ def revisions() -> Mapping[str, bytes]:
     """The events of the policy's revisions by their file's name: each revision's date."""
     return {
         f"{one.revision.isoformat()}.json": as_record(one, POLICY_REVISIONS, SETTINGS.source, "structured").value
-        for one in revisions_of(library()["L.2.03.402"])
+        for one in library().chain("L.2.03.402")
     }
+
+
+def attested(revision: str) -> bytes:
+    """The event that attests what a revision of the policy changes."""
+    chain = library().chain("L.2.03.402")
+    after = chain.of(date.fromisoformat(revision))
+    assert after is not None
+    before = chain.before(after)
+    assert before is not None
+    found = attestation(compare(policy_of(before), policy_of(after)), before.digest, after.digest)
+    return attested_record(found, SETTINGS).value
 
 
 def compact(file: Path) -> bytes:
@@ -207,9 +227,27 @@ def test_a_revision_is_what_the_policy_of_its_date_publishes(file: Path) -> None
     assert compact(file) == revisions()[file.name]
 
 
+@each(ATTESTED / "valid")
+def test_an_attestation_is_what_the_revision_of_its_date_is_found_to_change(file: Path) -> None:
+    assert compact(file) == attested(file.stem)
+
+
+@each(PUBLISHED / "invalid")
+def test_a_bad_revision_is_refused_for_its_reason_at_its_paths(file: Path) -> None:
+    expected = read(file)
+    assert set(expected) == {"why", "reason", "paths", "messages", "event"}
+    value = json.dumps(expected["event"]).encode()
+    chain = library().chain("L.2.03.402")
+    verdict = judge({chain.policy: chain}, Packaged(), value, ())
+    assert verdict.rejected is not None
+    errors = verdict.rejected.errors
+    assert (verdict.rejected.reason, [one.path for one in errors]) == (expected["reason"], expected["paths"])
+    assert [one.message for one in errors] == expected["messages"]
+
+
 @pytest.mark.parametrize(
     ("folder", "model"),
-    [(DECIDED, Decision), (DEAD_LETTERED, DeadLetter), (PUBLISHED, PolicyRevision)],
+    [(DECIDED, Decision), (DEAD_LETTERED, DeadLetter), (PUBLISHED, PolicyRevision), (ATTESTED, PolicyAttestation)],
     ids=lambda value: getattr(value, "name", getattr(value, "__name__", "")),
 )
 def test_what_is_sent_fits_its_model_and_its_schema(folder: Path, model: type[BaseModel]) -> None:
@@ -226,7 +264,7 @@ def test_every_valid_request_has_its_decision_among_the_examples() -> None:
 
 def test_there_is_a_dead_letter_for_every_reason_that_an_event_itself_can_give() -> None:
     reasons = [read(file)["data"]["reason"] for file in files(DEAD_LETTERED / "valid")]
-    assert set(reasons) == set(SENTENCES) - {"conflicting_duplicate", "internal_error"}
+    assert set(reasons) == set(SENTENCES) - {"conflicting_duplicate", "revision_refused", "internal_error"}
 
 
 def test_a_dead_letter_gives_back_the_record_byte_for_byte() -> None:
@@ -268,6 +306,7 @@ def renew() -> None:
     made = {DECIDED / "valid" / file.name: answer(file) for file in files(REQUESTED / "valid")}
     made |= {file: answer(REQUESTED / "invalid" / file.name) for file in files(DEAD_LETTERED / "valid")}
     made |= {file: revisions()[file.name] for file in files(PUBLISHED / "valid")}
+    made |= {file: attested(file.stem) for file in files(ATTESTED / "valid")}
     for file, value in made.items():
         file.write_text(json.dumps(json.loads(value), indent=2, ensure_ascii=False) + "\n", "utf-8")
 

@@ -11,6 +11,7 @@ import pytest
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
+import events.attestation
 from events.dead_letter import DeadLetter, FieldError, Header, Original
 from events.decision import Citation, ClockReading, Decision, PolicyReference, Program, Reference
 from events.decode import decode
@@ -26,7 +27,12 @@ from workers.logs import configure
 
 MARK = "Zebulon-4711"
 """A value that occurs nowhere by chance."""
-NOT_PERSONAL = {FieldError, Citation, ClockReading, PolicyReference, Program, Reference, PolicyRevision}
+ATTESTED = {
+    one
+    for one in vars(events.attestation).values()
+    if isinstance(one, type) and issubclass(one, BaseModel) and one.__module__ == events.attestation.__name__
+}
+NOT_PERSONAL = {FieldError, Citation, ClockReading, PolicyReference, Program, Reference, PolicyRevision} | ATTESTED
 """Models that say something of the event's shape or of the policy, and nothing of anybody."""
 
 Shown = Callable[[BaseModel], str]

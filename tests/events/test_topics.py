@@ -6,13 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from events.decode import LARGEST
 from events.schemas import EVENTS
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, LARGEST_RECORD, POLICY_REVISIONS, REQUESTS, TOPICS, Topic
+from events.topics import (
+    ANSWERED,
+    DEAD_LETTERS,
+    DECISIONS,
+    LARGEST_RECORD,
+    POLICY_ATTESTATIONS,
+    POLICY_REVISIONS,
+    REQUESTS,
+    TOPICS,
+    Topic,
+)
 from policy_core.library import PACKAGED, Library, load_library
 from tests import generator
 from workers.decide.handler import DecisionHandler
-from workers.history.revisions import as_record, revisions_of
 from workers.records import Outgoing, Record
+from workers.revisions import as_record
 from workers.settings import Settings
 
 README = Path(__file__).parents[2] / "events" / "README.md"
@@ -36,7 +47,7 @@ def answer(value: bytes, key: bytes | None) -> Outgoing:
 
 def test_every_topic_has_its_own_name() -> None:
     assert Counter(topic.name for topic in TOPICS) == dict.fromkeys(
-        (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, POLICY_REVISIONS), 1
+        (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, POLICY_REVISIONS, POLICY_ATTESTATIONS), 1
     )
 
 
@@ -56,7 +67,9 @@ def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
         (DECISIONS, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         (DEAD_LETTERS, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
         (ANSWERED, {"cleanup.policy": "compact,delete", "retention.ms": str(30 * DAY)}),
-        (POLICY_REVISIONS, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY)}),
+        # Compaction would let a bad event of a revision's key push out the good one.
+        (POLICY_REVISIONS, {"cleanup.policy": "delete", "retention.ms": "-1"}),
+        (POLICY_ATTESTATIONS, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY)}),
     ],
 )
 def test_kafka_is_told_how_long_to_keep_records(name: str, settings: dict[str, str]) -> None:
@@ -78,8 +91,8 @@ def test_a_topic_without_a_limit_keeps_its_records_for_ever() -> None:
     assert endless.settings()["retention.ms"] == "-1"
 
 
-def test_only_revisions_and_digests_are_no_personal_data() -> None:
-    assert {topic.name for topic in TOPICS if not topic.personal} == {ANSWERED, POLICY_REVISIONS}
+def test_only_what_tells_of_policies_and_digests_are_no_personal_data() -> None:
+    assert {topic.name for topic in TOPICS if not topic.personal} == {ANSWERED, POLICY_REVISIONS, POLICY_ATTESTATIONS}
 
 
 def test_every_topic_has_a_writer_and_a_reader() -> None:
@@ -106,10 +119,18 @@ def test_a_dead_letter_of_a_record_without_key_is_keyed_by_where_it_came_from() 
 
 
 def test_a_revision_is_keyed_by_its_policy_and_date() -> None:
-    revisions = revisions_of(library()["L.2.03.402"])
+    revisions = library().chain("L.2.03.402").links
     sent = [as_record(one, POLICY_REVISIONS, "/s", "structured") for one in revisions]
     assert sent[-1].key == b"L.2.03.402@2025-03-28"
     assert len({one.key for one in sent}) == len(revisions)
+
+
+def test_a_whole_document_is_far_smaller_than_what_a_record_may_be() -> None:
+    sizes = [
+        len(as_record(one, POLICY_REVISIONS, "/s", "structured").value) for one in library().chain("L.2.03.402").links
+    ]
+    assert max(sizes) < LARGEST / 10
+    assert LARGEST < LARGEST_RECORD
 
 
 # --- The page ------------------------------------------------------------------------------------------

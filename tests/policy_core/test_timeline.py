@@ -2,18 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import date, timedelta
-from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
 import pytest
-import rfc8785
 
-from policy_core.determine import Policy
-from policy_core.document.models import PolicyDocument
-from policy_core.register import Register
 from policy_core.vocabulary import Determination
-from tests.policy_core.examples import COVERED, case, first_line, line, other, packaged, with_fact
+from tests.policy_core.examples import COVERED, case, first_line, line, packaged, with_fact
 from tests.policy_core.naive import REVISIONS
 
 DAY = timedelta(days=1)
@@ -174,51 +169,3 @@ def test_statements_are_on_record_from_2011_on() -> None:
     recorded = [one.revision.date for one in packaged().register.revisions if one.statements_on_record]
 
     assert [day for day in REVISIONS if day >= date(2011, 8, 11)] == recorded
-
-
-# --- the chain -------------------------------------------------------------------------------------
-
-
-def changed(number: int, says: str) -> Register:
-    document = packaged().document.model_dump(mode="json", by_alias=True)
-    document["revisions"][number]["says"] = says
-    return Register(PolicyDocument.model_validate(document, strict=False))
-
-
-def digests(register: Register) -> list[str]:
-    return [one.sha256 for one in register.revisions]
-
-
-def test_each_revision_names_its_predecessors_digest() -> None:
-    revisions = packaged().register.revisions
-
-    assert [None, *digests(packaged().register)[:-1]] == [one.predecessor for one in revisions]
-    assert packaged().register.known_through() == revisions[-1].sha256
-
-
-@pytest.mark.parametrize("number", [0, 9, 18])
-def test_changing_a_revision_changes_its_digest_and_all_later_ones_but_no_earlier(number: int) -> None:
-    before, after = digests(packaged().register), digests(changed(number, "Something else."))
-
-    assert before[:number] == after[:number]
-    assert [digest for digest in before[number:] if digest in after] == []
-
-
-def test_a_revision_published_later_changes_no_digest_before_it() -> None:
-    document = other().document.model_dump(mode="json", by_alias=True)
-    document["revisions"].append({"date": "2026-01-01", "kinds": ["review"], "says": "Reviewed."})
-    later = Policy(PolicyDocument.model_validate(document, strict=False))
-
-    assert digests(other().register) == digests(later.register)[:-1]
-    assert other().sha256 != later.sha256
-
-
-def test_a_digest_covers_the_policy_the_predecessor_and_the_revision() -> None:
-    first, second = other().register.revisions[:2]
-    content: dict[str, Any] = {
-        "policy": "EV-12",
-        "predecessor": first.sha256,
-        "revision": second.revision.model_dump(mode="json", exclude_defaults=True),
-    }
-
-    assert sha256(rfc8785.dumps(content)).hexdigest() == second.sha256

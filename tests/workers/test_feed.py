@@ -210,6 +210,44 @@ def test_a_transaction_shares_the_fate_of_the_two_before_it_and_a_quiet_spell_co
     assert not courier.unsettled
 
 
+class _Slow(_Producer):
+    """A producer whose broker takes its time; it notes what is sent and what has arrived."""
+
+    def __init__(self, **partitions: int) -> None:
+        super().__init__(**partitions)
+        self.seen: list[str] = []
+
+    async def start(self) -> None:
+        pass
+
+    async def send_batch(self, _batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[RecordMetadata]:
+        self.seen.append(f"{topic} sent")
+        arriving = asyncio.get_running_loop().create_future()
+
+        def arrive() -> None:
+            self.seen.append(f"{topic} arrived")
+            arriving.set_result(RecordMetadata(topic, partition, TopicPartition(topic, partition), 7, 0, 0, 0))
+
+        asyncio.get_running_loop().call_later(0.01, arrive)
+        return arriving
+
+    async def commit_offset(self, *_: object) -> None:
+        self.seen.append("offset committed")
+
+
+def test_at_least_once_what_must_be_there_first_has_arrived_before_anything_else_is_sent() -> None:
+    producer = _Slow(requests=4, decisions=4, answered=4)
+    owner = SimpleNamespace(place=None, thread=producer, companion=SimpleNamespace(first=frozenset({"answered"})))
+    courier = module._Courier(producer, owner, TopicPartition("requests", 3))  # type: ignore[arg-type] # noqa: SLF001
+    outputs = [Outgoing("decisions", b"1", b""), Outgoing("answered", b"1", b""), Outgoing("decisions", b"2", b"")]
+
+    ends = asyncio.run(courier.deliver(outputs, 2, ""))
+
+    expected = ["answered sent", "answered arrived", "decisions sent", "decisions arrived", "offset committed"]
+    assert producer.seen == expected
+    assert ends == {"answered": 8, "decisions": 9}
+
+
 def test_an_output_for_a_topic_that_was_not_declared_is_refused() -> None:
     producer = _Transactions("requests", "decisions", "letters")
     with pytest.raises(ValueError, match="sent to letters, which is not among its outputs"):

@@ -4,6 +4,7 @@ import json
 from base64 import b64decode
 from collections.abc import Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +18,16 @@ from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS
 from policy_core.determine import Policy
 from policy_core.library import PACKAGED, Library, load_library
 from tests import generator
+from tests.workers.publishing import next_revision
 from workers.decide.duplicates import Entry, unpacked
-from workers.decide.handler import DecisionHandler
+from workers.decide.handler import BehindError, DecisionHandler
 from workers.records import Delivery, Outgoing, Record
 from workers.settings import Settings, read
 from workers.store.copy import StorageError
 from workers.traffic.commands import as_record
 
 MARKED = "MEMBER-MARKED-PERSONAL"
+EXAMPLES = Path(__file__).parents[2] / "events" / "examples" / "authorization.requested.v1" / "valid"
 
 
 @pytest.fixture(scope="module")
@@ -322,6 +325,87 @@ def test_a_record_read_again_is_not_answered_again_where_its_answer_is_sure(
 
     assert len(memory.take(handler([one]))) == 1
     assert memory.take(handler([one])) == []
+
+
+class Learning:
+    """What is known of the policies, and may be more at any time."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+
+    def snapshot(self) -> Library:
+        return self.library
+
+
+@pytest.fixture(scope="module")
+def later(library: Library) -> Library:
+    """The library after one more revision, under which nothing is covered any more from its day on."""
+    chain = library.chain("L.2.03.402")
+    return library.knowing_also(chain.accept(next_revision(chain)))
+
+
+def covered(request_id: str, day: str = "2026-03-02") -> bytes:
+    """A request for a relapse after a covered transplant."""
+    made = json.loads((EXAMPLES / "policy-named.json").read_text("utf-8"))["data"]
+    made |= {"request_id": request_id, "submitted_at": "2025-05-16T09:00:00-06:00"}
+    made["service_lines"][0]["service_date"] = day
+    return json.dumps(made).encode()
+
+
+def told(outgoing: Outgoing) -> tuple[str, str, str]:
+    [found] = data(outgoing)["lines"]
+    return found["determination"], found["policy"]["sha256"], found["policy"]["known_through"]
+
+
+def test_a_revision_counts_from_the_next_batch_on_and_each_decision_says_under_which(
+    library: Library, later: Library
+) -> None:
+    knowledge = Learning(library)
+    handler = DecisionHandler(knowledge, settings())
+    [before] = answers_of(handler, [record(covered("K-1"))])
+    knowledge.library = later
+    [after] = answers_of(handler, [record(covered("K-2"))])
+    [past] = answers_of(handler, [record(covered("K-3", "2025-06-02"))])
+
+    old, new = library["L.2.03.402"], later["L.2.03.402"]
+    assert told(before) == ("medically_necessary", old.sha256, old.known_through)
+    assert told(after) == ("criteria_not_met", new.sha256, new.known_through)
+    assert told(past) == ("medically_necessary", new.sha256, new.known_through)
+
+
+def test_two_workers_that_know_the_same_chain_give_the_same_bytes(library: Library, later: Library) -> None:
+    chain = library.chain("L.2.03.402")
+    other = library.knowing_also(chain.accept(next_revision(chain)))
+    records = [record(covered("K-4"))]
+
+    assert DecisionHandler(later, settings())(records) == DecisionHandler(other, settings())(records)
+
+
+def test_a_redelivered_record_is_answered_under_what_was_known_at_first_though_more_is_known_now(
+    library: Library, later: Library, memory: Remembering
+) -> None:
+    knowledge = Learning(library)
+    handler = DecisionHandler(knowledge, settings(delivery=Delivery.AT_LEAST_ONCE), memory)
+    one = record(covered("K-5"), 5)
+
+    first = memory.take(handler([one]))
+    knowledge.library = later
+    again, anew = memory.take(handler([one])), memory.take(handler([record(covered("K-6"), 6)]))
+
+    assert first == again
+    assert told(first[0])[0] != told(anew[0])[0]
+
+
+def test_a_redelivered_record_waits_for_a_worker_that_does_not_know_as_much_yet(
+    library: Library, later: Library, memory: Remembering
+) -> None:
+    ahead = DecisionHandler(later, settings(delivery=Delivery.AT_LEAST_ONCE), memory)
+    behind = DecisionHandler(library, settings(delivery=Delivery.AT_LEAST_ONCE), memory)
+    one = record(covered("K-7"), 7)
+    memory.take(ahead([one]))
+
+    with pytest.raises(BehindError):
+        behind([one])
 
 
 def test_a_memory_that_cannot_be_read_is_no_events_fault(library: Library) -> None:

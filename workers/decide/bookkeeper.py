@@ -27,6 +27,7 @@ class Bookkeeper(Companion):
         self, memory: Companion, decisions: str, dead_letters: str, clock: Callable[[], float] = time.time
     ) -> None:
         self._memory = memory
+        self.first = memory.first
         self._decisions = decisions
         self._dead_letters = dead_letters
         self._clock = clock

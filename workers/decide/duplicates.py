@@ -1,9 +1,9 @@
 """The memory of what was answered: so that no request is answered twice, and none with two answers.
 
 For every request that is decided, one small record goes to the changelog topic `authorization.answered`, in the same
-transaction as the decision: digests of the request's id and content, the offset at which it was first read, and the
-broker's time. No clinical data. The changelog is the truth; each worker keeps a copy of its partitions in RocksDB, so
-that a look-up costs microseconds and a restart reads only what it missed.
+transaction as the decision: digests of the request's id and content, the offset at which it was first read, the
+broker's time, and what was known of the policy. No clinical data. The changelog is the truth; each worker keeps a copy
+of its partitions in RocksDB, so that a look-up costs microseconds and a restart reads only what it missed.
 
 Why this is no Faust table: a table's changelog is sent record by record outside the decisions' transaction, and with
 Faust's own transactions tables fail when partitions move (its high-water marks are compared with a stale end of the
@@ -24,7 +24,8 @@ from workers.store.changelog import Changelog
 from workers.store.copies import Copies
 from workers.store.copy import StorageError
 
-_ENTRY = struct.Struct(">16sQQ")
+KNOWN_BYTES = 16
+_ENTRY = struct.Struct(f">16sQQ{KNOWN_BYTES}s")
 
 
 class Entry(NamedTuple):
@@ -36,6 +37,9 @@ class Entry(NamedTuple):
     """Where it was first read, in its partition."""
     timestamp: int
     """When that was, by the broker, in milliseconds since the epoch."""
+    known: bytes
+    """The beginning of the digest of the policy's newest revision then: should the answer have to be made again, it is
+    made under that."""
 
     def packed(self) -> bytes:
         """As it stands in the changelog and in the copy."""
@@ -75,6 +79,8 @@ class AnsweredRequests(Copies):
         """Keep copies of the changelog below `folder`; forget what is older than `kept_ms` milliseconds."""
         super().__init__(folder, changelog)
         self._kept = kept_ms
+        # At least once: an answer that may have to be made again is remembered before anybody can have seen it.
+        self.first = frozenset({changelog.topic})
 
     def find(self, partition: int, key: bytes, now: int) -> Entry | None:
         """The entry of a request's id; None where it was not answered or is forgotten.

@@ -97,7 +97,7 @@ class DecisionEncoder:
                     "number": self._policy.number,
                     "revision": revision,
                     "sha256": self._policy.sha256,
-                    "known_through": self._policy.register.known_through(),
+                    "known_through": self._policy.known_through,
                 }
             ),
         }

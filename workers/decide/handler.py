@@ -21,9 +21,9 @@ from events.request import AuthorizationRequest
 from events.topics import ANSWERED, DECISIONS
 from policy_core.determine import CaseResult, Policy
 from policy_core.facts import ClinicalViolationError
-from policy_core.library import Library
+from policy_core.library import Knowledge, Library
 from workers.dead_letters import caused_by, defect, rejection
-from workers.decide.duplicates import FORGETFUL, Entry, Memory
+from workers.decide.duplicates import FORGETFUL, KNOWN_BYTES, Entry, Memory
 from workers.decide.encode import DecisionEncoder, Encoded
 from workers.decide.tally import Answers, Tally
 from workers.decide.translate import case_of
@@ -45,29 +45,53 @@ class Decided(NamedTuple):
     encoded: Encoded
 
 
+class BehindError(OSError):
+    """A request was answered under a revision that this worker has not read yet: it is to be tried again."""
+
+
 class Decider:
     """Decides requests under the policies of a library."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._encoders = {policy.number: DecisionEncoder(policy) for policy in library}
+        self._encoders = {policy: DecisionEncoder(policy) for policy in library}
 
-    def decide(self, request: AuthorizationRequest) -> Decided:
-        """What is decided of one request.
+    def decide(self, request: AuthorizationRequest, known: bytes | None = None) -> Decided:
+        """What is decided of one request; as it was known then, where an earlier answer's `known` is given.
 
         Raises:
             RejectedError: The request names a policy that is not loaded, or facts that its policy does not have.
+            BehindError: What was known then is not known here.
         """
         policy = self._library.named(request.policy_number)
         if policy is None:
             error = FieldError(path="policy_number", message=f"should be one of {', '.join(self._library.numbers)}")
             raise RejectedError("unknown_policy", [error], request.request_id)
+        if known is not None:
+            policy = self._as_known(policy, known)
         try:
             result = policy.determine(case_of(request))
         except ClinicalViolationError as error:
             errors = [FieldError(path=one.path, message=one.message) for one in error.violations]
             raise RejectedError("schema_violation", errors, request.request_id) from None
-        return Decided(request, result, policy, self._encoders[policy.number].encode(request, result))
+        return Decided(request, result, policy, self._encoder(policy).encode(request, result))
+
+    def _as_known(self, policy: Policy, known: bytes) -> Policy:
+        then = self._library.knowing(policy.number, known.hex())
+        if then is None:
+            raise BehindError("the first answer was made under a revision that is not known here yet")
+        return then
+
+    def _encoder(self, policy: Policy) -> DecisionEncoder:
+        if policy not in self._encoders:
+            self._encoders[policy] = DecisionEncoder(policy)
+        return self._encoders[policy]
+
+
+@lru_cache(maxsize=64)
+def known_by(policy: Policy) -> bytes:
+    """What is known of a policy, as the memory of answers keeps it."""
+    return bytes.fromhex(policy.known_through[: 2 * KNOWN_BYTES])
 
 
 @lru_cache(maxsize=8)
@@ -88,7 +112,7 @@ def decide(received: Received, library: Library) -> Decision:
 class DecisionHandler:
     """The decision agent's work on a batch of records."""
 
-    library: Library
+    knowledge: Knowledge
     settings: Settings
     memory: Memory = FORGETFUL
 
@@ -97,57 +121,61 @@ class DecisionHandler:
         """Hashes request ids for the log."""
         return Hasher(self.settings.log_key)
 
-    @cached_property
-    def _decider(self) -> Decider:
-        return Decider(self.library)
-
     def __call__(self, records: Sequence[Record]) -> Answers:
         """All that is to be sent because of the records of one partition, in their order.
 
         A decision and a change of the memory for a request; nothing for one that was answered before; a dead letter
-        for what cannot be decided.
+        for what cannot be decided. All of a batch is decided under the policies as they are known at its beginning.
 
         Raises:
             StorageError: The memory cannot be read; the batch is to be tried again.
+            BehindError: A request of it was answered under what is not known here; it is to be tried again.
         """
+        decider = _decider(self.knowledge.snapshot())
         answered: dict[bytes, Entry] = {}
         answers = Answers()
         for record in records:
-            answers.extend(self._answer(record, answered, answers.tally))
+            answers.extend(self._answer(record, decider, answered, answers.tally))
         return answers
 
-    def _answer(self, record: Record, answered: dict[bytes, Entry], tally: Tally) -> Sequence[Outgoing]:
+    def _answer(
+        self, record: Record, decider: Decider, answered: dict[bytes, Entry], tally: Tally
+    ) -> Sequence[Outgoing]:
         """What is to be sent because of one record; `answered` has those that earlier ones of the batch answered."""
         received: Received | None = None
         try:
             received = decode(record.value, record.headers)
             key = digest(received.request.request_id.encode())
-            entry = Entry(digest(dumps(received.data)), record.offset, record.timestamp)
+            content = digest(dumps(received.data))
             known = answered.get(key) or self.memory.find(record.partition, key, record.timestamp)
-            if known is not None and not self._comes_again(known, entry):
-                return self._duplicate(record, received, known, entry, tally)
-            decided = self._decider.decide(received.request)
+            if known is not None and not self._comes_again(known, content, record):
+                return self._duplicate(record, received, known, content, tally)
+            decided = decider.decide(received.request, known.known if known is not None else None)
             outgoing = self._decision(received.attributes, decided)
             tally.count(decided.result, decided.policy.number)
         except RejectedError as rejected:
             return [self._rejected(record, received, rejected, tally)]
-        except StorageError:
+        except (StorageError, BehindError):
             raise  # no event's fault: the batch is to be tried again
         except Exception as error:  # noqa: BLE001 (a defect must neither stop the partition nor lose the event)
             tally.defects[type(error).__name__] += 1
             self._shout(record, received, error)
             return [self._rejected(record, received, defect(), tally)]
-        answered[key] = entry
+        entry = answered[key] = Entry(content, record.offset, record.timestamp, known_by(decided.policy))
         return [outgoing, Outgoing(self.settings.topic(ANSWERED), key, entry.packed())]
 
-    def _comes_again(self, known: Entry, entry: Entry) -> bool:
+    def _comes_again(self, known: Entry, content: bytes, record: Record) -> bool:
         """Whether this is the very record that was answered, redelivered because its answer may not have arrived."""
-        return self.settings.delivery is Delivery.AT_LEAST_ONCE and known == entry
+        return self.settings.delivery is Delivery.AT_LEAST_ONCE and known[:3] == (
+            content,
+            record.offset,
+            record.timestamp,
+        )
 
     def _duplicate(
-        self, record: Record, received: Received, known: Entry, entry: Entry, tally: Tally
+        self, record: Record, received: Received, known: Entry, content: bytes, tally: Tally
     ) -> list[Outgoing]:
-        if known.content == entry.content:
+        if known.content == content:
             tally.duplicates += 1
             return []
         message = f"used before with other content, at offset {known.offset} of this partition"

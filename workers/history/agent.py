@@ -1,29 +1,34 @@
-"""The policy-history agent, wired: the topic of revisions into a table, the table onto the web.
+"""The policy-history agent, wired: every revision judged once, attested, kept in a table, shown on the web.
 
-Whoever holds the topic's one partition keeps the table; every other worker passes questions on to it. That worker also
-publishes what the packaged documents know and the topic lacks, so that several workers starting at once agree.
+Whoever holds the one partition of the topic of revisions does this; what each record is, the worker's follower has
+found already, as that of every other worker has. A refused one goes to the dead letters. The table is in memory and its
+changelog is the truth: every start reads it, so a disk that is lost loses nothing. Workers that do not hold the table
+pass questions on to the one that does.
 """
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+import json
+from collections.abc import AsyncIterator
 from datetime import date
+from hashlib import sha256
 from typing import Any
 
 import faust
 import structlog
-from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import TopicPartition
-from faust.types import TP, TableT
+from faust.types import TableT
 from faust.web import Request, Response, View
 
-from events.decode import RejectedError
-from events.revision import PolicyRevision
-from events.topics import DEAD_LETTERS, POLICY_REVISIONS
-from policy_core.library import Library
-from workers import metrics
-from workers.access import client
+from events.attestation import PolicyAttestation
+from events.envelope import JSON, SPECVERSION, Attributes, write
+from events.topics import DEAD_LETTERS, POLICY_ATTESTATIONS, POLICY_REVISIONS
+from policy_core.chain import policy_of
+from policy_core.compare import compare
+from workers.attestation import attestation
 from workers.dead_letters import rejection
-from workers.history.revisions import as_record, decode_revision, in_force, of_policy, revisions_of
-from workers.records import Record
+from workers.history.follow import Follower
+from workers.history.register import Row, in_force, key_of, of_policy, row_of, written
+from workers.records import Outgoing, Record
+from workers.revisions import Outcome, Verdict, moment
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -32,33 +37,66 @@ ROUTING_KEY = "register"
 """Any key leads to the table's one partition, and so to the worker that holds it."""
 
 
-def install(app: faust.App, settings: Settings, library: Library) -> None:
-    """Add the agent, its table and its views to the app."""
+def install(app: faust.App, settings: Settings, follower: Follower) -> None:
+    """Add the agent, its table, its views and the follower to the app."""
     # Raw: what Faust fails to decode it acknowledges and drops before the agent sees it.
     topic = app.topic(settings.topic(POLICY_REVISIONS), partitions=1, key_serializer="raw", value_serializer="raw")
     letters = app.topic(settings.topic(DEAD_LETTERS), key_serializer="raw", value_serializer="raw")
+    attested = app.topic(settings.topic(POLICY_ATTESTATIONS), key_serializer="raw", value_serializer="raw")
     table = app.Table("policy-register", partitions=1, key_type=bytes, value_type=bytes)
 
     async def policy_history(stream: faust.StreamT[bytes]) -> AsyncIterator[bytes]:
-        """Keep every revision that is well-formed; send what is not to the dead letters, and go on."""
+        """Attest and keep every revision that its chain accepts; send what it refuses to the dead letters; go on."""
         async for event in stream.events():
             record = _record(event.message)
-            try:
-                revision = decode_revision(record.value, record.headers)
-            except RejectedError as rejected:
-                letter = rejection(record, rejected, settings)
-                await letters.send(key=letter.key, value=letter.value, headers=list(letter.headers))
+            verdict = await follower.verdict(record.offset)
+            if verdict is None or verdict.outcome is Outcome.REPEATED:
                 continue
-            table[revision.key] = revision.to_json()
-            metrics.REVISIONS_KNOWN.labels(revision.policy_number).set(
-                len(of_policy(_all(table), revision.policy_number))
-            )
-            log.info("revision_known", policy=revision.policy_number, revision=revision.revision.isoformat())
-            yield revision.key
+            if verdict.rejected is not None:
+                # Acknowledged by the broker before the next record is taken, as everything below.
+                await _sent(letters, rejection(record, verdict.rejected, settings))
+                log.warning("revision_refused", reason=verdict.rejected.reason, offset=record.offset)
+                continue
+            row, outgoing = await asyncio.to_thread(_kept, verdict, settings)
+            if outgoing is not None:
+                await _sent(attested, outgoing)
+            if verdict.publication is not None:
+                table[key_of(verdict.publication)] = written(row)
+                yield key_of(verdict.publication)
 
     app.agent(topic, name="policy-history")(policy_history)
-    _publish_when_assigned(app, settings, library, topic)
+    app.task(follower.follow)
     _views(app, table)
+
+
+def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, Outgoing | None]:
+    """The row of an accepted revision, and the record that attests what it changes; none for a policy's first."""
+    published, chain = verdict.publication, verdict.chain
+    if published is None or chain is None:
+        raise TypeError("an accepted revision has its publication and its chain")
+    before = chain.before(published)
+    if before is None:
+        return row_of(published, None), None
+    found = attestation(compare(policy_of(before), policy_of(published)), before.digest, published.digest)
+    return row_of(published, found), attested_record(found, settings)
+
+
+def attested_record(found: PolicyAttestation, settings: Settings) -> Outgoing:
+    """The record of an attestation: the same two revisions give the same bytes."""
+    attributes = Attributes(
+        id=sha256(found.to_json()).hexdigest()[:32],
+        source=settings.source,
+        specversion=SPECVERSION,
+        type=PolicyAttestation.TYPE,
+        subject=found.key.decode(),
+        datacontenttype=JSON,
+    )
+    value, headers = write(attributes, found.to_json(), settings.mode)
+    return Outgoing(settings.topic(POLICY_ATTESTATIONS), found.key, value, headers)
+
+
+async def _sent(topic: faust.TopicT, one: Outgoing) -> None:
+    await (await topic.send(key=one.key, value=one.value, headers=list(one.headers)))
 
 
 def _record(message: Any) -> Record:
@@ -75,56 +113,14 @@ def _record(message: Any) -> Record:
     )
 
 
-def _all(table: TableT[bytes, bytes]) -> list[PolicyRevision]:
-    return [PolicyRevision.model_validate_json(value) for value in table.values()]
-
-
-# --- what the packaged documents know ------------------------------------------------------------------------------
-
-
-def _publish_when_assigned(app: faust.App, settings: Settings, library: Library, topic: faust.TopicT) -> None:
-    name = settings.topic(POLICY_REVISIONS)
-
-    @app.on_partitions_assigned.connect(weak=False)
-    async def assigned(_app: faust.App, assigned: Iterable[TP], **_: Any) -> None:
-        if TP(name, 0) in set(assigned):
-            app.add_future(publish_missing())
-
-    async def publish_missing() -> None:
-        known = await _keys_on_topic(settings, name)
-        for policy in library:
-            for revision in revisions_of(policy):
-                if revision.key not in known:
-                    record = as_record(revision, name, settings.source, settings.mode)
-                    await topic.send(key=record.key, value=record.value, headers=list(record.headers), partition=0)
-
-
-async def _keys_on_topic(settings: Settings, name: str) -> set[bytes]:
-    """The keys of every record on the topic, read by a consumer of no group."""
-    partition = TopicPartition(name, 0)
-    consumer = AIOKafkaConsumer(**client(settings), enable_auto_commit=False)
-    await consumer.start()
-    try:
-        consumer.assign([partition])
-        await consumer.seek_to_beginning(partition)
-        end = (await consumer.end_offsets([partition]))[partition]
-        keys: set[bytes] = set()
-        while await consumer.position(partition) < end:
-            found = await consumer.getmany(partition, timeout_ms=1000)
-            keys.update(record.key for records in found.values() for record in records if record.key is not None)
-        return keys
-    finally:
-        await consumer.stop()
-
-
 # --- the register on the web ---------------------------------------------------------------------------------------
 
 
 def _views(app: faust.App, table: TableT[bytes, bytes]) -> None:
     routed = app.table_route(table=table, exact_key=ROUTING_KEY)
 
-    def revisions(number: str) -> list[PolicyRevision]:
-        return of_policy(_all(table), number)
+    def revisions(number: str) -> list[Row]:
+        return of_policy((json.loads(value) for value in table.values()), number)
 
     @app.page("/policies/{number}/revisions")
     @routed
@@ -132,27 +128,25 @@ def _views(app: faust.App, table: TableT[bytes, bytes]) -> None:
         found = revisions(number)
         if not found:
             return _absent(view, f"no revision of policy {number} is known")
-        return view.json({"policy_number": number, "revisions": [one.model_dump(mode="json") for one in found]})
+        return view.json({"policy_number": number, "revisions": found})
 
     @app.page("/policies/{number}/revisions/{day}")
     @routed
     async def one_revision(view: View, _request: Request, number: str, day: str) -> Response:
-        found = next((one for one in revisions(number) if one.revision.isoformat() == day), None)
-        if found is None:
-            return _absent(view, f"policy {number} has no revision of that date")
-        return view.json(found.model_dump(mode="json"))
+        found = next((one for one in revisions(number) if one["revision"] == day), None)
+        return view.json(found) if found else _absent(view, f"policy {number} has no revision of that date")
 
     @app.page("/policies/{number}/in-force")
     @routed
     async def revision_in_force(view: View, request: Request, number: str) -> Response:
         try:
             day = date.fromisoformat(request.query.get("on", ""))
+            known_at = moment(request.query["known_at"]) if "known_at" in request.query else None
         except ValueError:
-            return view.json({"error": "name a day as ?on=YYYY-MM-DD"}, status=400)
-        found = in_force(revisions(number), day)
-        if found is None:
-            return _absent(view, f"no revision of policy {number} was in force on {day}")
-        return view.json(found.model_dump(mode="json"))
+            sentence = "name a day as ?on=YYYY-MM-DD, and a day or an instant as &known_at=…"
+            return view.json({"error": sentence}, status=400)
+        found = in_force(revisions(number), day, known_at)
+        return view.json(found) if found else _absent(view, f"no revision of policy {number} was in force on {day}")
 
 
 def _absent(view: View, sentence: str) -> Response:

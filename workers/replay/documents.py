@@ -25,7 +25,7 @@ class Named(NamedTuple):
 
 def name_of(policy: Policy) -> Named:
     """How decisions name a policy."""
-    return Named(policy.number, policy.sha256, policy.register.known_through())
+    return Named(policy.number, policy.sha256, policy.known_through)
 
 
 class Documents:

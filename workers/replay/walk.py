@@ -169,7 +169,7 @@ class Walk:
 
     def _remembered(self, record: Record, received: Received, key: bytes) -> None:
         """A request whose id comes more than once, or that is keyed otherwise."""
-        entry = Entry(digest(dumps(received.data)), record.offset, record.timestamp)
+        entry = Entry(digest(dumps(received.data)), record.offset, record.timestamp, b"")
         name = digest(key)
         known = self._memory.get(name)
         if known is not None and entry.timestamp - known.timestamp <= self._kept:
@@ -192,7 +192,7 @@ class Walk:
 
     def _restore(self, state: Mapping[str, Any]) -> int:
         self._memory = {
-            bytes.fromhex(name): Entry(bytes.fromhex(content), offset, timestamp)
+            bytes.fromhex(name): Entry(bytes.fromhex(content), offset, timestamp, b"")
             for name, content, offset, timestamp in state["memory"]
         }
         self.decisions.restore(state["decisions"])

@@ -1,0 +1,200 @@
+"""The chain of a policy's publications: what is known of the policy, in two times.
+
+*Valid time* is the service date: which revision is in force on a day. *Transaction time* is when a publication came to
+be known. A chain only grows, and only at its end, so that whoever knows its newest digest knows what was known when.
+
+`accept` refuses what does not continue the chain, with a sentence; the chain stays as it was:
+
+* a publication whose digests are not those of its content, or whose document is not in order;
+* one whose predecessor is not the newest: a fork, or a gap;
+* one that gives a date again with other content, or comes before the newest;
+* one that reaches into the past: effective before its predecessor, or answering otherwise for services before its own
+  effective date. The last is proved over every case, see `compare`.
+"""
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+
+from policy_core.compare import Change, compare
+from policy_core.determine import Policy
+from policy_core.document.check import check
+from policy_core.document.models import PolicyDocument
+from policy_core.publication import Publication, number_under, publications
+
+REMEMBERED = 64
+"""Compiled policies that are kept, by publication; a policy has some twenty."""
+
+
+class RefusedError(Exception):
+    """A publication that does not continue its chain; `path` names the field at fault."""
+
+    def __init__(self, path: str, sentence: str) -> None:
+        self.path = path
+        self.sentence = sentence
+        super().__init__(f"{path}: {sentence}" if path else sentence)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A policy's publications, oldest first; immutable."""
+
+    policy: str
+    links: tuple[Publication, ...] = ()
+
+    # --- asking ---
+
+    @property
+    def newest(self) -> Publication | None:
+        """The last publication; None of an empty chain."""
+        return self.links[-1] if self.links else None
+
+    @property
+    def known_through(self) -> str | None:
+        """The digest of the newest publication: what a decision made now knows of the policy."""
+        return self.links[-1].digest if self.links else None
+
+    def find(self, digest: str) -> Publication | None:
+        """The publication whose digest is, or begins with, `digest`."""
+        return next((one for one in self.links if one.digest.startswith(digest)), None)
+
+    def of(self, revision: date) -> Publication | None:
+        """The publication of the revision of that date."""
+        return next((one for one in self.links if one.revision == revision), None)
+
+    def in_force(self, day: date) -> Publication | None:
+        """The revision in force on a service date; None before the first."""
+        index = bisect_right([one.revision for one in self.links], day)
+        return self.links[index - 1] if index else None
+
+    def as_known_at(self, moment: datetime) -> "Chain":
+        """What of the chain was known at a moment."""
+        return Chain(self.policy, self.links[: bisect_right([one.published for one in self.links], moment)])
+
+    def before(self, one: Publication) -> Publication | None:
+        """The publication before one of the chain's; None for the first."""
+        return self.find(one.predecessor) if one.predecessor is not None else None
+
+    def __iter__(self) -> Iterator[Publication]:
+        return iter(self.links)
+
+    def __len__(self) -> int:
+        return len(self.links)
+
+    # --- growing ---
+
+    def accept(self, one: Publication, proven: Collection[str] = ()) -> "Chain":
+        """The chain with one more publication; the chain itself where it has that one already.
+
+        Args:
+            one: What was published.
+            proven: Digests of publications whose documents are known to be in order and not to reach into the past.
+
+        Raises:
+            RefusedError: It does not continue the chain.
+        """
+        if one.sha256 != one.document.digest():
+            raise RefusedError("sha256", f"is not the document's digest, which is {one.document.digest()}")
+        if any(one.digest == known.digest for known in self.links):
+            return self
+        _as_the_document_says(self.policy, one)
+        _behind(self, one)
+        if one.digest not in proven:
+            _in_order(one.document)
+            _leaving_the_past(self.newest, one)
+        return Chain(self.policy, (*self.links, one))
+
+
+def _as_the_document_says(policy: str, one: Publication) -> None:
+    """What is said beside the document must be what it says itself."""
+    newest = one.document.revisions[-1]
+    for path, said, meant in (
+        ("policy_number", one.policy, policy),
+        ("policy_number", one.policy, one.document.number),
+        ("revision", one.revision, newest.date),
+        ("kinds", one.kinds, newest.kinds),
+        ("number", one.number, number_under(one.document)),
+    ):
+        if said != meant:
+            raise RefusedError(path, f"is {_written(said)}, but the document says {_written(meant)}")
+
+
+def _written(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _behind(chain: Chain, one: Publication) -> None:
+    """It must come right behind the newest one."""
+    newest = chain.newest
+    if newest is None:
+        if one.predecessor is not None:
+            raise RefusedError("predecessor", f"names {one.predecessor}, but nothing of {chain.policy} is known yet")
+        return
+    if (known := chain.of(one.revision)) is not None:
+        sentence = f"the revision of {one.revision} is known already, with other content (digest {known.digest})"
+        raise RefusedError("revision", sentence)
+    if one.revision < newest.revision:
+        raise RefusedError("revision", f"{one.revision} reaches into the past: the newest is of {newest.revision}")
+    if one.predecessor != newest.digest:
+        raise RefusedError("predecessor", _no_successor(chain, newest, one))
+    if one.effective < newest.effective:
+        sentence = f"{one.effective} reaches into the past: the newest revision is effective from {newest.effective}"
+        raise RefusedError("effective", sentence)
+    if one.published < newest.published:
+        raise RefusedError("published", "is before its predecessor was published")
+    if one.document.revisions[:-1] != newest.document.revisions:
+        raise RefusedError(
+            "document.revisions", "an earlier entry of the history reads otherwise than it was published"
+        )
+
+
+def _no_successor(chain: Chain, newest: Publication, one: Publication) -> str:
+    if one.predecessor is None:
+        return f"names none, but the newest revision is of {newest.revision} (digest {newest.digest})"
+    forked = chain.find(one.predecessor) if one.predecessor else None
+    if forked is not None:
+        return f"forks the chain: {one.predecessor}, of {forked.revision}, has a successor, of {_next(chain, forked)}"
+    return f"names {one.predecessor}, which is not known; the newest revision has {newest.digest}"
+
+
+def _next(chain: Chain, one: Publication) -> date:
+    return chain.links[chain.links.index(one) + 1].revision
+
+
+def _in_order(document: PolicyDocument) -> None:
+    if problems := check(document):
+        first = problems[0]
+        more = f" (and {len(problems) - 1} more mistakes)" if len(problems) > 1 else ""
+        path = ".".join(["document", *map(str, first.path)])
+        raise RefusedError(path, f"{first.message}{more}")
+
+
+def _leaving_the_past(newest: Publication | None, one: Publication) -> None:
+    if newest is None:
+        return
+    found = compare(policy_of(newest), policy_of(one), before=one.effective)
+    if found.changes:
+        raise RefusedError("document", f"reaches into the past: {_for_example(found.changes[0])}, {_only(one)}")
+
+
+def _for_example(change: Change) -> str:
+    example = change.example
+    before, after = (side.determination or "refused" for side in (change.before, change.after))
+    return f"{example.system} {example.code} on {example.day} would be {after} instead of {before}"
+
+
+def _only(one: Publication) -> str:
+    return f"but it is effective from {one.effective} only"
+
+
+@lru_cache(maxsize=REMEMBERED)
+def policy_of(one: Publication) -> Policy:
+    """A publication's policy, compiled; kept for whoever asks again."""
+    return Policy(one.document, one.digest)
+
+
+def chain_of(document: PolicyDocument) -> Chain:
+    """A document's own past as a chain; that it accepts itself is a matter of tests."""
+    return Chain(document.number, publications(document))

@@ -1,0 +1,120 @@
+"""Workers follow the topic of revisions: what it says counts, from its start on and without a restart."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_REVISIONS
+from policy_core.chain import Chain, chain_of
+from policy_core.publication import Publication
+from tests.policy_core.examples import packaged
+from tests.workers.publishing import next_revision
+from tests.workers.running import everything_on, get, publish, settings_for, worker
+from tests.workers.test_handler import covered
+from tests.workers.test_worker import eventually, revisions_known
+from workers import topics
+from workers.console import CommandError
+from workers.revisions import as_record
+from workers.settings import Settings
+from workers.traffic.commands import sent
+
+pytestmark = pytest.mark.broker
+
+NUMBER = "L.2.03.402"
+
+
+@pytest.fixture
+def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    made = settings_for(bootstrap, prefix, tmp_path)
+    topics.apply(made)
+    return made
+
+
+def chain() -> Chain:
+    return chain_of(packaged().document)
+
+
+def publish_revisions(found: Settings, *some: Publication) -> None:
+    topic = found.topic(POLICY_REVISIONS)
+    list(sent([as_record(one, topic, found.source, found.mode) for one in some], found))
+
+
+def data(found: Settings, topic: str) -> list[Any]:
+    return [json.loads(one.value)["data"] for one in everything_on(found, topic)]
+
+
+def decided(found: Settings, request_id: str) -> dict[str, Any] | None:
+    [line] = next((one["lines"] for one in data(found, DECISIONS) if one["request_id"] == request_id), [None])
+    return line
+
+
+def test_a_revision_is_taken_up_without_a_restart_and_a_bad_one_is_not(found: Settings, tmp_path: Path) -> None:
+    new = next_revision(chain())
+    fork = next_revision(chain(), author="Somebody else")
+    with worker(found, tmp_path):
+        publish(found, [covered("F-1")])
+        assert eventually(lambda: decided(found, "F-1") is not None)
+        publish_revisions(found, new, fork, new)
+        assert eventually(lambda: revisions_known(found) == 20)
+        assert eventually(lambda: len(data(found, DEAD_LETTERS)) == 1)
+        publish(found, [covered("F-2"), covered("F-3", "2025-12-31")])
+        assert eventually(lambda: decided(found, "F-3") is not None)
+        before, after, earlier = (decided(found, one) for one in ("F-1", "F-2", "F-3"))
+        _, row = get(found, f"/policies/{NUMBER}/revisions/2026-01-05")
+        _, then = get(found, f"/policies/{NUMBER}/in-force?on=2026-02-01&known_at=2025-11-30")
+        _, now = get(found, f"/policies/{NUMBER}/in-force?on=2026-02-01")
+        [letter] = data(found, DEAD_LETTERS)
+        attested = data(found, POLICY_ATTESTATIONS)
+
+    assert before is not None
+    assert after is not None
+    assert earlier is not None
+    assert (before["determination"], before["policy"]["sha256"]) == ("medically_necessary", packaged().sha256)
+    assert before["policy"]["known_through"] == packaged().known_through
+    assert (after["determination"], after["policy"]["sha256"]) == ("criteria_not_met", new.sha256)
+    assert after["policy"]["known_through"] == earlier["policy"]["known_through"] == new.digest
+    assert (after["policy"]["revision"], earlier["policy"]["revision"]) == ("2026-01-05", "2025-03-28")
+    assert earlier["determination"] == "medically_necessary"
+
+    assert letter["reason"] == "revision_refused"
+    assert letter["errors"][0]["path"] == "revision"
+    assert "known already, with other content" in letter["errors"][0]["message"]
+
+    assert (row["digest"], row["changes"]["equivalent"]) == (new.digest, False)
+    assert (then["revision"], now["revision"]) == ("2025-03-28", "2026-01-05")
+    assert [(one["before"]["digest"], one["after"]["digest"]) for one in attested] == [
+        (one.predecessor, one.digest) for one in (*chain().links[1:], new)
+    ]
+    assert [(one["before"]["by"], one["after"]["by"], one["cases"]) for one in attested[-1]["changes"]] == [
+        # 2 grafts, 3 conditionings, 3 chimerisms, 4 purposes, 2 other risks: all else is fixed
+        ("covered-indication", "relapse-covered-no-more", 144)
+    ]
+
+
+def test_a_longer_chain_on_the_topic_is_followed_from_the_first_decision_on(found: Settings, tmp_path: Path) -> None:
+    new = next_revision(chain())
+    publish_revisions(found, *chain(), new)
+    publish(found, [covered("F-4")])
+
+    with worker(found, tmp_path):
+        assert eventually(lambda: decided(found, "F-4") is not None)
+        line = decided(found, "F-4")
+        records = everything_on(found, POLICY_REVISIONS)
+
+    assert line is not None
+    assert (line["determination"], line["policy"]["known_through"]) == ("criteria_not_met", new.digest)
+    assert len(records) == 20
+
+
+def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(found: Settings, tmp_path: Path) -> None:
+    *others, newest = chain().links
+    publish_revisions(found, *others, replace(newest, author="Somebody else"))
+
+    with pytest.raises(CommandError) as caught, worker(found, tmp_path):
+        pass
+
+    assert "the packaged document has the revision of 2025-03-28 as 4cbb" in str(caught.value)
+    assert "publish a later revision that corrects it" in str(caught.value)

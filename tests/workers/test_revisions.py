@@ -1,0 +1,182 @@
+"""Revisions as events: what each record of their topic is, to everybody who has read the same records before it."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.decode import LARGEST
+from policy_core.chain import Chain, RefusedError
+from policy_core.publication import Publication
+from tests.policy_core.test_chain import FORKED, OTHER, REFUSED, gestational_covered, next_one
+from workers.records import Outgoing
+from workers.revisions import Chains, Outcome, Packaged, Verdict, as_record, event_of, judge, moment, publication_of
+
+PACKAGED = Packaged({one.digest: one for one in OTHER})
+KNOWN: Chains = {OTHER.policy: OTHER}
+
+
+def sent(one: Publication) -> Outgoing:
+    return as_record(one, "policy.revisions", "/s", "structured")
+
+
+def judged(one: Publication, chains: Chains = KNOWN, packaged: Packaged = PACKAGED) -> Verdict:
+    record = sent(one)
+    return judge(chains, packaged, record.value, record.headers)
+
+
+def changed(one: Publication, **fields: Any) -> bytes:
+    event = json.loads(sent(one).value)
+    event["data"].update(fields)
+    return json.dumps(event).encode()
+
+
+# --- accepted ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["structured", "binary"])
+def test_a_publication_reads_back_from_its_record_as_it_was(mode: Any) -> None:
+    one = next_one(gestational_covered)
+    record = as_record(one, "policy.revisions", "/s", mode)
+    verdict = judge(KNOWN, Packaged(), record.value, record.headers)
+
+    assert verdict.publication is not None
+    assert verdict.outcome is Outcome.ACCEPTED
+    assert verdict.publication.digest == one.digest
+    assert verdict.publication.document == one.document
+    assert event_of(verdict.publication) == event_of(one)
+    assert (verdict.chain and verdict.chain.known_through) == one.digest
+
+
+def test_the_same_publication_gives_the_same_bytes() -> None:
+    assert sent(next_one()) == sent(next_one())
+
+
+def test_a_whole_topic_gives_the_same_chain_whether_its_documents_are_packaged_or_not() -> None:
+    found: list[Chains] = []
+    for packaged in (PACKAGED, Packaged()):
+        chains: Chains = {}
+        for one in (*OTHER, next_one()):
+            verdict = judged(one, chains, packaged)
+            assert verdict.chain is not None
+            chains = {**chains, verdict.chain.policy: verdict.chain}
+        found.append(chains)
+
+    assert {one["EV-12"].known_through for one in found} == {next_one().digest}
+
+
+def test_a_repeat_is_no_news() -> None:
+    assert judged(OTHER.links[2]).outcome is Outcome.REPEATED
+    assert judged(OTHER.links[2]).chain is OTHER
+
+
+def test_a_packaged_publication_with_a_letter_changed_is_not_taken_for_it() -> None:
+    value = changed(OTHER.links[0], author="Somebody else")
+    verdict = judge({}, PACKAGED, value, ())
+
+    assert verdict.outcome is Outcome.REFUSED
+
+
+# --- refused -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "path", "sentence"),
+    [one[1:] for one in REFUSED if one[1].policy == "EV-12"],
+    ids=[one[0] for one in REFUSED if one[1].policy == "EV-12"],
+)
+def test_what_the_chain_refuses_is_refused_with_the_field_and_the_sentence(
+    one: Publication, path: str, sentence: str
+) -> None:
+    chain = OTHER.accept(next_one()) if one.author == "Somebody else" else OTHER
+    verdict = judged(one, {chain.policy: chain})
+
+    assert verdict.outcome is Outcome.REFUSED
+    assert verdict.rejected is not None
+    assert verdict.rejected.reason == "revision_refused"
+    [error] = verdict.rejected.errors
+    assert error.path == path
+    assert re.search(sentence, error.message)
+
+
+BAD: Mapping[str, tuple[bytes | None, str, list[str]]] = {
+    "a tombstone": (None, "undecodable", [""]),
+    "no JSON": (b"not json", "undecodable", [""]),
+    "no object": (b"[]", "undecodable", [""]),
+    "a key twice": (b'{"type": 1, "type": 2}', "undecodable", [""]),
+    "too large": (b" " * (LARGEST + 1), "undecodable", [""]),
+    "another type": (b'{"type": "policy.revision.published.v9"}', "unsupported_type", ["type"]),
+    "no data": (b'{"type": "policy.revision.published.v1"}', "schema_violation", [""]),
+    "a digest of something else": (changed(next_one(), author="X"), "revision_refused", ["digest"]),
+    "an unknown kind": (changed(next_one(), kinds=["overhaul"]), "schema_violation", ["kinds.0", "kinds"]),
+    "a document that is none": (changed(next_one(), document={"format": 2}), "schema_violation", []),
+    "another policy's name": (changed(next_one(), policy_number="X-1"), "revision_refused", ["digest"]),
+}
+
+
+@pytest.mark.parametrize(("value", "reason", "paths"), BAD.values(), ids=BAD)
+def test_what_is_no_revision_is_refused(value: bytes | None, reason: str, paths: list[str]) -> None:
+    verdict = judge(KNOWN, PACKAGED, value, ())
+
+    assert verdict.rejected is not None
+    found = [error.path for error in verdict.rejected.errors]
+    assert verdict.rejected.reason == reason
+    assert found == paths or (paths == [] and all(one.startswith("document.") for one in found))
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_judge_stumble(value: bytes) -> None:
+    assert judge(KNOWN, PACKAGED, value, ()).outcome is Outcome.REFUSED
+
+
+def test_a_defect_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> Chain:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Chain, "accept", broken)
+    verdict = judged(next_one())
+
+    assert verdict.rejected is not None
+    assert verdict.rejected.reason == "internal_error"
+
+
+def test_after_a_bad_one_the_chain_goes_on_where_it_was() -> None:
+    assert judged(FORKED).outcome is Outcome.REFUSED
+    assert judged(next_one()).outcome is Outcome.ACCEPTED
+
+
+def test_a_document_too_large_for_its_topic_is_not_sent() -> None:
+    one = next_one(lambda tree: tree["page"].append({"id": "long", "says": "x" * LARGEST, "cites": []}))
+
+    with pytest.raises(RefusedError, match="is larger than 1,000,000 bytes"):
+        sent(one)
+
+
+def test_an_event_claims_no_more_than_it_has() -> None:
+    event = event_of(replace(next_one(), sha256="0" * 64))
+
+    with pytest.raises(RefusedError, match="is not the document's digest"):
+        OTHER.accept(publication_of(event))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2025-01-01", datetime(2025, 1, 1, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("2025-01-01T12:00:00Z", datetime(2025, 1, 1, 12, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_is_an_instant_or_the_end_of_a_day(text: str, expected: datetime) -> None:
+    assert moment(text) == expected
+    assert moment(date(2025, 1, 1).isoformat()).tzinfo is UTC
+
+
+def test_what_is_no_moment_is_an_error() -> None:
+    with pytest.raises(ValueError, match="should be an RFC 3339 instant"):
+        moment("yesterday")

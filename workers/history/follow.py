@@ -1,0 +1,200 @@
+"""Follow the topic of revisions: what this worker knows of the policies is what that topic says, and nothing else.
+
+A consumer of no group reads the topic from its beginning and judges every record in order. Before the worker starts it
+catches up to the end, and publishes what its packaged documents know and the topic lacks; so no decision is made
+under anything that the topic does not have. Then it goes on reading: with every revision that is accepted the library
+is another one, which the decision handler takes up with its next batch. What was decided before stays as it was.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from events.topics import LARGEST_RECORD, POLICY_REVISIONS
+from policy_core.chain import Chain
+from policy_core.library import Library
+from policy_core.publication import Publication
+from workers import metrics
+from workers.access import client
+from workers.records import Outgoing
+from workers.revisions import Outcome, Packaged, Verdict, as_record, judge
+from workers.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+WAIT_MS = 1_000
+PAUSE_SECONDS = 2.0
+"""Before the topic is read again after a failure."""
+ROUNDS = 3
+"""Of publishing what the topic lacks: what it still lacks then, it refuses."""
+
+
+class ForkedError(Exception):
+    """The packaged documents and the topic of revisions contradict each other; the message says where."""
+
+
+class Follower:
+    """What is known of the policies, off the topic of revisions."""
+
+    def __init__(self, settings: Settings, library: Library) -> None:
+        """Follow the topic; `library` has the packaged documents."""
+        self._settings = settings
+        self._packaged_chains = [library.chain(number) for number in library.numbers]
+        self._packaged = Packaged({one.digest: one for chain in self._packaged_chains for one in chain})
+        self._library = library
+        self._where = TopicPartition(settings.topic(POLICY_REVISIONS), 0)
+        self._chains: dict[str, Chain] = {}
+        self._verdicts: dict[int, Verdict] = {}
+        self._position = 0
+        self._news = asyncio.Condition()
+        self.caught_up = False
+
+    # --- what others ask ---
+
+    def snapshot(self) -> Library:
+        """The policies as they are known now; what is returned never changes."""
+        return self._library
+
+    @property
+    def numbers(self) -> list[str]:
+        """The policies' numbers."""
+        return self._library.numbers
+
+    async def verdict(self, offset: int) -> Verdict | None:
+        """What the record at an offset is, once it has been read; None where there is no record."""
+        async with self._news:
+            await self._news.wait_for(lambda: self._position > offset)
+        return self._verdicts.get(offset)
+
+    # --- before the start ---
+
+    async def catch_up(self) -> None:
+        """Read the topic to its end, and bring it what it lacks of the packaged documents.
+
+        Raises:
+            ForkedError: The two contradict each other, or the topic has lost its beginning.
+            KafkaError: The broker does not answer.
+        """
+        for _ in range(ROUNDS):
+            await self._read_to_end()
+            missing = [one for chain in self._packaged_chains for one in self._missing(chain)]
+            if not missing:
+                break
+            await self._publish(missing)
+        else:
+            raise ForkedError(self._refused(missing[0]))
+        self.caught_up = True
+        for number in self.numbers:
+            known = self._library.chain(number)
+            log.info("policy_known", policy=number, revisions=len(known), known_through=known.known_through)
+
+    def _missing(self, packaged: Chain) -> Sequence[Publication]:
+        known = self._chains.get(packaged.policy, Chain(packaged.policy))
+        for ours, theirs in zip(packaged, known, strict=False):
+            if ours.digest != theirs.digest:
+                raise ForkedError(
+                    f"policy {packaged.policy}: the packaged document has the revision of {ours.revision} as "
+                    f"{ours.digest}, but {self._where.topic} has that of {theirs.revision} as {theirs.digest}; deploy "
+                    "the document that was published, or publish a later revision that corrects it"
+                )
+        return packaged.links[len(known) :]
+
+    def _refused(self, one: Publication) -> str:
+        rejected = [verdict.rejected for verdict in self._verdicts.values() if verdict.rejected is not None]
+        why = "; ".join(f"{error.path}: {error.message}" for error in (rejected[-1].errors if rejected else ()))
+        return f"policy {one.policy}: {self._where.topic} does not take the packaged revision of {one.revision}: {why}"
+
+    async def _read_to_end(self) -> None:
+        async with self._reader() as consumer:
+            beginning = (await consumer.beginning_offsets([self._where]))[self._where]
+            end = (await consumer.end_offsets([self._where]))[self._where]
+            if beginning > 0:
+                raise ForkedError(
+                    f"{self._where.topic} has lost its beginning, up to offset {beginning}: it must be kept for ever "
+                    "(`dli topics check` compares its settings with the declared ones)"
+                )
+            while self._position < end:
+                await self._take(await consumer.getmany(self._where, timeout_ms=WAIT_MS), consumer)
+
+    async def _publish(self, missing: Iterable[Publication]) -> None:
+        records = [as_record(one, self._where.topic, self._settings.source, self._settings.mode) for one in missing]
+        await publish(self._settings, records)
+        log.info("revisions_published", count=len(records))
+
+    # --- from then on ---
+
+    async def follow(self) -> None:
+        """Read the topic for ever; a broker that is away is waited for."""
+        while True:
+            try:
+                async with self._reader() as consumer:
+                    while True:
+                        await self._take(await consumer.getmany(self._where, timeout_ms=WAIT_MS), consumer)
+            except (KafkaError, OSError) as error:
+                log.warning("revisions_unreadable", error=type(error).__name__)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    def _reader(self) -> "_Reader":
+        return _Reader(self._settings, self._where, self._position)
+
+    async def _take(self, found: dict[TopicPartition, list[Any]], consumer: AIOKafkaConsumer) -> None:
+        for record in found.get(self._where, ()):
+            # Proofs take a while; decisions go on meanwhile, under what was known before.
+            headers = tuple(record.headers)
+            verdict = await asyncio.to_thread(judge, self._chains, self._packaged, record.value, headers)
+            await asyncio.to_thread(self._learn, verdict)
+            self._verdicts[record.offset] = verdict
+        async with self._news:
+            # The position is also behind transaction markers, which never show as records.
+            self._position = max(self._position, await consumer.position(self._where))
+            self._news.notify_all()
+
+    def _learn(self, verdict: Verdict) -> None:
+        chain = verdict.chain
+        if verdict.outcome is not Outcome.ACCEPTED or chain is None:
+            return
+        self._chains = {**self._chains, chain.policy: chain}
+        self._library = self._library.knowing_also(chain)
+        metrics.REVISIONS_KNOWN.labels(chain.policy).set(len(chain))
+        if self.caught_up:
+            newest = chain.links[-1]
+            log.info(
+                "revision_in_force", policy=chain.policy, revision=newest.revision.isoformat(), digest=newest.digest
+            )
+
+
+class _Reader:
+    """A consumer of no group at a position of one partition."""
+
+    def __init__(self, settings: Settings, where: TopicPartition, position: int) -> None:
+        self._where = where
+        self._position = position
+        self._reading = AIOKafkaConsumer(
+            **client(settings),
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+        )
+
+    async def __aenter__(self) -> AIOKafkaConsumer:
+        await self._reading.start()
+        self._reading.assign([self._where])
+        self._reading.seek(self._where, self._position)
+        return self._reading
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._reading.stop()
+
+
+async def publish(settings: Settings, records: Iterable[Outgoing]) -> None:
+    """Send records of the topic of revisions, in order."""
+    async with AIOKafkaProducer(
+        **client(settings), acks="all", enable_idempotence=True, max_request_size=LARGEST_RECORD
+    ) as producer:
+        for one in records:
+            await producer.send_and_wait(one.topic, one.value, key=one.key, headers=list(one.headers), partition=0)

@@ -1,0 +1,202 @@
+"""Publications of policies as events: written to the topic of revisions, read from it, and judged.
+
+`judge` is a pure function of what came before on the topic: every worker that has read the same records has the same
+chains, and says the same of each record.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from enum import StrEnum
+from functools import lru_cache
+
+from pydantic import TypeAdapter, ValidationError
+
+from events.dead_letter import FieldError
+from events.decode import LARGEST, RejectedError, field_errors
+from events.envelope import (
+    JSON,
+    SPECVERSION,
+    Attributes,
+    Headers,
+    Mode,
+    binary_attributes,
+    is_binary,
+    loads,
+    write,
+)
+from events.revision import PolicyRevision
+from events.scalars import Instant
+from policy_core.chain import Chain, RefusedError
+from policy_core.document.models import PolicyDocument, RevisionKind
+from policy_core.publication import Publication
+from workers.dead_letters import defect
+from workers.records import Outgoing
+
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
+Chains = Mapping[str, Chain]
+"""By policy."""
+
+
+def event_of(one: Publication) -> PolicyRevision:
+    """A publication as an event."""
+    return PolicyRevision(
+        policy_number=one.policy,
+        number=one.number,
+        revision=one.revision,
+        effective=one.effective,
+        kinds=tuple(kind.value for kind in one.kinds),
+        author=one.author,
+        published=one.published.astimezone(UTC),
+        sha256=one.sha256,
+        predecessor=one.predecessor,
+        digest=one.digest,
+        document=json.loads(one.document.canonical()),
+    )
+
+
+def as_record(one: Publication, topic: str, source: str, mode: Mode) -> Outgoing:
+    """The record that publishes a revision: the same publication gives the same bytes, whoever sends it.
+
+    Raises:
+        RefusedError: It is larger than what is read.
+    """
+    revision = event_of(one)
+    attributes = Attributes(
+        id=one.digest,
+        source=source,
+        specversion=SPECVERSION,
+        type=PolicyRevision.TYPE,
+        subject=revision.key.decode(),
+        datacontenttype=JSON,
+    )
+    value, headers = write(attributes, revision.to_json(), mode)
+    if len(value) > LARGEST:
+        raise RefusedError("document", f"is larger than {LARGEST:,} bytes with its envelope")
+    return Outgoing(topic, revision.key, value, headers)
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+class Outcome(StrEnum):
+    """What became of a record of the topic of revisions."""
+
+    ACCEPTED = "accepted"
+    REPEATED = "repeated"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a record of the topic of revisions is."""
+
+    outcome: Outcome
+    publication: Publication | None = None
+    """None where the record is refused."""
+    chain: Chain | None = None
+    """The policy's chain with it."""
+    rejected: RejectedError | None = None
+    """Why it is refused."""
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """Publications that come with the software: what the topic repeats of them need not be proved again."""
+
+    by_digest: Mapping[str, Publication] = field(default_factory=dict)
+
+    def same(self, event: PolicyRevision) -> Publication | None:
+        """The packaged publication that an event repeats, byte for byte."""
+        known = self.by_digest.get(event.digest)
+        return known if known is not None and _event_again(known) == event else None
+
+
+_event_again = lru_cache(maxsize=256)(event_of)
+
+
+def judge(chains: Chains, packaged: Packaged, value: bytes | None, headers: Headers) -> Verdict:
+    """What a record is to those who know these chains; it raises for none."""
+    try:
+        event = decode_revision(value, headers)
+        known = packaged.same(event)
+        published = known or publication_of(event)
+        before = chains.get(published.policy, Chain(published.policy))
+        after = before.accept(published, proven=packaged.by_digest if known else ())
+    except RefusedError as refused:
+        error = FieldError(path=refused.path, message=refused.sentence)
+        return Verdict(Outcome.REFUSED, rejected=RejectedError("revision_refused", [error]))
+    except RejectedError as rejected:
+        return Verdict(Outcome.REFUSED, rejected=rejected)
+    except Exception:  # noqa: BLE001 (every worker reads every record: none may stop them all)
+        return Verdict(Outcome.REFUSED, rejected=defect())
+    outcome = Outcome.REPEATED if after is before else Outcome.ACCEPTED
+    return Verdict(outcome, published, after)
+
+
+def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:
+    """The revision in a record of the topic of revisions.
+
+    Raises:
+        RejectedError: As for a request.
+    """
+    if value is not None and len(value) > LARGEST:
+        raise RejectedError("undecodable", [FieldError(path="", message=f"larger than {LARGEST:,} bytes")])
+    try:
+        tree = loads(value or b"")
+    except ValueError as error:
+        raise RejectedError("undecodable", [FieldError(path="", message=str(error))]) from None
+    if not isinstance(tree, dict):
+        raise RejectedError("undecodable", [FieldError(path="", message="not a JSON object")])
+    kind, data = (
+        (binary_attributes(headers).get("type"), tree) if is_binary(headers) else (tree.get("type"), tree.get("data"))
+    )
+    if kind != PolicyRevision.TYPE:
+        message = f"should be {PolicyRevision.TYPE}"
+        raise RejectedError("unsupported_type", [FieldError(path="type", message=message)])
+    try:
+        return PolicyRevision.model_validate(data)
+    except ValidationError as error:
+        raise RejectedError("schema_violation", field_errors(error)) from None
+
+
+def publication_of(event: PolicyRevision) -> Publication:
+    """The publication that an event tells of, with the digest that it claims.
+
+    Raises:
+        RejectedError: Its document does not have the shape of one.
+        RefusedError: It claims a digest that it has not.
+    """
+    try:
+        document = PolicyDocument.model_validate_json(json.dumps(event.document), strict=True)
+    except ValidationError as error:
+        errors = [FieldError(path=f"document.{one.path}", message=one.message) for one in field_errors(error)]
+        raise RejectedError("schema_violation", errors) from None
+    published = Publication(
+        document=document,
+        sha256=event.sha256,
+        policy=event.policy_number,
+        number=event.number,
+        revision=event.revision,
+        effective=event.effective,
+        kinds=tuple(RevisionKind(kind) for kind in event.kinds),
+        author=event.author,
+        published=event.published,
+        predecessor=event.predecessor,
+    )
+    if published.digest != event.digest:
+        raise RefusedError("digest", f"is not the publication's digest, which is {published.digest}")
+    return published
+
+
+def moment(text: str) -> datetime:
+    """An instant, or the end of a day in UTC, as a person writes it.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    try:
+        return datetime.combine(date.fromisoformat(text), time.max, UTC)
+    except ValueError:
+        return _INSTANT.validate_python(text)
