@@ -27,18 +27,11 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from workers import feed as module
 from workers.brokers import KafkaBroker
-from workers.feed import (
-    EXIT_FEED_LOST,
-    VERSIONS,
-    Assumption,
-    AssumptionError,
-    FeedLost,
-    app_settings,
-    check_assumptions,
-    feed,
-)
+from workers.feed import EXIT_FEED_LOST, Feed, FeedLost, app_settings, feed
+from workers.feed.courier import Courier, TransactionalCourier
+from workers.feed.lane import Lane
+from workers.feed.private import VERSIONS, Assumption, AssumptionError, check_assumptions, packed
 from workers.records import Companion, Delivery, Outgoing, Placing, Record
 
 PARTITIONS = 4
@@ -92,13 +85,13 @@ def _outputs(count: int, size: int = 100) -> list[Outgoing]:
 
 @pytest.mark.parametrize(("size", "batches"), [(10, 1), (100, 4), (5_000, 30)])
 def test_batches_hold_every_output_once_however_large_it_is(size: int, batches: int) -> None:
-    packed = list(module._packed(_Producer(), _outputs(30, size)))  # noqa: SLF001
-    assert (30, batches) == (sum(batch.record_count() for batch in packed), len(packed))
+    made = list(packed(_Producer(), _outputs(30, size)))
+    assert (30, batches) == (sum(batch.record_count() for batch in made), len(made))
 
 
 def _placed(producer: _Producer, topic: str, key: bytes, place: Placing | None = None) -> int:
     owner = SimpleNamespace(place=place)
-    courier = module._Courier(producer, owner, TopicPartition("requests", 3))  # type: ignore[arg-type] # noqa: SLF001
+    courier = Courier(producer, owner, TopicPartition("requests", 3))
     return asyncio.run(courier._place(topic))(key)  # noqa: SLF001
 
 
@@ -118,7 +111,7 @@ def test_where_the_feed_is_told_how_to_place_that_holds_for_topics_with_equally_
 
 
 def test_what_is_behind_a_feed_starts_one_batch_at_a_time_while_a_whole_batch_waits_there() -> None:
-    first = object.__new__(module.Feed)
+    first = object.__new__(Feed)
     first.max_batch, first._turn = 10, asyncio.Lock()
 
     async def three_starts(waiting: int) -> float:
@@ -173,11 +166,11 @@ class _Transactions:
         self.ended.append(("abort", self._covered))
 
 
-def _courier(producer: _Transactions, *outputs: str) -> module._TransactionalCourier:
+def _courier(producer: _Transactions, *outputs: str) -> TransactionalCourier:
     owner = SimpleNamespace(
         place=None, outputs=frozenset(outputs), app=SimpleNamespace(conf=SimpleNamespace(id="group"))
     )
-    return module._TransactionalCourier(producer, owner, TopicPartition("requests", 2))  # type: ignore[arg-type] # noqa: SLF001
+    return TransactionalCourier(producer, owner, TopicPartition("requests", 2))
 
 
 def test_a_new_owner_first_aborts_all_that_an_earlier_one_may_have_left_hanging() -> None:
@@ -237,8 +230,9 @@ class _Slow(_Producer):
 
 def test_at_least_once_what_must_be_there_first_has_arrived_before_anything_else_is_sent() -> None:
     producer = _Slow(requests=4, decisions=4, answered=4)
-    owner = SimpleNamespace(place=None, thread=producer, companion=SimpleNamespace(first=frozenset({"answered"})))
-    courier = module._Courier(producer, owner, TopicPartition("requests", 3))  # type: ignore[arg-type] # noqa: SLF001
+    app = SimpleNamespace(consumer=SimpleNamespace(thread=producer))
+    owner = SimpleNamespace(app=app, place=None, companion=SimpleNamespace(first=frozenset({"answered"})))
+    courier = Courier(producer, owner, TopicPartition("requests", 3))
     outputs = [Outgoing("decisions", b"1", b""), Outgoing("answered", b"1", b""), Outgoing("decisions", b"2", b"")]
 
     ends = asyncio.run(courier.deliver(outputs, 2, ""))
@@ -271,8 +265,8 @@ class _Stuck:
 def test_records_that_wait_behind_a_stuck_delivery_show_as_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     async def through() -> list[tuple[bool, bool]]:
         courier = _Stuck()
-        lane = module._Lane(_owner(), 0)  # noqa: SLF001
-        monkeypatch.setattr(module, "_courier", lambda *_: _entered(courier))
+        lane = Lane(_owner(), 0)
+        monkeypatch.setattr("workers.feed.lane.courier", lambda *_: _entered(courier))
         seen = []
         for _ in range(2):
             await asyncio.sleep(0.3)
@@ -287,8 +281,8 @@ def test_records_that_wait_behind_a_stuck_delivery_show_as_no_progress(monkeypat
 def test_a_broker_that_answers_nothing_new_shows_as_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def through() -> list[bool]:
         marks = iter([*range(10), *[10] * 1_000])
-        lane = module._Lane(_owner(marks), 0)  # noqa: SLF001
-        monkeypatch.setattr(module, "_courier", lambda *_: _entered(_Stuck()))
+        lane = Lane(_owner(marks), 0)
+        monkeypatch.setattr("workers.feed.lane.courier", lambda *_: _entered(_Stuck()))
         seen = []
         for pause in (0.1, 0.6):
             await asyncio.sleep(pause)
@@ -320,8 +314,10 @@ def _owner(marks: Iterator[int] | None = None) -> Any:
         max_batch=10,
         behind=None,
         companion=Companion(),
-        thread=SimpleNamespace(committed=committed, read_from=read_from),
-        app=SimpleNamespace(flow_control=SimpleNamespace(acquire=acquire)),
+        app=SimpleNamespace(
+            flow_control=SimpleNamespace(acquire=acquire),
+            consumer=SimpleNamespace(thread=SimpleNamespace(committed=committed, read_from=read_from)),
+        ),
     )
 
 

@@ -1,0 +1,157 @@
+"""A topic of a Faust app, taken over: its partitions come and go, and each has a lane."""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from time import perf_counter
+from typing import Any
+
+import faust
+from faust.types import TP
+
+from workers.feed.lane import EXIT_FEED_LOST, RHYTHM_S, FeedLost, Lane, Progress
+from workers.feed.private import BATCH_BYTES, attach, check_assumptions
+from workers.records import Companion, Delivery, Handler, Placing
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 1_000
+"""Records in one call of the handler and one transaction: half of it cost a fifth of the speed."""
+
+_GIVE_WAY_S = 0.2  # the longest a batch waits for those that go first
+_LAST_CALL_S = 30.0  # for an orderly stop after a fatal failure, then the process ends anyway
+
+
+def app_settings() -> dict[str, Any]:
+    """The Faust settings a fed app needs, in either mode of delivery."""
+    return {
+        # Faust's own transactions stay off: they miss results for other topics, and break tables when
+        # partitions move.
+        "processing_guarantee": "at_least_once",
+        # Waiting for unacknowledged events at a rebalance writes every one of them to the log.
+        "stream_wait_empty": False,
+        # A group without offsets has decided nothing yet.
+        "consumer_auto_offset_reset": "earliest",
+        "producer_acks": -1,
+        "producer_max_batch_size": BATCH_BYTES,
+        # Nobody elects a leader here, so no topic is needed for it.
+        "topic_disable_leader": True,
+    }
+
+
+def feed(
+    app: faust.App,
+    topic: faust.TopicT,
+    handler: Handler,
+    *,
+    outputs: Iterable[str],
+    delivery: Delivery = Delivery.EXACTLY_ONCE,
+    max_batch: int = MAX_BATCH,
+    companion: Companion | None = None,
+    place: Placing | None = None,
+    behind: "Feed | None" = None,
+) -> "Feed":
+    """Give every record of the topic to the handler, and deliver what it returns.
+
+    The handler is a plain function that raises for no record, however malformed; if it raises all the same,
+    the worker stops rather than skip a record. Call this where agents are declared, before the app starts.
+
+    `outputs` names every topic that the handler sends to. Results for a topic with as many partitions as this one
+    go to the partition their record came from: both are keyed alike, and whoever rebuilds a partition's state finds
+    all of it in one place. Results for other topics are placed by their key as Kafka's own clients do. With `place`,
+    that says where all go.
+
+    An app may have several feeds, each of a topic of its own. One that is `behind` another lets that one's
+    records go first: while a whole batch of them waits, all that are behind it together start a batch only
+    every 0.2 seconds. So they never stop, and never take more than a small share of the worker.
+    """
+    check_assumptions()
+    topics = frozenset(outputs)
+    return Feed(app, topic, handler, topics, delivery, max_batch, companion or Companion(), place, behind)
+
+
+class Feed:
+    """One topic's way through a handler. Made by `feed`."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        topic: faust.TopicT,
+        handler: Handler,
+        outputs: frozenset[str],
+        delivery: Delivery,
+        max_batch: int,
+        companion: Companion,
+        place: Placing | None,
+        behind: "Feed | None",
+    ) -> None:
+        (self.topic,) = topic.topics
+        self.app = app
+        self.handler = handler
+        self.outputs = outputs
+        self.delivery = delivery
+        self.max_batch = max_batch
+        self.companion = companion
+        self.place = place
+        self.behind = behind
+        self._turn = asyncio.Lock()
+        self._lanes: dict[int, Lane] = {}
+        self._attach(topic)
+
+    @property
+    def partitions(self) -> dict[int, bool]:
+        """The partitions that are assigned, and whether each has started handling records."""
+        return {partition: lane.open for partition, lane in self._lanes.items()}
+
+    async def let_go_first(self) -> None:
+        """Return when a batch of a feed behind this one may start: no batch waits here, or long enough did."""
+        async with self._turn:
+            until = perf_counter() + _GIVE_WAY_S
+            while self._backlogged() and perf_counter() < until:  # noqa: ASYNC110 - no one event says so of all lanes
+                await asyncio.sleep(RHYTHM_S)
+
+    def _backlogged(self) -> bool:
+        return sum(lane.waiting for lane in self._lanes.values()) >= self.max_batch
+
+    @property
+    def progress(self) -> dict[int, Progress]:
+        """The partitions that are assigned, and how each gets on."""
+        return {partition: lane.progress for partition, lane in self._lanes.items()}
+
+    def _attach(self, topic: faust.TopicT) -> None:
+        app = self.app
+        attach(app, topic)
+        # Each is awaited: a rebalance, or the end of the worker, waits for the batch in progress.
+        app.on_partitions_assigned.connect(self._on_assigned)  # type: ignore[arg-type]
+        app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]
+        app.on_before_shutdown.connect(self._on_shutdown)
+
+    async def _on_assigned(self, _app: object, assigned: Iterable[TP], **_: object) -> None:
+        # Also a partition that stays with this worker starts again: another may have had it in between.
+        await self._close_lanes(list(self._lanes))
+        for tp in assigned:
+            if tp.topic == self.topic:
+                self._lanes[tp.partition] = Lane(self, tp.partition)
+
+    async def _on_revoked(self, _app: object, revoked: Iterable[TP], **_: object) -> None:
+        await self._close_lanes([tp.partition for tp in revoked if tp.topic == self.topic])
+
+    async def _on_shutdown(self, *_: object, **__: object) -> None:
+        await self._close_lanes(list(self._lanes))
+
+    async def _close_lanes(self, partitions: Iterable[int]) -> None:
+        lanes = [self._lanes.pop(partition) for partition in partitions if partition in self._lanes]
+        await asyncio.gather(*(lane.close() for lane in lanes))
+
+    async def give_up(self, sentence: str) -> None:
+        """End the process: whatever is wrong, trying again cannot help."""
+        log.critical("%s", sentence)
+        if self.app.crashed:
+            return
+        if self.app.in_worker:
+            last_call = threading.Timer(_LAST_CALL_S, os._exit, (EXIT_FEED_LOST,))
+            last_call.daemon = True
+            last_call.start()
+        await self.app.crash(FeedLost(sentence))

@@ -1,0 +1,306 @@
+"""One partition: what has arrived, and the loop that takes it through the handler."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from time import monotonic, perf_counter
+from typing import NamedTuple, Protocol
+
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    InvalidProducerEpoch,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+from aiokafka.structs import TopicPartition
+
+from workers.feed.courier import Courier, Sender, courier
+from workers.feed.private import CLOSE_S, consumer_thread
+from workers.records import BatchReport, Handler, Record
+
+log = logging.getLogger(__name__)
+
+EXIT_FEED_LOST = 70
+"""The process's exit code when this worker must not go on: start a new one, do not retry inside."""
+
+_BUFFERED_BATCHES = 2  # ready for the handler while the batch before them is on its way out
+RHYTHM_S = 0.03  # the longest between the starts of two batches of a partition that are not full
+_STEADY = 8  # records in a batch that make it part of a steady stream; a smaller one is waited on for less
+_PULL_PAUSE_S = 0.01  # after a pull: fetching record by record costs more than deciding them
+_BUFFERED_BYTES = 8_000_000  # of a partition, and of one batch, however few records that is
+_SETTLE_S = 3.0  # of quiet, after which the last transaction is confirmed by another one
+_LONGEST_PAUSE_S = 15.0  # between two attempts to start a partition again
+_DRAIN_S = 20.0  # for the batch in progress when a partition is taken away or the worker stops
+
+FATAL_ERRORS = (
+    ProducerFenced,
+    InvalidProducerEpoch,
+    TransactionalIdAuthorizationFailed,
+    TopicAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    InvalidTopicError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
+TRANSIENT_ERRORS = (KafkaError, OSError, TimeoutError)
+"""All that is not fatal and comes from the broker or the way there."""
+
+
+class FeedLost(SystemExit):
+    """This worker must not go on: another one fenced it, or trying again cannot help.
+
+    A `SystemExit`, so that `faust worker`, which raises again whatever crashed the app, ends with its code.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(EXIT_FEED_LOST)
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    __repr__ = __str__
+
+
+class Progress(NamedTuple):
+    """How far a partition's work is from standing still."""
+
+    started: bool
+    """Whether it has been taken over."""
+    waiting_seconds: float
+    """For how long records have been here of which none was done; 0 where none waits."""
+    silent_seconds: float
+    """Since the broker last answered for the partition, with records or without."""
+
+
+class Owner(Sender, Protocol):
+    """Whose partition it is: as much of a feed as a lane needs."""
+
+    topic: str
+    handler: Handler
+    max_batch: int
+
+    @property
+    def behind(self) -> "Turns | None":
+        """The feed that goes first, if there is one."""
+
+    async def give_up(self, sentence: str) -> None:
+        """End the process: whatever is wrong, trying again cannot help."""
+
+
+class Turns(Protocol):
+    """A feed that goes first."""
+
+    async def let_go_first(self) -> None:
+        """Return when a batch of a feed behind it may start."""
+
+
+class Lane:
+    """One assigned partition: what has arrived, and the loop that takes it through the handler."""
+
+    def __init__(self, owner: Owner, partition: int) -> None:
+        self._feed = owner
+        self._tp = TopicPartition(owner.topic, partition)
+        self._arrived: deque[Record] = deque()
+        self._arrived_bytes = 0
+        self._room_for = owner.max_batch * _BUFFERED_BATCHES
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._begun = 0.0
+        self._size = 0
+        self._failures = 0
+        self._in_batch = False
+        self._closing = False
+        self._stage = "take_over"
+        self._heard: tuple[int | None, float] = (None, monotonic())  # the broker's mark, and when it was new
+        self._waiting_since: float | None = None
+        self.open = False
+        self._task = asyncio.create_task(self._run(), name=f"feed {owner.topic}-{partition}")
+
+    @property
+    def waiting(self) -> int:
+        """Records that have arrived and are not handled yet."""
+        return len(self._arrived)
+
+    @property
+    def progress(self) -> Progress:
+        """How far its work is from standing still."""
+        now = monotonic()
+        waiting = now - self._waiting_since if self._waiting_since is not None else 0.0
+        return Progress(self.open, waiting, now - self._heard[1])
+
+    async def close(self) -> None:
+        """Let the batch in progress end, if it can, and take no other."""
+        self._closing = True
+        if not self._in_batch:
+            self._task.cancel()
+        _, late = await asyncio.wait({self._task}, timeout=_DRAIN_S)
+        if late:
+            log.warning("%s: the batch in progress did not end in %s s, and is void", self, _DRAIN_S)
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=2 * CLOSE_S)
+
+    async def _run(self) -> None:
+        while not self._closing:
+            try:
+                await self._serve()
+            except FATAL_ERRORS as error:
+                self._failed(error)
+                await self._feed.give_up(f"{self}: {error!r}: this worker must not go on with the partition.")
+                return
+            except TRANSIENT_ERRORS as error:
+                self._failed(error)
+                await self._wait_after(error)
+            except Exception as error:
+                self._failed(error)
+                log.exception("%s: failed in a way that trying again cannot mend", self)
+                await self._feed.give_up(f"{self}: stopped so that no record is skipped.")
+                return
+
+    def _failed(self, error: BaseException) -> None:
+        self._feed.companion.failed(self._tp.partition, self._stage, error)
+        self._stage = "take_over"
+
+    async def _wait_after(self, error: BaseException) -> None:
+        pause = min(_LONGEST_PAUSE_S, 0.25 * 2**self._failures)
+        self._failures = min(self._failures + 1, 10)
+        log.warning("%s: %r: starting the partition again in %.1f s", self, error, pause)
+        if not self._closing:
+            await asyncio.sleep(pause)
+
+    async def _serve(self) -> None:
+        """Take over the partition where its committed offset says, then batch after batch."""
+        async with courier(self._feed, self._tp) as carrier:
+            start, note = await consumer_thread(self._feed.app).committed(self._tp)
+            async with self._companion(start, note), self._pulling_from(start) as puller:
+                self.open = True
+                self._heard = None, monotonic()
+                self._stage = "receive"
+                while not self._closing:
+                    await self._take_through(carrier, await self._next_batch(carrier, puller))
+
+    @asynccontextmanager
+    async def _companion(self, start: int, note: str) -> AsyncIterator[None]:
+        try:
+            await self._feed.companion.assigned(self._tp.partition, start)
+            self._feed.companion.resumed(self._tp.partition, start, note)
+            yield
+        finally:
+            self.open = False
+            self._feed.companion.revoked(self._tp.partition)
+
+    @asynccontextmanager
+    async def _pulling_from(self, start: int) -> AsyncIterator[asyncio.Task[None]]:
+        self._arrived.clear()
+        self._arrived_bytes = 0
+        puller = asyncio.create_task(self._pull_from(start), name=f"pull {self}")
+        puller.add_done_callback(lambda _: self._news.set())
+        try:
+            yield puller
+        finally:
+            puller.cancel()
+            await asyncio.wait({puller}, timeout=CLOSE_S)
+
+    async def _pull_from(self, wanted: int) -> None:
+        while True:
+            while len(self._arrived) >= self._room_for or self._arrived_bytes >= _BUFFERED_BYTES:
+                self._room.clear()
+                await self._room.wait()
+            room = self._room_for - len(self._arrived)
+            records, wanted, mark = await consumer_thread(self._feed.app).read_from(self._tp, wanted, room)
+            self._arrived.extend(records)
+            self._note_arrival(mark)
+            self._arrived_bytes += sum(len(record.value or b"") for record in records)
+            self._news.set()
+            if len(records) < room:
+                await asyncio.sleep(_PULL_PAUSE_S)
+
+    def _note_arrival(self, mark: int | None) -> None:
+        now = monotonic()
+        if mark != self._heard[0]:
+            self._heard = mark, now
+        if not self._arrived and not self._in_batch:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = now
+
+    async def _next_batch(self, carrier: Courier, puller: asyncio.Task[None]) -> list[Record]:
+        while not self._arrived:
+            if puller.done():
+                puller.result()  # raises: what ended the pulling ends the serving
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), _SETTLE_S if carrier.unsettled else None)
+            except TimeoutError:
+                with self._busy():
+                    self._stage = "settle"
+                    await carrier.settle()
+                    self._stage = "receive"
+        if len(self._arrived) < self._feed.max_batch:
+            # A steady stream shares transactions; a trickle, or a record after a quiet moment, hardly waits.
+            pause = RHYTHM_S * min(1.0, self._size / _STEADY)
+            await asyncio.sleep(self._begun + pause - perf_counter())
+        if self._feed.behind is not None:
+            await self._feed.behind.let_go_first()
+        # Closed while partitions move and while tables recover.
+        await self._feed.app.flow_control.acquire()
+        return self._cut()
+
+    def _cut(self) -> list[Record]:
+        batch: list[Record] = []
+        size = 0
+        while self._arrived and len(batch) < self._feed.max_batch and size < _BUFFERED_BYTES:
+            batch.append(self._arrived.popleft())
+            size += len(batch[-1].value or b"")
+        self._arrived_bytes -= size
+        self._room.set()
+        return batch
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """What runs in here is let end when the partition is taken away."""
+        self._in_batch = True
+        try:
+            yield
+        finally:
+            self._in_batch = False
+
+    async def _take_through(self, carrier: Courier, records: list[Record]) -> None:
+        with self._busy():
+            self._size = len(records)
+            begun = self._begun = perf_counter()
+            self._stage = "remember"  # all that a handler may fail with is what it remembers
+            outputs = self._feed.handler(records)
+            handled = perf_counter()
+            self._stage = "deliver"
+            note = self._feed.companion.note(self._tp.partition, records, outputs)
+            ends = await carrier.deliver(outputs, records[-1].offset + 1, note)
+            delivered = perf_counter()
+            self._failures = 0
+            self._waiting_since = monotonic() if self._arrived else None
+            self._stage = "remember"
+            self._feed.companion.after_commit(self._tp.partition, records, outputs, ends)
+            self._feed.companion.on_batch(
+                BatchReport(
+                    topic=self._tp.topic,
+                    partition=self._tp.partition,
+                    first_offset=records[0].offset,
+                    last_offset=records[-1].offset,
+                    records=len(records),
+                    outputs=len(outputs),
+                    oldest_timestamp=records[0].timestamp,
+                    handler_seconds=handled - begun,
+                    delivery_seconds=delivered - handled,
+                )
+            )
+            self._stage = "receive"
+
+    def __str__(self) -> str:
+        return f"{self._tp.topic}-{self._tp.partition}"

@@ -1,0 +1,379 @@
+"""What touches parts of Faust and aiokafka that they do not promise to keep, all of it.
+
+* Faust's consumer is replaced by one that leaves the fed topics alone, and whose thread hands out whole chunks of their
+  partitions from any offset, committed records only (`attach`, `consumer_thread`).
+* aiokafka's producer learns to cover partitions that it sends nothing to, to ask for leaders at a human pace, and to
+  close although its broker is away (`producer`, `cover`, `close`).
+
+`ASSUMPTIONS` lists each part with the reason why it is leaned on; `check_assumptions` refuses to start where one has
+changed, and `VERSIONS` pins what this was written against.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from time import perf_counter
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar, cast
+
+import faust
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
+from aiokafka.producer.sender import Sender
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from faust.transport.conductor import Conductor
+from faust.transport.consumer import Consumer as BaseConsumer
+from faust.transport.consumer import RecordMap, ThreadDelegateConsumer
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode.threads import ServiceThread
+from mode.worker import Worker
+from yarl import URL
+
+from workers.records import Outgoing, Record
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES = 1_048_000
+"""Bytes of one produce batch: just below the 1 MiB that a broker accepts unless told otherwise."""
+CLOSE_S = 5.0
+"""For a producer to close: without its broker aiokafka would wait forever."""
+
+_POLL_MS = 1_000  # how long one pull waits for records; any record ends it at once
+_FETCH_WAIT_MS = 250  # the longest a partition waits behind a fetch of quiet partitions of its broker
+_RETRY_MS = 50  # aiokafka's pause before it repeats a request; its default of 100 shows in the latency
+_METADATA_PAUSE_S = 0.2  # between two questions for a partition's leader
+
+
+class AssumptionError(RuntimeError):
+    """Faust or aiokafka changed where the feed leans on them."""
+
+
+# In: Faust's consumer, with the fed partitions left to us.
+
+
+def attach(app: faust.App, topic: faust.TopicT) -> None:
+    """Take a topic from Faust: it subscribes to it, and neither fetches nor commits nor watches it."""
+    if not isinstance(app.transport, _Transport):
+        app.transport = _Transport(app.conf.broker_consumer, app)
+    app.transport.fed_topics.update(topic.topics)
+    # Faust must neither commit for this topic nor report its streams as stuck.
+    topic.acks = False
+    app.topics.add(topic)
+
+
+def consumer_thread(app: faust.App) -> "ConsumerThread":
+    """The thread of the consumer Faust manages; a restart of the app brings another."""
+    return cast("_Consumer", app.consumer).thread
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread; its public methods are called from the app's loop."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust reads uncommitted records unless its own transactions are on.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - see ASSUMPTIONS
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - see ASSUMPTIONS
+        return consumer
+
+    async def read_from(self, tp: TopicPartition, wanted: int, limit: int) -> tuple[list[Record], int, int | None]:
+        """At most `limit` records from the wanted offset on, and the offset to want next.
+
+        Also a mark that is another one whenever the broker has answered for the partition since the last call.
+        """
+        return await self._there(self._pull(tp, wanted, limit))
+
+    async def committed(self, tp: TopicPartition) -> tuple[int, str]:
+        """The group's offset as the broker has it now, with its note; a group without one starts at the beginning."""
+        return await self._there(self._committed(tp))
+
+    async def commit_offset(self, tp: TopicPartition, upto: int, note: str) -> None:
+        """Commit for the group, if the partition is still ours."""
+        await self._there(self._ensure_consumer().commit({tp: OffsetAndMetadata(upto, note)}))
+
+    async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        # Not Faust's `call_thread`: its two workers would both sit waiting in long polls.
+        there = asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop)
+        try:
+            return await asyncio.wrap_future(there)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise ConnectionAbortedError("the consumer's thread is ending") from None
+
+    async def _pull(self, tp: TopicPartition, wanted: int, limit: int) -> tuple[list[Record], int, int | None]:
+        consumer = self._ensure_consumer()
+        if await consumer.position(tp) != wanted:
+            consumer.seek(tp, wanted)
+        fetched = await consumer.getmany(tp, timeout_ms=_POLL_MS, max_records=limit)
+        # Faust may have sought back meanwhile, but to no further than the committed offset.
+        records = [_record(message) for message in fetched.get(tp, ()) if message.offset >= wanted]
+        # The position is also behind transaction markers, which never show as records.
+        return records, max(wanted, await consumer.position(tp)), consumer.last_poll_timestamp(tp)
+
+    async def _committed(self, tp: TopicPartition) -> tuple[int, str]:
+        consumer = self._ensure_consumer()
+        # What the public `committed` asks too; it drops the note.
+        found = (await consumer._coordinator.fetch_committed_offsets([tp])).get(tp)  # noqa: SLF001 - see ASSUMPTIONS
+        if found is not None:
+            return found.offset, found.metadata or ""
+        beginning: int = (await consumer.beginning_offsets([tp]))[tp]
+        return beginning, ""
+
+
+class _Consumer(driver.Consumer):
+    """Faust's consumer, blind to the fed partitions: it neither fetches nor hands out their records."""
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def thread(self) -> ConsumerThread:
+        return cast("ConsumerThread", self._thread)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
+        if active_partitions is None:  # a client without a group, which reads replies only
+            return await super()._getmany(None, timeout)
+        others = {tp for tp in active_partitions if tp.topic not in cast("_Transport", self.transport).fed_topics}
+        if others:
+            return await super()._getmany(others, timeout)
+        # aiokafka takes an empty set for "all partitions".
+        await self.sleep(timeout)
+        return {}
+
+
+class _Transport(driver.Transport):
+    Consumer = _Consumer
+
+    def __init__(self, url: list[URL], app: faust.App) -> None:
+        super().__init__(url, app)
+        self.fed_topics: set[str] = set()
+
+
+def _record(message: ConsumerRecord[Any, Any]) -> Record:
+    return Record(
+        message.topic,
+        message.partition,
+        message.offset,
+        message.timestamp,
+        message.key,
+        message.value,
+        tuple(message.headers),
+    )
+
+
+# Out: aiokafka's producer.
+
+
+def producer(app: faust.App, transactional_id: str | None) -> AIOKafkaProducer:
+    """A producer for what a feed sends, not yet started; idempotent at least."""
+    made = AIOKafkaProducer(**_producer_settings(app), transactional_id=transactional_id)
+    _pace_metadata(made.client)
+    return made
+
+
+def cover(producer: AIOKafkaProducer, places: Iterable[TopicPartition]) -> None:
+    """Have the transaction in progress end in these partitions too, although it may send nothing there."""
+    for place in places:
+        producer._txn_manager.maybe_add_partition_to_txn(place)  # noqa: SLF001 - see ASSUMPTIONS
+
+
+def packed(producer: AIOKafkaProducer, outputs: Iterable[Outgoing]) -> Iterator[BatchBuilder]:
+    """As few batches as hold the outputs, in their order."""
+    batch = producer.create_batch()
+    for output in outputs:
+        if not _fits(batch, output):
+            yield batch
+            batch = producer.create_batch()
+            _fits(batch, output)  # an empty batch takes any record; the broker judges its size
+    yield batch
+
+
+def _fits(batch: BatchBuilder, output: Outgoing) -> bool:
+    added = batch.append(timestamp=None, key=output.key, value=output.value, headers=list(output.headers))
+    return added is not None
+
+
+async def close(producer: AIOKafkaProducer) -> None:
+    """Let go of a producer, by force where its broker is away; a transaction in progress is void."""
+    try:
+        await asyncio.wait_for(producer.stop(), CLOSE_S)
+    except TimeoutError:
+        log.warning("a producer did not close in %s s; ended by force, its transaction is void", CLOSE_S)
+        with suppress(TimeoutError, KafkaError):
+            await asyncio.wait_for(producer._sender.close(), CLOSE_S)  # noqa: SLF001 - see ASSUMPTIONS
+        await producer.client.close()
+    except KafkaError as error:
+        log.debug("while a producer closed: %r", error)
+
+
+def _producer_settings(app: faust.App) -> dict[str, Any]:
+    conf = app.conf
+    return {
+        "bootstrap_servers": driver.server_list(conf.broker_producer, driver.Transport.default_port),
+        "client_id": conf.broker_client_id,
+        "acks": "all",
+        "enable_idempotence": True,
+        "max_batch_size": BATCH_BYTES,
+        "compression_type": conf.producer_compression_type,
+        "retry_backoff_ms": _RETRY_MS,
+        **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+    }
+
+
+def _pace_metadata(client: AIOKafkaClient) -> None:
+    """Ask a broker that is away who leads a partition a few times a second, not thousands of times."""
+    ask, last = client.force_metadata_update, 0.0
+
+    async def paced() -> bool:
+        nonlocal last
+        pause = last + _METADATA_PAUSE_S - perf_counter()
+        last = max(perf_counter(), last + _METADATA_PAUSE_S)
+        await asyncio.sleep(pause)
+        known: bool = await ask()
+        return known
+
+    client.force_metadata_update = lambda: asyncio.ensure_future(paced())
+
+
+# What others do not promise to keep.
+
+
+class Assumption(NamedTuple):
+    """Something the feed leans on, and the words of the source that show it is still there."""
+
+    where: Callable[..., Any]
+    says: str
+    reason: str
+
+
+VERSIONS = {"faust-streaming": "0.15.3", "aiokafka": "0.14."}
+
+ASSUMPTIONS = (
+    Assumption(
+        BaseConsumer._wait_next_records,  # noqa: SLF001
+        "await self._getmany( active_partitions=active_partitions, timeout=timeout, )",
+        "`_getmany` is overridden, so that Faust's own fetching leaves the fed partitions out",
+    ),
+    Assumption(
+        ThreadDelegateConsumer.__init__,
+        "self._thread = self._new_consumer_thread()",
+        "`_new_consumer_thread` is overridden and `_thread` read, to pull on the consumer's own thread",
+    ),
+    Assumption(
+        driver.AIOKafkaConsumerThread._create_consumer,  # noqa: SLF001
+        "return self._create_worker_consumer(transport)",
+        "`_create_worker_consumer` is overridden to set what Faust has no setting for",
+    ),
+    Assumption(
+        driver.AIOKafkaConsumerThread._ensure_consumer,  # noqa: SLF001
+        "return self._consumer",
+        "called for the aiokafka consumer that holds the group's assignment",
+    ),
+    Assumption(
+        ServiceThread.__init__,
+        "self.thread_loop = thread_loop or asyncio.new_event_loop()",
+        "aiokafka's consumer may be used on its own event loop only",
+    ),
+    Assumption(
+        AIOKafkaConsumer.start,
+        "isolation_level=self._isolation_level",
+        "set between creation and start, so that only committed records are read",
+    ),
+    Assumption(
+        AIOKafkaConsumer.start,
+        "fetch_max_wait_ms=self._fetch_max_wait_ms",
+        "set between creation and start, so that a busy partition does not wait for quiet ones",
+    ),
+    Assumption(
+        AIOKafkaConsumer.committed,
+        "await self._coordinator.fetch_committed_offsets([partition])",
+        "the committed offset is asked of the broker each time, never remembered",
+    ),
+    Assumption(
+        GroupCoordinator._do_fetch_commit_offsets,  # noqa: SLF001
+        "offsets[tp] = OffsetAndMetadata(offset, metadata)",
+        "the note that was committed with an offset comes back with it",
+    ),
+    Assumption(
+        Fetcher.fetched_records,
+        "if self._subscriptions.reassignment_in_progress: await self._subscriptions.wait_for_assignment()",
+        "records of an assignment that is being taken away are never handed out",
+    ),
+    Assumption(
+        faust.App._on_partitions_revoked,  # noqa: SLF001
+        "await T(self.on_partitions_revoked.send)(revoked)",
+        "a rebalance waits for this signal, in which the batch in progress ends",
+    ),
+    Assumption(
+        faust.App._on_partitions_assigned,  # noqa: SLF001
+        "await T(self.on_partitions_assigned.send)(assigned)",
+        "this signal names all partitions assigned, not only new ones",
+    ),
+    Assumption(
+        faust.App.on_stop,
+        "await self._stop_consumer() # send shutdown signal await self.on_before_shutdown.send()",
+        "the batch in progress ends in this signal, while consumer and loop still run",
+    ),
+    Assumption(
+        Conductor._update_indices,  # noqa: SLF001
+        "if channel.acks: self._acking_topics.add(topic)",
+        "a topic with `acks` off is left alone by Faust's committer and its stall detector",
+    ),
+    Assumption(
+        Worker._shutdown_loop,  # noqa: SLF001
+        "raise self.crash_reason from self.crash_reason",
+        "so does `FeedLost` become the exit code of `faust worker`",
+    ),
+    Assumption(
+        AIOKafkaProducer.stop,
+        "await self._sender.close()",
+        "`_sender` is closed by force where `stop` would wait for an absent broker",
+    ),
+    Assumption(
+        MessageAccumulator._append_batch,  # noqa: SLF001
+        "self._txn_manager.maybe_add_partition_to_txn(tp)",
+        "`maybe_add_partition_to_txn` is called for partitions that a transaction covers and sends nothing to",
+    ),
+    Assumption(
+        Sender._sender_routine,  # noqa: SLF001
+        "fut = self.client.force_metadata_update() waiters.add(fut)",
+        "`force_metadata_update` is replaced by one that pauses: a missing leader makes this loop spin",
+    ),
+    Assumption(
+        Sender.close,
+        "self._sender_task.cancel()",
+        "that is what ends a sender by force",
+    ),
+    Assumption(
+        MessageAccumulator.create_builder,
+        "is_transactional=is_transactional",
+        "a batch we fill ourselves carries the producer's transaction",
+    ),
+)
+
+
+def check_assumptions(
+    versions: Mapping[str, str] = MappingProxyType(VERSIONS), assumptions: Iterable[Assumption] = ASSUMPTIONS
+) -> None:
+    """Raise, with a sentence, if Faust or aiokafka is no longer what this module was written against."""
+    for package, known in versions.items():
+        if not version(package).startswith(known):
+            raise AssumptionError(
+                f"{package} is {version(package)}, and the feed was written against {known}: read what "
+                "changed, run the feed's tests with Apache Kafka, then change the version here."
+            )
+    for where, says, reason in assumptions:
+        if says not in " ".join(inspect.getsource(where).split()):
+            raise AssumptionError(f"{where.__qualname__} no longer says {says!r}, but the feed leans on it: {reason}.")
