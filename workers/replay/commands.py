@@ -100,6 +100,39 @@ def verify(
     verifying.run(plan, _processes(processes), output)
 
 
+@replay_cli.command("what-if")
+def what_if(
+    policy: Annotated[str, typer.Option("--policy", metavar="FILE|DATE", help="A document, or a revision's date.")],
+    log: Log = None,
+    start: From = None,
+    end: To = None,
+    partition: Partition = None,
+    number: Annotated[str | None, typer.Option("--number", help="Of the policy whose revision DATE is.")] = None,
+    page: Annotated[Path | None, typer.Option("--html", help="A new file: the report as a page with charts.")] = None,
+    earlier: Earlier = None,
+    request_ids: RequestIds = False,
+    output: Printed = Output.TABLE,
+    work: Work = WORK,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    policies: Policies = None,
+    processes: Processes = None,
+) -> None:
+    """Decide a log under another document and report what changes, pair by pair; exit 3 when anything does."""
+    with _extra():
+        from workers.replay import reporting, runs
+        from workers.replay.documents import draft
+        from workers.replay.walk import Plan
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, policies=policies)
+    source = _source(log, found, _asked(start, end, partition))
+    folders = tuple(earlier or ())
+    meant = draft(policy, number)
+    said = meant.file.read_bytes() if meant.file is not None else (meant.revision, number)
+    name = runs.identity("what-if", source.identity, said, _documents(found.policies), _documents(folders), request_ids)
+    plan = Plan(source, found, folders, work / f"what-if-{name}", request_ids, meant)
+    reporting.run(plan, _processes(processes), output, page)
+
+
 def _documents(folders: Sequence[Path]) -> list[str]:
     """What the documents of folders say, as far as a run's name is concerned."""
     from hashlib import sha256

@@ -1,10 +1,14 @@
 """The policy documents that a log was decided under, found by what its decisions name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from policy_core.determine import Policy
+from policy_core.document.history import as_of
 from policy_core.document.load import load
 from policy_core.library import Library, documents
 from workers.decide.handler import Decider
@@ -48,6 +52,10 @@ class Documents:
         """The deployment's policy of each number."""
         return dict(self._current)
 
+    def asked(self, number: str | None) -> Policy | None:
+        """The deployment's policy of a request that names this number, or none."""
+        return self._current.get(self._default if number is None else number)
+
     def named(self, name: Named) -> Policy | None:
         """The policy that a decision was made under; None where it is not here."""
         return self._all.get(name)
@@ -60,8 +68,51 @@ class Documents:
         return self._deciders[key]
 
 
-def read_documents(found: Settings, earlier: Sequence[Path]) -> Documents:
-    """The documents of a deployment, and others from folders.
+@dataclass(frozen=True)
+class Draft:
+    """The document that a log is to be decided under: a file, or a policy as it read at an earlier revision."""
+
+    file: Path | None = None
+    revision: date | None = None
+    number: str | None = None
+    """The policy whose revision it is; the default where none is named."""
+
+    def policy(self, documents: Documents) -> Policy:
+        """It, compiled.
+
+        Raises:
+            PolicyDocumentError: The document cannot be used.
+            ReplayError: There is no such revision.
+        """
+        if self.file is not None:
+            return Policy(load(self.file))
+        policy = documents.asked(self.number)
+        if policy is None or self.revision is None:
+            raise ReplayError(f"no policy {self.number}")
+        try:
+            return Policy(as_of(policy.document, self.revision))
+        except ValueError:
+            dates = ", ".join(str(one.revision.date) for one in policy.register.revisions)
+            raise ReplayError(f"{policy.number} has no revision of {self.revision}; it has {dates}") from None
+
+
+def draft(named: str, number: str | None) -> Draft:
+    """What a person means by a file's name or a revision's date.
+
+    Raises:
+        ReplayError: It is neither.
+    """
+    try:
+        return Draft(revision=date.fromisoformat(named), number=number)
+    except ValueError:
+        if not Path(named).is_file():
+            raise ReplayError(f"{named}: neither a file nor the date of a revision") from None
+        return Draft(file=Path(named))
+
+
+@lru_cache(maxsize=4)
+def documents_of(found: Settings, earlier: tuple[Path, ...]) -> Documents:
+    """The documents of a deployment, and others from folders; compiled once in each process.
 
     Raises:
         PolicyDocumentError: One cannot be used.

@@ -15,7 +15,7 @@ from workers.decide.duplicates import Entry
 from workers.records import Record
 from workers.replay.again import Again, Reading, differences, read
 from workers.replay.crew import Desk
-from workers.replay.documents import Documents, read_documents
+from workers.replay.documents import Documents, documents_of
 from workers.replay.findings import Findings, ResumedFindings
 from workers.replay.log import Damage
 from workers.replay.walk import News, Plan, Task, Walk, request_id_of
@@ -55,7 +55,7 @@ def verify(task: Task, desk: Desk[News]) -> None:
     if state is not None and state["done"]:
         return
     walk = Walk(plan, partition)
-    documents = _documents(plan)
+    documents = documents_of(plan.settings, plan.earlier)
     size = state["judge"]["size"] if state is not None else None
     found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
     walk.judge = Verifier(plan, walk, documents, found)
@@ -63,17 +63,6 @@ def verify(task: Task, desk: Desk[News]) -> None:
         walk.run(desk, state)
     finally:
         found.close()
-
-
-_read: dict[tuple[Any, ...], Documents] = {}
-
-
-def _documents(plan: Plan) -> Documents:
-    # Compiled once in each process, whatever it has of the partitions.
-    key = (plan.settings.policies, plan.settings.default_policy, plan.earlier)
-    if key not in _read:
-        _read[key] = read_documents(plan.settings, plan.earlier)
-    return _read[key]
 
 
 class Verifier:

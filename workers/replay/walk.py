@@ -17,6 +17,7 @@ from workers.decide.duplicates import Entry
 from workers.records import Record
 from workers.replay.answers import Answers
 from workers.replay.crew import Desk
+from workers.replay.documents import Draft
 from workers.replay.log import Damage, ReplayError, Source
 from workers.replay.repeats import repeated
 from workers.settings import Settings
@@ -38,8 +39,8 @@ class Plan:
     """Where findings go, and the state of an interrupted run."""
     request_ids: bool
     """Whether findings may name requests by their ids."""
-    what_if: Path | None = None
-    """The document that a what-if decides under."""
+    draft: Draft | None = None
+    """What a what-if decides under."""
 
 
 class Task(NamedTuple):

@@ -1,0 +1,281 @@
+"""What if: the same log decided under another document, line by line beside what its own documents say of it.
+
+What its own documents say is decided again, as `verify` does: with the rules, facts and statements behind each
+determination. The recorded determinations are held against it, and where one is otherwise, that is told.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from events.decode import Received, RejectedError
+from events.request import AuthorizationRequest
+from policy_core.determine import CaseResult, Policy
+from policy_core.facts import ClinicalViolationError
+from workers.decide.duplicates import Entry
+from workers.decide.translate import case_of
+from workers.records import Record
+from workers.replay.again import read
+from workers.replay.compare import UNDECIDED, WEIGHT, Comparer, Kind, LineChange, kind_of
+from workers.replay.crew import Desk
+from workers.replay.documents import Documents, Named, documents_of
+from workers.replay.findings import Findings, ResumedFindings
+from workers.replay.log import Damage
+from workers.replay.walk import News, Plan, Task, Walk
+
+_KNOWN = b'"known_through":"'
+_SHA_AT = -len('","known_through":"') - 64 + len('"known_through":"')
+_DETERMINATIONS = re.compile(rb'"code":"(?:[^"\\]|\\.)*","determination":"([a-z_]+)"')
+
+ABSENT = "made under a document that is not here"
+UNRECORDED = "without a recorded decision: compared with what is in force"
+UNREADABLE = "recorded otherwise than as a decision that can be read"
+
+OR = " or "
+"""Between rules of which each may decide, as far as the facts are known."""
+
+Pair = tuple[str, str, str]
+"""Kind of change, determination before, and after."""
+
+
+@dataclass
+class Tally:
+    """Counts of one partition, or of all."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    """By the weightiest change among a request's lines."""
+    lines: Counter[Pair] = field(default_factory=Counter)
+    of_requests: Counter[Pair] = field(default_factory=Counter)
+    """Requests that have a line of the pair."""
+    rules: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
+    """Lines of each pair by what decided before and after."""
+    months: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Lines by month of service and kind."""
+    businesses: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Lines by line of business and kind."""
+    beside: Counter[str] = field(default_factory=Counter)
+    """What was not compared, and why; what the record says otherwise."""
+
+    def as_json(self) -> dict[str, list[list[Any]]]:
+        """For a state that outlives the process."""
+        return {
+            name: [[*(key if isinstance(key, tuple) else (key,)), count] for key, count in sorted(counter.items())]
+            for name, counter in vars(self).items()
+        }
+
+    @classmethod
+    def of(cls, written: Mapping[str, Sequence[Sequence[Any]]]) -> "Tally":
+        """From such a state."""
+        made = cls()
+        for name, rows in written.items():
+            counter = getattr(made, name)
+            for *key, count in rows:
+                counter[tuple(key) if len(key) > 1 else key[0]] = count
+        return made
+
+    def add(self, other: "Tally") -> None:
+        """Count what another counted, too."""
+        for name, counter in vars(self).items():
+            counter.update(getattr(other, name))
+
+
+def what_if(task: Task, desk: Desk[News]) -> None:
+    """Compare one partition.
+
+    Raises:
+        ReplayError: The log cannot be read.
+    """
+    plan, partition, state = task
+    if state is not None and state["done"]:
+        return
+    walk = Walk(plan, partition)
+    size = state["judge"]["size"] if state is not None else None
+    found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
+    walk.judge = Comparison(plan, walk, documents_of(plan.settings, plan.earlier), draft_of(plan), found)
+    try:
+        walk.run(desk, state)
+    finally:
+        found.close()
+
+
+_drafts: dict[str, Policy] = {}
+
+
+def draft_of(plan: Plan) -> Policy:
+    """The policy that the plan decides under, compiled once in each process."""
+    name = str(plan.draft)
+    if name not in _drafts:
+        if plan.draft is None:
+            raise ValueError("the plan has no draft")
+        _drafts[name] = plan.draft.policy(documents_of(plan.settings, plan.earlier))
+    return _drafts[name]
+
+
+class Comparison:
+    """Judges the requests of one partition."""
+
+    def __init__(self, plan: Plan, walk: Walk, documents: Documents, draft: Policy, found: Findings) -> None:
+        self._plan = plan
+        self._walk = walk
+        self._documents = documents
+        self._draft = draft
+        self._findings = found
+        self._current = documents.current()
+        self._names: dict[bytes, Policy | None] = {}
+        self._comparer = Comparer()
+        self._damages: set[tuple[str, int, int]] = set()
+        self.tally = Tally()
+
+    # --- what a walk meets ---
+
+    def request(self, record: Record, received: Received, key: bytes) -> bool:
+        """Compare a request's lines; whether it is decided."""
+        recorded = self._walk.decisions.take(key)
+        request = received.request
+        before = self._before(request, recorded)
+        if before is None:
+            return recorded is not None
+        if before.number != self._draft.number:
+            self.tally.beside["decided under another policy"] += 1
+            return True
+        case = case_of(request)
+        one, other = _determined(before, case), _determined(self._draft, case)
+        if recorded is not None:
+            self._held_against(recorded, one)
+        if one is None or other is None:
+            changes = _undecidable(request, one, other)
+            self._count(record, request, changes, evidence=False)
+        else:
+            self._count(record, request, self._comparer.lines(one, other), evidence=self._comparer.evidence(one, other))
+        return one is not None
+
+    def comes_again(self, record: Record, received: Received, known: Entry, *, same: bool) -> None:  # noqa: ARG002 (a judge's)
+        """What was answered before is not answered again, whatever the policy."""
+        key = received.request.request_id.encode()
+        self.tally.beside["duplicates" if same else "conflicting duplicates"] += 1
+        if self._walk.decisions.next_is(key):
+            self._walk.decisions.take(key)
+
+    def rejected(self, record: Record, rejected: RejectedError) -> None:  # noqa: ARG002 (a judge's)
+        """What is no request is none under any policy."""
+        self.tally.beside["no requests"] += 1
+
+    def defect(self, record: Record, error: Exception) -> None:  # noqa: ARG002 (a judge's)
+        """Our software fails on it."""
+        self.tally.beside[f"deciding it fails: {type(error).__name__}"] += 1
+
+    def damaged(self, damage: Damage) -> None:
+        """What cannot be read, once."""
+        place = (damage.topic, damage.first, damage.last)
+        if place not in self._damages:
+            self._damages.add(place)
+            self.tally.beside["stretches that cannot be read"] += 1
+            self._findings.add({"kind": "damaged", **damage._asdict()})
+
+    def unclaimed(self, record: Record) -> None:
+        """Of no interest here: `verify` tells."""
+
+    def end(self) -> None:
+        """Nothing is left to count."""
+
+    # --- one request ---
+
+    def _before(self, request: AuthorizationRequest, recorded: Record | None) -> Policy | None:
+        """The policy that the decision names; without a decision, the one that would be asked now."""
+        if recorded is None:
+            self.tally.beside["without a recorded decision: compared with what is in force"] += (
+                self._walk.decisions.there
+            )
+            return self._documents.asked(request.policy_number)
+        value = recorded.value or b""
+        at = value.find(_KNOWN)
+        names = value[at + _SHA_AT : at + len(_KNOWN) + 64] if at > 0 else b""
+        if names not in self._names:
+            self._names[names] = self._named(recorded)
+        found = self._names[names]
+        if found is None:
+            self.tally.beside[ABSENT if at > 0 else UNREADABLE] += 1
+        return found
+
+    def _named(self, recorded: Record) -> Policy | None:
+        named: Named | None = read(recorded).named()
+        return self._documents.named(named) if named is not None else None
+
+    def _held_against(self, recorded: Record, found: CaseResult | None) -> None:
+        says = _DETERMINATIONS.findall(recorded.value or b"")
+        decided = [line.answer.determination.encode() for line in found.lines] if found is not None else []
+        if says != decided:
+            self.tally.beside["recorded otherwise than its own document decides: see `dli replay verify`"] += 1
+
+    def _count(
+        self, record: Record, request: AuthorizationRequest, changes: Sequence[LineChange], *, evidence: bool
+    ) -> None:
+        tally = self.tally
+        business = request.member.line_of_business
+        pairs: dict[Pair, None] = {}
+        weightiest = Kind.EVIDENCE if evidence else Kind.UNCHANGED
+        for line, change in zip(request.service_lines, changes, strict=True):
+            pair = (change.kind.value, change.before, change.after)
+            tally.lines[pair] += 1
+            day = line.service_date
+            tally.months[f"{day.year:04}-{day.month:02}", change.kind.value] += 1
+            tally.businesses[business, change.kind.value] += 1
+            pairs[pair] = None
+            if WEIGHT[change.kind] > WEIGHT[weightiest]:
+                weightiest = change.kind
+            if change.kind is not Kind.UNCHANGED:
+                rules = (OR.join(change.rules_before), OR.join(change.rules_after))
+                tally.rules[(*pair, *rules)] += 1
+                self._note(record, request, line.line, change)
+        for pair in pairs:
+            tally.of_requests[pair] += 1
+        tally.requests[weightiest.value] += 1
+        if evidence and weightiest is Kind.EVIDENCE and all(one.kind is Kind.UNCHANGED for one in changes):
+            tally.beside["with the same lines, and other facts, statements or deadline behind them"] += 1
+            self._note(record, request, None, None)
+
+    def _note(self, record: Record, request: AuthorizationRequest, line: int | None, change: LineChange | None) -> None:
+        self._findings.add(
+            {
+                "kind": change.kind.value if change is not None else Kind.EVIDENCE.value,
+                "from": change and change.before,
+                "to": change and change.after,
+                "rules_before": change and change.rules_before,
+                "rules_after": change and change.rules_after,
+                "topic": record.topic,
+                "partition": record.partition,
+                "offset": record.offset,
+                "line": line,
+                "request_id": request.request_id if self._plan.request_ids else None,
+            }
+        )
+
+    # --- interrupted and taken up again ---
+
+    def state(self) -> dict[str, Any]:
+        """What was found so far."""
+        return {"size": self._findings.size(), "tally": self.tally.as_json(), "damages": sorted(self._damages)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.tally = Tally.of(state["tally"])
+        self._damages = {(topic, first, last) for topic, first, last in state["damages"]}
+
+
+def _determined(policy: Policy, case: Any) -> CaseResult | None:
+    try:
+        return policy.determine(case)
+    except ClinicalViolationError:
+        return None
+
+
+def _undecidable(request: AuthorizationRequest, one: CaseResult | None, other: CaseResult | None) -> list[LineChange]:
+    """The changes where one of the policies does not know a fact that the request states."""
+    changes = []
+    for index in range(len(request.service_lines)):
+        before = one.lines[index].answer.determination.value if one is not None else UNDECIDED
+        after = other.lines[index].answer.determination.value if other is not None else UNDECIDED
+        changes.append(LineChange(kind_of(before, after), before, after, ("facts",), ("facts",)))
+    return changes
