@@ -160,9 +160,15 @@ def test_a_bad_revision_goes_to_the_dead_letters_and_the_register_stands(found: 
         assert eventually(lambda: len(everything_on(found, DEAD_LETTERS)) == 2)
         _, register = get(found, "/policies/L.2.03.402/revisions")
         letters = everything_on(found, DEAD_LETTERS)
+        assert eventually(lambda: dead_letters_counted(found) == {"undecodable": 1, "unsupported_type": 1})
 
     assert {json.loads(one.value)["data"]["reason"] for one in letters} == {"undecodable", "unsupported_type"}
     assert len(register["revisions"]) == 19
+
+
+def dead_letters_counted(found: Settings) -> dict[str, float]:
+    name = "dli_dead_letters_total reason="
+    return {key.removeprefix(name): one for key, one in samples(found.web_port).items() if key.startswith(name)}
 
 
 def publish_to(found: Settings, topic: str, values: list[bytes]) -> None:

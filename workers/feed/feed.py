@@ -100,11 +100,6 @@ class Feed:
         self._lanes: dict[int, Lane] = {}
         self._attach(topic)
 
-    @property
-    def partitions(self) -> dict[int, bool]:
-        """The partitions that are assigned, and whether each has started handling records."""
-        return {partition: lane.open for partition, lane in self._lanes.items()}
-
     async def let_go_first(self) -> None:
         """Return when a batch of a feed behind this one may start: no batch waits here, or long enough did."""
         async with self._turn:

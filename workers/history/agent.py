@@ -23,6 +23,7 @@ from events.envelope import JSON, SPECVERSION, Attributes, write
 from events.topics import DEAD_LETTERS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.chain import policy_of
 from policy_core.compare import compare
+from workers import metrics
 from workers.attestation import attestation
 from workers.dead_letters import rejection
 from workers.history.follow import Follower
@@ -55,6 +56,7 @@ def install(app: faust.App, settings: Settings, follower: Follower) -> None:
             if verdict.rejected is not None:
                 # Acknowledged by the broker before the next record is taken, as everything below.
                 await _sent(letters, rejection(record, verdict.rejected, settings))
+                metrics.DEAD_LETTERS.labels(verdict.rejected.reason).inc()
                 log.warning("revision_refused", reason=verdict.rejected.reason, offset=record.offset)
                 continue
             row, outgoing = await asyncio.to_thread(_kept, verdict, settings)
