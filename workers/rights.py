@@ -27,7 +27,7 @@ ROLES: dict[Role, str] = {
     "exporter": "measures lag and balances accounts, and writes nothing: `dli exporter`",
     "platform": "a claims platform, which publishes requests and reads decisions",
     "policy": "who answers for a policy's document: `dli policy publish`",
-    "operator": "a person: `dli topics`, `dli publish`, `dli tail`, and sending dead letters again",
+    "operator": "a person: `dli topics`, `dli publish`, `dli tail`, `dli accounts`, `dli dead-letters`",
 }
 
 
@@ -75,8 +75,9 @@ def _of_workers(settings: Settings) -> Iterator[Right]:
 
 def _of_the_exporter(settings: Settings) -> Iterator[Right]:
     yield Right("exporter", "group", settings.app_id, False, ("DESCRIBE",), "offsets committed, members")
-    for name in (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, POLICY_REVISIONS):
-        yield _topic("exporter", settings.topic(name), ("READ",), "ends, ages, and what became of requests")
+    for name, why in ((REQUESTS, "ends, and how old what waits is"), (DECISIONS, "what is pended, and until when")):
+        yield _topic("exporter", settings.topic(name), ("READ",), why)
+    yield _topic("exporter", settings.topic(POLICY_REVISIONS), ("READ",), "as for requests")
 
 
 def _of_platforms(settings: Settings) -> Iterator[Right]:

@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=6066, ge=1, le=65535)
     """Where a worker serves its register, health and metrics."""
+    web_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,253}$")
+    """The host by which other workers reach this one, to ask for the register; where it serves when absent."""
     exporter_port: int = Field(default=9308, ge=1, le=65535)
     """Where `dli exporter` answers."""
     data_dir: Path = Path("var/worker")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -28,7 +29,7 @@ from kafka.admin import (
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS, TOPICS
+from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS, TOPICS
 from tests import generator
 from tests.workers.running import everything_on
 from tests.workers.secured import ADMIN, WORKER, Secured, give, password, secured_broker
@@ -36,25 +37,31 @@ from tests.workers.test_cli import Ran, dli
 from workers import access, topics
 from workers.brokers import free_ports
 from workers.demo.run import running_worker
+from workers.operate.exporter import serving
+from workers.records import Outgoing
 from workers.rights import Right, rights
 from workers.settings import Settings, read
 from workers.traffic.commands import as_record, sent
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("secured")]
 
-PLATFORM, OPERATOR, STRANGER = "claims-platform-1", "dli-operator", "stranger"
+PLATFORM, OPERATOR, EXPORTER, STRANGER = "claims-platform-1", "dli-operator", "dli-exporter", "stranger"
 FOREIGN = "someone-elses-topic"
-AUDIT = re.compile(
-    rf"Principal = User:{WORKER} is (Allowed|Denied) operation = (\w+) from host = \S+ "
-    r"on resource = (\w+):LITERAL:(\S+)"
-)
+AUDIT = r"Principal = User:{} is (Allowed|Denied) operation = (\w+) from host = \S+ on resource = (\w+):LITERAL:(\S+)"
+
+
+def audit(secured: Secured, user: str) -> set[tuple[str, ...]]:
+    """What a user asked for so far, by the broker's own record: the answer, the operation, of what, of which name."""
+    return set(re.findall(AUDIT.format(user), secured.log()))
 
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    with secured_broker(tmp_path_factory.mktemp("secured"), (WORKER, PLATFORM, OPERATOR, STRANGER)) as running:
+    with secured_broker(
+        tmp_path_factory.mktemp("secured"), (WORKER, PLATFORM, OPERATOR, EXPORTER, STRANGER)
+    ) as running:
         found = running.settings(WORKER)
-        for user, role in ((WORKER, "worker"), (PLATFORM, "platform"), (OPERATOR, "operator")):
+        for user, role in ((WORKER, "worker"), (PLATFORM, "platform"), (OPERATOR, "operator"), (EXPORTER, "exporter")):
             give(running, user, rights(found, role))
         with topics.admin(running.settings(ADMIN)) as client:
             client.create_topics({FOREIGN: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
@@ -76,7 +83,7 @@ def used(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> set[tupl
             assert time.monotonic() < deadline
             time.sleep(0.2)
     assert done
-    return set(AUDIT.findall(secured.log()))
+    return audit(secured, WORKER)
 
 
 def answered(found: Settings, topic: str) -> int:
@@ -92,21 +99,53 @@ def test_a_worker_with_its_rights_and_no_other_decides_and_is_refused_nothing(us
     assert {one for one in used if one[0] == "Denied"} == set()
 
 
-def test_a_worker_uses_every_right_that_it_has(secured: Secured, used: set[tuple[str, ...]]) -> None:
-    unused = [
+def unused(secured: Secured, user: str, role: str) -> list[tuple[str, str]]:
+    used = audit(secured, user)
+    return [
         (one.name, operation)
-        for one in rights(secured.settings(WORKER), "worker")
+        for one in rights(secured.settings(WORKER), role)
         for operation in one.operations
         if not any(said == operation and is_meant(one, resource, name) for _, said, resource, name in used)
     ]
 
-    assert unused == []
+
+@pytest.mark.usefixtures("used")
+def test_a_worker_uses_every_right_that_it_has(secured: Secured) -> None:
+    assert unused(secured, WORKER, "worker") == []
+
+
+@pytest.mark.usefixtures("used")
+def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secured) -> None:
+    # Where nothing waits it need not look how old that is; the worker has ended.
+    list(sent([as_record(generator.encode(generator.request(2, 1)), REQUESTS)], secured.settings(PLATFORM)))
+    list(sent([Outgoing(POLICY_REVISIONS, b"k", b"v", ())], secured.settings(WORKER)))
+    found = secured.settings(EXPORTER, partitions=2, exporter_port=free_ports().client)
+    with serving(found):
+        deadline = time.monotonic() + 60
+        while unused(secured, EXPORTER, "exporter") and time.monotonic() < deadline:
+            with urlopen(f"http://{found.web_host}:{found.exporter_port}/metrics", timeout=20) as answer:
+                said = answer.read().decode()
+
+    assert "dli_exporter_up 1.0" in said
+    assert 'kafka_consumergroup_lag{consumergroup="dli-authorization"' in said
+    assert unused(secured, EXPORTER, "exporter") == []
+    assert {one for one in audit(secured, EXPORTER) if one[0] == "Denied"} == set()
+
+
+@pytest.mark.usefixtures("used")
+def test_an_operator_balances_accounts_and_sends_letters_again(secured: Secured) -> None:
+    values = environment(secured.settings(OPERATOR, partitions=2))
+    balanced = with_environment(values, "accounts")
+    sent_again = with_environment(values, "dead-letters", "redrive", "--reason", "undecodable", "--execute")
+
+    assert (balanced.code, sent_again.code) == (0, 0), (balanced, sent_again)
+    assert {one for one in audit(secured, OPERATOR) if one[0] == "Denied"} == set()
 
 
 def test_the_audit_finds_a_refusal(secured: Secured) -> None:
     outcome(lambda client: client.delete_topics([FOREIGN]), KafkaAdminClient, secured.settings(WORKER))
 
-    assert ("Denied", "DELETE", "Topic", FOREIGN) in set(AUDIT.findall(secured.log()))
+    assert ("Denied", "DELETE", "Topic", FOREIGN) in audit(secured, WORKER)
 
 
 # --- what a worker's user may not ----------------------------------------------------------------------------------

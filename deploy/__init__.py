@@ -1,0 +1,1 @@
+"""What runs it elsewhere: image, compose file, manifests, dashboards. `make deploy-files` makes some of them."""

@@ -1,0 +1,1 @@
+"""Kubernetes: the manifests that are made from what the software declares."""

@@ -1,0 +1,308 @@
+"""The manifests: each of a schema's form, each overlay as kustomize builds it, and what they promise."""
+
+import copy
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from cloudcoil.models.keda.v1alpha1 import ScaledObject, TriggerAuthentication
+
+from deploy.generate import FOLDER as DEPLOY
+from deploy.kubernetes import strimzi
+from events.topics import PARTITIONS, TOPICS
+from workers.feed import lane
+from workers.feed.private import CLOSE_S
+from workers.rights import rights
+from workers.settings import Settings
+
+KUBERNETES = DEPLOY / "kubernetes"
+BASE = KUBERNETES / "base"
+OVERLAYS = ["base", "overlays/production", "overlays/staging"]
+KUSTOMIZE = DEPLOY / "tools" / "target" / "kustomize"
+OLDEST = "1.31"
+"""The oldest Kubernetes that is promised; and the newest that the schemas know."""
+NEWEST = "1.37"
+KEDA = {"ScaledObject": ScaledObject, "TriggerAuthentication": TriggerAuthentication}
+
+Manifest = dict[str, Any]
+
+
+def documents(text: str) -> list[Manifest]:
+    return [one for one in yaml.safe_load_all(text) if one is not None]
+
+
+def in_base() -> list[Manifest]:
+    files = [BASE / name for name in yaml.safe_load((BASE / "kustomization.yaml").read_text("utf-8"))["resources"]]
+    return [one for file in files for one in documents(file.read_text("utf-8"))]
+
+
+def named(found: list[Manifest], kind: str, name: str) -> Manifest:
+    [one] = [one for one in found if (one["kind"], one["metadata"]["name"]) == (kind, name)]
+    return one
+
+
+# --- form ----------------------------------------------------------------------------------------------------------
+
+
+def problem(manifest: Manifest) -> str | None:
+    """What is wrong with a manifest of Kubernetes itself or of KEDA."""
+    if manifest["apiVersion"].startswith("keda.sh/"):
+        return keda_problem(manifest)
+    try:
+        for version in (OLDEST, NEWEST):
+            kubernetes_validate.validate(manifest, version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return str(error.message)
+    return None
+
+
+def keda_problem(manifest: Manifest) -> str | None:
+    try:
+        read = KEDA[manifest["kind"]].model_validate(manifest)
+    except ValueError as error:
+        return str(error)
+    # The models let unknown fields pass, and forget them.
+    kept = read.model_dump(by_alias=True, exclude_unset=True, mode="json")
+    return None if kept == manifest else "a field that KEDA does not know"
+
+
+def of_strimzi(manifest: Manifest) -> bool:
+    return str(manifest["apiVersion"]).startswith("kafka.strimzi.io/")
+
+
+def test_every_manifest_has_the_form_that_its_schema_asks_for() -> None:
+    ours = [one for one in in_base() if not of_strimzi(one)]
+
+    assert len(ours) > 12
+    assert {one["metadata"]["name"]: problem(one) for one in ours if problem(one)} == {}
+
+
+WORSE: list[tuple[str, str, list[Any], Any]] = [
+    ("StatefulSet", "dli-worker", ["spec", "replica"], 3),
+    ("StatefulSet", "dli-worker", ["spec", "template", "spec", "containers", 0, "livenessProb"], {}),
+    ("StatefulSet", "dli-worker", ["spec", "template", "spec", "terminationGracePeriodSeconds"], "a minute"),
+    ("PodDisruptionBudget", "dli-worker", ["spec", "maxUnavailabel"], 1),
+    ("NetworkPolicy", "dli-metrics", ["spec", "ingress", 0, "ports", 0, "protocol"], 7),
+    ("ScaledObject", "dli-worker", ["spec", "maxReplicas"], 12),
+    ("ScaledObject", "dli-worker", ["spec", "triggers"], {}),
+    ("TriggerAuthentication", "dli-kafka", ["spec", "secretTargetRef", 0, "key"], None),
+]
+
+
+def changed(manifest: Manifest, path: list[Any], value: Any) -> Manifest:
+    worse = copy.deepcopy(manifest)
+    place = worse
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return worse
+
+
+@pytest.mark.parametrize(("kind", "name", "path", "value"), WORSE)
+def test_a_manifest_of_another_form_is_noticed(kind: str, name: str, path: list[Any], value: Any) -> None:
+    assert problem(changed(named(in_base(), kind, name), path, value)) is not None
+
+
+# --- Strimzi, by its own definitions -------------------------------------------------------------------------------
+
+
+def closed(schema: Any) -> Any:
+    """The schema as the API server applies it with strict field validation: no field but those declared."""
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tight = {key: closed(value) for key, value in schema.items()}
+    if "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
+        tight.setdefault("additionalProperties", False)
+    return tight
+
+
+def strimzi_problem(manifest: Manifest) -> str | None:
+    definition = yaml.safe_load((KUBERNETES / "target" / f"{manifest['kind']}.yaml").read_text("utf-8"))
+    version = manifest["apiVersion"].split("/")[1]
+    [schema] = [one["schema"]["openAPIV3Schema"] for one in definition["spec"]["versions"] if one["name"] == version]
+    tight = closed(schema)
+    tight["properties"]["metadata"] = {"type": "object"}
+    error = jsonschema.exceptions.best_match(jsonschema.Draft7Validator(tight).iter_errors(manifest))
+    return error.message if error else None
+
+
+@pytest.mark.kafka
+def test_topics_and_users_have_the_form_that_strimzi_asks_for() -> None:
+    found = [one for one in in_base() if of_strimzi(one)]
+
+    assert {one["kind"] for one in found} == {"KafkaTopic", "KafkaUser"}
+    assert {one["metadata"]["name"]: strimzi_problem(one) for one in found if strimzi_problem(one)} == {}
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("kind", "name", "path", "value"),
+    [
+        ("KafkaTopic", "authorization.requests", ["spec", "partition"], 12),
+        ("KafkaTopic", "authorization.requests", ["spec", "partitions"], "twelve"),
+        ("KafkaUser", "dli-worker", ["spec", "authentication", "type"], "scram"),
+        ("KafkaUser", "dli-worker", ["spec", "authorization", "acls", 0, "operations"], ["Peek"]),
+        ("KafkaUser", "dli-worker", ["spec", "authorization", "acls", 0, "resource", "patternType"], "begins"),
+    ],
+)
+def test_a_topic_or_user_of_another_form_is_noticed(kind: str, name: str, path: list[Any], value: Any) -> None:
+    assert strimzi_problem(changed(named(in_base(), kind, name), path, value)) is not None
+
+
+def test_every_topic_and_every_role_is_there_as_declared() -> None:
+    found = in_base()
+
+    for topic in TOPICS:
+        spec = named(found, "KafkaTopic", topic.name)["spec"]
+        assert spec["partitions"] == topic.partitions
+        assert topic.settings().items() <= spec["config"].items()
+    for role, user in strimzi.USERS.items():
+        acls = named(found, "KafkaUser", user)["spec"]["authorization"]["acls"]
+        assert len(acls) == len(rights(Settings(), role))
+        assert sum(len(one["operations"]) for one in acls) == sum(
+            len(one.operations) for one in rights(Settings(), role)
+        )
+
+
+# --- overlays ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def built(request: pytest.FixtureRequest) -> list[Manifest]:
+    if not KUSTOMIZE.exists():
+        pytest.fail("kustomize is not there: run `make tools`")
+    return kustomized(KUBERNETES / request.param)
+
+
+def kustomized(folder: Path) -> list[Manifest]:
+    ran = subprocess.run([KUSTOMIZE, "build", folder], capture_output=True, text=True, check=False)  # noqa: S603 (built by us)
+    if ran.returncode:
+        raise ValueError(ran.stderr)
+    return documents(ran.stdout)
+
+
+@pytest.mark.tools
+def test_an_overlay_builds_manifests_of_the_right_form(built: list[Manifest]) -> None:
+    assert len(built) >= len(in_base())
+    assert {one["metadata"]["name"]: problem(one) for one in built if not of_strimzi(one) and problem(one)} == {}
+
+
+@pytest.mark.tools
+def test_every_name_that_a_pod_mounts_or_reads_is_made_here_or_told_in_the_runbook(built: list[Manifest]) -> None:
+    runbook = (DEPLOY / "runbook.md").read_text("utf-8")
+    made = {(one["kind"], one["metadata"]["name"]) for one in built}
+    users = {name for kind, name in made if kind == "KafkaUser"}
+
+    for name in used(built, "secretName") | used(built, "secret"):
+        assert name in users or ("Secret", name) in made or f"`{name}`" in runbook, name
+    for name in used(built, "configMapRef"):
+        assert ("ConfigMap", name) in made
+
+
+def used(found: Any, key: str) -> set[str]:
+    """The names under this key, wherever it stands in a pod's template."""
+    return {name for one in found if "template" in one.get("spec", {}) for name in _names(one["spec"], key)}
+
+
+def _names(tree: Any, key: str) -> Iterator[str]:
+    if isinstance(tree, list):
+        for one in tree:
+            yield from _names(one, key)
+    elif isinstance(tree, dict):
+        for name, value in tree.items():
+            if name == key and isinstance(value, str):
+                yield value
+            elif name == key and isinstance(value, dict) and "name" in value:
+                yield value["name"]
+            else:
+                yield from _names(value, key)
+
+
+@pytest.mark.tools
+def test_a_patch_that_meets_nothing_is_noticed(tmp_path: Path) -> None:
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes", ignore=shutil.ignore_patterns("target"))
+    overlay = tmp_path / "kubernetes" / "overlays" / "production" / "kustomization.yaml"
+    overlay.write_text(overlay.read_text("utf-8").replace("/spec/minReplicaCount", "/spec/least/count"), "utf-8")
+
+    with pytest.raises(ValueError, match="least"):
+        kustomized(overlay.parent)
+
+
+# --- promises ------------------------------------------------------------------------------------------------------
+
+
+def pods() -> dict[str, Manifest]:
+    return {
+        one["metadata"]["name"]: one["spec"]["template"]["spec"]
+        for one in in_base()
+        if one["kind"] in {"StatefulSet", "Deployment"}
+    }
+
+
+@pytest.mark.parametrize("name", ["dli-worker", "dli-exporter", "dli-dashboard"])
+def test_a_pod_is_nobody_in_particular_writes_nothing_and_knows_no_token(name: str) -> None:
+    pod = pods()[name]
+    [container] = pod["containers"]
+
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "memory" in container["resources"]["limits"]
+    writable = [one["mountPath"] for one in container["volumeMounts"] if not one.get("readOnly")]
+    assert writable == ["/var/lib/dli", "/tmp"]  # noqa: S108 (a volume's place)
+
+
+def test_no_password_is_in_the_environment() -> None:
+    for pod in pods().values():
+        for one in pod["containers"][0]["env"]:
+            assert "PASSWORD" not in one["name"]
+            assert "secretKeyRef" not in one.get("valueFrom", {})
+
+
+def test_a_worker_lives_by_live_and_gets_work_by_ready() -> None:
+    [worker] = pods()["dli-worker"]["containers"]
+
+    assert worker["startupProbe"]["httpGet"]["path"] == worker["livenessProbe"]["httpGet"]["path"] == "/live"
+    assert worker["readinessProbe"]["httpGet"]["path"] == "/ready"
+
+
+def test_a_worker_has_time_to_end_its_batch_before_it_is_killed() -> None:
+    needed = lane._DRAIN_S + 4 * CLOSE_S  # noqa: SLF001 (the number itself)
+
+    assert pods()["dli-worker"]["terminationGracePeriodSeconds"] >= needed
+
+
+def test_there_are_never_more_workers_than_partitions_and_never_none() -> None:
+    spec = named(in_base(), "ScaledObject", "dli-worker")["spec"]
+
+    assert spec["maxReplicaCount"] == PARTITIONS
+    assert 1 <= spec["minReplicaCount"] <= spec["fallback"]["replicas"] <= spec["maxReplicaCount"]
+
+
+def test_scaling_asks_about_the_group_and_topic_of_the_workers() -> None:
+    [trigger] = named(in_base(), "ScaledObject", "dli-worker")["spec"]["triggers"]
+
+    assert trigger["metadata"]["consumerGroup"] == Settings().app_id
+    assert trigger["metadata"]["topic"] == TOPICS[0].name == "authorization.requests"
+    assert trigger["metadata"]["limitToPartitionsWithLag"] == "true"
+
+
+def test_every_pod_may_speak_with_kafka_and_dns_and_what_is_not_named_is_forbidden() -> None:
+    policies = {one["metadata"]["name"]: one["spec"] for one in in_base() if one["kind"] == "NetworkPolicy"}
+
+    assert policies["dli-nothing-else"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    ports = [port["port"] for rule in policies["dli-out-to-kafka"]["egress"] for port in rule["ports"]]
+    assert ports == [9093, 53, 53]
+    assert all("ports" in rule for one in policies.values() for rule in one.get("ingress", []) + one.get("egress", []))

@@ -1,0 +1,262 @@
+"""Alerts and dashboards: they ask for metrics that exist, and their expressions run."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import promql_parser
+import pytest
+import yaml
+from prometheus_client import Counter, Gauge, Histogram
+
+from deploy.generate import FOLDER as DEPLOY
+from deploy.grafana.dashboards import BOARDS, expressions
+from workers import metrics
+from workers.brokers import free_ports
+from workers.metrics import FAMILIES
+
+PROMETHEUS = DEPLOY / "prometheus"
+TOOLS = DEPLOY / "tools" / "target"
+RULES = yaml.safe_load((PROMETHEUS / "alerts.yaml").read_text("utf-8"))["groups"][0]["rules"]
+CASES = yaml.safe_load((PROMETHEUS / "alerts.test.yaml").read_text("utf-8"))["tests"]
+RUNBOOK = (DEPLOY / "runbook.md").read_text("utf-8")
+ALERTS = [one["alert"] for one in RULES]
+
+
+def runnable(expression: str) -> str:
+    return expression.replace("$__rate_interval", "1m")
+
+
+PANELS = [(title, runnable(said)) for title, said in expressions()]
+ASKED = [*PANELS, *((rule["alert"], rule["expr"]) for rule in RULES)]
+
+
+def declared() -> dict[str, set[str]]:
+    """Every metric's name with its labels, those of histograms by each of their series."""
+    found: dict[str, set[str]] = {}
+    for one in vars(metrics).values():
+        if isinstance(one, Counter | Gauge | Histogram):
+            family = next(iter(one.describe()))
+            labels = set(one._labelnames)  # noqa: SLF001 (no public reader)
+            if isinstance(one, Histogram):
+                found |= {f"{family.name}_{part}": labels | {"le"} for part in ("bucket", "sum", "count")}
+            else:
+                found[f"{family.name}_total" if isinstance(one, Counter) else family.name] = labels
+    return found | {one.name: set(one.labels) for one in FAMILIES}
+
+
+def selected(expression: str) -> Iterator[tuple[str, set[str]]]:
+    """The metrics that an expression asks for, each with the labels it is matched by."""
+    promql_parser.parse(expression)
+    for name, matchers in re.findall(r"\b((?:dli|kafka)_[a-z_]+)(?:\{(.*?)\})?", expression):
+        yield name, set(re.findall(r"(\w+)\s*[=!]", matchers))
+
+
+@pytest.mark.parametrize(("title", "expression"), ASKED, ids=[title for title, _ in ASKED])
+def test_an_expression_parses_and_asks_for_metrics_that_there_are_by_labels_that_they_have(
+    title: str, expression: str
+) -> None:
+    known = declared()
+    found = list(selected(expression))
+
+    assert found, title
+    assert [(name, labels) for name, labels in found if not labels <= known.get(name, set())] == [], title
+    assert [name for name, _ in found if name not in known] == [], title
+    grouped = {label for group in re.findall(r"\bby \((.*?)\)", expression) for label in group.split(", ")}
+    assert grouped - {"instance"} <= {label for name, _ in found for label in known[name]}
+
+
+@pytest.mark.parametrize("expression", ["sum(rate(dli_requests[5m])", "rate(dli_ready)", "dli_ready{a=b}"])
+def test_an_expression_that_is_none_is_noticed(expression: str) -> None:
+    with pytest.raises(Exception, match=r".+"):
+        list(selected(expression))
+
+
+def test_a_metric_that_there_is_not_is_noticed() -> None:
+    [(name, _)] = selected("sum(dli_desicions_total)")
+
+    assert name not in declared()
+
+
+def test_every_declared_metric_is_on_a_dashboard_or_in_an_alert() -> None:
+    asked = {name for _, expression in ASKED for name, _ in selected(expression)}
+    parts = re.compile(r"_(sum|count|bucket)$")
+
+    left_out = {
+        name
+        for name, labels in declared().items()
+        if name not in asked and not ("le" in labels and parts.sub("_bucket", name) in asked)
+    }
+    assert left_out == {"kafka_consumergroup_lag_sum"}  # shown by partition
+
+
+def test_panels_have_a_place_and_a_number_of_their_own() -> None:
+    for name in BOARDS:
+        board = json.loads((DEPLOY / "grafana" / "boards" / f"{name}.json").read_text("utf-8"))
+        numbers = [panel["id"] for panel in board["panels"]]
+        places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]]
+        assert len(set(numbers)) == len(numbers)
+        assert len(set(places)) == len(places)
+
+
+# --- alerts --------------------------------------------------------------------------------------------------------
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    fires = {check["alertname"] for one in CASES for check in one["alert_rule_test"] if check.get("exp_alerts")}
+    silent = {check["alertname"] for one in CASES for check in one["alert_rule_test"] if not check.get("exp_alerts")}
+
+    assert fires == silent == set(ALERTS)
+
+
+def test_every_alert_says_how_grave_it_is_and_where_the_runbook_tells_of_it() -> None:
+    for rule in RULES:
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert rule["annotations"]["runbook"] == f"deploy/runbook.md#{rule['alert'].lower()}"
+        assert f"\n### {rule['alert']}\n" in RUNBOOK
+
+
+def test_the_runbook_tells_of_no_other_alert() -> None:
+    assert re.findall(r"^### (Dli\w+)$", RUNBOOK, re.MULTILINE) == ALERTS
+
+
+def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([TOOLS / "promtool", *arguments], capture_output=True, text=True, check=False)  # noqa: S603 (built by us)
+
+
+@pytest.mark.tools
+def test_alerts_fire_when_they_must_and_are_silent_when_they_must() -> None:
+    ran = promtool("test", "rules", PROMETHEUS / "alerts.test.yaml")
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("alert", ALERTS)
+def test_the_cases_notice_an_alert_that_never_fires_and_one_that_always_does(alert: str, tmp_path: Path) -> None:
+    for always in ("vector(1)", "vector(1) < 0"):
+        worse = [{**one, "expr": always if one["alert"] == alert else one["expr"]} for one in RULES]
+        (tmp_path / "alerts.yaml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": worse}]}), "utf-8")
+        shutil.copy(PROMETHEUS / "alerts.test.yaml", tmp_path)
+
+        assert promtool("test", "rules", tmp_path / "alerts.test.yaml").returncode == 1
+
+
+@pytest.mark.tools
+def test_prometheus_takes_its_settings() -> None:
+    ran = promtool("check", "config", PROMETHEUS / "prometheus.yaml")
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"{len(RULES)} rules found" in ran.stdout
+
+
+# --- a running Prometheus ------------------------------------------------------------------------------------------
+
+
+class Exposition(BaseHTTPRequestHandler):
+    """Every declared metric, two series of each label, growing from scrape to scrape."""
+
+    scrapes: ClassVar[int] = 0
+
+    def do_GET(self) -> None:  # the name that the server calls
+        type(self).scrapes += 1
+        lines = []
+        for name, labels in declared().items():
+            for which in ("a", "b") if labels - {"le"} else ("a",):
+                text = ",".join(f'{label}="{_value(label, which)}"' for label in sorted(labels - {"le"}))
+                for bound in ("0.1", "+Inf") if "le" in labels else ("",):
+                    told = ",".join(filter(None, (text, bound and f'le="{bound}"')))
+                    lines.append(f"{name}{{{told}}} {self.scrapes * (1 if which == 'a' else 2)}")
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(("\n".join(lines) + "\n").encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def _value(label: str, which: str) -> str:
+    return {("action", "a"): "A1", ("stage", "a"): "evaluate"}.get((label, which), which)
+
+
+@contextmanager
+def serving(port: int) -> Iterator[None]:
+    with ThreadingHTTPServer(("127.0.0.1", port), Exposition) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prometheus that has looked at the metrics a few times."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    own, target = free_ports()
+    scrape = {"job_name": "dli", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
+    settings = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "scrape_configs": [scrape],
+        "rule_files": [str(PROMETHEUS / "alerts.yaml")],
+    }
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+    command = [
+        str(TOOLS / "prometheus"),
+        f"--config.file={folder}/prometheus.yaml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{own}",
+    ]
+    with (
+        serving(target),
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,  # noqa: S603 (built by us)
+    ):
+        try:
+            deadline = time.monotonic() + 60
+            while Exposition.scrapes < 6:
+                assert process.poll() is None, (folder / "log").read_text("utf-8")
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            yield f"http://127.0.0.1:{own}"
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def ask(prometheus: str, path: str, **query: str) -> Any:
+    with urlopen(f"{prometheus}/api/v1/{path}?{urlencode(query)}", timeout=10) as answer:  # noqa: S310 (on loopback)
+        return json.load(answer)["data"]
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize(("title", "expression"), PANELS, ids=[title for title, _ in PANELS])
+def test_a_panel_shows_something_where_its_metrics_are(prometheus: str, title: str, expression: str) -> None:
+    found = ask(prometheus, "query", query=expression)["result"]
+
+    assert found, title
+    assert all(one["value"][1] not in {"NaN", "+Inf"} for one in found), title
+
+
+@pytest.mark.tools
+def test_prometheus_evaluates_every_alert(prometheus: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        [group] = ask(prometheus, "rules")["groups"]
+        if all(rule["health"] != "unknown" for rule in group["rules"]) or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+
+    assert {rule["name"]: rule.get("lastError") for rule in group["rules"] if rule["health"] != "ok"} == {}
+    assert [rule["name"] for rule in group["rules"]] == ALERTS

@@ -1,0 +1,30 @@
+"""The composition root: what a worker is known by."""
+
+from pathlib import Path
+from socket import gethostname
+
+import pytest
+
+from policy_core.library import PACKAGED, load_library
+from workers.app import make_app
+from workers.history.follow import Follower
+from workers.settings import read
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ({}, "127.0.0.1"),
+        ({"web_host": "10.0.0.7"}, "10.0.0.7"),
+        ({"web_host": "0.0.0.0"}, gethostname()),  # noqa: S104 (nothing listens)
+        ({"web_host": "0.0.0.0", "web_name": "dli-worker-3.dli-worker"}, "dli-worker-3.dli-worker"),  # noqa: S104
+    ],
+)
+def test_other_workers_are_told_a_host_by_which_they_reach_this_one(
+    tmp_path: Path, given: dict[str, str], host: str
+) -> None:
+    found = read(data_dir=tmp_path, **given)
+
+    app = make_app(found, Follower(found, load_library([PACKAGED], "L.2.03.402")))
+
+    assert str(app.conf.canonical_url) == f"http://{host}:6066"
