@@ -131,7 +131,7 @@ def shown_request_id(data: Any) -> str | None:
 
 
 _REQUEST_ID = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_PLAIN_NAME = re.compile(r"[a-z_][A-Za-z0-9_]{0,63}")
 
 
 def field_errors(error: ValidationError) -> list[FieldError]:
@@ -141,7 +141,7 @@ def field_errors(error: ValidationError) -> list[FieldError]:
 
 
 def _path(error: dict[str, Any]) -> str:
-    # A key that nobody declared may itself be somebody's name: only what looks like a field's name is repeated.
+    # A key that nobody declared may be somebody's name: only what is written as fields are, small first, is repeated.
     parts = [str(part) if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?" for part in error["loc"]]
     if error["type"] == "line_twice":
         parts += [str(error["ctx"]["index"]), "line"]

@@ -226,11 +226,11 @@ def _field_type(key: str, below: Any) -> Any:
     return list[choice] if below.kind is FactKind.SET else choice
 
 
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_PLAIN_NAME = re.compile(r"[a-z_][A-Za-z0-9_]{0,63}")
 
 
 def _violation(error: Any) -> Violation:
-    # A key that nobody declared may itself be somebody's name: only what looks like a field's name is repeated.
+    # A key that nobody declared may be somebody's name: only what is written as fields are, small first, is repeated.
     parts = [str(part) if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?" for part in error["loc"]]
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "should be")
     if error["type"] == "extra_forbidden":

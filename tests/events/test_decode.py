@@ -277,7 +277,7 @@ def test_paths_are_those_of_the_event() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [MARK, "", "a b", "Müller", "x" * 65, "1st", "a.b", "a\n"])
+@pytest.mark.parametrize("name", [MARK, "", "a b", "Müller", "Musterfrau", "x" * 65, "1st", "a.b", "a\n"])
 def test_a_key_that_is_no_plain_name_is_not_repeated(name: str) -> None:
     made = generator.request(21, 3)
     made["member"][name] = 1
