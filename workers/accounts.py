@@ -7,6 +7,9 @@ record that leaves no trace, or two, shows as a difference.
 
     consumed = decided + duplicates + dead-lettered
 
+It also says under which revisions of the policies how many decisions were made: one with lines under two revisions
+counts for both.
+
 A note lives where the committed offset lives: it is taken over with the partition, comes again with no batch that
 failed, and outlasts workers. Who resets the group's offsets clears the notes; new accounts are opened there.
 
@@ -15,18 +18,27 @@ failed, and outlasts workers. Who resets the group's offsets clears the notes; n
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from kafka import TopicPartition
+from kafka.errors import GroupIdNotFoundError
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.lag import Look, Watcher
 from workers.reading import Span, data_of, new_admin, partitions_of, records, spans, told
 from workers.settings import Settings
 
-_NOTE = re.compile(r"accounts/1 since=(\d+) consumed=(\d+) decided=(\d+) duplicates=(\d+) dead_lettered=(\d+)")
+_NOTE = re.compile(
+    r"accounts/1 since=(\d+) consumed=(\d+) decided=(\d+) duplicates=(\d+) dead_lettered=(\d+)(?: under=(\S+))?"
+)
+_LONGEST_UNDER = 3_000
+"""Characters: Kafka keeps 4,096 of a note unless told otherwise."""
+OTHERS = ("", "")
+"""Stands for policies and revisions that a note has no room for."""
+Revision = tuple[str, str]
+"""A policy's number and its revision's date, or `none` where none was in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +51,26 @@ class Account:
     decided: int = 0
     duplicates: int = 0
     dead_lettered: int = 0
+    under: Mapping[Revision, int] = field(default_factory=dict)
+    """Decisions by policy and revision."""
 
     @property
     def difference(self) -> int:
         """Records consumed that left no trace; below 0, traces without a record."""
         return self.consumed - self.decided - self.duplicates - self.dead_lettered
 
-    def after(self, consumed: int, decided: int, duplicates: int, dead_lettered: int) -> "Account":
+    def after(
+        self,
+        consumed: int,
+        decided: int,
+        duplicates: int,
+        dead_lettered: int,
+        under: Mapping[Revision, int] | None = None,
+    ) -> "Account":
         """The account with one more batch."""
         return replace(
             self,
+            under=_fitting(Counter(self.under) + Counter(under)) if under else self.under,
             consumed=self.consumed + consumed,
             decided=self.decided + decided,
             duplicates=self.duplicates + duplicates,
@@ -60,13 +82,41 @@ class Account:
         return (
             f"accounts/1 since={self.since} consumed={self.consumed} decided={self.decided} "
             f"duplicates={self.duplicates} dead_lettered={self.dead_lettered}"
-        )
+        ) + (f" under={_written(self.under)}" if self.under else "")
 
 
 def read_note(note: str) -> Account | None:
     """The account in a committed offset's note; None where there is none."""
     found = _NOTE.fullmatch(note)
-    return Account(*map(int, found.groups())) if found else None
+    if found is None:
+        return None
+    *numbers, under = found.groups()
+    try:
+        by_revision = dict(map(_read, under.split(","))) if under else {}
+    except ValueError:
+        return None
+    since, consumed, decided, duplicates, dead_lettered = map(int, numbers)
+    return Account(since, consumed, decided, duplicates, dead_lettered, by_revision)
+
+
+def _written(under: Mapping[Revision, int]) -> str:
+    return ",".join(f"{policy}@{revision}:{count}" for (policy, revision), count in under.items())
+
+
+def _read(text: str) -> tuple[Revision, int]:
+    # Neither a policy's number nor a date has an at sign, a colon or a comma.
+    name, count = text.split(":")
+    policy, revision = name.split("@")
+    return (policy, revision), int(count)
+
+
+def _fitting(under: Counter[Revision]) -> dict[Revision, int]:
+    """As much as a note has room for: where that is too little, the rarest go among the others."""
+    kept = dict(under)
+    while len(_written(kept)) > _LONGEST_UNDER:
+        rarest = min((one for one in kept if one != OTHERS), key=kept.__getitem__)
+        kept[OTHERS] = kept.get(OTHERS, 0) + kept.pop(rarest)
+    return kept
 
 
 class Standing(NamedTuple):
@@ -111,6 +161,28 @@ def ask(settings: Settings) -> list[Standing]:
         return standings(watcher.look(), settings)
     finally:
         watcher.close()
+
+
+def decisions_under(settings: Settings) -> Counter[Revision]:
+    """How many decisions were made under each revision of each policy, by the notes that stand with the offsets.
+
+    Raises:
+        ReadingError: The brokers do not answer.
+    """
+    topic = settings.topic(REQUESTS)
+    counted: Counter[Revision] = Counter()
+    with told(settings):
+        admin = new_admin(settings)
+        try:
+            committed = admin.list_group_offsets({settings.app_id: None}).get(settings.app_id, {})
+        except GroupIdNotFoundError:
+            committed = {}  # nobody has decided anything yet
+        finally:
+            admin.close()
+    for partition, one in committed.items():
+        account = read_note(one.metadata or "") if partition.topic == topic else None
+        counted.update(account.under if account is not None else {})
+    return counted
 
 
 def total(found: Iterable[Standing]) -> Account:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from prometheus_client import REGISTRY
 from events.topics import DEAD_LETTERS, DECISIONS
 from policy_core.library import PACKAGED, load_library
 from tests import generator
-from tests.workers.test_handler import Remembering, record, request
+from tests.workers.test_handler import Remembering, covered, record, request
 from workers.accounts import Account, read_note
 from workers.decide.bookkeeper import Bookkeeper
 from workers.decide.handler import DecisionHandler
@@ -48,7 +49,8 @@ def test_a_batchs_note_has_what_became_of_each_record() -> None:
 
     note = found.note(3, mixed(), answers_to(mixed()))
 
-    assert read_note(note) == Account(40, consumed=8, decided=1, duplicates=5, dead_lettered=2)
+    under = {("L.2.03.402", "2025-03-28"): 1}
+    assert read_note(note) == Account(40, consumed=8, decided=1, duplicates=5, dead_lettered=2, under=under)
 
 
 def test_the_account_goes_on_where_the_worker_before_left_it() -> None:
@@ -56,7 +58,10 @@ def test_the_account_goes_on_where_the_worker_before_left_it() -> None:
     found.resumed(3, 48, Account(40, 8, 1, 5, 2).note())
     records = [record(request(request_id="B-2"))]
 
-    assert read_note(found.note(3, records, answers_to(records))) == Account(40, 9, 2, 5, 2)
+    noted = read_note(found.note(3, records, answers_to(records)))
+
+    assert noted is not None
+    assert replace(noted, under={}) == Account(40, 9, 2, 5, 2)
 
 
 def test_a_batch_that_fails_is_counted_only_when_it_comes_again_and_arrives() -> None:
@@ -73,7 +78,8 @@ def test_a_batch_that_fails_is_counted_only_when_it_comes_again_and_arrives() ->
     found.after_commit(3, records, outputs, {})
     following = found.note(3, records[:0], answers_to([]))
 
-    assert read_note(note) == read_note(following) == Account(0, 8, 1, 5, 2)
+    under = {("L.2.03.402", "2025-03-28"): 1}
+    assert read_note(note) == read_note(following) == Account(0, 8, 1, 5, 2, under)
     after = told("dli_requests_total"), told("dli_duplicates_total"), told("dli_commits_total")
     assert [new - old for new, old in zip(after, before, strict=True)] == [8, 5, 1]
 
@@ -95,10 +101,51 @@ def test_a_note_that_is_none_opens_a_new_account(note: str) -> None:
     assert read_note(note) is None
 
 
-@given(st.builds(Account, *[st.integers(0, 2**63)] * 5))
-def test_an_account_reads_back_from_its_note_which_kafka_can_keep(account: Account) -> None:
+NUMBERS = st.integers(0, 2**63)
+UNDER = st.dictionaries(
+    st.tuples(st.from_regex(r"[A-Za-z0-9._-]{1,30}", fullmatch=True), st.just("2025-03-28")), NUMBERS
+)
+
+
+@given(st.builds(Account, *[NUMBERS] * 5), UNDER)
+def test_an_account_reads_back_from_its_note_which_kafka_can_keep(account: Account, under: Any) -> None:
+    counted = account.after(0, 0, 0, 0, under)
+
     assert read_note(account.note()) == account
+    assert read_note(counted.note()) == counted
+    assert len(counted.note()) < 4096
+
+
+def test_decisions_are_counted_under_the_revision_of_their_lines() -> None:
+    found = books()
+    found.resumed(3, 40, Account(40, 8, 1, 5, 2, {("L.2.03.402", "2025-03-28"): 7}).note())
+    records = [record(covered(f"U-{day}", day)) for day in ("2025-06-02", "2024-05-01", "1997-01-01")]
+
+    noted = read_note(found.note(3, records, answers_to(records)))
+
+    assert noted is not None
+    assert noted.under == {
+        ("L.2.03.402", "2025-03-28"): 8,
+        ("L.2.03.402", "2024-04-29"): 1,
+        ("L.2.03.402", "none"): 1,
+    }
+
+
+def test_where_a_note_has_no_room_the_rarest_revisions_go_among_the_others() -> None:
+    many = {("L.2.03.402", f"{year}-01-01"): year for year in range(1900, 2060)}
+
+    account = Account(0).after(0, 0, 0, 0, many)
+
     assert len(account.note()) < 4096
+    assert sum(account.under.values()) == sum(many.values())
+    assert ("L.2.03.402", "2059-01-01") in account.under
+    assert ("L.2.03.402", "1900-01-01") not in account.under
+    assert read_note(account.note()) == account
+
+
+@pytest.mark.parametrize("under", ["L@2025", "L@2025:x", "@", "a:b:c"])
+def test_a_note_with_counts_that_are_none_is_no_note(under: str) -> None:
+    assert read_note(f"{Account(1).note()} under={under}") is None
 
 
 def test_latency_is_from_the_records_timestamp_to_its_commit() -> None:

@@ -14,7 +14,7 @@ from tests.policy_core.examples import packaged
 from tests.workers.publishing import next_revision
 from tests.workers.running import everything_on, get, publish, settings_for, worker
 from tests.workers.test_handler import covered
-from tests.workers.test_worker import eventually, revisions_known
+from tests.workers.test_worker import all_committed, eventually, revisions_known
 from workers import topics
 from workers.console import CommandError
 from workers.revisions import as_record
@@ -63,7 +63,9 @@ def test_a_revision_is_taken_up_without_a_restart_and_a_bad_one_is_not(found: Se
         publish(found, [covered("F-2"), covered("F-3", "2025-12-31")])
         assert eventually(lambda: decided(found, "F-3") is not None)
         before, after, earlier = (decided(found, one) for one in ("F-1", "F-2", "F-3"))
+        assert eventually(lambda: all_committed(found))
         _, row = get(found, f"/policies/{NUMBER}/revisions/2026-01-05")
+        _, register = get(found, f"/policies/{NUMBER}/revisions")
         _, then = get(found, f"/policies/{NUMBER}/in-force?on=2026-02-01&known_at=2025-11-30")
         _, now = get(found, f"/policies/{NUMBER}/in-force?on=2026-02-01")
         [letter] = data(found, DEAD_LETTERS)
@@ -84,6 +86,8 @@ def test_a_revision_is_taken_up_without_a_restart_and_a_bad_one_is_not(found: Se
     assert "known already, with other content" in letter["errors"][0]["message"]
 
     assert (row["digest"], row["changes"]["equivalent"]) == (new.digest, False)
+    counted = {one["revision"]: one["decisions"] for one in register["revisions"] if one["decisions"]}
+    assert counted == {"2025-03-28": 2, "2026-01-05": 1}
     assert (then["revision"], now["revision"]) == ("2025-03-28", "2026-01-05")
     assert [(one["before"]["digest"], one["after"]["digest"]) for one in attested] == [
         (one.predecessor, one.digest) for one in (*chain().links[1:], new)

@@ -7,7 +7,7 @@ import structlog
 
 from workers import metrics
 from workers.accounts import Account, read_note
-from workers.decide.tally import Answers
+from workers.decide.tally import Answers, Tally
 from workers.records import BatchReport, Companion, Outgoing, Record
 
 log = structlog.get_logger(__name__)
@@ -51,9 +51,13 @@ class Bookkeeper(Companion):
     def note(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> str:
         """The account as it is if this batch is delivered."""
         topics = [one.topic for one in outputs]
-        duplicates = outputs.tally.duplicates if isinstance(outputs, Answers) else 0
+        tally = outputs.tally if isinstance(outputs, Answers) else Tally()
         noted = self._noted[partition] = self._accounts[partition].after(
-            len(records), topics.count(self._decisions), duplicates, topics.count(self._dead_letters)
+            len(records),
+            topics.count(self._decisions),
+            tally.duplicates,
+            topics.count(self._dead_letters),
+            tally.under,
         )
         return noted.note()
 

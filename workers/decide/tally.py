@@ -7,6 +7,9 @@ from policy_core.determine import CaseResult
 from workers import metrics
 from workers.records import Outgoing
 
+NONE = "none"
+"""In place of a revision's date, where none was in force."""
+
 
 class Tally:
     """One batch's."""
@@ -16,6 +19,8 @@ class Tally:
         self.actions: Counter[str] = Counter()
         self.lines: Counter[tuple[str, str, str, date | None]] = Counter()
         """By determination, action, policy, and its revision in force."""
+        self.under: Counter[tuple[str, str]] = Counter()
+        """Decisions by policy and revision; one with lines under two revisions counts for both."""
         self.asked: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
         self.defects: Counter[str] = Counter()
@@ -23,9 +28,13 @@ class Tally:
     def count(self, result: CaseResult, policy: str) -> None:
         """Count one decision."""
         self.actions[result.action] += 1
+        revisions: set[date | None] = set()
         for line in result.lines:
             revision = line.revision.revision.date if line.revision else None
             self.lines[line.answer.determination, line.action, policy, revision] += 1
+            revisions.add(revision)
+        for one in revisions:
+            self.under[policy, one.isoformat() if one else NONE] += 1
         self.asked.update({one.path for line in result.lines for one in line.answer.missing})
 
     def tell(self) -> None:

@@ -24,11 +24,12 @@ from events.topics import DEAD_LETTERS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.chain import policy_of
 from policy_core.compare import compare
 from workers import metrics
+from workers.accounts import decisions_under
 from workers.attestation import attestation
 from workers.dead_letters import rejection
 from workers.history.follow import Follower
-from workers.history.register import Row, in_force, key_of, of_policy, row_of, written
 from workers.records import Outgoing, Record
+from workers.register import Row, in_force, key_of, of_policy, row_of, with_decisions, written
 from workers.revisions import Outcome, Verdict, moment
 from workers.settings import Settings
 
@@ -68,7 +69,7 @@ def install(app: faust.App, settings: Settings, follower: Follower) -> None:
 
     app.agent(topic, name="policy-history")(policy_history)
     app.task(follower.follow)
-    _views(app, table)
+    _views(app, table, settings)
 
 
 def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, Outgoing | None]:
@@ -118,7 +119,7 @@ def _record(message: Any) -> Record:
 # --- the register on the web ---------------------------------------------------------------------------------------
 
 
-def _views(app: faust.App, table: TableT[bytes, bytes]) -> None:
+def _views(app: faust.App, table: TableT[bytes, bytes], settings: Settings) -> None:
     routed = app.table_route(table=table, exact_key=ROUTING_KEY)
 
     def revisions(number: str) -> list[Row]:
@@ -130,13 +131,17 @@ def _views(app: faust.App, table: TableT[bytes, bytes]) -> None:
         found = revisions(number)
         if not found:
             return _absent(view, f"no revision of policy {number} is known")
-        return view.json({"policy_number": number, "revisions": found})
+        counted = await asyncio.to_thread(decisions_under, settings)
+        return view.json({"policy_number": number, "revisions": with_decisions(found, counted)})
 
     @app.page("/policies/{number}/revisions/{day}")
     @routed
     async def one_revision(view: View, _request: Request, number: str, day: str) -> Response:
-        found = next((one for one in revisions(number) if one["revision"] == day), None)
-        return view.json(found) if found else _absent(view, f"policy {number} has no revision of that date")
+        found = [one for one in revisions(number) if one["revision"] == day]
+        if not found:
+            return _absent(view, f"policy {number} has no revision of that date")
+        counted = await asyncio.to_thread(decisions_under, settings)
+        return view.json(with_decisions(found, counted)[0])
 
     @app.page("/policies/{number}/in-force")
     @routed

@@ -1,22 +1,18 @@
-"""`dli policy …`: check a document, list what is loaded, hold citations against the text, compare revisions."""
+"""`dli policy …`: check a document, list what is loaded, hold citations against the text."""
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from policy_core.compare import compare
 from policy_core.determine import Policy
 from policy_core.document.check import places
-from policy_core.document.history import as_of
 from policy_core.document.load import load
 from policy_core.library import documents
 from policy_core.source import SourceReport, verify
-from workers.attestation import attestation
-from workers.console import CommandError, Exit, Form, Policies, err, opened, out, settings, write_line
-from workers.policies.compared import comparison
+from workers.console import CommandError, Exit, Policies, err, opened, out, settings
+from workers.policies import revisions
 
 Number = Annotated[str, typer.Argument(help="The policy's number.")]
 
@@ -25,6 +21,7 @@ cli = typer.Typer(no_args_is_help=True, help="Policy documents and their revisio
 
 def add_to(root: typer.Typer) -> None:
     """Add the commands."""
+    revisions.add_to(cli)
     root.add_typer(cli, name="policy")
 
 
@@ -102,46 +99,3 @@ def _print(report: SourceReport) -> None:
         )
     homeless, lost = len(report.without_home), len(report.without_sentence)
     err.print(f"{report.sentences} sentences; {homeless} without a home; {lost} citations without a sentence")
-
-
-Revision = Annotated[str, typer.Argument(metavar="DATE|FILE", help="A revision's date, or a document's file.")]
-
-
-@cli.command()
-def diff(
-    number: Number,
-    old: Revision,
-    new: Revision,
-    output: Annotated[Form, typer.Option("-o", "--output", help="How to print it.")] = Form.TEXT,
-    policies: Policies = None,
-) -> None:
-    """Prove what one revision answers otherwise than another; exit 0 where they are equivalent, 3 where not."""
-    policy = loaded(number, policies)
-    found = compare(version(policy, old), version(policy, new))
-    if output is Form.JSON:
-        write_line(attestation(found).to_json())
-    else:
-        out.print(comparison(found))
-    if not found.equivalent:
-        raise typer.Exit(Exit.DIFFERENT)
-
-
-def version(policy: Policy, named: str) -> Policy:
-    """The policy as it read at the revision of a date, or as a file has it.
-
-    Raises:
-        CommandError: There is no such revision, or the file has another policy.
-        PolicyDocumentError: The file's document cannot be used.
-    """
-    try:
-        day = date.fromisoformat(named)
-    except ValueError:
-        other = Policy(load(Path(named)))
-        if other.number != policy.number:
-            raise CommandError(f"{named}: is policy {other.number}, not {policy.number}") from None
-        return other
-    days = [one.date for one in policy.document.revisions]
-    if day not in days:
-        near = min(days, key=lambda one: abs((one - day).days))
-        raise CommandError(f"{policy.number} has no revision of {day}; the nearest is of {near}")
-    return Policy(as_of(policy.document, day))

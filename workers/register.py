@@ -40,9 +40,14 @@ def changes_of(attested: PolicyAttestation) -> Row:
         "equivalent": attested.equivalent,
         "cases": attested.cases,
         "cases_that_change": attested.cases_that_change,
-        "aspects": sorted({one.aspect for one in attested.changes}),
-        "parts": sorted({one.category for one in attested.parts}),
+        "aspects": list(dict.fromkeys(one.aspect for one in attested.changes)),
+        "parts": list(dict.fromkeys(one.category for one in attested.parts)),
     }
+
+
+def with_decisions(rows: Sequence[Row], counted: Mapping[tuple[str, str], int]) -> list[Row]:
+    """Rows with the number of decisions that have a line under each, by policy and revision."""
+    return [{**one, "decisions": counted.get((one["policy_number"], one["revision"]), 0)} for one in rows]
 
 
 def key_of(one: Publication) -> bytes:
