@@ -353,6 +353,10 @@ class Flow:
         """Wait until the flow is back after the last fault."""
         assert self._eventually(lambda: self.watch.back_at(self.faults[-1][1]) is not None), self.fleet.said()
 
+    def await_answers(self, beyond: int) -> None:
+        """Wait until more than so many decisions were seen."""
+        assert self._eventually(lambda: self.watch.seen > beyond), self.fleet.said()
+
     def finish(self) -> Counted:
         """Publish the rest, wait until all of it is done, and count."""
         self.publisher.allow(self.publisher.total)

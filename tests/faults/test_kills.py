@@ -15,7 +15,10 @@ from workers.records import Delivery
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 
 PAUSES = (0.5, 6.5)
-"""Seconds between two kills, at least and at most: some hit workers that are starting, some those at work."""
+"""Seconds between two kills, at least and at most: some hit workers that are starting, some those at work.
+
+Before every second one answers must have come since the last, however slow the machine is.
+"""
 
 
 def kill_at_random(flow: Flow, chance: Random, kills: int) -> int:
@@ -28,6 +31,8 @@ def kill_at_random(flow: Flow, chance: Random, kills: int) -> int:
         flow.publisher.spread(round(share * (number + 1)), pause)
         before = flow.watch.seen
         flow.pass_time(pause)
+        if number % 2:
+            flow.await_answers(before)
         flow.fault()
         working += flow.watch.seen > before
         chance.choice(flow.fleet.running).kill()
