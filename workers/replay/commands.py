@@ -102,7 +102,9 @@ def verify(
 
 @replay_cli.command("what-if")
 def what_if(
-    policy: Annotated[str, typer.Option("--policy", metavar="FILE|DATE", help="A document, or a revision's date.")],
+    policy: Annotated[
+        str, typer.Option("--policy", metavar="FILE|DATE|DIGEST", help="A document, or a revision that was published.")
+    ],
     log: Log = None,
     start: From = None,
     end: To = None,
@@ -127,7 +129,7 @@ def what_if(
     source = _source(log, found, _asked(start, end, partition))
     folders = tuple(earlier or ())
     meant = draft(policy, number)
-    said = meant.file.read_bytes() if meant.file is not None else (meant.revision, number)
+    said = meant.file.read_bytes() if meant.file is not None else (meant.published, number)
     name = runs.identity("what-if", source.identity, said, _documents(found.policies), _documents(folders), request_ids)
     plan = Plan(source, found, folders, work / f"what-if-{name}", request_ids, meant)
     reporting.run(plan, _processes(processes), output, page)

@@ -1,18 +1,24 @@
-"""The policy documents that a log was decided under, found by what its decisions name."""
+"""The policy documents that a log was decided under, found by what its decisions name.
 
-from collections.abc import Iterable
+A log that has the topic of revisions says itself what was published, when, and what followed what: its chains are taken
+up as workers take them up. Beside them stand the documents of the deployment, and of folders that are named.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from events.topics import POLICY_REVISIONS
+from policy_core.chain import Chain, chain_of, policy_of
 from policy_core.determine import Policy
-from policy_core.document.history import as_of
 from policy_core.document.load import load
-from policy_core.library import Library, documents
+from policy_core.library import Library, documents, load_library
 from workers.decide.handler import Decider
-from workers.replay.log import ReplayError
+from workers.replay.log import ReplayError, Source
+from workers.revisions import Packaged, judge
 from workers.settings import Settings
 
 
@@ -35,90 +41,121 @@ def name_of(policy: Policy) -> Named:
 class Documents:
     """All documents there are, and deciders under each choice of them: one policy for each number."""
 
-    def __init__(self, current: Iterable[Policy], default: str, earlier: Iterable[Policy] = ()) -> None:
+    def __init__(self, current: Library, others: Sequence[Library] = ()) -> None:
         """Know documents.
 
         Args:
-            current: The policies of the deployment.
-            default: The number of the policy of a request that names none.
-            earlier: Other documents of theirs, that decisions may name.
+            current: What is known of the policies at the end of the log.
+            others: What else decisions may name.
         """
-        self._default = default
-        self._current = {one.number: one for one in current}
-        self._all = {name_of(one): one for one in (*earlier, *self._current.values())}
+        self._current = current
+        self._libraries = (current, *others)
+        self._found: dict[Named, Policy | None] = {}
         self._deciders: dict[frozenset[Named], Decider] = {}
 
     def current(self) -> dict[str, Policy]:
-        """The deployment's policy of each number."""
-        return dict(self._current)
+        """The newest policy of each number."""
+        return {one.number: one for one in self._current}
 
     def asked(self, number: str | None) -> Policy | None:
-        """The deployment's policy of a request that names this number, or none."""
-        return self._current.get(self._default if number is None else number)
+        """The newest policy of a request that names this number, or none."""
+        return self._current.named(number)
+
+    def chain(self, number: str | None) -> Chain:
+        """All that was published of a policy, or of the default."""
+        return self._current.chain(self._current.default if number is None else number)
 
     def named(self, name: Named) -> Policy | None:
         """The policy that a decision was made under; None where it is not here."""
-        return self._all.get(name)
+        if name not in self._found:
+            known = (library.knowing(name.number, name.known_through) for library in self._libraries)
+            self._found[name] = next((one for one in known if one is not None and name_of(one) == name), None)
+        return self._found[name]
 
     def decider(self, policies: dict[str, Policy]) -> Decider:
         """Who decides under a choice of policies."""
         key = frozenset(map(name_of, policies.values()))
         if key not in self._deciders:
-            self._deciders[key] = Decider(Library(policies.values(), self._default))
+            self._deciders[key] = Decider(Library(policies.values(), self._current.default))
         return self._deciders[key]
 
 
 @dataclass(frozen=True)
 class Draft:
-    """The document that a log is to be decided under: a file, or a policy as it read at an earlier revision."""
+    """The document that a log is to be decided under: a file, or a policy as it was published."""
 
     file: Path | None = None
-    revision: date | None = None
+    published: str | None = None
+    """The date of a revision, or the beginning of a publication's digest."""
     number: str | None = None
-    """The policy whose revision it is; the default where none is named."""
+    """The policy whose publication it is; the default where none is named."""
 
     def policy(self, documents: Documents) -> Policy:
         """It, compiled.
 
         Raises:
             PolicyDocumentError: The document cannot be used.
-            ReplayError: There is no such revision.
+            ReplayError: There is no such publication.
         """
         if self.file is not None:
             return Policy(load(self.file))
-        policy = documents.asked(self.number)
-        if policy is None or self.revision is None:
-            raise ReplayError(f"no policy {self.number}")
-        try:
-            return Policy(as_of(policy.document, self.revision))
-        except ValueError:
-            dates = ", ".join(str(one.revision.date) for one in policy.register.revisions)
-            raise ReplayError(f"{policy.number} has no revision of {self.revision}; it has {dates}") from None
+        chain = documents.chain(self.number)
+        wanted = self.published or ""
+        found = next((one for one in chain if str(one.revision) == wanted or one.digest.startswith(wanted)), None)
+        if found is None:
+            dates = ", ".join(str(one.revision) for one in chain) or "none"
+            raise ReplayError(f"{wanted}: neither a file nor a revision of {chain.policy}, which has {dates}")
+        return policy_of(found)
 
 
 def draft(named: str, number: str | None) -> Draft:
-    """What a person means by a file's name or a revision's date.
+    """What a person means by a file's name, a revision's date or a publication's digest."""
+    try:
+        return Draft(published=str(date.fromisoformat(named)), number=number)
+    except ValueError:
+        return Draft(file=Path(named)) if Path(named).is_file() else Draft(published=named, number=number)
+
+
+_known: dict[tuple[object, ...], Documents] = {}
+
+
+def documents_of(source: Source, found: Settings, earlier: tuple[Path, ...]) -> Documents:
+    """The documents that a log names or may name; compiled once in each process.
 
     Raises:
-        ReplayError: It is neither.
+        PolicyDocumentError: One cannot be used, or the default policy is not among them.
+        ReplayError: The log cannot be read.
     """
-    try:
-        return Draft(revision=date.fromisoformat(named), number=number)
-    except ValueError:
-        if not Path(named).is_file():
-            raise ReplayError(f"{named}: neither a file nor the date of a revision") from None
-        return Draft(file=Path(named))
+    key = (source.identity, found.policies, found.default_policy, earlier)
+    if key not in _known:
+        packaged = _library(found.policies, found.default_policy)
+        _known[key] = Documents(_published(source, packaged), (packaged, *map(_alone, documents(earlier))))
+    return _known[key]
 
 
 @lru_cache(maxsize=4)
-def documents_of(found: Settings, earlier: tuple[Path, ...]) -> Documents:
-    """The documents of a deployment, and others from folders; compiled once in each process.
+def _library(folders: Sequence[Path], default: str) -> Library:
+    return load_library(folders, default)
 
-    Raises:
-        PolicyDocumentError: One cannot be used.
-        ReplayError: The default policy is not among them.
-    """
-    current = [Policy(load(file)) for file in documents(found.policies)]
-    if found.default_policy not in {one.number for one in current}:
-        raise ReplayError(f"the default policy {found.default_policy} is not in the folders of documents")
-    return Documents(current, found.default_policy, [Policy(load(file)) for file in documents(earlier)])
+
+def _alone(file: Path) -> Library:
+    document = load(file)
+    chain = chain_of(document)
+    return Library([Policy(document, chain.known_through)], document.number, {document.number: chain})
+
+
+def _published(source: Source, packaged: Library) -> Library:
+    """What the log's own topic of revisions makes known; what is packaged where it has none."""
+    topic = source.topic(POLICY_REVISIONS)
+    known = Packaged({one.digest: one for number in packaged.numbers for one in packaged.chain(number)})
+    chains: dict[str, Chain] = {}
+    for partition in source.partitions(topic):
+        for piece in source.read(topic, partition, source.extent(topic, partition).first):
+            for record in piece.chunk.records if piece.chunk is not None else ():
+                chain = judge(chains, known, record.value, record.headers).chain
+                if chain is not None:
+                    chains[chain.policy] = chain
+    library = packaged
+    for chain in chains.values():
+        library = library.knowing_also(chain)
+    return library

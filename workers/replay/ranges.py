@@ -9,12 +9,15 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from events.topics import REQUESTS
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.replay.kafka import KafkaSource, reader, unreachable
 from workers.replay.log import Extent, ReplayError
 
 ANSWERED_WITHIN = timedelta(hours=24)
 """How long after the last request of a range its answers are looked for."""
+
+ANSWERS = (DECISIONS, DEAD_LETTERS, ANSWERED)
+"""Topics whose records lie in their requests' partitions, as old as they or somewhat younger. Others are kept whole."""
 
 Bound = int | datetime | None
 
@@ -75,6 +78,7 @@ async def _extents(
         present = await consumer.topics()
         if requests in topics and requests not in present:
             raise ReplayError(f"no topic {requests} at {bootstrap}; is --topic-prefix right?")
+        answers = {requests.removesuffix(REQUESTS) + name for name in ANSWERS}
         found: dict[tuple[str, int], Extent] = {}
         spans: dict[int, tuple[int | None, int | None]] = {}
         # Before the requests' ends are asked for: so no answer is kept whose request is not.
@@ -91,10 +95,10 @@ async def _extents(
                     if not asked.partitions or number in asked.partitions:
                         found[topic, number] = await _of_requests(consumer, where, asked)
                         spans[number] = await _span(looker, where, found[topic, number], asked)
-                elif number in spans or len(numbers) == 1:
-                    found[topic, number] = await _of_answers(
-                        consumer, where, ends[where], spans.get(number, (None, None))
-                    )
+                elif topic not in answers:
+                    found[topic, number] = await _of_answers(consumer, where, ends[where], (None, None))
+                elif number in spans:
+                    found[topic, number] = await _of_answers(consumer, where, ends[where], spans[number])
         return found
 
 

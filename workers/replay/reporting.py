@@ -146,7 +146,7 @@ def run(plan: Plan, processes: int, output: Output, page: Path | None) -> None:
         ReplayError: The log cannot be read, the document is of a policy that is not here, or the page not written.
         typer.Exit: It was interrupted, or something changes.
     """
-    documents = documents_of(plan.settings, plan.earlier)
+    documents = documents_of(plan.source, plan.settings, plan.earlier)
     after = draft_of(plan)
     if after.number not in documents.current():
         raise ReplayError(f"the document is of policy {after.number}, which this deployment does not have")

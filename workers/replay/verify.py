@@ -55,7 +55,7 @@ def verify(task: Task, desk: Desk[News]) -> None:
     if state is not None and state["done"]:
         return
     walk = Walk(plan, partition)
-    documents = documents_of(plan.settings, plan.earlier)
+    documents = documents_of(plan.source, plan.settings, plan.earlier)
     size = state["judge"]["size"] if state is not None else None
     found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
     walk.judge = Verifier(plan, walk, documents, found)

@@ -93,7 +93,7 @@ def what_if(task: Task, desk: Desk[News]) -> None:
     walk = Walk(plan, partition)
     size = state["judge"]["size"] if state is not None else None
     found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
-    walk.judge = Comparison(plan, walk, documents_of(plan.settings, plan.earlier), draft_of(plan), found)
+    walk.judge = Comparison(plan, walk, documents_of(plan.source, plan.settings, plan.earlier), draft_of(plan), found)
     try:
         walk.run(desk, state)
     finally:
@@ -109,7 +109,7 @@ def draft_of(plan: Plan) -> Policy:
     if name not in _drafts:
         if plan.draft is None:
             raise ValueError("the plan has no draft")
-        _drafts[name] = plan.draft.policy(documents_of(plan.settings, plan.earlier))
+        _drafts[name] = plan.draft.policy(documents_of(plan.source, plan.settings, plan.earlier))
     return _drafts[name]
 
 

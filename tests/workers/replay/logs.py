@@ -1,13 +1,14 @@
 """Logs to replay: kept in memory, with what the decision agent answers to them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from policy_core.library import Library
+from policy_core.publication import Publication
 from workers.decide.duplicates import Entry, unpacked
 from workers.decide.handler import DecisionHandler
 from workers.records import Record
@@ -15,6 +16,7 @@ from workers.replay import archive, manifest
 from workers.replay.archive import Kept
 from workers.replay.crew import run
 from workers.replay.log import Chunk, Extent, Format, Piece
+from workers.revisions import as_record as as_revision
 from workers.settings import read
 from workers.traffic.commands import as_record
 
@@ -30,7 +32,7 @@ class MemorySource:
 
     @property
     def identity(self) -> str:
-        return "in memory"
+        return f"in memory {id(self.records)}"
 
     def ends(self) -> Mapping[str, int]:
         return {}
@@ -113,6 +115,14 @@ def recorded(
                 offset = there[-1].offset + 1 + (len(there) % batch == 0) if there else 0
                 there.append(Record(one.topic, partition, offset, FIRST + at, one.key, one.value, one.headers))
     return MemorySource(log)
+
+
+def publishing(source: MemorySource, published: Iterable[Publication]) -> MemorySource:
+    """The log with a topic of revisions."""
+    topic = source.topic(POLICY_REVISIONS)
+    made = [as_revision(one, topic, "/dli-authorization", "structured") for one in published]
+    records = [Record(topic, 0, at, FIRST, one.key, one.value, one.headers) for at, one in enumerate(made)]
+    return replace(source, records={**source.records, (topic, 0): records})
 
 
 def changed(source: MemorySource, topic: str, partition: int, records: Sequence[Record]) -> MemorySource:

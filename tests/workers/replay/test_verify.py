@@ -12,7 +12,8 @@ from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from policy_core.determine import Policy
 from policy_core.document.load import load
 from policy_core.library import PACKAGED, Library, load_library
-from tests.workers.replay.logs import MemorySource, archived, changed, recorded
+from tests.workers.publishing import next_revision
+from tests.workers.replay.logs import MemorySource, archived, changed, publishing, recorded
 from workers.records import Record
 from workers.replay import runs, verify, walk
 from workers.replay.archive import ArchiveSource
@@ -24,8 +25,9 @@ from workers.replay.walk import Plan
 from workers.settings import read
 from workers.traffic.generate import Generator
 
+DECIDED = "t.authorization.decisions"
 DOCUMENT = PACKAGED / "L.2.03.402.yaml"
-LINES = list(Generator(402, duplicates=0.05, conflicts=0.05, malformed=0.05).lines(1_200))
+LINES = list(Generator(402, duplicates=0.05, conflicts=0.05, malformed=0.05).lines(900))
 CLEAN = list(Generator(5).lines(200))
 
 
@@ -92,17 +94,21 @@ def test_an_archive_of_it_too_in_several_processes(log: MemorySource, tmp_path: 
 
 
 def test_a_log_of_another_manner_of_writing_is_identical(library: Library, tmp_path: Path) -> None:
-    early = recorded(LINES[:300], library, mode="binary", source="/early")
-    late = recorded(LINES[:600], library)
+    early = recorded(LINES[:250], library, mode="binary", source="/early")
+    late = recorded(LINES[:500], library)
     # A deployment that changed its settings half way through.
+    came = report(spliced(early, late), tmp_path)
+
+    assert (came.found, came.identical.total()) == ({}, 500)
+
+
+def spliced(early: MemorySource, late: MemorySource) -> MemorySource:
+    """The first log, and behind it what the second one has more."""
     records = {
         place: [*early.records[place], *(one for one in late.records[place] if _behind(one, place, early))]
         for place in late.records
     }
-
-    came = report(MemorySource(records), tmp_path)
-
-    assert (came.found, came.identical.total()) == ({}, 600)
+    return MemorySource(records)
 
 
 def _behind(one: Record, place: tuple[str, int], early: MemorySource) -> bool:
@@ -116,6 +122,21 @@ def test_answers_out_of_order_are_not_taken_for_missing(log: MemorySource, tmp_p
     shuffled = [one._replace(offset=at) for at, one in enumerate(there)]
 
     assert report(changed(log, DECISIONS, 0, shuffled), tmp_path).found.total() == 0
+
+
+def test_a_log_whose_policy_was_revised_on_its_way_says_itself_what_was_known(library: Library, tmp_path: Path) -> None:
+    chain = library.chain("L.2.03.402")
+    later = library.knowing_also(chain.accept(next_revision(chain)))
+    early = recorded(CLEAN[:100], library)
+    log = spliced(early, recorded(CLEAN, later))
+
+    came = report(publishing(log, later.chain("L.2.03.402")), tmp_path / "with")
+    assert (came.found, came.identical.total()) == ({}, len(CLEAN))
+
+    counts, found = found_in(log, tmp_path / "without")
+    behind = sum(len(log.records[place]) - len(early.records[place]) for place in log.records if place[0] == DECIDED)
+    assert counts == {"not_replayable": behind}
+    assert later["L.2.03.402"].known_through[:12] in found[0]["why"]
 
 
 # --- what is not ---------------------------------------------------------------------------------------------------
@@ -138,7 +159,7 @@ def test_one_decision_that_was_tampered_with_is_found_and_named(log: MemorySourc
 
 
 @pytest.mark.parametrize("topic", [DECISIONS, DEAD_LETTERS])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_any_change_of_any_recorded_answer_is_found(log: MemorySource, tmp_path: Path, topic: str, seed: int) -> None:
     rng = Random(seed)
     there = list(log.records[log.topic(topic), 1])
@@ -357,7 +378,7 @@ def test_interrupted_again_and_again_the_report_is_the_same(
     there[40], there[200] = there[200], there[40]
     there.insert(300, there[100])
     del there[150]
-    there[400] = there[400]._replace(value=b"{}")
+    there[330] = there[330]._replace(value=b"{}")
     there = [one._replace(offset=2 * at) for at, one in enumerate(there)]
     spoiled = changed(log, DECISIONS, 0, there)
     whole = replayed(spoiled, tmp_path / "whole")

@@ -173,9 +173,7 @@ def test_the_requests_behind_a_number_are_named(log: MemorySource, tmp_path: Pat
 
 
 def test_an_earlier_revision_can_be_asked_for_by_its_date(log: MemorySource, tmp_path: Path) -> None:
-    from datetime import date  # noqa: PLC0415
-
-    report, _ = compared(log, Draft(revision=date(2023, 4, 4)), tmp_path / "work")
+    report, _ = compared(log, Draft(published="2023-04-04"), tmp_path / "work")
 
     # Exceptions came on record in 2024: before that nobody was redirected.
     assert sum(count for (_, before, _), count in report.tally.lines.items() if before == "redirected") > 50
@@ -272,7 +270,12 @@ def test_the_command_ends_with_3_where_something_changes_and_0_where_nothing_doe
     assert "PA-402" not in said
 
     assert run(edited(tmp_path, *EDITS["a word"]))[0] == 0
-    assert run("no-such-file.yaml") == (1, "error: no-such-file.yaml: neither a file nor the date of a revision\n")
+    assert run("no-such-file.yaml") == (
+        1,
+        "error: no-such-file.yaml: neither a file nor a revision of L.2.03.402, which has "
+        + ", ".join(str(one.revision) for one in load_library([PACKAGED], NUMBER).chain(NUMBER))
+        + "\n",
+    )
     assert run("2001-01-01")[0] == 1
 
 
