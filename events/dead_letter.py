@@ -12,6 +12,7 @@ Reason = Literal[
     "unsupported_type",
     "unknown_policy",
     "conflicting_duplicate",
+    "circular_link",
     "revision_refused",
     "internal_error",
 ]
@@ -22,6 +23,7 @@ SENTENCES: dict[Reason, str] = {
     "unsupported_type": "The event is of a type or version that is not decided here.",
     "unknown_policy": "The event names a policy that is not loaded here.",
     "conflicting_duplicate": "The request id was used before with other content; the first answer stands.",
+    "circular_link": "The request supersedes one that in turn supersedes it; the link is refused, the decision stands.",
     "revision_refused": "The revision does not continue its policy's chain; the last good one stays in force.",
     "internal_error": "The event met a defect of this software; it must be looked at and sent again.",
 }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from events.personal import Personal, Private
@@ -97,3 +97,10 @@ class AuthorizationRequest(Private):
     service_lines: Annotated[tuple[ServiceLine, ...], _A_LIST, AfterValidator(_each_line_once), _NOT_EMPTY]
     clinical: Mapping[str, JsonValue] | None = None
     """What is stated of the case: the fields are those of the policy's facts, and each policy has its own schema."""
+
+    @field_validator("supersedes")
+    @classmethod
+    def _another(cls, supersedes: str | None, info: ValidationInfo) -> str | None:
+        if supersedes is not None and supersedes == info.data.get("request_id"):
+            raise PydanticCustomError("itself", "should be another request than this one")
+        return supersedes

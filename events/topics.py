@@ -14,6 +14,8 @@ REQUESTS = "authorization.requests"
 DECISIONS = "authorization.decisions"
 DEAD_LETTERS = "authorization.dead-letters"
 ANSWERED = "authorization.answered"
+LEDGER = "authorization.ledger"
+LINKS = "authorization.links"
 POLICY_REVISIONS = "policy.revisions"
 POLICY_ATTESTATIONS = "policy.attestations"
 
@@ -39,6 +41,8 @@ class Topic:
     consumers: tuple[str, ...]
     personal: bool
     """Whether its records hold personal data."""
+    holds: str = ""
+    """What its records are, where they are no events."""
 
     def settings(self) -> dict[str, str]:
         """The topic's Kafka configuration."""
@@ -53,6 +57,9 @@ class Topic:
 # so that what comes of one partition of requests stays together and in order.
 PARTITIONS = 12
 
+# Replay proves the past from here: seven years, as records of coverage decisions are commonly kept.
+DECISIONS_KEPT = timedelta(days=7 * 365 + 2)
+
 TOPICS = (
     Topic(
         name=REQUESTS,
@@ -62,7 +69,7 @@ TOPICS = (
         cleanup="delete",
         retention=timedelta(days=14),
         producers=("claims platform", "dli publish"),
-        consumers=("decision agent",),
+        consumers=("decision agent", "dli trace"),
         personal=True,
     ),
     Topic(
@@ -71,10 +78,9 @@ TOPICS = (
         key="request_id",
         partitions=PARTITIONS,
         cleanup="delete",
-        # Replay proves the past from here: seven years, as records of coverage decisions are commonly kept.
-        retention=timedelta(days=7 * 365 + 2),
+        retention=DECISIONS_KEPT,
         producers=("decision agent",),
-        consumers=("claims platform", "dli tail"),
+        consumers=("claims platform", "ledger agent", "dli tail", "dli trace"),
         personal=True,
     ),
     Topic(
@@ -84,8 +90,8 @@ TOPICS = (
         partitions=PARTITIONS,
         cleanup="delete",
         retention=timedelta(days=30),
-        producers=("decision agent", "policy-history agent"),
-        consumers=("operators", "dli tail"),
+        producers=("decision agent", "policy-history agent", "ledger agent"),
+        consumers=("operators", "ledger agent", "dli tail", "dli trace"),
         personal=True,
     ),
     Topic(
@@ -99,6 +105,33 @@ TOPICS = (
         producers=("decision agent",),
         consumers=("decision agent",),
         personal=False,
+        holds="digests of what was answered",
+    ),
+    Topic(
+        name=LEDGER,
+        event=None,
+        key="digest of request_id",
+        partitions=PARTITIONS,
+        # Every pointer is a record of its own under its request's key: compaction would keep only the last.
+        cleanup="delete",
+        retention=DECISIONS_KEPT,
+        producers=("ledger agent",),
+        consumers=("ledger agent",),
+        personal=False,
+        holds="pointers to answers",
+    ),
+    Topic(
+        name=LINKS,
+        event=None,
+        key="request_id",
+        # One: whether a link closes a circle is decided by the order in which links came.
+        partitions=1,
+        cleanup="delete",
+        retention=DECISIONS_KEPT,
+        producers=("ledger agent",),
+        consumers=("ledger agent",),
+        personal=True,
+        holds="which request supersedes which",
     ),
     Topic(
         name=POLICY_REVISIONS,
@@ -110,7 +143,7 @@ TOPICS = (
         cleanup="delete",
         retention=None,
         producers=("dli policy publish", "every worker, for the packaged documents"),
-        consumers=("every worker", "policy-history agent", "auditors"),
+        consumers=("every worker", "policy-history agent", "auditors", "dli trace"),
         personal=False,
     ),
     Topic(

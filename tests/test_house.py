@@ -40,6 +40,8 @@ def test_the_house_is_in_order(copy: Path) -> None:
         ("events/decode.py", "import workers.logs"),
         ("workers/decide/handler.py", "import workers.history.revisions"),
         ("workers/traffic/commands.py", "import workers.decide.handler"),
+        ("workers/ledger/show.py", "import workers.decide.handler"),
+        ("workers/store/copies.py", "import workers.ledger.links"),
         ("workers/records.py", "import workers.cli"),
     ],
 )

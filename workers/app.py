@@ -5,24 +5,32 @@ What runs in a worker, on one screen:
     authorization.requests  ─► DecisionHandler ─► authorization.decisions, authorization.dead-letters
                                         ▲    └──► authorization.answered ─► its copy on disk
                                         └───────────────────────────────────┘
+    authorization.decisions ─► PointerHandler ─► authorization.ledger ─► Pointers ─► /requests/…
+      and dead-letters                     └───► authorization.links  ─► Links ────► authorization.dead-letters
     policy.revisions        ─► Follower ─► the handler's policies
                             ─► policy-history  ─► policy.attestations, its table ─► /policies/…
                                                   /live, /ready, /metrics
 """
 
+from datetime import timedelta
+from functools import partial
 from socket import gethostname
 
 import faust
 
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, DECISIONS_KEPT, LEDGER, LINKS, REQUESTS
 from workers import health, sensor
 from workers.access import client, faust_arguments
 from workers.decide.bookkeeper import Bookkeeper
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
-from workers.feed import app_settings, feed
+from workers.feed import Feed, app_settings, feed
 from workers.history import agent as history
 from workers.history.follow import Follower
+from workers.ledger import views
+from workers.ledger.links import Links
+from workers.ledger.pointers import PointerHandler, Pointers, keep, partition_of
+from workers.records import Delivery
 from workers.settings import Settings
 from workers.store.changelog import KafkaChangelog
 
@@ -56,18 +64,19 @@ def make_app(settings: Settings, follower: Follower) -> faust.App:
     )
     books = Bookkeeper(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
     handler = DecisionHandler(follower, settings, memory)
-    requests = app.topic(settings.topic(REQUESTS), key_serializer="raw", value_serializer="raw")
     fed = feed(
         app,
-        requests,
+        raw_topic(app, settings, REQUESTS),
         handler,
         outputs=[settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, ANSWERED)],
         delivery=settings.delivery,
         companion=books,
     )
+    ledger = _keep_ledger(app, settings, behind=fed)
     history.install(app, settings, follower)
     sensor.install(app)
     needed = health.checks(app, follower, lambda: fed.progress, settings.stalled_seconds)
+    needed["ledger"] = lambda: all(part.started for one in ledger for part in one.progress.values())
     health.install(app, follower, needed, lambda: fed.progress, settings.stalled_seconds)
     return app
 
@@ -77,3 +86,33 @@ def _reached_by(settings: Settings) -> str:
     if settings.web_name is not None:
         return settings.web_name
     return gethostname() if settings.web_host in {"0.0.0.0", "::"} else settings.web_host  # noqa: S104 (compared, not bound)
+
+
+def raw_topic(app: faust.App, settings: Settings, name: str) -> faust.TopicT:
+    """A declared topic, its records as bytes."""
+    return app.topic(settings.topic(name), key_serializer="raw", value_serializer="raw")
+
+
+def _keep_ledger(app: faust.App, settings: Settings, behind: Feed) -> list[Feed]:
+    """The ledger agent: requests go first, and what it writes can come twice without harm; but dead letters do not."""
+    kept_ms = DECISIONS_KEPT // timedelta(milliseconds=1)
+    folder, log = settings.data_dir, partial(KafkaChangelog, client(settings))
+    pointers = Pointers(folder / "ledger", log(settings.topic(LEDGER)), kept_ms)
+    links = Links(settings, folder / "links", log(settings.topic(LINKS)))
+    views.install(app, settings, views.Ledger(pointers, links))
+    source = partial(raw_topic, app, settings)
+    fed = partial(feed, app, behind=behind)
+    pointing = partial(
+        fed,
+        handler=PointerHandler(settings),
+        outputs=[settings.topic(LEDGER), settings.topic(LINKS)],
+        place=partition_of,
+        delivery=Delivery.AT_LEAST_ONCE,
+    )
+    letters = [settings.topic(DEAD_LETTERS)]
+    return [
+        pointing(source(DECISIONS)),
+        pointing(source(DEAD_LETTERS)),
+        fed(source(LEDGER), keep, outputs=(), delivery=Delivery.AT_LEAST_ONCE, companion=pointers),
+        fed(source(LINKS), links, outputs=letters, delivery=settings.delivery, companion=links),
+    ]

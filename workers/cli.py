@@ -22,6 +22,7 @@ from workers.access import RefusedError
 from workers.brokers import BrokerError, down, up
 from workers.console import Bootstrap, CommandError, DefaultPolicy, Exit, Policies, Prefix, err, out, settings
 from workers.decide import commands as decide_commands
+from workers.ledger import commands as ledger_commands
 from workers.operate import commands as operate_commands
 from workers.policies import commands as policy_commands
 from workers.reading import ReadingError
@@ -45,6 +46,7 @@ kafka_cli = typer.Typer(no_args_is_help=True, help="Apache Kafka on this machine
 
 decide_commands.add_to(cli)
 traffic_commands.add_to(cli)
+ledger_commands.add_to(cli)
 policy_commands.add_to(cli)
 replay_commands.add_to(cli)
 operate_commands.add_to(cli)
@@ -177,7 +179,7 @@ def _topic_table(found: Settings) -> Table:
         )
         table.add_row(
             found.topic(topic.name),
-            topic.event or "digests of what was answered",
+            topic.event or topic.holds,
             topic.key,
             str(topics.partitions(topic, found)),
             kept,

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from events.dead_letter import SENTENCES, DeadLetter, FieldError, Header, Original, letter_id
 from events.decode import LARGEST, RejectedError
 from events.envelope import JSON, SPECVERSION, Attributes, write
+from events.provenance import Place, provenance
 from events.topics import DEAD_LETTERS
 from workers.records import Outgoing, Record
 from workers.settings import Settings
@@ -20,7 +21,9 @@ def rejection(record: Record, rejected: RejectedError, settings: Settings) -> Ou
     data = letter.to_json()
     caused = caused_by(rejected.attributes, letter_id(data), settings.source, DeadLetter.TYPE, letter.request_id)
     value, headers = write(caused, data, settings.mode)
-    return Outgoing(settings.topic(DEAD_LETTERS), record.key or _place_key(record), value, headers)
+    cause = Place(record.topic, record.partition, record.offset)
+    origin = provenance(cause, request=letter.request_id)
+    return Outgoing(settings.topic(DEAD_LETTERS), record.key or str(cause).encode(), value, headers + origin)
 
 
 def caused_by(attributes: Attributes | None, event_id: str, source: str, kind: str, subject: str | None) -> Attributes:
@@ -87,7 +90,3 @@ def _base64(raw: bytes | None) -> SecretStr | None:
 
 def _encoded(raw: bytes) -> SecretStr:
     return SecretStr(b64encode(raw).decode())
-
-
-def _place_key(record: Record) -> bytes:
-    return f"{record.topic}/{record.partition}/{record.offset}".encode()

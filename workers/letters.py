@@ -17,7 +17,7 @@ Why it cannot loop, nor be sent twice for one letter, nor change an answer:
 import json
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -41,6 +41,12 @@ AT_ONCE = 500
 """Letters of one transaction."""
 CLOCKS_APART_MS = 3_600_000
 """How far the clocks of workers and operators may be apart, where the topic is read for what was sent again."""
+
+ANSWERED: Mapping[str, str] = {
+    "conflicting_duplicate": "its request was answered, and the first answer stands: use a new request id",
+    "circular_link": "its request was answered, and the answer stands: there is nothing to send again",
+}
+"""Why a letter whose request has its answer is never sent again, by its reason."""
 
 
 class Letter(NamedTuple):
@@ -131,8 +137,8 @@ def planned(settings: Settings, chosen: Sequence[Letter], most_tries: int = MOST
 def refusal(letter: Letter, settings: Settings, most_tries: int = MOST_TRIES) -> str | None:
     """Why a letter is not sent again; None where it may be."""
     original = letter.content.original
-    if letter.content.reason == "conflicting_duplicate":
-        return "its request was answered, and the first answer stands: use a new request id"
+    if letter.content.reason in ANSWERED:
+        return ANSWERED[letter.content.reason]
     if original.topic != settings.topic(REQUESTS) or original.partition is None:
         return "it is no request: publish it anew where it came from"
     if letter.value is None:

@@ -11,6 +11,8 @@ from events.topics import (
     ANSWERED,
     DEAD_LETTERS,
     DECISIONS,
+    LEDGER,
+    LINKS,
     POLICY_ATTESTATIONS,
     POLICY_REVISIONS,
     REQUESTS,
@@ -57,9 +59,11 @@ def rights(settings: Settings, role: str | None = None) -> list[Right]:
 def _of_workers(settings: Settings) -> Iterator[Right]:
     uses: dict[str, tuple[tuple[Operation, ...], str]] = {
         REQUESTS: (("READ",), "to decide them"),
-        DECISIONS: (("WRITE",), "to answer"),
-        DEAD_LETTERS: (("WRITE",), "to keep what cannot be decided"),
+        DECISIONS: (("READ", "WRITE"), "to answer, and to point to the answers"),
+        DEAD_LETTERS: (("READ", "WRITE"), "to keep what cannot be decided, and to point to it"),
         ANSWERED: (("READ", "WRITE"), "to remember what was answered"),
+        LEDGER: (("READ", "WRITE"), "to keep pointers to answers"),
+        LINKS: (("READ", "WRITE"), "to keep which request supersedes which"),
         POLICY_REVISIONS: (("READ", "WRITE"), "to follow the policies, and to add what the packaged documents know"),
         POLICY_ATTESTATIONS: (("WRITE",), "to tell what each revision changes"),
     }
@@ -68,16 +72,17 @@ def _of_workers(settings: Settings) -> Iterator[Right]:
     own = f"{settings.app_id}-"
     yield Right("worker", "topic", own, True, ("READ", "WRITE", "CREATE"), "the changelogs of tables, made by Faust")
     yield Right("worker", "group", settings.app_id, False, ("READ",), "to share partitions, and commit offsets")
-    yield Right(
-        "worker", "transactional-id", f"{own}{settings.topic(REQUESTS)}-", True, ("WRITE",), "one for each partition"
-    )
+    for name in (REQUESTS, LINKS):
+        transactions = f"{own}{settings.topic(name)}-"
+        yield Right("worker", "transactional-id", transactions, True, ("WRITE",), "one for each partition")
 
 
 def _of_the_exporter(settings: Settings) -> Iterator[Right]:
     yield Right("exporter", "group", settings.app_id, False, ("DESCRIBE",), "offsets committed, members")
     for name, why in ((REQUESTS, "ends, and how old what waits is"), (DECISIONS, "what is pended, and until when")):
         yield _topic("exporter", settings.topic(name), ("READ",), why)
-    yield _topic("exporter", settings.topic(POLICY_REVISIONS), ("READ",), "as for requests")
+    for name in (DEAD_LETTERS, LEDGER, LINKS, POLICY_REVISIONS):
+        yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
 
 
 def _of_platforms(settings: Settings) -> Iterator[Right]:

@@ -53,6 +53,8 @@ FOLDERS = {
     ATTESTED / "valid",
 }
 """Each is read by tests below; nothing else may stand among the examples."""
+OF_OTHERS = {"conflicting_duplicate", "circular_link", "revision_refused", "internal_error"}
+"""Reasons that an event cannot give by itself."""
 CLINICAL = "clinical.L.2.03.402.json"
 
 
@@ -174,7 +176,7 @@ def test_an_invalid_request_is_refused_for_its_reason_at_its_paths(file: Path) -
 
 def test_every_reason_that_an_event_itself_can_give_has_an_example() -> None:
     reasons = {read(file)["reason"] for file in files(REQUESTED / "invalid")}
-    assert reasons == set(SENTENCES) - {"conflicting_duplicate", "revision_refused", "internal_error"}
+    assert reasons == set(SENTENCES) - OF_OTHERS
 
 
 # --- What is made of them ------------------------------------------------------------------------------
@@ -264,7 +266,7 @@ def test_every_valid_request_has_its_decision_among_the_examples() -> None:
 
 def test_there_is_a_dead_letter_for_every_reason_that_an_event_itself_can_give() -> None:
     reasons = [read(file)["data"]["reason"] for file in files(DEAD_LETTERED / "valid")]
-    assert set(reasons) == set(SENTENCES) - {"conflicting_duplicate", "revision_refused", "internal_error"}
+    assert set(reasons) == set(SENTENCES) - OF_OTHERS
 
 
 def test_a_dead_letter_gives_back_the_record_byte_for_byte() -> None:

@@ -13,6 +13,8 @@ from events.topics import (
     DEAD_LETTERS,
     DECISIONS,
     LARGEST_RECORD,
+    LEDGER,
+    LINKS,
     POLICY_ATTESTATIONS,
     POLICY_REVISIONS,
     REQUESTS,
@@ -47,7 +49,7 @@ def answer(value: bytes, key: bytes | None) -> Outgoing:
 
 def test_every_topic_has_its_own_name() -> None:
     assert Counter(topic.name for topic in TOPICS) == dict.fromkeys(
-        (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, POLICY_REVISIONS, POLICY_ATTESTATIONS), 1
+        (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, POLICY_REVISIONS, POLICY_ATTESTATIONS), 1
     )
 
 
@@ -67,6 +69,8 @@ def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
         (DECISIONS, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         (DEAD_LETTERS, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
         (ANSWERED, {"cleanup.policy": "compact,delete", "retention.ms": str(30 * DAY)}),
+        (LEDGER, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
+        (LINKS, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         # Compaction would let a bad event of a revision's key push out the good one.
         (POLICY_REVISIONS, {"cleanup.policy": "delete", "retention.ms": "-1"}),
         (POLICY_ATTESTATIONS, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY)}),
@@ -91,8 +95,17 @@ def test_a_topic_without_a_limit_keeps_its_records_for_ever() -> None:
     assert endless.settings()["retention.ms"] == "-1"
 
 
-def test_only_what_tells_of_policies_and_digests_are_no_personal_data() -> None:
-    assert {topic.name for topic in TOPICS if not topic.personal} == {ANSWERED, POLICY_REVISIONS, POLICY_ATTESTATIONS}
+def test_only_what_tells_of_policies_digests_and_pointers_are_no_personal_data() -> None:
+    assert {topic.name for topic in TOPICS if not topic.personal} == {
+        ANSWERED,
+        LEDGER,
+        POLICY_REVISIONS,
+        POLICY_ATTESTATIONS,
+    }
+
+
+def test_what_is_no_event_says_what_it_is() -> None:
+    assert [topic.name for topic in TOPICS if bool(topic.holds) == (topic.event is not None)] == []
 
 
 def test_every_topic_has_a_writer_and_a_reader() -> None:
@@ -143,7 +156,7 @@ def row(topic: Topic) -> str:
         kept = "the last record of each key"
     cells = (
         f"`{topic.name}`",
-        f"`{topic.event}`" if topic.event else "digests of what was answered",
+        f"`{topic.event}`" if topic.event else topic.holds,
         topic.key,
         str(topic.partitions),
         kept,

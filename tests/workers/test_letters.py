@@ -52,6 +52,7 @@ def test_an_event_that_may_be_decided_by_now_is_sent_again(reason: str) -> None:
     ("refused", "sentence"),
     [
         (letter("conflicting_duplicate"), "the first answer stands"),
+        (letter("circular_link", topic="t.authorization.links"), "the answer stands"),
         (letter(topic="t.policy.revisions"), "it is no request"),
         (letter(topic="authorization.requests"), "it is no request"),
         (letter(value=None), "no value"),

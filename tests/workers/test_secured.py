@@ -5,6 +5,7 @@ else.
 """
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ from kafka.admin import (
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS, TOPICS
+from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, POLICY_REVISIONS, REQUESTS, TOPICS
 from tests import generator
 from tests.workers.running import everything_on
 from tests.workers.secured import ADMIN, WORKER, Secured, give, password, secured_broker
@@ -75,11 +76,15 @@ def used(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> set[tupl
     folder = tmp_path_factory.mktemp("worker")
     found = secured.settings(WORKER, partitions=2, data_dir=folder, web_port=free_ports().client)
     lines = [generator.encode(generator.request(1, number)) for number in range(40)]
+    supersede = sum(json.loads(line).get("supersedes") is not None for line in lines)
+    assert supersede > 0
     platform, operator = secured.settings(PLATFORM), secured.settings(OPERATOR)
     with running_worker(found, folder / "log"):
         list(sent([as_record(line, REQUESTS) for line in [*lines, b"no request"]], platform))
         deadline = time.monotonic() + 60
-        while not (done := (answered(platform, DECISIONS), answered(operator, DEAD_LETTERS)) == (len(lines), 1)):
+        users = dict.fromkeys((DEAD_LETTERS, LEDGER, LINKS), operator) | {DECISIONS: platform}
+        wanted = {DECISIONS: len(lines), DEAD_LETTERS: 1, LEDGER: len(lines) + 1, LINKS: supersede}
+        while not (done := {name: answered(users[name], name) for name in wanted} == wanted):
             assert time.monotonic() < deadline
             time.sleep(0.2)
     assert done

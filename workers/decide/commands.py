@@ -25,8 +25,8 @@ from workers.console import (
     write_line,
 )
 from workers.dead_letters import dead_letter, defect
-from workers.decide.explain import ACTIONS, STYLES, explanation, words
 from workers.decide.handler import decide as decide_one
+from workers.explain import ACTIONS, STYLES, explanation, rejection, words
 
 log = structlog.get_logger(__name__)
 
@@ -119,11 +119,3 @@ def rows(one: Decision | DeadLetter) -> Iterator[tuple[Text, ...]]:
         asked = ", ".join(missing.fact.removeprefix("clinical.") for missing in line.missing)
         resting = "" if line.action == "A1" else ", ".join(line.rests_on)
         yield shown, action, Text(line.code), Text(words(line.determination)), Text(why or asked or resting)
-
-
-def rejection(letter: DeadLetter) -> Text:
-    """A dead letter as a person reads it."""
-    text = Text.assemble(("Not decided: ", "bold red"), letter.message)
-    for error in letter.errors:
-        text.append(f"\n  {error.path or 'the whole event'}: {error.message}")
-    return text

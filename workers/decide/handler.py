@@ -17,6 +17,7 @@ from events.dead_letter import FieldError
 from events.decision import Decision
 from events.decode import Received, RejectedError, decode
 from events.envelope import Attributes, dumps, write
+from events.provenance import Place, provenance
 from events.request import AuthorizationRequest
 from events.topics import ANSWERED, DECISIONS
 from policy_core.determine import CaseResult, Policy
@@ -151,7 +152,7 @@ class DecisionHandler:
             if known is not None and not self._comes_again(known, content, record):
                 return self._duplicate(record, received, known, content, tally)
             decided = decider.decide(received.request, known.known if known is not None else None)
-            outgoing = self._decision(received.attributes, decided)
+            outgoing = self._decision(record, received.attributes, decided)
             tally.count(decided.result, decided.policy.number)
         except RejectedError as rejected:
             return [self._rejected(record, received, rejected, tally)]
@@ -182,12 +183,14 @@ class DecisionHandler:
         error = FieldError(path="request_id", message=message)
         return [self._rejected(record, received, RejectedError("conflicting_duplicate", [error]), tally)]
 
-    def _decision(self, attributes: Attributes | None, decided: Decided) -> Outgoing:
+    def _decision(self, record: Record, attributes: Attributes | None, decided: Decided) -> Outgoing:
         decision_id, data = decided.encoded
         request_id = decided.request.request_id
         caused = caused_by(attributes, decision_id, self.settings.source, Decision.TYPE, request_id)
         value, headers = write(caused, data, self.settings.mode)
-        return Outgoing(self.settings.topic(DECISIONS), request_id.encode(), value, headers)
+        cause = Place(record.topic, record.partition, record.offset)
+        origin = provenance(cause, supersedes=decided.request.supersedes)
+        return Outgoing(self.settings.topic(DECISIONS), request_id.encode(), value, headers + origin)
 
     def _rejected(self, record: Record, received: Received | None, rejected: RejectedError, tally: Tally) -> Outgoing:
         if received is not None:

@@ -23,7 +23,7 @@ from workers import topics
 from workers.brokers import broker_named, free_ports
 from workers.console import CommandError, err, lines, opened, out, settings
 from workers.decide.commands import rows, table
-from workers.decide.explain import explanation
+from workers.explain import explanation
 from workers.settings import Settings
 from workers.traffic.commands import as_record, read, sent
 

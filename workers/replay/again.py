@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from events.decision import Decision
 from events.decode import Received, RejectedError
 from events.envelope import Headers, Mode, binary_attributes, is_binary, loads, write
+from events.provenance import Place, provenance
 from policy_core.determine import Policy
 from workers.dead_letters import caused_by, rejection
 from workers.decide.handler import Decided
@@ -46,7 +47,7 @@ class Again:
         """
         return self._decider.decide(received.request)
 
-    def decision(self, received: Received) -> tuple[bytes, Headers]:
+    def decision(self, record: Record, received: Received) -> tuple[bytes, Headers]:
         """The value and headers of the decision's record.
 
         Raises:
@@ -56,7 +57,9 @@ class Again:
         source, mode = self.manner
         request_id = received.request.request_id
         caused = caused_by(received.attributes, decided.encoded.decision_id, source, Decision.TYPE, request_id)
-        return write(caused, decided.encoded.data, mode)
+        value, headers = write(caused, decided.encoded.data, mode)
+        cause = Place(record.topic, record.partition, record.offset)
+        return value, headers + provenance(cause, supersedes=received.request.supersedes)
 
     def letter(
         self, record: Record, rejected: RejectedError, received: Received | None

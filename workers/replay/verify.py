@@ -90,7 +90,7 @@ class Verifier:
         """Hold the decision on a request against what is recorded; whether it is decided."""
         recorded = self._walk.decisions.take(key)
         try:
-            value, headers = self._again.decision(received)
+            value, headers = self._again.decision(record, received)
         except RejectedError as rejected:
             if recorded is None:
                 self._letter(record, rejected, received)
@@ -169,7 +169,7 @@ class Verifier:
         self._again.manner = reading.manner
         self._again.under(policy)
         try:
-            value, headers = self._again.decision(received)
+            value, headers = self._again.decision(record, received)
         except RejectedError as rejected:
             self._note("different", record, recorded, f"decided again it is a dead letter: {rejected.reason}")
             return True

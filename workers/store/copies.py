@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import structlog
 
-from workers.records import Companion
+from workers.records import Companion, Outgoing, Record
 from workers.store.changelog import Change, Changelog
 from workers.store.copy import Copy, StorageError
 
@@ -43,6 +43,8 @@ class Copies(Companion):
         self._copies: dict[int, Copy] = {}
         self._latest: dict[int, _Batch] = {}
         self._doubtful: set[int] = set()
+        self.ready: set[int] = set()
+        """The partitions whose copies know all that they must."""
 
     def taken(self, copy: Copy, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 (some need it)
         """What becomes of the copy's entries by these records of the changelog: by default, they are the entries."""
@@ -101,6 +103,7 @@ class Copies(Companion):
         async for changes in self._changelog.read(partition, before, end):
             copy.apply(self.taken(copy, changes), changes[-1].offset + 1)
             read += len(changes)
+        self.ready.add(partition)
         log.info("copy_ready", of=self._changelog.topic, partition=partition, applied_before=before, read=read)
 
     def _trusted(self, partition: int, end: int) -> Copy:
@@ -124,6 +127,36 @@ class Copies(Companion):
     def revoked(self, partition: int) -> None:
         """Let go of the partition's copy."""
         self._latest.pop(partition, None)
+        self.ready.discard(partition)
         copy = self._copies.pop(partition, None)
         if copy is not None:
             copy.close()
+
+
+class FedCopies(Copies):
+    """Copies of the topic that a feed reads: they know its records up to the one that the feed gives next."""
+
+    async def upto(self, partition: int, start: int) -> int:  # noqa: ARG002 (alike for all)
+        """The records from `start` on come through the feed."""
+        return start
+
+    def after_commit(
+        self,
+        partition: int,
+        records: Sequence[Record],
+        outputs: Sequence[Outgoing],  # noqa: ARG002 (what came in is kept)
+        ends: Mapping[str, int],  # noqa: ARG002 (as above)
+    ) -> None:
+        """Take over what the records say.
+
+        Raises:
+            StorageError: The disk takes no more; what is missing is read from the topic when it does.
+        """
+        copy = self._copies[partition]
+        with self.doubting(partition):
+            copy.apply(self.taken(copy, changes_of(records)), records[-1].offset + 1)
+
+
+def changes_of(records: Sequence[Record]) -> list[Change]:
+    """Records of a feed as those of a changelog."""
+    return [Change(one.offset, one.key or b"", one.value) for one in records]

@@ -7,6 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from events.dead_letter import DeadLetter
 from events.decision import Claim, DecidedLine, Decision, Reference, StatedDiagnosis, TracedFact
 
 ACTIONS = {
@@ -38,16 +39,25 @@ def words(term: str) -> str:
 def explanation(decision: Decision) -> RenderableType:
     """The whole decision, to be printed."""
     parts: list[RenderableType] = [_headline(decision), _lines(decision.lines)]
-    parts += _section("What is missing", _missing(decision))
-    parts += _section("Why, statement by statement", _statements(decision))
-    parts += _section("The facts, and where they come from", _facts(decision))
-    parts += _section("Said beside it", _guidance(decision))
-    parts += _section("Under which version", _versions(decision))
-    parts += _section("Sentences of the published text it rests on", _citations(decision))
+    parts += section("What is missing", _missing(decision))
+    parts += section("Why, statement by statement", _statements(decision))
+    parts += section("The facts, and where they come from", _facts(decision))
+    parts += section("Said beside it", _guidance(decision))
+    parts += section("Under which version", _versions(decision))
+    parts += section("Sentences of the published text it rests on", _citations(decision))
     return Group(*parts)
 
 
-def _section(title: str, rows: Iterator[tuple[str, str]]) -> list[RenderableType]:
+def rejection(letter: DeadLetter) -> Text:
+    """A dead letter as a person reads it."""
+    text = Text.assemble(("Not decided: ", "bold red"), letter.message)
+    for error in letter.errors:
+        text.append(f"\n  {error.path or 'the whole event'}: {error.message}")
+    return text
+
+
+def section(title: str, rows: Iterator[tuple[str, str]]) -> list[RenderableType]:
+    """Rows under a title, indented; nothing where there are none."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

@@ -1,0 +1,41 @@
+"""`dli trace`: one request, from its bytes to the sentence its answer rests on."""
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from workers.console import Bootstrap, Prefix, out, settings, write_line
+from workers.ledger.show import shown
+from workers.ledger.trace import trace as trace_of
+
+
+class TraceOutput(StrEnum):
+    """How a trace is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command()(trace)
+
+
+def trace(
+    request_id: Annotated[str, typer.Argument(help="The request's id.")],
+    url: Annotated[
+        str | None, typer.Option("--url", help="Any worker of the deployment; this machine's when absent.")
+    ] = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    output: Annotated[TraceOutput, typer.Option("-o", "--output", help="How to print the trace.")] = TraceOutput.TEXT,
+) -> None:
+    """Trace a request: what was asked, every answer, what it rests on, and where each of these events stands."""
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    traced = trace_of(request_id, url or f"http://{found.web_host}:{found.web_port}", found)
+    if output is TraceOutput.JSON:
+        write_line(json.dumps(traced.told(), ensure_ascii=False).encode())
+    else:
+        out.print(shown(traced))

@@ -1,0 +1,265 @@
+"""A request's trace: the ledger's pointers, and at the end of each the event itself.
+
+    request ─► answers, superseded ones included ─► revision and digest ─► the events that made the revisions known
+
+One question to a worker gives all pointers, and every event is fetched from where it stands: nothing is searched for.
+Only the topic of revisions is read whole: one partition, and not many revisions.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from events.envelope import is_binary
+from events.provenance import Place
+from events.topics import POLICY_REVISIONS
+from workers import access
+from workers.console import CommandError
+from workers.settings import Settings
+
+PATIENCE_SECONDS = 15.0
+POLL_MS = 500
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event that the trace leads to."""
+
+    place: Place
+    data: dict[str, Any] | None
+    """None where it is no longer kept, or not an event."""
+
+    def told(self) -> dict[str, Any]:
+        """For a program."""
+        return {**self.place._asdict(), "data": self.data}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A decision or a dead letter, and what it answers."""
+
+    kind: str
+    timestamp: int
+    event: Event
+    request: Event | None
+    """None where the answer does not say what it answers."""
+
+    def told(self) -> dict[str, Any]:
+        """For a program."""
+        request = self.request.told() if self.request is not None else None
+        return {"kind": self.kind, "timestamp": self.timestamp, **self.event.told(), "request": request}
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One request of the chain."""
+
+    request_id: str
+    newest: bool
+    supersedes: str | None
+    refused: bool
+    """Whether its link to what it supersedes is refused."""
+    answers: tuple[Answer, ...]
+    """Oldest first; none where nothing is known of the request but its name."""
+
+    @property
+    def decision(self) -> Answer | None:
+        """The last decision on it."""
+        return next((one for one in reversed(self.answers) if one.kind == "decision"), None)
+
+    def told(self) -> dict[str, Any]:
+        """For a program."""
+        link = {} if self.supersedes is None else {"supersedes": self.supersedes, "link": _link(self.refused)}
+        answers = [one.told() for one in self.answers]
+        return {
+            "request_id": self.request_id,
+            **link,
+            "newest": self.newest,
+            "known": bool(answers),
+            "answers": answers,
+        }
+
+
+def _link(refused: bool) -> str:
+    return "refused" if refused else "stands"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All that concerns one request."""
+
+    request_id: str
+    chain: tuple[Traced, ...]
+    """Each after the one that it supersedes."""
+    revisions: tuple[Event, ...]
+    """The events that made known the revisions that its decisions name."""
+
+    @property
+    def asked(self) -> Traced:
+        """The request that was asked for."""
+        return next(one for one in self.chain if one.request_id == self.request_id)
+
+    def told(self) -> dict[str, Any]:
+        """For a program."""
+        return {
+            "request_id": self.request_id,
+            "chain": [one.told() for one in self.chain],
+            "revisions": [one.told() for one in self.revisions],
+        }
+
+
+def trace(request_id: str, url: str, settings: Settings) -> Trace:
+    """The trace of a request, its pointers from the worker at `url`, its events from Kafka.
+
+    Raises:
+        CommandError: No worker answers, or none knows the request; or Kafka does not answer or gives no right.
+        RefusedError: The cluster does not let us in.
+    """
+    access.check(settings)
+    found = _pointers(request_id, url)
+    try:
+        with _reading(settings) as topics:
+            chain = tuple(_traced(one, topics) for one in found["chain"])
+            named = _named(chain)
+            known = topics.all_of(Place(settings.topic(POLICY_REVISIONS), 0, 0)) if named else ()
+            return Trace(request_id, chain, tuple(_made_known(known, named)))
+    except KafkaError as error:
+        raise CommandError(access.explained(settings, error)) from None
+
+
+def _pointers(request_id: str, url: str) -> Any:
+    try:
+        with urlopen(f"{url.rstrip('/')}/requests/{quote(request_id, safe='')}", timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 (the operator's own)
+            return json.load(answer)
+    except HTTPError as error:
+        raise CommandError(f"request {request_id}: {_said(error)}") from None
+    except (URLError, OSError, ValueError):
+        raise CommandError(f"{url}: no worker answers there; name any worker of the deployment with --url") from None
+
+
+def _said(error: HTTPError) -> str:
+    try:
+        return str(json.load(error)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"the worker answered {error.code}"
+
+
+# --- events from where they stand ----------------------------------------------------------------------------------
+
+
+class _Topics:
+    """Reads single records."""
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self._reader = consumer
+
+    def event(self, place: Place) -> Event:
+        """The event at a place."""
+        found = next(self.all_of(place), None)
+        return found if found is not None and found.place == place else Event(place, None)
+
+    def all_of(self, place: Place) -> Iterator[Event]:
+        """The events of a partition from a place on."""
+        partition = TopicPartition(place.topic, place.partition)
+        self._reader.assign([partition])
+        beginning = self._reader.beginning_offsets([partition])[partition]
+        end = self._reader.end_offsets([partition])[partition]
+        self._reader.seek(partition, max(place.offset, beginning))
+        while self._reader.position(partition) < end:
+            for record in self._reader.poll(timeout_ms=POLL_MS).get(partition, ()):
+                yield Event(Place(record.topic, record.partition, record.offset), _data(record))
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[_Topics]:
+    consumer = KafkaConsumer(
+        **access.client(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        allow_auto_create_topics=False,
+        max_poll_records=1,
+    )
+    try:
+        yield _Topics(consumer)
+    finally:
+        consumer.close()
+
+
+def _data(record: Any) -> dict[str, Any] | None:
+    try:
+        found = json.loads(record.value or b"")
+    except ValueError:
+        return None
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    data = found if is_binary(headers) or not isinstance(found, dict) else found.get("data", found)
+    return data if isinstance(data, dict) else None
+
+
+def _traced(member: dict[str, Any], topics: _Topics) -> Traced:
+    return Traced(
+        request_id=member["request_id"],
+        newest=member["newest"],
+        supersedes=member.get("supersedes"),
+        refused=member.get("link") == "refused",
+        answers=tuple(_answer(one, topics) for one in member["answers"]),
+    )
+
+
+def _answer(pointer: dict[str, Any], topics: _Topics) -> Answer:
+    request = pointer.get("request")
+    return Answer(
+        kind=pointer["kind"],
+        timestamp=pointer["timestamp"],
+        event=topics.event(_place(pointer)),
+        request=topics.event(_place(request)) if request is not None else None,
+    )
+
+
+def _place(found: dict[str, Any]) -> Place:
+    return Place(found["topic"], found["partition"], found["offset"])
+
+
+# --- revisions -----------------------------------------------------------------------------------------------------
+
+
+def _named(chain: Iterable[Traced]) -> set[tuple[str | None, str]]:
+    """What decisions name of policies: the revision in force, by its date, and the newest known, by its digest."""
+    decisions = (answer.event.data for one in chain for answer in one.answers if answer.kind == "decision")
+    policies = [line["policy"] for data in decisions if data is not None for line in data["lines"]]
+    return {(one.get("revision"), one["known_through"]) for one in policies}
+
+
+def _made_known(events: Iterable[Event], named: set[tuple[str | None, str]]) -> list[Event]:
+    """The events that made known what is named, each the first of its digest, in the order in which they came.
+
+    From the newest revision known, the chain leads back to the one in force: what stands beside the chain is none.
+    """
+    by_digest: dict[str, Event] = {}
+    for one in events:
+        if one.data is not None and isinstance(one.data.get("digest"), str):
+            by_digest.setdefault(one.data["digest"], one)
+    found = {one.place: one for revision, known in named for one in _back(by_digest, known, revision)}
+    return sorted(found.values(), key=lambda one: one.place)
+
+
+def _back(by_digest: Mapping[str, Event], known: str, revision: str | None) -> Iterator[Event]:
+    """The event of a digest, and the one of a date that it leads back to."""
+    event = by_digest.get(known)
+    if event is not None:
+        yield event
+    seen: set[Place] = set()
+    while event is not None and event.data is not None and event.place not in seen:
+        if event.data.get("revision") == revision:
+            yield event
+            return
+        seen.add(event.place)
+        event = by_digest.get(str(event.data.get("predecessor")))
