@@ -85,14 +85,20 @@ def commit(found: Settings, partition: int, offset: int, note: str = "", group: 
         consumer.close()
 
 
+PATIENCE_SECONDS = 20.0
+
+
 def lag(watcher: Watcher, found: Settings, partition: int, group: str | None = None) -> Lag:
-    """The partition's lag, once the end that readers see has come behind the last transaction's marker."""
-    [one] = [
-        one
-        for one in watcher.look().lags
-        if (one.group, one.topic, one.partition) == (group or found.app_id, found.topic(REQUESTS), partition)
-    ]
-    return one
+    """The partition's lag, once the record that waits there has been found: a look at it takes only so long."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        [one] = [
+            one
+            for one in watcher.look().lags
+            if (one.group, one.topic, one.partition) == (group or found.app_id, found.topic(REQUESTS), partition)
+        ]
+        if not one.waiting or one.seconds or time.monotonic() > deadline:
+            return one
 
 
 def test_a_group_that_never_ran_lags_behind_all_that_is_kept(watcher: Watcher, found: Settings) -> None:
