@@ -76,6 +76,7 @@ async def _extents(
     # One asks and one reads: a consumer that reads one topic knows no other any more.
     async with reader(bootstrap) as consumer, reader(bootstrap) as looker:
         present = await consumer.topics()
+        await _learn(consumer, sorted(set(topics) & present))
         if requests in topics and requests not in present:
             raise ReplayError(f"no topic {requests} at {bootstrap}; is --topic-prefix right?")
         answers = {requests.removesuffix(REQUESTS) + name for name in ANSWERS}
@@ -100,6 +101,14 @@ async def _extents(
                 elif number in spans:
                     found[topic, number] = await _of_answers(consumer, where, ends[where], spans[number])
         return found
+
+
+async def _learn(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> None:
+    """Have the consumer know the topics' partitions: listing all topics it does not remember them."""
+    if topics:
+        consumer.subscribe(topics)
+    while any(consumer.partitions_for_topic(topic) is None for topic in topics):  # noqa: ASYNC110 - it says so to nobody
+        await asyncio.sleep(0.05)
 
 
 def _known(wanted: Sequence[int], there: Sequence[int], topic: str) -> None:
