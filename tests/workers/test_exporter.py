@@ -75,6 +75,8 @@ def test_lag_accounts_and_what_waits_are_told_with_and_without_a_worker(found: S
     lines = [generator.encode(one) for one in generator.requests(71, 200, malformed=0.1)]
     with serving(found):
         publish(found, lines)
+        # On a slow broker the first look may end before it has found the oldest record; it has waited by the second.
+        assert eventually(lambda: Scrape(found).seconds > 0)
         nobody = Scrape(found)
         with worker(found, tmp_path):
             assert eventually(lambda: (now := Scrape(found)).lag == 0 and now.outcome("consumed") == 200)
