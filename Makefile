@@ -11,7 +11,7 @@ DEFINITIONS := deploy/kubernetes/target/.ready
 TOOLS := deploy/tools/target/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka test-deploy test-faults test-slow bench bench-scale lint schemas lock \
+.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-faults test-slow bench bench-scale lint schemas lock \
 	kafka-jars definitions tools deploy-files clean
 
 help: ## list the commands
@@ -55,6 +55,9 @@ kafka-jars: $(JARS) ## Apache Kafka's jars, by Maven
 demo: $(READY) ## requests in, decisions out, on the embedded broker
 	$(BIN)/dli demo
 
+dashboard: $(READY) ## the demo with its dashboard, until Ctrl-C
+	$(BIN)/dli demo --dashboard
+
 lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,13 +65,16 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 test: lint ## all tests that need no JVM
-	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools" -n auto --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser" -n auto --dist loadgroup $(PYTEST_OPTIONS)
 
 test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## the worker's promises on Apache Kafka
-	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults" --broker kafka $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser" --broker kafka $(PYTEST_OPTIONS)
 
 test-deploy: $(READY) $(TOOLS) ## overlays by kustomize, alerts and dashboards in a running Prometheus
 	$(BIN)/pytest tests/deploy -m tools $(PYTEST_OPTIONS)
+
+test-browser: $(READY) ## the dashboard in a real browser: Chromium, by its path in CHROMIUM or as installed
+	$(BIN)/pytest tests/workers/dashboard -m browser $(PYTEST_OPTIONS)
 
 test-faults: $(READY) $(JARS) ## break workers, brokers, disks and time on Apache Kafka, and count
 	$(BIN)/pytest tests/faults -m faults --broker kafka $(FAULTS)
@@ -94,12 +100,12 @@ deploy-files: $(READY) ## write the manifests and dashboards that are made by co
 
 lock: $(READY) ## pin the dependencies again, with hashes and no index
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra embedded --extra replay --group dev pyproject.toml --output-file deploy/requirements/dev.txt
+		--extra embedded --extra replay --extra dashboard --group dev pyproject.toml --output-file deploy/requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra embedded --extra replay --group dev --group bench --constraint deploy/requirements/dev.txt pyproject.toml \
-		--output-file deploy/requirements/bench.txt
+		--extra embedded --extra replay --extra dashboard --group dev --group bench --constraint deploy/requirements/dev.txt \
+		pyproject.toml --output-file deploy/requirements/bench.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		pyproject.toml --output-file deploy/requirements/runtime.txt
+		--extra dashboard pyproject.toml --output-file deploy/requirements/runtime.txt
 	for group in build java; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --constraint deploy/requirements/dev.txt --group pyproject.toml:$$group \
 		--output-file deploy/requirements/$$group.txt || exit 1; done

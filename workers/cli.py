@@ -21,6 +21,7 @@ from workers import logs, rights, schemas, topics
 from workers.access import RefusedError
 from workers.brokers import BrokerError, down, up
 from workers.console import Bootstrap, CommandError, DefaultPolicy, Exit, Policies, Prefix, err, out, settings
+from workers.dashboard import commands as dashboard_commands
 from workers.decide import commands as decide_commands
 from workers.ledger import commands as ledger_commands
 from workers.operate import commands as operate_commands
@@ -50,6 +51,7 @@ ledger_commands.add_to(cli)
 policy_commands.add_to(cli)
 replay_commands.add_to(cli)
 operate_commands.add_to(cli)
+dashboard_commands.add_to(cli)
 cli.add_typer(topics_cli, name="topics")
 cli.add_typer(schemas_cli, name="schemas")
 cli.add_typer(kafka_cli, name="kafka")
@@ -113,11 +115,13 @@ def worker(
 @cli.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the broker and the worker running until Ctrl-C.")] = False,
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="The same, with the dashboard.")] = False,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where the dashboard listens.")] = 8080,
 ) -> None:
     """Requests in, decisions out, on the embedded broker: the main job, to look at."""
     from workers.demo.run import run_demo  # noqa: PLC0415 (as for the worker)
 
-    run_demo(keep=keep)
+    run_demo(keep=keep, dashboard=port if dashboard else None)
 
 
 @cli.command("rights")

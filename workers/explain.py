@@ -38,14 +38,20 @@ def words(term: str) -> str:
 
 def explanation(decision: Decision) -> RenderableType:
     """The whole decision, to be printed."""
-    parts: list[RenderableType] = [_headline(decision), _lines(decision.lines)]
-    parts += section("What is missing", _missing(decision))
-    parts += section("Why, statement by statement", _statements(decision))
-    parts += section("The facts, and where they come from", _facts(decision))
-    parts += section("Said beside it", _guidance(decision))
-    parts += section("Under which version", _versions(decision))
-    parts += section("Sentences of the published text it rests on", _citations(decision))
+    parts: list[RenderableType] = [headline(decision), _lines(decision.lines)]
+    for title, rows in sections(decision):
+        parts += section(title, rows)
     return Group(*parts)
+
+
+def sections(decision: Decision) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
+    """What is said of a decision beside its answer, each part under its title."""
+    yield "What is missing", _missing(decision)
+    yield "Why, statement by statement", _statements(decision)
+    yield "The facts, and where they come from", _facts(decision)
+    yield "Said beside it", _guidance(decision)
+    yield "Under which version", _versions(decision)
+    yield "Sentences of the published text it rests on", _citations(decision)
 
 
 def rejection(letter: DeadLetter) -> Text:
@@ -66,7 +72,8 @@ def section(title: str, rows: Iterator[tuple[str, str]]) -> list[RenderableType]
     return [Text(f"\n{title}", style="bold"), Padding(table, (0, 0, 0, 2))] if table.row_count else []
 
 
-def _headline(decision: Decision) -> Text:
+def headline(decision: Decision) -> Text:
+    """The answer to the whole request, and until when it is due."""
     text = Text.assemble(("Request ", ""), (decision.request_id, "bold"), ": ")
     text.append(f"{decision.action} {ACTIONS[decision.action]}", style=STYLES.get(decision.action, "bold"))
     clock = decision.clock
@@ -79,13 +86,21 @@ def _headline(decision: Decision) -> Text:
 
 def _lines(lines: tuple[DecidedLine, ...]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("line", "code", "determination", "action", "next"):
+    for column in LINE:
         table.add_column(column, style="bold" if column == "determination" else "", header_style="dim")
     for line in lines:
-        found = words(line.determination) + (f": {', '.join(map(words, line.reasons))}" if line.reasons else "")
-        after = line.program.says if line.program else NEXT[line.acts_next]
-        table.add_row(str(line.line), f"{line.system} {line.code}", found, line.action, after)
+        table.add_row(*line_of(line))
     return table
+
+
+LINE = ("line", "code", "determination", "action", "next")
+
+
+def line_of(line: DecidedLine) -> tuple[str, str, str, str, str]:
+    """One service line's answer, a text for each of `LINE`."""
+    found = words(line.determination) + (f": {', '.join(map(words, line.reasons))}" if line.reasons else "")
+    after = line.program.says if line.program else NEXT[line.acts_next]
+    return str(line.line), f"{line.system} {line.code}", found, line.action, after
 
 
 def _missing(decision: Decision) -> Iterator[tuple[str, str]]:

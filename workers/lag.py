@@ -10,8 +10,8 @@ wait, whichever is longer: a publisher's clock that runs ahead hides no stall fo
 
 import logging
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
@@ -43,6 +43,16 @@ class Lag(NamedTuple):
     """For how long the oldest waiting record has waited; 0 where none does."""
 
 
+class Member(NamedTuple):
+    """One member of a group."""
+
+    id: str
+    client: str
+    host: str
+    partitions: tuple[TopicPartition, ...]
+    """Those it was given, as far as can be read."""
+
+
 class Look(NamedTuple):
     """What the brokers say at one moment."""
 
@@ -52,6 +62,8 @@ class Look(NamedTuple):
     """By group."""
     spans: dict[TopicPartition, Span]
     """Of every partition among the lags."""
+    ours: tuple[Member, ...] = ()
+    """The members of our own group."""
 
 
 class _Search:
@@ -133,7 +145,8 @@ class Watcher:
                     )
                 )
         members = {ours: 0} | {group: len(described[group]["members"]) for group in groups}
-        return Look(self._timed(lags), members, kept)
+        mine = described[ours]["members"] if ours in described else ()
+        return Look(self._timed(lags), members, kept, tuple(map(_member, mine)))
 
     def _timed(self, lags: list[Lag]) -> list[Lag]:
         """The lags with how long their oldest records have waited."""
@@ -179,3 +192,14 @@ class Watcher:
 
 def _key(lag: Lag) -> tuple[str, TopicPartition]:
     return lag.group, TopicPartition(lag.topic, lag.partition)
+
+
+def _member(told: Mapping[str, Any]) -> Member:
+    assigned = told["member_assignment"]
+    given = assigned["assigned_partitions"] if isinstance(assigned, dict) else ()
+    return Member(
+        told["member_id"],
+        told["client_id"],
+        told["client_host"],
+        tuple(TopicPartition(one["topic"], number) for one in given for number in one["partitions"]),
+    )

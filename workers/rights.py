@@ -20,13 +20,14 @@ from events.topics import (
 )
 from workers.settings import Settings
 
-Role = Literal["worker", "exporter", "platform", "policy", "operator"]
+Role = Literal["worker", "exporter", "dashboard", "platform", "policy", "operator"]
 Resource = Literal["topic", "group", "transactional-id"]
 Operation = Literal["READ", "WRITE", "CREATE", "DESCRIBE", "DESCRIBE_CONFIGS"]
 
 ROLES: dict[Role, str] = {
     "worker": "decides requests and keeps the register: `dli worker`",
     "exporter": "measures lag and balances accounts, and writes nothing: `dli exporter`",
+    "dashboard": "reads what was decided and why, and writes nothing: `dli dashboard`",
     "platform": "a claims platform, which publishes requests and reads decisions",
     "policy": "who answers for a policy's document: `dli policy publish`",
     "operator": "a person: `dli topics`, `dli publish`, `dli tail`, `dli accounts`, `dli dead-letters`",
@@ -49,6 +50,7 @@ def rights(settings: Settings, role: str | None = None) -> list[Right]:
     every = (
         *_of_workers(settings),
         *_of_the_exporter(settings),
+        *_of_the_dashboard(settings),
         *_of_platforms(settings),
         *_of_policies(settings),
         *_of_operators(settings),
@@ -83,6 +85,21 @@ def _of_the_exporter(settings: Settings) -> Iterator[Right]:
         yield _topic("exporter", settings.topic(name), ("READ",), why)
     for name in (DEAD_LETTERS, LEDGER, LINKS, POLICY_REVISIONS):
         yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
+
+
+def _of_the_dashboard(settings: Settings) -> Iterator[Right]:
+    yield Right("dashboard", "group", settings.app_id, False, ("DESCRIBE",), "offsets committed, members")
+    uses = {
+        REQUESTS: "ends, and how long answers take",
+        DECISIONS: "what was decided, and the trace of a request",
+        DEAD_LETTERS: "what could not be decided",
+        LEDGER: "ends",
+        LINKS: "ends",
+        POLICY_REVISIONS: "the revisions",
+        POLICY_ATTESTATIONS: "what each changes",
+    }
+    for name, why in uses.items():
+        yield _topic("dashboard", settings.topic(name), ("READ",), why)
 
 
 def _of_platforms(settings: Settings) -> Iterator[Right]:

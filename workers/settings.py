@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     """The host by which other workers reach this one, to ask for the register; where it serves when absent."""
     exporter_port: int = Field(default=9308, ge=1, le=65535)
     """Where `dli exporter` answers."""
+    dashboard_token: SecretStr | None = None
+    """Opens the dashboard, which needs one where others can reach it; 16 characters at least."""
     data_dir: Path = Path("var/worker")
     """Where a worker keeps its tables; one folder for each worker."""
     delivery: Delivery = Delivery.EXACTLY_ONCE

@@ -17,6 +17,8 @@ REPLICAS = 3
 USERS: dict[Role, str] = {
     "worker": "dli-worker",
     "exporter": "dli-exporter",
+    # Strimzi names a user's secret after it, and `dli-dashboard` is the secret with the token.
+    "dashboard": "dli-viewer",
     "platform": "claims-platform",
     "policy": "dli-policy",
     "operator": "dli-operator",

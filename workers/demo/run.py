@@ -36,8 +36,8 @@ PAUSE_SECONDS = 0.05
 Answer = Decision | DeadLetter
 
 
-def run_demo(*, keep: bool) -> None:
-    """Show the main job, from the bytes of requests to a decision explained.
+def run_demo(*, keep: bool, dashboard: int | None = None) -> None:
+    """Show the main job, from the bytes of requests to a decision explained; with a dashboard at a port if asked.
 
     Raises:
         CommandError: The worker does not get ready, or not every request is answered.
@@ -55,8 +55,26 @@ def run_demo(*, keep: bool) -> None:
         err.print(f"worker ready; publishing {len(requests)} requests to {REQUESTS} …")
         answers = watch(found, requests)
         _close(answers)
-        if keep:
+        if dashboard is not None:
+            stack.enter_context(_running_dashboard(found, dashboard))
+        if keep or dashboard is not None:
             _keep(found)
+
+
+@contextmanager
+def _running_dashboard(found: Settings, port: int) -> Iterator[None]:
+    """A dashboard in a process of its own, which says where it is; stopped in the end."""
+    command = [sys.executable, "-m", "workers", "dashboard", "--allow-redrive", "--port", str(port)]
+    environment = found.environment() | {"DLI_LOG_LEVEL": "ERROR"}
+    with subprocess.Popen(command, env=environment) as process:  # noqa: S603 (our own command)
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @contextmanager
@@ -166,6 +184,7 @@ def _close(answers: Sequence[Answer]) -> None:
         "source .venv/bin/activate      and then:\n"
         f"dli decide {_shown(REQUESTS_FILE)} -o table      the same without a broker\n"
         f"dli explain {_shown(REQUESTS_FILE)} --request PA-2025-00123      a request that contradicts itself\n"
+        "make dashboard      the same with its dashboard, at http://127.0.0.1:8080\n"
         "dli demo --keep      leave the broker and the worker running, to publish and tail by hand\n"
         "make kafka-jars && dli kafka up      Apache Kafka on this machine\n"
         "policy_core/README.md      how the policy is written down, and how to write another",

@@ -1,0 +1,56 @@
+"""`dli dashboard`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workers import logs
+from workers.console import Bootstrap, CommandError, Prefix, err, settings
+
+REPORTS = Path("var/reports")
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command()(dashboard)
+
+
+def dashboard(
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    app_id: Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Where it listens; anywhere but on this machine it needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where it listens.")] = 8080,
+    reports: Annotated[Path, typer.Option("--reports", help="A folder with what `dli replay` reported.")] = REPORTS,
+    allow_redrive: Annotated[
+        bool,
+        typer.Option("--allow-redrive", help="Let who sees it send dead letters again; without it, it only reads."),
+    ] = False,
+) -> None:
+    """Serve the dashboard: lag, decisions, the policy's revisions, dead letters, replays; live, from the brokers."""
+    try:
+        # Only this command needs what serves pages, and only who installed it has it.
+        from workers.dashboard.serve import serve  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"nicegui", "fastapi", "starlette", "uvicorn"}:
+            raise
+        raise CommandError("the dashboard needs more: pip install 'dli-authorization[dashboard]'") from None
+    from workers.dashboard.guard import UnguardedError, check  # noqa: PLC0415 (it needs the same)
+
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
+    token = found.dashboard_token.get_secret_value() if found.dashboard_token is not None else None
+    try:
+        check(host, token)
+    except UnguardedError as error:
+        raise CommandError(str(error)) from None
+    logs.configure(level=found.log_level, form=found.log_format)
+    try:
+        with serve(found, host, port, token, reports=reports, allow_redrive=allow_redrive) as server:
+            shown = f"[{host}]" if ":" in host else host
+            err.print(f"http://{shown}:{port}/, of {found.bootstrap}; Ctrl-C ends it")
+            server.run()
+    except OSError as error:
+        raise CommandError(f"{host}:{port}: {error.strerror}; choose another with --host and --port") from None

@@ -1,0 +1,246 @@
+"""The page *Decisions*."""
+
+from threading import Event
+from typing import Any
+
+import structlog
+from nicegui import context, ui
+
+from workers.access import RefusedError
+from workers.dashboard import search
+from workers.dashboard.pages.site import (
+    COLOURS,
+    EVERY_SECONDS,
+    GREY,
+    Shown,
+    asked,
+    axes,
+    empty,
+    frame,
+    heading,
+    live,
+    note,
+    table,
+)
+from workers.dashboard.search import Found
+from workers.dashboard.views import decisions as views
+from workers.dashboard.views.decisions import DETERMINATIONS, Decisions, Stack
+from workers.dashboard.views.now import of_reading
+from workers.dashboard.views.terms import words
+from workers.reading import ReadingError
+
+log = structlog.get_logger(__name__)
+
+EVERY = "all revisions"
+WIDTHS = {"hours": "by the hour", "minutes": "by the minute"}
+
+
+def install(shown: Shown) -> None:
+    """Add the page."""
+
+    @ui.page("/decisions")
+    def decisions() -> None:
+        with frame("/decisions"):
+            _Search(shown).draw()
+            live(lambda: _problems(shown), _draw_problems)
+            heading("What was decided, over time")
+            _Mix(shown).draw()
+            live(lambda: _view(shown), _draw)
+
+
+def _problems(shown: Shown) -> tuple[tuple[str, ...], int]:
+    with shown.reader.lock:
+        progress = shown.reader.progress
+        return of_reading(progress), progress.behind
+
+
+def _draw_problems(found: tuple[tuple[str, ...], int]) -> None:
+    problems, behind = found
+    if problems:
+        note("unknown", "The counts below are not how things are now", problems)
+    elif behind:
+        note("waiting", f"Reading: about {behind:,} records are still to be counted")
+
+
+def _view(shown: Shown) -> Decisions:
+    with shown.reader.lock:
+        return views.decisions(shown.reader.tallies)
+
+
+def _draw(found: Decisions) -> None:
+    if not found.count:
+        empty("No decision was read yet", "Requests that are published are decided here: `dli publish FILE`.")
+        return
+    ui.label(f"{found.count:,} decisions, made from {found.since} to {found.last}").classes("text-sm")
+    heading("By revision in force on the day of the service")
+    rows = [
+        {
+            "revision": one.revision,
+            "lines": f"{one.lines:,}",
+            "shares": "; ".join(f"{count:,} {name}" for name, count in one.shares),
+        }
+        for one in found.mix
+    ]
+    table((("revision", "Revision"), ("lines", "Service lines"), ("shares", "Determinations")), rows, "revision")
+    heading("What providers are asked for")
+    if found.asked:
+        columns = (("fact", "Fact"), ("decisions", "Decisions that ask for it"), ("share", "Of all"))
+        table(columns, [one._asdict() for one in found.asked], "fact")
+    else:
+        empty("Nobody was asked for anything", "Decisions that pend for information show here.")
+
+
+class _Mix:
+    """The chart of determinations over time."""
+
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
+        self._seen: Stack | None = None
+
+    def draw(self) -> None:
+        """Lay it out."""
+        with ui.row().classes("items-center gap-4"):
+            self._revision = ui.select([EVERY], value=EVERY, label="Revision", on_change=self._look).classes("min-w-48")
+            self._width = ui.toggle(WIDTHS, value="minutes", on_change=self._look).props("aria-label=Buckets")
+        self._chart = ui.echart(_stacked(Stack((), ()))).classes("w-full h-72")
+        self._chart.props(
+            'role=img aria-label="Service lines by determination over time; the table below has the sums"'
+        )
+        self._look()
+        ui.timer(EVERY_SECONDS, self._look)
+
+    def _look(self) -> None:
+        tallies = self._shown.reader.tallies
+        revision = None if self._revision.value == EVERY else self._revision.value
+        with self._shown.reader.lock:
+            names = [EVERY, *sorted({views.name_of(one) for one, _ in tallies.lines}, reverse=True)]
+            mix = tallies.by_hour if self._width.value == "hours" else tallies.by_minute
+            found = views.stack(mix, revision)
+        if names != self._revision.options:
+            self._revision.set_options(names, value=self._revision.value if self._revision.value in names else EVERY)
+        if found != self._seen:
+            self._seen = found
+            # Bands that are gone would stay where options are only put over the old ones.
+            self._chart.options.clear()
+            self._chart.options.update(_stacked(found))
+            self._chart.update()
+
+
+def _stacked(found: Stack) -> dict[str, Any]:
+    return {
+        "animation": False,
+        "legend": {"type": "scroll", "textStyle": {"color": GREY}, "top": 0},
+        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "confine": True},
+        "grid": {"left": 50, "right": 45, "top": 40, "bottom": 25},
+        # Days and hours in UTC, as everywhere here; an axis of times would show the browser's.
+        **axes(type="category", data=[start.strftime("%d %b %H:%M") for start in found.starts], name="UTC"),
+        "series": [
+            {
+                "name": words(name),
+                "type": "bar",
+                "stack": "lines",
+                "barMaxWidth": 40,
+                "color": COLOURS[DETERMINATIONS.index(name) if name in DETERMINATIONS else -1],
+                "data": list(band),
+            }
+            for name, band in found.bands
+        ],
+    }
+
+
+class _Search:
+    """A request's trace, by its id. The id stays out of addresses, which are kept in histories and logs."""
+
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
+        self._stop = Event()
+        self._done = 0.0
+
+    def draw(self) -> None:
+        """Lay it out."""
+        with ui.row().classes("w-full items-center gap-2"):
+            self._input = ui.input("Request id").props("outlined dense clearable").classes("grow max-w-md")
+            self._input.on("keydown.enter", self._find)
+            self._button = ui.button("Find its trace", icon="search", on_click=self._find)
+        self._result = ui.element("section").classes("w-full").props('aria-label="Trace" aria-live=polite')
+        context.client.on_disconnect(self._stop.set)
+
+    async def _find(self) -> None:
+        request_id = (self._input.value or "").strip()
+        if not request_id:
+            return
+        settings, reader = self._shown.settings, self._shown.reader
+        with reader.lock:
+            place = reader.tallies.place_of(request_id)
+        self._result.clear()
+        with self._result:
+            ui.spinner(size="lg")
+        try:
+            found = await asked(search.at_place, settings, place, request_id) if place is not None else None
+        except (ReadingError, RefusedError) as error:
+            self._show_error(str(error))
+            return
+        self._result.clear()
+        with self._result:
+            if found is not None:
+                _trace(found)
+            else:
+                _unknown(self._deeper)
+
+    async def _deeper(self) -> None:
+        request_id = (self._input.value or "").strip()
+        self._stop.clear()
+        self._done = 0.0
+        self._result.clear()
+        with self._result:
+            ui.label("Reading every decision that is kept …")
+            bar = ui.linear_progress(0.0, show_value=False).props("aria-label=Progress")
+            timer = ui.timer(0.5, lambda: bar.set_value(self._done))
+            ui.button("Stop", on_click=self._stop.set).props("outline")
+        try:
+            found = await asked(search.anywhere, self._shown.settings, request_id, self._tell, self._stop.is_set)
+        except (ReadingError, RefusedError) as error:
+            self._show_error(str(error))
+            return
+        finally:
+            timer.cancel()
+        self._result.clear()
+        with self._result:
+            if found is not None:
+                _trace(found)
+            elif self._stop.is_set():
+                empty("The search was stopped", "Nothing was found so far.")
+            else:
+                empty("No decision on this request is kept", "It was not sent, not read yet, or is no longer kept.")
+
+    def _tell(self, share: float) -> None:
+        self._done = share
+
+    def _show_error(self, error: str) -> None:
+        self._result.clear()
+        with self._result:
+            note("unknown", "The brokers do not answer", (error,))
+
+
+def _unknown(deeper: Any) -> None:
+    with ui.element("div").classes("w-full rounded border border-dashed border-gray-400 p-6 text-center"):
+        ui.label("It is not among the decisions read lately").classes("font-bold")
+        ui.label("It may be older, or among the dead letters, or never have come.")
+        ui.button("Search all that is kept", on_click=deeper).props("outline").classes("mt-2")
+
+
+def _trace(found: Found) -> None:
+    with ui.card().classes("w-full gap-2").props(f"data-found={len(found.lines)}"):
+        ui.label(found.headline).props("role=heading aria-level=2").classes("text-lg font-bold")
+        rows = [dict(zip(found.columns, line, strict=True)) for line in found.lines]
+        table([(name, name.capitalize()) for name in found.columns], rows, "line")
+        for part in found.sections:
+            ui.label(part.title).props("role=heading aria-level=3").classes("font-bold mt-2")
+            with ui.element("dl").classes(
+                "grid grid-cols-1 md:grid-cols-[minmax(12rem,auto)_1fr] gap-x-4 gap-y-1 w-full"
+            ):
+                for left, right in part.rows:
+                    with ui.element("dt").classes("dli-mono text-sm"):
+                        ui.label(left)
+                    with ui.element("dd").classes("mb-2 md:mb-0"):
+                        ui.label(right).classes("break-words")

@@ -1,0 +1,187 @@
+"""The page *Dead letters*."""
+
+import heapq
+from collections.abc import Sequence
+
+import structlog
+from nicegui import ui
+
+from workers import letters as post
+from workers.access import RefusedError
+from workers.dashboard.pages.site import EVERY_SECONDS, Shown, asked, empty, frame, note, table
+from workers.dashboard.views import letters as views
+from workers.dashboard.views.letters import SHORT, Becomes
+from workers.letters import Letter
+from workers.logs import Hasher
+from workers.reading import ReadingError
+from workers.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+MOST = 500
+"""Letters that are shown, the newest."""
+EVERY = "every reason"
+
+
+def install(shown: Shown) -> None:
+    """Add the page."""
+
+    @ui.page("/dead-letters")
+    async def dead_letters() -> None:
+        with frame("/dead-letters"):
+            page = _Letters(shown)
+            page.draw()
+        ui.timer(0.1, page.load, once=True)
+
+
+def newest(settings: Settings) -> tuple[int, list[Letter]]:
+    """How many letters are kept, and the newest of them, newest first.
+
+    Raises:
+        ReadingError: The brokers do not answer.
+        RefusedError: The cluster does not let us in.
+    """
+    count = 0
+    found: list[tuple[float, int, Letter]] = []
+    for count, one in enumerate(post.letters(settings), start=1):
+        entry = one.written.timestamp(), count, one
+        heapq.heappush(found, entry) if len(found) < MOST else heapq.heappushpop(found, entry)
+    return count, [one for _, _, one in sorted(found, reverse=True)]
+
+
+class _Letters:
+    """The letters as they were read when the page was opened, or asked to."""
+
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
+        self._hashed = Hasher(shown.settings.log_key)
+        self._kept: list[Letter] = []
+        self._count = 0
+        self._counted = 0
+
+    def draw(self) -> None:
+        """Lay it out."""
+        with ui.row().classes("w-full items-center gap-4"):
+            self._reason = ui.select([EVERY], value=EVERY, label="Reason", on_change=self._list).classes("min-w-48")
+            ui.button("Read again", icon="refresh", on_click=self.load).props("outline")
+            self._news = ui.label("").props("role=status")
+        if not self._shown.allow_redrive:
+            ui.label("Nothing can be sent again from here: `dli dashboard --allow-redrive` would let you.").classes(
+                "text-sm"
+            )
+        self._content = ui.element("div").classes("w-full flex flex-col gap-4")
+        ui.timer(EVERY_SECONDS, self._look)
+
+    async def load(self) -> None:
+        """Read the letters that are kept."""
+        self._content.clear()
+        with self._content:
+            ui.spinner(size="lg")
+        try:
+            self._counted = self._now()
+            self._count, self._kept = await asked(newest, self._shown.settings)
+        except (ReadingError, RefusedError) as error:
+            self._content.clear()
+            with self._content:
+                note("unknown", "The dead letters cannot be read", (str(error),))
+            return
+        reasons = [EVERY, *sorted({one.content.reason for one in self._kept})]
+        self._reason.set_options(reasons, value=self._reason.value if self._reason.value in reasons else EVERY)
+        self._list()
+
+    def _now(self) -> int:
+        with self._shown.reader.lock:
+            return self._shown.reader.tallies.letters.total()
+
+    def _look(self) -> None:
+        new = self._now() - self._counted
+        self._news.set_text(f"{new:,} more came since: read again" if new > 0 else "")
+
+    def _list(self) -> None:
+        chosen = [one for one in self._kept if self._reason.value in {EVERY, one.content.reason}]
+        self._content.clear()
+        with self._content:
+            if not chosen:
+                empty("There are no dead letters", "Events that cannot be decided are kept here, each with its reason.")
+                return
+            if self._count > len(self._kept):
+                ui.label(f"The newest {len(self._kept):,} of {self._count:,} that are kept.")
+            by_id = {one.id: one for one in chosen}
+            rows = [
+                row._asdict() | {"short": row.letter[:SHORT]}
+                for row in (views.row(one, self._hashed) for one in chosen)
+            ]
+            columns = (
+                ("short", "Letter"),
+                ("written", "Written"),
+                ("reason", "Reason"),
+                ("fields", "Fields at fault"),
+                ("request", "Request (hashed)"),
+                ("came_from", "From"),
+                ("tries", "Sent again"),
+            )
+            self._table = table(columns, rows, "letter", selection="multiple", pagination=20)
+            with ui.row().classes("gap-2"):
+                ui.button("Show", icon="visibility", on_click=lambda: self._show(self._chosen(by_id)))
+                if self._shown.allow_redrive:
+                    ui.button("Send again …", icon="replay", on_click=lambda: self._plan(self._chosen(by_id))).props(
+                        "outline"
+                    )
+            self._below = ui.element("div").classes("w-full flex flex-col gap-4")
+
+    def _chosen(self, by_id: dict[str, Letter]) -> list[Letter]:
+        found = [by_id[one["letter"]] for one in self._table.selected]
+        if not found:
+            ui.notify("Choose letters in the table first")
+        return found
+
+    def _show(self, chosen: Sequence[Letter]) -> None:
+        self._below.clear()
+        with self._below:
+            for one in chosen:
+                opened = views.opened(one, self._hashed)
+                with ui.card().classes("w-full"):
+                    ui.label(f"{opened.row.letter[:SHORT]}: {opened.message}").classes("font-bold")
+                    for path, message in opened.errors:
+                        ui.label(f"{path}: {message}").classes("ml-4")
+                    ui.label("The event as it came; what may be personal is masked").classes("text-sm")
+                    ui.code(opened.event, language="json").classes("w-full")
+
+    async def _plan(self, chosen: Sequence[Letter]) -> None:
+        if not chosen:
+            return
+        try:
+            plans = await asked(post.planned, self._shown.settings, chosen)
+        except (ReadingError, RefusedError) as error:
+            ui.notify(str(error), type="negative", multi_line=True)
+            return
+        would = views.becomes(plans, sent=False)
+        count = sum(one.sent for one in would)
+        with ui.dialog() as dialog, ui.card().classes("w-full max-w-2xl"):
+            ui.label(f"Send {count} of {len(would)} events again?").classes("text-lg font-bold")
+            ui.label("Each goes where it came from, as it came, and is decided as any other request.")
+            _plans(would)
+            with ui.row().classes("w-full justify-end"):
+                ui.button("Cancel", on_click=lambda: dialog.submit(False)).props("flat autofocus")
+                if count:
+                    ui.button(f"Send {count} again", on_click=lambda: dialog.submit(True)).props("color=negative")
+        if await dialog:
+            await self._send(chosen)
+
+    async def _send(self, chosen: Sequence[Letter]) -> None:
+        try:
+            plans = await asked(post.redrive, self._shown.settings, chosen)
+        except (ReadingError, RefusedError) as error:
+            ui.notify(str(error), type="negative", multi_line=True)
+            return
+        became = views.becomes(plans, sent=True)
+        log.info("letters_sent_again", letters=[one.letter for one in became if one.sent])
+        self._below.clear()
+        with self._below:
+            note("good", f"{sum(one.sent for one in became)} of {len(became)} were sent again")
+            _plans(became)
+
+
+def _plans(rows: Sequence[Becomes]) -> None:
+    columns = (("letter", "Letter"), ("reason", "Reason"), ("what", "What becomes of it"))
+    table(columns, [one._asdict() for one in rows], "letter")

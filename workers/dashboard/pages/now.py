@@ -1,0 +1,133 @@
+"""The page *Now*."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from nicegui import ui
+
+from workers.dashboard.pages.site import (
+    EVERY_SECONDS,
+    GREY,
+    LOOKS,
+    Shown,
+    axes,
+    empty,
+    frame,
+    heading,
+    live,
+    note,
+    table,
+)
+from workers.dashboard.views import now as views
+from workers.dashboard.views.now import Now, Series
+
+WORKER = (("worker", "Worker"), ("host", "Host"), ("partitions", "Partitions of requests"))
+PARTITION = (
+    ("partition", "Partition"),
+    ("level", "State"),
+    ("worker", "Worker"),
+    ("waiting", "Waiting"),
+    ("oldest", "Oldest waits"),
+    ("committed", "Done up to"),
+    ("problem", "Problem"),
+)
+
+
+def install(shown: Shown) -> None:
+    """Add the page."""
+
+    @ui.page("/")
+    def now() -> None:
+        with frame("/"):
+            live(lambda: _view(shown), _draw)
+            heading("The last quarter of an hour")
+            speed = ui.echart(_speed(Series((), (), (), ()))).classes("w-full h-56")
+            waiting = ui.echart(_waiting(Series((), (), (), ()))).classes("w-full h-56")
+            speed.props('role=img aria-label="Requests each second, coming in and done"')
+            waiting.props('role=img aria-label="Requests waiting"')
+            drawn: list[float] = []
+
+            def look() -> None:
+                points = shown.watch.watched.points
+                if points and drawn != [points[-1].at]:
+                    drawn[:] = [points[-1].at]
+                    found = views.series(points)
+                    for chart, options in ((speed, _speed(found)), (waiting, _waiting(found))):
+                        chart.options.update(options)
+                        chart.update()
+
+            look()
+            ui.timer(EVERY_SECONDS, look)
+
+
+def _view(shown: Shown) -> Now:
+    at = datetime.now(UTC)
+    watched, reader = shown.watch.watched, shown.reader
+    with reader.lock:
+        return views.now(
+            watched,
+            reader.progress,
+            reader.tallies.latencies,
+            reader.pended.count(at),
+            shown.settings.stalled_seconds,
+            at,
+        )
+
+
+def _draw(found: Now) -> None:
+    note(found.verdict.level, found.verdict.headline, found.verdict.reasons)
+    ui.label(f"As the brokers said at {found.asked_at}").classes("text-sm")
+    if not found.tiles:
+        empty("No numbers are shown", "What the brokers said before is not how things are now.")
+        return
+    with ui.element("div").classes("grid grid-cols-2 md:grid-cols-4 gap-3 w-full"):
+        for tile in found.tiles:
+            icon, colours, says = LOOKS[tile.level]
+            with ui.element("div").classes(
+                f"rounded p-3 {'' if tile.level == 'good' else colours} border border-gray-400"
+            ):
+                with ui.row().classes("items-center justify-between no-wrap"):
+                    ui.label(tile.name)
+                    if tile.level != "good":
+                        ui.icon(icon).props(f'role=img aria-label="{says}"')
+                ui.label(tile.value).classes("text-xl font-bold")
+                ui.label(tile.means).classes("text-sm")
+    heading("Workers and their partitions")
+    if found.workers:
+        table(WORKER, [one._asdict() for one in found.workers], "worker")
+    else:
+        empty("No worker is a member of the group", "`dli worker` starts one.")
+    heading("Partitions of requests")
+    rows = [one._asdict() | {"level": LOOKS[one.level][2]} for one in found.partitions]
+    table(PARTITION, rows, "partition")
+
+
+def _chart(title: str, at: tuple[float, ...], lines: list[tuple[str, str, tuple[Any, ...]]]) -> dict[str, Any]:
+    return {
+        "animation": False,
+        "title": {"text": title, "left": 0, "textStyle": {"color": GREY, "fontSize": 13}},
+        "legend": {"textStyle": {"color": GREY}, "right": 0, "show": len(lines) > 1},
+        "tooltip": {"trigger": "axis"},
+        "grid": {"left": 50, "right": 15, "top": 35, "bottom": 25},
+        **axes(type="time"),
+        "series": [
+            {
+                "name": name,
+                "type": "line",
+                "step": "end",
+                "showSymbol": False,
+                "color": colour,
+                "data": [[round(when * 1000), value] for when, value in zip(at, values, strict=True)],
+            }
+            for name, colour, values in lines
+        ],
+    }
+
+
+def _speed(found: Series) -> dict[str, Any]:
+    lines = [("coming in", "#5b8def", found.come_in), ("done", "#2e9e6b", found.done)]
+    return _chart("Requests each second", found.at, lines)
+
+
+def _waiting(found: Series) -> dict[str, Any]:
+    return _chart("Requests waiting", found.at, [("waiting", "#d99a17", found.waiting)])

@@ -1,0 +1,65 @@
+"""The page *Policy*."""
+
+from nicegui import ui
+
+from workers.dashboard.pages.site import Shown, empty, frame, live, note
+from workers.dashboard.views import policy as views
+from workers.dashboard.views.now import of_reading
+from workers.dashboard.views.policy import RevisionRow
+from workers.dashboard.views.terms import moment
+
+Found = tuple[tuple[str, ...], str, tuple[tuple[str, tuple[RevisionRow, ...], int], ...]]
+
+
+def install(shown: Shown) -> None:
+    """Add the page."""
+
+    @ui.page("/policy")
+    def policy() -> None:
+        with frame("/policy"):
+            live(lambda: _view(shown), _draw)
+
+
+def _view(shown: Shown) -> Found:
+    reader = shown.reader
+    with reader.lock:
+        under, published = reader.tallies.under, reader.publications
+        policies = tuple(
+            (number, views.revisions(published.revisions(number), under), views.before_any(number, under))
+            for number in published.policies()
+        )
+        return of_reading(reader.progress), moment(reader.tallies.first), policies
+
+
+def _draw(found: Found) -> None:
+    problems, since, policies = found
+    if problems:
+        note("unknown", "What is below is not how things are now", problems)
+    if not policies:
+        empty("No policy was published yet", "The first worker that starts publishes what its documents know.")
+    for number, rows, before in policies:
+        ui.label(f"{number}: {len(rows)} revisions, newest first").props("role=heading aria-level=2").classes(
+            "text-lg font-bold"
+        )
+        ui.label(f"Decisions counted are those made since {since}.").classes("text-sm")
+        with ui.timeline(side="right").classes("w-full"):
+            for row in rows:
+                _entry(row)
+        if before:
+            ui.label(f"{before:,} decisions are on services of days before the first revision.")
+
+
+def _entry(row: RevisionRow) -> None:
+    under = f" · number {row.number}" if row.number else ""
+    decided = f" · {row.decisions:,} decisions" if row.decisions else " · no decision"
+    with ui.timeline_entry(title=row.date, subtitle=f"{row.kinds}{under}{decided}"):
+        ui.label(row.says)
+        ui.label(row.changed).classes("font-bold")
+        for change in row.changes:
+            ui.label(change).classes("ml-4")
+        if not row.on_record:
+            ui.label("The statements then in force are not on record: services of these days are forwarded.")
+        with ui.expansion("Version").classes("w-full").props("dense"):
+            ui.label(f"{row.author}; known since {row.published}")
+            ui.label(f"publication sha256 {row.digest}").classes("dli-mono text-sm")
+            ui.label(f"document sha256 {row.document}").classes("dli-mono text-sm")

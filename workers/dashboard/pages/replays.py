@@ -1,0 +1,43 @@
+"""The page *Replays*."""
+
+from fastapi import Response
+from nicegui import app, ui
+
+from workers.dashboard.pages.site import Shown, empty, frame, live, note
+from workers.dashboard.views.replays import ReportRow, page_of, reports
+
+SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+"""A report is a file that somebody put there: it runs nothing and asks for nothing."""
+
+
+def install(shown: Shown) -> None:
+    """Add the page, and the reports that are pages themselves."""
+
+    @ui.page("/replays")
+    def replays() -> None:
+        with frame("/replays"):
+            live(lambda: reports(shown.reports), lambda found: _draw(shown, found))
+
+    @app.get("/replays/{name}")
+    def page(name: str) -> Response:
+        content = page_of(shown.reports, name)
+        if content is None:
+            return Response("no such report", 404, media_type="text/plain")
+        return Response(content, media_type="text/html", headers={"content-security-policy": SANDBOX})
+
+
+def _draw(shown: Shown, found: list[ReportRow]) -> None:
+    if not found:
+        empty(
+            f"There are no reports in {shown.reports}",
+            "`dli replay verify … -o jsonl > FILE.jsonl` and `dli replay what-if … --page FILE.html` write some there.",
+        )
+    for one in found:
+        with ui.card().classes("w-full gap-1"):
+            ui.label(one.name).classes("font-bold dli-mono")
+            ui.label(f"{one.kind}, written {one.written}").classes("text-sm")
+            note(one.level, one.headline)
+            for name, value in one.figures:
+                ui.label(f"{name}: {value}")
+            if one.is_page:
+                ui.link("Open the report", f"/replays/{one.name}", new_tab=True).props('rel="noopener"')

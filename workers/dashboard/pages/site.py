@@ -1,0 +1,168 @@
+"""What pages share: what they show, their frame, and how a level, an emptiness or a failure looks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from nicegui import context, run, ui
+
+from workers.dashboard.reader import Reader
+from workers.dashboard.views.terms import Level
+from workers.dashboard.watch import Watch
+from workers.reading import ReadingError
+from workers.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EVERY_SECONDS = 2.0
+"""How often a page looks for news."""
+PAGES = (
+    ("/", "Now"),
+    ("/decisions", "Decisions"),
+    ("/policy", "Policy"),
+    ("/dead-letters", "Dead letters"),
+    ("/replays", "Replays"),
+)
+NAVIGATION = "flex flex-wrap gap-x-1 order-last w-full md:order-none md:w-auto md:grow"
+THEME = "dli_theme"
+"""The cookie that keeps a browser's choice of dark or light."""
+PRIMARY = "#2563a8"
+"""Of what can be pressed: white on it can be read."""
+GREY = "#7a7f87"
+"""Of axes and their texts: to be read on light and on dark."""
+COLOURS = ("#2e9e6b", "#d99a17", "#c7563f", "#8d5fc4", "#5b8def", "#8a8f98", "#3fb0b8", "#b0658f", "#9a7b4f", "#5f6b7a")
+"""Of determinations, always the same for the same."""
+LOOKS: dict[Level, tuple[str, str, str]] = {
+    "good": ("check_circle", "bg-green-100 text-green-900 dark:bg-green-900 dark:text-green-50", "in order"),
+    "waiting": ("schedule", "bg-amber-100 text-amber-900 dark:bg-amber-900 dark:text-amber-50", "to be watched"),
+    "bad": ("error", "bg-red-100 text-red-900 dark:bg-red-900 dark:text-red-50", "wrong"),
+    "unknown": ("help", "bg-gray-200 text-gray-900 dark:bg-gray-700 dark:text-gray-50", "not known"),
+}
+STYLE = """
+:focus-visible { outline: 3px solid #5b8def !important; outline-offset: 2px; }
+.q-table td, .q-table th { white-space: normal; }
+.q-table td:first-child { white-space: nowrap; }
+.dli-mono { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
+@media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
+"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the pages show."""
+
+    settings: Settings
+    watch: Watch
+    reader: Reader
+    reports: Path
+    allow_redrive: bool
+
+
+@contextmanager
+def frame(path: str) -> Iterator[None]:
+    """A page's frame, with the way to the others; what is made in here is its content."""
+    title = dict(PAGES)[path]
+    ui.page_title(f"{title} · dli dashboard")
+    ui.add_css(STYLE)
+    ui.colors(primary=PRIMARY)
+    request = context.client.request
+    chosen = request.cookies.get(THEME) if request is not None else None
+    dark = ui.dark_mode({"dark": True, "light": False}.get(chosen or ""))
+    with ui.header().classes("items-center gap-x-4 gap-y-0 py-1 bg-slate-800 text-white"):
+        ui.label("dli").classes("text-lg font-bold grow md:grow-0")
+        with ui.element("nav").props('aria-label="Pages"').classes(NAVIGATION):
+            for target, name in PAGES:
+                link = ui.link(name, target).classes("px-2 py-2 text-white no-underline rounded hover:bg-slate-600")
+                if target == path:
+                    link.props('aria-current="page"').classes("bg-slate-600 font-bold")
+        ui.button(icon="contrast", on_click=lambda: _turn(dark)).props(
+            'flat round dense color=white aria-label="Dark or light"'
+        )
+    with ui.element("main").classes("w-full max-w-6xl mx-auto flex flex-col gap-4"):
+        ui.label(title).props("role=heading aria-level=1").classes("text-2xl font-bold")
+        yield
+
+
+async def _turn(dark: ui.dark_mode) -> None:
+    # What is shown may be the system's choice, which only the browser knows.
+    is_dark = await ui.run_javascript("document.body.classList.contains('body--dark')", timeout=10)
+    dark.set_value(not is_dark)
+    chosen = "light" if is_dark else "dark"
+    ui.run_javascript(f"document.cookie = '{THEME}={chosen}; path=/; max-age=31536000; samesite=strict'")
+
+
+def axes(**across: Any) -> dict[str, Any]:
+    """The axes of a chart, to be read on light and on dark."""
+    faint = {"lineStyle": {"color": GREY, "opacity": 0.3}}
+    return {
+        "xAxis": {"axisLabel": {"color": GREY, "hideOverlap": True}, **across},
+        "yAxis": {"type": "value", "min": 0, "minInterval": 1, "axisLabel": {"color": GREY}, "splitLine": faint},
+    }
+
+
+def heading(text: str) -> None:
+    """The heading of a part."""
+    ui.label(text).props("role=heading aria-level=2").classes("text-lg font-bold mt-2")
+
+
+def note(level: Level, headline: str, reasons: Sequence[str] = ()) -> None:
+    """How something is, in colour, in a sign and in words."""
+    icon, colours, says = LOOKS[level]
+    with ui.element("div").classes(f"w-full rounded p-3 {colours}").props(f"role=status data-level={level}"):
+        with ui.row().classes("items-center gap-2 no-wrap"):
+            ui.icon(icon).classes("text-2xl").props(f'role=img aria-label="{says}"')
+            ui.label(headline).classes("text-lg font-bold")
+        for reason in reasons:
+            ui.label(reason).classes("ml-8")
+
+
+def empty(headline: str, how: str) -> None:
+    """Nothing is there, and what would bring something."""
+    with ui.element("div").classes("w-full rounded border border-dashed border-gray-400 p-6 text-center"):
+        ui.label(headline).classes("font-bold")
+        ui.label(how)
+
+
+def table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]], key: str, **options: Any) -> ui.table:
+    """A table, which becomes a list of cards where the screen is narrow."""
+    made = ui.table(
+        columns=[{"name": name, "label": label, "field": name, "align": "left"} for name, label in columns],
+        rows=list(rows),
+        row_key=key,
+        **options,
+    )
+    return made.classes("w-full").props(":grid=Quasar.Screen.lt.sm flat bordered dense wrap-cells")
+
+
+async def asked(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a function says that waits for the brokers, without keeping other pages waiting.
+
+    Raises:
+        ReadingError: The dashboard is ending; and whatever the function raises.
+    """
+    found = await run.io_bound(lambda: (function(*args, **kwargs),))
+    if found is None:
+        raise ReadingError("the dashboard is ending")
+    return found[0]
+
+
+def live(view: Callable[[], Any], draw: Callable[[Any], None]) -> None:
+    """Draw what a view says, and again whenever it says something else."""
+    drawn: list[Any] = []
+
+    @ui.refreshable
+    def content() -> None:
+        draw(drawn[-1])
+
+    def look() -> None:
+        found = view()
+        if found != drawn[-1]:
+            drawn[:] = [found]
+            content.refresh()
+
+    drawn.append(view())
+    content()
+    ui.timer(EVERY_SECONDS, look)

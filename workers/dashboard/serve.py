@@ -1,0 +1,74 @@
+"""The dashboard as one process: two threads that ask the brokers, and a web server that shows what they know."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import ui
+
+from workers.dashboard import pages
+from workers.dashboard.guard import Guard
+from workers.dashboard.pages.site import Shown
+from workers.dashboard.reader import Reader
+from workers.dashboard.watch import Watch
+from workers.settings import Settings
+
+
+class Server:
+    """The web server on its socket, which is open already: that a port is taken shows before anything runs."""
+
+    def __init__(self, app: Guard, listening: socket.socket) -> None:
+        self._listening = listening
+        # It tells of every page that is opened.
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        # A page that is left open would hold the process for ever otherwise.
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2)
+        )
+
+    def run(self) -> None:
+        """Serve until told to stop by a signal."""
+        self._server.run(sockets=[self._listening])
+
+
+@contextmanager
+def serve(
+    settings: Settings, host: str, port: int, token: str | None, *, reports: Path, allow_redrive: bool
+) -> Iterator[Server]:
+    """The server, with the threads that feed it while this lasts.
+
+    Raises:
+        OSError: The port is taken, or the host is not this machine's.
+    """
+    listening = _bound(host, port)
+    watch, reader, over = Watch(settings), Reader(settings), Event()
+    threads = [Thread(target=one.run, args=(over,), daemon=True) for one in (watch, reader)]
+    for thread in threads:
+        thread.start()
+    try:
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        pages.install(Shown(settings, watch, reader, reports, allow_redrive))
+        ui.run_with(app, title="dli dashboard", dark=None, show_welcome_message=False, language="en-US")
+        yield Server(Guard(app, token), listening)
+    finally:
+        over.set()
+        listening.close()
+        for thread in threads:
+            thread.join(10)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError:
+        made.close()
+        raise
+    return made

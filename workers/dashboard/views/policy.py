@@ -1,0 +1,74 @@
+"""The page *Policy*: a policy's revisions, what each changed, and what was decided under it."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from workers.dashboard.publications import Proof
+from workers.dashboard.publications import Revision as Published
+from workers.dashboard.tallies import NONE, Revision
+from workers.dashboard.views.terms import words
+
+
+class RevisionRow(NamedTuple):
+    """One revision."""
+
+    date: str
+    number: str | None
+    kinds: str
+    says: str
+    """In the project's words, from the document."""
+    changed: str
+    """What was proved."""
+    changes: tuple[str, ...]
+    """Each way in which answers differ."""
+    on_record: bool
+    author: str
+    published: str
+    digest: str
+    document: str
+    decisions: int
+
+
+def revisions(published: Sequence[Published], under: Mapping[Revision, int]) -> tuple[RevisionRow, ...]:
+    """A policy's revisions, newest first, with the decisions counted under each."""
+    return tuple(
+        RevisionRow(
+            one.date,
+            one.number,
+            ", ".join(map(words, one.kinds)),
+            one.says,
+            "The first on record." if first else changed(one.proof),
+            tuple(_change(one.proof)),
+            one.on_record,
+            one.author,
+            one.published,
+            one.digest,
+            one.document,
+            under.get((one.policy, one.date), 0),
+        )
+        for one, first in zip(reversed(published), [*[False] * (len(published) - 1), True], strict=True)
+    )
+
+
+def before_any(policy: str, under: Mapping[Revision, int]) -> int:
+    """Decisions on services of days when no revision was in force."""
+    return under.get((policy, NONE), 0)
+
+
+def changed(proof: Proof | None) -> str:
+    """What a revision changes, in a sentence."""
+    if proof is None:
+        return "Not attested yet: what it changes is not proved here."
+    if proof.equivalent:
+        return f"Equivalent: all {proof.cases:,} cases are decided as before."
+    if not proof.cases_that_change and not proof.changes:
+        return f"Every case is determined as before; otherwise: {', '.join(map(words, proof.parts))}."
+    return f"{proof.cases_that_change:,} of {proof.cases:,} cases are decided otherwise."
+
+
+def _change(proof: Proof | None) -> list[str]:
+    return [
+        f"{words(one.aspect)}: {one.before} → {one.after}, in {one.cases:,} cases"
+        + (f" ({' or '.join(one.where)})" if one.where else "")
+        for one in (proof.changes if proof is not None else ())
+    ]

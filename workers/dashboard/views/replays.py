@@ -1,0 +1,119 @@
+"""The page *Replays*: the reports in a folder, as `dli replay` wrote them."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from workers.dashboard.views.terms import Level, moment, words
+
+LONGEST = 1_000_000
+"""Bytes of a summary that are read."""
+MOST = 200
+"""Reports that are shown, the newest."""
+FORMS = (".html", ".jsonl")
+
+
+class ReportRow(NamedTuple):
+    """One report."""
+
+    name: str
+    written: str
+    kind: str
+    headline: str
+    level: Level
+    figures: tuple[tuple[str, str], ...]
+    is_page: bool
+    """Whether it is a page to be opened."""
+
+
+def reports(folder: Path) -> list[ReportRow]:
+    """The reports of a folder, newest first; none where there is no such folder."""
+    try:
+        found = [one for one in folder.iterdir() if one.suffix in FORMS and one.is_file() and not one.is_symlink()]
+        dated = sorted(((one.stat().st_mtime, one) for one in found), reverse=True)
+    except OSError:
+        return []
+    return [_row(file, datetime.fromtimestamp(at, UTC)) for at, file in dated[:MOST]]
+
+
+def page_of(folder: Path, name: str) -> bytes | None:
+    """A report that is a page; None where the folder has none of that name."""
+    shown = {one.name for one in reports(folder) if one.is_page}
+    return (folder / name).read_bytes() if name in shown else None
+
+
+def _row(file: Path, at: datetime) -> ReportRow:
+    written = moment(at)
+    if file.suffix == ".html":
+        return ReportRow(file.name, written, "page", "What a document would change", "good", (), is_page=True)
+    summary = _summary(file)
+    if summary is None:
+        why = "Not a report of `dli replay … -o jsonl`"
+        return ReportRow(file.name, written, "unknown", why, "unknown", (), is_page=False)
+    kind, headline, level = _judged(summary)
+    return ReportRow(file.name, written, kind, headline, level, tuple(_figures(summary)), is_page=False)
+
+
+def _summary(file: Path) -> dict[str, Any] | None:
+    try:
+        with file.open("rb") as stream:
+            first = json.loads(stream.readline(LONGEST))
+        summary = first["summary"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return summary if isinstance(summary, dict) else None
+
+
+def _judged(summary: dict[str, Any]) -> tuple[str, str, Level]:
+    if "identical" in summary:
+        return "verify", *_verified(summary)
+    if "lines" in summary:
+        return "what if", *_compared(summary)
+    return "unknown", "A summary of a kind that this version does not know", "unknown"
+
+
+def _verified(summary: dict[str, Any]) -> tuple[str, Level]:
+    identical, requests = summary["identical"].get("all", 0), summary.get("requests", 0)
+    found = {name: summary[name] for name in (*WRONG, UNTOLD) if summary.get(name)}
+    told = "; ".join(
+        [
+            f"{identical:,} answers to {requests:,} requests are identical",
+            *(f"{count:,} {words(name)}" for name, count in found.items()),
+        ]
+    )
+    if found.keys() & set(WRONG):
+        return told, "bad"
+    if not summary.get("complete"):
+        return f"Interrupted; so far {told}", "waiting"
+    return told, "waiting" if found else "good"
+
+
+WRONG = (
+    "different",
+    "missing_decision",
+    "second_decision",
+    "unasked_decision",
+    "missing_dead_letter",
+    "unexpected_dead_letter",
+    "damaged",
+)
+"""What `dli replay verify` finds, by its names."""
+UNTOLD = "not_replayable"
+
+
+def _compared(summary: dict[str, Any]) -> tuple[str, Level]:
+    changed = sum(count for kind, count in summary["lines"].items() if kind != "unchanged")
+    told = f"{changed:,} lines would be answered otherwise, of {summary.get('requests_read', 0):,} requests"
+    return (told, "good") if summary.get("complete") else (f"Interrupted: {told} so far", "waiting")
+
+
+def _figures(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in summary.items():
+        if isinstance(value, bool):
+            yield words(name), "yes" if value else "no"
+        elif isinstance(value, int):
+            yield words(name), f"{value:,}"
+        elif isinstance(value, dict) and all(isinstance(one, int) for one in value.values()):
+            yield words(name), ", ".join(f"{count:,} {words(key)}" for key, count in value.items()) or "-"

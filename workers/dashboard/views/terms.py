@@ -1,0 +1,30 @@
+"""How values are said."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+Level = Literal["good", "waiting", "bad", "unknown"]
+"""How something is; `unknown` is never shown as good."""
+
+
+def words(term: str) -> str:
+    """A term of the vocabulary, as words."""
+    return term.replace("_", " ")
+
+
+def lasting(seconds: float) -> str:
+    """A duration as a person says it."""
+    for upto, unit, length in (
+        (1, "ms", 0.001),
+        (120, "s", 1),
+        (7_200, "min", 60),
+        (172_800, "h", 3_600),
+    ):
+        if seconds < upto:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def moment(at: datetime | None) -> str:
+    """A time in UTC, to the second."""
+    return "never" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
