@@ -7,6 +7,7 @@ binding.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -18,6 +19,7 @@ SPECVERSION: Literal["1.0"] = "1.0"
 STRUCTURED = "application/cloudevents+json"
 JSON = "application/json"
 Mode = Literal["structured", "binary"]
+NO_EXTENSIONS: Mapping[str, str] = {}
 
 # Neither version ff nor ids of zeros exist, and version 00 ends with its flags.
 _TRACEPARENT = re.compile(r"(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
@@ -100,9 +102,14 @@ def is_json(datacontenttype: str | None) -> bool:
     return media == JSON or media.endswith("+json")
 
 
-def write(attributes: Attributes, data: bytes, mode: Mode) -> tuple[bytes, Headers]:
-    """The value and headers of a record for an event whose data is the JSON text `data`."""
-    present = attributes.model_dump(exclude_none=True)
+def write(
+    attributes: Attributes, data: bytes, mode: Mode, extensions: Mapping[str, str] = NO_EXTENSIONS
+) -> tuple[bytes, Headers]:
+    """The value and headers of a record for an event whose data is the JSON text `data`.
+
+    `extensions` are attributes of our own that stand behind CloudEvents' own.
+    """
+    present = {**attributes.model_dump(exclude_none=True), **extensions}
     if mode == "binary":
         content_type = present.pop("datacontenttype", JSON)
         headers = [(f"ce_{name}", str(value).encode()) for name, value in present.items()]

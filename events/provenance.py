@@ -6,6 +6,7 @@ answers reads two short headers instead of the answer.
     dli-cause        topic/partition/offset of the record that was answered
     dli-request      of a dead letter: the request id that the event still showed
     dli-supersedes   of a decision: the request that its request supersedes
+    dli-shadow       of what a draft would decide: the digest of its document; nobody was answered so
 """
 
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from events.envelope import Headers, header
 CAUSE = "dli-cause"
 REQUEST = "dli-request"
 SUPERSEDES = "dli-supersedes"
+SHADOW = "dli-shadow"
+SHADOW_MARK = "dlishadow"
+"""The same as an extension attribute of CloudEvents, whose names have no hyphen."""
 
 
 class Place(NamedTuple):

@@ -12,10 +12,12 @@ from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.request import AuthorizationRequest
 from events.revision import PolicyRevision
+from events.shadow import ShadowDifference
 
 FOLDER = Path(__file__).parent / "schemas"
 EVENTS: tuple[tuple[str, type[BaseModel]], ...] = tuple(
-    (model.TYPE, model) for model in (AuthorizationRequest, Decision, DeadLetter, PolicyRevision, PolicyAttestation)
+    (model.TYPE, model)
+    for model in (AuthorizationRequest, Decision, DeadLetter, ShadowDifference, PolicyRevision, PolicyAttestation)
 )
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

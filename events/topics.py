@@ -9,6 +9,7 @@ from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.request import AuthorizationRequest
 from events.revision import PolicyRevision
+from events.shadow import ShadowDifference
 
 REQUESTS = "authorization.requests"
 DECISIONS = "authorization.decisions"
@@ -16,6 +17,7 @@ DEAD_LETTERS = "authorization.dead-letters"
 ANSWERED = "authorization.answered"
 LEDGER = "authorization.ledger"
 LINKS = "authorization.links"
+SHADOW = "authorization.shadow"
 POLICY_REVISIONS = "policy.revisions"
 POLICY_ATTESTATIONS = "policy.attestations"
 
@@ -132,6 +134,17 @@ TOPICS = (
         consumers=("ledger agent",),
         personal=True,
         holds="which request supersedes which",
+    ),
+    Topic(
+        name=SHADOW,
+        event=ShadowDifference.TYPE,
+        key="request_id",
+        partitions=PARTITIONS,
+        cleanup="delete",
+        retention=timedelta(days=30),
+        producers=("decision agent, where a draft is its shadow",),
+        consumers=("who answers for the policy", "dli tail"),
+        personal=True,
     ),
     Topic(
         name=POLICY_REVISIONS,

@@ -5,6 +5,7 @@ What runs in a worker, on one screen:
     authorization.requests  ─► DecisionHandler ─► authorization.decisions, authorization.dead-letters
                                         ▲    └──► authorization.answered ─► its copy on disk
                                         └───────────────────────────────────┘
+                                        └──► authorization.shadow, where a draft decides beside
     authorization.decisions ─► PointerHandler ─► authorization.ledger ─► Pointers ─► /requests/…
       and dead-letters                     └───► authorization.links  ─► Links ────► authorization.dead-letters
     policy.revisions        ─► Follower ─► the handler's policies
@@ -18,12 +19,13 @@ from socket import gethostname
 
 import faust
 
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, DECISIONS_KEPT, LEDGER, LINKS, REQUESTS
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, DECISIONS_KEPT, LEDGER, LINKS, REQUESTS, SHADOW
 from workers import health, sensor
 from workers.access import client, faust_arguments
 from workers.decide.bookkeeper import Bookkeeper
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
+from workers.decide.shadow import Shadow
 from workers.feed import Feed, app_settings, feed
 from workers.history import agent as history
 from workers.history.follow import Follower
@@ -37,8 +39,8 @@ from workers.store.changelog import KafkaChangelog
 DAY_MS = 24 * 60 * 60 * 1000
 
 
-def make_app(settings: Settings, follower: Follower) -> faust.App:
-    """A worker's app, not yet started; it decides under what the follower knows."""
+def make_app(settings: Settings, follower: Follower, shadow: Shadow | None = None) -> faust.App:
+    """A worker's app, not yet started; it decides under what the follower knows, and a shadow beside it."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         settings.app_id,
@@ -63,12 +65,13 @@ def make_app(settings: Settings, follower: Follower) -> faust.App:
         settings.duplicates_kept_days * DAY_MS,
     )
     books = Bookkeeper(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
-    handler = DecisionHandler(follower, settings, memory)
+    handler = DecisionHandler(follower, settings, memory, shadow)
     fed = feed(
         app,
         raw_topic(app, settings, REQUESTS),
         handler,
-        outputs=[settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, ANSWERED)],
+        # The shadow's topic also without one: a worker ends what another, which had one, left hanging there.
+        outputs=[settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, ANSWERED, SHADOW)],
         delivery=settings.delivery,
         companion=books,
     )

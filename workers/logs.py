@@ -33,6 +33,16 @@ class Hasher:
         return blake2b(request_id.encode(), key=self._key, digest_size=8).hexdigest()
 
 
+def frames(error: BaseException) -> list[str]:
+    """The lines that an exception came through, and nothing of its text."""
+    found: list[str] = []
+    trace = error.__traceback__
+    while trace is not None:
+        found.append(f"{trace.tb_frame.f_code.co_filename.rsplit('/', 2)[-1]}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return found
+
+
 def hide_models(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Whatever model somebody logs by mistake shows its name and nothing it holds."""
     return {name: _hidden(value) for name, value in event.items()}

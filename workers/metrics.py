@@ -41,6 +41,17 @@ ERRORS = Counter(
     "send is Faust's.",
     ["stage", "error"],
 )
+SHADOW_REQUESTS = Counter(
+    "dli_shadow_requests_total",
+    "Decisions that the draft of DLI_SHADOW_POLICY was asked of too, by what it would make of the request: unchanged, "
+    "evidence, reclassified, looser, stricter; failed where deciding under it raised an error. The decisions stand.",
+    ["outcome"],
+)
+SHADOW_LINES = Counter(
+    "dli_shadow_lines_total",
+    "Service lines that the draft would determine otherwise, or for other reasons, by both determinations.",
+    ["kind", "determination", "draft"],
+)
 
 # --- how long it takes ---------------------------------------------------------------------------------------------
 
@@ -109,6 +120,11 @@ POLICY_IN_FORCE = Gauge(
     "dli_policy_in_force_info",
     "1 for the revision that each loaded policy has in force today, with the digest of its document.",
     ["policy", "revision", "sha256"],
+)
+SHADOW_POLICY = Gauge(
+    "dli_shadow_policy_info",
+    "1 for the draft that decides beside, with the digest of its document.",
+    ["policy", "sha256"],
 )
 BUILD = Gauge("dli_build_info", "1, for what runs.", ["version", "python", "faust", "aiokafka"])
 

@@ -16,6 +16,7 @@ from events.topics import (
     POLICY_ATTESTATIONS,
     POLICY_REVISIONS,
     REQUESTS,
+    SHADOW,
     TOPICS,
 )
 from workers.settings import Settings
@@ -66,6 +67,7 @@ def _of_workers(settings: Settings) -> Iterator[Right]:
         ANSWERED: (("READ", "WRITE"), "to remember what was answered"),
         LEDGER: (("READ", "WRITE"), "to keep pointers to answers"),
         LINKS: (("READ", "WRITE"), "to keep which request supersedes which"),
+        SHADOW: (("WRITE",), "to tell what a draft would make otherwise"),
         POLICY_REVISIONS: (("READ", "WRITE"), "to follow the policies, and to add what the packaged documents know"),
         POLICY_ATTESTATIONS: (("WRITE",), "to tell what each revision changes"),
     }
@@ -110,6 +112,7 @@ def _of_platforms(settings: Settings) -> Iterator[Right]:
 
 def _of_policies(settings: Settings) -> Iterator[Right]:
     yield _topic("policy", settings.topic(POLICY_REVISIONS), ("READ", "WRITE"), "to publish what continues the chain")
+    yield _topic("policy", settings.topic(SHADOW), ("READ",), "to see what a draft would make otherwise")
 
 
 def _of_operators(settings: Settings) -> Iterator[Right]:

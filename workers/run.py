@@ -10,9 +10,10 @@ from aiokafka.errors import KafkaError
 from faust.worker import Worker
 
 from policy_core.library import Library
-from workers import logs, topics
+from workers import logs, metrics, topics
 from workers.app import make_app
 from workers.console import CommandError
+from workers.decide.shadow import Shadow, shadow_of
 from workers.history.follow import Follower, ForkedError
 from workers.settings import Settings
 from workers.topics import TopicsError
@@ -28,15 +29,17 @@ def run_worker(settings: Settings, library: Library) -> None:
 
     Raises:
         CommandError: The topics are not as they must be, or know the policies otherwise than we do.
+        PolicyDocumentError: The draft that is to decide beside cannot be used.
     """
     logs.configure(level=settings.log_level, form=settings.log_format)
     log.info("worker_starting", app=settings.app_id, policies=library.numbers, bootstrap=settings.bootstrap)
+    shadow = _shadow(settings, library)
     await_topics(settings)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)  # before the app is made: Faust's services take the current loop as theirs
     follower = Follower(settings, library)
     loop.run_until_complete(catch_up(follower))
-    app = make_app(settings, follower)
+    app = make_app(settings, follower, shadow)
     worker = Worker(
         app,
         loop=loop,
@@ -50,6 +53,14 @@ def run_worker(settings: Settings, library: Library) -> None:
     )
     worker.spinner = None  # it writes terminal codes into the log
     worker.execute_from_commandline()
+
+
+def _shadow(settings: Settings, library: Library) -> Shadow | None:
+    shadow = shadow_of(settings, library)
+    if shadow is not None:
+        metrics.SHADOW_POLICY.labels(shadow.draft.number, shadow.draft.sha256).set(1)
+        log.info("shadow_policy", policy=shadow.draft.number, sha256=shadow.draft.sha256)
+    return shadow
 
 
 def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep) -> None:

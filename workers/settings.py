@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     """Folders of policy documents, as a JSON list."""
     default_policy: str = "L.2.03.402"
     """The policy of a request that names none."""
+    shadow_policy: Path | None = None
+    """A policy document, a draft, that decides beside the one in force; what it would make otherwise is published."""
     source: str = Field(default="/dli-authorization", min_length=1)
     """The CloudEvents source of what is published."""
     mode: Literal["structured", "binary"] = "structured"

@@ -228,6 +228,11 @@ OPERATIONS = (
                 "count by (policy, revision, sha256) (dli_policy_in_force_info)",
                 "Workers by document; more than one digest for a policy only while an upgrade goes on.",
             ),
+            Rows(
+                "Drafts beside",
+                "count by (policy, sha256) (dli_shadow_policy_info)",
+                "Workers by the draft that decides beside; none where no worker has one.",
+            ),
             Rows("Builds", "count by (version, python, faust, aiokafka) (dli_build_info)", "Workers by what they run."),
         ),
     ),
@@ -253,6 +258,23 @@ DECISIONS = (
                 "Lines by revision",
                 (Asked(rate("dli_decided_lines_total", "policy, revision"), "{{policy}} of {{revision}}"),),
                 "The policy's revision in force on the service date.",
+                "cps",
+            ),
+            Lines(
+                "What a draft would make of requests",
+                (Asked(rate("dli_shadow_requests_total", "outcome"), "{{outcome}}"),),
+                "Where DLI_SHADOW_POLICY names one; failed ones are in the workers' logs.",
+                "cps",
+            ),
+            Lines(
+                "What a draft would make of lines",
+                (
+                    Asked(
+                        rate("dli_shadow_lines_total", "kind, determination, draft"),
+                        "{{kind}}: {{determination}} → {{draft}}",
+                    ),
+                ),
+                "The lines that differ, from the decision's determination to the draft's.",
                 "cps",
             ),
             Lines(

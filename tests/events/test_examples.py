@@ -23,12 +23,16 @@ from events.decision import Decision, Determination
 from events.decode import RejectedError, decode, field_errors
 from events.revision import PolicyRevision
 from events.schemas import FOLDER
+from events.shadow import ShadowDifference
 from events.topics import POLICY_REVISIONS, REQUESTS
 from policy_core.chain import policy_of
 from policy_core.compare import compare
+from policy_core.determine import Policy
 from policy_core.library import PACKAGED, Library, load_library
+from tests.workers.publishing import revised
 from workers.attestation import attestation
 from workers.decide.handler import DecisionHandler, decide
+from workers.decide.shadow import Shadow
 from workers.history.agent import attested_record
 from workers.records import Record
 from workers.revisions import Packaged, as_record, judge
@@ -40,6 +44,7 @@ REQUESTED = EXAMPLES / "authorization.requested.v1"
 DECIDED = EXAMPLES / "authorization.decided.v1"
 DEAD_LETTERED = EXAMPLES / "authorization.dead_lettered.v1"
 PUBLISHED = EXAMPLES / "policy.revision.published.v1"
+SHADOWED = EXAMPLES / "authorization.shadowed.v1"
 ATTESTED = EXAMPLES / "policy.revision.attested.v1"
 FOLDERS = {
     REQUESTED / "valid",
@@ -50,6 +55,7 @@ FOLDERS = {
     DEAD_LETTERED / "invalid",
     PUBLISHED / "valid",
     PUBLISHED / "invalid",
+    SHADOWED / "valid",
     ATTESTED / "valid",
 }
 """Each is read by tests below; nothing else may stand among the examples."""
@@ -190,6 +196,14 @@ def answer(file: Path) -> bytes:
     return outgoing.value
 
 
+def shadowed(file: Path) -> bytes:
+    """What the agent tells of an example, where a draft that covers relapse no more is its shadow."""
+    draft = Policy(revised(library()["L.2.03.402"].document, date(2025, 4, 1)))
+    record = Record(REQUESTS, 3, 41, 1745247602000, b"PA", sent(file), ())
+    *_, told = DecisionHandler(library(), SETTINGS, shadow=Shadow(draft, SETTINGS))([record])
+    return told.value
+
+
 def revisions() -> Mapping[str, bytes]:
     """The events of the policy's revisions by their file's name: each revision's date."""
     return {
@@ -224,6 +238,11 @@ def test_a_dead_letter_is_what_the_request_of_its_name_is_answered(file: Path) -
     assert compact(file) == answer(REQUESTED / "invalid" / file.name)
 
 
+@each(SHADOWED / "valid")
+def test_a_difference_is_what_a_draft_makes_of_the_request_of_its_name(file: Path) -> None:
+    assert compact(file) == shadowed(REQUESTED / "valid" / file.name)
+
+
 @each(PUBLISHED / "valid")
 def test_a_revision_is_what_the_policy_of_its_date_publishes(file: Path) -> None:
     assert compact(file) == revisions()[file.name]
@@ -249,7 +268,13 @@ def test_a_bad_revision_is_refused_for_its_reason_at_its_paths(file: Path) -> No
 
 @pytest.mark.parametrize(
     ("folder", "model"),
-    [(DECIDED, Decision), (DEAD_LETTERED, DeadLetter), (PUBLISHED, PolicyRevision), (ATTESTED, PolicyAttestation)],
+    [
+        (DECIDED, Decision),
+        (DEAD_LETTERED, DeadLetter),
+        (SHADOWED, ShadowDifference),
+        (PUBLISHED, PolicyRevision),
+        (ATTESTED, PolicyAttestation),
+    ],
     ids=lambda value: getattr(value, "name", getattr(value, "__name__", "")),
 )
 def test_what_is_sent_fits_its_model_and_its_schema(folder: Path, model: type[BaseModel]) -> None:
@@ -307,6 +332,7 @@ def renew() -> None:
     """Write the examples of what is sent again."""
     made = {DECIDED / "valid" / file.name: answer(file) for file in files(REQUESTED / "valid")}
     made |= {file: answer(REQUESTED / "invalid" / file.name) for file in files(DEAD_LETTERED / "valid")}
+    made |= {file: shadowed(REQUESTED / "valid" / file.name) for file in files(SHADOWED / "valid")}
     made |= {file: revisions()[file.name] for file in files(PUBLISHED / "valid")}
     made |= {file: attested(file.stem) for file in files(ATTESTED / "valid")}
     for file, value in made.items():

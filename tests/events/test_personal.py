@@ -19,6 +19,7 @@ from events.personal import Private
 from events.request import AuthorizationRequest
 from events.revision import PolicyRevision
 from events.schemas import EVENTS
+from events.shadow import ShadowDifference
 from events.topics import TOPICS
 from policy_core.library import PACKAGED, load_library
 from tests import generator
@@ -71,7 +72,26 @@ def events_with_marks() -> tuple[BaseModel, ...]:
             headers=(Header(name=MARK, value_base64=SecretStr(encoded)),),
         ),
     )
-    return request_with_marks(), decision, letter
+    difference = ShadowDifference.model_validate(
+        {
+            "request_id": MARK,
+            "decision_id": decision.decision_id,
+            "policy_number": "L.2.03.402",
+            **dict.fromkeys(("sha256", "known_through", "draft_sha256"), "0" * 64),
+            "kind": "stricter",
+            "lines": (
+                {
+                    "line": 1,
+                    "kind": "stricter",
+                    "from": "medically_necessary",
+                    "to": "investigational",
+                    "rules_before": (),
+                    "rules_after": (),
+                },
+            ),
+        }
+    )
+    return request_with_marks(), decision, letter, difference
 
 
 def parts(value: object) -> Iterator[BaseModel]:

@@ -18,6 +18,7 @@ from events.topics import (
     POLICY_ATTESTATIONS,
     POLICY_REVISIONS,
     REQUESTS,
+    SHADOW,
     TOPICS,
     Topic,
 )
@@ -49,7 +50,7 @@ def answer(value: bytes, key: bytes | None) -> Outgoing:
 
 def test_every_topic_has_its_own_name() -> None:
     assert Counter(topic.name for topic in TOPICS) == dict.fromkeys(
-        (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, POLICY_REVISIONS, POLICY_ATTESTATIONS), 1
+        (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, SHADOW, POLICY_REVISIONS, POLICY_ATTESTATIONS), 1
     )
 
 
@@ -58,7 +59,7 @@ def test_every_event_has_one_topic() -> None:
 
 
 def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
-    assert {BY_NAME[name].partitions for name in (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED)} == {12}
+    assert {BY_NAME[name].partitions for name in (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, SHADOW)} == {12}
     assert BY_NAME[DECISIONS].key == BY_NAME[REQUESTS].key == "request_id"
 
 
@@ -71,6 +72,7 @@ def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
         (ANSWERED, {"cleanup.policy": "compact,delete", "retention.ms": str(30 * DAY)}),
         (LEDGER, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         (LINKS, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
+        (SHADOW, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
         # Compaction would let a bad event of a revision's key push out the good one.
         (POLICY_REVISIONS, {"cleanup.policy": "delete", "retention.ms": "-1"}),
         (POLICY_ATTESTATIONS, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY)}),

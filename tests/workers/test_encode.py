@@ -6,7 +6,8 @@ from events.decision import Decision, content_id
 from events.decode import decode
 from policy_core.library import PACKAGED, load_library
 from tests import generator
-from workers.decide.handler import Decided, Decider
+from workers.decide.decided import Decided
+from workers.decide.handler import Decider
 
 
 def decided(decider: Decider, seed: int, count: int) -> Iterator[Decided]:

@@ -9,7 +9,6 @@ decided, by its own fault or by a defect of ours, becomes a dead letter, and the
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 import structlog
 
@@ -20,30 +19,23 @@ from events.envelope import Attributes, dumps, write
 from events.provenance import Place, provenance
 from events.request import AuthorizationRequest
 from events.topics import ANSWERED, DECISIONS
-from policy_core.determine import CaseResult, Policy
+from policy_core.determine import Policy
 from policy_core.facts import ClinicalViolationError
 from policy_core.library import Knowledge, Library
 from workers.dead_letters import caused_by, defect, rejection
+from workers.decide.decided import Decided
 from workers.decide.duplicates import FORGETFUL, KNOWN_BYTES, Entry, Memory
-from workers.decide.encode import DecisionEncoder, Encoded
+from workers.decide.encode import DecisionEncoder
+from workers.decide.shadow import Shadow
 from workers.decide.tally import Answers, Tally
 from workers.decide.translate import case_of
-from workers.logs import Hasher
+from workers.logs import Hasher, frames
 from workers.records import Delivery, Outgoing, Record
 from workers.settings import Settings
 from workers.store.copy import StorageError
 from workers.store.digest import digest
 
 log = structlog.get_logger(__name__)
-
-
-class Decided(NamedTuple):
-    """One request with what was found of it, and the decision as it goes out."""
-
-    request: AuthorizationRequest
-    result: CaseResult
-    policy: Policy
-    encoded: Encoded
 
 
 class BehindError(OSError):
@@ -116,6 +108,8 @@ class DecisionHandler:
     knowledge: Knowledge
     settings: Settings
     memory: Memory = FORGETFUL
+    shadow: Shadow | None = None
+    """A draft that decides beside, and answers nobody."""
 
     @cached_property
     def hasher(self) -> Hasher:
@@ -125,8 +119,9 @@ class DecisionHandler:
     def __call__(self, records: Sequence[Record]) -> Answers:
         """All that is to be sent because of the records of one partition, in their order.
 
-        A decision and a change of the memory for a request; nothing for one that was answered before; a dead letter
-        for what cannot be decided. All of a batch is decided under the policies as they are known at its beginning.
+        A decision and a change of the memory for a request, and what a shadow makes of it otherwise; nothing for one
+        that was answered before; a dead letter for what cannot be decided. All of a batch is decided under the policies
+        as they are known at its beginning.
 
         Raises:
             StorageError: The memory cannot be read; the batch is to be tried again.
@@ -163,7 +158,10 @@ class DecisionHandler:
             self._shout(record, received, error)
             return [self._rejected(record, received, defect(), tally)]
         entry = answered[key] = Entry(content, record.offset, record.timestamp, known_by(decided.policy))
-        return [outgoing, Outgoing(self.settings.topic(ANSWERED), key, entry.packed())]
+        answer = [outgoing, Outgoing(self.settings.topic(ANSWERED), key, entry.packed())]
+        if self.shadow is not None:
+            answer += self.shadow.beside(record, received.attributes, decided, tally)
+        return answer
 
     def _comes_again(self, known: Entry, content: bytes, record: Record) -> bool:
         """Whether this is the very record that was answered, redelivered because its answer may not have arrived."""
@@ -211,7 +209,7 @@ class DecisionHandler:
         log.error(
             "defect",
             error=type(error).__name__,
-            at=_frames(error),
+            at=frames(error),
             request=self.hasher(received.request.request_id if received else None),
             **_place(record),
         )
@@ -219,12 +217,3 @@ class DecisionHandler:
 
 def _place(record: Record) -> dict[str, str | int]:
     return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-
-
-def _frames(error: BaseException) -> list[str]:
-    frames: list[str] = []
-    trace = error.__traceback__
-    while trace is not None:
-        frames.append(f"{trace.tb_frame.f_code.co_filename.rsplit('/', 2)[-1]}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return frames

@@ -24,6 +24,10 @@ class Tally:
         self.asked: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
         self.defects: Counter[str] = Counter()
+        self.shadow: Counter[str] = Counter()
+        """Decisions by what a draft would make of them."""
+        self.shadow_lines: Counter[tuple[str, str, str]] = Counter()
+        """Lines that a draft would make otherwise, by kind, determination, and the draft's."""
 
     def count(self, result: CaseResult, policy: str) -> None:
         """Count one decision."""
@@ -50,6 +54,10 @@ class Tally:
             metrics.DEAD_LETTERS.labels(reason).inc(count)
         for error, count in self.defects.items():
             metrics.ERRORS.labels("evaluate", error).inc(count)
+        for outcome, count in self.shadow.items():
+            metrics.SHADOW_REQUESTS.labels(outcome).inc(count)
+        for (kind, determination, draft), count in self.shadow_lines.items():
+            metrics.SHADOW_LINES.labels(kind, determination, draft).inc(count)
 
 
 class Answers(list[Outgoing]):

@@ -8,7 +8,7 @@ from events.envelope import Headers, Mode, binary_attributes, is_binary, loads, 
 from events.provenance import Place, provenance
 from policy_core.determine import Policy
 from workers.dead_letters import caused_by, rejection
-from workers.decide.handler import Decided
+from workers.decide.decided import Decided
 from workers.records import Record
 from workers.replay.documents import Documents, Named
 from workers.settings import Settings

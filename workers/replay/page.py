@@ -10,8 +10,8 @@ from markupsafe import Markup
 from pygal.style import Style
 
 from policy_core.determine import Policy
+from policy_core.distance import UNDECIDED, Kind
 from policy_core.vocabulary import CONSEQUENCES, Determination
-from workers.replay.compare import UNDECIDED, Kind
 from workers.replay.reporting import CHANGED, SAYS, Report, responsible, words
 from workers.replay.what_if import OR
 

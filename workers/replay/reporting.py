@@ -11,9 +11,9 @@ import typer
 from rich.table import Table
 
 from policy_core.determine import Policy
+from policy_core.distance import Kind
 from workers.console import Exit, Output, err, out, write_line
 from workers.replay import runs
-from workers.replay.compare import Kind
 from workers.replay.documents import Named, documents_of, name_of
 from workers.replay.log import ReplayError
 from workers.replay.runs import Done

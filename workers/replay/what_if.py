@@ -13,12 +13,12 @@ from typing import Any
 from events.decode import Received, RejectedError
 from events.request import AuthorizationRequest
 from policy_core.determine import CaseResult, Policy
+from policy_core.distance import Comparer, Kind, LineChange, undecided, weightiest
 from policy_core.facts import ClinicalViolationError
 from workers.decide.duplicates import Entry
 from workers.decide.translate import case_of
 from workers.records import Record
 from workers.replay.again import read
-from workers.replay.compare import UNDECIDED, WEIGHT, Comparer, Kind, LineChange, kind_of
 from workers.replay.crew import Desk
 from workers.replay.documents import Documents, Named, documents_of
 from workers.replay.findings import Findings, ResumedFindings
@@ -145,7 +145,7 @@ class Comparison:
         if recorded is not None:
             self._held_against(recorded, one)
         if one is None or other is None:
-            changes = _undecidable(request, one, other)
+            changes = undecided(one, other, len(request.service_lines))
             self._count(record, request, changes, evidence=False)
         else:
             self._count(record, request, self._comparer.lines(one, other), evidence=self._comparer.evidence(one, other))
@@ -215,7 +215,6 @@ class Comparison:
         tally = self.tally
         business = request.member.line_of_business
         pairs: dict[Pair, None] = {}
-        weightiest = Kind.EVIDENCE if evidence else Kind.UNCHANGED
         for line, change in zip(request.service_lines, changes, strict=True):
             pair = (change.kind.value, change.before, change.after)
             tally.lines[pair] += 1
@@ -223,16 +222,15 @@ class Comparison:
             tally.months[f"{day.year:04}-{day.month:02}", change.kind.value] += 1
             tally.businesses[business, change.kind.value] += 1
             pairs[pair] = None
-            if WEIGHT[change.kind] > WEIGHT[weightiest]:
-                weightiest = change.kind
             if change.kind is not Kind.UNCHANGED:
                 rules = (OR.join(change.rules_before), OR.join(change.rules_after))
                 tally.rules[(*pair, *rules)] += 1
                 self._note(record, request, line.line, change)
         for pair in pairs:
             tally.of_requests[pair] += 1
-        tally.requests[weightiest.value] += 1
-        if evidence and weightiest is Kind.EVIDENCE and all(one.kind is Kind.UNCHANGED for one in changes):
+        whole = weightiest(changes, evidence=evidence)
+        tally.requests[whole.value] += 1
+        if evidence and whole is Kind.EVIDENCE and all(one.kind is Kind.UNCHANGED for one in changes):
             tally.beside["with the same lines, and other facts, statements or deadline behind them"] += 1
             self._note(record, request, None, None)
 
@@ -269,13 +267,3 @@ def _determined(policy: Policy, case: Any) -> CaseResult | None:
         return policy.determine(case)
     except ClinicalViolationError:
         return None
-
-
-def _undecidable(request: AuthorizationRequest, one: CaseResult | None, other: CaseResult | None) -> list[LineChange]:
-    """The changes where one of the policies does not know a fact that the request states."""
-    changes = []
-    for index in range(len(request.service_lines)):
-        before = one.lines[index].answer.determination.value if one is not None else UNDECIDED
-        after = other.lines[index].answer.determination.value if other is not None else UNDECIDED
-        changes.append(LineChange(kind_of(before, after), before, after, ("facts",), ("facts",)))
-    return changes

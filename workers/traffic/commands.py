@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from events.decode import shown_request_id
 from events.envelope import JSON, SPECVERSION, STRUCTURED, Attributes, Headers, loads, write
 from events.request import AuthorizationRequest
-from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS, SHADOW
 from workers import access
 from workers.console import Bootstrap, CommandError, Prefix, err, lines, opened, settings, write_line
 from workers.records import Outgoing
@@ -23,7 +23,7 @@ from workers.traffic.generate import generate
 IN_FLIGHT = 1_000
 """Records sent before the first of them must be acknowledged: bounds what an interruption leaves unknown."""
 SOURCE = "/dli/publish"
-KNOWN = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
+KNOWN = (REQUESTS, DECISIONS, DEAD_LETTERS, SHADOW, POLICY_REVISIONS)
 
 Events = Annotated[Path, typer.Argument(metavar="FILE|-", help="Newline-delimited requests: bare data or CloudEvents.")]
 

@@ -10,7 +10,7 @@ cancellation, or no decision at all. Where the determination stays and something
 evidence does.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
@@ -31,6 +31,7 @@ _DISTANCES = {
     ActsNext.PHYSICIAN_REVIEWER: 4,
 }
 _OUTSIDE = frozenset({Action.CONTACT_PAYER, Action.CANCELLED})
+_FACTS = ("facts",)
 _REMEMBERED = 1 << 16
 
 
@@ -116,6 +117,22 @@ class Comparer:
                 self._findings.clear()
             found = self._findings[key] = (one.statuses == other.statuses, (one, other))
         return found[0]
+
+
+def undecided(before: CaseResult | None, after: CaseResult | None, lines: int) -> list[LineChange]:
+    """The changes of so many lines where one of the policies, or both, cannot decide a case: it has other facts."""
+    changes = []
+    for index in range(lines):
+        one = before.lines[index].answer.determination.value if before is not None else UNDECIDED
+        other = after.lines[index].answer.determination.value if after is not None else UNDECIDED
+        changes.append(LineChange(kind_of(one, other), one, other, _FACTS, _FACTS))
+    return changes
+
+
+def weightiest(changes: Iterable[LineChange], *, evidence: bool) -> Kind:
+    """What the changes of a request's lines, and whether other evidence is behind them, come to as a whole."""
+    kinds = [Kind.EVIDENCE if evidence else Kind.UNCHANGED, *(one.kind for one in changes)]
+    return max(kinds, key=WEIGHT.__getitem__)
 
 
 def _reads(deadline: Deadline) -> tuple[object, ...]:

@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
+from policy_core.distance import UNDECIDED, Kind, distance, kind_of
 from policy_core.vocabulary import CONSEQUENCES, Determination
-from workers.replay.compare import UNDECIDED, Kind, distance, kind_of
 
 OPPOSITE = {
     Kind.STRICTER: Kind.LOOSER,

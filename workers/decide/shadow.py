@@ -1,0 +1,142 @@
+"""The shadow: a draft of a policy decides beside the document in force, and what it would make otherwise is published.
+
+Nothing of it can reach a decision: it is asked once the decision is made, and whatever it fails with is counted. The
+comparison is the one that `dli replay what-if` makes of a log.
+"""
+
+import structlog
+
+from events.envelope import Attributes, write
+from events.provenance import SHADOW as HEADER
+from events.provenance import SHADOW_MARK, Place, provenance
+from events.shadow import ShadowDifference, difference_id
+from events.topics import SHADOW
+from policy_core.determine import CaseResult, Policy
+from policy_core.distance import Comparer, Kind, LineChange, undecided, weightiest
+from policy_core.document.load import load
+from policy_core.document.problems import PolicyDocumentError, Problem
+from policy_core.facts import ClinicalViolationError
+from policy_core.library import Library
+from workers.dead_letters import caused_by
+from workers.decide.decided import Decided
+from workers.decide.tally import Tally
+from workers.decide.translate import case_of
+from workers.logs import frames
+from workers.records import Outgoing, Record
+from workers.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+FAILED = "failed"
+LARGEST = 900_000
+"""Bytes of an event of ours: past that a draft has rules without end, and its events would stand in the way."""
+
+
+class TooLargeError(Exception):
+    """What a draft says is more than an event should hold."""
+
+
+def shadow_of(settings: Settings, library: Library) -> "Shadow | None":
+    """The shadow that the settings ask for; None where they ask for none.
+
+    Raises:
+        PolicyDocumentError: The draft cannot be used, or no policy of its number is loaded.
+    """
+    if settings.shadow_policy is None:
+        return None
+    draft = Policy(load(settings.shadow_policy))
+    if draft.number not in library.numbers:
+        message = f"DLI_SHADOW_POLICY is a draft of `{draft.number}`, but loaded are {', '.join(library.numbers)}"
+        raise PolicyDocumentError(str(settings.shadow_policy), [Problem(("number",), message)])
+    return Shadow(draft, settings)
+
+
+class Shadow:
+    """A draft that decides beside."""
+
+    def __init__(self, draft: Policy, settings: Settings) -> None:
+        """Let `draft` decide too."""
+        self.draft = draft
+        self._settings = settings
+        self._comparer = Comparer()
+        self._told: set[tuple[str, ...]] = set()
+
+    def beside(self, record: Record, attributes: Attributes | None, decided: Decided, tally: Tally) -> list[Outgoing]:
+        """The event that tells what the draft would make of a request otherwise; none where it makes the same of it.
+
+        It raises nothing: what fails is counted in the tally, and logged once.
+        """
+        if decided.policy.number != self.draft.number:
+            return []
+        try:
+            kind, changes = self._compared(decided)
+            sent = [] if kind is Kind.UNCHANGED else [self._event(record, attributes, decided, kind, changes)]
+        except Exception as error:  # noqa: BLE001 (a draft may fail in any way, and must not harm the decision)
+            tally.shadow[FAILED] += 1
+            self._tell(error)
+            return []
+        tally.shadow[kind.value] += 1
+        tally.shadow_lines.update((one.kind.value, one.before, one.after) for one in changes if _differs(one))
+        return sent
+
+    def _compared(self, decided: Decided) -> tuple[Kind, list[LineChange]]:
+        before, after = decided.result, self._determined(decided)
+        if after is None:
+            changes, evidence = undecided(before, None, len(before.lines)), False
+        else:
+            changes = self._comparer.lines(before, after)
+            evidence = self._comparer.evidence(before, after)
+        return weightiest(changes, evidence=evidence), changes
+
+    def _determined(self, decided: Decided) -> CaseResult | None:
+        try:
+            return self.draft.determine(case_of(decided.request))
+        except ClinicalViolationError:
+            return None
+
+    def _event(
+        self, record: Record, attributes: Attributes | None, decided: Decided, kind: Kind, changes: list[LineChange]
+    ) -> Outgoing:
+        request = decided.request
+        lines = [
+            {
+                "line": line.line,
+                "kind": change.kind.value,
+                "from": change.before,
+                "to": change.after,
+                "rules_before": change.rules_before,
+                "rules_after": change.rules_after,
+            }
+            for line, change in zip(request.service_lines, changes, strict=True)
+            if _differs(change)
+        ]
+        said = {
+            "request_id": request.request_id,
+            "decision_id": decided.encoded.decision_id,
+            "policy_number": self.draft.number,
+            "sha256": decided.policy.sha256,
+            "known_through": decided.policy.known_through,
+            "draft_sha256": self.draft.sha256,
+            "kind": kind.value,
+            "lines": tuple(lines),
+        }
+        data = ShadowDifference.model_validate(said).to_json()
+        settings = self._settings
+        caused = caused_by(attributes, difference_id(data), settings.source, ShadowDifference.TYPE, request.request_id)
+        value, headers = write(caused, data, settings.mode, {SHADOW_MARK: self.draft.sha256})
+        if len(value) > LARGEST:
+            raise TooLargeError
+        marked = (*headers, (HEADER, self.draft.sha256.encode()))
+        origin = provenance(Place(record.topic, record.partition, record.offset))
+        return Outgoing(settings.topic(SHADOW), request.request_id.encode(), value, marked + origin)
+
+    def _tell(self, error: Exception) -> None:
+        # Where it fails, and never its text, which may repeat what it choked on.
+        at = (type(error).__name__, *frames(error))
+        if at not in self._told:
+            self._told.add(at)
+            log.error("shadow_failed", policy=self.draft.number, draft=self.draft.sha256, error=at[0], at=list(at[1:]))
+
+
+def _differs(change: LineChange) -> bool:
+    return change.kind is not Kind.UNCHANGED
