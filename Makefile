@@ -11,7 +11,7 @@ DEFINITIONS := deploy/kubernetes/target/.ready
 TOOLS := deploy/tools/target/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-faults test-slow bench bench-scale replay-million lint schemas lock \
+.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-faults test-slow bench bench-scale lint schemas lock \
 	kafka-jars definitions tools deploy-files clean
 
 help: ## list the commands
@@ -73,8 +73,8 @@ test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## the worker's promises on Apache K
 test-deploy: $(READY) $(TOOLS) ## overlays by kustomize, alerts and dashboards in a running Prometheus
 	$(BIN)/pytest tests/deploy -m tools $(PYTEST_OPTIONS)
 
-test-browser: $(READY) ## the dashboard in a real browser: Chromium, by its path in CHROMIUM or as installed
-	$(BIN)/pytest tests/workers/dashboard -m browser $(PYTEST_OPTIONS)
+test-browser: $(READY) $(JARS) $(TOOLS) ## the dashboard in Chromium, by its path in CHROMIUM or as installed
+	$(BIN)/pytest tests/workers/dashboard -m browser --broker kafka $(PYTEST_OPTIONS)
 
 test-faults: $(READY) $(JARS) ## break workers, brokers, disks and time on Apache Kafka, and count
 	$(BIN)/pytest tests/faults -m faults --broker kafka $(FAULTS)
@@ -84,9 +84,6 @@ bench: $(VENV)/.bench $(JARS) ## measure, beside others, in one run on Apache Ka
 
 bench-scale: $(READY) $(JARS) ## what a request costs when there are more of them, and more partitions
 	$(BIN)/python -m tests.benchmarks.scale $(SCALE)
-
-replay-million: $(READY) $(JARS) ## a million requests decided, kept, proved and asked what if, every number expected beforehand
-	$(BIN)/python -m tests.benchmarks.million $(MILLION)
 
 $(VENV)/.bench: $(READY) deploy/requirements/bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/bench.txt

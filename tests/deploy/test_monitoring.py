@@ -11,8 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import promql_parser
 import pytest
@@ -21,12 +19,12 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from deploy.generate import FOLDER as DEPLOY
 from deploy.grafana.dashboards import BOARDS, expressions
+from tests.prometheus import SETTINGS as PROMETHEUS
+from tests.prometheus import TOOLS, ask, running
 from workers import metrics
 from workers.brokers import free_ports
 from workers.metrics import FAMILIES
 
-PROMETHEUS = DEPLOY / "prometheus"
-TOOLS = DEPLOY / "tools" / "target"
 RULES = yaml.safe_load((PROMETHEUS / "alerts.yaml").read_text("utf-8"))["groups"][0]["rules"]
 CASES = yaml.safe_load((PROMETHEUS / "alerts.test.yaml").read_text("utf-8"))["tests"]
 RUNBOOK = (DEPLOY / "runbook.md").read_text("utf-8")
@@ -204,40 +202,13 @@ def serving(port: int) -> Iterator[None]:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prometheus that has looked at the metrics a few times."""
     folder = tmp_path_factory.mktemp("prometheus")
-    own, target = free_ports()
-    scrape = {"job_name": "dli", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
+    target = free_ports().client
     settings = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "scrape_configs": [scrape],
-        "rule_files": [str(PROMETHEUS / "alerts.yaml")],
+        "scrape_configs": [{"job_name": "dli", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}],
     }
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(settings), "utf-8")
-    command = [
-        str(TOOLS / "prometheus"),
-        f"--config.file={folder}/prometheus.yaml",
-        f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address=127.0.0.1:{own}",
-    ]
-    with (
-        serving(target),
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=log) as process,  # noqa: S603 (built by us)
-    ):
-        try:
-            deadline = time.monotonic() + 60
-            while Exposition.scrapes < 6:
-                assert process.poll() is None, (folder / "log").read_text("utf-8")
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
-            yield f"http://127.0.0.1:{own}"
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def ask(prometheus: str, path: str, **query: str) -> Any:
-    with urlopen(f"{prometheus}/api/v1/{path}?{urlencode(query)}", timeout=10) as answer:  # noqa: S310 (on loopback)
-        return json.load(answer)["data"]
+    with serving(target), running(settings, folder, lambda: Exposition.scrapes >= 6) as found:
+        yield found
 
 
 @pytest.mark.tools

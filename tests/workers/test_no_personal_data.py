@@ -11,6 +11,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from tests.workers.dashboard.browsing import PAGES, dashboard
 from tests.workers.running import everything_on, publish, settings_for, worker
 from tests.workers.test_cli import dli
 from tests.workers.test_handler import request
@@ -95,17 +96,17 @@ def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(
     found = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client, log_level="DEBUG")
     topics.apply(found)
     lines = list(events())
-    with serving(found), worker(found, tmp_path) as process:
+    with serving(found), worker(found, tmp_path) as process, dashboard(found, tmp_path) as pages:
         publish(found, lines)
         _publish_by_hand(found)
         assert eventually(lambda: accounts.total(accounts.ask(found)).consumed == len(lines) + 1)
         assert eventually(lambda: found.topic(POLICY_REVISIONS) in sources(found))
         letters = everything_on(found, DEAD_LETTERS)
-        texts = _told(found) | _printed(found, data_id(letters[0].value))
+        texts = _told(found) | _printed(found, data_id(letters[0].value)) | _shown(pages)
         decided = everything_on(found, DECISIONS)
         process.terminate()
         process.wait(PATIENCE_SECONDS)
-    texts |= {"the worker's log": (tmp_path / "worker.log").read_text("utf-8")}
+    texts |= {file.name: file.read_text("utf-8") for file in tmp_path.glob("*.log")}
     for record in letters:
         letter = data_of(record.value)
         texts[f"dead letter {record.partition}/{record.offset}"] = json.dumps(
@@ -120,7 +121,7 @@ def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(
     assert len(decided) >= 5
     assert all(MARK in one.value.decode() for one in decided)
     assert sum(b"original" in one.value for one in letters) == len(letters) >= 15
-    assert "event_rejected" in texts["the worker's log"]
+    assert "event_rejected" in texts["worker.log"]
     assert "consumed=" in texts["notes"]
 
 
@@ -157,6 +158,17 @@ def _told(found: Settings) -> dict[str, str]:
     with urlopen(f"http://127.0.0.1:{found.exporter_port}/metrics", timeout=10) as answer:
         told["exporter"] = answer.read().decode()
     return told
+
+
+def _shown(pages: str) -> dict[str, str]:
+    """What the dashboard shows to who opens its pages; what scripts ask for later is looked at in a browser."""
+
+    def page(path: str) -> str:
+        with urlopen(pages + path, timeout=10) as answer:  # noqa: S310 (on loopback)
+            return str(answer.read().decode())
+
+    assert eventually(lambda: "5 decisions" in page("/decisions"))
+    return {f"dashboard {path}": page(path) for path in PAGES}
 
 
 def _printed(found: Settings, letter: str) -> dict[str, str]:

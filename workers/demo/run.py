@@ -66,15 +66,21 @@ def _running_dashboard(found: Settings, port: int) -> Iterator[None]:
     """A dashboard in a process of its own, which says where it is; stopped in the end."""
     command = [sys.executable, "-m", "workers", "dashboard", "--allow-redrive", "--port", str(port)]
     environment = found.environment() | {"DLI_LOG_LEVEL": "ERROR"}
-    with subprocess.Popen(command, env=environment) as process:  # noqa: S603 (our own command)
+    with subprocess.Popen(command, env=environment) as process, ended(process):  # noqa: S603 (our own command)
+        yield
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Stop a process in the end, by force where it does not follow."""
+    try:
+        yield
+    finally:
+        process.terminate()
         try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 @contextmanager
@@ -89,16 +95,10 @@ def running_worker(found: Settings, log: Path) -> Iterator[subprocess.Popen[byte
     with (
         log.open("wb") as sink,
         subprocess.Popen(command, stderr=sink, stdout=sink, env=environment) as process,  # noqa: S603 (our own command)
+        ended(process),
     ):
-        try:
-            _await_ready(process, found, log)
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        _await_ready(process, found, log)
+        yield process
 
 
 def _await_ready(process: subprocess.Popen[bytes], found: Settings, log: Path) -> None:

@@ -16,8 +16,10 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from workers.brokers import free_ports
+from workers.demo.run import ended
 from workers.settings import Settings
 
+PAGES = ("/", "/decisions", "/policy", "/dead-letters", "/replays")
 PATIENCE_SECONDS = 60.0
 PATIENCE_MS = 60_000
 FLAGS = [
@@ -38,16 +40,13 @@ def dashboard(found: Settings, folder: Path, *options: str, token: str | None = 
     log = folder / f"dashboard-{port}.log"
     command = [sys.executable, "-m", "workers", "dashboard", "--port", str(port), *options]
     environment = found.environment() | ({"DLI_DASHBOARD_TOKEN": token} if token else {})
-    with log.open("wb") as sink, subprocess.Popen(command, stderr=sink, stdout=sink, env=environment) as process:  # noqa: S603 (our own command)
-        try:
-            _await(f"http://127.0.0.1:{port}/", process, log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with (
+        log.open("wb") as sink,
+        subprocess.Popen(command, stderr=sink, stdout=sink, env=environment) as process,  # noqa: S603 (our own command)
+        ended(process),
+    ):
+        _await(f"http://127.0.0.1:{port}/", process, log)
+        yield f"http://127.0.0.1:{port}"
 
 
 def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -94,3 +93,8 @@ class Console:
 def abroad(urls: list[str]) -> list[str]:
     """Those addresses that are not this machine's."""
     return [one for one in urls if not re.match(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:", one)]
+
+
+def level(page: Page) -> str:
+    """How things are, as a page says it at its top."""
+    return page.locator("[data-level]").first.get_attribute("data-level") or ""

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from events.topics import DECISIONS, REQUESTS
+from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from tests import generator
-from tests.workers.dashboard.browsing import PATIENCE_MS, Console, abroad, chromium, dashboard
+from tests.workers import test_no_personal_data as no_personal_data
+from tests.workers.dashboard.browsing import PAGES, PATIENCE_MS, Console, abroad, chromium, dashboard, level
 from tests.workers.running import everything_on, publish, settings_for, worker
 from workers import topics
 from workers.brokers import Broker, KafkaBroker
@@ -22,7 +23,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 expect.set_options(timeout=PATIENCE_MS)
 
-PAGES = ("/", "/decisions", "/policy", "/dead-letters", "/replays")
 TOKEN = "correct horse battery"  # noqa: S105 (of tests)
 PHONE = {"width": 390, "height": 844}
 
@@ -57,10 +57,6 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1200, "height": 900})
     yield context.new_page()
     context.close()
-
-
-def level(page: Page) -> str:
-    return page.locator("[data-level]").first.get_attribute("data-level") or ""
 
 
 def test_every_page_shows_what_there_is_and_says_nothing_to_the_console(served: Served, page: Page) -> None:
@@ -171,6 +167,31 @@ def test_numbers_move_while_one_looks(served: Served, page: Page) -> None:
     publish(served.found, [generator.encode(one) for one in generator.requests(91, 50)])
     expect(page.get_by_text(f"{before + 50} decisions")).to_be_visible()
     assert console.errors == []
+
+
+def test_no_page_shows_what_is_personal_unasked(served: Served, page: Page) -> None:
+    before = len(everything_on(served.found, DEAD_LETTERS))
+    publish(served.found, list(no_personal_data.events()))
+    assert no_personal_data.eventually(lambda: len(everything_on(served.found, DEAD_LETTERS)) >= before + 16)
+    page.goto(served.url + "/dead-letters")
+    expect(page.get_by_role("row").filter(has_text="schema violation").nth(10)).to_be_visible()
+    page.get_by_role("checkbox").first.click()
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("what may be personal is masked").nth(10)).to_be_visible()
+    seen = {"letters": page.content()}
+    for path in PAGES:
+        page.goto(served.url + path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        page.wait_for_timeout(1000)
+        seen[path] = page.content()
+    assert no_personal_data.leaks(seen) == {}
+
+    page.goto(served.url + "/decisions")
+    page.get_by_label("Request id").fill(f"{no_personal_data.MARK}-R-0")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"Request {no_personal_data.MARK}-R-0: ")).to_be_visible()
+    # Who knows the id sees what was decided, and never for whom.
+    assert no_personal_data.PERSON not in page.content()
 
 
 @pytest.mark.kafka
