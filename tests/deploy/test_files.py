@@ -152,6 +152,7 @@ def test_our_services_can_write_nothing_gain_nothing_and_are_asked_for_their_hea
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert ("healthcheck" in service) == (name != "topics"), name
 
 
 def test_every_port_is_on_loopback_and_every_dependency_is_there() -> None:
@@ -219,7 +220,7 @@ def test_the_images_version_is_the_softwares() -> None:
 def test_settings_named_anywhere_are_settings() -> None:
     from workers.settings import Settings  # noqa: PLC0415 (read after the environment is known)
 
-    known = {f"DLI_{name.upper()}" for name in Settings.model_fields} | {"DLI_SECRETS_DIR", "DLI_DASHBOARD_TOKEN"}
+    known = {f"DLI_{name.upper()}" for name in Settings.model_fields} | {"DLI_SECRETS_DIR"}
     files = [*tracked("deploy/**.yaml"), DOCKERFILE, *tracked("deploy/*.md")]
     named = {name: file.name for file in files for name in re.findall(r"DLI_[A-Z_]+", file.read_text("utf-8"))}
     mounted = {
