@@ -15,6 +15,7 @@ from workers.dashboard.pages.site import (
     Shown,
     asked,
     axes,
+    details,
     empty,
     frame,
     heading,
@@ -113,13 +114,14 @@ class _Mix:
         tallies = self._shown.reader.tallies
         revision = None if self._revision.value == EVERY else self._revision.value
         with self._shown.reader.lock:
-            names = [EVERY, *sorted({views.name_of(one) for one, _ in tallies.lines}, reverse=True)]
+            names = [EVERY, *views.revisions(tallies)]
             mix = tallies.by_hour if self._width.value == "hours" else tallies.by_minute
             found = views.stack(mix, revision)
         if names != self._revision.options:
             self._revision.set_options(names, value=self._revision.value if self._revision.value in names else EVERY)
         if found != self._seen:
             self._seen = found
+            self._chart.set_visibility(bool(found.starts))
             # Bands that are gone would stay where options are only put over the old ones.
             self._chart.options.clear()
             self._chart.options.update(_stacked(found))
@@ -236,11 +238,4 @@ def _trace(found: Found) -> None:
         table([(name, name.capitalize()) for name in found.columns], rows, "line")
         for part in found.sections:
             ui.label(part.title).props("role=heading aria-level=3").classes("font-bold mt-2")
-            with ui.element("dl").classes(
-                "grid grid-cols-1 md:grid-cols-[minmax(12rem,auto)_1fr] gap-x-4 gap-y-1 w-full"
-            ):
-                for left, right in part.rows:
-                    with ui.element("dt").classes("dli-mono text-sm"):
-                        ui.label(left)
-                    with ui.element("dd").classes("mb-2 md:mb-0"):
-                        ui.label(right).classes("break-words")
+            details(part.rows)

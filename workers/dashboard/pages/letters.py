@@ -120,14 +120,14 @@ class _Letters:
                 ("came_from", "From"),
                 ("tries", "Sent again"),
             )
-            self._table = table(columns, rows, "letter", selection="multiple", pagination=20)
             with ui.row().classes("gap-2"):
                 ui.button("Show", icon="visibility", on_click=lambda: self._show(self._chosen(by_id)))
                 if self._shown.allow_redrive:
                     ui.button("Send again …", icon="replay", on_click=lambda: self._plan(self._chosen(by_id))).props(
                         "outline"
                     )
-            self._below = ui.element("div").classes("w-full flex flex-col gap-4")
+            self._opened = ui.element("div").classes("w-full flex flex-col gap-4")
+            self._table = table(columns, rows, "letter", selection="multiple", pagination=20)
 
     def _chosen(self, by_id: dict[str, Letter]) -> list[Letter]:
         found = [by_id[one["letter"]] for one in self._table.selected]
@@ -136,8 +136,8 @@ class _Letters:
         return found
 
     def _show(self, chosen: Sequence[Letter]) -> None:
-        self._below.clear()
-        with self._below:
+        self._opened.clear()
+        with self._opened:
             for one in chosen:
                 opened = views.opened(one, self._hashed)
                 with ui.card().classes("w-full"):
@@ -145,7 +145,7 @@ class _Letters:
                     for path, message in opened.errors:
                         ui.label(f"{path}: {message}").classes("ml-4")
                     ui.label("The event as it came; what may be personal is masked").classes("text-sm")
-                    ui.code(opened.event, language="json").classes("w-full")
+                    ui.code(opened.event, language="json" if opened.is_json else None).classes("w-full")
 
     async def _plan(self, chosen: Sequence[Letter]) -> None:
         if not chosen:
@@ -176,8 +176,8 @@ class _Letters:
             return
         became = views.becomes(plans, sent=True)
         log.info("letters_sent_again", letters=[one.letter for one in became if one.sent])
-        self._below.clear()
-        with self._below:
+        self._opened.clear()
+        with self._opened:
             note("good", f"{sum(one.sent for one in became)} of {len(became)} were sent again")
             _plans(became)
 

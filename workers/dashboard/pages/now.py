@@ -105,10 +105,10 @@ def _draw(found: Now) -> None:
 def _chart(title: str, at: tuple[float, ...], lines: list[tuple[str, str, tuple[Any, ...]]]) -> dict[str, Any]:
     return {
         "animation": False,
-        "title": {"text": title, "left": 0, "textStyle": {"color": GREY, "fontSize": 13}},
-        "legend": {"textStyle": {"color": GREY}, "right": 0, "show": len(lines) > 1},
+        "title": {"text": title, "left": 0, "top": 0, "textStyle": {"color": GREY, "fontSize": 13}},
+        "legend": {"textStyle": {"color": GREY}, "right": 0, "top": 0, "show": len(lines) > 1},
         "tooltip": {"trigger": "axis"},
-        "grid": {"left": 50, "right": 15, "top": 35, "bottom": 25},
+        "grid": {"left": 50, "right": 15, "top": 45, "bottom": 25},
         **axes(type="time"),
         "series": [
             {

@@ -8,6 +8,9 @@ from workers.dashboard.views.now import of_reading
 from workers.dashboard.views.policy import RevisionRow
 from workers.dashboard.views.terms import moment
 
+FEW = 3
+"""Changes that are shown without being asked for."""
+
 Found = tuple[tuple[str, ...], str, tuple[tuple[str, tuple[RevisionRow, ...], int], ...]]
 
 
@@ -55,11 +58,19 @@ def _entry(row: RevisionRow) -> None:
     with ui.timeline_entry(title=row.date, subtitle=f"{row.kinds}{under}{decided}"):
         ui.label(row.says)
         ui.label(row.changed).classes("font-bold")
-        for change in row.changes:
-            ui.label(change).classes("ml-4")
+        if len(row.changes) > FEW:
+            with ui.expansion(f"In {len(row.changes)} ways").classes("w-full").props("dense"):
+                _changes(row.changes)
+        else:
+            _changes(row.changes)
         if not row.on_record:
             ui.label("The statements then in force are not on record: services of these days are forwarded.")
         with ui.expansion("Version").classes("w-full").props("dense"):
             ui.label(f"{row.author}; known since {row.published}")
             ui.label(f"publication sha256 {row.digest}").classes("dli-mono text-sm")
             ui.label(f"document sha256 {row.document}").classes("dli-mono text-sm")
+
+
+def _changes(changes: tuple[str, ...]) -> None:
+    for change in changes:
+        ui.label(change).classes("ml-4")

@@ -3,7 +3,7 @@
 from fastapi import Response
 from nicegui import app, ui
 
-from workers.dashboard.pages.site import Shown, empty, frame, live, note
+from workers.dashboard.pages.site import Shown, details, empty, frame, live, note
 from workers.dashboard.views.replays import ReportRow, page_of, reports
 
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
@@ -30,14 +30,15 @@ def _draw(shown: Shown, found: list[ReportRow]) -> None:
     if not found:
         empty(
             f"There are no reports in {shown.reports}",
-            "`dli replay verify … -o jsonl > FILE.jsonl` and `dli replay what-if … --page FILE.html` write some there.",
+            "`dli replay verify … -o jsonl > FILE.jsonl` and `dli replay what-if … --html FILE.html` write some there.",
         )
     for one in found:
         with ui.card().classes("w-full gap-1"):
             ui.label(one.name).classes("font-bold dli-mono")
             ui.label(f"{one.kind}, written {one.written}").classes("text-sm")
-            note(one.level, one.headline)
-            for name, value in one.figures:
-                ui.label(f"{name}: {value}")
             if one.is_page:
+                ui.label(one.headline)
                 ui.link("Open the report", f"/replays/{one.name}", new_tab=True).props('rel="noopener"')
+            else:
+                note(one.level, one.headline)
+            details(one.figures)

@@ -45,6 +45,12 @@ STYLE = """
 :focus-visible { outline: 3px solid #5b8def !important; outline-offset: 2px; }
 .q-table td, .q-table th { white-space: normal; }
 .q-table td:first-child { white-space: nowrap; }
+/* A table's rows as cards, where the screen is narrow: a name and its value beside each other. */
+.q-table__grid-item-row { display: flex; justify-content: space-between; gap: 1rem; padding: 2px 0; }
+.q-table__grid-item-value { text-align: right; overflow-wrap: anywhere; }
+.q-table__grid-item-title { white-space: nowrap; opacity: 0.75; }
+/* What is pressed is white on it; what is only outlined stands on the page's own ground. */
+body.body--dark .q-btn.text-primary { color: #93c0f5 !important; }
 .dli-mono { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """
@@ -124,6 +130,16 @@ def empty(headline: str, how: str) -> None:
     with ui.element("div").classes("w-full rounded border border-dashed border-gray-400 p-6 text-center"):
         ui.label(headline).classes("font-bold")
         ui.label(how)
+
+
+def details(rows: Sequence[tuple[str, str]]) -> None:
+    """Names with what is said of each."""
+    with ui.element("dl").classes("grid grid-cols-1 md:grid-cols-[minmax(12rem,auto)_1fr] gap-x-4 gap-y-1 w-full"):
+        for left, right in rows:
+            with ui.element("dt").classes("dli-mono text-sm"):
+                ui.label(left)
+            with ui.element("dd").classes("mb-2 md:mb-0"):
+                ui.label(right).classes("break-words")
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]], key: str, **options: Any) -> ui.table:

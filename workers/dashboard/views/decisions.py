@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from workers.dashboard.tallies import Mix, Revision, Tallies
+from workers.dashboard.tallies import NONE, Mix, Revision, Tallies
 from workers.dashboard.views.terms import moment, words
 
 DETERMINATIONS = (
@@ -65,7 +65,19 @@ class Decisions:
 
 def name_of(revision: Revision) -> str:
     """A revision as it is shown."""
-    return " ".join(revision)
+    policy, date = revision
+    return f"{policy} before its first" if date == NONE else f"{policy} {date}"
+
+
+def _age(revision: Revision) -> tuple[str, bool, str]:
+    # Before all others, whatever the word is that stands for it.
+    policy, date = revision
+    return policy, date != NONE, date
+
+
+def revisions(tallies: Tallies) -> list[str]:
+    """Those that decisions were counted under, newest first."""
+    return [name_of(one) for one in sorted({one for one, _ in tallies.lines}, key=_age, reverse=True)]
 
 
 def decisions(tallies: Tallies) -> Decisions:
@@ -79,7 +91,7 @@ def decisions(tallies: Tallies) -> Decisions:
         moment(tallies.last),
         tuple(
             MixRow(name_of(revision), lines.total(), tuple((words(name), count) for name, count in lines.most_common()))
-            for revision, lines in sorted(by_revision.items(), reverse=True)
+            for revision, lines in sorted(by_revision.items(), key=lambda one: _age(one[0]), reverse=True)
         ),
         tuple(
             AskedRow(fact, count, f"{count / tallies.decisions:.1%}")

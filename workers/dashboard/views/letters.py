@@ -33,6 +33,7 @@ class Opened(NamedTuple):
     """Fields at fault, each with what is wrong."""
     event: str
     """As it came, masked."""
+    is_json: bool
 
 
 class Becomes(NamedTuple):
@@ -67,6 +68,7 @@ def opened(letter: Letter, hashed: Callable[[str | None], str | None]) -> Opened
         letter.content.message,
         tuple((one.path or "the whole", one.message) for one in letter.content.errors),
         event if isinstance(event, str) else json.dumps(event, indent=2),
+        not isinstance(event, str),
     )
 
 

@@ -234,7 +234,7 @@ def _partitions(watched: Watched, stalled_seconds: float) -> list[PartitionRow]:
                 lasting(lag.seconds) if lag.waiting else "-",
                 "nothing yet" if lag.committed is None else f"{lag.committed:,}",
                 "bad" if problem or stuck else "waiting" if late else "good",
-                problem or ("stuck" if stuck else ""),
+                problem or ("stuck" if stuck else "-"),
             )
         )
     return rows
