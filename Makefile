@@ -11,7 +11,7 @@ DEFINITIONS := deploy/kubernetes/target/.ready
 TOOLS := deploy/tools/target/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-faults test-slow bench bench-scale lint schemas lock \
+.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-faults test-slow bench bench-scale replay-million lint schemas lock \
 	kafka-jars definitions tools deploy-files clean
 
 help: ## list the commands
@@ -84,6 +84,9 @@ bench: $(VENV)/.bench $(JARS) ## measure, beside others, in one run on Apache Ka
 
 bench-scale: $(READY) $(JARS) ## what a request costs when there are more of them, and more partitions
 	$(BIN)/python -m tests.benchmarks.scale $(SCALE)
+
+replay-million: $(READY) $(JARS) ## a million requests decided, kept, proved and asked what if, every number expected beforehand
+	$(BIN)/python -m tests.benchmarks.million $(MILLION)
 
 $(VENV)/.bench: $(READY) deploy/requirements/bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/bench.txt

@@ -7,6 +7,7 @@ answers reads two short headers instead of the answer.
     dli-request      of a dead letter: the request id that the event still showed
     dli-supersedes   of a decision: the request that its request supersedes
     dli-shadow       of what a draft would decide: the digest of its document; nobody was answered so
+    dli-replay       of what a replay decides: its name; nobody was answered so
 """
 
 from typing import NamedTuple
@@ -19,6 +20,8 @@ SUPERSEDES = "dli-supersedes"
 SHADOW = "dli-shadow"
 SHADOW_MARK = "dlishadow"
 """The same as an extension attribute of CloudEvents, whose names have no hyphen."""
+REPLAY = "dli-replay"
+REPLAY_MARK = "dlireplay"
 
 
 class Place(NamedTuple):

@@ -62,6 +62,9 @@ PARTITIONS = 12
 # Replay proves the past from here: seven years, as records of coverage decisions are commonly kept.
 DECISIONS_KEPT = timedelta(days=7 * 365 + 2)
 
+# What a replay would have decided is looked at and thrown away; its topics are its own and not among those declared.
+REPLAYED_KEPT = timedelta(days=7)
+
 TOPICS = (
     Topic(
         name=REQUESTS,

@@ -121,6 +121,8 @@ def _of_operators(settings: Settings) -> Iterator[Right]:
         if topic.name == REQUESTS:
             operations = (*operations, "WRITE")
         yield _topic("operator", settings.topic(topic.name), operations, "to make, compare and look at it")
+    own = settings.topic("replay.")
+    yield Right("operator", "topic", own, True, ("CREATE", "READ", "WRITE"), "what a replay would have decided")
     yield Right(
         "operator",
         "transactional-id",

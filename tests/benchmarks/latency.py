@@ -32,7 +32,8 @@ from tests.benchmarks.tables import percentile
 from tests.benchmarks.work import HEADERS, PARTITIONS, Request, saved
 from workers.settings import Settings, read
 
-WARM_UP = (100, 200)
+WARM_UP = (100, 700)
+"""Requests a second, and how many: a worker that is new to a cluster also has its policies to attest meanwhile."""
 START_S = 60.0
 """For a variant to start and answer what it is warmed up with."""
 DRAIN_S = 15.0

@@ -65,7 +65,8 @@ def feed(
 
     An app may have several feeds, each of a topic of its own. One that is `behind` another lets that one's
     records go first: while a whole batch of them waits, all that are behind it together start a batch only
-    every 0.2 seconds. So they never stop, and never take more than a small share of the worker.
+    every 0.2 seconds, and at any time they gather records for half a second before they take a batch that is not full.
+    So they never stop, and never take more than a small share of the worker.
     """
     check_assumptions()
     topics = frozenset(outputs)

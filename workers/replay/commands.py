@@ -111,6 +111,9 @@ def what_if(
     partition: Partition = None,
     number: Annotated[str | None, typer.Option("--number", help="Of the policy whose revision DATE is.")] = None,
     page: Annotated[Path | None, typer.Option("--html", help="A new file: the report as a page with charts.")] = None,
+    publish: Annotated[
+        str | None, typer.Option("--publish", metavar="NAME", help="Write its decisions to replay.NAME.decisions.")
+    ] = None,
     earlier: Earlier = None,
     request_ids: RequestIds = False,
     output: Printed = Output.TABLE,
@@ -130,8 +133,9 @@ def what_if(
     folders = tuple(earlier or ())
     meant = draft(policy, number)
     said = meant.file.read_bytes() if meant.file is not None else (meant.published, number)
-    name = runs.identity("what-if", source.identity, said, _documents(found.policies), _documents(folders), request_ids)
-    plan = Plan(source, found, folders, work / f"what-if-{name}", request_ids, meant)
+    documents_said = _documents(found.policies), _documents(folders)
+    name = runs.identity("what-if", source.identity, said, *documents_said, request_ids, publish)
+    plan = Plan(source, found, folders, work / f"what-if-{name}", request_ids, meant, publish)
     reporting.run(plan, _processes(processes), output, page)
 
 

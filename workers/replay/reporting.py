@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import typer
 from rich.table import Table
 
+from events.topics import REQUESTS
 from policy_core.determine import Policy
 from policy_core.distance import Kind
 from workers.console import Exit, Output, err, out, write_line
 from workers.replay import runs
 from workers.replay.documents import Named, documents_of, name_of
 from workers.replay.log import ReplayError
+from workers.replay.publish import make, own_topic
 from workers.replay.runs import Done
 from workers.replay.walk import Plan
 from workers.replay.what_if import OR, Tally, draft_of, what_if
@@ -152,6 +154,7 @@ def run(plan: Plan, processes: int, output: Output, page: Path | None) -> None:
         raise ReplayError(f"the document is of policy {after.number}, which this deployment does not have")
     if page is not None and page.exists():
         raise ReplayError(f"{page}: is there already, and is not written over")
+    topic = _topic(plan) if plan.publish is not None else None
     done = runs.over(plan, what_if, processes)
     report = report_of(done, list(documents.current().values()), after)
     if output is Output.JSONL:
@@ -161,12 +164,23 @@ def run(plan: Plan, processes: int, output: Output, page: Path | None) -> None:
         show(report, done)
     if page is not None:
         _write(page, report, done, documents.current()[after.number], after)
+    if topic is not None:
+        sent = sum(state["judge"]["published"] for state in done.states.values())
+        err.print(f"{sent:,} decisions under that document on {topic}, marked as a replay's", markup=False)
     if not done.finished:
         err.print(f"interrupted; the same command goes on, from {plan.folder}", markup=False)
         raise typer.Exit(Exit.INTERRUPTED)
     runs.forget(plan.folder)
     if report.differs:
         raise typer.Exit(Exit.DIFFERENT)
+
+
+def _topic(plan: Plan) -> str:
+    """The topic of the replay's own, made unless an interrupted run goes on."""
+    topic = own_topic(plan.settings, plan.publish or "")
+    if not runs.interrupted(plan.folder):
+        make(plan.settings, topic, 1 + max(plan.source.partitions(plan.source.topic(REQUESTS)), default=0))
+    return topic
 
 
 def _lines(report: Report, done: Done) -> Iterator[bytes]:

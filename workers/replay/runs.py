@@ -150,6 +150,11 @@ def _saved(folder: Path) -> tuple[dict[str, int], dict[int, dict[str, Any]]]:
         raise ReplayError(f"{folder / STATE}: cannot be read; remove {folder} to begin again") from None
 
 
+def interrupted(folder: Path) -> bool:
+    """Whether there is a run to be taken up again."""
+    return (folder / STATE).exists()
+
+
 def forget(folder: Path) -> None:
     """Nothing is to be taken up again."""
     shutil.rmtree(folder, ignore_errors=True)

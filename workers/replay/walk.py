@@ -41,6 +41,8 @@ class Plan:
     """Whether findings may name requests by their ids."""
     draft: Draft | None = None
     """What a what-if decides under."""
+    publish: str | None = None
+    """The name of a replay whose decisions go to a topic of its own."""
 
 
 class Task(NamedTuple):

@@ -23,6 +23,7 @@ from workers.replay.crew import Desk
 from workers.replay.documents import Documents, Named, documents_of
 from workers.replay.findings import Findings, ResumedFindings
 from workers.replay.log import Damage
+from workers.replay.publish import Publisher
 from workers.replay.walk import News, Plan, Task, Walk
 
 _KNOWN = b'"known_through":"'
@@ -93,11 +94,15 @@ def what_if(task: Task, desk: Desk[News]) -> None:
     walk = Walk(plan, partition)
     size = state["judge"]["size"] if state is not None else None
     found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
-    walk.judge = Comparison(plan, walk, documents_of(plan.source, plan.settings, plan.earlier), draft_of(plan), found)
+    documents = documents_of(plan.source, plan.settings, plan.earlier)
+    publisher = Publisher(plan.settings, plan.publish, draft_of(plan)) if plan.publish is not None else None
+    walk.judge = Comparison(plan, walk, documents, draft_of(plan), found, publisher)
     try:
         walk.run(desk, state)
     finally:
         found.close()
+        if publisher is not None:
+            publisher.close()
 
 
 _drafts: dict[str, Policy] = {}
@@ -116,17 +121,27 @@ def draft_of(plan: Plan) -> Policy:
 class Comparison:
     """Judges the requests of one partition."""
 
-    def __init__(self, plan: Plan, walk: Walk, documents: Documents, draft: Policy, found: Findings) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        walk: Walk,
+        documents: Documents,
+        draft: Policy,
+        found: Findings,
+        publisher: Publisher | None = None,
+    ) -> None:
         self._plan = plan
         self._walk = walk
         self._documents = documents
         self._draft = draft
         self._findings = found
+        self._publisher = publisher
         self._current = documents.current()
         self._names: dict[bytes, Policy | None] = {}
         self._comparer = Comparer()
         self._damages: set[tuple[str, int, int]] = set()
         self.tally = Tally()
+        self.published = 0
 
     # --- what a walk meets ---
 
@@ -144,6 +159,9 @@ class Comparison:
         one, other = _determined(before, case), _determined(self._draft, case)
         if recorded is not None:
             self._held_against(recorded, one)
+        if self._publisher is not None and other is not None:
+            self._publisher.send(record, received, other)
+            self.published += 1
         if one is None or other is None:
             changes = undecided(one, other, len(request.service_lines))
             self._count(record, request, changes, evidence=False)
@@ -254,11 +272,19 @@ class Comparison:
 
     def state(self) -> dict[str, Any]:
         """What was found so far."""
-        return {"size": self._findings.size(), "tally": self.tally.as_json(), "damages": sorted(self._damages)}
+        if self._publisher is not None:
+            self._publisher.flush()  # what is told as done is there
+        return {
+            "size": self._findings.size(),
+            "tally": self.tally.as_json(),
+            "damages": sorted(self._damages),
+            "published": self.published,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.tally = Tally.of(state["tally"])
+        self.published = state["published"]
         self._damages = {(topic, first, last) for topic, first, last in state["damages"]}
 
 

@@ -1,8 +1,10 @@
 """`dli replay` as a person runs it: on an archive, on Kafka, with exit codes that tell."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from kafka import KafkaProducer
 from events.topics import DECISIONS
 from policy_core.library import PACKAGED, load_library
 from tests.workers.replay.logs import MemorySource, archived, changed, recorded
+from tests.workers.replay.test_what_if import EDITS, edited
 from tests.workers.running import PARTITIONS, everything_on, offsets, publish, settings_for, worker
 from tests.workers.test_cli import dli
 from tests.workers.test_worker import all_committed, eventually
@@ -77,6 +80,45 @@ def test_replay_does_not_even_load_what_reaches_live_topics(log: MemorySource, t
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)  # noqa: S603 (our own)
 
     assert ran.stdout.splitlines()[-2:] == ["ended 0", "[]"]
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive that takes a moment, with a decision that was tampered with near its end."""
+    lines = list(Generator(11, duplicates=0.02, malformed=0.02).lines(12_000))
+    made = recorded(lines, load_library([PACKAGED], "L.2.03.402"), batch=1_000)
+    there = list(made.records[made.topic(DECISIONS), 1])
+    there[-7] = there[-7]._replace(value=(there[-7].value or b"").replace(b'"A', b'"B', 1))
+    return archived(changed(made, DECISIONS, 1, there), tmp_path_factory.mktemp("longer") / "kept")
+
+
+@pytest.mark.parametrize(("command", "processes"), [("verify", "2"), ("what-if", "1")])
+def test_ctrl_c_leaves_a_truthful_part_and_the_same_command_gives_the_whole_report(
+    longer: Path, tmp_path: Path, command: str, processes: str
+) -> None:
+    flags = ["-o", "jsonl", "--processes", processes]
+    if command == "what-if":
+        flags += ["--policy", str(edited(tmp_path, *EDITS["a code delisted"]))]
+    whole = dli("replay", command, str(longer), "--work", str(tmp_path / "other"), *flags)
+    work = tmp_path / "work"
+
+    line = [sys.executable, "-m", "workers", "replay", command, str(longer), "--work", str(work), *flags]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603 (our own)
+        while process.poll() is None and not list(work.glob("*/findings-*.jsonl")):
+            time.sleep(0.002)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    part = json.loads(out.splitlines()[0])["summary"]
+    again = dli("replay", command, str(longer), "--work", str(work), *flags)
+
+    assert process.returncode == 130, err
+    read = "requests" if command == "verify" else "requests_read"
+    assert (part["complete"], 0 <= part[read] < 12_000) == (False, True)
+    assert b"the same command goes on" in err
+    assert (again.code, whole.code) == (3, 3)
+    assert json.loads(again.out.splitlines()[0])["summary"] == json.loads(whole.out.splitlines()[0])["summary"]
+    assert again.out.splitlines()[1:] == whole.out.splitlines()[1:]
+    assert not any(work.iterdir())
 
 
 @pytest.mark.broker
