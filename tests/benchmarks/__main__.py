@@ -18,7 +18,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks import latency, policy, throughput
+from tests.benchmarks import latency, policy, replay, throughput
 from tests.benchmarks.latency import Pace
 from tests.benchmarks.processes import ROOT, BenchmarkError, Variant, has
 from tests.benchmarks.tables import Mark, Spread, number, ratio, spread, table
@@ -43,6 +43,8 @@ BARE_TRIVIAL = Variant(
 QUIX = "Quix Streams, exactly once"
 ZEN = "zen-engine, complete"
 
+PARTS = ("throughput", "latency", "cold-start", "policy", "replay")
+"""In the order of the report. Latency at half of what a variant can do needs throughput."""
 PACES = ((50.0, 6.0), (1_000.0, 5.0))
 """Events a second, and for how many seconds."""
 HALF_MAXIMUM_S = 4.0
@@ -70,6 +72,7 @@ class Bench:
         self.paces: dict[str, list[Pace]] = {}
         self.cold: dict[str, float] = {}
         self.policy: dict[str, float] = {}
+        self.replay: list[replay.Row] = []
         self.failed: dict[str, str] = {}
 
     def throughput(self) -> None:
@@ -142,6 +145,14 @@ class Bench:
         else:
             self.policy[ZEN] = said["us"]
 
+    def replays(self) -> None:
+        """A log verified and asked what if."""
+        _tell("replay")
+        try:
+            self.replay = replay.measure(self._options.records, self._bootstrap, self._folder, next(self._names))
+        except BenchmarkError as error:
+            self.failed["replay"] = str(error)
+
     def rate(self, name: str) -> float | None:
         """The median of a variant's rates; None where it did not run."""
         rates = [run.rate for run in self.runs[name]]
@@ -190,7 +201,13 @@ class Bench:
             "The policy alone": table(
                 ("what", "µs"), [(name, number(found, 2)) for name, found in self.policy.items()]
             ),
+            "Replay": replay.report(self.replay),
         }
+        of_parts = dict(zip(PARTS, list(parts)[1:], strict=True))
+        left_out = {title for part, title in of_parts.items() if part not in self._options.only}
+        parts = {title: rows for title, rows in parts.items() if title not in left_out}
+        if set(self._options.only) != set(PARTS):
+            del parts["Marks"]
         text = f"# Benchmarks\n\n{about}\n" + "".join(f"\n## {title}\n\n{rows}" for title, rows in parts.items())
         absent = "".join(f"- {name}: {reason}\n" for name, reason in self.failed.items())
         return text + (f"\n## Not measured\n\n{absent}" if absent else "")
@@ -246,6 +263,7 @@ class Bench:
             "latency_ms": {name: [asdict(pace) for pace in paces] for name, paces in self.paces.items()},
             "cold_start_s": self.cold,
             "policy_us": self.policy,
+            "replay": replay.found(self.replay),
             "marks": [{**mark._asdict(), "verdict": mark.verdict} for mark in self.marks()],
             "not_measured": self.failed,
         }
@@ -291,6 +309,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--records", type=int, default=40_000, help="requests for each variant")
     parser.add_argument("--rounds", type=int, default=2, help="turns of every variant in throughput")
     parser.add_argument("--minutes", type=float, default=8.0, help="no further round begins that would end later")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="these parts, and no marks")
     parser.add_argument("--out", type=Path, default=ROOT / "var", help="the folder for bench.md and bench.json")
     for name in ("confluent", "quix", "zen"):
         parser.add_argument(f"--{name}-python", default=sys.executable, help=f"an interpreter that has {name}")
@@ -306,10 +325,16 @@ def main() -> None:
     with TemporaryDirectory(prefix="dli-bench-") as name, KafkaBroker() as broker:
         _tell(f"{options.records:,} requests are made")
         bench = Bench(options, broker.bootstrap, Path(name))
-        bench.policies()
-        bench.throughput()
-        bench.latency()
-        bench.cold_starts()
+        if "policy" in options.only:
+            bench.policies()
+        if "throughput" in options.only:
+            bench.throughput()
+        if "latency" in options.only:
+            bench.latency()
+        if "cold-start" in options.only:
+            bench.cold_starts()
+        if "replay" in options.only:
+            bench.replays()
     load.append(getloadavg()[0])
     text = bench.report(time.monotonic() - begun, load)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ def measure(count: int, partitions: int, bootstrap: str, folder: Path) -> Row:
         BenchmarkError: It ends, or does not go on.
     """
     found = room(bootstrap, folder, f"scale-{count}-{partitions}", partitions=partitions)
-    asyncio.run(_fill(found, count))
+    asyncio.run(fill(found, count))
     with running(OURS, [found]) as [process]:
         progress = Progress(found, transactional=True, partitions=partitions)
         marks: list[Mark] = []
@@ -104,7 +104,8 @@ def _cost(start: Mark, end: Mark) -> float:
     return (end.cpu - start.cpu) / max(1, end.done - start.done) * 1e6
 
 
-async def _fill(found: Settings, count: int) -> None:
+async def fill(found: Settings, count: int) -> None:
+    """Put so many generated requests on their topic."""
     async with AIOKafkaProducer(bootstrap_servers=found.bootstrap, linger_ms=20, max_batch_size=500_000) as producer:
         waiting: list[asyncio.Future[object]] = []
         for line in _lines(count):
