@@ -79,6 +79,7 @@ def make_app(settings: Settings, follower: Follower, shadow: Shadow | None = Non
     history.install(app, settings, follower)
     sensor.install(app)
     needed = health.checks(app, follower, lambda: fed.progress, settings.stalled_seconds)
+    needed["revisions"] = lambda: follower.behind_seconds < settings.stalled_seconds
     needed["ledger"] = lambda: all(part.started for one in ledger for part in one.progress.values())
     health.install(app, follower, needed, lambda: fed.progress, settings.stalled_seconds)
     return app

@@ -1,6 +1,8 @@
 """Workers follow the topic of revisions: what it says counts, from its start on and without a restart."""
 
+import asyncio
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.chain import Chain, chain_of
+from policy_core.library import PACKAGED, load_library
 from policy_core.publication import Publication
 from tests.policy_core.examples import packaged
 from tests.workers.publishing import next_revision
@@ -16,7 +19,9 @@ from tests.workers.running import everything_on, get, publish, settings_for, wor
 from tests.workers.test_handler import covered
 from tests.workers.test_worker import all_committed, eventually, revisions_known
 from workers import topics
+from workers.brokers import EmbeddedBroker
 from workers.console import CommandError
+from workers.history.follow import Follower
 from workers.revisions import as_record
 from workers.settings import Settings
 from workers.traffic.commands import sent
@@ -122,3 +127,30 @@ def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(found: S
 
     assert "the packaged document has the revision of 2025-03-28 as 4cbb" in str(caught.value)
     assert "publish a later revision that corrects it" in str(caught.value)
+
+
+def test_a_follower_whose_broker_is_silent_knows_that_it_may_be_behind(prefix: str, tmp_path: Path) -> None:
+    with EmbeddedBroker() as broker:
+        found = settings_for(broker.bootstrap, prefix, tmp_path)
+        topics.apply(found)
+        heard, unheard = asyncio.run(_behind(found, broker))
+
+    assert heard < 6
+    assert unheard > 7
+
+
+async def _behind(found: Settings, broker: EmbeddedBroker) -> tuple[float, float]:
+    """How far it is behind eight seconds after its start, and eight seconds after its broker's end."""
+    follower = Follower(found, load_library([PACKAGED], NUMBER))
+    await follower.catch_up()
+    following = asyncio.create_task(follower.follow())
+    try:
+        await asyncio.sleep(8)
+        heard = follower.behind_seconds
+        await asyncio.to_thread(broker.stop)
+        await asyncio.sleep(8)
+        return heard, follower.behind_seconds
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following

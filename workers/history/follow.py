@@ -7,6 +7,7 @@ is another one, which the decision handler takes up with its next batch. What wa
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 WAIT_MS = 1_000
 PAUSE_SECONDS = 2.0
 """Before the topic is read again after a failure."""
+COMPARED_SECONDS = 2.0
+"""How often the end of the topic is asked for: a consumer whose broker is away is only silent."""
 ROUNDS = 3
 """Of publishing what the topic lacks: what it still lacks then, it refuses."""
 
@@ -52,6 +55,7 @@ class Follower:
         self._verdicts: dict[int, Verdict] = {}
         self._position = 0
         self._news = asyncio.Condition()
+        self._read_whole = time.monotonic()
         self.caught_up = False
 
     # --- what others ask ---
@@ -64,6 +68,11 @@ class Follower:
     def numbers(self) -> list[str]:
         """The policies' numbers."""
         return self._library.numbers
+
+    @property
+    def behind_seconds(self) -> float:
+        """How long ago the topic was last seen to have nothing that was not read."""
+        return time.monotonic() - self._read_whole
 
     async def verdict(self, offset: int) -> Verdict | None:
         """What the record at an offset is, once it has been read; None where there is no record."""
@@ -89,6 +98,7 @@ class Follower:
         else:
             raise ForkedError(self._refused(missing[0]))
         self.caught_up = True
+        self._read_whole = time.monotonic()
         for number in self.numbers:
             known = self._library.chain(number)
             log.info("policy_known", policy=number, revisions=len(known), known_through=known.known_through)
@@ -135,9 +145,16 @@ class Follower:
                 async with self._reader() as consumer:
                     while True:
                         await self._take(await consumer.getmany(self._where, timeout_ms=WAIT_MS), consumer)
+                        if self.behind_seconds > COMPARED_SECONDS:
+                            await self._compare(consumer)
             except (KafkaError, OSError) as error:
                 log.warning("revisions_unreadable", error=type(error).__name__)
                 await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _compare(self, consumer: AIOKafkaConsumer) -> None:
+        asked = time.monotonic()
+        if self._position >= (await consumer.end_offsets([self._where]))[self._where]:
+            self._read_whole = asked
 
     def _reader(self) -> "_Reader":
         return _Reader(self._settings, self._where, self._position)
