@@ -27,13 +27,13 @@ from tests.benchmarks.processes import (
     check,
     room,
     running,
+    wait_for_attestations,
 )
 from tests.benchmarks.tables import percentile
 from tests.benchmarks.work import HEADERS, PARTITIONS, Request, saved
 from workers.settings import Settings, read
 
-WARM_UP = (100, 700)
-"""Requests a second, and how many: a worker that is new to a cluster also has its policies to attest meanwhile."""
+WARM_UP = (100, 200)
 START_S = 60.0
 """For a variant to start and answer what it is warmed up with."""
 DRAIN_S = 15.0
@@ -63,6 +63,8 @@ def measure(
     """
     found = room(bootstrap, folder, name, variant.delivery)
     with running(variant, [found]) as started:
+        if variant.attests:
+            wait_for_attestations(found)
         command = [sys.executable, "-m", "tests.benchmarks.latency", str(file)]
         command += [f"{rate:g}:{count}" for rate, count in (WARM_UP, *paces)]
         ran = subprocess.run(command, cwd=ROOT, env=found.environment(), capture_output=True, text=True, check=False)  # noqa: S603 (our own)

@@ -13,7 +13,8 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaConsumer, TopicPartition
 
-from events.topics import DECISIONS, REQUESTS
+from events.topics import DECISIONS, POLICY_ATTESTATIONS, REQUESTS
+from policy_core.library import load_library
 from tests.benchmarks.work import HEADERS, PARTITIONS, Request
 from workers import topics
 from workers.brokers import free_ports
@@ -44,6 +45,11 @@ class Variant:
     python: str = sys.executable
     needs: str | None = None
     """A package that may be absent."""
+
+    @property
+    def attests(self) -> bool:
+        """Whether it proves what each revision of the policies changes, once for each deployment."""
+        return self.module == "workers"
 
     @property
     def missing(self) -> str | None:
@@ -190,6 +196,22 @@ class Fill:
         """Let everybody see them."""
         await self.producer.commit_transaction()
         await self.producer.stop()
+
+
+def wait_for_attestations(found: Settings) -> None:
+    """Return once the policies' revisions are attested: the first worker of a deployment does so, and none after it.
+
+    Raises:
+        BenchmarkError: They are not within a minute.
+    """
+    library = load_library(found.policies, found.default_policy)
+    wanted = sum(len(library.chain(number)) - 1 for number in library.numbers)
+    where = TopicPartition(found.topic(POLICY_ATTESTATIONS), 0)
+    consumer = KafkaConsumer(bootstrap_servers=found.bootstrap)
+    try:
+        wait_until(lambda: consumer.end_offsets([where])[where] >= wanted, 60.0, "the attestations of all revisions")
+    finally:
+        consumer.close()
 
 
 def wait_until(true: Callable[[], bool], seconds: float, what: str) -> None:

@@ -29,6 +29,7 @@ from tests.benchmarks.processes import (
     peak_bytes,
     room,
     running,
+    wait_for_attestations,
 )
 from tests.benchmarks.tables import number, ratio, table
 from tests.benchmarks.work import SEED
@@ -79,6 +80,8 @@ def measure(count: int, partitions: int, bootstrap: str, folder: Path) -> Row:
     found = room(bootstrap, folder, f"scale-{count}-{partitions}", partitions=partitions)
     asyncio.run(fill(found, count))
     with running(OURS, [found]) as [process]:
+        # They are a new deployment's, and none of the requests'.
+        wait_for_attestations(found)
         progress = Progress(found, transactional=True, partitions=partitions)
         marks: list[Mark] = []
         try:

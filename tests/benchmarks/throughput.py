@@ -23,6 +23,7 @@ from tests.benchmarks.processes import (
     peak_bytes,
     room,
     running,
+    wait_for_attestations,
     wait_until,
 )
 from tests.benchmarks.work import Request
@@ -60,12 +61,13 @@ def measure(variant: Variant, requests: Sequence[Request], bootstrap: str, folde
 
 async def _measure(variant: Variant, requests: Sequence[Request], rooms: Sequence[Settings]) -> Run:
     fill = await Fill.begin(rooms[0], requests)
-    if len(rooms) == 1:
+    if not variant.attests:
         await fill.show()
     with running(variant, rooms) as started:
-        if len(rooms) > 1:
+        if variant.attests:
             for found in rooms:
                 wait_until(lambda at=found: is_ready(at), PATIENCE_S, f"{variant.name} ready")  # type: ignore[misc]
+            wait_for_attestations(rooms[0])
             await asyncio.sleep(SETTLE_S)
             await fill.show()
         progress = Progress(rooms[0], transactional=variant.transactional)
