@@ -50,7 +50,7 @@ STYLE = """
 .q-table__grid-item-value { text-align: right; overflow-wrap: anywhere; }
 .q-table__grid-item-title { white-space: nowrap; opacity: 0.75; }
 /* What is pressed is white on it; what is only outlined stands on the page's own ground. */
-body.body--dark .q-btn.text-primary { color: #93c0f5 !important; }
+body.body--dark :is(.q-btn--outline, .q-btn--flat).text-primary { --q-primary: #93c0f5; }
 .dli-mono { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """
