@@ -123,7 +123,8 @@ def test_a_worker_uses_every_right_that_it_has(secured: Secured) -> None:
 def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secured) -> None:
     # Where nothing waits it need not look how old that is; the worker has ended.
     list(sent([as_record(generator.encode(generator.request(2, 1)), REQUESTS)], secured.settings(PLATFORM)))
-    list(sent([Outgoing(POLICY_REVISIONS, b"k", b"v", ())], secured.settings(WORKER)))
+    waiting = [Outgoing(topic, b"k", b"v", ()) for topic in (LEDGER, LINKS, POLICY_REVISIONS)]
+    list(sent(waiting, secured.settings(WORKER)))
     found = secured.settings(EXPORTER, partitions=2, exporter_port=free_ports().client)
     with serving(found):
         deadline = time.monotonic() + 60
@@ -192,8 +193,6 @@ EVERY_RULE = ACLFilter(
 MORE = {"more": {"num_partitions": 1, "replication_factor": 1}}
 
 FORBIDDEN: dict[str, Callable[[Settings], str]] = {
-    "read decisions": lambda found: reading(DECISIONS, found),
-    "read dead letters": lambda found: reading(DEAD_LETTERS, found),
     "read another's topic": lambda found: reading(FOREIGN, found),
     "ask as a platform does": lambda found: outcome(
         lambda one: one.send(REQUESTS, b"{}").get(timeout=10), KafkaProducer, found
