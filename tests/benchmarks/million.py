@@ -17,7 +17,7 @@ import time
 from asyncio import Future, gather
 from asyncio import run as run_async
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -45,6 +45,7 @@ from tests.benchmarks.processes import (
 from tests.benchmarks.tables import number, table
 from tests.policy_core import naive
 from workers.brokers import KafkaBroker
+from workers.feed import EXIT_FEED_LOST
 from workers.replay import archive, manifest
 from workers.replay.archive import ArchiveSource, Kept
 from workers.replay.crew import cores
@@ -221,6 +222,7 @@ class Way:
         self.steps: list[Step] = []
         self.wrong: list[str] = []
         self._whole: dict[str, Mapping[str, Any]] = {}
+        self._again = 0
         """The reports of runs that nobody interrupted."""
 
     def go(self) -> None:
@@ -259,11 +261,20 @@ class Way:
     def _decide(self, found: Settings) -> None:
         rooms = [found, *(beside(found, one) for one in range(1, self._options.workers))]
         begun = time.perf_counter()
+        while not self._decided(rooms, begun):
+            self._again += 1  # as a supervisor would
+        if self._again:
+            sys.stderr.write(f"workers were started again {self._again} times: exit code {EXIT_FEED_LOST}\n")
+
+    def _decided(self, rooms: Sequence[Settings], begun: float) -> bool:
+        """Whether the workers came to the end; one of them may have given up, which is for a supervisor to mend."""
         with running(WORKER, rooms) as started:
-            progress = Progress(found, transactional=True, partitions=self._options.partitions)
+            progress = Progress(rooms[0], transactional=True, partitions=self._options.partitions)
             try:
-                done, changed = 0, begun
+                done, changed = 0, time.perf_counter()
                 while (now := progress.count()) < self._count:
+                    if any(one.poll() == EXIT_FEED_LOST for one in started):
+                        return False
                     check(WORKER, rooms, started)
                     done, changed = (now, time.perf_counter()) if now != done else (done, changed)
                     if time.perf_counter() - changed > PATIENCE_S:
@@ -274,6 +285,7 @@ class Way:
             seconds = time.perf_counter() - begun
             self._step("decide, start included", seconds, max(peak_bytes(one.pid) for one in started))
             time.sleep(5)  # what was committed last is confirmed
+            return True
 
     def _verified(self, kept: Path, wanted: Expected) -> None:
         ran = self._replay("verify", kept, "work")

@@ -30,6 +30,7 @@ from aiokafka.structs import RecordMetadata, TopicPartition
 from workers.brokers import KafkaBroker
 from workers.feed import EXIT_FEED_LOST, Feed, FeedLost, app_settings, feed
 from workers.feed.courier import Courier, TransactionalCourier
+from workers.feed.feed import BATCHES_AT_ONCE, Turns
 from workers.feed.lane import Lane
 from workers.feed.private import VERSIONS, Assumption, AssumptionError, check_assumptions, packed
 from workers.records import Companion, Delivery, Outgoing, Placing, Record
@@ -293,9 +294,63 @@ def test_a_broker_that_answers_nothing_new_shows_as_silent(monkeypatch: pytest.M
     assert asyncio.run(through()) == [False, True]
 
 
-def _owner(marks: Iterator[int] | None = None) -> Any:
-    """As much of a feed as a lane needs, with one record to read."""
-    waiting = [Record("requests", 0, 7, 0, None, b"1")]
+class _Counting:
+    """Takes a while to deliver, and notes how many do so at once."""
+
+    unsettled = False
+
+    def __init__(self) -> None:
+        self.busy: list[int] = []
+        self._now = 0
+
+    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
+        self._now += 1
+        self.busy.append(self._now)
+        await asyncio.sleep(0.02)
+        self._now -= 1
+        return {}
+
+
+def test_of_many_partitions_few_have_a_batch_under_way_so_that_none_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def through() -> list[int]:
+        courier = _Counting()
+        monkeypatch.setattr("workers.feed.lane.courier", lambda *_: _entered(courier))
+        owner = _owner(records=40)
+        lanes = [Lane(owner, partition) for partition in range(20)]
+        while len(courier.busy) < 20:  # noqa: ASYNC110 (twenty lanes say so, each for itself)
+            await asyncio.sleep(0.01)
+        for lane in lanes:
+            await lane.close()
+        return courier.busy
+
+    assert max(asyncio.run(asyncio.wait_for(through(), 20))) == BATCHES_AT_ONCE
+
+
+def test_a_batch_that_takes_too_long_holds_up_no_other_and_gives_its_turn_back_once() -> None:
+    async def through() -> list[str]:
+        turns, said = Turns(1, longest=0.1), []
+
+        async def batch(name: str, seconds: float) -> None:
+            async with turns.one():
+                said.append(name)
+                await asyncio.sleep(seconds)
+                said.append(f"{name} ends")
+
+        await asyncio.gather(batch("stuck", 0.3), batch("other", 0.05))
+        await asyncio.gather(batch("first", 0.02), batch("second", 0.02))
+        return said
+
+    assert asyncio.run(through()) == [
+        *("stuck", "other", "other ends", "stuck ends"),
+        *("first", "first ends", "second", "second ends"),
+    ]
+
+
+def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
+    """As much of a feed as a lane needs, with some records to read."""
+    waiting = [Record("requests", 0, 7, 0, None, b"1")] * records
 
     async def committed(_: TopicPartition) -> tuple[int, str]:
         return 7, ""
@@ -313,6 +368,7 @@ def _owner(marks: Iterator[int] | None = None) -> Any:
         handler=lambda _: [],
         max_batch=10,
         behind=None,
+        turns=Turns(BATCHES_AT_ONCE, 5.0),
         companion=Companion(),
         app=SimpleNamespace(
             flow_control=SimpleNamespace(acquire=acquire),

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import ExitStack, asynccontextmanager
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +20,12 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH = 1_000
 """Records in one call of the handler and one transaction: half of it cost a fifth of the speed."""
+
+BATCHES_AT_ONCE = 4
+"""Of all partitions: enough to handle one while others are on their way out. A batch that has begun waits at every step
+for the handlers of the others, and among sixty-four, each with a backlog, it would take longer than a transaction may,
+and longer than whoever takes its partition away waits for it."""
+_LONGEST_TURN_S = 5.0  # then a batch counts no more: a broker that is away must not hold up the partitions of others
 
 _GIVE_WAY_S = 0.2  # the longest a batch waits for those that go first
 _LAST_CALL_S = 30.0  # for an orderly stop after a fatal failure, then the process ends anyway
@@ -73,6 +80,27 @@ def feed(
     return Feed(app, topic, handler, topics, delivery, max_batch, companion or Companion(), place, behind)
 
 
+class Turns:
+    """So many at once, and the others in their order."""
+
+    def __init__(self, at_once: int, longest: float) -> None:
+        """Let `at_once` be under way; one of more than `longest` seconds goes on, but counts no more."""
+        self._free = asyncio.Semaphore(at_once)
+        self._longest = longest
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Wait for a turn, and have it while this holds."""
+        await self._free.acquire()
+        with ExitStack() as ending:
+            ending.callback(self._free.release)
+            late = asyncio.get_running_loop().call_later(self._longest, ending.close)
+            try:
+                yield
+            finally:
+                late.cancel()
+
+
 class Feed:
     """One topic's way through a handler. Made by `feed`."""
 
@@ -97,6 +125,7 @@ class Feed:
         self.companion = companion
         self.place = place
         self.behind = behind
+        self.turns = Turns(BATCHES_AT_ONCE, _LONGEST_TURN_S)
         self._turn = asyncio.Lock()
         self._lanes: dict[int, Lane] = {}
         self._attach(topic)

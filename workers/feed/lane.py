@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from time import monotonic, perf_counter
 from typing import NamedTuple, Protocol
 
@@ -89,7 +89,11 @@ class Owner(Sender, Protocol):
     max_batch: int
 
     @property
-    def behind(self) -> "Turns | None":
+    def turns(self) -> "Turns":
+        """Whose batch is under way."""
+
+    @property
+    def behind(self) -> "First | None":
         """The feed that goes first, if there is one."""
 
     async def give_up(self, sentence: str) -> None:
@@ -97,6 +101,13 @@ class Owner(Sender, Protocol):
 
 
 class Turns(Protocol):
+    """Lets a few batches be under way at once."""
+
+    def one(self) -> AbstractAsyncContextManager[None]:
+        """Wait for a turn, and have it while this holds."""
+
+
+class First(Protocol):
     """A feed that goes first."""
 
     async def let_go_first(self) -> None:
@@ -186,7 +197,11 @@ class Lane:
                 self._heard = None, monotonic()
                 self._stage = "receive"
                 while not self._closing:
-                    await self._take_through(carrier, await self._next_batch(carrier, puller))
+                    await self._for_a_batch(carrier, puller)
+                    async with self._feed.turns.one():
+                        # Closed while partitions move and while tables recover.
+                        await self._feed.app.flow_control.acquire()
+                        await self._take_through(carrier, self._cut())
 
     @asynccontextmanager
     async def _companion(self, start: int, note: str) -> AsyncIterator[None]:
@@ -233,7 +248,8 @@ class Lane:
         elif self._waiting_since is None:
             self._waiting_since = now
 
-    async def _next_batch(self, carrier: Courier, puller: asyncio.Task[None]) -> list[Record]:
+    async def _for_a_batch(self, carrier: Courier, puller: asyncio.Task[None]) -> None:
+        """Wait until there is one, and until it is to be taken."""
         while not self._arrived:
             if puller.done():
                 puller.result()  # raises: what ended the pulling ends the serving
@@ -251,9 +267,6 @@ class Lane:
             await asyncio.sleep(self._begun + pause - perf_counter())
         if self._feed.behind is not None:
             await self._feed.behind.let_go_first()
-        # Closed while partitions move and while tables recover.
-        await self._feed.app.flow_control.acquire()
-        return self._cut()
 
     def _cut(self) -> list[Record]:
         batch: list[Record] = []
