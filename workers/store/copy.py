@@ -6,12 +6,19 @@ from pathlib import Path
 from shutil import rmtree
 from typing import cast
 
-from rocksdict import Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 _APPLIED = b"applied"
 """Where the copy has the changelog's next offset; no entry may have this key."""
 _SWEPT_AT_ONCE = 64
 """Entries looked at for their age with every batch: the whole copy is swept again and again, a little at a time."""
+_UNWRITTEN_BYTES = 1 << 20
+"""Of a copy in memory until they go into a file: a worker has two copies for each of its partitions, and RocksDB would
+let each of them have 128 MB."""
+_CACHE = Cache(32 << 20)
+"""Of blocks read, in bytes; for all copies of a process together."""
+_BITS_PER_KEY = 10
+"""Of the filters by which a key that is not there, which is nearly every one asked for, is known without a read."""
 
 
 class StorageError(OSError):
@@ -30,6 +37,11 @@ class Copy:
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_max_background_jobs(1)
+        options.set_write_buffer_size(_UNWRITTEN_BYTES)
+        blocks = BlockBasedOptions()
+        blocks.set_block_cache(_CACHE)
+        blocks.set_bloom_filter(_BITS_PER_KEY, block_based=False)
+        options.set_block_based_table_factory(blocks)
         try:
             self._folder.parent.mkdir(parents=True, exist_ok=True)
             return Rdict(str(self._folder), options)
