@@ -175,7 +175,8 @@ class Watcher:
     def _search(self, ends: dict[tuple[str, TopicPartition], int]) -> None:
         """Find the first records that wait, as far as the time allows."""
         until = time.monotonic() + SEARCH_SECONDS
-        for key, end in ends.items():
+        # Our own group first: a cluster may have many others.
+        for key, end in sorted(ends.items(), key=lambda item: item[0][0] != self._settings.app_id):
             search = self._searches[key]
             while search.timestamp is None and search.reached < end and time.monotonic() < until:
                 self._step(key[1], search)

@@ -174,6 +174,24 @@ def test_every_group_is_told_of_not_only_ours(watcher: Watcher, found: Settings)
     assert lag(watcher, found, 0, other).seconds == 40
 
 
+def test_our_group_is_searched_first_however_many_others_wait(
+    watcher: Watcher, found: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.lag.SEARCH_SECONDS", 0.001)  # time for one partition
+    send(found, 0, [50])
+    commit(found, 0, 0)
+    for number in range(5):
+        commit(found, 0, 0, group=f"!{found.app_id}-{number}")  # before ours by name
+    time.sleep(0.5)
+    looks = [
+        [one for one in watcher.look().lags if one.topic == found.topic(REQUESTS) and one.waiting] for _ in range(10)
+    ]
+
+    ours = [one.seconds for one in looks[-1] if one.group == found.app_id]
+    assert ours == [50]
+    assert any(one.seconds == 0 for one in looks[0] if one.group != found.app_id)
+
+
 def test_brokers_that_do_not_answer_are_a_sentence_and_the_next_look_connects_anew(found: Settings) -> None:
     nowhere = Watcher(found.model_copy(update={"bootstrap": "127.0.0.1:1"}))
 
