@@ -9,6 +9,8 @@ PYTEST_OPTIONS := $(if $(TEXTS),--published-texts=$(TEXTS))
 JARS := deploy/kafka/target/libs/.ready
 DEFINITIONS := deploy/kubernetes/target/.ready
 TOOLS := deploy/tools/target/.ready
+# Where it installs itself, it is on nobody's path.
+GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-faults test-slow bench bench-scale replay-million lint schemas lock \
@@ -44,7 +46,7 @@ $(DEFINITIONS): deploy/kubernetes/pom.xml $(VENV)/.java
 definitions: $(DEFINITIONS) ## Strimzi's definitions, from its own jars
 
 $(TOOLS): deploy/tools/go.mod deploy/tools/go.sum
-	cd deploy/tools && go build -tags remove_all_sd,enable_dns_sd -o target/ sigs.k8s.io/kustomize/kustomize/v5 \
+	cd deploy/tools && $(GO) build -tags remove_all_sd,enable_dns_sd -o target/ sigs.k8s.io/kustomize/kustomize/v5 \
 		github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
 	touch $@
 
