@@ -27,7 +27,7 @@ from kafka.errors import GroupIdNotFoundError
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.lag import Look, Watcher
-from workers.reading import Span, data_of, new_admin, partitions_of, records, spans, told
+from workers.reading import Span, data_of, kept, new_admin, records, told
 from workers.settings import Settings
 
 _NOTE = re.compile(
@@ -257,14 +257,9 @@ def recount(settings: Settings) -> list[Recounted]:
         ReadingError: The brokers do not answer.
     """
     before = ask(settings)
-    with told(settings):
-        admin = new_admin(settings)
-        try:
-            names = [settings.topic(name) for name in (REQUESTS, DECISIONS, DEAD_LETTERS)]
-            kept = spans(admin, partitions_of(admin, names))
-        finally:
-            admin.close()
-    requests, decisions, letters = (_of(kept, name) for name in names)
+    names = [settings.topic(name) for name in (REQUESTS, DECISIONS, DEAD_LETTERS)]
+    there = kept(settings, names)
+    requests, decisions, letters = (_of(there, name) for name in names)
     dead = _dead_letters(settings, letters)
     found = [_recounted(settings, one, requests, decisions, dead) for one in before]
     after = {one.partition: one.account for one in ask(settings)}

@@ -30,7 +30,7 @@ from events.envelope import Headers, binary_attributes, header, is_binary, loads
 from events.request import AuthorizationRequest
 from events.topics import DEAD_LETTERS, REQUESTS
 from workers import access
-from workers.reading import Span, data_of, new_admin, new_consumer, partitions_of, records, spans, told
+from workers.reading import Span, data_of, kept, new_admin, new_consumer, records, spans, told
 from workers.settings import Settings
 
 TRIES = "dli-redriven"
@@ -91,14 +91,8 @@ def letters(settings: Settings, reason: str | None = None) -> Iterator[Letter]:
         ReadingError: The brokers do not answer.
         RefusedError: The cluster does not let us in.
     """
-    with told(settings):
-        admin = new_admin(settings)
-        try:
-            kept = spans(admin, partitions_of(admin, [settings.topic(DEAD_LETTERS)]))
-        finally:
-            admin.close()
     seen: set[str] = set()
-    for record in records(settings, kept):
+    for record in records(settings, kept(settings, [settings.topic(DEAD_LETTERS)])):
         letter = read_letter(record)
         if letter.id not in seen and reason in {None, letter.content.reason}:
             seen.add(letter.id)
@@ -176,9 +170,9 @@ def _since(settings: Settings, oldest: dict[TopicPartition, int]) -> dict[TopicP
     """What is kept of each partition from a time on."""
     admin, consumer = new_admin(settings), new_consumer(settings)
     try:
-        kept = spans(admin, list(oldest))
+        there = spans(admin, list(oldest))
         firsts = consumer.offsets_for_times(oldest)
-        return {tp: span._replace(beginning=firsts[tp].offset) for tp, span in kept.items() if firsts.get(tp)}
+        return {tp: span._replace(beginning=firsts[tp].offset) for tp, span in there.items() if firsts.get(tp)}
     finally:
         consumer.close()
         admin.close()

@@ -6,10 +6,8 @@ deployment, so that an operator who has the id can find its lines and nobody can
 
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
-from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, TextIO
 
@@ -75,8 +73,7 @@ def _chain(error: BaseException | None) -> Iterator[str]:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        frames = traceback.extract_tb(error.__traceback__)
-        where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+        where = " > ".join(frames(error))
         message = f": {error}" if _tells(error) else ""
         yield f"{type(error).__module__}.{type(error).__qualname__}{message} at {where}"
         error = error.__cause__ or error.__context__

@@ -96,6 +96,21 @@ def spans(admin: KafkaAdminClient, partitions: list[TopicPartition]) -> dict[Top
     return {one: Span(beginnings[one].offset, ends[one].offset) for one in partitions}
 
 
+def kept(settings: Settings, topics: list[str]) -> dict[TopicPartition, Span]:
+    """What is kept of every partition of those of the topics that are there.
+
+    Raises:
+        ReadingError: The brokers do not answer.
+        RefusedError: The cluster does not let us in.
+    """
+    with told(settings):
+        admin = new_admin(settings)
+        try:
+            return spans(admin, partitions_of(admin, topics))
+        finally:
+            admin.close()
+
+
 def records(settings: Settings, wanted: Mapping[TopicPartition, Span]) -> Iterator[ConsumerRecord]:
     """The committed records of these spans, partition by partition in offset order.
 

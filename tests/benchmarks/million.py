@@ -62,6 +62,7 @@ DELISTED = "38242"
 """The edited policy no longer lists it. No guidance names it, so nothing else changes."""
 UNLISTED = "38243"
 """A code as valid that no policy lists: what it gets is what the delisted one must get."""
+MOST_STARTED_AGAIN = 3
 PATIENCE_S = 120.0
 """Without progress of a worker."""
 FORGED_BYTES = (b'"action":"A4"', b'"action":"A1"')
@@ -263,6 +264,8 @@ class Way:
         begun = time.perf_counter()
         while not self._decided(rooms, begun):
             self._again += 1  # as a supervisor would
+            if self._again > MOST_STARTED_AGAIN:
+                raise BenchmarkError(f"workers gave up {self._again} times")
         if self._again:
             sys.stderr.write(f"workers were started again {self._again} times: exit code {EXIT_FEED_LOST}\n")
 

@@ -25,10 +25,8 @@ from workers.reading import (
     ReadingError,
     Span,
     data_of,
-    new_admin,
+    kept,
     new_consumer,
-    partitions_of,
-    spans,
     told,
 )
 from workers.settings import Settings
@@ -99,31 +97,27 @@ class Reader:
             self.progress = self.progress._replace(error=error)
 
     def _read(self, over: Event) -> None:
-        admin = new_admin(self._settings)
-        try:
-            kept = spans(admin, partitions_of(admin, list(self._takers)))
-        finally:
-            admin.close()
-        lacking = sorted(set(self._takers) - {one.topic for one in kept})
+        found = kept(self._settings, list(self._takers))
+        lacking = sorted(set(self._takers) - {one.topic for one in found})
         if lacking:
             raise ReadingError(f"no topic {', '.join(lacking)}, or no right to it: `dli topics check` compares them")
         consumer = new_consumer(self._settings)
         try:
-            self._place(consumer, kept)
-            ends, asked = {one: span.end for one, span in kept.items()}, time.monotonic()
+            self._place(consumer, found)
+            ends, asked = {one: span.end for one, span in found.items()}, time.monotonic()
             while not over.is_set():
                 polled = consumer.poll(timeout_ms=POLL_MS)
                 if time.monotonic() - asked > ASKED_EVERY_SECONDS:
                     # A consumer whose brokers are away is only silent; this question they have to answer.
-                    ends, asked = consumer.end_offsets(list(kept), timeout_ms=PATIENCE_MS), time.monotonic()
+                    ends, asked = consumer.end_offsets(list(found), timeout_ms=PATIENCE_MS), time.monotonic()
                 left = {one: end - consumer.position(one) for one, end in ends.items()}
                 if min(left.values(), default=0) < 0 and not polled:
-                    ends = consumer.end_offsets(list(kept), timeout_ms=PATIENCE_MS)
+                    ends = consumer.end_offsets(list(found), timeout_ms=PATIENCE_MS)
                     if any(consumer.position(one) > end for one, end in ends.items()):
                         return  # they came back with less than was read
                 with self.lock:
-                    for found in polled.values():
-                        for record in found:
+                    for records in polled.values():
+                        for record in records:
                             self._take(record)
                     behind = sum(max(one, 0) for one in left.values())
                     self.progress = self.progress._replace(error=None, behind=behind, begun=True)
@@ -131,18 +125,18 @@ class Reader:
             self._positions |= {one: consumer.position(one) for one in consumer.assignment()}
             consumer.close()
 
-    def _place(self, consumer: KafkaConsumer, kept: dict[TopicPartition, Span]) -> None:
-        consumer.assign(list(kept))
-        if any(position > kept[one].end for one, position in self._positions.items() if one in kept):
+    def _place(self, consumer: KafkaConsumer, found: dict[TopicPartition, Span]) -> None:
+        consumer.assign(list(found))
+        if any(position > found[one].end for one, position in self._positions.items() if one in found):
             log.warning("topics_begin_anew")
             self._positions = {}
         if not self._positions:
             with self.lock:
                 self.tallies, self.pended, self.publications = Tallies(), Pended(), Publications()
-        fresh = {one: span for one, span in kept.items() if one not in self._positions}
+        fresh = {one: span for one, span in found.items() if one not in self._positions}
         for one, offset in (self._starts(consumer, fresh) | self._positions).items():
-            if one in kept:
-                consumer.seek(one, max(offset, kept[one].beginning))
+            if one in found:
+                consumer.seek(one, max(offset, found[one].beginning))
 
     def _starts(self, consumer: KafkaConsumer, fresh: dict[TopicPartition, Span]) -> dict[TopicPartition, int]:
         """Where to begin in partitions that were not read yet."""

@@ -12,7 +12,7 @@ from events.decision import Decision
 from events.topics import DECISIONS
 from workers.dashboard.tallies import Place
 from workers.explain import LINE, headline, line_of, sections
-from workers.reading import Span, data_of, new_admin, partitions_of, records, spans, told
+from workers.reading import Span, data_of, kept, records
 from workers.settings import Settings
 
 TOLD_EVERY = 5_000
@@ -61,14 +61,9 @@ def anywhere(
         ReadingError: The brokers do not answer.
         RefusedError: The cluster does not let us in.
     """
-    with told(settings):
-        admin = new_admin(settings)
-        try:
-            kept = spans(admin, partitions_of(admin, [settings.topic(DECISIONS)]))
-        finally:
-            admin.close()
-    key, newest, total = request_id.encode(), None, sum(span.end - span.beginning for span in kept.values())
-    for number, record in enumerate(records(settings, kept)):
+    wanted = kept(settings, [settings.topic(DECISIONS)])
+    key, newest, total = request_id.encode(), None, sum(span.end - span.beginning for span in wanted.values())
+    for number, record in enumerate(records(settings, wanted)):
         if stopped():
             return None
         if number % TOLD_EVERY == 0:
