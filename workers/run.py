@@ -1,6 +1,7 @@
 """A worker's life: wait for Kafka, see that its topics are right, run until told to stop."""
 
 import asyncio
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -52,6 +53,9 @@ def run_worker(settings: Settings, library: Library) -> None:
         stderr=sys.stderr,
     )
     worker.spinner = None  # it writes terminal codes into the log
+    # What is there by now stays. Searched for garbage with all else, it stopped every partition for 0.16 s at a time.
+    gc.collect()
+    gc.freeze()
     worker.execute_from_commandline()
 
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ from workers.feed import EXIT_FEED_LOST, Feed, FeedLost, app_settings, feed
 from workers.feed.courier import Courier, TransactionalCourier
 from workers.feed.feed import BATCHES_AT_ONCE, Turns
 from workers.feed.lane import Lane
-from workers.feed.private import VERSIONS, Assumption, AssumptionError, check_assumptions, packed
+from workers.feed.private import VERSIONS, Assumption, AssumptionError, check_assumptions, pace, packed
 from workers.records import Companion, Delivery, Outgoing, Placing, Record
 
 PARTITIONS = 4
@@ -326,6 +327,52 @@ def test_of_many_partitions_few_have_a_batch_under_way_so_that_none_takes_long(
         return courier.busy
 
     assert max(asyncio.run(asyncio.wait_for(through(), 20))) == BATCHES_AT_ONCE
+
+
+def test_a_feed_behind_another_gathers_even_a_trickle_before_it_takes_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def through() -> list[float]:
+        starts: list[float] = []
+
+        def handler(_: object) -> list[Outgoing]:
+            starts.append(time.perf_counter())
+            return []
+
+        monkeypatch.setattr("workers.feed.lane.courier", lambda *_: _entered(_Counting()))
+        owner = _owner(records=1_000)
+        owner.max_batch, owner.handler = 10_000, handler
+        owner.behind = SimpleNamespace(let_go_first=partial(asyncio.sleep, 0))
+        lane = Lane(owner, 0)
+        while len(starts) < 3:  # noqa: ASYNC110 (the handler says so)
+            await asyncio.sleep(0.01)
+        await lane.close()
+        return starts
+
+    starts = asyncio.run(asyncio.wait_for(through(), 20))
+    assert min(later - earlier for earlier, later in pairwise(starts)) > 0.45
+
+
+def test_a_broker_that_is_away_is_tried_less_and_less_and_found_soon_when_it_is_back() -> None:
+    async def through() -> tuple[list[bool], list[float]]:
+        tried: list[float] = []
+        back = False
+
+        async def ready(_node: int, **_options: object) -> bool:
+            tried.append(time.perf_counter())
+            return back
+
+        client: Any = SimpleNamespace(ready=ready, force_metadata_update=None)
+        pace(client)
+        answers = [await client.ready(1, group="any") for _ in range(7)]
+        back = True
+        answers += [await client.ready(1), await client.ready(1)]
+        return answers, tried
+
+    answers, tried = asyncio.run(through())
+    assert answers == [False] * 7 + [True] * 2
+    gaps = [later - earlier for earlier, later in pairwise(tried)]
+    least = [0.05, 0.1, 0.2, 0.4, 0.8, 0.8, 0.8]
+    assert all(gap >= pause - 0.01 for gap, pause in zip(gaps, least, strict=False))
+    assert gaps[-1] < 0.05, "one that answers is not waited for"
 
 
 def test_a_batch_that_takes_too_long_holds_up_no_other_and_gives_its_turn_back_once() -> None:

@@ -31,8 +31,8 @@ EXIT_FEED_LOST = 70
 """The process's exit code when this worker must not go on: start a new one, do not retry inside."""
 
 _BUFFERED_BATCHES = 2  # ready for the handler while the batch before them is on its way out
-RHYTHM_S = 0.03  # the longest between the starts of two batches of a partition that are not full
-_LATER_RHYTHM_S = 0.5  # the same for a feed behind another: small batches of it would cost more than they are worth
+RHYTHM_S = 0.06  # the longest between the starts of two batches of a partition that are not full
+_LATER_RHYTHM_S = 0.5  # the same, always, for a feed behind another: of its small batches each costs those it is behind
 _STEADY = 8  # records in a batch that make it part of a steady stream; a smaller one is waited on for less
 _PULL_PAUSE_S = 0.01  # after a pull: fetching record by record costs more than deciding them
 _BUFFERED_BYTES = 8_000_000  # of a partition, and of one batch, however few records that is
@@ -123,7 +123,6 @@ class Lane:
         self._arrived: deque[Record] = deque()
         self._arrived_bytes = 0
         self._room_for = owner.max_batch * _BUFFERED_BATCHES
-        self._rhythm = RHYTHM_S if owner.behind is None else _LATER_RHYTHM_S
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._begun = 0.0
@@ -263,7 +262,7 @@ class Lane:
                     self._stage = "receive"
         if len(self._arrived) < self._feed.max_batch:
             # A steady stream shares transactions; a trickle, or a record after a quiet moment, hardly waits.
-            pause = self._rhythm * min(1.0, self._size / _STEADY)
+            pause = RHYTHM_S * min(1.0, self._size / _STEADY) if self._feed.behind is None else _LATER_RHYTHM_S
             await asyncio.sleep(self._begun + pause - perf_counter())
         if self._feed.behind is not None:
             await self._feed.behind.let_go_first()
