@@ -1,0 +1,76 @@
+"""What the feed leans on in Faust and aiokafka, and what it does to them, without a broker."""
+
+import asyncio
+import time
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from workers.feed import app_settings
+from workers.feed.private import VERSIONS, Assumption, AssumptionError, check_assumptions, pace, packed
+from workers.records import Outgoing
+
+
+def test_assumptions_hold_for_the_versions_installed() -> None:
+    check_assumptions()
+
+
+def test_another_version_is_refused_with_a_sentence() -> None:
+    with pytest.raises(AssumptionError, match=r"faust-streaming is 0\.15\.3, and the feed was written against 0\.16"):
+        check_assumptions(versions={"faust-streaming": "0.16"})
+
+
+def test_a_changed_private_part_is_refused_with_the_reason_it_matters() -> None:
+    changed = Assumption(faust.App.on_stop, "words that are not there", "the last batch would be cut off")
+    with pytest.raises(AssumptionError, match=r"App.on_stop no longer says .* the last batch would be cut off"):
+        check_assumptions(VERSIONS, [changed])
+
+
+def test_faust_takes_the_settings() -> None:
+    app = faust.App("settings", broker="kafka://nowhere:1", store="memory://", web_enabled=False, **app_settings())
+    assert app.conf.stream_wait_empty is False
+
+
+def test_a_broker_that_is_away_is_tried_less_and_less_and_found_soon_when_it_is_back() -> None:
+    async def through() -> tuple[list[bool], list[float]]:
+        tried: list[float] = []
+        back = False
+
+        async def ready(_node: int, **_options: object) -> bool:
+            tried.append(time.perf_counter())
+            return back
+
+        client: Any = SimpleNamespace(ready=ready, force_metadata_update=None)
+        pace(client)
+        answers = [await client.ready(1, group="any") for _ in range(7)]
+        back = True
+        answers += [await client.ready(1), await client.ready(1)]
+        return answers, tried
+
+    answers, tried = asyncio.run(through())
+    assert answers == [False] * 7 + [True] * 2
+    gaps = [later - earlier for earlier, later in pairwise(tried)]
+    least = [0.05, 0.1, 0.2, 0.4, 0.8, 0.8, 0.8]
+    assert all(gap >= pause - 0.01 for gap, pause in zip(gaps, least, strict=False))
+    assert gaps[-1] < 0.4, "one that answers is not waited for"
+
+
+class _Producer:
+    """As much of a producer as packing needs."""
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(1_000, 0, is_transactional=1)
+
+
+def _outputs(count: int, size: int = 100) -> list[Outgoing]:
+    return [Outgoing("decisions", b"%d" % number, b"x" * size) for number in range(count)]
+
+
+@pytest.mark.parametrize(("size", "batches"), [(10, 1), (100, 4), (5_000, 30)])
+def test_batches_hold_every_output_once_however_large_it_is(size: int, batches: int) -> None:
+    made = list(packed(_Producer(), _outputs(30, size)))
+    assert (30, batches) == (sum(batch.record_count() for batch in made), len(made))
