@@ -112,7 +112,7 @@ def test_clients_are_made_of_nothing_but_these_arguments() -> None:
         if "bootstrap_servers" in file.read_text("utf-8")
     ]
 
-    assert by_themselves == ["access.py", "brokers.py", "feed/private.py"]  # a feed takes what its app was given
+    assert by_themselves == ["access.py", "brokers/broker.py", "feed/private.py"]  # a feed takes what its app was given
 
 
 def test_a_process_started_with_these_settings_has_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,7 @@ def test_embedded_broker_that_ends_at_once_is_quoted(tmp_path: Path, monkeypatch
     program = tmp_path / "noida-db"
     program.write_text("#!/bin/sh\necho no room\nexit 3\n", encoding="utf-8")
     program.chmod(0o755)
-    monkeypatch.setattr(brokers, "_embedded_binary", lambda: program)
+    monkeypatch.setattr("workers.brokers.embedded._embedded_binary", lambda: program)
     broker = EmbeddedBroker()
     with pytest.raises(BrokerError, match=r"exit code 3 while starting\. Its log ends:\n    no room"):
         broker.start()

@@ -1,0 +1,53 @@
+"""Brokers for demos, developers and tests, behind one small interface.
+
+`EmbeddedBroker`  the `noida-db` binary: up in a moment, forgets everything; never for patients' data
+`KafkaBroker`     Apache Kafka itself on this machine, one node; can be killed and started again on its data
+`GivenBroker`     one that runs elsewhere: only asked whether it answers
+`up`, `down`      a developer's Kafka that outlives the command that started it
+
+All listen on loopback only. Whatever starts here is stopped here: by `stop`, at the end of a `with` block, or
+when the interpreter exits. A parent that is itself killed with SIGKILL leaves its broker running.
+
+`BrokerError` is the only error. Its sentence says what was wrong, where, and what to do.
+"""
+
+from typing import Literal
+
+from workers.brokers.broker import Broker, BrokerError, Client, GivenBroker
+from workers.brokers.embedded import EmbeddedBroker
+from workers.brokers.kafka import KafkaBroker
+from workers.brokers.ports import LOOPBACK, Ports, free_ports
+from workers.brokers.standing import down, up
+
+__all__ = [
+    "LOOPBACK",
+    "Broker",
+    "BrokerError",
+    "Client",
+    "EmbeddedBroker",
+    "GivenBroker",
+    "KafkaBroker",
+    "Kind",
+    "Ports",
+    "broker_named",
+    "down",
+    "free_ports",
+    "up",
+]
+
+Kind = Literal["embedded", "kafka", "given"]
+
+
+def broker_named(kind: Kind, bootstrap: str | None = None) -> Broker:
+    """The broker that a setting or a test option names; it is not started yet.
+
+    Raises:
+        BrokerError: a given broker needs its address.
+    """
+    if kind == "embedded":
+        return EmbeddedBroker()
+    if kind == "kafka":
+        return KafkaBroker()
+    if not bootstrap:
+        raise BrokerError("The broker is to be a given one, but no address was given: name it as host:port.")
+    return GivenBroker(bootstrap)
