@@ -45,10 +45,10 @@ ZEN = "zen-engine, complete"
 
 PARTS = ("throughput", "latency", "cold-start", "policy", "replay")
 """In the order of the report. Latency at half of what a variant can do needs throughput."""
-PACES = ((50.0, 6.0), (1_000.0, 5.0))
+PACES = ((50.0, 20.0), (1_000.0, 10.0))
 """Events a second, and for how many seconds."""
 HALF_MAXIMUM_S = 4.0
-REST_S = 140.0
+REST_S = 240.0
 """What comes after the rounds takes about so long."""
 COLD_STARTS = 3
 """Runs, of which the median is told."""
@@ -57,11 +57,12 @@ COLD_STARTS = 3
 class Bench:
     """One run and what it found."""
 
-    def __init__(self, options: argparse.Namespace, bootstrap: str, folder: Path) -> None:
+    def __init__(self, options: argparse.Namespace, broker: KafkaBroker, folder: Path) -> None:
         self._options = options
         self._deadline = time.monotonic() + 60 * options.minutes
         self.rounds = 0
-        self._bootstrap = bootstrap
+        self._broker = broker
+        self._bootstrap = broker.bootstrap
         self._folder = folder
         self._file = folder / "requests"
         self._names = (f"bench-{n}" for n in range(10_000))
@@ -102,6 +103,9 @@ class Bench:
 
     def latency(self) -> None:
         """At the given paces and at half of what each variant can do."""
+        if not has(sys.executable, latency.LOAD):
+            self.failed["latency"] = f"not installed: {latency.LOAD}"
+            return
         for variant in (OURS, OURS_ALO, BARE, STOCK):
             if not self.runs[variant.name]:
                 continue
@@ -112,7 +116,7 @@ class Bench:
             paces[-1] = (half, max(1, min(paces[-1][1], left)))
             try:
                 self.paces[variant.name] = latency.measure(
-                    variant, paces, self._file, self._bootstrap, self._folder, next(self._names)
+                    variant, paces, self._file, self._broker, self._folder, next(self._names)
                 )
             except BenchmarkError as error:
                 self.failed[f"latency, {variant.name}"] = str(error)
@@ -238,7 +242,19 @@ class Bench:
         return table(head, rows) + "\nThe rows with a trivial handler are compared with each other.\n"
 
     def _latency_table(self) -> str:
-        head = ("variant", "events/s asked", "sent", "events", "unanswered", "p50 ms", "p99 ms", "p99.9 ms")
+        head = (
+            "variant",
+            "events/s asked",
+            "sent",
+            "events",
+            "unanswered",
+            "p50 ms",
+            "p99 ms",
+            "p99.9 ms",
+            "cores: variant",
+            "Kafka",
+            "load",
+        )
         rows = [
             (
                 name,
@@ -249,6 +265,9 @@ class Bench:
                 number(pace.p50, 1),
                 number(pace.p99, 1),
                 number(pace.p999, 1),
+                number(pace.variant, 2),
+                number(pace.broker, 2),
+                number(pace.load, 2),
             )
             for name, paces in self.paces.items()
             for pace in paces
@@ -308,7 +327,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--records", type=int, default=40_000, help="requests for each variant")
     parser.add_argument("--rounds", type=int, default=2, help="turns of every variant in throughput")
-    parser.add_argument("--minutes", type=float, default=8.0, help="no further round begins that would end later")
+    parser.add_argument("--minutes", type=float, default=12.0, help="no further round begins that would end later")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="these parts, and no marks")
     parser.add_argument("--out", type=Path, default=ROOT / "var", help="the folder for bench.md and bench.json")
     for name in ("confluent", "quix", "zen"):
@@ -324,7 +343,7 @@ def main() -> None:
     begun, load = time.monotonic(), [getloadavg()[0]]
     with TemporaryDirectory(prefix="dli-bench-") as name, KafkaBroker() as broker:
         _tell(f"{options.records:,} requests are made")
-        bench = Bench(options, broker.bootstrap, Path(name))
+        bench = Bench(options, broker, Path(name))
         if "policy" in options.only:
             bench.policies()
         if "throughput" in options.only:
