@@ -15,9 +15,11 @@ A link to a request that nobody knows is no mistake: that request may be another
 """
 
 import json
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -132,12 +134,20 @@ class _Changing:
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
         self.changes: dict[bytes, bytes | None] = {}
+        # Sorted: each of a batch's links asks what begins with its request, and must not look at all the others.
+        self._keys: list[bytes] = []
 
     def get(self, key: bytes) -> bytes | None:
         return self.changes[key] if key in self.changes else self._entries.get(key)
 
+    def put(self, key: bytes, value: bytes | None) -> None:
+        if key not in self.changes:
+            insort(self._keys, key)
+        self.changes[key] = value
+
     def beginning_with(self, prefix: bytes) -> Mapping[bytes, bytes]:
-        changed = {key: value for key, value in self.changes.items() if key.startswith(prefix)}
+        after = (self._keys[n] for n in range(bisect_left(self._keys, prefix), len(self._keys)))
+        changed = {key: self.changes[key] for key in takewhile(lambda key: key.startswith(prefix), after)}
         found = {**self._entries.beginning_with(prefix), **changed}
         return {key: value for key, value in found.items() if value is not None}
 
@@ -167,14 +177,14 @@ def judge(entries: Entries, links: Iterable[Said]) -> Judgement:
         if known is not None and (known.supersedes, known.decision) == (one.link.supersedes, str(one.link.decision)):
             continue  # said again
         if known is not None:  # a later answer under the same id, when the first was long forgotten
-            changing.changes[_to(known.supersedes) + one.request.encode()] = None
-            changing.changes[_from(one.request)] = None
+            changing.put(_to(known.supersedes) + one.request.encode(), None)
+            changing.put(_from(one.request), None)
         judged = Judged(one.link.supersedes, str(one.link.decision), one.offset, _closes_a_circle(graph, one))
-        changing.changes[_from(one.request)] = judged.packed()
+        changing.put(_from(one.request), judged.packed())
         if judged.refused:
             refused.append(one)
         else:
-            changing.changes[_to(judged.supersedes) + one.request.encode()] = b""
+            changing.put(_to(judged.supersedes) + one.request.encode(), b"")
     return Judgement(changing.changes, refused)
 
 
