@@ -44,6 +44,8 @@ STRETCHES = 50
 PATIENCE_S = 60.0
 """Without progress."""
 LOOK_S = 0.05
+_FEWEST_MARKS = 3
+"""For two halves."""
 
 
 class Mark(NamedTuple):
@@ -78,10 +80,11 @@ def measure(count: int, partitions: int, bootstrap: str, folder: Path) -> Row:
         BenchmarkError: It ends, or does not go on.
     """
     found = room(bootstrap, folder, f"scale-{count}-{partitions}", partitions=partitions)
-    asyncio.run(fill(found, count))
-    with running(OURS, [found]) as [process]:
+    with running(OURS, [found]):
         # They are a new deployment's, and none of the requests'.
         wait_for_attestations(found)
+    asyncio.run(fill(found, count))
+    with running(OURS, [found]) as [process]:
         progress = Progress(found, transactional=True, partitions=partitions)
         marks: list[Mark] = []
         try:
@@ -96,6 +99,8 @@ def measure(count: int, partitions: int, bootstrap: str, folder: Path) -> Row:
         finally:
             progress.close()
         peak = peak_bytes(process.pid)
+    if len(marks) < _FEWEST_MARKS:
+        raise BenchmarkError(f"{count} requests, {partitions} partitions: done before anyone could look; give it more")
     middle = min(marks, key=lambda mark: abs(mark.done - count / 2))
     disk = sum(file.stat().st_size for file in found.data_dir.rglob("*") if file.is_file())
     rate = (marks[-1].done - marks[0].done) / (marks[-1].seconds - marks[0].seconds)
