@@ -82,7 +82,7 @@ REASONS: Final = (
 # --- Step 7 with every fact known: rows a to i -----------------------------------------------------
 
 
-def decide_complete(edition: Edition, facts: Facts) -> tuple[str, str | None, str]:  # noqa: C901, PLR0911
+def decide_complete(edition: Edition, facts: Facts) -> tuple[str, str | None, str]:  # noqa: PLR0911
     """Walk the table's rows in order; the first that applies decides.
 
     Args:
@@ -90,7 +90,7 @@ def decide_complete(edition: Edition, facts: Facts) -> tuple[str, str | None, st
         facts: A value for every one of FACTS.
 
     Returns:
-        The determination, its reason if it has one, and the row's letter ("g/h": 2011's row between the two).
+        The determination, its reason if it has one, and the row's letter.
     """
     y2011 = edition == "2011-08-11"
 
@@ -112,14 +112,9 @@ def decide_complete(edition: Edition, facts: Facts) -> tuple[str, str | None, st
     # Row f. original determination investigational (S2; not recorded in 2011)
     if facts[ORIGINAL] == "investigational":
         return ("policy_not_on_record" if y2011 else "investigational"), None, "f"
-    # Row g. any indication of S1 holds (refractory is not one of 2011's)
-    if _relapsed(facts) or _high_risk_of_relapse(facts) or _mixed_chimerism(facts):
+    # Row g. any indication of S1 holds
+    if _relapsed(facts) or _refractory(facts) or _high_risk_of_relapse(facts) or _mixed_chimerism(facts):
         return "medically_necessary", None, "g"
-    if _refractory(facts) and not y2011:
-        return "medically_necessary", None, "g"
-    # Between g and h. In 2011 a refractory disease where no other indication holds
-    if _refractory(facts) and y2011:
-        return "policy_not_on_record", None, "g/h"
     # Row h. no indication holds, another high risk and the purpose prevent_relapse
     if facts[OTHER_RISK] is True and _has_purpose(facts, PREVENT):
         return "not_addressed", "unlisted_high_risk_setting", "h"

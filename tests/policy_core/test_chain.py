@@ -248,7 +248,7 @@ def test_the_revision_in_force_is_a_matter_of_the_service_date_among_those_known
 # --- a library that learns -----------------------------------------------------------------------------------------
 
 
-REFRACTORY = with_fact("purposes", [], with_fact("disease_status", "refractory"))
+MODIFIED = with_fact("infusion.leukocyte_modification", "genetic")
 
 
 def test_what_is_decided_under_an_earlier_knowledge_can_be_decided_again() -> None:
@@ -259,10 +259,10 @@ def test_what_is_decided_under_an_earlier_knowledge_can_be_decided_again() -> No
     again = library.knowing("L.2.03.402", before.digest[:32])
     assert then is not None
     assert then is again
-    asked = case(line("2016-06-01"), clinical=REFRACTORY, has_prior_authorization=True)
+    asked = case(line("2016-06-01"), clinical=MODIFIED, has_prior_authorization=True)
 
     assert first_line(asked, then).answer.determination == "policy_not_on_record"
-    assert first_line(asked, library["L.2.03.402"]).answer.determination == "medically_necessary"
+    assert first_line(asked, library["L.2.03.402"]).answer.determination == "investigational"
     assert then.known_through == before.digest
     assert library.knowing("L.2.03.402", library["L.2.03.402"].known_through) is library["L.2.03.402"]
     assert library.knowing("L.2.03.402", "0" * 64) is None

@@ -46,7 +46,7 @@ def test_the_review_of_2025_changes_no_answer() -> None:
     assert {one.category for one in found.parts} == {Category.HISTORY, Category.CITATIONS}
 
 
-def test_the_revision_of_2016_changes_answers_under_four_rules_from_its_day_on() -> None:
+def test_the_revision_of_2016_changes_answers_under_three_rules_from_its_day_on() -> None:
     found = between("2015-09-18", "2016-03-08")
 
     assert not found.equivalent
@@ -58,7 +58,6 @@ def test_the_revision_of_2016_changes_answers_under_four_rules_from_its_day_on()
         ("modified-leukocytes", "modified-leukocytes"): ("policy_not_on_record", "investigational", 31_104),
         ("nonhematologic-malignancy", "nonhematologic-malignancy"): ("policy_not_on_record", "investigational", 864),
         ("investigational-transplant", "investigational-transplant"): ("policy_not_on_record", "investigational", 432),
-        ("refractory-not-on-record", "covered-indication"): ("policy_not_on_record", "medically_necessary", 70),
     }
     assert {window.since for one in found.changes for where in one.where for window in where.days} == {date(2016, 3, 8)}
     assert {where.lines_of_business for one in found.changes for where in one.where} == {("commercial", OTHER_BUSINESS)}

@@ -337,8 +337,8 @@ PARTS = [
     ),
     Mistake(
         "indication of no statement",
-        "    statement: S1\n    since: 2016-03-08",
-        "    statement: S9\n    since: 2016-03-08",
+        "- id: S1-refractory\n    statement: S1",
+        "- id: S1-refractory\n    statement: S9",
         "S9",
         "indications.1.statement",
         "no statement `S9`; known: S1, S2, S3, S4",
@@ -554,19 +554,19 @@ RULES = [
     ),
     Mistake(
         "rule that two others shadow",
-        IS_REFRACTORY + "\n    outcomes:",
+        "when: {condition: nonhematologic}\n    outcomes:",
         "when: {fact: clinical.transplant.type, in: [autologous, none]}\n    outcomes:",
-        "- id: refractory-not-on-record",
-        "rules.7",
+        "- id: nonhematologic-malignancy",
+        "rules.4",
         "can never apply from 2011-08-11 on: every case it means is taken before it, by `modified-leukocytes`, "
         "`another-donor`, `no-malignancy`, `no-allogeneic-transplant`; move it up or remove it",
     ),
     Mistake(
         "condition that is never true",
-        IS_REFRACTORY + "\n    outcomes:",
+        "when: {condition: nonhematologic}\n    outcomes:",
         "when: {all: [condition: hematologic, condition: nonhematologic]}\n    outcomes:",
-        "- id: refractory-not-on-record",
-        "rules.7",
+        "- id: nonhematologic-malignancy",
+        "rules.4",
         "can never apply from 2011-08-11 on: its condition is never true; correct it or remove the rule",
     ),
     Mistake(
@@ -575,7 +575,7 @@ RULES = [
         "when: {any: [condition: hematologic, {not: {condition: hematologic}}]}\n    cites:",
         "{any: [condition",
         "indications.1.when",
-        "always holds from 2016-03-08 on; correct its condition",
+        "always holds from 2011-08-11 on; correct its condition",
     ),
     Mistake(
         "indication that never holds",
@@ -583,7 +583,7 @@ RULES = [
         "when: {all: [condition: hematologic, {not: {condition: hematologic}}]}\n    cites:",
         "{all: [condition",
         "indications.1.when",
-        "never holds from 2016-03-08 on; correct its condition",
+        "never holds from 2011-08-11 on; correct its condition",
     ),
     Mistake(
         "rule for an edition without statements",

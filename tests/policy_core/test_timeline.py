@@ -38,8 +38,8 @@ COMMERCIAL = "commercial"
 BOUNDARIES = [
     ("the policy is approved", "1998-08-01", COVERED, CPT, COMMERCIAL, NOT_ON_RECORD, NOT_ON_RECORD),
     ("the first statement", "2011-08-11", COVERED, CPT, COMMERCIAL, NOT_ON_RECORD, NECESSARY),
-    ("refractory not yet", "2011-08-11", REFRACTORY, CPT, COMMERCIAL, NOT_ON_RECORD, NOT_ON_RECORD),
-    ("refractory disease", "2016-03-08", REFRACTORY, CPT, COMMERCIAL, NOT_ON_RECORD, NECESSARY),
+    ("refractory disease", "2011-08-11", REFRACTORY, CPT, COMMERCIAL, NOT_ON_RECORD, NECESSARY),
+    ("refractory stays covered", "2016-03-08", REFRACTORY, CPT, COMMERCIAL, NECESSARY, NECESSARY),
     ("modified leukocytes", "2016-03-08", MODIFIED, CPT, COMMERCIAL, NOT_ON_RECORD, Determination.INVESTIGATIONAL),
     ("nonhematologic", "2016-03-08", NONHEMATOLOGIC, CPT, COMMERCIAL, NOT_ON_RECORD, Determination.INVESTIGATIONAL),
     (

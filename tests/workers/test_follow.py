@@ -125,7 +125,7 @@ def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(found: S
     with pytest.raises(CommandError) as caught, worker(found, tmp_path):
         pass
 
-    assert "the packaged document has the revision of 2025-03-28 as 4cbb" in str(caught.value)
+    assert f"the packaged document has the revision of 2025-03-28 as {newest.digest}" in str(caught.value)
     assert "publish a later revision that corrects it" in str(caught.value)
 
 
