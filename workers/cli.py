@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
@@ -20,7 +20,18 @@ from policy_core.library import load_library
 from workers import logs, rights, schemas, topics
 from workers.access import RefusedError
 from workers.brokers import BrokerError, down, up
-from workers.console import Bootstrap, CommandError, DefaultPolicy, Exit, Policies, Prefix, err, out, settings
+from workers.console import (
+    Bootstrap,
+    CommandError,
+    DefaultPolicy,
+    Exit,
+    Policies,
+    Prefix,
+    err,
+    out,
+    settings,
+    standard_streams,
+)
 from workers.dashboard import commands as dashboard_commands
 from workers.decide import commands as decide_commands
 from workers.ledger import commands as ledger_commands
@@ -63,6 +74,15 @@ def main() -> None:
     # What goes wrong with a broker becomes a sentence of ours; its client's own complaints would only stand around it.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
+        with standard_streams():
+            _run()
+    except CommandError as error:
+        # What was to be printed cannot be.
+        _fail(error)
+
+
+def _run() -> None:
+    try:
         cli()
     except (
         CommandError,
@@ -73,12 +93,12 @@ def main() -> None:
         BrokerError,
         ReadingError,
     ) as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}")
-        sys.exit(Exit.FAILED)
-    except BrokenPipeError:
-        # Whoever read this command's output has had enough of it.
-        sys.stderr.close()
-        sys.exit(Exit.DONE)
+        _fail(error)
+
+
+def _fail(error: Exception) -> NoReturn:
+    err.print(f"[bold red]error:[/] {escape(str(error))}")
+    sys.exit(Exit.FAILED)
 
 
 Partitions = Annotated[int | None, typer.Option("--partitions", min=1, help="Of requests, decisions and dead letters.")]

@@ -4,12 +4,14 @@ Data goes to standard output; progress and messages to standard error, progress 
 1 failed, 2 wrong usage, 3 done and found differences, 130 interrupted and to be taken up again.
 """
 
+import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO, TextIO
 
 import typer
 from rich.console import Console
@@ -46,8 +48,66 @@ class CommandError(Exception):
     """A command cannot go on; its message is for the person who called it."""
 
 
+class _Standard(io.FileIO):
+    """A standard stream whose reader may go away.
+
+    Click and Rich answer a broken pipe with exit code 1, Python's own flush at exit with a traceback. So none of them
+    sees one: for who reads our data it is the end of the work, and for who reads our messages no matter at all.
+    """
+
+    def __init__(self, number: int, *, is_data: bool) -> None:
+        super().__init__(number, "w", closefd=False)
+        self._is_data = is_data
+        self._gone = False
+
+    def write(self, data: Any) -> int:
+        """Write, or end the command quietly because nobody reads what it has to say."""
+        try:
+            return len(data) if self._gone else super().write(data)
+        except BrokenPipeError:
+            self._gone = True
+            if self._is_data:
+                raise SystemExit(Exit.DONE) from None
+            return len(data)
+        except OSError as error:
+            if not self._is_data:
+                raise
+            self._gone = True
+            raise CommandError(f"standard output: {error.strerror}") from None
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Have whoever prints meanwhile end quietly, and with code 0, when nobody reads on; all of it is flushed behind.
+
+    Raises:
+        CommandError: What was printed could not be written.
+    """
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (_guarded(stream, is_data=stream is before[0]) for stream in before)
+    try:
+        yield
+    finally:
+        try:
+            sys.stdout.flush()
+        finally:
+            sys.stderr.flush()
+            sys.stdout, sys.stderr = before
+
+
+def _guarded(stream: TextIO | None, *, is_data: bool) -> TextIO:
+    """The same stream, guarded; nowhere, if the process was started without one."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 (as long as the process)
+    stream.flush()
+    binary = io.BufferedWriter(_Standard(stream.fileno(), is_data=is_data))
+    return io.TextIOWrapper(
+        binary, encoding=stream.encoding, errors=stream.errors, line_buffering=stream.isatty() or not is_data
+    )
+
+
 # Into a pipe or a file there is no terminal to fit.
-out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+out = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 120, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Bootstrap = Annotated[str | None, typer.Option("--bootstrap", help="Kafka's bootstrap servers, host:port.")]
@@ -76,17 +136,11 @@ def opened(file: Path) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        with file.open("rb") as stream:
-            yield stream
+        stream = file.open("rb")
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror}") from None
-
-
-def lines(stream: BinaryIO) -> Iterator[bytes]:
-    """The lines of newline-delimited events; blank ones are none."""
-    for line in stream:
-        if line.strip():
-            yield line.rstrip(b"\r\n")
+    with stream:
+        yield stream
 
 
 def write_line(raw: bytes) -> None:

@@ -16,6 +16,9 @@ from workers.settings import Settings
 PATIENCE_MS = 8_000
 """How long one question to the brokers may take."""
 
+LOOK_MS = 5_000
+"""How long a look before the work may take."""
+
 
 class ReadingError(Exception):
     """The brokers do not answer, or refuse; the message says what to do."""
@@ -83,6 +86,28 @@ def partitions_of(admin: KafkaAdminClient, topics: list[str]) -> list[TopicParti
         for one in described
         for partition in one["partitions"]
     ]
+
+
+def missing(settings: Settings, topics: list[str]) -> list[str]:
+    """Those of the topics that are not there, or are hidden from us; the brokers have five seconds to say so.
+
+    Raises:
+        ReadingError: They do not.
+        RefusedError: The cluster does not let us in.
+    """
+    access.check(settings)
+    with told(settings):
+        admin = KafkaAdminClient(
+            **access.client(settings),
+            client_id=f"{settings.app_id}-reading",
+            bootstrap_timeout_ms=LOOK_MS,
+            request_timeout_ms=LOOK_MS,
+        )
+        try:
+            there = {one.topic for one in partitions_of(admin, topics)}
+        finally:
+            admin.close()
+    return sorted(set(topics) - there)
 
 
 def spans(admin: KafkaAdminClient, partitions: list[TopicPartition]) -> dict[TopicPartition, Span]:

@@ -1,8 +1,8 @@
 """`dli decide` and `dli explain`: the decision agent's work on a file, with no broker."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import structlog
 import typer
@@ -16,10 +16,10 @@ from policy_core.library import Library, load_library
 from workers.console import (
     CommandError,
     DefaultPolicy,
+    Exit,
     Output,
     Policies,
-    lines,
-    opened,
+    err,
     out,
     settings,
     write_line,
@@ -27,10 +27,9 @@ from workers.console import (
 from workers.dead_letters import dead_letter, defect
 from workers.decide.handler import decide as decide_one
 from workers.explain import ACTIONS, STYLES, explanation, rejection, words
+from workers.jsonl import Events, events
 
 log = structlog.get_logger(__name__)
-
-Events = Annotated[Path, typer.Argument(metavar="FILE|-", help="Newline-delimited requests: bare data or CloudEvents.")]
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -45,15 +44,59 @@ def decide(
     policies: Policies = None,
     policy: DefaultPolicy = None,
 ) -> None:
-    """Decide every request of a file: one decision or dead letter per line, in the order of the file."""
+    """Decide every request of a file: one decision or dead letter each, in the order of the file.
+
+    Exit code 3 where some were dead letters; which ones is said on standard error.
+    """
     library = _library(policies, policy)
-    with opened(file) as stream:
-        answers = (answer(line, library) for line in lines(stream))
+    tally = Tally()
+    with events(file) as found:
+        answers = tally.over((one.where, answer(one.raw, library)) for one in found)
         if output is Output.TABLE:
             out.print(table(answers))
         else:
             for one in answers:
                 write_line(one.to_json())
+    if tally.refused:
+        err.print(tally.sentence(file), markup=False)
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+class Refused(NamedTuple):
+    """An event in whose place there is a dead letter."""
+
+    where: str
+    reason: str
+
+
+class Tally:
+    """Counts answers, and remembers the first dead letters among them."""
+
+    NAMED = 20
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.refused = 0
+        self.first: list[Refused] = []
+
+    def over(self, answers: Iterable[tuple[str, Decision | DeadLetter]]) -> Iterator[Decision | DeadLetter]:
+        """The answers, counted as they pass; each comes with where its event stands."""
+        for where, one in answers:
+            self.events += 1
+            if isinstance(one, DeadLetter):
+                self.refused += 1
+                if self.refused <= self.NAMED:
+                    self.first.append(Refused(where, one.reason))
+            yield one
+
+    def sentence(self, file: Path) -> str:
+        """How many could not be decided, and where the first of them stand."""
+        named = ", ".join(f"{one.where} ({one.reason})" for one in self.first)
+        more = self.refused - len(self.first)
+        return (
+            f"{file}: {self.refused:,} of {self.events:,} events could not be decided: {named}"
+            f"{f', and {more:,} more' if more else ''}"
+        )
 
 
 def explain(
@@ -64,11 +107,11 @@ def explain(
 ) -> None:
     """Explain one request's decision as a person reads it."""
     library = _library(policies, policy)
-    with opened(file) as stream:
-        for line in lines(stream):
-            found = answer(line, library)
-            if found.request_id == request:
-                out.print(explanation(found) if isinstance(found, Decision) else rejection(found))
+    with events(file) as found:
+        for one in found:
+            answered = answer(one.raw, library)
+            if answered.request_id == request:
+                out.print(explanation(answered) if isinstance(answered, Decision) else rejection(answered))
                 return
     raise CommandError(f"{file}: no request with that id; `dli decide {file} -o table` lists what is there")
 

@@ -19,9 +19,9 @@ from rich.table import Table
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
-from workers import topics
+from workers import jsonl, topics
 from workers.brokers import broker_named, free_ports
-from workers.console import CommandError, err, lines, opened, out, settings
+from workers.console import CommandError, err, out, settings
 from workers.decide.commands import rows, table
 from workers.explain import explanation
 from workers.settings import Settings
@@ -42,8 +42,8 @@ def run_demo(*, keep: bool, dashboard: int | None = None) -> None:
     Raises:
         CommandError: The worker does not get ready, or not every request is answered.
     """
-    with opened(REQUESTS_FILE) as file:
-        requests = list(lines(file))
+    with jsonl.events(REQUESTS_FILE) as events:
+        requests = [one.raw for one in events]
     with ExitStack() as stack:
         broker = stack.enter_context(broker_named("embedded"))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="dli-demo-")))

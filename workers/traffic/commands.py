@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,19 +12,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from events.decode import shown_request_id
 from events.envelope import JSON, SPECVERSION, STRUCTURED, Attributes, Headers, loads, write
 from events.request import AuthorizationRequest
-from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS, SHADOW
-from workers import access
-from workers.console import Bootstrap, CommandError, Prefix, err, lines, opened, settings, write_line
+from events.topics import DEAD_LETTERS, DECISIONS, LARGEST_RECORD, POLICY_REVISIONS, REQUESTS, SHADOW
+from workers import access, jsonl, reading
+from workers.console import Bootstrap, CommandError, Exit, Prefix, err, settings, write_line
 from workers.records import Outgoing
 from workers.settings import Settings
 from workers.traffic.generate import generate
 
 IN_FLIGHT = 1_000
 """Records sent before the first of them must be acknowledged: bounds what an interruption leaves unknown."""
+SENDING = {"acks": "all", "enable_idempotence": True, "linger_ms": 5, "max_request_size": LARGEST_RECORD}
+RECORD_OVERHEAD = 1_024
+"""More than what stands around key and value."""
 SOURCE = "/dli/publish"
 KNOWN = (REQUESTS, DECISIONS, DEAD_LETTERS, SHADOW, POLICY_REVISIONS)
-
-Events = Annotated[Path, typer.Argument(metavar="FILE|-", help="Newline-delimited requests: bare data or CloudEvents.")]
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -35,16 +35,42 @@ def add_to(cli: typer.Typer) -> None:
     cli.command()(tail)
 
 
-def publish(file: Events, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
-    """Publish every line of a file as a request, keyed by its request id; bare data gets an envelope."""
+def publish(file: jsonl.Events, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
+    """Publish every event of a file as a request, keyed by its request id; bare data gets an envelope.
+
+    A file that cannot be read to its end is refused before anything is published; standard input is published as it
+    comes. Exit code 3 where an event is larger than Kafka takes: it is named, and the others are published.
+    """
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    with opened(file) as stream:
-        records = [as_record(line, found.topic(REQUESTS)) for line in lines(stream)]
-    with _progress() as progress:
-        task = progress.add_task(f"to {found.topic(REQUESTS)}", total=len(records))
-        for _ in sent(records, found):
+    topic = found.topic(REQUESTS)
+    total = jsonl.counted(file)
+    if reading.missing(found, [topic]):
+        hidden = f", or is hidden from {found.sasl_username}" if found.sasl_username else ""
+        raise CommandError(
+            f"{found.bootstrap} has no topic {topic}{hidden}: nothing was published; `dli topics apply` makes the "
+            "topics, and --topic-prefix is part of their names"
+        )
+    too_large: list[str] = []
+    count = 0
+    with _progress() as progress, jsonl.events(file) as events:
+        task = progress.add_task(f"to {topic}", total=total)
+        for _ in sent(_fitting(events, topic, too_large), found):
+            count += 1
             progress.advance(task)
-    err.print(f"{len(records)} published to {found.topic(REQUESTS)}")
+    err.print(f"{count} published to {topic}")
+    if too_large:
+        err.print(f"not published, because larger than Kafka takes: {', '.join(too_large)}", markup=False)
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _fitting(events: Iterable[jsonl.Event], topic: str, too_large: list[str]) -> Iterator[Outgoing]:
+    """The records of events; of those that Kafka would refuse, where they stand is added to the list."""
+    for one in events:
+        record = as_record(one.raw, topic)
+        if len(record.value) + len(record.key) + RECORD_OVERHEAD > LARGEST_RECORD:
+            too_large.append(f"{one.where} ({len(one.raw):,} bytes)")
+        else:
+            yield record
 
 
 def _progress() -> Progress:
@@ -94,7 +120,7 @@ def sent(records: Iterable[Outgoing], found: Settings) -> Iterator[Outgoing]:
     """
     access.check(found)
     try:
-        producer = KafkaProducer(**access.client(found), acks="all", enable_idempotence=True, linger_ms=5)
+        producer = KafkaProducer(**access.client(found), **SENDING)
     except KafkaError as error:
         raise _unreachable(found, error) from None
     try:

@@ -15,8 +15,8 @@ from tests.workers.dashboard.browsing import PAGES, PATIENCE_MS, Console, abroad
 from tests.workers.running import everything_on, publish, settings_for, worker
 from workers import topics
 from workers.brokers import Broker, KafkaBroker
-from workers.console import lines, opened
 from workers.demo.run import REQUESTS_FILE
+from workers.jsonl import events
 from workers.settings import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -46,8 +46,8 @@ def served(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("dashboard")
     found = settings_for(broker.bootstrap, f"browser-{time.time_ns()}.", folder)
     topics.apply(found)
-    with worker(found, folder), opened(REQUESTS_FILE) as file:
-        publish(found, list(lines(file)))
+    with worker(found, folder), events(REQUESTS_FILE) as requests:
+        publish(found, [one.raw for one in requests])
         with dashboard(found, folder, "--allow-redrive", "--reports", str(folder / "reports")) as url:
             yield Served(found, url, folder)
 

@@ -1,0 +1,460 @@
+"""Files of events: newline-delimited JSON, and what people hand over in its place.
+
+A file may be compressed with gzip, written in UTF-16 or UTF-32, be one JSON array, or have its objects pretty-printed
+or one directly behind the other: its events are read all the same. Another kind of file is refused whole, with a
+sentence of what it is. A line that is no JSON object is an event of its own, for whoever reads it to refuse: it never
+takes others with it.
+
+Nothing is held but the event that is read, and what may belong to it.
+"""
+
+import codecs
+import gzip
+import io
+import re
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeAlias, cast
+
+import typer
+from jiter import from_json
+
+from workers.console import CommandError, opened
+
+LONGEST = 16 * 1024 * 1024
+"""Bytes of one event as it is written: many times what Kafka takes, and little beside a process's memory."""
+_PIECE = 64 * 1024
+_Buffered: TypeAlias = "io.BufferedReader[Any]"
+_LOOKED_AT = 1024 * 1024
+"""Bytes of an array by which it is known as one."""
+
+
+Events = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE|-",
+        help="Requests, bare data or CloudEvents: a JSON object a line, pretty-printed, or one array; also as gzip or "
+        "UTF-16.",
+    ),
+]
+"""What commands take."""
+
+
+class Event(NamedTuple):
+    """One event of a file, which may be none."""
+
+    where: str
+    """`line 7`, or `element 7` of an array."""
+    raw: bytes
+    """UTF-8, as far as it is text."""
+
+
+@contextmanager
+def events(file: Path) -> Iterator[Iterator[Event]]:
+    """The events of a file, or of standard input for `-`, as they are read.
+
+    Raises:
+        CommandError: It cannot be read, or not as events; also while they are taken.
+    """
+    with opened(file) as stream:
+        yield _events(str(file), cast("_Buffered", stream))
+
+
+def counted(file: Path) -> int | None:
+    """How many events a file has, all of it read; None for what can be read only once.
+
+    Raises:
+        CommandError: It cannot be read as events to its end.
+    """
+    if not file.is_file():
+        return None
+    with events(file) as found:
+        return sum(1 for _ in found)
+
+
+def _events(name: str, stream: _Buffered) -> Iterator[Event]:
+    text = _text(name, stream)
+    beginning, is_array = _beginning(text)
+    joined = io.BufferedReader(_Rest(beginning, text), _PIECE)
+    yield from _elements(name, joined) if is_array else grouped(name, _lines(name, joined))
+
+
+# --- from bytes to text --------------------------------------------------------------------------------------------
+
+_GZIP = b"\x1f\x8b"
+_KINDS = {
+    b"PK\x03\x04": "is a zip archive: unpack it, and hand over the file in it",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd: hand over what `zstd -dc` makes of it",
+    b"BZh": "is compressed with bzip2: hand over what `bzip2 -dc` makes of it",
+    b"\xfd7zXZ\x00": "is compressed with xz: hand over what `xz -dc` makes of it",
+    b"\x04\x22\x4d\x18": "is compressed with lz4: hand over what `lz4 -dc` makes of it",
+    b"PAR1": "is a Parquet file: write its events as a JSON object a line",
+    b"Obj\x01": "is an Avro file: write its events as a JSON object a line",
+    b"%PDF": "is a PDF document: events are JSON, an object a line",
+    b"SQLite format 3\x00": "is a database of SQLite: write its events as a JSON object a line",
+}
+_TAR = slice(257, 262)
+
+
+def _text(name: str, stream: _Buffered) -> _Buffered:
+    """The text in a file, as UTF-8 without a mark.
+
+    Raises:
+        CommandError: The file is of another kind; also while it is read.
+    """
+    head = _head(name, stream).removeprefix(codecs.BOM_UTF8)
+    rest = io.BufferedReader(_Rest(head, stream), _PIECE)
+    if head.startswith(_GZIP):
+        return _text(name, io.BufferedReader(_Unzipped(name, rest), _PIECE))
+    for magic, what in _KINDS.items():
+        if head.startswith(magic):
+            raise CommandError(f"{name}: {what}")
+    if head[_TAR] == b"ustar":
+        raise CommandError(f"{name}: is a tar archive: unpack it, and hand over the file in it")
+    coding = _coding(head)
+    return rest if coding is None else io.BufferedReader(_Decoded(name, coding, rest), _PIECE)
+
+
+def _head(name: str, stream: _Buffered) -> bytes:
+    """The first bytes: four at least, where there are so many, and then what is there without waiting for more."""
+    head = b""
+    try:
+        while len(head) < 4 and (more := stream.read1(_PIECE)):  # noqa: PLR2004 (the longest mark of an encoding)
+            head += more
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror or error}") from None
+    return head
+
+
+_MARKS = {  # the longer ones first: UTF-32's begins with UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+
+
+def _coding(head: bytes) -> str | None:
+    """The wide encoding that text has, by its mark or because its first characters are plain ones; None for UTF-8."""
+    for mark, coding in _MARKS.items():
+        if head.startswith(mark):
+            return coding
+    for coding in _WIDE:
+        first = head[:4].decode(coding, "replace")
+        if first.isascii() and all(one.isprintable() or one.isspace() for one in first):
+            return coding if first else None
+    return None
+
+
+class _Stage(io.RawIOBase):
+    """A stream that is made of another one, piece by piece."""
+
+    def __init__(self, beginning: bytes = b"") -> None:
+        self._ready = beginning
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # what BufferedReader gives
+        if not self._ready:
+            self._ready = self._more()
+        part, self._ready = self._ready[: len(buffer)], self._ready[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+    def _more(self) -> bytes:
+        """The next piece; empty at the end."""
+        raise NotImplementedError
+
+
+class _Rest(_Stage):
+    """What was read already, and what comes behind it."""
+
+    def __init__(self, beginning: bytes, stream: _Buffered) -> None:
+        super().__init__(beginning)
+        self._stream = stream
+
+    def _more(self) -> bytes:
+        return self._stream.read1(_PIECE)
+
+
+class _Unzipped(_Stage):
+    def __init__(self, name: str, stream: _Buffered) -> None:
+        super().__init__()
+        self._name = name
+        self._stream = gzip.GzipFile(fileobj=stream)
+
+    def _more(self) -> bytes:
+        try:
+            return self._stream.read1(_PIECE)
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raise CommandError(f"{self._name}: is compressed with gzip, and damaged or cut off: get it again") from None
+
+
+class _Decoded(_Stage):
+    def __init__(self, name: str, coding: str, stream: _Buffered) -> None:
+        super().__init__()
+        self._name = name
+        self._coding = coding
+        self._decoder = codecs.getincrementaldecoder(coding)()
+        self._stream = stream
+
+    def _more(self) -> bytes:
+        while piece := self._stream.read1(_PIECE):
+            if text := self._decode(piece):
+                return text
+        return self._decode(b"", last=True)
+
+    def _decode(self, piece: bytes, *, last: bool = False) -> bytes:
+        try:
+            return self._decoder.decode(piece, last).encode()
+        except UnicodeError:
+            kind = self._coding[:6].upper()
+            raise CommandError(f"{self._name}: is {kind}, and damaged or cut off: get it again, or as UTF-8") from None
+
+
+# --- objects on lines, over lines, behind each other ---------------------------------------------------------------
+
+
+def _lines(name: str, stream: _Buffered) -> Iterator[bytes]:
+    number = 0
+    while line := stream.readline(LONGEST + 1):
+        number += 1
+        if len(line) > LONGEST:
+            raise CommandError(f"{name}: line {number} is longer than {LONGEST:,} bytes; an event has a line")
+        yield line
+
+
+class _Line(NamedTuple):
+    number: int
+    raw: bytes
+
+    @property
+    def is_object(self) -> bool:
+        return self.raw.lstrip().startswith(b"{") and _is_json(self.raw)
+
+    @property
+    def event(self) -> Event:
+        return Event(f"line {self.number}", self.raw)
+
+
+def grouped(name: str, lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events on lines: an object is one, over however many lines it goes; else a line that is not blank is one.
+
+    Raises:
+        CommandError: The file, `name`, ends inside an object over many lines, or one is too long.
+    """
+    read = _Reader(name, lines)
+    while (line := read.next()) is not None:
+        if not line.raw.strip():
+            continue
+        if line.is_object:
+            read.has_lines = True
+            yield line.event
+        else:
+            yield from _objects(read, line) or (line.event,)
+
+
+class _Reader:
+    """The lines of a file, some of which may be looked at more than once."""
+
+    def __init__(self, name: str, lines: Iterable[bytes]) -> None:
+        self.name = name
+        self.has_lines = False
+        """Whether an object has stood whole on a line: then a line that is torn is a bad line, and no beginning."""
+        self._lines = (_Line(number, line.strip(b"\r\n")) for number, line in enumerate(lines, start=1))
+        self._again: deque[_Line] = deque()
+
+    def next(self) -> _Line | None:
+        """The next line; None behind the last one."""
+        return self._again.popleft() if self._again else next(self._lines, None)
+
+    def again(self, lines: Sequence[_Line]) -> None:
+        """Give these lines once more before those that follow."""
+        self._again.extendleft(reversed(lines))
+
+
+def _objects(read: _Reader, first: _Line) -> list[Event]:
+    """The object that begins with a line and does not end with it, and those behind it on its last line.
+
+    Where there is none, nothing is read but the line.
+
+    Raises:
+        CommandError: It does not end, or not soon enough.
+    """
+    if not first.raw.lstrip().startswith(b"{"):
+        return []
+    ahead, brackets, size = [first], _Brackets(), 0
+    while True:
+        line = ahead[-1]
+        closed = [at + 1 for at, _, depth in brackets.feed(line.raw + b"\n") if depth == 0]
+        if closed:
+            text = b"\n".join([*(one.raw for one in ahead[:-1]), line.raw[: closed[0]]])
+            if _is_json(text) and line.raw[closed[0] :].lstrip()[:1] in (b"", b"{"):
+                made, rest = _split(line, closed)
+                read.again([rest])
+                return [Event(first.event.where, text.strip()), *made]
+            break
+        size += len(line.raw)
+        if brackets.broken or (_looked_at(len(ahead)) and not _may_go_on(ahead)):
+            break
+        if size > LONGEST:
+            raise CommandError(f"{read.name}: on line {first.number} begins an object longer than {LONGEST:,} bytes")
+        if (following := read.next()) is None:
+            if len(ahead) == 1 or read.has_lines or not _may_go_on(ahead) or any(one.is_object for one in ahead[1:]):
+                break
+            raise CommandError(f"{read.name}: is cut off inside the object that begins on line {first.number}")
+        ahead.append(following)
+    read.again(ahead[1:])
+    return []
+
+
+def _split(line: _Line, ends: Sequence[int]) -> tuple[list[Event], _Line]:
+    """The objects on a line behind the first of these ends, and what is left of it."""
+    made, begin = [], ends[0]
+    for end in ends[1:]:
+        one = _Line(line.number, line.raw[begin:end].strip())
+        if not one.is_object:
+            break
+        made.append(one.event)
+        begin = end
+    return made, _Line(line.number, line.raw[begin:].strip())
+
+
+def _looked_at(lines: int) -> bool:
+    """Whether so many lines are worth a look: each look reads all of them, so the next one is twice as far."""
+    return lines & (lines - 1) == 0
+
+
+def _may_go_on(lines: Sequence[_Line]) -> bool:
+    return _is_json(b"\n".join(one.raw for one in lines), partial=True)
+
+
+def _is_json(text: bytes, *, partial: bool = False) -> bool:
+    """Whether it is JSON in shape, or may be its beginning; what else may be wrong is its reader's to say."""
+    try:
+        from_json(text, partial_mode=partial)
+    except ValueError:
+        return False
+    return True
+
+
+_TOKEN = re.compile(rb'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|["{}\[\],]')
+_IN_STRING = re.compile(rb'["\\\n]')
+
+
+class _Brackets:
+    """Follows JSON text, piece by piece, through its brackets and strings."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        """Whether a string went over a line's end, which JSON has not, or a bracket was closed that none opened."""
+        self._depth = 0
+        self._in_string = False
+        self._escaped = False
+
+    def feed(self, piece: bytes) -> Iterator[tuple[int, bytes, int]]:
+        """Each bracket, and each comma inside but one: where it is in the piece, and how deep it leaves the text."""
+        at = 0
+        while True:
+            if self._in_string:
+                at = self._out_of_string(piece, at)
+            found = _TOKEN.search(piece, at) if not self._in_string else None
+            if found is None:
+                return
+            at, token = found.end(), found[0]
+            if token == b'"':
+                self._in_string = True
+            elif token in b"{[":
+                self._depth += 1
+            elif token in b"}]":
+                self._depth -= 1
+                self.broken = self.broken or self._depth < 0
+            if token in b"{}[]" or (token == b"," and self._depth == 1):
+                yield found.start(), token, self._depth
+
+    def _out_of_string(self, piece: bytes, at: int) -> int:
+        """Where the string ends that a piece begins with, or goes on in."""
+        if self._escaped and piece:
+            at, self._escaped = at + 1, False
+        while (found := _IN_STRING.search(piece, at)) is not None:
+            at = found.end()
+            if found[0] == b'"':
+                self._in_string = False
+                return at
+            if found[0] == b"\n":
+                self.broken = True
+            else:
+                at, self._escaped = at + 1, at == len(piece)
+        return len(piece)
+
+
+# --- the elements of an array --------------------------------------------------------------------------------------
+
+
+def _beginning(text: _Buffered) -> tuple[bytes, bool]:
+    """What a file begins with, and whether it is one array of objects."""
+    head = b""
+    while not head.strip() and len(head) < _LOOKED_AT and (more := text.read1(_PIECE)):
+        head += more
+    if not head.lstrip().startswith(b"["):
+        return head, False
+    while len(head) < _LOOKED_AT and (more := text.read1(_PIECE)):
+        head += more
+    return head, _is_array(head.lstrip())
+
+
+def _is_array(head: bytes) -> bool:
+    """Whether a bracket begins an array of events, and no line that is none."""
+    line, _, behind = head.partition(b"\n")
+    if line.strip() == b"[":
+        return True
+    if behind.strip() and _is_json(line):
+        return False
+    brackets, begun = _Brackets(), 0
+    for at, token, depth in brackets.feed(head):
+        if (depth, token) == (2, b"{") and not begun:
+            begun = at
+            if head[1:at].strip():
+                return False
+        if depth == 1 and token == b"}" and head[at + 1 :].lstrip()[:1] not in (b",", b"]", b""):
+            return False
+    return bool(begun) or line.strip() == b"[]"
+
+
+def _elements(name: str, stream: _Buffered) -> Iterator[Event]:
+    """The elements of the array that a file is.
+
+    Raises:
+        CommandError: It does not end, something stands behind its end, or an element is too long.
+    """
+    brackets, number, begun, held = _Brackets(), 1, False, bytearray()
+    while piece := stream.readline(_PIECE):
+        done = 0
+        for at, token, depth in brackets.feed(piece):
+            if not begun:
+                begun, done = True, at + 1
+            elif token in b",]" and depth == (token == b","):
+                element = bytes(held + piece[done:at]).strip()
+                if element or token == b"," or number > 1:
+                    yield Event(f"element {number}", element)
+                held, done, number = bytearray(), at + 1, number + 1
+                if token == b"]":
+                    _nothing_behind(name, piece[done:], stream)
+                    return
+        held += piece[done:]
+        if len(held) > LONGEST:
+            raise CommandError(f"{name}: element {number} is longer than {LONGEST:,} bytes; is the one before closed?")
+    raise CommandError(f"{name}: is a JSON array that does not end: cut off, or open in element {number}?")
+
+
+def _nothing_behind(name: str, rest: bytes, stream: _Buffered) -> None:
+    while not rest.strip():
+        rest = stream.read1(_PIECE)
+        if not rest:
+            return
+    raise CommandError(f"{name}: has something behind the end of its array; events are one array, or an object a line")
