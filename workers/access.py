@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError as ConnectionRefused
 from kafka.errors import AuthorizationError, KafkaError
 from pydantic import SecretStr
 
+from workers import codecs
 from workers.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def client(settings: Settings) -> dict[str, Any]:
     Raises:
         SettingsError: A certificate or key cannot be used.
     """
+    codecs.install()
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap.split(","),
         "security_protocol": settings.security_protocol,
@@ -53,6 +55,7 @@ def faust_arguments(settings: Settings) -> dict[str, Any]:
     Raises:
         SettingsError: A certificate or key cannot be used.
     """
+    codecs.install()
     return {
         "broker": f"kafka://{settings.bootstrap.replace(',', ';kafka://')}",
         "broker_credentials": _faust_credentials(settings),
