@@ -26,6 +26,17 @@ LARGEST_RECORD = 2 * 1024 * 1024
 """Bytes: a dead letter holds the largest event that is read at all, in base64, and a decision the most lines."""
 
 
+LIMIT = "max.message.bytes"
+"""Kafka's name of the setting that says how large a record may be."""
+TIME = "message.timestamp.type"
+"""Kafka's name of the setting that says whose clock a record's time is of."""
+BROKERS_CLOCK = "LogAppendTime"
+"""A record's time is when the broker appended it. By Kafka's own default it is what the producer wrote, in whatever
+unit or year: what hangs on time, as retention and the memory of answers do, would hang on every producer's clock."""
+PRODUCERS_CLOCK = "CreateTime"
+"""As above by Kafka's default; only while an archive is restored, whose records keep the times they had."""
+
+
 @dataclass(frozen=True)
 class Topic:
     """One topic."""
@@ -49,10 +60,10 @@ class Topic:
     def settings(self) -> dict[str, str]:
         """The topic's Kafka configuration."""
         milliseconds = str(int(self.retention.total_seconds() * 1000)) if self.retention is not None else "-1"
-        limit = {"max.message.bytes": str(LARGEST_RECORD)}
+        every = {LIMIT: str(LARGEST_RECORD), TIME: BROKERS_CLOCK}
         if self.cleanup == "compact":
-            return {"cleanup.policy": "compact", "delete.retention.ms": milliseconds, **limit}
-        return {"cleanup.policy": self.cleanup, "retention.ms": milliseconds, **limit}
+            return {"cleanup.policy": "compact", "delete.retention.ms": milliseconds, **every}
+        return {"cleanup.policy": self.cleanup, "retention.ms": milliseconds, **every}
 
 
 # Twelve divides evenly among 2, 3, 4, 6 and 12 workers. Decisions and dead letters have as many partitions as requests,
@@ -105,8 +116,8 @@ TOPICS = (
         key="digest of request_id",
         partitions=PARTITIONS,
         cleanup="compact,delete",
-        # Longer than requests are kept, so that no request on the topic can come again unknown.
-        retention=timedelta(days=30),
+        # As long as the decisions they stand for: no id that has one is ever decided again.
+        retention=DECISIONS_KEPT,
         producers=("decision agent",),
         consumers=("decision agent",),
         personal=False,

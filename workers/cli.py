@@ -170,10 +170,14 @@ def _rights_table(found: Iterable[Right]) -> Table:
 
 @topics_cli.command()
 def apply(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: Partitions = None) -> None:
-    """Create the topics that are not there; what is there stays as it is."""
+    """Create the topics that are not there; on those that are, set whose clock times are of, and raise small limits."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions)
-    made = topics.apply(found)
-    err.print(f"created: {', '.join(made)}" if made else "nothing to create")
+    done = topics.apply(found)
+    err.print(f"created: {', '.join(done.created)}" if done.created else "nothing to create")
+    for one in done.altered:
+        err.print(f"{one.topic}: {one.what} was {one.found}, is {one.declared} now", markup=False)
+    for one in done.left:
+        err.print(f"{one.topic}: {one.what} is {one.found}, declared {one.declared}; left as it is", markup=False)
 
 
 @topics_cli.command("check")

@@ -23,7 +23,7 @@ from workers.settings import Settings
 
 Role = Literal["worker", "exporter", "dashboard", "platform", "policy", "operator"]
 Resource = Literal["topic", "group", "transactional-id"]
-Operation = Literal["READ", "WRITE", "CREATE", "DESCRIBE", "DESCRIBE_CONFIGS"]
+Operation = Literal["READ", "WRITE", "CREATE", "ALTER_CONFIGS", "DESCRIBE", "DESCRIBE_CONFIGS"]
 
 ROLES: dict[Role, str] = {
     "worker": "decides requests and keeps the register: `dli worker`",
@@ -117,7 +117,7 @@ def _of_policies(settings: Settings) -> Iterator[Right]:
 
 def _of_operators(settings: Settings) -> Iterator[Right]:
     for topic in TOPICS:
-        operations: tuple[Operation, ...] = ("CREATE", "DESCRIBE_CONFIGS", "READ")
+        operations: tuple[Operation, ...] = ("CREATE", "ALTER_CONFIGS", "DESCRIBE_CONFIGS", "READ")
         if topic.name == REQUESTS:
             operations = (*operations, "WRITE")
         yield _topic("operator", settings.topic(topic.name), operations, "to make, compare and look at it")

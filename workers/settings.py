@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from events.topics import DECISIONS_KEPT
 from policy_core.library import PACKAGED
 from workers.records import Delivery
 
@@ -80,8 +81,9 @@ class Settings(BaseSettings):
     """Where a worker keeps its tables; one folder for each worker."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
     """What is promised of a decision when workers crash."""
-    duplicates_kept_days: int = Field(default=30, ge=1, le=3650)
-    """How long an answered request is remembered, in the broker's time; its changelog's retention bounds it."""
+    duplicates_kept_days: int = Field(default=DECISIONS_KEPT.days, ge=1, le=3650)
+    """How long an answered request is remembered: as long as its decision is kept. Where it is less, a request that is
+    sent again later is decided again, under the policy of then. The retention of `authorization.answered` bounds it."""
     instance: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
     """A name that this worker keeps over restarts: it rejoins its group at once."""
     session_timeout_seconds: float = Field(default=10.0, ge=1, le=60)

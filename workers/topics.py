@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import AuthorizationError, KafkaError
 
-from events.topics import TOPICS, Topic
+from events.topics import LIMIT, TIME, TOPICS, Topic
 from workers import access
 from workers.access import RefusedError
 from workers.settings import Settings
@@ -60,8 +60,26 @@ def partitions(topic: Topic, settings: Settings) -> int:
     return settings.partitions if scaled and settings.partitions else topic.partitions
 
 
-def apply(settings: Settings) -> list[str]:
-    """Create the topics that are not there; returns their names. What is there is left as it is."""
+class Applied(NamedTuple):
+    """What `apply` did."""
+
+    created: list[str]
+    """Names of the topics that were not there."""
+    altered: list[Difference]
+    """Settings that were otherwise, and are as declared now."""
+    left: list[Difference]
+    """What is otherwise, and stays so."""
+
+
+def apply(settings: Settings) -> Applied:
+    """Create the topics that are not there, and set on those that are what must not be otherwise.
+
+    That is whose clock a record's time is of, and a limit of a record's size that is too small: nothing that is on a
+    topic is lost by either. How long records are kept, and the number of partitions, may be an operator's own choice.
+
+    Raises:
+        TopicsError: The cluster does not answer, or refuses a setting.
+    """
     with admin(settings) as client:
         present = set(client.list_topics())
         wanted = {settings.topic(topic.name): topic for topic in TOPICS}
@@ -76,22 +94,51 @@ def apply(settings: Settings) -> list[str]:
         }
         if missing:
             client.create_topics(missing, wait_for_metadata=True)
-        return sorted(missing)
+        differences = [one for one in _differences(client, settings) if one.topic not in missing]
+        altered = [one for one in differences if _is_ours(one)]
+        for one in altered:
+            set_on_topic(client, one.topic, {one.what: one.declared})
+        return Applied(sorted(missing), altered, [one for one in differences if one not in altered])
+
+
+def _is_ours(one: Difference) -> bool:
+    """Whether this may never be otherwise, and can be set without loss."""
+    too_small = one.what == LIMIT and one.found.isdecimal() and int(one.found) < int(one.declared)
+    return one.what == TIME or too_small
+
+
+def set_on_topic(client: KafkaAdminClient, name: str, configuration: Mapping[str, str]) -> None:
+    """Set some of a topic's configuration; the rest of it stays.
+
+    Raises:
+        TopicsError: The cluster refuses.
+    """
+    answer = client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(configuration))])
+    outcome = answer["topic"][name]
+    if outcome != "OK":
+        what = ", ".join(f"{setting}={value}" for setting, value in configuration.items())
+        raise TopicsError(
+            f"{name}: {what} cannot be set: {outcome}; `dli rights --role operator` has the rights needed"
+        )
 
 
 def compare(settings: Settings) -> list[Difference]:
     """Everything about the declared topics that the cluster has otherwise."""
     with admin(settings) as client:
-        present = set(client.list_topics())
-        found: list[Difference] = []
-        for topic in TOPICS:
-            name = settings.topic(topic.name)
-            if name not in present:
-                found.append(Difference(name, "topic", "present", "absent"))
-                continue
-            found.extend(_partition_difference(client, name, topic, settings))
-            found.extend(_setting_differences(client, name, topic))
-        return found
+        return _differences(client, settings)
+
+
+def _differences(client: KafkaAdminClient, settings: Settings) -> list[Difference]:
+    present = set(client.list_topics())
+    found: list[Difference] = []
+    for topic in TOPICS:
+        name = settings.topic(topic.name)
+        if name not in present:
+            found.append(Difference(name, "topic", "present", "absent"))
+            continue
+        found.extend(_partition_difference(client, name, topic, settings))
+        found.extend(_setting_differences(client, name, topic))
+    return found
 
 
 def _partition_difference(client: KafkaAdminClient, name: str, topic: Topic, settings: Settings) -> list[Difference]:
@@ -119,10 +166,13 @@ def _settings_there(client: KafkaAdminClient, name: str) -> Mapping[str, Any]:
 def misfit_for_workers(settings: Settings) -> str | None:
     """Why workers cannot start on the topics as they are; None where they can.
 
-    Settings of retention may be an operator's own; absent topics and other numbers of partitions are not.
+    Settings of retention may be an operator's own. Absent topics, uneven numbers of partitions and times by the clocks
+    of producers are not: on the last, how long requests and the memory of answers are kept would hang on every one.
     """
     serious = [
-        one for one in compare(settings) if one.what == "topic" or (one.what == "partitions" and _uneven(settings))
+        one
+        for one in compare(settings)
+        if one.what in {"topic", TIME} or (one.what == "partitions" and _uneven(settings))
     ]
     if not serious:
         return None

@@ -1,6 +1,7 @@
 """The table of topics: what it promises to whoever sets up a cluster, and that its page says the same."""
 
 from collections import Counter
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
         (REQUESTS, {"cleanup.policy": "delete", "retention.ms": str(14 * DAY)}),
         (DECISIONS, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         (DEAD_LETTERS, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
-        (ANSWERED, {"cleanup.policy": "compact,delete", "retention.ms": str(30 * DAY)}),
+        # As long as decisions: no id that has one is ever decided again.
+        (ANSWERED, {"cleanup.policy": "compact,delete", "retention.ms": str(2557 * DAY)}),
         (LEDGER, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         (LINKS, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         (SHADOW, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
@@ -79,7 +81,13 @@ def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
     ],
 )
 def test_kafka_is_told_how_long_to_keep_records(name: str, settings: dict[str, str]) -> None:
-    assert BY_NAME[name].settings() == settings | {"max.message.bytes": str(LARGEST_RECORD)}
+    every = {"max.message.bytes": str(LARGEST_RECORD), "message.timestamp.type": "LogAppendTime"}
+    assert BY_NAME[name].settings() == settings | every
+
+
+def test_answers_are_remembered_as_long_as_their_decisions_are_kept() -> None:
+    kept = timedelta(days=Settings(topic_prefix="").duplicates_kept_days)
+    assert BY_NAME[DECISIONS].retention == BY_NAME[ANSWERED].retention == kept
 
 
 def test_a_topic_without_a_limit_keeps_its_records_for_ever() -> None:

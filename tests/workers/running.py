@@ -13,7 +13,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from prometheus_client.parser import text_string_to_metric_families
 
-from events.topics import REQUESTS
+from events.topics import PRODUCERS_CLOCK, REQUESTS, TIME
+from workers import topics
 from workers.brokers import free_ports
 from workers.demo.run import running_worker
 from workers.settings import Settings, read
@@ -33,6 +34,13 @@ def settings_for(bootstrap: str, prefix: str, folder: Path, **flags: Any) -> Set
         data_dir=folder / "worker",
         **flags,
     )
+
+
+def producers_times(found: Settings, *names: str) -> None:
+    """Have records of these topics keep the times that their producers write, as while an archive is restored."""
+    with topics.admin(found) as client:
+        for name in names:
+            topics.set_on_topic(client, found.topic(name), {TIME: PRODUCERS_CLOCK})
 
 
 @contextmanager

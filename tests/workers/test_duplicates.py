@@ -6,9 +6,10 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
@@ -51,21 +52,29 @@ class Partition:
 
     def __init__(self, folder: Path, log: Log) -> None:
         self.log = log
-        self.memory = AnsweredRequests(folder, log, KEPT)
+        self.now = 0
+        """By this machine's clock, in milliseconds."""
+        self.memory = AnsweredRequests(folder, log, KEPT, lambda: self.now / 1000)
 
     def take_over(self) -> None:
         asyncio.run(self.memory.assigned(0, 0))
 
-    def commit(self, *names: str, now: int = 0, tell: bool = True) -> None:
-        """Commit answers to requests; with `tell` off, crash before the copy hears of it."""
+    def commit(self, *names: str, now: int = 0, appended: int | None = None, tell: bool = True) -> None:
+        """Commit answers to requests that came at `now`, on the changelog at `appended`.
+
+        With `tell` off, crash before the copy hears of it.
+        """
+        self.now = at = now if appended is None else appended
         entries = [Entry(digest(name.encode()), n, now, KNOWN) for n, name in enumerate(names)]
         sent = [Outgoing(TOPIC, digest(name.encode()), one.packed()) for name, one in zip(names, entries, strict=True)]
-        self.log.changes += [Change(len(self.log.changes) + n, one.key, one.value) for n, one in enumerate(sent)]
+        self.log.changes += [Change(len(self.log.changes) + n, one.key, one.value, at) for n, one in enumerate(sent)]
         if tell:
             records = [Record("r", 0, n, now, None, b"", ()) for n in range(max(1, len(names)))]
             self.memory.after_commit(0, records, sent, {TOPIC: len(self.log.changes)} if names else {})
 
-    def knows(self, name: str, now: int = 0) -> bool:
+    def knows(self, name: str, now: int = 0, clock: int | None = None) -> bool:
+        """Whether a request of that time is known to be answered, by this machine's clock of that time or another."""
+        self.now = now if clock is None else clock
         return self.memory.find(0, digest(name.encode()), now) is not None
 
 
@@ -189,22 +198,78 @@ def test_what_is_forgotten_leaves_the_disk_a_little_with_every_batch(partition: 
     names = [f"old {n}" for n in range(500)]
     partition.commit(*names, now=0)
     for n in range(41):  # the last batch is not in the copy yet
-        partition.commit(f"new {n}", now=KEPT + 2)
+        partition.commit(*(f"new {n} {m}" for m in range(15)), now=KEPT + 2)
     partition.memory.revoked(0)
 
     copy = Copy(tmp_path / "answered" / "0")
     left = [name for name in names if copy.get(digest(name.encode())) is not None]
-    kept = [n for n in range(40) if copy.get(digest(f"new {n}".encode())) is not None]
+    kept = [n for n in range(40) if copy.get(digest(f"new {n} 0".encode())) is not None]
     copy.close()
 
     assert left == []
     assert len(kept) == 40
 
 
+TIMES = st.integers(-(2**63), 2**63 - 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(first=TIMES, again=TIMES, lost=st.booleans())
+def test_whatever_times_producers_write_an_answer_is_known_for_as_long_as_it_is_to_be(
+    first: int, again: int, lost: bool
+) -> None:
+    today = 20_000 * DAY
+    with TemporaryDirectory() as folder:
+        partition = Partition(Path(folder) / "answered", Log())
+        partition.take_over()
+        partition.commit("a", now=first, appended=today)
+        partition.commit("b", now=today)
+        partition.memory.revoked(0)
+        if lost:
+            shutil.rmtree(folder)
+        partition.take_over()
+
+        assert [partition.knows("a", again, clock=today + late) for late in (-KEPT, 0, KEPT)] == [True, True, True]
+        partition.memory.revoked(0)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_answer_is_forgotten_only_when_every_clock_says_so(partition: Partition, tmp_path: Path, lost: bool) -> None:
+    today, later = 20_000 * DAY, 20_000 * DAY + KEPT + 1
+    partition.commit("a", now=today)
+    partition.commit("b", now=today)
+    partition.memory.revoked(0)
+    if lost:
+        shutil.rmtree(tmp_path / "answered")
+    partition.take_over()
+
+    assert partition.knows("a", now=later, clock=today), "the request's time jumped"
+    assert partition.knows("a", now=today, clock=later), "this machine's clock jumped"
+    assert partition.knows("a", now=-1, clock=later), "the request has no time"
+    assert not partition.knows("a", now=later, clock=later)
+
+
+def test_a_copy_of_an_earlier_version_is_read_again(partition: Partition, tmp_path: Path) -> None:
+    partition.commit("a")
+    partition.commit("b")
+    partition.memory.revoked(0)
+    copy = Copy(tmp_path / "answered" / "0")
+    copy.apply({digest(b"a"): partition.log.changes[0].value}, copy.applied)
+    copy.close()
+    partition.take_over()
+
+    with pytest.raises(StorageError):
+        partition.knows("a")
+    partition.memory.revoked(0)
+    partition.take_over()
+
+    assert partition.knows("a")
+
+
 DIGEST = st.binary(min_size=16, max_size=16)
 
 
-@given(st.builds(Entry, DIGEST, st.integers(0, 2**63), st.integers(0, 2**63), DIGEST))
+@given(st.builds(Entry, DIGEST, TIMES, TIMES, DIGEST))
 def test_an_entry_reads_back_as_it_was_written(entry: Entry) -> None:
     assert unpacked(entry.packed()) == entry
 

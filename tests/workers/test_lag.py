@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from events.topics import REQUESTS
-from tests.workers.running import settings_for
+from tests.workers.running import producers_times, settings_for
 from workers import topics
 from workers.lag import Lag, Watcher
 from workers.reading import ReadingError
@@ -25,6 +25,7 @@ NOW = 1_750_000_000.0
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
     topics.apply(made)
+    producers_times(made, REQUESTS)
     return made
 
 

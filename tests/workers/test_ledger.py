@@ -158,7 +158,7 @@ class Log:
 
     async def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Change]]:  # noqa: ARG002 (as above)
         for one in self.records[start:end]:
-            yield [Change(one.offset, one.key or b"", one.value)]
+            yield [Change(one.offset, one.key or b"", one.value, one.timestamp)]
 
 
 class Kept:
@@ -241,7 +241,8 @@ def test_a_record_that_is_no_pointer_is_left_out_and_said(kept: Kept) -> None:
 
 def test_pointers_leave_the_disk_when_what_they_point_to_is_no_longer_kept(kept: Kept) -> None:
     kept.commit(("PA-1", pointer(5, NOW)), ("PA-2", pointer(6, NOW + 10 * DAY)))
-    kept.commit(("PA-3", pointer(7, NOW + 10 * DAY + 1)))
+    later = pointer(7, NOW + 10 * DAY + 1)
+    kept.commit(("PA-3", later), *((f"PA-4 {n}", later) for n in range(200)))
 
     assert [kept.offsets(name) for name in ("PA-1", "PA-2", "PA-3")] == [[], [6], [7]]
 

@@ -31,16 +31,18 @@ def test_every_role_has_rights_and_every_topic_a_reader_and_a_writer() -> None:
         assert {"READ", "WRITE", "CREATE"} <= operations
 
 
-def test_nobody_may_delete_or_alter_anything_and_the_exporter_may_only_look() -> None:
+def test_nobody_may_delete_anything_only_an_operator_may_set_topics_and_the_exporter_may_only_look() -> None:
     found = rights(Settings())
 
     assert {operation for one in found for operation in one.operations} == {
         "READ",
         "WRITE",
         "CREATE",
+        "ALTER_CONFIGS",
         "DESCRIBE",
         "DESCRIBE_CONFIGS",
     }
+    assert {one.role for one in found if "ALTER_CONFIGS" in one.operations} == {"operator"}
     assert {operation for one in found if one.role == "exporter" for operation in one.operations} == {
         "READ",
         "DESCRIBE",

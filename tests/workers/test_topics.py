@@ -4,14 +4,15 @@ import time
 from pathlib import Path
 
 import pytest
+from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from events.topics import TOPICS
+from events.topics import TOPICS, Topic
 from tests.workers.running import settings_for
 from tests.workers.test_cli import dli
 from workers import topics
 from workers.settings import Settings
-from workers.topics import Difference, TopicsError
+from workers.topics import Applied, Difference, TopicsError
 
 pytestmark = pytest.mark.broker
 
@@ -22,11 +23,11 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
 
 
 def test_apply_creates_all_topics_as_declared_and_then_nothing(found: Settings) -> None:
-    made = topics.apply(found)
+    done = topics.apply(found)
 
-    assert made == sorted(found.topic(topic.name) for topic in TOPICS)
+    assert done == Applied(sorted(found.topic(topic.name) for topic in TOPICS), [], [])
     assert topics.compare(found) == []
-    assert topics.apply(found) == []
+    assert topics.apply(found) == Applied([], [], [])
 
 
 def test_check_names_every_absent_topic(found: Settings) -> None:
@@ -45,6 +46,81 @@ def test_check_finds_another_retention_and_another_number_of_partitions(found: S
 
     assert Difference(name, "partitions", "4", "3") in differences
     assert Difference(name, "retention.ms", "1209600000", "60000") in differences
+
+
+def test_apply_sets_what_must_not_be_otherwise_and_leaves_what_may_be_an_operators_own(found: Settings) -> None:
+    topics.apply(found)
+    name = found.topic("authorization.requests")
+    own = {"message.timestamp.type": "CreateTime", "max.message.bytes": "1000000", "retention.ms": "60000"}
+    with topics.admin(found) as client:
+        topics.set_on_topic(client, name, own)
+
+    done = topics.apply(found)
+
+    declared = {
+        "message.timestamp.type": Difference(name, "message.timestamp.type", "LogAppendTime", "CreateTime"),
+        "max.message.bytes": Difference(name, "max.message.bytes", "2097152", "1000000"),
+        "retention.ms": Difference(name, "retention.ms", "1209600000", "60000"),
+    }
+    left = [declared["retention.ms"]]
+    assert (done.created, {one.what: one for one in done.altered}, done.left) == (
+        [],
+        {what: one for what, one in declared.items() if what != "retention.ms"},
+        left,
+    )
+    assert topics.compare(found) == left
+
+
+def test_apply_keeps_a_limit_that_an_operator_has_raised(found: Settings) -> None:
+    topics.apply(found)
+    name = found.topic("authorization.requests")
+    with topics.admin(found) as client:
+        topics.set_on_topic(client, name, {"max.message.bytes": "5000000"})
+
+    done = topics.apply(found)
+
+    assert (done.altered, [one.what for one in done.left]) == ([], ["max.message.bytes"])
+
+
+def test_a_record_has_the_brokers_time_whatever_its_producer_wrote(found: Settings) -> None:
+    topics.apply(found)
+    producer = KafkaProducer(bootstrap_servers=found.bootstrap.split(","), acks="all")
+    before = time.time() * 1000
+    written = [producer.send(found.topic("authorization.requests"), b"x", timestamp_ms=one) for one in (1, 2**50)]
+    producer.flush()
+    producer.close()
+
+    for one in written:
+        assert before - 60_000 < one.get(10).timestamp < time.time() * 1000 + 60_000
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_workers_do_not_start_on_a_topic_with_the_times_of_producers(found: Settings, topic: Topic) -> None:
+    topics.apply(found)
+    with topics.admin(found) as client:
+        topics.set_on_topic(client, found.topic(topic.name), {"message.timestamp.type": "CreateTime"})
+
+    misfit = topics.misfit_for_workers(found)
+
+    assert misfit is not None
+    assert f"{topic.name} (message.timestamp.type: CreateTime, declared LogAppendTime)" in misfit
+    topics.apply(found)
+    assert topics.misfit_for_workers(found) is None
+
+
+def test_the_command_says_what_it_set_and_what_it_left(found: Settings) -> None:
+    topics.apply(found)
+    name = found.topic("policy.revisions")
+    with topics.admin(found) as client:
+        topics.set_on_topic(client, name, {"message.timestamp.type": "CreateTime", "retention.ms": "60000"})
+    where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix, "--partitions", "4")
+
+    checked, applied = dli("topics", "check", *where), dli("topics", "apply", *where)
+
+    assert f"{name}: message.timestamp.type is CreateTime, declared LogAppendTime" in checked.out
+    assert (checked.code, applied.code) == (3, 0)
+    assert f"{name}: message.timestamp.type was CreateTime, is LogAppendTime now" in applied.err
+    assert f"{name}: retention.ms is 60000, declared -1; left as it is" in applied.err
 
 
 def test_the_command_exits_3_on_a_difference_and_0_without(found: Settings) -> None:

@@ -10,22 +10,28 @@ Faust's own transactions tables fail when partitions move (its high-water marks 
 log). Here the copy never knows more than the changelog, and it is caught up from the changelog after the earlier owner
 of the partition is fenced, so it never knows less.
 
-What becomes of a copy that is lost or cannot be trusted is said in `workers.store.copies`. Time is the broker's, off
-the records: no clock is read.
+What becomes of a copy that is lost or cannot be trusted is said in `workers.store.copies`.
+
+An answer is forgotten only when every clock says that its time is over: one that jumps, and a producer's that is wrong,
+must not have a request decided twice. So its age is that of the younger of its own time and the time of its record on
+the changelog, as of the earlier of the present request's time and this machine's. No decision depends on any of them,
+but for a request that comes again after all that time.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from workers.records import Outgoing, Record
-from workers.store.changelog import Changelog
+from workers.store.changelog import Change, Changelog
 from workers.store.copies import Copies
-from workers.store.copy import StorageError
+from workers.store.copy import Copy, StorageError
 
 KNOWN_BYTES = 16
-_ENTRY = struct.Struct(f">16sQQ{KNOWN_BYTES}s")
+_ENTRY = struct.Struct(f">16sqq{KNOWN_BYTES}s")
+_KEPT_SINCE = struct.Struct(">q")
 
 
 class Entry(NamedTuple):
@@ -36,7 +42,7 @@ class Entry(NamedTuple):
     offset: int
     """Where it was first read, in its partition."""
     timestamp: int
-    """When that was, by the broker, in milliseconds since the epoch."""
+    """The time of its record, in milliseconds since the epoch; any number, where a producer could write it."""
     known: bytes
     """The beginning of the digest of the policy's newest revision then: should the answer have to be made again, it is
     made under that."""
@@ -55,11 +61,42 @@ def unpacked(raw: bytes) -> Entry:
     return Entry(*_ENTRY.unpack(raw))
 
 
+class _Kept(NamedTuple):
+    """An entry as it is in the copy."""
+
+    entry: Entry
+    since: int
+    """When the changelog got it, in milliseconds since the epoch."""
+
+    @property
+    def time(self) -> int:
+        """From when on it is kept."""
+        return max(self.entry.timestamp, self.since)
+
+
+def _with_time(packed: bytes, since: int) -> bytes:
+    return packed + _KEPT_SINCE.pack(since)
+
+
+def _kept(raw: bytes) -> _Kept:
+    """What an entry of the copy is.
+
+    Raises:
+        struct.error: It is none.
+    """
+    (since,) = _KEPT_SINCE.unpack(raw[_ENTRY.size :])
+    return _Kept(unpacked(raw[: _ENTRY.size]), since)
+
+
+def _time(raw: bytes) -> int:
+    return _kept(raw).time
+
+
 class Memory(Protocol):
     """What the decision handler asks: was this answered, and with what content."""
 
     def find(self, partition: int, key: bytes, now: int) -> Entry | None:
-        """The entry of a request's id as of `now`, the broker's time; None where there is none, or it is forgotten."""
+        """The entry of a request's id as of `now`, a record's time; None where there is none, or it is forgotten."""
 
 
 class _Forgetful:
@@ -75,10 +112,16 @@ FORGETFUL: Memory = _Forgetful()
 class AnsweredRequests(Copies):
     """The memory of the partitions that this worker has."""
 
-    def __init__(self, folder: Path, changelog: Changelog, kept_ms: int) -> None:
-        """Keep copies of the changelog below `folder`; forget what is older than `kept_ms` milliseconds."""
+    def __init__(
+        self, folder: Path, changelog: Changelog, kept_ms: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Keep copies of the changelog below `folder`; forget what is older than `kept_ms` milliseconds.
+
+        `clock` gives seconds since the epoch.
+        """
         super().__init__(folder, changelog)
-        self._kept = kept_ms
+        self._kept_ms = kept_ms
+        self._clock = clock
         # At least once: an answer that may have to be made again is remembered before anybody can have seen it.
         self.first = frozenset({changelog.topic})
 
@@ -91,10 +134,14 @@ class AnsweredRequests(Copies):
         with self.doubting(partition):
             raw = self.get(partition, key)
             try:
-                found = unpacked(raw) if raw is not None else None
+                found = _kept(raw) if raw is not None else None
             except struct.error as error:
                 raise StorageError(f"partition {partition}: the copy of the changelog cannot be trusted") from error
-        return found if found is not None and now - found.timestamp <= self._kept else None
+        return found.entry if found is not None and found.time >= self._oldest(now) else None
+
+    def taken(self, copy: Copy, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 (others need it)
+        """The entries that are made of records."""
+        return {one.key: _with_time(one.value, one.timestamp) if one.value is not None else None for one in changes}
 
     def after_commit(
         self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing], ends: Mapping[str, int]
@@ -104,9 +151,17 @@ class AnsweredRequests(Copies):
         Raises:
             StorageError: The disk takes no more; what is missing is read from the changelog when it does.
         """
-        oldest = records[-1].timestamp - self._kept
-        entries = {one.key: one.value for one in outputs if one.topic == self._changelog.topic}
+        since = self._now()
+        topic = self._changelog.topic
+        entries = {one.key: _with_time(one.value, since) for one in outputs if one.topic == topic}
         with self.doubting(partition):
-            old = self._copies[partition].outdated(lambda _, value: unpacked(value).timestamp < oldest)
+            old = self._copies[partition].outdated(_time, self._oldest(records[-1].timestamp), len(entries))
             self.take_over(partition, dict.fromkeys(old))
-        self.keep(partition, entries, ends.get(self._changelog.topic, 0))
+        self.keep(partition, entries, ends.get(topic, 0))
+
+    def _oldest(self, now: int) -> int:
+        """The time of the oldest entry that is still known at a record's time."""
+        return min(now, self._now()) - self._kept_ms
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)

@@ -280,7 +280,7 @@ class Links(FedCopies):
 
 def said(changes: Iterable[Change]) -> Iterator[Said]:
     """The links in records of their topic."""
-    for offset, key, value in changes:
+    for offset, key, value, _ in changes:
         link = link_of(value)
         try:
             request = key.decode()

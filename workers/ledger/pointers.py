@@ -149,7 +149,7 @@ class Pointers(FedCopies):
         """
         made = dict(_entries(changes))
         oldest = max((_timestamp(value) for value in made.values()), default=0) - self._kept
-        return dict.fromkeys(copy.outdated(lambda _, value: _timestamp(value) < oldest)) | made
+        return dict.fromkeys(copy.outdated(_timestamp, oldest, len(made))) | made
 
 
 def _timestamp(value: bytes) -> int:
@@ -158,7 +158,7 @@ def _timestamp(value: bytes) -> int:
 
 
 def _entries(changes: Iterable[Change]) -> Iterable[tuple[bytes, bytes]]:
-    for offset, key, value in changes:
+    for offset, key, value, _ in changes:
         if len(key) == DIGEST_BYTES and value is not None and len(value) == _WHERE.size + _WHENCE.size:
             yield key + value[: _WHERE.size], value[_WHERE.size :]
         else:

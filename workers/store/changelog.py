@@ -16,6 +16,8 @@ class Change(NamedTuple):
     key: bytes
     value: bytes | None
     """None where the entry was taken back."""
+    timestamp: int
+    """When the record was appended, in milliseconds since the epoch."""
 
 
 class Changelog(Protocol):
@@ -67,6 +69,10 @@ class KafkaChangelog:
             while await consumer.position(where) < end:
                 found = await consumer.getmany(where, timeout_ms=WAIT_MS)
                 for records in found.values():
-                    changes = [Change(one.offset, one.key or b"", one.value) for one in records if one.offset < end]
+                    changes = [
+                        Change(one.offset, one.key or b"", one.value, one.timestamp)
+                        for one in records
+                        if one.offset < end
+                    ]
                     if changes:
                         yield changes

@@ -159,4 +159,4 @@ class FedCopies(Copies):
 
 def changes_of(records: Sequence[Record]) -> list[Change]:
     """Records of a feed as those of a changelog."""
-    return [Change(one.offset, one.key or b"", one.value) for one in records]
+    return [Change(one.offset, one.key or b"", one.value, one.timestamp) for one in records]

@@ -6,12 +6,14 @@ from pathlib import Path
 from shutil import rmtree
 from typing import cast
 
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
 
 _APPLIED = b"applied"
 """Where the copy has the changelog's next offset; no entry may have this key."""
-_SWEPT_AT_ONCE = 64
-"""Entries looked at for their age with every batch: the whole copy is swept again and again, a little at a time."""
+_SWEPT_PER_ENTRY = 2
+"""Entries looked at for their age, for each that is written: so what is old goes at least as fast as the copy grows."""
+_SWEPT_AT_ONCE = 256
+"""At least, together: to find the place in a large copy costs as much as to look at some fifty entries."""
 _UNWRITTEN_BYTES = 1 << 20
 """Of a copy in memory until they go into a file: a worker has two copies for each of its partitions, and RocksDB would
 let each of them have 128 MB."""
@@ -31,6 +33,9 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._cursor: bytes | None = None
+        self._unswept = 0
+        self._oldest: int | None = None  # of what this sweep has left behind it
+        self._nothing_before: int | None = None
         self._database = self._open()
 
     def _open(self) -> Rdict:
@@ -41,6 +46,12 @@ class Copy:
         blocks = BlockBasedOptions()
         blocks.set_block_cache(_CACHE)
         blocks.set_bloom_filter(_BITS_PER_KEY, block_based=False)
+        # Filters and indexes are in the cache too, by parts: else all of a copy's would be in memory, 2 bytes a key.
+        blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
+        blocks.set_partition_filters(True)
+        blocks.set_cache_index_and_filter_blocks(True)
+        blocks.set_pin_top_level_index_and_filter(True)
+        blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
         options.set_block_based_table_factory(blocks)
         try:
             self._folder.parent.mkdir(parents=True, exist_ok=True)
@@ -79,10 +90,13 @@ class Copy:
             found[key] = value
         return found
 
-    def _entries(self, start: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+    def _entries(self, start: bytes | None, *, aside: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Entries from a key on; `aside` leaves in memory what others ask for."""
+        options = ReadOptions()
+        options.fill_cache(not aside)  # type: ignore[call-arg]  # its stub forgets the argument
         try:
             # In raw mode, which its type does not know, keys and values are bytes.
-            yield from cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=start))
+            yield from cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=start, read_opt=options))
         except Exception as error:  # as above
             raise StorageError(f"{self._folder}: cannot be read: {type(error).__name__}") from error
 
@@ -104,25 +118,47 @@ class Copy:
         except Exception as error:  # as above
             raise StorageError(f"{self._folder}: cannot be written: {type(error).__name__}") from error
 
-    def outdated(self, is_old: Callable[[bytes, bytes], bool]) -> list[bytes]:
-        """Of the next few entries, the keys of those that are old; the next call goes on behind them.
+    def outdated(self, time_of: Callable[[bytes], int], before: int, written: int) -> list[bytes]:
+        """Of the next few entries, the keys of those that are older than that; the next call goes on behind them.
+
+        Where a whole sweep found nothing as old as that, nothing is looked at until something can be.
+
+        Args:
+            time_of: The time of an entry's value, in any unit.
+            before: What is older than this is outdated, in the same unit.
+            written: How many entries are written with this: the more there are, the more is looked at.
 
         Raises:
             StorageError: The copy cannot be read, or holds what is no entry.
         """
+        self._unswept += _SWEPT_PER_ENTRY * written
+        resting = self._nothing_before is not None and before <= self._nothing_before
+        if resting or self._unswept < _SWEPT_AT_ONCE:
+            self._unswept = min(self._unswept, _SWEPT_AT_ONCE)
+            return []
+        looked_at, self._unswept = self._unswept, 0
+        return self._swept(time_of, before, looked_at)
+
+    def _swept(self, time_of: Callable[[bytes], int], before: int, most: int) -> list[bytes]:
         found: list[bytes] = []
-        for seen, (key, value) in enumerate(self._entries(self._cursor)):
-            if seen == _SWEPT_AT_ONCE:
+        for seen, (key, value) in enumerate(self._entries(self._cursor, aside=True)):
+            if seen == most:
                 self._cursor = key
                 return found
-            if key != _APPLIED and self._judged(is_old, key, value):
+            if key == _APPLIED:
+                continue
+            time = self._time(time_of, value)
+            if time < before:
                 found.append(key)
-        self._cursor = None
+            else:
+                self._oldest = time if self._oldest is None else min(self._oldest, time)
+        self._nothing_before = before if self._oldest is None else self._oldest
+        self._cursor = self._oldest = None
         return found
 
-    def _judged(self, is_old: Callable[[bytes, bytes], bool], key: bytes, value: bytes) -> bool:
+    def _time(self, time_of: Callable[[bytes], int], value: bytes) -> int:
         try:
-            return is_old(key, value)
+            return time_of(value)
         except Exception as error:  # what is no entry
             raise StorageError(f"{self._folder}: holds what is no entry: {type(error).__name__}") from error
 

@@ -10,7 +10,7 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from events.topics import DECISIONS, REQUESTS
-from tests.workers.running import PARTITIONS, settings_for
+from tests.workers.running import PARTITIONS, producers_times, settings_for
 from tests.workers.test_cli import Ran, dli
 from workers import topics
 from workers.records import Record
@@ -29,6 +29,7 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     """A room with a request each hour in every partition, and a decision on it a minute later."""
     made = settings_for(bootstrap, prefix, tmp_path)
     topics.apply(made)
+    producers_times(made, REQUESTS, DECISIONS)
     producer = KafkaProducer(bootstrap_servers=bootstrap.split(","), acks="all")
     for partition in range(PARTITIONS):
         for hour in range(50):
