@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.chain import Chain, chain_of
@@ -129,14 +130,16 @@ def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(found: S
     assert "publish a later revision that corrects it" in str(caught.value)
 
 
-def test_a_follower_whose_broker_is_silent_knows_that_it_may_be_behind(prefix: str, tmp_path: Path) -> None:
-    with EmbeddedBroker() as broker:
-        found = settings_for(broker.bootstrap, prefix, tmp_path)
+def test_a_follower_whose_broker_is_silent_knows_that_it_may_be_behind_and_says_so(prefix: str, tmp_path: Path) -> None:
+    with EmbeddedBroker() as broker, capture_logs() as said:
+        found = settings_for(broker.bootstrap, prefix, tmp_path, stalled_seconds=6)
         topics.apply(found)
         heard, unheard = asyncio.run(_behind(found, broker))
 
     assert heard < 6
     assert unheard > 7
+    loud = [(one["event"], one["topic"]) for one in said if one["log_level"] == "error"]
+    assert loud == [("revisions_unread", found.topic(POLICY_REVISIONS))]
 
 
 async def _behind(found: Settings, broker: EmbeddedBroker) -> tuple[float, float]:

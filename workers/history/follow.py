@@ -8,7 +8,8 @@ is another one, which the decision handler takes up with its next batch. What wa
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from policy_core.library import Library
 from policy_core.publication import Publication
 from workers import metrics
 from workers.access import client
+from workers.leaving import started
 from workers.records import Outgoing
 from workers.revisions import Outcome, Packaged, Verdict, as_record, judge
 from workers.settings import Settings
@@ -31,6 +33,10 @@ log = structlog.get_logger(__name__)
 WAIT_MS = 1_000
 PAUSE_SECONDS = 2.0
 """Before the topic is read again after a failure."""
+TOLD_SECONDS = 60.0
+"""Between two lines that say that the topic is unread."""
+RENEWED_SECONDS = 60.0
+"""How long a consumer may be behind before another one is tried."""
 COMPARED_SECONDS = 2.0
 """How often the end of the topic is asked for: a consumer whose broker is away is only silent."""
 ROUNDS = 3
@@ -139,25 +145,59 @@ class Follower:
     # --- from then on ---
 
     async def follow(self) -> None:
-        """Read the topic for ever; a broker that is away is waited for."""
+        """Read the topic for ever; a broker that is away is waited for, and told of."""
+        telling = asyncio.create_task(self._tell())
+        try:
+            while True:
+                try:
+                    await self._follow_on()
+                except (KafkaError, OSError) as error:
+                    log.warning("revisions_unreadable", error=type(error).__name__)
+                    await asyncio.sleep(PAUSE_SECONDS)
+        finally:
+            telling.cancel()
+
+    async def _follow_on(self) -> None:
+        """Read until the broker fails, or until this consumer brings nothing of what is there."""
+        began = time.monotonic()
+        async with self._reader() as consumer:
+            while min(self.behind_seconds, time.monotonic() - began) < RENEWED_SECONDS:
+                await self._take(await consumer.getmany(self._where, timeout_ms=WAIT_MS), consumer)
+                if self.behind_seconds > COMPARED_SECONDS:
+                    await self._compare(consumer)
+
+    async def _tell(self) -> None:
+        """Say loudly while it is not known whether there are revisions that were not read; a broker may be silent."""
         while True:
-            try:
-                async with self._reader() as consumer:
-                    while True:
-                        await self._take(await consumer.getmany(self._where, timeout_ms=WAIT_MS), consumer)
-                        if self.behind_seconds > COMPARED_SECONDS:
-                            await self._compare(consumer)
-            except (KafkaError, OSError) as error:
-                log.warning("revisions_unreadable", error=type(error).__name__)
-                await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(WAIT_MS / 1000)
+            if self.behind_seconds >= self._settings.stalled_seconds:
+                log.error(
+                    "revisions_unread",
+                    topic=self._where.topic,
+                    seconds=round(self.behind_seconds),
+                    position=self._position,
+                    what_follows="decisions are made under the revisions known so far; this worker is not ready",
+                )
+                await asyncio.sleep(TOLD_SECONDS)
 
     async def _compare(self, consumer: AIOKafkaConsumer) -> None:
         asked = time.monotonic()
         if self._position >= (await consumer.end_offsets([self._where]))[self._where]:
             self._read_whole = asked
 
-    def _reader(self) -> "_Reader":
-        return _Reader(self._settings, self._where, self._position)
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """A consumer of no group, where it was left off."""
+        consumer = AIOKafkaConsumer(
+            **client(self._settings),
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+        )
+        async with started(consumer):
+            consumer.assign([self._where])
+            consumer.seek(self._where, self._position)
+            yield consumer
 
     async def _take(self, found: dict[TopicPartition, list[Any]], consumer: AIOKafkaConsumer) -> None:
         for record in found.get(self._where, ()):
@@ -185,33 +225,9 @@ class Follower:
             )
 
 
-class _Reader:
-    """A consumer of no group at a position of one partition."""
-
-    def __init__(self, settings: Settings, where: TopicPartition, position: int) -> None:
-        self._where = where
-        self._position = position
-        self._reading = AIOKafkaConsumer(
-            **client(settings),
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-        )
-
-    async def __aenter__(self) -> AIOKafkaConsumer:
-        await self._reading.start()
-        self._reading.assign([self._where])
-        self._reading.seek(self._where, self._position)
-        return self._reading
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._reading.stop()
-
-
 async def publish(settings: Settings, records: Iterable[Outgoing]) -> None:
     """Send records of the topic of revisions, in order."""
-    async with AIOKafkaProducer(
-        **client(settings), acks="all", enable_idempotence=True, max_request_size=LARGEST_RECORD
-    ) as producer:
+    made = AIOKafkaProducer(**client(settings), acks="all", enable_idempotence=True, max_request_size=LARGEST_RECORD)
+    async with started(made) as producer:
         for one in records:
             await producer.send_and_wait(one.topic, one.value, key=one.key, headers=list(one.headers), partition=0)

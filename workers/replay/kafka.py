@@ -11,6 +11,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRange
 from aiokafka.structs import TopicPartition
 
 from workers.access import client
+from workers.leaving import started
 from workers.records import Record
 from workers.replay.log import Chunk, Damage, Extent, Piece, ReplayError
 from workers.settings import read
@@ -110,11 +111,8 @@ async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
         auto_offset_reset="none",
         max_partition_fetch_bytes=FETCH_BYTES,
     )
-    await consumer.start()
-    try:
+    async with started(consumer):
         yield consumer
-    finally:
-        await consumer.stop()
 
 
 async def _pieces(bootstrap: str, topic: str, partition: int, start: int, end: int) -> AsyncGenerator[Piece, None]:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
+from workers.leaving import started
+
 WAIT_MS = 500
 
 
@@ -54,7 +56,7 @@ class KafkaChangelog:
     async def end(self, partition: int) -> int:
         """The offset behind the partition's last record."""
         where = TopicPartition(self.topic, partition)
-        async with self._reader() as consumer:
+        async with started(self._reader()) as consumer:
             ends = await consumer.end_offsets([where])
         return int(ends[where])
 
@@ -63,7 +65,7 @@ class KafkaChangelog:
         if start >= end:
             return
         where = TopicPartition(self.topic, partition)
-        async with self._reader() as consumer:
+        async with started(self._reader()) as consumer:
             consumer.assign([where])
             consumer.seek(where, start)
             while await consumer.position(where) < end:
