@@ -16,8 +16,10 @@ What runs in a worker, on one screen:
 from datetime import timedelta
 from functools import partial
 from socket import gethostname
+from typing import cast
 
 import faust
+from faust.assignor.partition_assignor import PartitionAssignor
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, DECISIONS_KEPT, LEDGER, LINKS, REQUESTS, SHADOW
 from workers import health, sensor
@@ -27,6 +29,7 @@ from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.decide.shadow import Shadow
 from workers.feed import Feed, app_settings, feed
+from workers.footing import Footing
 from workers.history import agent as history
 from workers.history.follow import Follower
 from workers.ledger import views
@@ -35,12 +38,16 @@ from workers.ledger.pointers import PointerHandler, Pointers, keep, partition_of
 from workers.records import Delivery
 from workers.settings import Settings
 from workers.store.changelog import KafkaChangelog
+from workers.topology import alike_topics
 
 DAY_MS = 24 * 60 * 60 * 1000
 
 
-def make_app(settings: Settings, follower: Follower, shadow: Shadow | None = None) -> faust.App:
-    """A worker's app, not yet started; it decides under what the follower knows, and a shadow beside it."""
+def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: Shadow | None = None) -> faust.App:
+    """A worker's app, not yet started; it decides under what the follower knows, and a shadow beside it.
+
+    What the footing finds is told to its feed of requests.
+    """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         settings.app_id,
@@ -72,13 +79,22 @@ def make_app(settings: Settings, follower: Follower, shadow: Shadow | None = Non
         handler,
         # The shadow's topic also without one: a worker ends what another, which had one, left hanging there.
         outputs=[settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, ANSWERED, SHADOW)],
+        alike=alike_topics(settings),
         delivery=settings.delivery,
         companion=books,
     )
+    footing.bears(fed)
     ledger = _keep_ledger(app, settings, behind=fed)
     history.install(app, settings, follower)
     sensor.install(app)
-    needed = health.checks(app, follower, lambda: fed.progress, settings.stalled_seconds)
+    needed = health.checks(
+        app,
+        follower,
+        lambda: fed.progress,
+        lambda: footing.spare(cast("PartitionAssignor", app.assignor).external_topics_metadata()),
+        settings.stalled_seconds,
+    )
+    needed["topics"] = footing.topics_there
     needed["revisions"] = lambda: follower.behind_seconds < settings.stalled_seconds
     needed["ledger"] = lambda: all(part.started for one in ledger for part in one.progress.values())
     health.install(app, follower, needed, lambda: fed.progress, settings.stalled_seconds)
@@ -111,6 +127,7 @@ def _keep_ledger(app: faust.App, settings: Settings, behind: Feed) -> list[Feed]
         handler=PointerHandler(settings),
         outputs=[settings.topic(LEDGER), settings.topic(LINKS)],
         place=partition_of,
+        alike=alike_topics(settings),
         delivery=Delivery.AT_LEAST_ONCE,
     )
     letters = [settings.topic(DEAD_LETTERS)]

@@ -24,20 +24,22 @@ Check = Callable[[], bool]
 ProgressOf = Callable[[], Mapping[int, Progress]]
 
 
-def checks(app: faust.App, policies: Knowledge, progress: ProgressOf, stalled_seconds: float) -> dict[str, Check]:
-    """What a worker needs before it is ready, by name.
+def checks(
+    app: faust.App, policies: Knowledge, progress: ProgressOf, spare: Check, stalled_seconds: float
+) -> dict[str, Check]:
+    """What a worker needs before it is ready, by name; `spare` says whether the group's members have all requests.
 
-    `assigned`     it has partitions, and none are being given out anew
+    `assigned`     it has partitions or is a spare, and none are being given out anew
     `recovered`    its tables are up to their changelogs
-    `feeding`      it has taken over every partition of requests that it was given
+    `feeding`      it has taken over every partition of requests that it was given, or is a spare
     `progressing`  none of these has had records waiting for so many seconds without one being done
     `broker`       the broker has answered for each of these within so many seconds
     `policies`     it has policies to decide under
     """
     return {
-        "assigned": lambda: not app.rebalancing and bool(app.consumer.assignment()),
+        "assigned": lambda: not app.rebalancing and (bool(app.consumer.assignment()) or spare()),
         "recovered": lambda: not cast("TableManager", app.tables).recovery.in_recovery,
-        "feeding": lambda: all(one.started for one in progress().values()),
+        "feeding": lambda: all(one.started for one in progress().values()) if progress() else spare(),
         "progressing": lambda: all(one.waiting_seconds < stalled_seconds for one in progress().values()),
         "broker": lambda: all(one.silent_seconds < stalled_seconds for one in progress().values() if one.started),
         "policies": lambda: bool(policies.snapshot().numbers),

@@ -2,7 +2,10 @@
 
 import asyncio
 import gc
+import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -15,14 +18,32 @@ from workers import logs, metrics, topics
 from workers.app import make_app
 from workers.console import CommandError
 from workers.decide.shadow import Shadow, shadow_of
+from workers.feed import EXIT_FEED_LOST
+from workers.footing import Footing
 from workers.history.follow import Follower, ForkedError
 from workers.settings import Settings
 from workers.topics import TopicsError
+from workers.topology import Topology, topology
 
 log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE = 10.0
 """Seconds between two looks for a broker that does not answer."""
+STOP_SECONDS = 50.0
+"""The longest that an orderly stop may take; a supervisor kills after a minute."""
+
+
+class _Worker(Worker):
+    async def stop(self) -> None:
+        """Stop in order, or else by force: whatever hangs, what was not committed is done again by another."""
+        ending = threading.Timer(STOP_SECONDS, self._end)
+        ending.daemon = True
+        ending.start()
+        await super().stop()
+
+    def _end(self) -> None:
+        log.error("stop_forced", after_seconds=STOP_SECONDS)
+        os._exit(EXIT_FEED_LOST if self.crash_reason else 0)
 
 
 def run_worker(settings: Settings, library: Library) -> None:
@@ -33,15 +54,17 @@ def run_worker(settings: Settings, library: Library) -> None:
         PolicyDocumentError: The draft that is to decide beside cannot be used.
     """
     logs.configure(level=settings.log_level, form=settings.log_format)
+    # Until the app runs, which has its own: the first process of a container would not end without.
+    signal.signal(signal.SIGTERM, _stop_at_once)
     log.info("worker_starting", app=settings.app_id, policies=library.numbers, bootstrap=settings.bootstrap)
     shadow = _shadow(settings, library)
-    await_topics(settings)
+    footing = Footing(settings, await_topics(settings))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)  # before the app is made: Faust's services take the current loop as theirs
     follower = Follower(settings, library)
     loop.run_until_complete(catch_up(follower))
-    app = make_app(settings, follower, shadow)
-    worker = Worker(
+    app = make_app(settings, follower, footing, shadow)
+    worker = _Worker(
         app,
         loop=loop,
         loglevel=settings.log_level,
@@ -56,7 +79,16 @@ def run_worker(settings: Settings, library: Library) -> None:
     # What is there by now stays. Searched for garbage with all else, it stopped every partition for 0.16 s at a time.
     gc.collect()
     gc.freeze()
-    worker.execute_from_commandline()
+    # No task of the app's: those begin when the group is joined, and this says why it cannot be.
+    watching = loop.create_task(footing.watch())
+    try:
+        worker.execute_from_commandline()
+    finally:
+        watching.cancel()
+
+
+def _stop_at_once(*_: object) -> None:
+    raise SystemExit(0)
 
 
 def _shadow(settings: Settings, library: Library) -> Shadow | None:
@@ -67,8 +99,8 @@ def _shadow(settings: Settings, library: Library) -> Shadow | None:
     return shadow
 
 
-def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep) -> None:
-    """Wait until the broker answers, however long, then see that the topics are there.
+def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep) -> Topology:
+    """Wait until the broker answers, however long, then see that the topics are there, and how they lie.
 
     Raises:
         CommandError: They are not.
@@ -78,6 +110,8 @@ def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep
     while True:
         try:
             misfit = topics.misfit_for_workers(settings)
+            with topics.admin(settings) as client:
+                found = topology(client, settings)
             break
         except TopicsError as error:
             log.warning("broker_unreachable", detail=str(error), next_try_in_seconds=waiting)
@@ -85,6 +119,7 @@ def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep
             waiting = min(2 * waiting, LONGEST_PAUSE)
     if misfit is not None:
         raise CommandError(misfit)
+    return found
 
 
 async def catch_up(follower: Follower) -> None:

@@ -17,7 +17,7 @@ from deploy.generate import FOLDER as DEPLOY
 from deploy.kubernetes import strimzi
 from events.topics import PARTITIONS, TOPICS
 from workers.feed import lane
-from workers.feed.private import CLOSE_S
+from workers.leaving import LEAVE_SECONDS
 from workers.rights import rights
 from workers.settings import Settings
 
@@ -279,7 +279,7 @@ def test_a_worker_lives_by_live_and_gets_work_by_ready() -> None:
 
 
 def test_a_worker_has_time_to_end_its_batch_before_it_is_killed() -> None:
-    needed = lane._DRAIN_S + 4 * CLOSE_S  # noqa: SLF001 (the number itself)
+    needed = lane._DRAIN_S + 4 * LEAVE_SECONDS  # noqa: SLF001 (the number itself)
 
     assert pods()["dli-worker"]["terminationGracePeriodSeconds"] >= needed
 

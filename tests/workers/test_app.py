@@ -7,6 +7,7 @@ import pytest
 
 from policy_core.library import PACKAGED, load_library
 from workers.app import make_app
+from workers.footing import Footing
 from workers.history.follow import Follower
 from workers.settings import read
 
@@ -25,6 +26,6 @@ def test_other_workers_are_told_a_host_by_which_they_reach_this_one(
 ) -> None:
     found = read(data_dir=tmp_path, **given)
 
-    app = make_app(found, Follower(found, load_library([PACKAGED], "L.2.03.402")))
+    app = make_app(found, Follower(found, load_library([PACKAGED], "L.2.03.402")), Footing(found, {}))
 
     assert str(app.conf.canonical_url) == f"http://{host}:6066"

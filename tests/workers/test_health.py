@@ -28,8 +28,8 @@ def app(*, rebalancing: bool = False, assigned: bool = True, recovering: bool = 
     )
 
 
-def failing(library: Library, progress: Mapping[int, Progress], **flags: bool) -> list[str]:
-    needed = health.checks(app(**flags), library, lambda: progress, 20)
+def failing(library: Library, progress: Mapping[int, Progress], *, spare: bool = False, **flags: bool) -> list[str]:
+    needed = health.checks(app(**flags), library, lambda: progress, lambda: spare, 20)
     return [name for name, check in needed.items() if not check()]
 
 
@@ -52,6 +52,16 @@ def test_each_check_fails_for_its_own_reason(
     library: Library, progress: Progress, flags: dict[str, bool], wanted: list[str]
 ) -> None:
     assert failing(library, {0: WORKING, 1: progress}, **flags) == wanted
+
+
+def test_a_worker_without_a_partition_of_requests_is_ready_only_as_a_spare(library: Library) -> None:
+    assert failing(library, {}) == ["feeding"]
+    assert failing(library, {}, assigned=False) == ["assigned", "feeding"]
+    assert failing(library, {}, spare=True) == []
+    assert failing(library, {}, spare=True, assigned=False) == []
+    assert failing(library, {}, spare=True, rebalancing=True) == ["assigned"]
+    # That others have all the rest says nothing of what this one has.
+    assert failing(library, {0: WORKING._replace(started=False)}, spare=True) == ["feeding"]
 
 
 def test_a_worker_without_policies_is_not_ready() -> None:

@@ -98,6 +98,17 @@ def test_a_decision_stays_in_its_requests_partition(found: Settings, tmp_path: P
     assert {one.key: one.partition for one in decisions} == {one.key: one.partition for one in requests}
 
 
+def test_an_orderly_stop_leaves_no_line_at_error_level(found: Settings, tmp_path: Path) -> None:
+    with worker(found, tmp_path) as process:
+        publish(found, [generator.encode(one) for one in generator.requests(6, 20)])
+        assert eventually(lambda: all_committed(found))
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 0
+
+    lines = [json.loads(line) for line in (tmp_path / "worker.log").read_text("utf-8").splitlines()]
+    assert [one for one in lines if one["level"] in {"error", "critical"}] == []
+
+
 def test_a_worker_that_stops_and_starts_again_answers_nothing_twice(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path) as first:
         publish(found, [generator.encode(one) for one in generator.requests(4, 300)])

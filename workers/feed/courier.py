@@ -12,6 +12,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from workers.feed import private
+from workers.leaving import leave
 from workers.records import Companion, Delivery, Outgoing, Placing
 
 
@@ -20,9 +21,14 @@ class Sender(Protocol):
 
     app: faust.App
     outputs: frozenset[str]
+    alike: frozenset[str]
     delivery: Delivery
     place: Placing | None
     companion: Companion
+
+
+class UnevenTopicsError(RuntimeError):
+    """Topics that are declared alike have other numbers of partitions: what is sent would go astray."""
 
 
 class _Sent(NamedTuple):
@@ -110,12 +116,21 @@ class Courier:
         return lambda key: choose(key, there, there)
 
     async def _partitions(self, topic: str) -> list[int]:
-        """The partitions of a topic of outputs to which something may go."""
+        """The partitions of a topic of outputs to which something may go.
+
+        Raises:
+            UnevenTopicsError: It is to have as many as the topic of the records, and has not.
+        """
         there = sorted(await self._producer.partitions_for(topic))
-        if self._feed.place is not None:
+        if topic not in self._feed.alike:
             return there
         here = await self._producer.partitions_for(self._source.topic)
-        return [self._source.partition] if len(there) == len(here) else there
+        if len(there) != len(here):
+            raise UnevenTopicsError(
+                f"{self._source.topic} has {len(here)} partitions and {topic} has {len(there)}, but they must have "
+                "equally many: nothing was sent; `dli topics check` shows all, `dli topics scale N` makes them even"
+            )
+        return [self._source.partition] if self._feed.place is None else there
 
 
 class TransactionalCourier(Courier):
@@ -192,5 +207,4 @@ async def courier(owner: Sender, source: TopicPartition) -> AsyncIterator[Courie
             await made.start()  # fences who had the partition before, and ends what they left
         yield made
     finally:
-        if made.started:
-            await private.close(producer)
+        await leave(producer)  # also one that never started: aiokafka takes it for forgotten otherwise

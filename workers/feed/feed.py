@@ -13,7 +13,7 @@ import faust
 from faust.types import TP
 
 from workers.feed.lane import EXIT_FEED_LOST, RHYTHM_S, FeedLost, Lane, Progress
-from workers.feed.private import BATCH_BYTES, attach, check_assumptions
+from workers.feed.private import BATCH_BYTES, attach, check_assumptions, consumer_thread
 from workers.records import Companion, Delivery, Handler, Placing
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ def app_settings() -> dict[str, Any]:
         "processing_guarantee": "at_least_once",
         # Waiting for unacknowledged events at a rebalance writes every one of them to the log.
         "stream_wait_empty": False,
+        # How soon a topic that was deleted and created again is given out anew; five minutes unless told.
+        "consumer_metadata_max_age_ms": 10_000,
         # A group without offsets has decided nothing yet.
         "consumer_auto_offset_reset": "earliest",
         "producer_acks": -1,
@@ -55,9 +57,9 @@ def feed(
     *,
     outputs: Iterable[str],
     delivery: Delivery = Delivery.EXACTLY_ONCE,
-    max_batch: int = MAX_BATCH,
     companion: Companion | None = None,
     place: Placing | None = None,
+    alike: Iterable[str] = (),
     behind: "Feed | None" = None,
 ) -> "Feed":
     """Give every record of the topic to the handler, and deliver what it returns.
@@ -65,10 +67,11 @@ def feed(
     The handler is a plain function that raises for no record, however malformed; if it raises all the same,
     the worker stops rather than skip a record. Call this where agents are declared, before the app starts.
 
-    `outputs` names every topic that the handler sends to. Results for a topic with as many partitions as this one
-    go to the partition their record came from: both are keyed alike, and whoever rebuilds a partition's state finds
-    all of it in one place. Results for other topics are placed by their key as Kafka's own clients do. With `place`,
-    that says where all go.
+    `outputs` names every topic that the handler sends to. `alike` names those that have as many partitions as this one
+    by their declaration. Results for one of them go to the partition their record came from, or nowhere: both are keyed
+    alike, and whoever rebuilds a partition's state finds all of it in one place. Where the numbers differ, the process
+    ends. Results for other topics are placed by their key as Kafka's own clients do. With `place`, that says where all
+    go, of `alike` topics too, whose numbers must still be equal.
 
     An app may have several feeds, each of a topic of its own. One that is `behind` another lets that one's
     records go first: while a whole batch of them waits, all that are behind it together start a batch only
@@ -77,7 +80,7 @@ def feed(
     """
     check_assumptions()
     topics = frozenset(outputs)
-    return Feed(app, topic, handler, topics, delivery, max_batch, companion or Companion(), place, behind)
+    return Feed(app, topic, handler, (topics, topics & set(alike)), delivery, companion or Companion(), place, behind)
 
 
 class Turns:
@@ -109,9 +112,8 @@ class Feed:
         app: faust.App,
         topic: faust.TopicT,
         handler: Handler,
-        outputs: frozenset[str],
+        outputs: tuple[frozenset[str], frozenset[str]],
         delivery: Delivery,
-        max_batch: int,
         companion: Companion,
         place: Placing | None,
         behind: "Feed | None",
@@ -119,15 +121,16 @@ class Feed:
         (self.topic,) = topic.topics
         self.app = app
         self.handler = handler
-        self.outputs = outputs
+        self.outputs, self.alike = outputs
         self.delivery = delivery
-        self.max_batch = max_batch
+        self.max_batch = MAX_BATCH
         self.companion = companion
         self.place = place
         self.behind = behind
         self.turns = Turns(BATCHES_AT_ONCE, _LONGEST_TURN_S)
         self._turn = asyncio.Lock()
         self._lanes: dict[int, Lane] = {}
+        self._assigned: set[int] = set()
         self._attach(topic)
 
     async def let_go_first(self) -> None:
@@ -147,28 +150,51 @@ class Feed:
 
     def _attach(self, topic: faust.TopicT) -> None:
         app = self.app
-        attach(app, topic)
+        attach(app, topic, self._on_shutdown)
         # Each is awaited: a rebalance, or the end of the worker, waits for the batch in progress.
         app.on_partitions_assigned.connect(self._on_assigned)  # type: ignore[arg-type]
         app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]
-        app.on_before_shutdown.connect(self._on_shutdown)
 
     async def _on_assigned(self, _app: object, assigned: Iterable[TP], **_: object) -> None:
         # Also a partition that stays with this worker starts again: another may have had it in between.
         await self._close_lanes(list(self._lanes))
-        for tp in assigned:
-            if tp.topic == self.topic:
-                self._lanes[tp.partition] = Lane(self, tp.partition)
+        self._assigned = {tp.partition for tp in assigned if tp.topic == self.topic}
+        for partition in self._assigned.difference(self._lanes):
+            self._lanes[partition] = Lane(self, partition)
 
     async def _on_revoked(self, _app: object, revoked: Iterable[TP], **_: object) -> None:
-        await self._close_lanes([tp.partition for tp in revoked if tp.topic == self.topic])
+        taken = [tp.partition for tp in revoked if tp.topic == self.topic]
+        self._assigned.difference_update(taken)
+        await self._close_lanes(taken)
 
-    async def _on_shutdown(self, *_: object, **__: object) -> None:
+    async def _on_shutdown(self) -> None:
+        self._assigned.clear()
         await self._close_lanes(list(self._lanes))
 
     async def _close_lanes(self, partitions: Iterable[int]) -> None:
         lanes = [self._lanes.pop(partition) for partition in partitions if partition in self._lanes]
         await asyncio.gather(*(lane.close() for lane in lanes))
+
+    async def check_group(self) -> None:
+        """Raise what keeps this worker out of its group, if anything does.
+
+        Raises:
+            KafkaError: That; where it is not retriable, trying again cannot help.
+        """
+        await consumer_thread(self.app).check_group()
+
+    async def begin_anew(self, before: float) -> None:
+        """The topic is another log of the same name: its partitions start again.
+
+        Those that were taken over `before`, by the monotonic clock, have seen the old log only: what they committed is
+        of no meaning, and they start at the beginning. Others start where their committed offset says.
+        """
+        old = {partition for partition, lane in self._lanes.items() if lane.began < before}
+        partitions = list(self._lanes)
+        await self._close_lanes(partitions)
+        # Meanwhile the group may have moved, which starts what is assigned then.
+        for partition in self._assigned.intersection(partitions).difference(self._lanes):
+            self._lanes[partition] = Lane(self, partition, from_beginning=partition in old)
 
     async def give_up(self, sentence: str) -> None:
         """End the process: whatever is wrong, trying again cannot help."""

@@ -21,8 +21,9 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import TopicPartition
 
-from workers.feed.courier import Courier, Sender, courier
-from workers.feed.private import CLOSE_S, consumer_thread
+from workers.feed.courier import Courier, Sender, UnevenTopicsError, courier
+from workers.feed.private import consumer_thread
+from workers.leaving import LEAVE_SECONDS
 from workers.records import BatchReport, Handler, Record
 
 log = logging.getLogger(__name__)
@@ -117,7 +118,10 @@ class First(Protocol):
 class Lane:
     """One assigned partition: what has arrived, and the loop that takes it through the handler."""
 
-    def __init__(self, owner: Owner, partition: int) -> None:
+    def __init__(self, owner: Owner, partition: int, *, from_beginning: bool = False) -> None:
+        """Start where the committed offset says, or at the beginning where that was committed for another log."""
+        self._from_beginning = from_beginning
+        self.began = monotonic()
         self._feed = owner
         self._tp = TopicPartition(owner.topic, partition)
         self._arrived: deque[Record] = deque()
@@ -157,7 +161,7 @@ class Lane:
         if late:
             log.warning("%s: the batch in progress did not end in %s s, and is void", self, _DRAIN_S)
             self._task.cancel()
-            await asyncio.wait({self._task}, timeout=2 * CLOSE_S)
+            await asyncio.wait({self._task}, timeout=2 * LEAVE_SECONDS)
 
     async def _run(self) -> None:
         while not self._closing:
@@ -166,6 +170,10 @@ class Lane:
             except FATAL_ERRORS as error:
                 self._failed(error)
                 await self._feed.give_up(f"{self}: {error!r}: this worker must not go on with the partition.")
+                return
+            except UnevenTopicsError as error:
+                self._failed(error)
+                await self._feed.give_up(f"{self}: {error}")
                 return
             except TRANSIENT_ERRORS as error:
                 self._failed(error)
@@ -190,7 +198,7 @@ class Lane:
     async def _serve(self) -> None:
         """Take over the partition where its committed offset says, then batch after batch."""
         async with courier(self._feed, self._tp) as carrier:
-            start, note = await consumer_thread(self._feed.app).committed(self._tp)
+            start, note = await self._start(carrier)
             async with self._companion(start, note), self._pulling_from(start) as puller:
                 self.open = True
                 self._heard = None, monotonic()
@@ -201,6 +209,14 @@ class Lane:
                         # Closed while partitions move and while tables recover.
                         await self._feed.app.flow_control.acquire()
                         await self._take_through(carrier, self._cut())
+
+    async def _start(self, carrier: Courier) -> tuple[int, str]:
+        """Where to begin, and the note that is committed with it."""
+        consumer = consumer_thread(self._feed.app)
+        if self._from_beginning:
+            await carrier.deliver((), await consumer.beginning(self._tp), "")
+            self._from_beginning = False
+        return await consumer.committed(self._tp)
 
     @asynccontextmanager
     async def _companion(self, start: int, note: str) -> AsyncIterator[None]:
@@ -222,7 +238,7 @@ class Lane:
             yield puller
         finally:
             puller.cancel()
-            await asyncio.wait({puller}, timeout=CLOSE_S)
+            await asyncio.wait({puller}, timeout=LEAVE_SECONDS)
 
     async def _pull_from(self, wanted: int) -> None:
         while True:

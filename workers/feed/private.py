@@ -2,8 +2,8 @@
 
 * Faust's consumer is replaced by one that leaves the fed topics alone, and whose thread hands out whole chunks of their
   partitions from any offset, committed records only (`attach`, `consumer_thread`).
-* aiokafka's producer learns to cover partitions that it sends nothing to, to be patient with a broker that is away and
-  to close all the same, and to begin a transaction soon after the one before (`producer`, `cover`, `pace`, `close`).
+* aiokafka's producer learns to cover partitions that it sends nothing to, to be patient with a broker that is away, and
+  to begin a transaction soon after the one before (`producer`, `cover`, `pace`).
 
 `ASSUMPTIONS` lists each part with the reason why it is leaned on; `check_assumptions` refuses to start where one has
 changed, and `VERSIONS` pins what this was written against.
@@ -13,8 +13,8 @@ import asyncio
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from functools import partial
 from importlib.metadata import version
 from time import perf_counter
 from types import MappingProxyType
@@ -25,7 +25,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import KafkaError
 from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
 from aiokafka.producer.sender import Sender
@@ -39,6 +38,7 @@ from mode.threads import ServiceThread
 from mode.worker import Worker
 from yarl import URL
 
+from workers.leaving import in_time, leave
 from workers.records import Outgoing, Record
 
 T = TypeVar("T")
@@ -47,9 +47,6 @@ log = logging.getLogger(__name__)
 
 BATCH_BYTES = 1_048_000
 """Bytes of one produce batch: just below the 1 MiB that a broker accepts unless told otherwise."""
-CLOSE_S = 5.0
-"""For a producer to close: without its broker aiokafka would wait forever."""
-
 _POLL_MS = 1_000  # how long one pull waits for records; any record ends it at once
 _FETCH_WAIT_MS = 250  # the longest a partition waits behind a fetch of quiet partitions of its broker
 _RETRY_MS = 50  # aiokafka's pause before it repeats a request; its default of 100 shows in the latency
@@ -66,11 +63,15 @@ class AssumptionError(RuntimeError):
 # In: Faust's consumer, with the fed partitions left to us.
 
 
-def attach(app: faust.App, topic: faust.TopicT) -> None:
-    """Take a topic from Faust: it subscribes to it, and neither fetches nor commits nor watches it."""
+def attach(app: faust.App, topic: faust.TopicT, close: Callable[[], Awaitable[None]]) -> None:
+    """Take a topic from Faust: it subscribes to it, and neither fetches nor commits nor watches it.
+
+    `close` is awaited before the app lets go of its consumer; those of several topics at once.
+    """
     if not isinstance(app.transport, _Transport):
         app.transport = _Transport(app.conf.broker_consumer, app)
     app.transport.fed_topics.update(topic.topics)
+    app.transport.closing.append(close)
     # Faust must neither commit for this topic nor report its streams as stuck.
     topic.acks = False
     app.topics.add(topic)
@@ -89,6 +90,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         # Faust reads uncommitted records unless its own transactions are on.
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - see ASSUMPTIONS
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - see ASSUMPTIONS
+        consumer.stop = partial(leave, consumer, consumer.stop)
         return consumer
 
     async def read_from(self, tp: TopicPartition, wanted: int, limit: int) -> tuple[list[Record], int, int | None]:
@@ -102,9 +104,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """The group's offset as the broker has it now, with its note; a group without one starts at the beginning."""
         return await self._there(self._committed(tp))
 
+    async def beginning(self, tp: TopicPartition) -> int:
+        """The offset of the first record that the broker has."""
+        return await self._there(self._beginning(tp))
+
     async def commit_offset(self, tp: TopicPartition, upto: int, note: str) -> None:
         """Commit for the group, if the partition is still ours."""
         await self._there(self._ensure_consumer().commit({tp: OffsetAndMetadata(upto, note)}))
+
+    async def check_group(self) -> None:
+        """Raise what keeps the consumer out of its group; aiokafka says it only to whoever takes records, and waits.
+
+        Having said it, it tries again.
+        """
+        if self._consumer is not None:  # else it is not started yet
+            await self._there(self._check_group())
+
+    async def _check_group(self) -> None:
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - see ASSUMPTIONS
+        if coordinator is not None:
+            coordinator.check_errors()
 
     async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
         # Not Faust's `call_thread`: its two workers would both sit waiting in long polls.
@@ -133,8 +152,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         found = (await consumer._coordinator.fetch_committed_offsets([tp])).get(tp)  # noqa: SLF001 - see ASSUMPTIONS
         if found is not None:
             return found.offset, found.metadata or ""
-        beginning: int = (await consumer.beginning_offsets([tp]))[tp]
-        return beginning, ""
+        return await self._beginning(tp), ""
+
+    async def _beginning(self, tp: TopicPartition) -> int:
+        beginning: int = (await self._ensure_consumer().beginning_offsets([tp]))[tp]
+        return beginning
 
 
 class _Consumer(driver.Consumer):
@@ -157,13 +179,39 @@ class _Consumer(driver.Consumer):
         await self.sleep(timeout)
         return {}
 
+    async def on_stop(self) -> None:
+        # A last commit of what agents have acknowledged: it tries for ever where the broker is away.
+        await in_time(super().on_stop())
+
+
+class _Producer(driver.Producer):
+    """Faust's producer, which sends what agents and tables have; it stops in bounded time."""
+
+    def _new_producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
+        made = super()._new_producer(transactional_id)
+        made.stop = partial(leave, made, made.stop)
+        return made
+
+    async def flush(self) -> None:
+        if self.app.should_stop:
+            await in_time(super().flush())  # whatever is not delivered was not acknowledged either
+        else:
+            await super().flush()
+
 
 class _Transport(driver.Transport):
     Consumer = _Consumer
+    Producer = _Producer
 
     def __init__(self, url: list[URL], app: faust.App) -> None:
         super().__init__(url, app)
         self.fed_topics: set[str] = set()
+        self.closing: list[Callable[[], Awaitable[None]]] = []
+        app.on_before_shutdown.connect(self._close)
+
+    async def _close(self, *_: object, **__: object) -> None:
+        # At once: where the broker is away each takes as long as it may, and a supervisor waits no minutes.
+        await asyncio.gather(*(close() for close in self.closing))
 
 
 def _record(message: ConsumerRecord[Any, Any]) -> Record:
@@ -210,19 +258,6 @@ def packed(producer: AIOKafkaProducer, outputs: Iterable[Outgoing]) -> Iterator[
 def _fits(batch: BatchBuilder, output: Outgoing) -> bool:
     added = batch.append(timestamp=None, key=output.key, value=output.value, headers=list(output.headers))
     return added is not None
-
-
-async def close(producer: AIOKafkaProducer) -> None:
-    """Let go of a producer, by force where its broker is away; a transaction in progress is void."""
-    try:
-        await asyncio.wait_for(producer.stop(), CLOSE_S)
-    except TimeoutError:
-        log.warning("a producer did not close in %s s; ended by force, its transaction is void", CLOSE_S)
-        with suppress(TimeoutError, KafkaError):
-            await asyncio.wait_for(producer._sender.close(), CLOSE_S)  # noqa: SLF001 - see ASSUMPTIONS
-        await producer.client.close()
-    except KafkaError as error:
-        log.debug("while a producer closed: %r", error)
 
 
 def _producer_settings(app: faust.App) -> dict[str, Any]:
@@ -299,6 +334,26 @@ ASSUMPTIONS = (
         "`_create_worker_consumer` is overridden to set what Faust has no setting for",
     ),
     Assumption(
+        driver.AIOKafkaConsumerThread.on_thread_stop,
+        "await self._consumer.stop()",
+        "`stop` is replaced by one that ends where the broker is away",
+    ),
+    Assumption(
+        driver.Producer.on_stop,
+        "await producer.stop()",
+        "the same",
+    ),
+    Assumption(
+        driver.Producer.on_start,
+        "producer = self._producer = self._new_producer()",
+        "`_new_producer` is overridden to replace it",
+    ),
+    Assumption(
+        BaseConsumer.on_stop,
+        "await self.commit_and_end_transactions()",
+        "this last commit is bounded, and so is `Producer.flush` while the app stops",
+    ),
+    Assumption(
         driver.AIOKafkaConsumerThread._ensure_consumer,  # noqa: SLF001
         "return self._consumer",
         "called for the aiokafka consumer that holds the group's assignment",
@@ -327,6 +382,11 @@ ASSUMPTIONS = (
         GroupCoordinator._do_fetch_commit_offsets,  # noqa: SLF001
         "offsets[tp] = OffsetAndMetadata(offset, metadata)",
         "the note that was committed with an offset comes back with it",
+    ),
+    Assumption(
+        GroupCoordinator.check_errors,
+        "exc = self._pending_exception self._pending_exception = None raise exc",
+        "an error that keeps a member out of its group is told here, and the member tries again once it is",
     ),
     Assumption(
         Fetcher.fetched_records,
@@ -359,11 +419,6 @@ ASSUMPTIONS = (
         "so does `FeedLost` become the exit code of `faust worker`",
     ),
     Assumption(
-        AIOKafkaProducer.stop,
-        "await self._sender.close()",
-        "`_sender` is closed by force where `stop` would wait for an absent broker",
-    ),
-    Assumption(
         MessageAccumulator._append_batch,  # noqa: SLF001
         "self._txn_manager.maybe_add_partition_to_txn(tp)",
         "`maybe_add_partition_to_txn` is called for partitions that a transaction covers and sends nothing to",
@@ -382,11 +437,6 @@ ASSUMPTIONS = (
         sender.AddPartitionsToTxnHandler.handle_response,
         "if not txn_manager.txn_partitions: return BACKOFF_OVERRIDE",
         "that constant is set to a shorter pause, for a transaction right behind another",
-    ),
-    Assumption(
-        Sender.close,
-        "self._sender_task.cancel()",
-        "that is what ends a sender by force",
     ),
     Assumption(
         MessageAccumulator.create_builder,

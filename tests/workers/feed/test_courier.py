@@ -9,7 +9,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from workers.feed.courier import Courier, TransactionalCourier
+from workers.feed.courier import Courier, TransactionalCourier, UnevenTopicsError
 from workers.records import Outgoing, Placing
 
 
@@ -26,25 +26,40 @@ class _Producer:
         return set(range(self._partitions[topic]))
 
 
-def _placed(producer: _Producer, topic: str, key: bytes, place: Placing | None = None) -> int:
-    owner = SimpleNamespace(place=place)
+def _placed(
+    producer: _Producer, topic: str, key: bytes, place: Placing | None = None, alike: frozenset[str] = frozenset()
+) -> int:
+    owner = SimpleNamespace(place=place, alike=alike)
     courier = Courier(producer, owner, TopicPartition("requests", 3))
     return asyncio.run(courier._place(topic))(key)  # noqa: SLF001
 
 
-def test_an_output_stays_in_its_partition_where_the_topics_have_equally_many() -> None:
-    assert _placed(_Producer(requests=4, decisions=4), "decisions", b"any") == 3
+ALIKE = frozenset({"decisions", "pointers"})
+
+
+def test_an_output_stays_in_its_partition_where_the_topics_are_declared_alike() -> None:
+    assert _placed(_Producer(requests=4, decisions=4), "decisions", b"any", alike=ALIKE) == 3
+
+
+@pytest.mark.parametrize("there", [1, 2, 3, 5, 8])
+def test_where_topics_that_are_declared_alike_are_not_an_output_goes_nowhere(there: int) -> None:
+    with pytest.raises(UnevenTopicsError, match=rf"requests has 4 partitions and decisions has {there},"):
+        _placed(_Producer(requests=4, decisions=there), "decisions", b"any", alike=ALIKE)
+    with pytest.raises(UnevenTopicsError, match=rf"requests has 4 partitions and pointers has {there},"):
+        _placed(_Producer(requests=4, pointers=there), "pointers", b"\x06", lambda key, n: key[0] % n, ALIKE)
 
 
 def test_elsewhere_an_output_goes_where_kafkas_own_clients_put_its_key() -> None:
-    expected = DefaultPartitioner()(b"r-17", list(range(7)), list(range(7)))
-    assert expected == _placed(_Producer(requests=4, letters=7), "letters", b"r-17")
+    for there in (4, 7):
+        expected = DefaultPartitioner()(b"r-17", list(range(there)), list(range(there)))
+        assert expected == _placed(_Producer(requests=4, letters=there), "letters", b"r-17", alike=ALIKE)
+    assert _placed(_Producer(requests=4, links=1), "links", b"r-17", alike=ALIKE) == 0
 
 
-def test_where_the_feed_is_told_how_to_place_that_holds_for_topics_with_equally_many_partitions_too() -> None:
+def test_where_the_feed_is_told_how_to_place_that_holds_for_topics_that_are_alike_too() -> None:
     producer = _Producer(requests=4, pointers=4, links=1)
-    assert _placed(producer, "pointers", b"\x06", lambda key, count: key[0] % count) == 2
-    assert _placed(producer, "links", b"\x06", lambda key, count: key[0] % count) == 0
+    assert _placed(producer, "pointers", b"\x06", lambda key, count: key[0] % count, ALIKE) == 2
+    assert _placed(producer, "links", b"\x06", lambda key, count: key[0] % count, ALIKE) == 0
 
 
 class _Transactions:
@@ -91,7 +106,10 @@ class _Transactions:
 
 def _courier(producer: _Transactions, *outputs: str) -> TransactionalCourier:
     owner = SimpleNamespace(
-        place=None, outputs=frozenset(outputs), app=SimpleNamespace(conf=SimpleNamespace(id="group"))
+        place=None,
+        outputs=frozenset(outputs),
+        alike=frozenset(outputs),
+        app=SimpleNamespace(conf=SimpleNamespace(id="group")),
     )
     return TransactionalCourier(producer, owner, TopicPartition("requests", 2))
 
@@ -154,7 +172,12 @@ class _Slow(_Producer):
 def test_at_least_once_what_must_be_there_first_has_arrived_before_anything_else_is_sent() -> None:
     producer = _Slow(requests=4, decisions=4, answered=4)
     app = SimpleNamespace(consumer=SimpleNamespace(thread=producer))
-    owner = SimpleNamespace(app=app, place=None, companion=SimpleNamespace(first=frozenset({"answered"})))
+    owner = SimpleNamespace(
+        app=app,
+        place=None,
+        alike=frozenset({"decisions", "answered"}),
+        companion=SimpleNamespace(first=frozenset({"answered"})),
+    )
     courier = Courier(producer, owner, TopicPartition("requests", 3))
     outputs = [Outgoing("decisions", b"1", b""), Outgoing("answered", b"1", b""), Outgoing("decisions", b"2", b"")]
 

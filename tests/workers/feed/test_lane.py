@@ -1,6 +1,7 @@
 """One partition's loop beside others: what it tells, when it waits, and for whom; without a broker."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 from aiokafka.structs import TopicPartition
+from faust.types import TP
 
 from workers.feed import EXIT_FEED_LOST, Feed, FeedLost
+from workers.feed.courier import UnevenTopicsError
 from workers.feed.feed import BATCHES_AT_ONCE, Turns
 from workers.feed.lane import Lane
 from workers.records import Companion, Outgoing, Record
@@ -158,12 +161,97 @@ def test_a_batch_that_takes_too_long_holds_up_no_other_and_gives_its_turn_back_o
     ]
 
 
+def test_uneven_topics_end_the_process_with_the_sentence_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Uneven(_Counting):
+        async def deliver(self, *_: object) -> dict[str, int]:
+            raise UnevenTopicsError("requests has 4 partitions and decisions has 2")
+
+    async def through() -> list[str]:
+        said: list[str] = []
+
+        async def give_up(sentence: str) -> None:
+            said.append(sentence)
+
+        monkeypatch.setattr("workers.feed.lane.courier", lambda *_: _entered(Uneven()))
+        owner = _owner()
+        owner.give_up = give_up
+        await asyncio.wait_for(Lane(owner, 0)._task, 20)  # noqa: SLF001
+        return said
+
+    assert asyncio.run(through()) == ["requests-0: requests has 4 partitions and decisions has 2"]
+
+
+class _Noting(_Counting):
+    """Notes what offsets it commits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.committed: list[tuple[int, str]] = []
+
+    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:
+        self.committed.append((upto, note))
+        return await super().deliver(outputs, upto, note)
+
+
+def test_a_partition_of_another_log_commits_its_beginning_before_it_asks_where_to_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def through(*, from_beginning: bool) -> list[tuple[int, str]]:
+        courier = _Noting()
+        monkeypatch.setattr("workers.feed.lane.courier", lambda *_: _entered(courier))
+        lane = Lane(_owner(), 0, from_beginning=from_beginning)
+        while not courier.busy or lane.waiting:  # noqa: ASYNC110 (the courier says so)
+            await asyncio.sleep(0.01)
+        await lane.close()
+        return courier.committed
+
+    assert asyncio.run(asyncio.wait_for(through(from_beginning=True), 20))[0] == (3, "")
+    assert asyncio.run(asyncio.wait_for(through(from_beginning=False), 20)) == [(8, "")]
+
+
+class _Lane:
+    """As much of a lane as a feed that begins anew needs."""
+
+    def __init__(self, _owner: object, partition: int, *, from_beginning: bool = False, began: float = 9.0) -> None:
+        self.partition, self.from_beginning, self.began = partition, from_beginning, began
+        self.closing = asyncio.Event()
+
+    async def close(self) -> None:
+        await self.closing.wait()
+
+
+def test_a_topic_that_was_created_again_is_begun_at_its_beginning_by_those_that_saw_the_old_one_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules[Feed.__module__], "Lane", _Lane)
+    feed = object.__new__(Feed)
+    feed.topic = "requests"
+
+    async def anew() -> dict[int, bool]:
+        old, young, leaving = (_Lane(feed, number, began=began) for number, began in enumerate((1.0, 3.0, 1.0)))
+        feed._lanes = {one.partition: one for one in (old, young, leaving)}  # type: ignore[misc]
+        feed._assigned = {0, 1, 2}
+        beginning = asyncio.create_task(feed.begin_anew(before=2.0))
+        await asyncio.sleep(0)
+        # The group takes one away while the lanes end.
+        await feed._on_revoked(feed, [TP("requests", 2)])
+        for lane in (old, young, leaving):
+            lane.closing.set()
+        await beginning
+        return {number: lane.from_beginning for number, lane in feed._lanes.items()}  # type: ignore[attr-defined]
+
+    assert asyncio.run(anew()) == {0: True, 1: False}
+
+
 def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
     """As much of a feed as a lane needs, with some records to read."""
     waiting = [Record("requests", 0, 7, 0, None, b"1")] * records
 
     async def committed(_: TopicPartition) -> tuple[int, str]:
         return 7, ""
+
+    async def beginning(_: TopicPartition) -> int:
+        return 3
 
     async def read_from(_tp: TopicPartition, wanted: int, _limit: int) -> tuple[list[Record], int, int | None]:
         await asyncio.sleep(0.01)
@@ -182,7 +270,9 @@ def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
         companion=Companion(),
         app=SimpleNamespace(
             flow_control=SimpleNamespace(acquire=acquire),
-            consumer=SimpleNamespace(thread=SimpleNamespace(committed=committed, read_from=read_from)),
+            consumer=SimpleNamespace(
+                thread=SimpleNamespace(committed=committed, beginning=beginning, read_from=read_from)
+            ),
         ),
     )
 
