@@ -6,7 +6,8 @@
 `up`, `down`      a developer's Kafka that outlives the command that started it
 
 All listen on loopback only. Whatever starts here is stopped here: by `stop`, at the end of a `with` block, or
-when the interpreter exits. A parent that is itself killed with SIGKILL leaves its broker running.
+when the interpreter exits. The embedded one also ends when its parent is killed with SIGKILL, on Linux; Apache Kafka is
+left running then.
 
 `BrokerError` is the only error. Its sentence says what was wrong, where, and what to do.
 """
@@ -17,6 +18,7 @@ from workers.brokers.broker import Broker, BrokerError, Client, GivenBroker
 from workers.brokers.embedded import EmbeddedBroker
 from workers.brokers.kafka import KafkaBroker
 from workers.brokers.ports import LOOPBACK, Ports, free_ports
+from workers.brokers.server import bound
 from workers.brokers.standing import down, up
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "KafkaBroker",
     "Kind",
     "Ports",
+    "bound",
     "broker_named",
     "down",
     "free_ports",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workers.brokers.broker import Broker, BrokerError
 from workers.brokers.ports import LOOPBACK
-from workers.brokers.server import Server
+from workers.brokers.server import Server, bound
 
 
 class EmbeddedBroker(Broker):
@@ -56,7 +56,8 @@ class EmbeddedBroker(Broker):
     def _launch(self, binary: Path, folder: Path) -> None:
         """Start the binary and learn from its first words which port it took."""
         command = [str(binary), "start", "--only", "kafka", "--host", LOOPBACK, "--kafka-port", "0"]
-        server = Server("noida-db", [*command, "--data-dir", str(folder / "data")], folder, folder / "log")
+        command = bound([*command, "--data-dir", str(folder / "data")])
+        server = Server("noida-db", command, folder, folder / "log")
         self._server = server
         deadline = time.monotonic() + self._patience
         while (said := re.search(r"^\s*kafka\s+(\S+:\d+)$", server.said(), re.MULTILINE)) is None:

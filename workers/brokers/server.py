@@ -1,7 +1,9 @@
 """A broker's process: started, listened to, ended."""
 
+import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from workers.brokers.broker import BrokerError, Client, answers_within
 
 DRAIN_SECONDS = 30.0
 """How long a server may take to stop by itself before it is killed."""
+BOUND = Path(__file__).with_name("bound.py")
 
 
 class Server:
@@ -68,6 +71,14 @@ class Server:
 
     def _tail(self) -> str:
         return last_lines(self.said())
+
+
+def bound(command: Sequence[str]) -> list[str]:
+    """The command line that runs a command until this process ends, however it ends: by SIGKILL too, on Linux.
+
+    To Linux the end of the thread that starts it is the end of its parent: start it from the main one.
+    """
+    return [sys.executable, "-I", "-S", str(BOUND), str(os.getpid()), *command]
 
 
 def last_lines(text: str, count: int = 20) -> str:

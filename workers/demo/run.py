@@ -1,6 +1,7 @@
 """`dli demo`: a broker, a worker, some forty requests in, decisions out, one of them explained."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -20,7 +22,7 @@ from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers import jsonl, topics
-from workers.brokers import broker_named, free_ports
+from workers.brokers import bound, broker_named, free_ports
 from workers.console import CommandError, err, out, settings
 from workers.decide.commands import rows, table
 from workers.explain import explanation
@@ -30,6 +32,8 @@ from workers.traffic.commands import as_record, read, sent
 REQUESTS_FILE = Path(__file__).parent / "requests.jsonl"
 EXPLAINED = "PA-2025-00101"
 PATIENCE_SECONDS = 60.0
+DRAIN_SECONDS = 20.0
+"""For a process of the demo to end by itself, before it is killed."""
 PAUSE_SECONDS = 0.05
 """Between two requests: a person can watch them come."""
 
@@ -44,7 +48,7 @@ def run_demo(*, keep: bool, dashboard: int | None = None) -> None:
     """
     with jsonl.events(REQUESTS_FILE) as events:
         requests = [one.raw for one in events]
-    with ExitStack() as stack:
+    with interruptible(), ExitStack() as stack:
         broker = stack.enter_context(broker_named("embedded"))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="dli-demo-")))
         port = free_ports().client
@@ -62,9 +66,29 @@ def run_demo(*, keep: bool, dashboard: int | None = None) -> None:
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Have the signals that end a process unwind it, so that it stops what it started; in that it is not disturbed."""
+
+    def unwind(number: int, _: FrameType | None) -> NoReturn:
+        for one in ENDINGS:
+            signal.signal(one, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = {one: signal.signal(one, unwind) for one in ENDINGS}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@contextmanager
 def _running_dashboard(found: Settings, port: int) -> Iterator[None]:
     """A dashboard in a process of its own, which says where it is; stopped in the end."""
-    command = [sys.executable, "-m", "workers", "dashboard", "--allow-redrive", "--port", str(port)]
+    command = bound([sys.executable, "-m", "workers", "dashboard", "--allow-redrive", "--port", str(port)])
     environment = found.environment() | {"DLI_LOG_LEVEL": "ERROR"}
     with subprocess.Popen(command, env=environment) as process, ended(process):  # noqa: S603 (our own command)
         yield
@@ -78,7 +102,7 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
     finally:
         process.terminate()
         try:
-            process.wait(PATIENCE_SECONDS)
+            process.wait(DRAIN_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
 
@@ -90,7 +114,7 @@ def running_worker(found: Settings, log: Path) -> Iterator[subprocess.Popen[byte
     Raises:
         CommandError: It ends or does not get ready; with the end of its log.
     """
-    command = [sys.executable, "-m", "workers", "worker"]
+    command = bound([sys.executable, "-m", "workers", "worker"])
     environment = found.environment()
     with (
         log.open("wb") as sink,
@@ -201,8 +225,5 @@ def _shown(file: Path) -> str:
 
 def _keep(found: Settings) -> None:
     err.print(f"\nrunning until Ctrl-C: --bootstrap {found.bootstrap}, http://{found.web_host}:{found.web_port}/ready")
-    try:
-        while True:
-            time.sleep(1)
-    except KeyboardInterrupt:
-        err.print("stopping")
+    while True:
+        time.sleep(1)
