@@ -156,7 +156,7 @@ def ask(settings: Settings) -> list[Standing]:
     Raises:
         ReadingError: They do not answer.
     """
-    watcher = Watcher(settings)
+    watcher = Watcher(settings, others=False)
     try:
         return standings(watcher.look(), settings)
     finally:

@@ -150,6 +150,13 @@ class Family(NamedTuple):
 EXPORTER_UP = Family(
     "dli_exporter_up", "1 when the brokers answered this scrape; else 0, and nothing below is told: no old numbers."
 )
+UNREAD = Family(
+    "dli_exporter_unread",
+    "1 for what could not be read, by the error's name: offsets or members of a group, ends of a topic, records of a "
+    "partition. The metrics that come of it are missing, or of a partition's records the lag in seconds is less "
+    "certain; everything else is told.",
+    ("what", "name", "cause"),
+)
 PARTITION_END = Family(
     "kafka_topic_partition_current_offset",
     "The offset behind the last record that readers of committed records can see.",

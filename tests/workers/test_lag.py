@@ -4,16 +4,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import GroupAuthorizationFailedError
 from kafka.structs import OffsetAndMetadata
 
 from events.topics import REQUESTS
 from tests.workers.running import producers_times, settings_for
 from workers import topics
-from workers.lag import Lag, Watcher
-from workers.reading import ReadingError
+from workers.lag import Lag, Look, Unread, Watcher
+from workers.reading import ReadingError, new_admin
 from workers.settings import Settings
 
 pytestmark = pytest.mark.broker
@@ -191,6 +194,146 @@ def test_our_group_is_searched_first_however_many_others_wait(
     ours = [one.seconds for one in looks[-1] if one.group == found.app_id]
     assert ours == [50]
     assert any(one.seconds == 0 for one in looks[0] if one.group != found.app_id)
+
+
+# --- what cannot be read of others ---------------------------------------------------------------------------------
+
+
+class Refusing:
+    """A client of the cluster's administration that fails at some names, and counts how often it did."""
+
+    def __init__(self, admin: Any, method: str, *names: str) -> None:
+        self._admin = admin
+        self._method = method
+        self._names = set(names)
+        self.refused = 0
+
+    def __getattr__(self, method: str) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if method == self._method:
+                named = {getattr(one, "topic", one) for one in arguments[0]}
+                if named & self._names:
+                    self.refused += 1
+                    raise GroupAuthorizationFailedError if named <= self._names else ValueError("an odd group")
+            return getattr(self._admin, method)(*arguments, **options)
+
+        return call if callable(getattr(self._admin, method)) else getattr(self._admin, method)
+
+
+@pytest.fixture
+def team_b(found: Settings) -> Iterator[str]:
+    """A topic of somebody else's with some records, compressed."""
+    name = f"{found.topic_prefix}orders"
+    admin = KafkaAdminClient(bootstrap_servers=found.bootstrap.split(","))
+    declared = {"num_partitions": 1, "replication_factor": 1, "configs": {"retention.ms": "-1"}}
+    admin.create_topics({name: declared}, wait_for_metadata=True)
+    producer = KafkaProducer(bootstrap_servers=found.bootstrap.split(","), compression_type="gzip")
+    producer.send(name, bytes(5_000), partition=0, timestamp_ms=round((NOW - 70) * 1000)).get(10)
+    producer.close()
+    yield name
+    admin.delete_topics([name])
+    admin.close()
+
+
+def commit_to(found: Settings, topic: str, group: str) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=found.bootstrap.split(","))
+    try:
+        admin.alter_group_offsets(group, {TopicPartition(topic, 0): OffsetAndMetadata(0, "", -1)})
+    finally:
+        admin.close()
+
+
+def refusing(watcher: Watcher, monkeypatch: pytest.MonkeyPatch, method: str, *names: str) -> Refusing:
+    admin = Refusing(new_admin(watcher._settings), method, *names)  # noqa: SLF001 (the fixture's own)
+    monkeypatch.setattr("workers.lag.new_admin", lambda _: admin)
+    return admin
+
+
+def told_of(look: Look, group: str) -> set[str]:
+    return {one.topic for one in look.lags if one.group == group}
+
+
+@pytest.mark.parametrize(
+    ("method", "what"),
+    [("list_group_offsets", "offsets"), ("describe_groups", "members"), ("list_partition_offsets", "ends")],
+)
+def test_a_group_or_topic_that_cannot_be_read_costs_that_one_alone(
+    watcher: Watcher, found: Settings, team_b: str, monkeypatch: pytest.MonkeyPatch, method: str, what: str
+) -> None:
+    odd, even = f"{found.app_id}-odd", f"{found.app_id}-even"
+    send(found, 0, [50, 40])
+    for group in (odd, even, found.app_id):
+        commit(found, 0, 1, group=group)
+    commit_to(found, team_b, odd)
+    admin = refusing(watcher, monkeypatch, method, team_b if what == "ends" else odd)
+
+    look = watcher.look()
+    refused = admin.refused
+    again = watcher.look()
+
+    name = team_b if what == "ends" else odd
+    assert [one for one in look.unread if one.name in {odd, even, team_b}] == [
+        Unread(what, name, "GroupAuthorizationFailedError")
+    ]
+    assert again.unread == look.unread
+    assert admin.refused == refused > 0, "it is not asked for at every look"
+    assert told_of(look, found.app_id) >= {found.topic(REQUESTS)}
+    assert told_of(look, even) == {found.topic(REQUESTS)}
+    assert (
+        told_of(look, odd)
+        == {
+            "offsets": set(),
+            "members": {found.topic(REQUESTS), team_b},
+            "ends": {found.topic(REQUESTS)},
+        }[what]
+    )
+    assert (odd in look.members, even in look.members) == (what != "members", True)
+
+
+def test_our_own_group_that_cannot_be_read_is_no_look_at_all(
+    watcher: Watcher, found: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(found, 0, [50])
+    commit(found, 0, 0)
+    refusing(watcher, monkeypatch, "list_group_offsets", found.app_id)
+
+    with pytest.raises(ReadingError, match="lacks a right"):
+        watcher.look()
+
+
+def test_records_that_no_client_can_read_wait_all_the_same(
+    watcher: Watcher, found: Settings, team_b: str, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    monkeypatch.setattr("workers.codecs.LARGEST_BATCH", 1_000)
+    other = f"{found.app_id}-other"
+    commit_to(found, team_b, other)
+    send(found, 0, [50])
+    commit(found, 0, 0)
+    time.sleep(0.5)
+    ours = lag(watcher, found, 0)
+    looks = [watcher.look()]
+    clock.now += 9
+    looks.append(watcher.look())
+
+    [[first], [second]] = [[one for one in look.lags if one.topic == team_b] for look in looks]
+    assert ours.seconds == 50
+    assert (first.waiting, second.waiting) == (1, 1)
+    assert second.seconds - first.seconds == 9, "as long as it has been seen to wait"
+    for look in looks:
+        assert Unread("records", f"{team_b}/0", "CorruptRecordError") in look.unread
+
+
+def test_who_asks_for_our_group_alone_hears_of_no_other(found: Settings) -> None:
+    send(found, 0, [50])
+    commit(found, 0, 0)
+    commit(found, 0, 0, group=f"{found.app_id}-other")
+    watcher = Watcher(found, others=False)
+    try:
+        look = watcher.look()
+    finally:
+        watcher.close()
+
+    assert ({one.group for one in look.lags}, set(look.members)) == ({found.app_id}, {found.app_id})
 
 
 def test_brokers_that_do_not_answer_are_a_sentence_and_the_next_look_connects_anew(found: Settings) -> None:

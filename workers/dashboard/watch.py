@@ -71,7 +71,7 @@ class Watch:
 
     def run(self, over: Event) -> None:
         """Ask until told that it is over."""
-        watcher = Watcher(self._settings, self._clock)
+        watcher = Watcher(self._settings, self._clock, others=False)
         try:
             while not over.is_set():
                 self._ask(watcher)

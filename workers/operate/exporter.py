@@ -18,7 +18,7 @@ from events.topics import DECISIONS
 from workers import metrics
 from workers.access import RefusedError
 from workers.accounts import Standing, standings
-from workers.lag import Look, Watcher
+from workers.lag import Look, Unread, Watcher
 from workers.operate.pended import Pended
 from workers.reading import ReadingError, data_of, new_admin, new_consumer, partitions_of, told
 from workers.settings import Settings
@@ -45,6 +45,7 @@ class BrokerCollector(Collector):
         self._pended = pended
         self._clock = clock
         self._lock = Lock()
+        self._known: frozenset[Unread] = frozenset()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Ask the brokers; two scrapes at once take turns."""
@@ -55,12 +56,21 @@ class BrokerCollector(Collector):
                 log.warning("scrape_failed", detail=str(error))
                 yield metrics.EXPORTER_UP.of([((), 0)])
                 return
+        self._tell(look)
         yield metrics.EXPORTER_UP.of([((), 1)])
+        yield metrics.UNREAD.of(((one.what, one.name, one.cause), 1) for one in look.unread)
         yield from of_lag(look)
         yield from of_accounts(standings(look, self._settings))
         states, overdue = self._pended.count(self._clock())
         yield metrics.PENDED.of(((state,), count) for state, count in states.items())
         yield metrics.OVERDUE.of([((), overdue)])
+
+    def _tell(self, look: Look) -> None:
+        """Say once of each thing that it cannot be read, for as long as it cannot."""
+        for one in look.unread:
+            if one not in self._known:
+                log.warning("series_unread", what=one.what, name=one.name, cause=one.cause)
+        self._known = frozenset(look.unread)
 
 
 def of_lag(look: Look) -> Iterator[GaugeMetricFamily]:
