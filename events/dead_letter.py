@@ -30,6 +30,10 @@ SENTENCES: dict[Reason, str] = {
 """One sentence for people, for every reason."""
 
 
+MOST_ERRORS = 100
+"""Errors that a letter tells of; of more it has their number."""
+
+
 class FieldError(Model):
     """What is wrong with one field; neither part ever repeats a personal value."""
 
@@ -39,29 +43,58 @@ class FieldError(Model):
 
 
 class Header(Private):
-    """One header of the record."""
+    """One header of the record, byte for byte; of a value that has no room, its beginning, length and digest."""
 
     name: str
-    value_base64: PersonalBytes
+    name_base64: PersonalBytes | None = None
+    """Only where `name` does not give the bytes again: they are not UTF-8, or more than a letter has room for."""
+    value_base64: PersonalBytes | None = None
+    """Absent where the record has no value for it, which is something else than an empty one."""
+    value_bytes: int | None = None
+    """Only where the value is cut: its length. `value_base64` then has its beginning."""
+    value_sha256: Sha256 | None = None
+    """Then also the digest of the whole value."""
 
 
 class Original(Private):
-    """The record as it came, byte for byte; of a value that no dead letter can carry, its beginning and its digest."""
+    """The record as it came, byte for byte; of what a letter has no room for, the beginning, the length and the digest.
+
+    The whole is then where it came from, for as long as that topic keeps it.
+    """
 
     topic: str | None = None
     """Absent, like the next three, for an event that did not come from Kafka."""
     partition: int | None = None
     offset: int | None = None
+    last_offset: int | None = None
+    """Only of what cannot be read as a record, such as a damaged batch: the last offset that the letter stands for.
+    `value_base64` then has the bytes as Kafka keeps them."""
     timestamp: int | None = None
-    """Milliseconds since the epoch, as the broker has it."""
+    """Milliseconds since the epoch, as the broker has it; -1 where nobody gave one."""
     key_base64: PersonalBytes | None = None
+    key_bytes: int | None = None
+    """Only where the key is cut: its length. `key_base64` then has its beginning."""
+    key_sha256: Sha256 | None = None
+    """Then also the digest of the whole key."""
     value_base64: PersonalBytes | None = None
     value_bytes: int | None = None
-    """Only where the value is larger than a dead letter can carry: its length. `value_base64` then has its beginning,
-    and the whole is where it came from."""
+    """Only where the value is cut: its length. `value_base64` then has its beginning."""
     value_sha256: Sha256 | None = None
     """Then also the digest of the whole value."""
     headers: tuple[Header, ...] = ()
+    headers_count: int | None = None
+    """Only where the headers are cut: how many there are. `headers` then has the first of them."""
+    headers_bytes: int | None = None
+    """Then also how long their names and values are together."""
+    headers_sha256: Sha256 | None = None
+    """Then also the digest of them all: of each in turn its name, a zero byte, the value's length in decimal digits
+    (`-1` for none), a zero byte, and the value."""
+
+    @property
+    def cut(self) -> tuple[str, ...]:
+        """What of the record the letter has only the beginning of: `key`, `value`, `headers`."""
+        there = (("key", self.key_bytes), ("value", self.value_bytes), ("headers", self.headers_count))
+        return tuple(name for name, length in there if length is not None)
 
 
 class DeadLetter(Private):
@@ -72,6 +105,9 @@ class DeadLetter(Private):
     reason: Reason
     message: str
     errors: tuple[FieldError, ...]
+    """The first hundred."""
+    error_count: int | None = None
+    """Only where there are more errors than those told of: how many."""
     request_id: RequestId | None = None
     """Where the event still shows one."""
     original: Original

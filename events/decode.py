@@ -23,6 +23,10 @@ LARGEST = 1_000_000
 """Bytes; what Kafka takes by default, and far more than a request is."""
 
 
+MOST_FIELDS = 5_000
+"""Three times as many as the largest request has. Each one that nobody declared would be an error of its own."""
+
+
 class Received(NamedTuple):
     """A request as it was received."""
 
@@ -89,7 +93,22 @@ def _tree(value: bytes | None) -> dict[str, Any]:
         raise _undecodable(str(error)) from None
     if not isinstance(tree, dict):
         raise _undecodable("not a JSON object")
+    if len(value) > MOST_FIELDS and _fields(tree) > MOST_FIELDS:
+        raise RejectedError("schema_violation", [FieldError(path="", message=f"has more than {MOST_FIELDS:,} fields")])
     return tree
+
+
+def _fields(tree: Any) -> int:
+    """How many fields its objects have, all together; it stops at too many."""
+    count, waiting = 0, [tree]
+    while waiting and count <= MOST_FIELDS:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            count += len(one)
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+    return count
 
 
 def _undecodable(message: str) -> RejectedError:
@@ -127,7 +146,12 @@ def _request(data: Any) -> AuthorizationRequest:
 def shown_request_id(data: Any) -> str | None:
     """The request id that rejected data still shows, if it is one."""
     found = data.get("request_id") if isinstance(data, dict) else None
-    return found if isinstance(found, str) and _REQUEST_ID.fullmatch(found) else None
+    return found if isinstance(found, str) and is_request_id(found) else None
+
+
+def is_request_id(text: str) -> bool:
+    """Whether a text can be a request's id."""
+    return bool(_REQUEST_ID.fullmatch(text))
 
 
 _REQUEST_ID = re.compile(r"[^\x00-\x1f\x7f]{1,256}")

@@ -14,7 +14,9 @@ import orjson
 from jiter import from_json
 from pydantic import BaseModel, ConfigDict, Field
 
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[tuple[str, bytes | None], ...]
+"""Of a record as it was read: a value may be null."""
+WrittenHeaders = tuple[tuple[str, bytes], ...]
 SPECVERSION: Literal["1.0"] = "1.0"
 STRUCTURED = "application/cloudevents+json"
 JSON = "application/json"
@@ -22,7 +24,9 @@ Mode = Literal["structured", "binary"]
 NO_EXTENSIONS: Mapping[str, str] = {}
 
 # Neither version ff nor ids of zeros exist, and version 00 ends with its flags.
-_TRACEPARENT = re.compile(r"(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_TRACEPARENT = re.compile(
+    r"(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.{0,200})?"
+)
 _ATTRIBUTES = (
     "id",
     "source",
@@ -51,7 +55,7 @@ class Attributes(BaseModel):
     traceparent: str | None = None
 
     def trace(self) -> str | None:
-        """The W3C trace context to hand on; one that is malformed is dropped, as that specification asks."""
+        """The W3C trace context to hand on; a malformed one is dropped, as W3C asks, and a very long one."""
         return self.traceparent if self.traceparent and _TRACEPARENT.fullmatch(self.traceparent) else None
 
     def caused(self, *, id: str, source: str, type: str, subject: str | None) -> "Attributes":  # noqa: A002 (CloudEvents' names)
@@ -70,12 +74,12 @@ class Attributes(BaseModel):
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """The last header of that name, whatever its case; None where there is none or it is not UTF-8."""
+    """The last header of that name, whatever its case; None where there is none, or it is null or not UTF-8."""
     for key, value in reversed(headers):
         if key.lower() == name:
             try:
-                return value.decode()
-            except (UnicodeDecodeError, AttributeError):
+                return value.decode() if value is not None else None
+            except UnicodeDecodeError:
                 return None
     return None
 
@@ -104,7 +108,7 @@ def is_json(datacontenttype: str | None) -> bool:
 
 def write(
     attributes: Attributes, data: bytes, mode: Mode, extensions: Mapping[str, str] = NO_EXTENSIONS
-) -> tuple[bytes, Headers]:
+) -> tuple[bytes, WrittenHeaders]:
     """The value and headers of a record for an event whose data is the JSON text `data`.
 
     `extensions` are attributes of our own that stand behind CloudEvents' own.

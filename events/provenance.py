@@ -12,7 +12,7 @@ answers reads two short headers instead of the answer.
 
 from typing import NamedTuple
 
-from events.envelope import Headers, header
+from events.envelope import Headers, WrittenHeaders, header
 
 CAUSE = "dli-cause"
 REQUEST = "dli-request"
@@ -48,7 +48,7 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 18  # noqa: PLR2004 (digits of what Kafka counts in)
 
 
-def provenance(cause: Place, *, request: str | None = None, supersedes: str | None = None) -> Headers:
+def provenance(cause: Place, *, request: str | None = None, supersedes: str | None = None) -> WrittenHeaders:
     """The headers of an answer."""
     named = ((CAUSE, str(cause)), (REQUEST, request), (SUPERSEDES, supersedes))
     return tuple((name, text.encode()) for name, text in named if text is not None)

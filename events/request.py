@@ -1,9 +1,9 @@
 """`authorization.requested.v1`: a claims platform asks whether services are authorized."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from events.personal import Personal, Private
@@ -58,9 +58,18 @@ class ServiceLine(Private):
     """The member, unless stated otherwise."""
 
 
+def _at_most(most: int) -> BeforeValidator:
+    """A bound that is looked at before any item is: a list of hundreds of thousands is refused at once."""
+
+    def bounded(found: Any) -> Any:
+        if isinstance(found, list | tuple) and len(found) > most:
+            raise PydanticCustomError("too_many", "should have at most {most} entries", {"most": most})
+        return found
+
+    return BeforeValidator(bounded)
+
+
 def _each_line_once(lines: tuple[ServiceLine, ...]) -> tuple[ServiceLine, ...]:
-    if len(lines) > MOST_LINES:
-        raise PydanticCustomError("too_many", "should have at most {most} entries", {"most": MOST_LINES})
     # Here and not as a least length, which pydantic also reports when there is one line and that is at fault.
     if not lines:
         raise PydanticCustomError("no_lines", "should not be empty")
@@ -75,6 +84,7 @@ def _each_line_once(lines: tuple[ServiceLine, ...]) -> tuple[ServiceLine, ...]:
 _A_LIST = Field(strict=False)
 # JSON has lists only; strictness would want a tuple from decoded JSON. The items stay strict.
 _NOT_EMPTY = Field(json_schema_extra={"minItems": 1, "maxItems": MOST_LINES})
+_MOST_DIAGNOSES = Field(json_schema_extra={"maxItems": MOST_DIAGNOSES})
 
 
 class AuthorizationRequest(Private):
@@ -93,8 +103,10 @@ class AuthorizationRequest(Private):
     """The request that this one revises, cancels or appeals."""
     member: Member
     provider: Provider
-    diagnoses: Annotated[tuple[Diagnosis, ...], _A_LIST, Field(max_length=MOST_DIAGNOSES)] | None = None
-    service_lines: Annotated[tuple[ServiceLine, ...], _A_LIST, AfterValidator(_each_line_once), _NOT_EMPTY]
+    diagnoses: Annotated[tuple[Diagnosis, ...], _A_LIST, _at_most(MOST_DIAGNOSES), _MOST_DIAGNOSES] | None = None
+    service_lines: Annotated[
+        tuple[ServiceLine, ...], _A_LIST, AfterValidator(_each_line_once), _at_most(MOST_LINES), _NOT_EMPTY
+    ]
     clinical: Mapping[str, JsonValue] | None = None
     """What is stated of the case: the fields are those of the policy's facts, and each policy has its own schema."""
 

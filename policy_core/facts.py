@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -23,6 +24,7 @@ from pydantic import (
     ValidationError,
     create_model,
 )
+from pydantic_core import PydanticCustomError
 
 from policy_core.case import Case, Diagnosis
 from policy_core.codes import normal_diagnosis, selector
@@ -181,6 +183,17 @@ def _real_date(text: str) -> str:
     raise ValueError("should be a day that exists, as YYYY-MM-DD")
 
 
+MOST_VALUES = 99
+"""Of a set, as it is stated: none has so many."""
+
+
+def _few(stated: Any) -> Any:
+    # Before any of them is looked at: a list of hundreds of thousands is refused at once.
+    if isinstance(stated, list) and len(stated) > MOST_VALUES:
+        raise PydanticCustomError("too_many", "should have at most {most} entries", {"most": MOST_VALUES})
+    return stated
+
+
 _ISODate = Annotated[StrictStr, AfterValidator(_real_date), Field(json_schema_extra={"format": "date"})]
 
 
@@ -223,7 +236,7 @@ def _field_type(key: str, below: Any) -> Any:
         return _ISODate
     # Built from the document at run time: no static type can name these values.
     choice: Any = Literal[below.values]
-    return list[choice] if below.kind is FactKind.SET else choice
+    return Annotated[list[choice], BeforeValidator(_few)] if below.kind is FactKind.SET else choice
 
 
 _PLAIN_NAME = re.compile(r"[a-z_][A-Za-z0-9_]{0,63}")

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError as ConnectionRefused
 from kafka.errors import AuthorizationError, KafkaError
 from pydantic import SecretStr
 
-from workers import codecs
+from workers import codecs, every_record
 from workers.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def client(settings: Settings) -> dict[str, Any]:
         SettingsError: A certificate or key cannot be used.
     """
     codecs.install()
+    every_record.install()
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap.split(","),
         "security_protocol": settings.security_protocol,
@@ -56,6 +57,7 @@ def faust_arguments(settings: Settings) -> dict[str, Any]:
         SettingsError: A certificate or key cannot be used.
     """
     codecs.install()
+    every_record.install()
     return {
         "broker": f"kafka://{settings.bootstrap.replace(',', ';kafka://')}",
         "broker_credentials": _faust_credentials(settings),

@@ -298,7 +298,10 @@ def _dead_letters(settings: Settings, letters: dict[TopicPartition, Span]) -> Co
     """Dead letters by the partition of requests that they came from."""
     found: Counter[int] = Counter()
     for record in records(settings, letters):
-        original = data_of(record.value)["original"]
-        if original.get("topic") == settings.topic(REQUESTS):
-            found[original["partition"]] += 1
+        try:
+            original = data_of(record.value)["original"]
+            if original.get("topic") == settings.topic(REQUESTS):
+                found[original["partition"]] += 1
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # no letter of ours
     return found

@@ -34,7 +34,7 @@ from workers.history import agent as history
 from workers.history.follow import Follower
 from workers.ledger import views
 from workers.ledger.links import Links
-from workers.ledger.pointers import PointerHandler, Pointers, keep, partition_of
+from workers.ledger.pointers import Keeper, PointerHandler, Pointers, partition_of
 from workers.records import Delivery
 from workers.settings import Settings
 from workers.store.changelog import KafkaChangelog
@@ -122,18 +122,18 @@ def _keep_ledger(app: faust.App, settings: Settings, behind: Feed) -> list[Feed]
     views.install(app, settings, views.Ledger(pointers, links))
     source = partial(raw_topic, app, settings)
     fed = partial(feed, app, behind=behind)
+    letters = [settings.topic(DEAD_LETTERS)]
     pointing = partial(
         fed,
         handler=PointerHandler(settings),
-        outputs=[settings.topic(LEDGER), settings.topic(LINKS)],
+        outputs=[settings.topic(LEDGER), settings.topic(LINKS), *letters],
         place=partition_of,
         alike=alike_topics(settings),
         delivery=Delivery.AT_LEAST_ONCE,
     )
-    letters = [settings.topic(DEAD_LETTERS)]
     return [
         pointing(source(DECISIONS)),
         pointing(source(DEAD_LETTERS)),
-        fed(source(LEDGER), keep, outputs=(), delivery=Delivery.AT_LEAST_ONCE, companion=pointers),
+        fed(source(LEDGER), Keeper(settings), outputs=letters, delivery=Delivery.AT_LEAST_ONCE, companion=pointers),
         fed(source(LINKS), links, outputs=letters, delivery=settings.delivery, companion=links),
     ]

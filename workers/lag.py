@@ -256,7 +256,9 @@ class Watcher:
         if search.timestamp is None and search.unread is None and search.reached >= lag.span.end:
             search.since = now
             return lag._replace(waiting=0)
-        by_timestamp = now - search.timestamp / 1000 if search.timestamp is not None else 0.0
+        # A record without a timestamp has -1.
+        dated = search.timestamp is not None and search.timestamp >= 0
+        by_timestamp = now - (search.timestamp or 0) / 1000 if dated else 0.0
         return lag._replace(seconds=max(by_timestamp, now - search.since))
 
     def _search(self, ends: dict[tuple[str, TopicPartition], int]) -> None:

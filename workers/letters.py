@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import structlog
 from kafka import KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from pydantic import SecretStr, ValidationError
@@ -32,6 +33,8 @@ from events.topics import DEAD_LETTERS, REQUESTS
 from workers import access
 from workers.reading import Span, data_of, kept, new_admin, new_consumer, records, spans, told
 from workers.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 TRIES = "dli-redriven"
 FROM = "dli-redriven-from"
@@ -60,7 +63,7 @@ class Letter(NamedTuple):
     @property
     def headers(self) -> Headers:
         """The original record's."""
-        return tuple((one.name, _bytes(one.value_base64) or b"") for one in self.content.original.headers)
+        return tuple((one.name, _bytes(one.value_base64)) for one in self.content.original.headers)
 
     @property
     def value(self) -> bytes | None:
@@ -93,7 +96,11 @@ def letters(settings: Settings, reason: str | None = None) -> Iterator[Letter]:
     """
     seen: set[str] = set()
     for record in records(settings, kept(settings, [settings.topic(DEAD_LETTERS)])):
-        letter = read_letter(record)
+        try:
+            letter = read_letter(record)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            log.warning("no_dead_letter", topic=record.topic, partition=record.partition, offset=record.offset)
+            continue
         if letter.id not in seen and reason in {None, letter.content.reason}:
             seen.add(letter.id)
             yield letter
@@ -130,18 +137,27 @@ def planned(settings: Settings, chosen: Sequence[Letter], most_tries: int = MOST
 
 def refusal(letter: Letter, settings: Settings, most_tries: int = MOST_TRIES) -> str | None:
     """Why a letter is not sent again; None where it may be."""
-    original = letter.content.original
-    if letter.content.reason in ANSWERED:
-        return ANSWERED[letter.content.reason]
-    if original.topic != settings.topic(REQUESTS) or original.partition is None:
-        return "it is no request: publish it anew where it came from"
-    if letter.value is None:
-        return "it has no value: there is nothing to send"
-    if original.value_bytes is not None:
-        return f"it carries only the beginning of {original.value_bytes:,} bytes: publish it anew"
+    reason = letter.content.reason
+    if reason in ANSWERED:
+        return ANSWERED[reason]
     if letter.tries >= most_tries:
         return f"it was sent again {letter.tries} times already and failed each time (--tries allows more)"
-    return None
+    return _lacking(letter, settings)
+
+
+def _lacking(letter: Letter, settings: Settings) -> str | None:
+    """What a letter lacks of the event that came; None where it has all of it."""
+    original = letter.content.original
+    odd = any(one.name_base64 is not None for one in original.headers)
+    cut = " and ".join(original.cut)
+    checks = (
+        (original.topic != settings.topic(REQUESTS), "it is no request: publish it anew where it came from"),
+        (original.last_offset is not None, "it stands for what cannot be read: there is no event to send"),
+        (bool(cut), f"it carries only the beginning of its {cut}: publish it anew"),
+        (letter.value is None, "it has no value: there is nothing to send"),
+        (odd, "the name of a header is not UTF-8, and is not sent from here: publish it anew"),
+    )
+    return next((sentence for lacking, sentence in checks if lacking), None)
 
 
 def sent_before(settings: Settings, chosen: Sequence[Letter]) -> set[str]:
@@ -223,7 +239,7 @@ def _send(producer: KafkaProducer, batch: Iterable[Letter]) -> None:
     producer.commit_transaction()
 
 
-def again(letter: Letter) -> list[tuple[str, bytes]]:
+def again(letter: Letter) -> list[tuple[str, bytes | None]]:
     """The headers of a letter's event when it is sent again."""
     own = [(name, value) for name, value in letter.headers if name not in {TRIES, FROM}]
     return [*own, (TRIES, str(letter.tries + 1).encode()), (FROM, letter.id.encode())]

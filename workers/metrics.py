@@ -41,6 +41,17 @@ ERRORS = Counter(
     "send is Faust's.",
     ["stage", "error"],
 )
+UNREADABLE = Counter(
+    "dli_unreadable_total",
+    "Times that something on a topic could not be read as a record, such as a damaged batch, and was stepped over: "
+    "it is among the dead letters, with its offsets.",
+    ["topic"],
+)
+OVERSIZED = Counter(
+    "dli_oversized_total",
+    "Records whose answer Kafka took for too large: a small dead letter took its place. Compare the topics' limits.",
+    ["topic"],
+)
 SHADOW_REQUESTS = Counter(
     "dli_shadow_requests_total",
     "Decisions that the draft of DLI_SHADOW_POLICY was asked of too, by what it would make of the request: unchanged, "

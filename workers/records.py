@@ -9,7 +9,35 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[tuple[str, bytes | None], ...]
+"""Names and values. A name that is not UTF-8 is decoded with `surrogateescape`."""
+
+
+WrittenHeaders = tuple[tuple[str, bytes], ...]
+"""Those that we write."""
+
+
+def name_bytes(name: str) -> bytes:
+    """A header's name as it stands in the record."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+class Unreadable(bytes):
+    """The value of what stands for records that no client can read: the bytes as the broker keeps them.
+
+    The record that has it is that of the first offset.
+    """
+
+    last: int
+    """The last offset that it stands for."""
+    why: str
+    """Why it cannot be read, in the words of a person who knows Kafka; nothing of what is in it."""
+
+    def __new__(cls, raw: bytes, last: int, why: str) -> "Unreadable":
+        """The bytes `raw`, which stand for the offsets up to `last`."""
+        made = super().__new__(cls, raw)
+        made.last, made.why = last, why
+        return made
 
 
 class Record(NamedTuple):
@@ -19,10 +47,10 @@ class Record(NamedTuple):
     partition: int
     offset: int
     timestamp: int
-    """Milliseconds since the epoch, as the broker has it."""
+    """Milliseconds since the epoch, as the broker has it; -1 where nobody gave one."""
     key: bytes | None
     value: bytes | None
-    """None for a tombstone."""
+    """None for a tombstone, `Unreadable` for what cannot be read as a record."""
     headers: Headers = ()
 
 
@@ -32,12 +60,14 @@ class Outgoing(NamedTuple):
     topic: str
     key: bytes
     value: bytes
-    headers: Headers = ()
+    headers: WrittenHeaders = ()
 
 
 Handler = Callable[[Sequence[Record]], Sequence[Outgoing]]
 """Records of one partition in offset order, to all that is to be sent because of them."""
 
+Instead = Callable[[Record, frozenset[str]], Sequence[Outgoing]]
+"""A record whose answer Kafka takes for too large, and the topics that refused it, to what is sent instead."""
 
 Placing = Callable[[bytes, int], int]
 """A record's key and a topic's number of partitions, to the partition it goes to."""

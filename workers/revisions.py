@@ -31,8 +31,8 @@ from events.scalars import Instant
 from policy_core.chain import Chain, RefusedError
 from policy_core.document.models import PolicyDocument, RevisionKind
 from policy_core.publication import Publication
-from workers.dead_letters import defect
-from workers.records import Outgoing
+from workers.dead_letters import defect, unreadable
+from workers.records import Outgoing, Unreadable
 
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 Chains = Mapping[str, Chain]
@@ -119,6 +119,8 @@ _event_again = lru_cache(maxsize=256)(event_of)
 def judge(chains: Chains, packaged: Packaged, value: bytes | None, headers: Headers) -> Verdict:
     """What a record is to those who know these chains; it raises for none."""
     try:
+        if isinstance(value, Unreadable):
+            raise unreadable(value)  # noqa: TRY301 (as any other reason)
         event = decode_revision(value, headers)
         known = packaged.same(event)
         published = known or publication_of(event)

@@ -110,6 +110,7 @@ def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep
     while True:
         try:
             misfit = topics.misfit_for_workers(settings)
+            small = topics.too_small(settings) if misfit is None else []
             with topics.admin(settings) as client:
                 found = topology(client, settings)
             break
@@ -119,6 +120,10 @@ def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep
             waiting = min(2 * waiting, LONGEST_PAUSE)
     if misfit is not None:
         raise CommandError(misfit)
+    for one in small:
+        limits = f"{one.topic} takes records of {one.found} bytes at most, declared are {one.declared}"
+        detail = f"{limits}: a larger answer becomes a short dead letter; set its max.message.bytes as declared"
+        log.warning("topic_too_small", detail=detail)
     return found
 
 

@@ -163,6 +163,22 @@ def _settings_there(client: KafkaAdminClient, name: str) -> Mapping[str, Any]:
     return {setting: one["value"] for setting, one in answer["topic"][name].items()}
 
 
+_LIMIT = "max.message.bytes"
+
+
+def too_small(settings: Settings) -> list[Difference]:
+    """The topics of answers that take less in one record than is declared.
+
+    No reason not to start: nearly all answers are far smaller, and for one that is not a small dead letter is sent. But
+    whoever runs the workers is to know.
+    """
+    return [
+        one
+        for one in compare(settings)
+        if one.what == _LIMIT and one.found.isdigit() and int(one.found) < int(one.declared)
+    ]
+
+
 def misfit_for_workers(settings: Settings) -> str | None:
     """Why workers cannot start on the topics as they are; None where they can.
 

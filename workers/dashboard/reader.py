@@ -159,15 +159,16 @@ class Reader:
     # --- records ---
 
     def _take(self, record: ConsumerRecord) -> None:
-        at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
         try:
+            at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
             self._takers[record.topic](record, at)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             # Of a shape from before or after this version: not counted, and said so.
             self.progress = self.progress._replace(unreadable=self.progress.unreadable + 1)
 
     def _request(self, record: ConsumerRecord, _at: datetime) -> None:
-        self.tallies.latencies.asked(record.key, record.timestamp)
+        if record.timestamp >= 0:  # without one it is -1
+            self.tallies.latencies.asked(record.key, record.timestamp)
 
     def _decision(self, record: ConsumerRecord, at: datetime) -> None:
         data = _data(record)

@@ -67,7 +67,9 @@ class Bookkeeper(Companion):
         """Tell what the batch came to, then have the memory take it over."""
         self._accounts[partition] = self._noted.pop(partition)
         now = self._clock() * 1000
-        metrics.END_TO_END.observe_many([max(now - record.timestamp, 0) / 1000 for record in records])
+        # One without a timestamp has -1, and nobody knows how long it took.
+        dated = [record.timestamp for record in records if record.timestamp >= 0]
+        metrics.END_TO_END.observe_many([max(now - timestamp, 0) / 1000 for timestamp in dated])
         metrics.REQUESTS.inc(len(records))
         metrics.COMMITS.inc()
         if isinstance(outputs, Answers):

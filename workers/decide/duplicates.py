@@ -24,10 +24,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import structlog
+
 from workers.records import Outgoing, Record
 from workers.store.changelog import Change, Changelog
 from workers.store.copies import Copies
 from workers.store.copy import Copy, StorageError
+from workers.store.digest import DIGEST_BYTES
+
+log = structlog.get_logger(__name__)
 
 KNOWN_BYTES = 16
 _ENTRY = struct.Struct(f">16sqq{KNOWN_BYTES}s")
@@ -92,6 +97,10 @@ def _time(raw: bytes) -> int:
     return _kept(raw).time
 
 
+def _is_entry(change: Change) -> bool:
+    return len(change.key) == DIGEST_BYTES and (change.value is None or len(change.value) == _ENTRY.size)
+
+
 class Memory(Protocol):
     """What the decision handler asks: was this answered, and with what content."""
 
@@ -140,8 +149,11 @@ class AnsweredRequests(Copies):
         return found.entry if found is not None and found.time >= self._oldest(now) else None
 
     def taken(self, copy: Copy, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 (others need it)
-        """The entries that are made of records."""
-        return {one.key: _with_time(one.value, one.timestamp) if one.value is not None else None for one in changes}
+        """The entries that are made of records; what somebody else left on their topic is none, and is left out."""
+        entries = [one for one in changes if _is_entry(one)]
+        if len(entries) < len(changes):
+            log.error("entries_unreadable", of=self._changelog.topic, upto=changes[-1].offset)
+        return {one.key: _with_time(one.value, one.timestamp) if one.value is not None else None for one in entries}
 
     def after_commit(
         self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing], ends: Mapping[str, int]

@@ -7,7 +7,7 @@ decided, by its own fault or by a defect of ours, becomes a dead letter, and the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import structlog
@@ -18,19 +18,19 @@ from events.decode import Received, RejectedError, decode
 from events.envelope import Attributes, dumps, write
 from events.provenance import Place, provenance
 from events.request import AuthorizationRequest
-from events.topics import ANSWERED, DECISIONS
+from events.topics import ANSWERED, DECISIONS, SHADOW
 from policy_core.determine import Policy
 from policy_core.facts import ClinicalViolationError
 from policy_core.library import Knowledge, Library
-from workers.dead_letters import caused_by, defect, rejection
+from workers.dead_letters import caused_by, defect, rejection, too_large, unreadable
 from workers.decide.decided import Decided
 from workers.decide.duplicates import FORGETFUL, KNOWN_BYTES, Entry, Memory
 from workers.decide.encode import DecisionEncoder
-from workers.decide.shadow import Shadow
+from workers.decide.shadow import FAILED, Shadow
 from workers.decide.tally import Answers, Tally
 from workers.decide.translate import case_of
 from workers.logs import Hasher, frames
-from workers.records import Delivery, Outgoing, Record
+from workers.records import Delivery, Outgoing, Record, Unreadable
 from workers.settings import Settings
 from workers.store.copy import StorageError
 from workers.store.digest import digest
@@ -134,12 +134,43 @@ class DecisionHandler:
             answers.extend(self._answer(record, decider, answered, answers.tally))
         return answers
 
+    def instead(self, record: Record, refused: frozenset[str]) -> Answers:
+        """What is sent for a record whose answer Kafka takes for too large, in one of the topics `refused`.
+
+        Without what a shadow makes of it, where nothing else is too large; else the smallest dead letter, under the
+        reason that the record has, or as an internal error where it would have been decided.
+
+        Raises:
+            StorageError: As for a batch.
+            BehindError: As for a batch.
+        """
+        if refused <= {self.settings.topic(SHADOW)}:
+            answers = replace(self, shadow=None)([record])
+            answers.tally.shadow[FAILED] += 1
+            return answers
+        answers = Answers()
+        try:
+            received: Received | None = decode(record.value, record.headers)
+            rejected = too_large()
+        except RejectedError as error:
+            received, rejected = None, error
+        if received is not None and self.settings.delivery is Delivery.AT_LEAST_ONCE:
+            # It may have been remembered as answered already, before its answer was refused.
+            key = digest(received.request.request_id.encode())
+            answers.append(Outgoing(self.settings.topic(ANSWERED), key, None))  # type: ignore[arg-type]  # nothing else is taken back
+        log.error("answer_too_large", topics=sorted(refused), **_place(record))
+        answers.tally.oversized.update(refused)
+        answers.append(self._rejected(record, received, rejected, answers.tally, small=True))
+        return answers
+
     def _answer(
         self, record: Record, decider: Decider, answered: dict[bytes, Entry], tally: Tally
     ) -> Sequence[Outgoing]:
         """What is to be sent because of one record; `answered` has those that earlier ones of the batch answered."""
         received: Received | None = None
         try:
+            if isinstance(record.value, Unreadable):
+                raise unreadable(record.value)  # noqa: TRY301 (as any other reason)
             received = decode(record.value, record.headers)
             key = digest(received.request.request_id.encode())
             content = digest(dumps(received.data))
@@ -190,7 +221,15 @@ class DecisionHandler:
         origin = provenance(cause, supersedes=decided.request.supersedes)
         return Outgoing(self.settings.topic(DECISIONS), request_id.encode(), value, headers + origin)
 
-    def _rejected(self, record: Record, received: Received | None, rejected: RejectedError, tally: Tally) -> Outgoing:
+    def _rejected(
+        self,
+        record: Record,
+        received: Received | None,
+        rejected: RejectedError,
+        tally: Tally,
+        *,
+        small: bool = False,
+    ) -> Outgoing:
         if received is not None:
             rejected.attributes = received.attributes
             rejected.request_id = received.request.request_id
@@ -202,7 +241,7 @@ class DecisionHandler:
             request=self.hasher(rejected.request_id),
             **_place(record),
         )
-        return rejection(record, rejected, self.settings)
+        return rejection(record, rejected, self.settings, small=small)
 
     def _shout(self, record: Record, received: Received | None, error: Exception) -> None:
         # Where the defect is, and never its text: an exception's message may repeat what it choked on.

@@ -24,6 +24,8 @@ class Tally:
         self.asked: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
         self.defects: Counter[str] = Counter()
+        self.oversized: Counter[str] = Counter()
+        """Records whose answer Kafka took for too large, by the topic that it was for."""
         self.shadow: Counter[str] = Counter()
         """Decisions by what a draft would make of them."""
         self.shadow_lines: Counter[tuple[str, str, str]] = Counter()
@@ -54,6 +56,8 @@ class Tally:
             metrics.DEAD_LETTERS.labels(reason).inc(count)
         for error, count in self.defects.items():
             metrics.ERRORS.labels("evaluate", error).inc(count)
+        for topic, count in self.oversized.items():
+            metrics.OVERSIZED.labels(topic).inc(count)
         for outcome, count in self.shadow.items():
             metrics.SHADOW_REQUESTS.labels(outcome).inc(count)
         for (kind, determination, draft), count in self.shadow_lines.items():

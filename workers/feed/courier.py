@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import faust
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
@@ -31,6 +32,18 @@ class UnevenTopicsError(RuntimeError):
     """Topics that are declared alike have other numbers of partitions: what is sent would go astray."""
 
 
+class RefusedError(Exception):
+    """Kafka takes what was sent for too large; nothing of the batch is committed."""
+
+    def __init__(self, topics: frozenset[str]) -> None:
+        self.topics = topics
+        """Where it was to go."""
+        super().__init__(f"larger than {', '.join(sorted(topics))} takes")
+
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+
 class _Sent(NamedTuple):
     """One batch on its way."""
 
@@ -38,6 +51,10 @@ class _Sent(NamedTuple):
     partition: int
     records: int
     future: asyncio.Future[Any]
+
+
+def _refused(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and isinstance(future.exception(), _TOO_LARGE)
 
 
 class Courier:
@@ -59,6 +76,9 @@ class Courier:
         """Return once the broker has all outputs, and `upto` as the partition's next offset, with the note.
 
         What is returned says for each topic of the outputs which offset comes behind the last of them.
+
+        Raises:
+            RefusedError: Kafka takes some of them for too large.
         """
         first = [one for one in outputs if one.topic in self._feed.companion.first]
         others = [one for one in outputs if one.topic not in self._feed.companion.first]
@@ -94,7 +114,11 @@ class Courier:
     @staticmethod
     async def _arrived(sent: Sequence[_Sent]) -> dict[str, int]:
         ends: dict[str, int] = {}
-        for one, metadata in zip(sent, await asyncio.gather(*(one.future for one in sent)), strict=True):
+        try:
+            arrived = await asyncio.gather(*(one.future for one in sent))
+        except _TOO_LARGE:
+            raise RefusedError(frozenset(one.topic for one in sent if _refused(one.future))) from None
+        for one, metadata in zip(sent, arrived, strict=True):
             ends[one.topic] = max(ends.get(one.topic, 0), metadata.offset + one.records)
         return ends
 
@@ -167,7 +191,11 @@ class TransactionalCourier(Courier):
         await self._producer.abort_transaction()
 
     async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:
-        """Return once all is committed in one transaction; the same is returned."""
+        """Return once all is committed in one transaction; the same is returned.
+
+        Raises:
+            RefusedError: Kafka takes some of them for too large; the transaction is void, and so is this courier.
+        """
         undeclared = {output.topic for output in outputs} - self._feed.outputs
         if undeclared:
             raise ValueError(f"the handler sent to {', '.join(sorted(undeclared))}, which is not among its outputs")

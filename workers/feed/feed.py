@@ -12,9 +12,11 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from events.topics import LARGEST_RECORD
+from workers import every_record
 from workers.feed.lane import EXIT_FEED_LOST, RHYTHM_S, FeedLost, Lane, Progress
 from workers.feed.private import BATCH_BYTES, attach, check_assumptions, consumer_thread
-from workers.records import Companion, Delivery, Handler, Placing
+from workers.records import Companion, Delivery, Handler, Instead, Placing
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,8 @@ def app_settings() -> dict[str, Any]:
         "consumer_auto_offset_reset": "earliest",
         "producer_acks": -1,
         "producer_max_batch_size": BATCH_BYTES,
+        # What is too large the broker says: Faust would turn away what the topics are declared to take.
+        "producer_max_request_size": LARGEST_RECORD,
         # Nobody elects a leader here, so no topic is needed for it.
         "topic_disable_leader": True,
     }
@@ -73,12 +77,17 @@ def feed(
     ends. Results for other topics are placed by their key as Kafka's own clients do. With `place`, that says where all
     go, of `alike` topics too, whose numbers must still be equal.
 
+    A batch of results that Kafka takes for too large is tried again with fewer records. Where that of a single record
+    still is, the handler's method `instead`, an `Instead`, says what is sent in its place; without one, the worker
+    stops.
+
     An app may have several feeds, each of a topic of its own. One that is `behind` another lets that one's
     records go first: while a whole batch of them waits, all that are behind it together start a batch only
     every 0.2 seconds, and at any time they gather records for half a second before they take a batch that is not full.
     So they never stop, and never take more than a small share of the worker.
     """
     check_assumptions()
+    every_record.install()
     topics = frozenset(outputs)
     return Feed(app, topic, handler, (topics, topics & set(alike)), delivery, companion or Companion(), place, behind)
 
@@ -127,6 +136,7 @@ class Feed:
         self.companion = companion
         self.place = place
         self.behind = behind
+        self.instead: Instead | None = getattr(handler, "instead", None)
         self.turns = Turns(BATCHES_AT_ONCE, _LONGEST_TURN_S)
         self._turn = asyncio.Lock()
         self._lanes: dict[int, Lane] = {}

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from time import monotonic, perf_counter
 from typing import NamedTuple, Protocol
@@ -13,18 +13,16 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidTopicError,
     KafkaError,
-    MessageSizeTooLargeError,
     ProducerFenced,
-    RecordListTooLargeError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
 from aiokafka.structs import TopicPartition
 
-from workers.feed.courier import Courier, Sender, UnevenTopicsError, courier
+from workers.feed.courier import Courier, RefusedError, Sender, UnevenTopicsError, courier
 from workers.feed.private import consumer_thread
 from workers.leaving import LEAVE_SECONDS
-from workers.records import BatchReport, Handler, Record
+from workers.records import BatchReport, Handler, Instead, Outgoing, Record
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +36,7 @@ _STEADY = 8  # records in a batch that make it part of a steady stream; a smalle
 _PULL_PAUSE_S = 0.01  # after a pull: fetching record by record costs more than deciding them
 _BUFFERED_BYTES = 8_000_000  # of a partition, and of one batch, however few records that is
 _SETTLE_S = 3.0  # of quiet, after which the last transaction is confirmed by another one
+_NARROWING = 8  # what a batch that Kafka took for too large is divided by, to find the record that is
 _LONGEST_PAUSE_S = 15.0  # between two attempts to start a partition again
 _DRAIN_S = 20.0  # for the batch in progress when a partition is taken away or the worker stops
 
@@ -48,11 +47,17 @@ FATAL_ERRORS = (
     TopicAuthorizationFailedError,
     GroupAuthorizationFailedError,
     InvalidTopicError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
 )
 TRANSIENT_ERRORS = (KafkaError, OSError, TimeoutError)
 """All that is not fatal and comes from the broker or the way there."""
+
+
+def _size(record: Record) -> int:
+    """About as many bytes as a record holds."""
+    size = len(record.value or b"") + len(record.key or b"")
+    for name, value in record.headers:
+        size += len(name) + len(value or b"")
+    return size
 
 
 class FeedLost(SystemExit):
@@ -87,6 +92,7 @@ class Owner(Sender, Protocol):
 
     topic: str
     handler: Handler
+    instead: Instead | None
     max_batch: int
 
     @property
@@ -134,6 +140,10 @@ class Lane:
         self._failures = 0
         self._in_batch = False
         self._closing = False
+        self._tried = (0, 0, 0)  # the batch in progress: its first offset, its last one, its records
+        self._at_once = owner.max_batch  # of records, up to the offset behind which nothing was refused
+        self._narrow_upto = -1
+        self._refused: dict[int, frozenset[str]] = {}  # the topics that take no answer of its size, for an offset
         self._stage = "take_over"
         self._heard: tuple[int | None, float] = (None, monotonic())  # the broker's mark, and when it was new
         self._waiting_since: float | None = None
@@ -167,6 +177,11 @@ class Lane:
         while not self._closing:
             try:
                 await self._serve()
+            except RefusedError as error:
+                self._failed(error)
+                if not self._narrowed(error):
+                    await self._feed.give_up(f"{self}: {error}, however short: raise max.message.bytes there.")
+                    return
             except FATAL_ERRORS as error:
                 self._failed(error)
                 await self._feed.give_up(f"{self}: {error!r}: this worker must not go on with the partition.")
@@ -187,6 +202,20 @@ class Lane:
     def _failed(self, error: BaseException) -> None:
         self._feed.companion.failed(self._tp.partition, self._stage, error)
         self._stage = "take_over"
+
+    def _narrowed(self, error: RefusedError) -> bool:
+        """Try again with less: fewer records, and of a single one its short form. False where there is nothing less."""
+        first, last, records = self._tried
+        if records > 1:
+            self._at_once, self._narrow_upto = max(1, records // _NARROWING), last
+            log.warning("%s: offsets %d to %d: %s: trying them in smaller batches", self, first, last, error)
+            return True
+        before = self._refused.get(first, frozenset())
+        if self._feed.instead is None or error.topics <= before:
+            return False
+        self._refused = {first: before | error.topics}
+        log.error("%s: offset %d: %s: something short is sent in its place", self, first, error)
+        return True
 
     async def _wait_after(self, error: BaseException) -> None:
         pause = min(_LONGEST_PAUSE_S, 0.25 * 2**self._failures)
@@ -249,7 +278,7 @@ class Lane:
             records, wanted, mark = await consumer_thread(self._feed.app).read_from(self._tp, wanted, room)
             self._arrived.extend(records)
             self._note_arrival(mark)
-            self._arrived_bytes += sum(len(record.value or b"") for record in records)
+            self._arrived_bytes += sum(map(_size, records))
             self._news.set()
             if len(records) < room:
                 await asyncio.sleep(_PULL_PAUSE_S)
@@ -286,9 +315,11 @@ class Lane:
     def _cut(self) -> list[Record]:
         batch: list[Record] = []
         size = 0
-        while self._arrived and len(batch) < self._feed.max_batch and size < _BUFFERED_BYTES:
+        narrow = self._arrived[0].offset <= self._narrow_upto
+        most = self._at_once if narrow else self._feed.max_batch
+        while self._arrived and len(batch) < most and size < _BUFFERED_BYTES:
             batch.append(self._arrived.popleft())
-            size += len(batch[-1].value or b"")
+            size += _size(batch[-1])
         self._arrived_bytes -= size
         self._room.set()
         return batch
@@ -307,13 +338,15 @@ class Lane:
             self._size = len(records)
             begun = self._begun = perf_counter()
             self._stage = "remember"  # all that a handler may fail with is what it remembers
-            outputs = self._feed.handler(records)
+            self._tried = records[0].offset, records[-1].offset, len(records)
+            outputs = self._answers(records)
             handled = perf_counter()
             self._stage = "deliver"
             note = self._feed.companion.note(self._tp.partition, records, outputs)
             ends = await carrier.deliver(outputs, records[-1].offset + 1, note)
             delivered = perf_counter()
             self._failures = 0
+            self._refused = {}
             self._waiting_since = monotonic() if self._arrived else None
             self._stage = "remember"
             self._feed.companion.after_commit(self._tp.partition, records, outputs, ends)
@@ -331,6 +364,12 @@ class Lane:
                 )
             )
             self._stage = "receive"
+
+    def _answers(self, records: list[Record]) -> Sequence[Outgoing]:
+        refused = self._refused.get(records[0].offset) if len(records) == 1 else None
+        if refused is None or self._feed.instead is None:
+            return self._feed.handler(records)
+        return self._feed.instead(records[0], refused)
 
     def __str__(self) -> str:
         return f"{self._tp.topic}-{self._tp.partition}"

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import faust
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
@@ -392,6 +392,31 @@ ASSUMPTIONS = (
         Fetcher.fetched_records,
         "if self._subscriptions.reassignment_in_progress: await self._subscriptions.wait_for_assignment()",
         "records of an assignment that is being taken away are never handed out",
+    ),
+    Assumption(
+        Fetcher._proc_fetch_request,  # noqa: SLF001
+        "records = MemoryRecords(part_data[-1]) if records.has_next():",
+        "`MemoryRecords` is replaced by `workers.every_record`, to have the bytes of a batch that cannot be read",
+    ),
+    Assumption(
+        Fetcher._proc_fetch_request,  # noqa: SLF001
+        "partition_records = PartitionRecords( tp, records, aborted_transactions, fetch_offset,",
+        "`PartitionRecords` is replaced in that module by `workers.every_record`",
+    ),
+    Assumption(
+        PartitionRecords._unpack_records,  # noqa: SLF001
+        "while records.has_next(): next_batch = records.next_batch()",
+        "called again for the batches behind one that it failed at",
+    ),
+    Assumption(
+        PartitionRecords._unpack_records,  # noqa: SLF001
+        "self.next_fetch_offset = record.offset + 1 yield consumer_record",
+        "its records before the one that it failed at have been handed out, and `next_fetch_offset` is behind them",
+    ),
+    Assumption(
+        FetchResult.getall,
+        "else: self._update_position() self._partition_records = None",
+        "a fetch that ends early is gone on with where `next_fetch_offset` is",
     ),
     Assumption(
         faust.App._on_partitions_revoked,  # noqa: SLF001

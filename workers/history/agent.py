@@ -15,10 +15,13 @@ from typing import Any
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from faust.exceptions import ProducerSendError
 from faust.types import TableT
 from faust.web import Request, Response, View
 
 from events.attestation import PolicyAttestation
+from events.decode import RejectedError
 from events.envelope import JSON, SPECVERSION, Attributes, write
 from events.topics import DEAD_LETTERS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.chain import policy_of
@@ -26,8 +29,9 @@ from policy_core.compare import compare
 from workers import metrics
 from workers.accounts import decisions_under
 from workers.attestation import attestation
-from workers.dead_letters import rejection
+from workers.dead_letters import defect, rejection, too_large
 from workers.history.follow import Follower
+from workers.logs import frames
 from workers.records import Outgoing, Record
 from workers.register import Row, in_force, key_of, of_policy, row_of, with_decisions, written
 from workers.revisions import Outcome, Verdict, moment
@@ -35,6 +39,9 @@ from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+PAUSE_SECONDS = 2.0
+"""Before something is sent again that the broker did not take."""
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 ROUTING_KEY = "register"
 """Any key leads to the table's one partition, and so to the worker that holds it."""
 
@@ -45,31 +52,64 @@ def install(app: faust.App, settings: Settings, follower: Follower) -> None:
     topic = app.topic(settings.topic(POLICY_REVISIONS), partitions=1, key_serializer="raw", value_serializer="raw")
     letters = app.topic(settings.topic(DEAD_LETTERS), key_serializer="raw", value_serializer="raw")
     attested = app.topic(settings.topic(POLICY_ATTESTATIONS), key_serializer="raw", value_serializer="raw")
+    sending = _Sending(letters, attested, settings)
     table = app.Table("policy-register", partitions=1, key_type=bytes, value_type=bytes)
 
     async def policy_history(stream: faust.StreamT[bytes]) -> AsyncIterator[bytes]:
         """Attest and keep every revision that its chain accepts; send what it refuses to the dead letters; go on."""
+        # Faust would acknowledge a record also where this fails in the middle of it: its letter would never be sent.
+        stream.enable_acks = False
         async for event in stream.events():
             record = _record(event.message)
             verdict = await follower.verdict(record.offset)
-            if verdict is None or verdict.outcome is Outcome.REPEATED:
-                continue
-            if verdict.rejected is not None:
-                # Acknowledged by the broker before the next record is taken, as everything below.
-                await _sent(letters, rejection(record, verdict.rejected, settings))
-                metrics.DEAD_LETTERS.labels(verdict.rejected.reason).inc()
-                log.warning("revision_refused", reason=verdict.rejected.reason, offset=record.offset)
-                continue
-            row, outgoing = await asyncio.to_thread(_kept, verdict, settings)
-            if outgoing is not None:
-                await _sent(attested, outgoing)
-            if verdict.publication is not None:
+            row = await sending.kept(record, verdict) if verdict is not None else None
+            if verdict is not None and verdict.publication is not None and row is not None:
                 table[key_of(verdict.publication)] = written(row)
                 yield key_of(verdict.publication)
+            event.ack()
 
     app.agent(topic, name="policy-history")(policy_history)
     app.task(follower.follow)
     _views(app, table, settings)
+
+
+class _Sending:
+    """What the agent sends because of a record: the broker has it before the record is acknowledged."""
+
+    def __init__(self, letters: faust.TopicT, attested: faust.TopicT, settings: Settings) -> None:
+        self._letters = letters
+        self._attested = attested
+        self._settings = settings
+
+    async def kept(self, record: Record, verdict: Verdict) -> Row | None:
+        """The row of an accepted revision, once the broker has what is sent because of it; None where there is none."""
+        if verdict.outcome is Outcome.REPEATED:
+            return None
+        if verdict.rejected is not None:
+            log.warning("revision_refused", reason=verdict.rejected.reason, offset=record.offset)
+            await self._put_aside(record, verdict.rejected)
+            return None
+        try:
+            row, outgoing = await asyncio.to_thread(_kept, verdict, self._settings)
+        except Exception as error:  # noqa: BLE001 (a defect must neither stop the partition nor lose the event)
+            log.error("defect", error=type(error).__name__, at=frames(error), offset=record.offset)  # noqa: TRY400 (a traceback may repeat what it choked on)
+            metrics.ERRORS.labels("evaluate", type(error).__name__).inc()
+            await self._put_aside(record, defect())
+            return None
+        if outgoing is not None and not await sent(self._attested, outgoing):
+            await self._put_aside(record, too_large())
+        return row
+
+    async def _put_aside(self, record: Record, rejected: RejectedError) -> None:
+        """Return once the broker has the record's letter, or, where that is too large, its smallest one."""
+        whole = rejection(record, rejected, self._settings)
+        while not await sent(self._letters, whole):
+            metrics.OVERSIZED.labels(whole.topic).inc()
+            log.error("answer_too_large", topics=[whole.topic], offset=record.offset)
+            if await sent(self._letters, rejection(record, rejected, self._settings, small=True)):
+                break
+            await asyncio.sleep(PAUSE_SECONDS)  # a topic that takes nothing at all: an operator's to mend
+        metrics.DEAD_LETTERS.labels(rejected.reason).inc()
 
 
 def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, Outgoing | None]:
@@ -98,8 +138,19 @@ def attested_record(found: PolicyAttestation, settings: Settings) -> Outgoing:
     return Outgoing(settings.topic(POLICY_ATTESTATIONS), found.key, value, headers)
 
 
-async def _sent(topic: faust.TopicT, one: Outgoing) -> None:
-    await (await topic.send(key=one.key, value=one.value, headers=list(one.headers)))
+async def sent(topic: faust.TopicT, one: Outgoing) -> bool:
+    """Return True once the broker has it, however long that takes; False where it takes it for too large."""
+    while True:
+        try:
+            await (await topic.send(key=one.key, value=one.value, headers=list(one.headers)))
+        except (ProducerSendError, KafkaError, OSError) as error:
+            # What the client itself turns away, Faust wraps.
+            if any(isinstance(one, TOO_LARGE) for one in (error, error.__cause__, error.__context__)):
+                return False
+            log.warning("answer_not_sent", error=type(error).__name__, next_try_in_seconds=PAUSE_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return True
 
 
 def _record(message: Any) -> Record:
@@ -109,10 +160,11 @@ def _record(message: Any) -> Record:
         message.topic,
         message.partition,
         message.offset,
-        int(message.timestamp * 1000),
+        # Faust has seconds, and none where nobody gave a time.
+        round(message.timestamp * 1000) if message.timestamp is not None else -1,
         message.key,
         message.value,
-        tuple((name, value or b"") for name, value in pairs),
+        tuple(pairs),
     )
 
 

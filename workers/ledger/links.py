@@ -17,7 +17,7 @@ A link to a request that nobody knows is no mistake: that request may be another
 import json
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -26,10 +26,10 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from events.dead_letter import FieldError
-from events.decode import RejectedError
+from events.decode import RejectedError, is_request_id
 from events.provenance import Place, place_of
-from workers.dead_letters import rejection
-from workers.records import Outgoing, Record
+from workers.dead_letters import rejection, too_large, unreadable
+from workers.records import Outgoing, Record, Unreadable
 from workers.settings import Settings
 from workers.store.changelog import Change, Changelog
 from workers.store.copies import FedCopies, changes_of
@@ -56,13 +56,15 @@ class Link(NamedTuple):
 
 def link_of(value: bytes | None) -> Link | None:
     """The link in a record; None where it is none."""
+    if isinstance(value, Unreadable):
+        return None
     try:
         found = json.loads(value or b"")
         decision = place_of(found["decision"])
         supersedes = found["supersedes"].encode().decode()
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return Link(supersedes, decision) if decision is not None else None
+    return Link(supersedes, decision) if decision is not None and is_request_id(supersedes) else None
 
 
 @dataclass(frozen=True)
@@ -249,18 +251,27 @@ class Links(FedCopies):
         self._settings = settings
 
     def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
-        """A dead letter for every link that is refused.
+        """A dead letter for every link that is refused, and for every record that is none.
 
         Raises:
             StorageError: The copy cannot be read; the batch is to be tried again.
         """
         partition = records[0].partition
         with self.doubting(partition):
-            judgement = judge(self._copies[partition], said(changes_of(records)))
+            links = list(said(changes_of(records)))
+            judgement = judge(self._copies[partition], links)
         by_offset = {record.offset: record for record in records}
         for one in judgement.refused:
             log.warning("link_refused", partition=partition, offset=one.offset)
-        return [_refused(by_offset[one.offset], one, self._settings) for one in judgement.refused]
+        refused = [_refused(by_offset[one.offset], one, self._settings) for one in judgement.refused]
+        return refused + self._no_links(records, {one.offset for one in links})
+
+    def _no_links(self, records: Sequence[Record], links: Set[int]) -> list[Outgoing]:
+        return [rejection(one, _none(one), self._settings) for one in records if one.offset not in links]
+
+    def instead(self, record: Record, _refused: frozenset[str]) -> list[Outgoing]:
+        """The smallest dead letter, in place of one that Kafka takes for too large."""
+        return [rejection(record, too_large(), self._settings, small=True)]
 
     def find(self, partition: int, request_id: str) -> list[Member] | None:
         """The chain of a request; None where this worker does not have the links.
@@ -286,10 +297,16 @@ def said(changes: Iterable[Change]) -> Iterator[Said]:
             request = key.decode()
         except UnicodeDecodeError:
             request = ""
-        if link is None or not request:
+        if link is None or not is_request_id(request):
             log.error("link_unreadable", offset=offset)
             continue
         yield Said(offset, request, link)
+
+
+def _none(record: Record) -> RejectedError:
+    if isinstance(record.value, Unreadable):
+        return unreadable(record.value)
+    return RejectedError("undecodable", [FieldError(path="", message="is no link between two requests")])
 
 
 def _refused(record: Record, said: Said, settings: Settings) -> Outgoing:

@@ -17,11 +17,13 @@ from typing import Literal, NamedTuple
 
 import structlog
 
+from events.decode import is_request_id
 from events.envelope import Headers, header
 from events.provenance import REQUEST, SUPERSEDES, Place, cause_of
 from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
+from workers.dead_letters import LONGEST_KEY, rejection, too_large, unreadable
 from workers.ledger.links import Link
-from workers.records import Outgoing, Record
+from workers.records import Outgoing, Record, Unreadable
 from workers.settings import Settings
 from workers.store.changelog import Change, Changelog
 from workers.store.copies import FedCopies
@@ -35,7 +37,7 @@ Kind = Literal["decision", "dead_letter"]
 _KINDS: dict[int, Kind] = {1: "decision", 2: "dead_letter"}
 _NUMBERS = {kind: number for number, kind in _KINDS.items()}
 _WHERE = struct.Struct(">BIQ")
-_WHENCE = struct.Struct(">QiQ")
+_WHENCE = struct.Struct(">qiQ")
 _NOWHERE = -1
 
 
@@ -83,6 +85,7 @@ class PointerHandler:
     """What the ledger agent writes because of decisions and dead letters: a plain function of records."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._kinds: dict[str, Kind] = {
             settings.topic(DECISIONS): "decision",
             settings.topic(DEAD_LETTERS): "dead_letter",
@@ -96,6 +99,9 @@ class PointerHandler:
         return [one for record in records for one in self._written(record)]
 
     def _written(self, record: Record) -> Iterable[Outgoing]:
+        if isinstance(record.value, Unreadable):
+            yield rejection(record, unreadable(record.value), self._settings)
+            return
         if record.key is None or record.value is None:
             return
         kind = self._kinds[record.topic]
@@ -105,9 +111,15 @@ class PointerHandler:
         for name in _names(kind, record.key, record.headers):
             yield Outgoing(self._ledger, digest(name), packed)
         supersedes = header(record.headers, SUPERSEDES) if kind == "decision" else None
-        if supersedes is not None:
+        # Of our own decisions both are ids; whoever else writes there may have anything.
+        if supersedes is not None and is_request_id(supersedes) and len(record.key) <= LONGEST_KEY:
             link = Link(supersedes, Place(record.topic, record.partition, record.offset))
             yield Outgoing(self._links, record.key, link.written())
+
+    def instead(self, record: Record, refused: frozenset[str]) -> list[Outgoing]:
+        """Nothing: what is so small and yet refused is a topic's fault, and the answer stands where it is."""
+        log.error("pointer_refused", topics=sorted(refused), partition=record.partition, offset=record.offset)
+        return []
 
 
 def _names(kind: Kind, key: bytes, headers: Headers) -> Iterable[bytes]:
@@ -116,9 +128,23 @@ def _names(kind: Kind, key: bytes, headers: Headers) -> Iterable[bytes]:
     return dict.fromkeys((key, shown.encode() if shown is not None else key))
 
 
-def keep(_records: Sequence[Record]) -> list[Outgoing]:
-    """The handler of the ledger topic: its records are kept by `Pointers`, and nothing is sent because of them."""
-    return []
+class Keeper:
+    """The handler of the ledger topic: its records are kept by `Pointers`; what cannot be read is put aside."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
+        """A dead letter for whatever cannot be read as a record."""
+        return [
+            rejection(one, unreadable(one.value), self._settings)
+            for one in records
+            if isinstance(one.value, Unreadable)
+        ]
+
+    def instead(self, record: Record, _refused: frozenset[str]) -> list[Outgoing]:
+        """The smallest dead letter, in place of one that Kafka takes for too large."""
+        return [rejection(record, too_large(), self._settings, small=True)]
 
 
 class Pointers(FedCopies):

@@ -5,7 +5,7 @@ not answer it says so and nothing else: a number from before would look like hea
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from threading import Event, Lock, Thread
 
@@ -130,7 +130,10 @@ def _follow(settings: Settings, pended: Pended, over: Event) -> None:
         while not over.is_set():
             for records in consumer.poll(timeout_ms=500).values():
                 for record in records:
-                    pended.take(data_of(record.value), datetime.fromtimestamp(record.timestamp / 1000, UTC))
+                    with suppress(
+                        ValueError, KeyError, TypeError, AttributeError, OverflowError
+                    ):  # no decision of ours
+                        pended.take(data_of(record.value), datetime.fromtimestamp(record.timestamp / 1000, UTC))
     finally:
         consumer.close()
 

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from struct import Struct
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 from pydantic_core import from_json
 
-from workers.records import Headers, Record
+from workers.records import Headers, Record, name_bytes
 from workers.replay.log import Chunk, Damage, Format, Piece
 
 BLOCK_RECORDS = 4_000
@@ -64,7 +64,7 @@ class Digest:
             self._hash.update(self._FRAME.pack(record.offset, record.timestamp, kind, *sizes))
             self._hash.update((record.key or b"") + (record.value or b""))
             for name, value in record.headers:
-                named = name.encode()
+                named = name_bytes(name)
                 self._hash.update(b"%d,%d;" % (len(named), _size(value)) + named + (value or b""))
         self.records += len(chunk.records)
 
@@ -151,10 +151,34 @@ def _line(record: Record, kind: int) -> str:
         "timestamp": record.timestamp,
         "timestamp_type": kind,
         "key": _as_json(record.key),
-        "headers": [[name, _as_json(value)] for name, value in record.headers],
+        "headers": [[written_name(name), _as_json(value)] for name, value in record.headers],
         "value": _as_json(record.value),
     }
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+_NAME_IN_BASE64 = "\0base64:"
+
+
+def written_name(name: str) -> str:
+    """A header's name as files have it: one that is not UTF-8, or looks like one written so, in base64."""
+    raw = name_bytes(name)
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return _NAME_IN_BASE64 + b64encode(raw).decode()
+    return _NAME_IN_BASE64 + b64encode(raw).decode() if name.startswith(_NAME_IN_BASE64) else name
+
+
+def read_name(written: str) -> str:
+    """The name that was written so.
+
+    Raises:
+        ValueError: It is no base64.
+    """
+    if not written.startswith(_NAME_IN_BASE64):
+        return written
+    return b64decode(written.removeprefix(_NAME_IN_BASE64), validate=True).decode("utf-8", "surrogateescape")
 
 
 def _as_json(raw: bytes | None) -> str | dict[str, str] | None:
@@ -220,7 +244,7 @@ def _gap(file: Path, place: Place, first: int, last: int, block: Block, line: in
 
 
 def _record(tree: Any, place: Place) -> tuple[Record, int]:
-    headers = tuple([(str(name), cast("bytes", _from_json(value))) for name, value in tree["headers"]])
+    headers = tuple([(read_name(str(name)), _from_json(value)) for name, value in tree["headers"]])
     key, value = _from_json(tree["key"]), _from_json(tree["value"])
     offset, timestamp, kind = tree["offset"], tree["timestamp"], tree["timestamp_type"]
     if not (isinstance(offset, int) and isinstance(timestamp, int) and isinstance(kind, int)):
@@ -265,7 +289,7 @@ class ParquetWriter:
     def add(self, chunk: Chunk) -> Block:
         """Write a block."""
         records = chunk.records
-        headers = [[{"name": name, "value": value} for name, value in one.headers] for one in records]
+        headers = [[{"name": written_name(name), "value": value} for name, value in one.headers] for one in records]
         columns = [
             pa.array([one.offset for one in records], pa.int64()),
             pa.array([one.timestamp for one in records], pa.int64()).cast(pa.timestamp("ms", tz="UTC")),
@@ -344,7 +368,7 @@ def _headers(column: pa.ListArray) -> list[Headers]:
     found: list[Headers] = []
     at = 0
     for length in ends:
-        one = tuple(zip(names[at : at + length], values[at : at + length], strict=True))
+        one = tuple(zip(map(read_name, names[at : at + length]), values[at : at + length], strict=True))
         found.append(made.setdefault(one, one))
         at += length
     return found

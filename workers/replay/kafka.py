@@ -12,7 +12,7 @@ from aiokafka.structs import TopicPartition
 
 from workers.access import client
 from workers.leaving import started
-from workers.records import Record
+from workers.records import Record, Unreadable
 from workers.replay.log import Chunk, Damage, Extent, Piece, ReplayError
 from workers.settings import read
 
@@ -141,6 +141,10 @@ async def _pieces(bootstrap: str, topic: str, partition: int, start: int, end: i
                     damage=Damage(topic, partition, lost, last, "Kafka's own check sum is not that of the records")
                 )
                 lost = None
+            for one in (one for one in kept if isinstance(one.value, Unreadable)):
+                last = min(one.value.last, end - 1)
+                yield Piece(damage=Damage(topic, partition, one.offset, last, f"Kafka has it, but {one.value.why}"))
+            kept = [one for one in kept if not isinstance(one.value, Unreadable)]
             if kept:
                 yield Piece(Chunk([_record(one) for one in kept], [one.timestamp_type for one in kept]))
         if lost is not None:

@@ -144,7 +144,7 @@ def _acknowledged(waiting: list[tuple[Outgoing, Any]]) -> Iterator[Outgoing]:
     waiting.clear()
 
 
-def _headers(headers: Headers) -> list[tuple[str, bytes]]:
+def _headers(headers: Headers) -> list[tuple[str, bytes | None]]:
     return list(headers)
 
 
