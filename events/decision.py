@@ -35,7 +35,7 @@ FactValue = str | bool | tuple[str, ...]
 
 
 class StatedDiagnosis(Private):
-    """A diagnosis code as the request has it."""
+    """A diagnosis code of the request, in the spelling of its system."""
 
     system: str
     code: str

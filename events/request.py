@@ -3,9 +3,19 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from events.codes import ANY_CODE, DIAGNOSIS_PATTERNS, diagnosis, procedure, trimmed
 from events.personal import Personal, Private
 from events.scalars import Day, Instant, NationalProviderIdentifier, RequestId
 
@@ -22,8 +32,8 @@ MOST_LINES = 99
 MOST_DIAGNOSES = 99
 """Far more than a request has; they keep a decision, which speaks of every line, within what Kafka takes."""
 
-Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""A code as written. One that its system does not know is no bad event: the policy answers it."""
+Code = Annotated[str, WithJsonSchema({"type": "string", "pattern": ANY_CODE})]
+"""A code in the spelling of its system, however it was written."""
 
 
 class Member(Private):
@@ -39,11 +49,33 @@ class Provider(Private):
     npi: NationalProviderIdentifier
 
 
+def _by_system() -> dict[str, JsonValue]:
+    """What the JSON Schema of a diagnosis says of its code, system by system."""
+    return {
+        "allOf": [
+            {
+                "if": {"properties": {"system": {"const": system}}, "required": ["system"]},
+                "then": {"properties": {"code": {"pattern": pattern}}},
+            }
+            for system, pattern in DIAGNOSIS_PATTERNS.items()
+        ]
+    }
+
+
 class Diagnosis(Private):
-    """A diagnosis code; its dot may be left out."""
+    """A diagnosis code. One that has not the form of its system is refused, so that no evidence is passed over."""
+
+    model_config = ConfigDict(json_schema_extra=_by_system())
 
     system: DiagnosisSystem
     code: Code
+
+    @field_validator("code")
+    @classmethod
+    def _in_its_spelling(cls, code: str, info: ValidationInfo) -> str:
+        system = info.data.get("system")
+        # Of a system that is none, that alone is told.
+        return diagnosis(system, code) if system is not None else trimmed(code)
 
 
 class ServiceLine(Private):
@@ -56,6 +88,12 @@ class ServiceLine(Private):
     service_date: Day
     performed_on: Literal["member", "donor"] | None = None
     """The member, unless stated otherwise."""
+
+    @field_validator("code")
+    @classmethod
+    def _in_its_spelling(cls, code: str, info: ValidationInfo) -> str:
+        # One that its system does not know is no bad event: the policy answers it.
+        return procedure(info.data.get("system", ""), code)
 
 
 def _at_most(most: int) -> BeforeValidator:

@@ -51,7 +51,8 @@ def _instant(value: Any) -> datetime:
     return instant
 
 
-def _written(instant: datetime) -> str:
+def written_instant(instant: datetime) -> str:
+    """An instant in one spelling, in its own offset."""
     text = instant.isoformat()
     return f"{text[:-6]}Z" if text.endswith("+00:00") else text
 
@@ -67,7 +68,7 @@ Day = Annotated[
 Instant = Annotated[
     datetime,
     PlainValidator(_instant),
-    PlainSerializer(_written, return_type=str, when_used="json"),
+    PlainSerializer(written_instant, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """An instant with its offset, RFC 3339."""

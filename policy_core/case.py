@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Diagnosis(NamedTuple):
-    """A diagnosis code as the request states it, with or without its dot."""
+    """A diagnosis code as the request states it; white space around it, its case and its dot make no difference."""
 
     system: str
     code: str

@@ -9,8 +9,15 @@ from policy_core.document.models import CodeList, CodeSelector, CodeSystem, List
 
 
 def normal_diagnosis(code: str) -> str:
-    """A diagnosis code in capitals and without its dot, as two ways to write one code compare equal."""
-    return code.upper().replace(".", "")
+    """A diagnosis code as it compares: trimmed, in capitals and without its dot."""
+    return _capitals(code).replace(".", "")
+
+
+@lru_cache(maxsize=1 << 14)  # the same few hundred come again and again
+def _capitals(code: str) -> str:
+    code = code.strip()
+    # Some letters that are not ASCII have a capital that is: they are other letters all the same.
+    return code.upper() if code.isascii() else code
 
 
 def selector(selected: CodeSelector) -> Callable[[str, str], bool]:
@@ -58,9 +65,9 @@ class CodeIndex:
         self._listed = {(one.system, self.normal(one.system, one.code)): one for one in codes.listed}
 
     def normal(self, system: str, code: str) -> str:
-        """A procedure code as it compares: in capitals, its dot left out where the system does not mind it."""
+        """A procedure code as it compares: trimmed, in capitals, its dot left out where the system does not mind it."""
         known = self._systems.get(system)
-        return code.upper().replace(".", "") if known and known.ignores_dots else code.upper()
+        return _capitals(code).replace(".", "") if known and known.ignores_dots else _capitals(code)
 
     def entry(self, system: str, code: str) -> ListedCode | None:
         """The document's entry for a code, whatever the day."""

@@ -156,6 +156,7 @@ def request(seed: int, n: int) -> Json:
     stated = _forget(rng, clinical)
     if stated or rng.random() < 0.5:
         made["clinical"] = stated
+    _pad(Random(f"{seed}/{n}/pads"), made)
     return made
 
 
@@ -344,6 +345,17 @@ def _diagnosis(rng: Random, codes: Sequence[str], *, icd_9: bool) -> Json:
     return {"system": "icd-9-cm" if icd_9 else "icd-10-cm", "code": written}
 
 
+PADS: Final = (" ", "   ", "\t", "\n", "\u00a0", "\u2003", "\u3000")
+"""White space of kinds that extracts have around a code."""
+
+
+def _pad(rng: Random, made: Json) -> None:
+    """Put white space around a code of every sixth request or so: it says the same."""
+    for coded in (*made["diagnoses"], *made["service_lines"]):
+        if rng.random() < 0.05:
+            coded["code"] = rng.choice(("", *PADS)) + coded["code"] + rng.choice(PADS)
+
+
 # --- Malformed ones ------------------------------------------------------------------------------------
 
 
@@ -426,6 +438,17 @@ def _diagnosis_of_unknown_system(made: Json, rng: Random) -> Json:
     return made
 
 
+def _diagnosis_of_no_form(*codes: tuple[str, str]) -> Spoiler:
+    """Add a diagnosis whose code has not the form of its system."""
+
+    def spoil(made: Json, rng: Random) -> Json:
+        system, code = rng.choice(codes)
+        made["diagnoses"] = [*made["diagnoses"], {"system": system, "code": code}]
+        return made
+
+    return spoil
+
+
 LINE: Final[Path] = ("service_lines", 0)
 CLINICAL: Final[Path] = ("clinical",)
 
@@ -489,6 +512,21 @@ malformed_kinds: Final[dict[str, Spoiler]] = {
     "transplant_value_out_of_enumeration": _with((*CLINICAL, "transplant"), {"type": "haploidentical"}),
     "unknown_purpose": _with((*CLINICAL, "purposes"), ["prevent_relapse", "cure"]),
     "null_purpose": _with((*CLINICAL, "purposes"), [None]),
+    # Codes
+    "diagnosis_with_a_dash": _diagnosis_of_no_form(("icd-10-cm", "C92-02"), ("icd-9-cm", "205-01")),
+    "diagnosis_with_space_inside": _diagnosis_of_no_form(("icd-10-cm", "C92 .02"), ("icd-10-cm", "C92.\u00a002")),
+    "diagnosis_in_compatibility_characters": _diagnosis_of_no_form(
+        ("icd-10-cm", "\uff2392.02"), ("icd-10-cm", "C92.0\u00b2"), ("icd-9-cm", "\u0662\u0660\u0665")
+    ),
+    "diagnosis_with_unseen_characters": _diagnosis_of_no_form(
+        ("icd-10-cm", "C92.02\u200b"), ("icd-10-cm", "\ufeffC92.02"), ("icd-10-cm", "C92.02\u202e")
+    ),
+    "diagnosis_of_another_system": _diagnosis_of_no_form(("icd-10-cm", "205.01"), ("icd-9-cm", "C92.02")),
+    "diagnosis_cut_short": _diagnosis_of_no_form(("icd-10-cm", "C9"), ("icd-9-cm", "20"), ("icd-9-cm", "V4")),
+    "diagnosis_too_long": _diagnosis_of_no_form(("icd-10-cm", "C92.02345"), ("icd-9-cm", "205.011")),
+    "diagnosis_of_no_remission_status": _diagnosis_of_no_form(("icd-10-cm", "C92.03"), ("icd-10-cm", "c920x")),
+    "empty_code": _with((*LINE, "code"), "", " ", "\u00a0\u3000"),
+    "control_character_in_code": _with((*LINE, "code"), "382\x0042", "38\n242"),
     # Values
     "empty_service_lines": _with(("service_lines",), []),
     "duplicate_line_numbers": _duplicate_line,

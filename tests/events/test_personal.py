@@ -16,7 +16,7 @@ from events.dead_letter import DeadLetter, FieldError, Header, Original
 from events.decision import Citation, ClockReading, Decision, PolicyReference, Program, Reference
 from events.decode import decode
 from events.personal import Private
-from events.request import AuthorizationRequest
+from events.request import AuthorizationRequest, Diagnosis
 from events.revision import PolicyRevision
 from events.schemas import EVENTS
 from events.shadow import ShadowDifference
@@ -26,7 +26,7 @@ from tests import generator
 from workers.decide.handler import decide
 from workers.logs import configure
 
-MARK = "Zebulon-4711"
+MARK = "ZEBULON-4711"
 """A value that occurs nowhere by chance."""
 ATTESTED = {
     one
@@ -41,11 +41,18 @@ Shown = Callable[[BaseModel], str]
 
 @cache
 def request_with_marks() -> AuthorizationRequest:
+    # A code that is none is not read: so it is put there.
+    diagnosed = Diagnosis.model_construct(system="icd-10-cm", code=MARK)
+    return requested().model_copy(update={"diagnoses": (diagnosed,)})
+
+
+@cache
+def requested() -> AuthorizationRequest:
     made = generator.request(7, 7)
     made["request_id"] = made["prior_authorization_number"] = MARK
     made["supersedes"] = f"{MARK}-2"
     made["member"]["member_id"] = MARK
-    made["diagnoses"] = [{"system": "icd-10-cm", "code": MARK}, {"system": "icd-10-cm", "code": "C92.02"}]
+    made["diagnoses"] = [{"system": "icd-10-cm", "code": "C92.02"}]
     made["diagnoses"].append({"system": "icd-10-cm", "code": "C50.911"})
     made["service_lines"][0] |= {"system": "cpt", "code": "38242", "service_date": "2025-05-06"}
     made["service_lines"].append({**made["service_lines"][0], "line": 99, "code": MARK})
@@ -56,7 +63,7 @@ def request_with_marks() -> AuthorizationRequest:
 @cache
 def events_with_marks() -> tuple[BaseModel, ...]:
     decision = decide(
-        decode(request_with_marks().model_dump_json().encode(), bare_allowed=True),
+        decode(requested().model_dump_json().encode(), bare_allowed=True),
         load_library([PACKAGED], "L.2.03.402"),
     )
     encoded = b64encode(MARK.encode()).decode()

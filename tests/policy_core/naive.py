@@ -334,8 +334,8 @@ DELETED_FROM: Final[Mapping[tuple[str, str], date]] = {
 
 
 def comparable(system: str, code: str) -> str:
-    """A code as it is compared: upper-case, and but for CPT and HCPCS without dots."""
-    code = code.upper()
+    """A code as it is compared: trimmed, upper-case, and but for CPT and HCPCS without dots."""
+    code = code.strip().upper()
     return code if system in {"cpt", "hcpcs"} else code.replace(".", "")
 
 

@@ -49,8 +49,8 @@ def test_a_code_too_short_to_tell_is_in_no_range(code: str) -> None:
     assert not selected(code, "C00-C80", "C81-C96", "C92.0-C92.2")
 
 
-@pytest.mark.parametrize("written", ["C92.01", "C9201", "c92.01", "c9201"])
-def test_a_diagnosis_code_means_the_same_with_or_without_its_dot_and_in_either_case(written: str) -> None:
+@pytest.mark.parametrize("written", ["C92.01", "C9201", "c92.01", "c9201", " C92.01", "c9201\u00a0\t"])
+def test_a_diagnosis_code_means_the_same_trimmed_with_or_without_its_dot_and_in_either_case(written: str) -> None:
     assert selected(written, "C92.0")
     assert selected(written, "C920")
 
@@ -156,10 +156,21 @@ def test_a_cpt_code_is_five_letters_or_digits(code: str, expected: Standing) -> 
         ("icd-9-pcs", "9909", date(2014, 1, 1)),
         ("icd-10-pcs", "30233q1", date(2024, 1, 1)),
         ("icd-10-pcs", "302.33Q1", date(2024, 1, 1)),
+        ("icd-10-pcs", " 30233q1\u00a0", date(2024, 1, 1)),
+        ("cpt", "38242   ", date(2024, 1, 1)),
     ],
 )
-def test_case_never_matters_nor_do_dots_where_the_system_ignores_them(system: str, code: str, day: date) -> None:
+def test_white_space_and_case_never_matter_nor_do_dots_where_the_system_ignores_them(
+    system: str, code: str, day: date
+) -> None:
     assert packaged().codes.standing(system, code, day) == LISTED
+
+
+def test_a_letter_with_a_capital_among_ours_is_another_letter() -> None:
+    index = CodeIndex(other().document.codes)
+
+    assert "\u0131".upper() == "I"
+    assert [index.normal("ev-local", code) for code in ("i10", "\u013110")] == ["I10", "\u013110"]
 
 
 def test_an_unknown_system_is_not_listed_rather_than_invalid() -> None:

@@ -7,6 +7,7 @@ are random digits with a valid check digit. The clinical facts are those of the 
 
 # ruff: noqa: PLR2004, S311 (a mix is made of plain shares, and of random numbers that anybody can make again)
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -60,7 +61,15 @@ _STATUS = {"relapse": "2", "trial": "2", "modified": "2", "autologous": "2", "re
 """The last character of a leukemia's code, by profile: in relapse, remission not achieved; else in remission."""
 OLD_BLOOD, OLD_SOLID, OLD_SILENT = ("205.01", "204.00", "203.02", "238.75"), ("174.9", "189.0"), ("V42.82", "996.88")
 
-MALFORMED = ("cut short", "unknown field", "wrong check digit", "unknown certification", "no such day", "no lines")
+MALFORMED = (
+    "cut short",
+    "unknown field",
+    "wrong check digit",
+    "unknown certification",
+    "no such day",
+    "no lines",
+    "no diagnosis code",
+)
 
 
 class Generator:
@@ -180,7 +189,7 @@ def _service_line(rng: Random, line: int, day: date) -> str:
         system, code = "hcpcs", "S2150"
     side = ',"performed_on":"donor"' if code != "38242" and rng.random() < 0.25 else ""
     return (
-        f'{{"line":{line},"system":"{system}","code":"{code}","units":{1 + int(rng.random() * 3)}'
+        f'{{"line":{line},"system":"{system}","code":"{_written(rng, code)}","units":{1 + int(rng.random() * 3)}'
         f',"service_date":"{day.isoformat()}"{side}}}'
     )
 
@@ -196,7 +205,17 @@ def _diagnoses(rng: Random, profile: str, day: date) -> str:
     if rng.random() < 0.03:
         codes.append(_one(rng, OLD_SOLID if old else SOLID))
     system = "icd-9-cm" if old else "icd-10-cm"
-    return ",".join([f'{{"system":"{system}","code":"{code}"}}' for code in codes])
+    return ",".join([f'{{"system":"{system}","code":"{_written(rng, code)}"}}' for code in codes])
+
+
+def _written(rng: Random, code: str) -> str:
+    """A code as some platforms write it: mostly plainly, at times padded, in small letters or without its dot."""
+    kind = rng.random()
+    if kind < 0.96:
+        return code
+    if kind < 0.98:
+        return f"{code:<10}"
+    return f"\u00a0{code}" if kind < 0.985 else code.lower() if kind < 0.995 else code.replace(".", "")
 
 
 def _fitting(rng: Random, profile: str, *, old: bool) -> str:
@@ -270,11 +289,17 @@ def _clinical(rng: Random, profile: str) -> str:
     return f',"clinical":{{{",".join(stated)}}}' if stated else ""
 
 
+_DIAGNOSES = re.compile(r'"diagnoses":\[[^\]]*\]')
+
+
 def _spoiled(rng: Random, text: str) -> bytes:
     """A request that is none any more."""
     kind = _one(rng, MALFORMED)
     if kind == "cut short":
         return text[: len(text) // 2].encode()
+    if kind == "no diagnosis code":
+        odd = _one(rng, ("C92-02", "C92.03", "\uff2392.02", "C92.02\u200b"))
+        return _DIAGNOSES.sub(f'"diagnoses":[{{"system":"icd-10-cm","code":"{odd}"}}]', text, count=1).encode()
     changed = {
         "unknown field": ('"certification":', '"note":"hurry","certification":'),
         "wrong check digit": ('"npi":"', '"npi":"0'),
