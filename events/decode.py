@@ -10,7 +10,7 @@ Rejected
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -33,8 +33,6 @@ class Received(NamedTuple):
     attributes: Attributes | None
     """None for bare data."""
     request: AuthorizationRequest
-    data: Mapping[str, Any]
-    """The data it was read from, as JSON values: what makes two requests of one id the same or not."""
 
     def __repr__(self) -> str:
         return "Received('personal data not shown')"
@@ -65,12 +63,12 @@ def decode(value: bytes | None, headers: Headers = (), *, bare_allowed: bool = F
     """
     tree = _tree(value)
     if bare_allowed and "specversion" not in tree:
-        return Received(None, _request(tree), tree)
+        return Received(None, _request(tree))
     binary = is_binary(headers)
     attributes = _attributes(binary_attributes(headers) if binary else tree)
     try:
         data = tree if binary else _data(tree)
-        return Received(attributes, _request(data), data)
+        return Received(attributes, _request(data))
     except RejectedError as rejected:
         rejected.attributes = attributes
         raise

@@ -1,14 +1,18 @@
 """`authorization.requested.v1`: a claims platform asks whether services are authorized."""
 
+import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
+import orjson
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
+    SecretStr,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -17,7 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from events.codes import ANY_CODE, DIAGNOSIS_PATTERNS, diagnosis, procedure, trimmed
 from events.personal import Personal, Private
-from events.scalars import Day, Instant, NationalProviderIdentifier, RequestId
+from events.scalars import Day, Instant, NationalProviderIdentifier, RequestId, written_instant
 
 Certification = Literal["initial", "revision", "extension", "renewal", "reconsideration", "cancellation"]
 Urgency = Literal["standard", "expedited"]
@@ -154,3 +158,53 @@ class AuthorizationRequest(Private):
         if supersedes is not None and supersedes == info.data.get("request_id"):
             raise PydanticCustomError("itself", "should be another request than this one")
         return supersedes
+
+    def content(self) -> bytes:
+        """What the request says, in one spelling: the same for two events that say the same, and in every version.
+
+        JSON in UTF-8, its names sorted, without white space. What is not stated is left out, and so is a default; codes
+        are spelled as their systems do, an instant as RFC 3339 does, in its own offset. Order counts among diagnoses
+        and among service lines. `events/README.md` tells a platform the same.
+        """
+        said = {name: value for name, value in vars(self).items() if value}
+        said["member"], said["provider"] = vars(self.member), vars(self.provider)
+        said["service_lines"] = [_said_of(line) for line in self.service_lines]
+        if self.diagnoses:
+            said["diagnoses"] = [vars(one) for one in self.diagnoses]
+        said["clinical"] = _stated(self.clinical or {})
+        if not said["clinical"]:
+            del said["clinical"]
+        try:
+            return orjson.dumps(said, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
+        except TypeError:  # an integer of more than 64 bits, which no fact has
+            return json.dumps(said, default=_plain, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _stated(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What an object states: nothing null, no object that states nothing; a list of words, which is a set, in order."""
+    said: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, str):
+            said[name] = value
+        elif isinstance(value, dict):
+            if below := _stated(value):
+                said[name] = below
+        elif isinstance(value, list):
+            said[name] = sorted(set(value)) if set(map(type, value)) == {str} else value
+        elif value is not None:
+            said[name] = value
+    return said
+
+
+def _said_of(line: ServiceLine) -> dict[str, Any]:
+    said = vars(line).copy()
+    if said["performed_on"] != "donor":
+        del said["performed_on"]
+    return said
+
+
+def _plain(value: Any) -> str:
+    """A part of a request as JSON has it; orjson writes days and instants by itself, and as these do."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return written_instant(value) if isinstance(value, datetime) else str(value)

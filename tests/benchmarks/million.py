@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 
 from events.decode import RejectedError, decode
-from events.envelope import dumps
 from events.topics import DECISIONS, REQUESTS
 from policy_core.distance import kind_of
 from policy_core.library import PACKAGED
@@ -126,7 +125,7 @@ def _to_decide(stream: Iterator[bytes], first: dict[bytes, bytes], identical: Co
         except RejectedError:
             identical["dead_letter"] += 1
             continue
-        key, content = digest(received.request.request_id.encode()), digest(dumps(received.data))
+        key, content = digest(received.request.request_id.encode()), digest(received.request.content())
         known = first.setdefault(key, content)
         if known is not content:
             identical["duplicate" if known == content else "dead_letter"] += 1

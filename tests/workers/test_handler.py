@@ -296,6 +296,31 @@ def test_the_order_of_keys_and_another_envelope_make_no_other_content(
     assert memory.take(remembering([record(json.dumps(envelope).encode(), 2)])) == []
 
 
+AGAIN = [
+    ("padded", {"diagnoses": [{"system": "icd-10-cm", "code": " c9202\u00a0"}]}, False),
+    ("another code", {"diagnoses": [{"system": "icd-10-cm", "code": "C92.01"}]}, True),
+    ("null", {"supersedes": None}, False),
+    ("another request superseded", {"supersedes": "D-0"}, True),
+    ("empty", {"clinical": {}}, False),
+    ("a fact more", {"clinical": {"disease_status": "relapsed"}}, True),
+]
+
+
+@pytest.mark.parametrize(("changes", "conflict"), [one[1:] for one in AGAIN], ids=[one[0] for one in AGAIN])
+def test_what_says_the_same_is_no_conflict_and_what_says_something_else_is(
+    remembering: DecisionHandler, memory: Remembering, changes: dict[str, Any], *, conflict: bool
+) -> None:
+    plain = generator.request(11, 1) | {"request_id": "D-5", "diagnoses": [{"system": "icd-10-cm", "code": "C92.02"}]}
+    for name in ("supersedes", "clinical"):
+        plain.pop(name, None)
+    memory.take(remembering([record(json.dumps(plain).encode(), 1)]))
+
+    again = remembering([record(json.dumps(plain | changes).encode(), 2)])
+
+    assert [data(one)["reason"] for one in again] == ["conflicting_duplicate"] * conflict
+    assert again.tally.duplicates == (not conflict)
+
+
 def test_a_request_that_was_rejected_can_be_sent_again_mended(
     remembering: DecisionHandler, memory: Remembering
 ) -> None:

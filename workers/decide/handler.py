@@ -15,7 +15,7 @@ import structlog
 from events.dead_letter import FieldError
 from events.decision import Decision
 from events.decode import Received, RejectedError, decode
-from events.envelope import Attributes, dumps, write
+from events.envelope import Attributes, write
 from events.provenance import Place, provenance
 from events.request import AuthorizationRequest
 from events.topics import ANSWERED, DECISIONS, SHADOW
@@ -173,7 +173,7 @@ class DecisionHandler:
                 raise unreadable(record.value)  # noqa: TRY301 (as any other reason)
             received = decode(record.value, record.headers)
             key = digest(received.request.request_id.encode())
-            content = digest(dumps(received.data))
+            content = digest(received.request.content())
             known = answered.get(key) or self.memory.find(record.partition, key, record.timestamp)
             if known is not None and not self._comes_again(known, content, record):
                 return self._duplicate(record, received, known, content, tally)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from events.decode import Received, RejectedError, decode, shown_request_id
-from events.envelope import dumps, loads
+from events.envelope import loads
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.decide.duplicates import Entry
 from workers.records import Record
@@ -172,7 +172,7 @@ class Walk:
 
     def _remembered(self, record: Record, received: Received, key: bytes) -> None:
         """A request whose id comes more than once, or that is keyed otherwise."""
-        entry = Entry(digest(dumps(received.data)), record.offset, record.timestamp, b"")
+        entry = Entry(digest(received.request.content()), record.offset, record.timestamp, b"")
         name = digest(key)
         known = self._memory.get(name)
         if known is not None and entry.timestamp - known.timestamp <= self._kept:
