@@ -1,0 +1,245 @@
+"""Topics and groups that change while workers run: what they stand on is taken from under them."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from kafka import KafkaConsumer
+from kafka.admin import KafkaAdminClient
+
+from events.topics import ANSWERED, DECISIONS, REQUESTS
+from tests.faults.counting import Answer, Counted, count, digest
+from tests.faults.flow import PATIENCE_SECONDS, SESSION_SECONDS, Fleet, Worker, eventually
+from tests.faults.report import Report
+from tests.faults.workload import Asked, Pool, Workload
+from tests.workers.running import everything_on, settings_for
+from workers import topics
+from workers.brokers import Broker
+from workers.feed import EXIT_FEED_LOST
+from workers.records import Outgoing
+from workers.settings import Settings
+from workers.store.digest import digest as digest_of_id
+from workers.traffic.commands import sent
+
+pytestmark = [pytest.mark.faults, pytest.mark.kafka]
+
+NOTICED_SECONDS = 30.0
+"""Until every worker has noticed: a promise."""
+PARTITIONS = 2
+"""Fewer than the workers: one of them is a spare."""
+WORKERS = 3
+
+
+@contextmanager
+def fleet(broker: Broker, prefix: str, folder: Path) -> Iterator[tuple[Fleet, Settings]]:
+    """Places for workers, one more than there are partitions; all end in the end."""
+    found = settings_for(broker.bootstrap, prefix, folder, session_timeout_seconds=SESSION_SECONDS)
+    found = found.model_copy(update={"partitions": PARTITIONS})
+    topics.apply(found)
+    workers = Fleet(found, folder, WORKERS)
+    try:
+        yield workers, found
+    finally:
+        workers.stop()
+
+
+def ask(found: Settings, asked: Sequence[Asked]) -> None:
+    """Publish requests, all acknowledged."""
+    list(sent([Outgoing(found.topic(REQUESTS), key, value) for key, value, _ in asked], found))
+
+
+def counted(found: Settings, asked: Sequence[Asked]) -> Counted:
+    answers = [Answer(bytes(one.key or b""), digest(one.value)) for one in everything_on(found, DECISIONS)]
+    return count(Workload(asked).expected, answers)
+
+
+def all_answered(found: Settings, asked: Sequence[Asked]) -> bool:
+    return eventually(lambda: counted(found, asked).lost == 0)
+
+
+def administer(found: Settings, do: Callable[[KafkaAdminClient], Any]) -> None:
+    with topics.admin(found) as client:
+        do(client)
+
+
+def delete(found: Settings, name: str) -> None:
+    administer(found, lambda client: client.delete_topics([found.topic(name)]))
+
+
+def create_again(found: Settings, name: str) -> None:
+    delete(found, name)
+    assert eventually(lambda: bool(topics.apply(found)[0]))
+
+
+def loud(worker: Worker, level: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in worker.said().splitlines() if line.startswith("{")]
+    return [one for one in lines if one["level"] == level]
+
+
+def await_end(workers: Sequence[Worker]) -> list[int]:
+    """The codes with which they end, each by itself."""
+    return [one.process.wait(PATIENCE_SECONDS) for one in workers if one.process is not None]
+
+
+def astray(found: Settings) -> int:
+    """How many digests and decisions are in another partition than their request."""
+    at = {bytes(one.key): one.partition for one in everything_on(found, REQUESTS)}
+    by_digest = {digest_of_id(key): partition for key, partition in at.items()}
+    decisions = [at[bytes(one.key)] != one.partition for one in everything_on(found, DECISIONS)]
+    digests = [by_digest[bytes(one.key)] != one.partition for one in everything_on(found, ANSWERED)]
+    assert decisions
+    assert digests
+    return decisions.count(True) + digests.count(True)
+
+
+@pytest.mark.parametrize("grown", [REQUESTS, ANSWERED, DECISIONS])
+def test_partitions_added_to_one_topic_end_every_worker_before_anything_goes_astray(
+    broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report, grown: str
+) -> None:
+    asked = pool.first(3_000).asked
+    with fleet(broker, prefix, tmp_path) as (workers, found):
+        workers.start(WORKERS)
+        over = Event()
+
+        def keep_asking() -> None:
+            for start in range(0, len(asked), 50):
+                if not over.wait(0.5):
+                    ask(found, asked[start : start + 50])
+
+        asking = Thread(target=keep_asking)
+        asking.start()
+        try:
+            assert eventually(lambda: len(everything_on(found, DECISIONS)) > 0)
+            began = time.monotonic()
+            administer(found, lambda client: client.create_partitions({found.topic(grown): 2 * PARTITIONS}))
+            codes = await_end(workers.workers)
+            noticed = time.monotonic() - began
+        finally:
+            over.set()
+            asking.join()
+        sentences = [loud(one, "critical")[0]["event"] for one in workers.workers]
+        workers.workers[0].start()
+        refused = await_end(workers.workers[:1])
+        stray, there = astray(found), counted(found, asked)
+
+    there = there._replace(requests=there.requests - there.lost, lost=0)  # no worker may go on with the rest
+    notes = f"{grown}; all ended {noticed:.1f} s after; {stray} digests and decisions in another partition"
+    report.add("partitions added to one topic", 1, there, notes=notes)
+    assert stray == 0
+    assert there.clean
+    assert (codes, refused) == ([EXIT_FEED_LOST] * WORKERS, [1])
+    assert noticed < NOTICED_SECONDS
+    for one in sentences:
+        assert found.topic(grown) in one
+        assert "dli topics check" in one
+
+
+def test_requests_that_are_deleted_and_created_again_are_read_by_the_workers_that_run(
+    broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
+) -> None:
+    asked = pool.first(900).asked
+    took = []
+    with fleet(broker, prefix, tmp_path) as (workers, found):
+        workers.start(WORKERS)
+        for start, behind in ((0, 300), (300, 900)):
+            ask(found, asked[start:behind])
+            assert all_answered(found, asked[:behind])
+            if start == 0:
+                create_again(found, REQUESTS)
+                began = time.monotonic()
+        took.append(time.monotonic() - began)
+        # More come to the new log than the old one had, and the old ones once more: each is known.
+        ask(found, asked[:300])
+        workers.await_ready()
+        there = counted(found, asked)
+        ended = [one.process.poll() for one in workers.workers if one.process is not None]
+
+    notes = f"all that came to the new one answered {took[0]:.1f} s after"
+    report.add("topic of requests created again", 1, there, notes=notes)
+    assert there.clean
+    assert ended == [None] * WORKERS
+    assert took[0] < NOTICED_SECONDS
+
+
+def test_without_the_topic_of_requests_no_worker_is_ready_and_a_spare_is_while_others_have_it_all(
+    broker: Broker, pool: Pool, prefix: str, tmp_path: Path
+) -> None:
+    asked = pool.first(300).asked
+    with fleet(broker, prefix, tmp_path) as (workers, found):
+        workers.start(WORKERS)
+        delete(found, REQUESTS)
+        assert eventually(lambda: not any(one.ready() for one in workers.workers), NOTICED_SECONDS)
+        assert all(one.running for one in workers.workers)
+        said = [[one["event"] for one in loud(worker, "error")] for worker in workers.workers]
+        topics.apply(found)
+        workers.await_ready()
+        ask(found, asked)
+        assert all_answered(found, asked)
+
+    assert all("topics_absent" in one for one in said)
+
+
+def test_digests_that_are_deleted_and_created_again_end_the_workers_and_new_ones_go_on(
+    broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
+) -> None:
+    asked = pool.first(600).asked
+    with fleet(broker, prefix, tmp_path) as (workers, found):
+        workers.start(WORKERS)
+        ask(found, asked[:300])
+        assert all_answered(found, asked[:300])
+        began = time.monotonic()
+        create_again(found, ANSWERED)
+        codes = await_end(workers.workers)
+        noticed = time.monotonic() - began
+        workers.start(WORKERS)
+        ask(found, asked[300:])
+        assert all_answered(found, asked)
+        there = counted(found, asked)
+
+    report.add("topic of digests created again", 1, there, notes=f"all ended {noticed:.1f} s after, and began anew")
+    assert there.clean
+    assert codes == [EXIT_FEED_LOST] * WORKERS
+    assert noticed < NOTICED_SECONDS
+
+
+def test_a_group_that_another_application_uses_ends_the_worker_and_it_joins_once_that_is_gone(
+    broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
+) -> None:
+    asked = pool.first(300).asked
+    with fleet(broker, prefix, tmp_path) as (workers, found):
+        other = KafkaConsumer(
+            found.topic(REQUESTS), bootstrap_servers=found.bootstrap, group_id=found.app_id, enable_auto_commit=False
+        )
+        leaving = Event()
+
+        def take_part() -> None:
+            while not leaving.is_set():
+                other.poll(timeout_ms=200)
+            other.close()
+
+        taking_part = Thread(target=take_part)
+        taking_part.start()
+        try:
+            assert eventually(lambda: bool(other.assignment()))
+            workers.workers[0].start()
+            began = time.monotonic()
+            codes = await_end(workers.workers[:1])
+            noticed = time.monotonic() - began
+        finally:
+            leaving.set()
+            taking_part.join()
+        [last] = loud(workers.workers[0], "critical")[:1]
+        ask(found, asked)
+        workers.start(1)
+        assert all_answered(found, asked)
+        there = counted(found, asked)
+
+    report.add("group used by another application", 1, there, notes=f"ended {noticed:.1f} s after its start")
+    assert there.clean
+    assert codes == [EXIT_FEED_LOST]
+    assert "another application uses this group" in last["event"]
