@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -54,6 +55,8 @@ def run_worker(settings: Settings, library: Library) -> None:
         PolicyDocumentError: The draft that is to decide beside cannot be used.
     """
     logs.configure(level=settings.log_level, form=settings.log_format)
+    # The footing looks every few seconds: what fails there is said by this software, once.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     # Until the app runs, which has its own: the first process of a container would not end without.
     signal.signal(signal.SIGTERM, _stop_at_once)
     log.info("worker_starting", app=settings.app_id, policies=library.numbers, bootstrap=settings.bootstrap)

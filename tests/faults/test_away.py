@@ -98,10 +98,10 @@ def test_a_worker_whose_broker_is_away_for_two_minutes_says_so_and_goes_on_with_
         proxy.mend()
         flow.await_back()
         flow.fleet.await_ready()
-        [worker] = flow.fleet.running
-        taken_up = knows_more(flow, worker)
         counted = flow.finish()
         back = flow.recoveries()
+        [worker] = flow.fleet.running
+        taken_up = knows_more(flow, worker)
 
     notes = f"{harm.__name__}; said {said} times that revisions are unread; a revision after it taken up: {taken_up}"
     report.add("broker away 120 s while running", 1, counted, back, notes)

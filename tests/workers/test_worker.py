@@ -195,7 +195,8 @@ def test_health_says_live_and_ready_and_metrics_count(found: Settings, tmp_path:
         told = samples(found.web_port)
 
     assert live == (200, {"live": True})
-    every = ("ready", "assigned", "recovered", "feeding", "progressing", "broker", "policies", "revisions", "ledger")
+    work = ("assigned", "recovered", "feeding", "progressing", "broker")
+    every = ("ready", *work, "policies", "topics", "revisions", "ledger")
     assert ready == (200, dict.fromkeys(every, True))
     assert told["dli_requests_total"] == told["dli_end_to_end_seconds_count"] == 100
     assert sum(told[name] for name in told if name.startswith("dli_decisions_total")) == 45
