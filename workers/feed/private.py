@@ -300,8 +300,24 @@ def pace(client: AIOKafkaClient) -> None:
         refused[node_id] = 0 if connected else min(refused[node_id] + 1, _MANY)
         return connected
 
-    client.force_metadata_update = lambda: asyncio.ensure_future(paced())
+    asking: set[asyncio.Task[bool]] = set()
+    close = client.close
+
+    def asked() -> asyncio.Task[bool]:
+        task = asyncio.create_task(paced())
+        asking.add(task)
+        task.add_done_callback(asking.discard)
+        return task
+
+    async def closed() -> None:
+        # An answer never comes once it is closed, and asyncio complains of tasks that are forgotten.
+        for task in asking:
+            task.cancel()
+        await close()
+
+    client.force_metadata_update = asked
     client.ready = patient
+    client.close = closed
 
 
 # What others do not promise to keep.

@@ -8,6 +8,7 @@ from typing import Any
 
 import faust
 import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from workers.feed import app_settings
@@ -44,7 +45,7 @@ def test_a_broker_that_is_away_is_tried_less_and_less_and_found_soon_when_it_is_
             tried.append(time.perf_counter())
             return back
 
-        client: Any = SimpleNamespace(ready=ready, force_metadata_update=None)
+        client: Any = SimpleNamespace(ready=ready, force_metadata_update=None, close=None)
         pace(client)
         answers = [await client.ready(1, group="any") for _ in range(7)]
         back = True
@@ -74,3 +75,17 @@ def _outputs(count: int, size: int = 100) -> list[Outgoing]:
 def test_batches_hold_every_output_once_however_large_it_is(size: int, batches: int) -> None:
     made = list(packed(_Producer(), _outputs(30, size)))
     assert (30, batches) == (sum(batch.record_count() for batch in made), len(made))
+
+
+def test_a_client_that_closes_leaves_no_question_behind() -> None:
+    async def ask_and_close() -> bool:
+        client = AIOKafkaClient(bootstrap_servers="127.0.0.1:1")
+        pace(client)
+        asking = client.force_metadata_update()
+        await asyncio.sleep(0.3)
+        assert not asking.done()
+        await client.close()
+        await asyncio.wait({asking}, timeout=5)
+        return bool(asking.cancelled())
+
+    assert asyncio.run(ask_and_close())
