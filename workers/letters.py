@@ -148,14 +148,18 @@ def refusal(letter: Letter, settings: Settings, most_tries: int = MOST_TRIES) ->
 def _lacking(letter: Letter, settings: Settings) -> str | None:
     """What a letter lacks of the event that came; None where it has all of it."""
     original = letter.content.original
-    odd = any(one.name_base64 is not None for one in original.headers)
+    # Kafka has both, but the client that sends letters again has neither.
+    odd = any(one.name_base64 is not None or one.value_base64 is None for one in original.headers)
     cut = " and ".join(original.cut)
     checks = (
         (original.topic != settings.topic(REQUESTS), "it is no request: publish it anew where it came from"),
         (original.last_offset is not None, "it stands for what cannot be read: there is no event to send"),
         (bool(cut), f"it carries only the beginning of its {cut}: publish it anew"),
         (letter.value is None, "it has no value: there is nothing to send"),
-        (odd, "the name of a header is not UTF-8, and is not sent from here: publish it anew"),
+        (
+            odd,
+            "a header of it has no value, or a name that is not UTF-8, and is not sent from here: publish it anew",
+        ),
     )
     return next((sentence for lacking, sentence in checks if lacking), None)
 
@@ -239,9 +243,9 @@ def _send(producer: KafkaProducer, batch: Iterable[Letter]) -> None:
     producer.commit_transaction()
 
 
-def again(letter: Letter) -> list[tuple[str, bytes | None]]:
+def again(letter: Letter) -> list[tuple[str, bytes]]:
     """The headers of a letter's event when it is sent again."""
-    own = [(name, value) for name, value in letter.headers if name not in {TRIES, FROM}]
+    own = [(name, value or b"") for name, value in letter.headers if name not in {TRIES, FROM}]
     return [*own, (TRIES, str(letter.tries + 1).encode()), (FROM, letter.id.encode())]
 
 

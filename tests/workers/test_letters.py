@@ -24,7 +24,7 @@ from workers.dead_letters import dead_letter
 from workers.decide.handler import DecisionHandler
 from workers.letters import FROM, TRIES, Letter, again, masked, planned, redrive, refusal
 from workers.reading import data_of
-from workers.records import Record
+from workers.records import Headers, Record, Unreadable
 from workers.settings import Settings, read
 
 MARK = "MARKED-7f3a"
@@ -33,7 +33,7 @@ OTHER_POLICIES = Path(__file__).parents[1] / "policy_core" / "policies"
 PATIENCE_SECONDS = 60.0
 
 
-def letter(reason: Any = "unknown_policy", headers: tuple[tuple[str, bytes], ...] = (), **changes: Any) -> Letter:
+def letter(reason: Any = "unknown_policy", headers: Headers = (), **changes: Any) -> Letter:
     original = record(request(request_id="R-1"))
     original = original._replace(headers=(*original.headers, *headers), **changes)
     content = dead_letter(original, original.value, RejectedError(reason))
@@ -58,6 +58,11 @@ def test_an_event_that_may_be_decided_by_now_is_sent_again(reason: str) -> None:
         (letter(value=None), "no value"),
         (letter(value=b"x" * 1_000_001), "only the beginning of its value"),
         (letter(headers=((TRIES, b"3"),)), "sent again 3 times already"),
+        (letter(headers=(("null", None),)), "has no value"),
+        (letter(headers=(("caf\udce9", b"1"),)), "a name that is not UTF-8"),
+        (letter(key=b"k" * 900_000, value=b"x" * 900_000), "only the beginning of its key"),
+        (letter(headers=(("h", b"x" * 2_000_000),)), "only the beginning of its headers"),
+        (letter(value=Unreadable(b"bytes", 41, "it is damaged")), "what cannot be read"),
     ],
 )
 def test_what_is_not_sent_again_says_why(refused: Letter, sentence: str) -> None:

@@ -28,7 +28,7 @@ import structlog
 from events.dead_letter import FieldError
 from events.decode import RejectedError, is_request_id
 from events.provenance import Place, place_of
-from workers.dead_letters import rejection, too_large, unreadable
+from workers.dead_letters import rejection, unreadable
 from workers.records import Outgoing, Record, Unreadable
 from workers.settings import Settings
 from workers.store.changelog import Change, Changelog
@@ -263,7 +263,7 @@ class Links(FedCopies):
         by_offset = {record.offset: record for record in records}
         for one in judgement.refused:
             log.warning("link_refused", partition=partition, offset=one.offset)
-        refused = [_refused(by_offset[one.offset], one, self._settings) for one in judgement.refused]
+        refused = [rejection(by_offset[one.offset], _circular(one), self._settings) for one in judgement.refused]
         return refused + self._no_links(records, {one.offset for one in links})
 
     def _no_links(self, records: Sequence[Record], links: Set[int]) -> list[Outgoing]:
@@ -271,7 +271,9 @@ class Links(FedCopies):
 
     def instead(self, record: Record, _refused: frozenset[str]) -> list[Outgoing]:
         """The smallest dead letter, in place of one that Kafka takes for too large."""
-        return [rejection(record, too_large(), self._settings, small=True)]
+        links = list(said(changes_of((record,))))
+        rejected = _circular(links[0]) if links else _none(record)
+        return [rejection(record, rejected, self._settings, small=True)]
 
     def find(self, partition: int, request_id: str) -> list[Member] | None:
         """The chain of a request; None where this worker does not have the links.
@@ -309,7 +311,7 @@ def _none(record: Record) -> RejectedError:
     return RejectedError("undecodable", [FieldError(path="", message="is no link between two requests")])
 
 
-def _refused(record: Record, said: Said, settings: Settings) -> Outgoing:
+def _circular(said: Said) -> RejectedError:
     message = "names a request that supersedes this one, itself or by others between them"
     error = FieldError(path="supersedes", message=message)
-    return rejection(record, RejectedError("circular_link", [error], said.request), settings)
+    return RejectedError("circular_link", [error], said.request)

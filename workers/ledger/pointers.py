@@ -117,7 +117,12 @@ class PointerHandler:
             yield Outgoing(self._links, record.key, link.written())
 
     def instead(self, record: Record, refused: frozenset[str]) -> list[Outgoing]:
-        """Nothing: what is so small and yet refused is a topic's fault, and the answer stands where it is."""
+        """A small dead letter for what cannot be read; else nothing: a topic that refuses a pointer is at fault itself.
+
+        The answer that it would point to stands where it is.
+        """
+        if isinstance(record.value, Unreadable):
+            return [rejection(record, unreadable(record.value), self._settings, small=True)]
         log.error("pointer_refused", topics=sorted(refused), partition=record.partition, offset=record.offset)
         return []
 
@@ -144,7 +149,8 @@ class Keeper:
 
     def instead(self, record: Record, _refused: frozenset[str]) -> list[Outgoing]:
         """The smallest dead letter, in place of one that Kafka takes for too large."""
-        return [rejection(record, too_large(), self._settings, small=True)]
+        rejected = unreadable(record.value) if isinstance(record.value, Unreadable) else too_large()
+        return [rejection(record, rejected, self._settings, small=True)]
 
 
 class Pointers(FedCopies):
