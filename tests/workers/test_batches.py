@@ -12,6 +12,7 @@ from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka import TopicPartition as KafkaTopicPartition
 
 from workers import every_record
 from workers.batches import Batches, parsed
@@ -199,3 +200,39 @@ def test_batches_end_where_the_fetch_was_cut_off() -> None:
     assert whole.take() == GOOD
     assert whole.following == 104
     assert not whole.has_next()
+
+
+# --- kafka-python ----------------------------------------------------------------------------------------------------
+
+
+def read_by_kafka_python(raw: bytes, since: int, rounds: int = 10) -> list[Any]:
+    found: list[Any] = []
+    position = since
+    for _ in range(rounds):
+        fetched = every_record.KafkaBatches(from_offset(raw, position))
+        if not fetched.has_next():
+            break
+        one = every_record.KafkaRecords(position, KafkaTopicPartition(*TP), fetched)
+        found += one.take()
+        position = one.next_fetch_offset
+    return found
+
+
+def test_the_other_client_hands_out_the_same() -> None:
+    records = [*plain(), (5, b"key", b"value", [("caf?", b"1"), ("empty", b""), ("null", None)]), *plain()]
+    raw = not_utf8(batch(10, records)) + batch(17, plain())
+    ours, theirs = read(raw, 11), read_by_kafka_python(raw, 11)
+    assert [(one.offset, one.timestamp, one.key, one.value, tuple(one.headers)) for one in ours] == [
+        (one.offset, one.timestamp, one.key, one.value, tuple(one.headers)) for one in theirs
+    ]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_other_client_steps_over_the_same(damage: str) -> None:
+    raw = batch(98, plain(2)) + DAMAGES[damage] + BEHIND
+    assert told(read(raw, 98)) == told(read_by_kafka_python(raw, 98))
+
+
+@given(st.binary(max_size=300), st.integers(0, 1000))
+def test_no_bytes_whatever_end_the_other_reader(raw: bytes, since: int) -> None:
+    assert all(one.offset >= since for one in read_by_kafka_python(raw, since, rounds=5))

@@ -49,7 +49,12 @@ def the_file(folder: Path) -> Path:
 
 
 raws = st.none() | st.binary(max_size=40) | st.text(max_size=20).map(str.encode)
-names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+names = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    # What is not UTF-8, as records have it here, and what looks like how files have that.
+    st.binary(max_size=5).map(lambda raw: raw.decode("utf-8", "surrogateescape")),
+    st.just("\0base64:QQ=="),
+)
 any_records = st.lists(
     st.tuples(
         st.integers(1, 2**40),
