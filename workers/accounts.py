@@ -27,7 +27,7 @@ from kafka.errors import GroupIdNotFoundError
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.lag import Look, Watcher
-from workers.reading import Span, data_of, kept, new_admin, records, told
+from workers.reading import Span, StrangeError, data_of, kept, new_admin, pass_over, records, told
 from workers.settings import Settings
 
 _NOTE = re.compile(
@@ -299,9 +299,12 @@ def _dead_letters(settings: Settings, letters: dict[TopicPartition, Span]) -> Co
     found: Counter[int] = Counter()
     for record in records(settings, letters):
         try:
-            original = data_of(record.value)["original"]
-            if original.get("topic") == settings.topic(REQUESTS):
-                found[original["partition"]] += 1
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # no letter of ours
+            original = data_of(record.value).get("original")
+        except StrangeError as error:
+            pass_over(record, error)
+            continue
+        if not isinstance(original, dict):
+            pass_over(record, StrangeError("it is no dead letter"))
+        elif original.get("topic") == settings.topic(REQUESTS) and isinstance(original.get("partition"), int):
+            found[original["partition"]] += 1
     return found

@@ -23,6 +23,7 @@ from kafka.structs import OffsetAndMetadata
 
 from events.topics import POLICY_REVISIONS, REQUESTS
 from workers.reading import PATIENCE_MS, Span, new_admin, new_consumer, partitions_of, spans, told
+from workers.records import Unreadable
 from workers.settings import Settings
 
 # It cannot read how Faust spreads partitions, need not, and says so at every look.
@@ -286,6 +287,7 @@ class Watcher:
         consumer.seek(partition, search.reached)
         for found in consumer.poll(timeout_ms=min(500, PATIENCE_MS), max_records=1).values():
             search.timestamp = found[0].timestamp
+            search.unread = "Unreadable" if isinstance(found[0].value, Unreadable) else None
             return
         search.reached = max(search.reached, consumer.position(partition))
 

@@ -18,7 +18,7 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import structlog
@@ -31,7 +31,20 @@ from events.envelope import Headers, binary_attributes, header, is_binary, loads
 from events.request import AuthorizationRequest
 from events.topics import DEAD_LETTERS, REQUESTS
 from workers import access
-from workers.reading import Span, data_of, kept, new_admin, new_consumer, records, spans, told
+from workers.reading import (
+    Span,
+    StrangeError,
+    data_of,
+    headers_of,
+    kept,
+    new_admin,
+    new_consumer,
+    pass_over,
+    records,
+    spans,
+    told,
+    written_at,
+)
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -88,7 +101,7 @@ class Plan(NamedTuple):
 
 
 def letters(settings: Settings, reason: str | None = None) -> Iterator[Letter]:
-    """Every dead letter that is kept, each once, of one reason or of all.
+    """Every dead letter that is kept, each once, of one reason or of all. What is none is passed over, with a log line.
 
     Raises:
         ReadingError: The brokers do not answer.
@@ -98,8 +111,8 @@ def letters(settings: Settings, reason: str | None = None) -> Iterator[Letter]:
     for record in records(settings, kept(settings, [settings.topic(DEAD_LETTERS)])):
         try:
             letter = read_letter(record)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-            log.warning("no_dead_letter", topic=record.topic, partition=record.partition, offset=record.offset)
+        except StrangeError as error:
+            pass_over(record, error)
             continue
         if letter.id not in seen and reason in {None, letter.content.reason}:
             seen.add(letter.id)
@@ -107,11 +120,29 @@ def letters(settings: Settings, reason: str | None = None) -> Iterator[Letter]:
 
 
 def read_letter(record: ConsumerRecord) -> Letter:
-    """The letter in a record of the topic of dead letters."""
-    headers = tuple(record.headers)
-    event_id = binary_attributes(headers).get("id") if is_binary(headers) else json.loads(record.value)["id"]
-    content = DeadLetter.model_validate_json(json.dumps(data_of(record.value)))
-    return Letter(str(event_id), datetime.fromtimestamp(record.timestamp / 1000, UTC), content)
+    """The letter in a record of the topic of dead letters.
+
+    Raises:
+        StrangeError: It is none.
+    """
+    headers = headers_of(record)
+    data = data_of(record.value)
+    event_id = binary_attributes(headers).get("id") if is_binary(headers) else loads(record.value).get("id")
+    if not isinstance(event_id, str):
+        raise StrangeError("it has no id")
+    try:
+        content = DeadLetter.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        # A field that nobody declared may have any name.
+        wrong = {one["loc"][0] for one in error.errors() if one["loc"]} & set(DeadLetter.model_fields)
+        named = ", ".join(sorted(map(str, wrong))) or "others"
+        raise StrangeError(f"it has not the fields of a dead letter ({named})") from None
+    letter = Letter(event_id, written_at(record), content)
+    try:
+        _ = letter.headers, letter.value, _bytes(content.original.key_base64)
+    except ValueError:
+        raise StrangeError("what it keeps of a record is not in base64") from None
+    return letter
 
 
 def _bytes(personal: SecretStr | None) -> bytes | None:
@@ -182,7 +213,7 @@ def sent_before(settings: Settings, chosen: Sequence[Letter]) -> set[str]:
         return set()
     with told(settings):
         span = _since(settings, oldest)
-    causes = (header(tuple(record.headers), FROM) for record in records(settings, span))
+    causes = (header(headers_of(record), FROM) for record in records(settings, span))
     return {cause for cause in causes if cause in wanted}
 
 

@@ -1,17 +1,21 @@
 """Reading topics as they stand, by readers of no group: nothing is committed, nobody's work is touched."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
+from events.envelope import Headers, loads
 from workers import access
 from workers.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 PATIENCE_MS = 8_000
 """How long one question to the brokers may take."""
@@ -22,6 +26,10 @@ LOOK_MS = 5_000
 
 class ReadingError(Exception):
     """The brokers do not answer, or refuse; the message says what to do."""
+
+
+class StrangeError(ValueError):
+    """A record on a topic of ours is nothing that we write; the message says why, and repeats nothing of it."""
 
 
 class Span(NamedTuple):
@@ -156,7 +164,41 @@ def records(settings: Settings, wanted: Mapping[TopicPartition, Span]) -> Iterat
             consumer.close()
 
 
-def data_of(value: bytes) -> dict[str, Any]:
-    """The data of an event that we published, in whichever mode."""
-    tree: dict[str, Any] = json.loads(value)
-    return tree["data"] if "specversion" in tree else tree
+def data_of(value: bytes | None) -> dict[str, Any]:
+    """The data of an event that we published, in whichever mode.
+
+    Raises:
+        StrangeError: It is none.
+    """
+    try:
+        tree = loads(value or b"")
+    except ValueError:
+        raise StrangeError("it is not JSON") from None
+    data = tree.get("data") if isinstance(tree, dict) and "specversion" in tree else tree
+    if not isinstance(data, dict):
+        raise StrangeError("it is no event")
+    return data
+
+
+def headers_of(record: ConsumerRecord) -> Headers:
+    """A record's headers; one that is null is empty."""
+    return tuple((name, value or b"") for name, value in record.headers)
+
+
+def written_at(record: ConsumerRecord) -> datetime:
+    """When a record was written, by its timestamp.
+
+    Raises:
+        StrangeError: That is in no year.
+    """
+    try:
+        return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise StrangeError("its timestamp is in no year") from None
+
+
+def pass_over(record: ConsumerRecord, error: StrangeError) -> None:
+    """Say in one line which record is passed over, and why: nobody else tells an operator of it."""
+    log.warning(
+        "record_passed_over", topic=record.topic, partition=record.partition, offset=record.offset, detail=str(error)
+    )

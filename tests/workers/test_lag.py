@@ -320,7 +320,7 @@ def test_records_that_no_client_can_read_wait_all_the_same(
     assert (first.waiting, second.waiting) == (1, 1)
     assert second.seconds - first.seconds == 9, "as long as it has been seen to wait"
     for look in looks:
-        assert Unread("records", f"{team_b}/0", "CorruptRecordError") in look.unread
+        assert Unread("records", f"{team_b}/0", "Unreadable") in look.unread
 
 
 def test_who_asks_for_our_group_alone_hears_of_no_other(found: Settings) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event, Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
@@ -28,6 +28,7 @@ from workers.reading import (
     kept,
     new_consumer,
     told,
+    written_at,
 )
 from workers.settings import Settings
 
@@ -160,9 +161,8 @@ class Reader:
 
     def _take(self, record: ConsumerRecord) -> None:
         try:
-            at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-            self._takers[record.topic](record, at)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            self._takers[record.topic](record, written_at(record))
+        except (ValueError, KeyError, TypeError, AttributeError):
             # Of a shape from before or after this version: not counted, and said so.
             self.progress = self.progress._replace(unreadable=self.progress.unreadable + 1)
 
@@ -171,23 +171,17 @@ class Reader:
             self.tallies.latencies.asked(record.key, record.timestamp)
 
     def _decision(self, record: ConsumerRecord, at: datetime) -> None:
-        data = _data(record)
-        self.tallies.decided(data, at, Place(record.topic, record.partition, record.offset))
+        data = data_of(record.value)
         self.pended.take(data, at)
+        self.tallies.decided(data, at, Place(record.topic, record.partition, record.offset))
         self.tallies.latencies.answered(record.key, record.timestamp)
 
     def _letter(self, record: ConsumerRecord, _at: datetime) -> None:
-        self.tallies.put_aside(_data(record))
+        self.tallies.put_aside(data_of(record.value))
         self.tallies.latencies.answered(record.key, record.timestamp)
 
     def _revision(self, record: ConsumerRecord, _at: datetime) -> None:
-        self.publications.published(_data(record))
+        self.publications.published(data_of(record.value))
 
     def _attestation(self, record: ConsumerRecord, _at: datetime) -> None:
-        self.publications.attested(_data(record))
-
-
-def _data(record: ConsumerRecord) -> dict[str, Any]:
-    if record.value is None:
-        raise ValueError("a tombstone")
-    return data_of(record.value)
+        self.publications.attested(data_of(record.value))

@@ -12,7 +12,7 @@ from events.decision import Decision
 from events.topics import DECISIONS
 from workers.dashboard.tallies import Place
 from workers.explain import LINE, headline, line_of, sections
-from workers.reading import Span, data_of, kept, records
+from workers.reading import Span, StrangeError, data_of, kept, pass_over, records, written_at
 from workers.settings import Settings
 
 TOLD_EVERY = 5_000
@@ -45,7 +45,7 @@ def at_place(settings: Settings, place: Place, request_id: str) -> Found | None:
     """
     where = TopicPartition(place.topic, place.partition)
     for record in records(settings, {where: Span(place.offset, place.offset + 1)}):
-        if record.offset == place.offset and record.key == request_id.encode():
+        if record.offset == place.offset and record.key == request_id.encode() and _is_decision(record):
             return shown(record)
     return None
 
@@ -68,9 +68,20 @@ def anywhere(
             return None
         if number % TOLD_EVERY == 0:
             tell(min(number / max(total, 1), 1.0))
-        if record.key == key and (newest is None or record.timestamp >= newest.timestamp):
+        if record.key == key and (newest is None or record.timestamp >= newest.timestamp) and _is_decision(record):
             newest = record
     return shown(newest) if newest is not None else None
+
+
+def _is_decision(record: ConsumerRecord) -> bool:
+    """Whether a record is a decision of ours, as a page can show it."""
+    try:
+        written_at(record)
+        Decision.model_validate_json(json.dumps(data_of(record.value)))
+    except ValueError:
+        pass_over(record, StrangeError("it is no decision"))
+        return False
+    return True
 
 
 def shown(record: ConsumerRecord) -> Found:

@@ -117,27 +117,29 @@ class Tallies:
     """Where the newest decisions stand, by the digest of their request's id."""
 
     def decided(self, decision: dict[str, Any], at: datetime, place: Place) -> None:
-        """Count one decision's data, which was made at that time and stands there."""
+        """Count one decision's data, which was made at that time and stands there; nothing of it where it is none."""
+        action, key = str(decision["action"]), digest(decision["request_id"].encode())
+        lines = [
+            ((str(one["policy"]["number"]), str(one["policy"].get("revision", NONE))), str(one["determination"]))
+            for one in decision["lines"]
+        ]
+        asked = {str(one["fact"]) for line in decision["lines"] for one in line["missing"]}
         self.decisions += 1
         self.first = at if self.first is None else min(self.first, at)
         self.last = at if self.last is None else max(self.last, at)
-        self.actions[decision["action"]] += 1
-        revisions: set[Revision] = set()
-        for line in decision["lines"]:
-            revision = line["policy"]["number"], line["policy"].get("revision", NONE)
-            revisions.add(revision)
-            self.lines[revision, line["determination"]] += 1
-            self.by_minute.take(at, revision, line["determination"])
-            self.by_hour.take(at, revision, line["determination"])
-        self.under.update(revisions)
-        self.asked.update({one["fact"] for line in decision["lines"] for one in line["missing"]})
-        key = digest(decision["request_id"].encode())
+        self.actions[action] += 1
+        for revision, determination in lines:
+            self.lines[revision, determination] += 1
+            self.by_minute.take(at, revision, determination)
+            self.by_hour.take(at, revision, determination)
+        self.under.update({revision for revision, _ in lines})
+        self.asked.update(asked)
         self.places.pop(key, None)
         _keep(self.places, key, place, POINTERS)
 
     def put_aside(self, letter: dict[str, Any]) -> None:
         """Count one dead letter's data."""
-        self.letters[letter["reason"]] += 1
+        self.letters[str(letter["reason"])] += 1
 
     def place_of(self, request_id: str) -> Place | None:
         """Where the newest decision on a request stands, if it is among those remembered."""

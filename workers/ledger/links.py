@@ -27,6 +27,7 @@ import structlog
 
 from events.dead_letter import FieldError
 from events.decode import RejectedError, is_request_id
+from events.envelope import loads
 from events.provenance import Place, place_of
 from workers.dead_letters import rejection, unreadable
 from workers.records import Outgoing, Record, Unreadable
@@ -59,7 +60,7 @@ def link_of(value: bytes | None) -> Link | None:
     if isinstance(value, Unreadable):
         return None
     try:
-        found = json.loads(value or b"")
+        found = loads(value or b"")
         decision = place_of(found["decision"])
         supersedes = found["supersedes"].encode().decode()
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -18,11 +18,12 @@ from urllib.request import urlopen
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from events.envelope import is_binary
+from events.envelope import is_binary, loads
 from events.provenance import Place
 from events.topics import POLICY_REVISIONS
 from workers import access
 from workers.console import CommandError
+from workers.reading import headers_of
 from workers.settings import Settings
 
 PATIENCE_SECONDS = 15.0
@@ -196,10 +197,10 @@ def _reading(settings: Settings) -> Iterator[_Topics]:
 
 def _data(record: Any) -> dict[str, Any] | None:
     try:
-        found = json.loads(record.value or b"")
+        found = loads(record.value or b"")
     except ValueError:
         return None
-    headers = tuple((name, value or b"") for name, value in record.headers)
+    headers = headers_of(record)
     data = found if is_binary(headers) or not isinstance(found, dict) else found.get("data", found)
     return data if isinstance(data, dict) else None
 
@@ -234,8 +235,15 @@ def _place(found: dict[str, Any]) -> Place:
 def _named(chain: Iterable[Traced]) -> set[tuple[str | None, str]]:
     """What decisions name of policies: the revision in force, by its date, and the newest known, by its digest."""
     decisions = (answer.event.data for one in chain for answer in one.answers if answer.kind == "decision")
-    policies = [line["policy"] for data in decisions if data is not None for line in data["lines"]]
-    return {(one.get("revision"), one["known_through"]) for one in policies}
+    # Who may write to the topic may have written anything, and the trace is of what else there is.
+    lines = [one for data in decisions if data is not None for one in _list(data.get("lines"))]
+    policies = [one["policy"] for one in lines if isinstance(one, dict) and isinstance(one.get("policy"), dict)]
+    named = [(one.get("revision"), one.get("known_through")) for one in policies]
+    return {(day, known) for day, known in named if isinstance(known, str) and isinstance(day, str | None)}
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
 
 
 def _made_known(events: Iterable[Event], named: set[tuple[str | None, str]]) -> list[Event]:

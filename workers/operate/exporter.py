@@ -5,11 +5,12 @@ not answer it says so and nothing else: a number from before would look like hea
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Event, Lock, Thread
 
 import structlog
+from kafka.consumer.fetcher import ConsumerRecord
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -20,7 +21,17 @@ from workers.access import RefusedError
 from workers.accounts import Standing, standings
 from workers.lag import Look, Unread, Watcher
 from workers.operate.pended import Pended
-from workers.reading import ReadingError, data_of, new_admin, new_consumer, partitions_of, told
+from workers.reading import (
+    ReadingError,
+    StrangeError,
+    data_of,
+    new_admin,
+    new_consumer,
+    partitions_of,
+    pass_over,
+    told,
+    written_at,
+)
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -130,12 +141,20 @@ def _follow(settings: Settings, pended: Pended, over: Event) -> None:
         while not over.is_set():
             for records in consumer.poll(timeout_ms=500).values():
                 for record in records:
-                    with suppress(
-                        ValueError, KeyError, TypeError, AttributeError, OverflowError
-                    ):  # no decision of ours
-                        pended.take(data_of(record.value), datetime.fromtimestamp(record.timestamp / 1000, UTC))
+                    _take(pended, record)
     finally:
         consumer.close()
+
+
+def _take(pended: Pended, record: ConsumerRecord) -> None:
+    try:
+        data, at = data_of(record.value), written_at(record)
+        try:
+            pended.take(data, at)
+        except ValueError:
+            raise StrangeError("it is no decision") from None
+    except StrangeError as error:
+        pass_over(record, error)
 
 
 @contextmanager

@@ -46,20 +46,20 @@ class Pended:
         self._lock = Lock()
 
     def take(self, decision: dict[str, Any], decided_at: datetime) -> None:
-        """Note one decision's data, made at that time."""
-        key = _digest(decision["request_id"])
+        """Note one decision's data, made at that time.
+
+        Raises:
+            ValueError: It is no decision; nothing is noted of it.
+        """
+        key, before, waiting = _read(decision, decided_at)
         with self._lock:
             self._waiting.pop(key, None)
-            if decision.get("supersedes") is not None:
-                before = _digest(decision["supersedes"])
+            if before is not None:
                 self._waiting.pop(before, None)
                 _keep(self._superseded, before, decided_at, self._most)
-            state = decision["clock"]["state"]
             superseded = self._superseded.get(key)
-            if decision["action"] == PENDS and state in STATES and (superseded is None or superseded < decided_at):
-                due = decision.get("due_at")
-                at = datetime.fromisoformat(due) if due is not None else None
-                _keep(self._waiting, key, Waiting(state, at, decided_at), self._most)
+            if waiting is not None and (superseded is None or superseded < decided_at):
+                _keep(self._waiting, key, waiting, self._most)
 
     def count(self, now: datetime) -> tuple[Counter[str], int]:
         """How many wait, by their clock's state, and how many of them are overdue."""
@@ -70,6 +70,21 @@ class Pended:
             states.update(one.state for one in self._waiting.values())
             overdue = sum(1 for one in self._waiting.values() if one.due_at is not None and one.due_at < now)
         return states, overdue
+
+
+def _read(decision: dict[str, Any], decided_at: datetime) -> tuple[bytes, bytes | None, Waiting | None]:
+    """The digests of the request and of the one it supersedes, and what waits, if anything does."""
+    try:
+        key = _digest(decision["request_id"])
+        before = _digest(decision["supersedes"]) if decision.get("supersedes") is not None else None
+        state, action, due = decision["clock"]["state"], decision["action"], decision.get("due_at")
+        at = datetime.fromisoformat(due) if due is not None else None
+        pends = action == PENDS and state in STATES
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"no decision: {type(error).__name__}") from None
+    if at is not None and at.tzinfo is None:
+        raise ValueError("no decision: a due date without its offset")
+    return key, before, Waiting(state, at, decided_at) if pends else None
 
 
 def _keep(kept: OrderedDict[bytes, T], key: bytes, value: T, most: int) -> None:
