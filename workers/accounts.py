@@ -7,6 +7,9 @@ record that leaves no trace, or two, shows as a difference.
 
     consumed = decided + duplicates + dead-lettered
 
+What the broker removed before anybody read it was never consumed. It is counted apart, as lost, by its offsets; an
+account with anything lost does not balance.
+
 It also says under which revisions of the policies how many decisions were made: one with lines under two revisions
 counts for both.
 
@@ -18,7 +21,7 @@ failed, and outlasts workers. Who resets the group's offsets clears the notes; n
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -26,13 +29,18 @@ from kafka import TopicPartition
 from kafka.errors import GroupIdNotFoundError
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from workers import notes
 from workers.lag import Look, Watcher
 from workers.reading import Span, StrangeError, data_of, kept, new_admin, pass_over, records, told
+from workers.records import Lost
 from workers.settings import Settings
 
 _NOTE = re.compile(
-    r"accounts/1 since=(\d+) consumed=(\d+) decided=(\d+) duplicates=(\d+) dead_lettered=(\d+)(?: under=(\S+))?"
+    r"accounts/1 since=(\d+) consumed=(\d+) decided=(\d+) duplicates=(\d+) dead_lettered=(\d+)"
+    r"(?: lost=(\d+)@([\d,-]+))?(?: under=(\S+))?"
 )
+_STRETCHES = 10
+"""Of lost offsets that a note names; the count is of all."""
 _LONGEST_UNDER = 3_000
 """Characters: Kafka keeps 4,096 of a note unless told otherwise."""
 OTHERS = ("", "")
@@ -53,6 +61,10 @@ class Account:
     dead_lettered: int = 0
     under: Mapping[Revision, int] = field(default_factory=dict)
     """Decisions by policy and revision."""
+    lost: int = 0
+    """Offsets that the broker removed before anybody read them."""
+    lost_at: tuple[tuple[int, int], ...] = ()
+    """The first and the last of each stretch of these; the newest stretches only, where there were many."""
 
     @property
     def difference(self) -> int:
@@ -77,26 +89,44 @@ class Account:
             dead_lettered=self.dead_lettered + dead_lettered,
         )
 
+    def losing(self, lost: Lost) -> "Account":
+        """The account with more that was lost."""
+        stretches = (*self.lost_at, (lost.first, lost.last))[-_STRETCHES:]
+        return replace(self, lost=self.lost + lost.count, lost_at=stretches)
+
     def note(self) -> str:
         """As it is committed with the offset."""
-        return (
+        text = (
             f"accounts/1 since={self.since} consumed={self.consumed} decided={self.decided} "
             f"duplicates={self.duplicates} dead_lettered={self.dead_lettered}"
-        ) + (f" under={_written(self.under)}" if self.under else "")
+        )
+        if self.lost:
+            text += f" lost={self.lost}@{_stretches(self.lost_at, '-')}"
+        return text + (f" under={_written(self.under)}" if self.under else "")
 
 
 def read_note(note: str) -> Account | None:
     """The account in a committed offset's note; None where there is none."""
-    found = _NOTE.fullmatch(note)
+    found = _NOTE.fullmatch(notes.read(note).text)
     if found is None:
         return None
-    *numbers, under = found.groups()
+    *numbers, lost, stretches, under = found.groups()
     try:
         by_revision = dict(map(_read, under.split(","))) if under else {}
+        lost_at = tuple(map(_stretch, stretches.split(","))) if stretches else ()
     except ValueError:
         return None
     since, consumed, decided, duplicates, dead_lettered = map(int, numbers)
-    return Account(since, consumed, decided, duplicates, dead_lettered, by_revision)
+    return Account(since, consumed, decided, duplicates, dead_lettered, by_revision, int(lost or 0), lost_at)
+
+
+def _stretches(found: Iterable[tuple[int, int]], between: str) -> str:
+    return ",".join(f"{first}{between}{last}" for first, last in found)
+
+
+def _stretch(text: str) -> tuple[int, int]:
+    first, last = text.split("-")
+    return int(first), int(last)
 
 
 def _written(under: Mapping[Revision, int]) -> str:
@@ -129,22 +159,54 @@ class Standing(NamedTuple):
     """Offsets that are not consumed yet."""
     account: Account | None
     """None where there is none, as after the group's offsets were set by hand."""
+    beginning: int = 0
+    """The oldest offset that is kept."""
+    end: int | None = None
+    """The end of the log, as far as is known."""
+    refused: int | None = None
+    """The end of the log when workers found that the committed offset lies nowhere in it; None where it does."""
 
     @property
     def problem(self) -> str | None:
         """What does not balance; None where all does."""
+        return "; ".join(self._problems()) or None
+
+    def _problems(self) -> Iterator[str]:
+        if self.committed is None:
+            return
+        if self.refused is not None or (self.end is not None and self.committed > self.end):
+            end = self.refused if self.refused is not None else self.end
+            yield (
+                f"the committed offset {self.committed:,} is not in the log, which ended at {end:,}: nothing is read "
+                "until it is set anew (dli reset-offset)"
+            )
+        if self.committed < self.beginning:
+            gone = self.beginning - self.committed
+            yield f"{gone:,} removed before they were read, at offsets {self.committed} to {self.beginning - 1}"
         if self.account is None:
-            return None if self.committed is None else "no account stands at the committed offset; was it set by hand?"
+            yield "no account stands at the committed offset; was it set by hand?"
+            return
         if self.account.difference:
-            return f"{self.account.difference:+,} between records consumed and what became of them"
-        beyond = self.account.since + self.account.consumed - (self.committed or 0)
-        return f"{beyond:,} more records consumed than there are offsets" if beyond > 0 else None
+            yield f"{self.account.difference:+,} between records consumed and what became of them"
+        if self.account.lost:
+            yield f"{self.account.lost:,} lost before they were read, at offsets {_told(self.account)}"
+        beyond = self.account.since + self.account.consumed + self.account.lost - self.committed
+        if beyond > 0 and not self.account.difference:
+            yield f"{beyond:,} more records consumed than there are offsets"
+
+
+def _told(account: Account) -> str:
+    """Where what is lost was."""
+    named = sum(last - first + 1 for first, last in account.lost_at)
+    return ("…, " if named < account.lost else "") + _stretches(account.lost_at, " to ").replace(",", ", ")
 
 
 def standings(look: Look, settings: Settings) -> list[Standing]:
     """How each partition of requests stands, by what the brokers said."""
     return [
-        Standing(lag.partition, lag.committed, lag.waiting, read_note(lag.note))
+        Standing(
+            lag.partition, lag.committed, lag.waiting, read_note(lag.note), *lag.span, notes.read(lag.note).refused
+        )
         for lag in look.lags
         if (lag.group, lag.topic) == (settings.app_id, settings.topic(REQUESTS))
     ]
@@ -194,6 +256,7 @@ def total(found: Iterable[Standing]) -> Account:
         decided=sum(one.decided for one in known),
         duplicates=sum(one.duplicates for one in known),
         dead_lettered=sum(one.dead_lettered for one in known),
+        lost=sum(one.lost for one in known),
     )
 
 
@@ -205,7 +268,7 @@ def sentence(found: Sequence[Standing]) -> str:
     told_of = (
         f"{of.consumed:,} consumed {'=' if not of.difference else '≠'} {of.decided:,} decided + {of.duplicates:,} "
         f"duplicates + {of.dead_lettered:,} dead letters; {waiting:,} waiting"
-    )
+    ) + (f"; {of.lost:,} lost" if of.lost else "")
     if not wrong:
         return f"balanced: {told_of}"
     named = "; ".join(f"partition {one.partition}: {one.problem}" for one in wrong)

@@ -96,6 +96,8 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
     )
     needed["topics"] = footing.topics_there
     needed["revisions"] = lambda: follower.behind_seconds < settings.stalled_seconds
+    # Whatever is not read, be it of the ledger, is passed over if nobody looks.
+    needed["in_range"] = lambda: not any(one.refused for part in (fed, *ledger) for one in part.progress.values())
     needed["ledger"] = lambda: all(part.started for one in ledger for part in one.progress.values())
     health.install(app, follower, needed, lambda: fed.progress, settings.stalled_seconds)
     return app

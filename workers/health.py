@@ -34,6 +34,8 @@ def checks(
     `feeding`      it has taken over every partition of requests that it was given, or is a spare
     `progressing`  none of these has had records waiting for so many seconds without one being done
     `broker`       the broker has answered for each of these within so many seconds
+    `in_range`     the committed offset of each lies in its log
+    `unheld`       no open transaction has kept what is behind it from being read for so many seconds
     `policies`     it has policies to decide under
     """
     return {
@@ -42,15 +44,24 @@ def checks(
         "feeding": lambda: all(one.started for one in progress().values()) if progress() else spare(),
         "progressing": lambda: all(one.waiting_seconds < stalled_seconds for one in progress().values()),
         "broker": lambda: all(one.silent_seconds < stalled_seconds for one in progress().values() if one.started),
+        "in_range": lambda: not any(one.refused for one in progress().values()),
+        "unheld": lambda: all(one.held_seconds < stalled_seconds for one in progress().values()),
         "policies": lambda: bool(policies.snapshot().numbers),
     }
 
 
+STATES = ("working", "stalled", "starting", "refused")
+"""What `state` may say."""
+
+
 def state(one: Progress, stalled_seconds: float) -> str:
     """A partition's, as `dli_feed_partitions` counts it."""
+    if one.refused:
+        return "refused"
     if not one.started:
         return "starting"
-    return "stalled" if max(one.waiting_seconds, one.silent_seconds) >= stalled_seconds else "working"
+    still = max(one.waiting_seconds, one.silent_seconds, one.held_seconds)
+    return "stalled" if still >= stalled_seconds else "working"
 
 
 def install(
@@ -67,7 +78,7 @@ def install(
         for name, holds in found.items():
             metrics.CHECKS.labels(name).set(holds)
         states = [state(one, stalled_seconds) for one in progress().values()]
-        for name in ("working", "stalled", "starting"):
+        for name in STATES:
             metrics.PARTITIONS.labels(name).set(states.count(name))
         return found
 

@@ -19,6 +19,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there; a s
 REQUESTS = Counter(
     "dli_requests_total", "Records read from the topic of requests and done with, whatever came of them."
 )
+REQUESTS_LOST = Counter(
+    "dli_requests_lost_total",
+    "Offsets of requests that the broker removed before they were read; some may have been transaction markers.",
+)
 DECISIONS = Counter(
     "dli_decisions_total", "Decisions published, by the X12 306 action of the whole request.", ["action"]
 )
@@ -118,7 +122,8 @@ RECOVERY = Histogram(
 PARTITIONS = Gauge(
     "dli_feed_partitions",
     "Partitions of requests that this worker has: working; stalled, where for DLI_STALLED_SECONDS records waited and "
-    "none was done, or the broker was silent; starting, not yet taken over.",
+    "none was done, an open transaction held up what is behind it, or the broker was silent; starting, not yet taken "
+    "over; refused, where the committed offset lies nowhere in the log.",
     ["state"],
 )
 READY = Gauge("dli_ready", "1 when every check of /ready holds; else 0.")
@@ -203,7 +208,7 @@ GROUP_MEMBERS = Family("kafka_consumergroup_members", "Members of the group.", (
 ACCOUNTS = Family(
     "dli_accounts_records",
     "What became of the records of requests, counted in the transactions that answered them: consumed, decided, "
-    "duplicates, dead_lettered.",
+    "duplicates, dead_lettered; and lost, the offsets that the broker removed before they were read.",
     ("partition", "outcome"),
 )
 ACCOUNTS_DIFFERENCE = Family(
@@ -213,7 +218,8 @@ ACCOUNTS_DIFFERENCE = Family(
 )
 ACCOUNTS_BALANCED = Family(
     "dli_accounts_balanced",
-    "1 when no partition's account shows a difference, counts more records than there are offsets, or is missing.",
+    "1 when no partition's account shows a difference, anything lost, or more records than there are offsets, or is "
+    "missing, and every committed offset lies in its log.",
 )
 PENDED = Family(
     "dli_pended_requests",

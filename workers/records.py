@@ -99,6 +99,20 @@ class BatchReport:
     """From the first send until the broker has the offset."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Records that the broker removed before anybody read them."""
+
+    first: int
+    last: int
+    """Offsets. Some of them may have been transaction markers or aborted: nobody can tell any more."""
+
+    @property
+    def count(self) -> int:
+        """Offsets lost."""
+        return self.last - self.first + 1
+
+
 class Companion:
     """What lives beside a handler, partition by partition. Override what you need.
 
@@ -113,7 +127,17 @@ class Companion:
         """The partition is ours and fenced; no record is handled before this returns, and the one at `start` first."""
 
     def resumed(self, partition: int, offset: int, note: str) -> None:
-        """Work goes on at this offset; `note` was committed with it, and is empty where nothing was."""
+        """Work goes on at this offset, or behind what was lost from it on.
+
+        `note` was committed with it, and is empty where nothing was.
+        """
+
+    def passing_over(self, partition: int, lost: Lost) -> str:  # noqa: ARG002 (nothing to note)
+        """What Kafka is to keep with the offset behind records that were lost; work goes on there afterwards."""
+        return ""
+
+    def passed_over(self, partition: int, lost: Lost) -> None:
+        """The broker has that note: these records are lost, and are told of once."""
 
     def note(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> str:  # noqa: ARG002 (nothing to note)
         """What Kafka is to keep with the offset behind these records: committed with it or not at all; 4 KB at most."""

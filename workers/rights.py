@@ -131,7 +131,9 @@ def _of_operators(settings: Settings) -> Iterator[Right]:
         ("WRITE",),
         "to send dead letters again, once",
     )
-    yield Right("operator", "group", settings.app_id, False, ("DESCRIBE",), "accounts stand with the offsets committed")
+    reset = f"{settings.app_id}-reset-offset"
+    yield Right("operator", "transactional-id", reset, False, ("WRITE",), "to set an offset that workers refuse")
+    yield Right("operator", "group", settings.app_id, False, ("READ",), "accounts stand with the offsets; to set one")
 
 
 def _topic(role: Role, name: str, operations: tuple[Operation, ...], why: str) -> Right:

@@ -89,7 +89,8 @@ OPERATIONS = (
             Number(
                 "Accounts balance",
                 "min(dli_accounts_balanced) or vector(0)",
-                "1 where requests consumed are decisions, duplicates and dead letters together, in every partition.",
+                "1 where requests consumed are decisions, duplicates and dead letters together, in every partition, "
+                "and none was lost.",
                 1,
                 good_above=True,
             ),
@@ -122,6 +123,7 @@ OPERATIONS = (
                     Asked(rate("dli_decisions_total"), "decisions"),
                     Asked(rate("dli_duplicates_total"), "duplicates"),
                     Asked(rate("dli_dead_letters_total"), "dead letters"),
+                    Asked(rate("dli_requests_lost_total"), "lost unread"),
                 ),
                 "Requests done with in a second, and what became of them.",
                 "reqps",
@@ -147,7 +149,7 @@ OPERATIONS = (
                     Asked("sum by (outcome) (dli_accounts_records)", "{{outcome}}"),
                     Asked("sum(abs(dli_accounts_difference))", "difference"),
                 ),
-                "Counted in the transactions that answered them; consumed is all the others together.",
+                "Counted in the transactions that answered them; consumed is all the others but lost together.",
             ),
         ),
     ),

@@ -18,7 +18,7 @@ from workers.accounts import Account, read_note
 from workers.decide.bookkeeper import Bookkeeper
 from workers.decide.handler import DecisionHandler
 from workers.metrics import BatchHistogram
-from workers.records import BatchReport, Companion, Record
+from workers.records import BatchReport, Companion, Lost, Record
 from workers.settings import read
 
 NOW = 1_750_000_012.5
@@ -51,6 +51,21 @@ def test_a_batchs_note_has_what_became_of_each_record() -> None:
 
     under = {("L.2.03.402", "2025-03-28"): 1}
     assert read_note(note) == Account(40, consumed=8, decided=1, duplicates=5, dead_lettered=2, under=under)
+
+
+def test_what_was_lost_is_in_the_account_and_told_once_it_is_committed() -> None:
+    found = books()
+    found.resumed(3, 40, "")
+    before = told("dli_requests_lost_total")
+
+    assert read_note(found.passing_over(3, Lost(40, 46))) == Account(40, lost=7, lost_at=((40, 46),))
+    assert told("dli_requests_lost_total") == before
+    found.passed_over(3, Lost(40, 46))
+    noted = read_note(found.note(3, mixed(), answers_to(mixed())))
+
+    assert told("dli_requests_lost_total") == before + 7
+    assert noted is not None
+    assert (noted.since, noted.consumed, noted.lost, noted.difference) == (40, 8, 7, 0)
 
 
 def test_the_account_goes_on_where_the_worker_before_left_it() -> None:

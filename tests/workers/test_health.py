@@ -44,6 +44,9 @@ def failing(library: Library, progress: Mapping[int, Progress], *, spare: bool =
         (WORKING._replace(waiting_seconds=20), {}, ["progressing"]),
         (WORKING._replace(waiting_seconds=19.9), {}, []),
         (WORKING._replace(silent_seconds=20), {}, ["broker"]),
+        (WORKING._replace(held_seconds=20), {}, ["unheld"]),
+        (WORKING._replace(held_seconds=19.9), {}, []),
+        (WORKING._replace(started=False, refused=True), {}, ["feeding", "in_range"]),
         # While a partition is taken over nobody asks its broker for records.
         (Progress(started=False, waiting_seconds=0, silent_seconds=500), {}, ["feeding"]),
     ],
@@ -75,6 +78,8 @@ def test_a_worker_without_policies_is_not_ready() -> None:
         (WORKING._replace(started=False, silent_seconds=99), "starting"),
         (WORKING._replace(waiting_seconds=20), "stalled"),
         (WORKING._replace(silent_seconds=20), "stalled"),
+        (WORKING._replace(held_seconds=20), "stalled"),
+        (WORKING._replace(started=False, refused=True), "refused"),
     ],
 )
 def test_a_partition_is_counted_by_its_state(progress: Progress, state: str) -> None:

@@ -8,7 +8,7 @@ import structlog
 from workers import metrics
 from workers.accounts import Account, read_note
 from workers.decide.tally import Answers, Tally
-from workers.records import BatchReport, Companion, Outgoing, Record
+from workers.records import BatchReport, Companion, Lost, Outgoing, Record
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +47,18 @@ class Bookkeeper(Companion):
             account = Account(offset)
             log.info("account_opened", partition=partition, offset=offset)
         self._accounts[partition] = account
+
+    def passing_over(self, partition: int, lost: Lost) -> str:
+        """The account as it is once work goes on behind what was lost."""
+        self._memory.passing_over(partition, lost)
+        noted = self._noted[partition] = self._accounts[partition].losing(lost)
+        return noted.note()
+
+    def passed_over(self, partition: int, lost: Lost) -> None:
+        """Tell of requests that nobody read."""
+        self._accounts[partition] = self._noted.pop(partition)
+        metrics.REQUESTS_LOST.inc(lost.count)
+        self._memory.passed_over(partition, lost)
 
     def note(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> str:
         """The account as it is if this batch is delivered."""

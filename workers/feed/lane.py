@@ -8,23 +8,28 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from time import monotonic, perf_counter
 from typing import NamedTuple, Protocol
 
+import structlog
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     InvalidProducerEpoch,
     InvalidTopicError,
     KafkaError,
+    OffsetOutOfRangeError,
     ProducerFenced,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
 from aiokafka.structs import TopicPartition
 
+from workers import notes
 from workers.feed.courier import Courier, RefusedError, Sender, UnevenTopicsError, courier
-from workers.feed.private import consumer_thread
+from workers.feed.private import Chunk, consumer_thread
 from workers.leaving import LEAVE_SECONDS
-from workers.records import BatchReport, Handler, Instead, Outgoing, Record
+from workers.notes import Note
+from workers.records import BatchReport, Handler, Instead, Lost, Outgoing, Record
 
 log = logging.getLogger(__name__)
+events = structlog.get_logger(__name__)
 
 EXIT_FEED_LOST = 70
 """The process's exit code when this worker must not go on: start a new one, do not retry inside."""
@@ -37,6 +42,7 @@ _PULL_PAUSE_S = 0.01  # after a pull: fetching record by record costs more than 
 _BUFFERED_BYTES = 8_000_000  # of a partition, and of one batch, however few records that is
 _SETTLE_S = 3.0  # of quiet, after which the last transaction is confirmed by another one
 _NARROWING = 8  # what a batch that Kafka took for too large is divided by, to find the record that is
+_LOOK_AGAIN_S = 3.0  # whether somebody has set another offset, where the committed one lies nowhere in its log
 _LONGEST_PAUSE_S = 15.0  # between two attempts to start a partition again
 _DRAIN_S = 20.0  # for the batch in progress when a partition is taken away or the worker stops
 
@@ -85,6 +91,10 @@ class Progress(NamedTuple):
     """For how long records have been here of which none was done; 0 where none waits."""
     silent_seconds: float
     """Since the broker last answered for the partition, with records or without."""
+    held_seconds: float = 0.0
+    """For how long one open transaction has kept from being read what is behind it; 0 where none does."""
+    refused: bool = False
+    """Whether the committed offset lies nowhere in the log, so that nothing is read before another is set."""
 
 
 class Owner(Sender, Protocol):
@@ -147,7 +157,12 @@ class Lane:
         self._stage = "take_over"
         self._heard: tuple[int | None, float] = (None, monotonic())  # the broker's mark, and when it was new
         self._waiting_since: float | None = None
+        self._held: tuple[int | None, float] = (None, monotonic())  # where an open transaction begins, and since when
+        self._committed, self._note = 0, Note()
+        self._read_to = 0
+        self._no_longer_there: int | None = None  # an offset that was read from, and then lay nowhere in the log
         self.open = False
+        self._not_in_log = False
         self._task = asyncio.create_task(self._run(), name=f"feed {owner.topic}-{partition}")
 
     @property
@@ -160,7 +175,8 @@ class Lane:
         """How far its work is from standing still."""
         now = monotonic()
         waiting = now - self._waiting_since if self._waiting_since is not None else 0.0
-        return Progress(self.open, waiting, now - self._heard[1])
+        held = now - self._held[1] if self._held[0] is not None else 0.0
+        return Progress(self.open, waiting, now - self._heard[1], held, self._not_in_log)
 
     async def close(self) -> None:
         """Let the batch in progress end, if it can, and take no other."""
@@ -227,8 +243,18 @@ class Lane:
     async def _serve(self) -> None:
         """Take over the partition where its committed offset says, then batch after batch."""
         async with courier(self._feed, self._tp) as carrier:
-            start, note = await self._start(carrier)
-            async with self._companion(start, note), self._pulling_from(start) as puller:
+            refused, lost = await self._placed(carrier)
+            if not refused:
+                await self._go_on(carrier, lost)
+                return
+        await self._until_set_anew()
+
+    async def _go_on(self, carrier: Courier, lost: Lost | None) -> None:
+        start = self._committed if lost is None else lost.last + 1
+        async with self._companion(start):
+            if lost is not None:
+                await self._pass_over(carrier, lost)
+            async with self._pulling_from(start) as puller:
                 self.open = True
                 self._heard = None, monotonic()
                 self._stage = "receive"
@@ -239,19 +265,78 @@ class Lane:
                         await self._feed.app.flow_control.acquire()
                         await self._take_through(carrier, self._cut())
 
-    async def _start(self, carrier: Courier) -> tuple[int, str]:
-        """Where to begin, and the note that is committed with it."""
-        consumer = consumer_thread(self._feed.app)
+    async def _placed(self, carrier: Courier) -> tuple[bool, Lost | None]:
+        """Find the committed offset in the log: whether it is refused, and what was lost before anybody read it.
+
+        Refused is an offset beyond the end, and one whose last record is another one now: the log was cut, and what
+        has been written since stands at offsets that were passed already. It stays refused, over restarts and however
+        long the log grows, until another offset is set.
+        """
+        thread = consumer_thread(self._feed.app)
         if self._from_beginning:
-            await carrier.deliver((), await consumer.beginning(self._tp), "")
+            await carrier.deliver((), await thread.beginning(self._tp), "")
             self._from_beginning = False
-        return await consumer.committed(self._tp)
+        self._committed, committed = await thread.committed(self._tp)
+        self._note = notes.read(committed)
+        kept = await thread.kept(self._tp)
+        # One that was reached, and is not behind the log's beginning, was beyond its end, however long it is by now.
+        gone, self._no_longer_there = self._no_longer_there, None
+        was_cut = gone is not None and kept.beginning <= gone <= self._committed
+        cut = was_cut or self._committed > kept.end or not await self._is_the_same(kept.beginning)
+        if cut and self._note.refused is None:
+            self._note = self._note._replace(refused=kept.end)
+            await carrier.deliver((), self._committed, str(self._note))
+        self._not_in_log = self._note.refused is not None
+        lost = Lost(self._committed, kept.beginning - 1) if self._committed < kept.beginning else None
+        return self._not_in_log, lost
+
+    async def _is_the_same(self, beginning: int) -> bool:
+        """Whether the last record that was read still stands where it stood; true of one that nobody keeps any more."""
+        mark = self._note.mark
+        if mark is None or mark.offset < beginning:
+            return True
+        found = await consumer_thread(self._feed.app).record_at(self._tp, mark.offset)
+        return found is not None and notes.mark(found) == mark
+
+    async def _until_set_anew(self) -> None:
+        """Wait with the partition, and read nothing, until another offset is committed."""
+        events.error(
+            "offset_not_in_log",
+            topic=self._tp.topic,
+            partition=self._tp.partition,
+            committed=self._committed,
+            end_when_found=self._note.refused,
+            do="the log was cut, or the offset was set wrongly: nothing of this partition is read until its offset is "
+            f"set by `dli reset-offset {self._tp.topic} {self._tp.partition} --to earliest --execute`; the worker then "
+            "goes on by itself",
+        )
+        thread = consumer_thread(self._feed.app)
+        stands = self._committed, str(self._note)
+        while not self._closing and await thread.committed(self._tp) == stands:  # noqa: ASYNC110 (Kafka tells nobody)
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        self._not_in_log = False
+
+    async def _pass_over(self, carrier: Courier, lost: Lost) -> None:
+        """Go on behind what was lost, and tell of it once that is committed: so nothing is told of twice."""
+        note = self._note._replace(text=self._feed.companion.passing_over(self._tp.partition, lost))
+        await carrier.deliver((), lost.last + 1, str(note))
+        self._committed, self._note = lost.last + 1, note
+        self._feed.companion.passed_over(self._tp.partition, lost)
+        events.error(
+            "records_lost",
+            topic=self._tp.topic,
+            partition=self._tp.partition,
+            first=lost.first,
+            last=lost.last,
+            count=lost.count,
+            why="the broker removed them before they were read (retention, or somebody deleted records)",
+        )
 
     @asynccontextmanager
-    async def _companion(self, start: int, note: str) -> AsyncIterator[None]:
+    async def _companion(self, start: int) -> AsyncIterator[None]:
         try:
             await self._feed.companion.assigned(self._tp.partition, start)
-            self._feed.companion.resumed(self._tp.partition, start, note)
+            self._feed.companion.resumed(self._tp.partition, self._committed, self._note.text)
             yield
         finally:
             self.open = False
@@ -261,6 +346,7 @@ class Lane:
     async def _pulling_from(self, start: int) -> AsyncIterator[asyncio.Task[None]]:
         self._arrived.clear()
         self._arrived_bytes = 0
+        self._read_to = start
         puller = asyncio.create_task(self._pull_from(start), name=f"pull {self}")
         puller.add_done_callback(lambda _: self._news.set())
         try:
@@ -275,18 +361,21 @@ class Lane:
                 self._room.clear()
                 await self._room.wait()
             room = self._room_for - len(self._arrived)
-            records, wanted, mark = await consumer_thread(self._feed.app).read_from(self._tp, wanted, room)
-            self._arrived.extend(records)
-            self._note_arrival(mark)
-            self._arrived_bytes += sum(map(_size, records))
+            found = await consumer_thread(self._feed.app).read_from(self._tp, wanted, room)
+            self._read_to = wanted = found.wanted
+            self._arrived.extend(found.records)
+            self._note_arrival(found)
+            self._arrived_bytes += sum(map(_size, found.records))
             self._news.set()
-            if len(records) < room:
+            if len(found.records) < room:
                 await asyncio.sleep(_PULL_PAUSE_S)
 
-    def _note_arrival(self, mark: int | None) -> None:
+    def _note_arrival(self, found: Chunk) -> None:
         now = monotonic()
-        if mark != self._heard[0]:
-            self._heard = mark, now
+        if found.mark != self._heard[0]:
+            self._heard = found.mark, now
+        if found.held_at != self._held[0]:
+            self._held = found.held_at, now
         if not self._arrived and not self._in_batch:
             self._waiting_since = None
         elif self._waiting_since is None:
@@ -294,23 +383,45 @@ class Lane:
 
     async def _for_a_batch(self, carrier: Courier, puller: asyncio.Task[None]) -> None:
         """Wait until there is one, and until it is to be taken."""
+        quiet_until = monotonic() + _SETTLE_S
         while not self._arrived:
             if puller.done():
-                puller.result()  # raises: what ended the pulling ends the serving
+                await self._ended(carrier, puller)
             self._news.clear()
+            open_end = carrier.unsettled or self._read_to > self._committed
             try:
-                await asyncio.wait_for(self._news.wait(), _SETTLE_S if carrier.unsettled else None)
+                # Every answer of the broker is news, with records or without.
+                await asyncio.wait_for(self._news.wait(), quiet_until - monotonic() if open_end else None)
             except TimeoutError:
-                with self._busy():
-                    self._stage = "settle"
-                    await carrier.settle()
-                    self._stage = "receive"
+                await self._settle(carrier)
+                quiet_until = monotonic() + _SETTLE_S
         if len(self._arrived) < self._feed.max_batch:
             # A steady stream shares transactions; a trickle, or a record after a quiet moment, hardly waits.
             pause = RHYTHM_S * min(1.0, self._size / _STEADY) if self._feed.behind is None else _LATER_RHYTHM_S
             await asyncio.sleep(self._begun + pause - perf_counter())
         if self._feed.behind is not None:
             await self._feed.behind.let_go_first()
+
+    async def _ended(self, carrier: Courier, puller: asyncio.Task[None]) -> None:
+        """Raise what ended the pulling: it ends the serving too."""
+        if isinstance(puller.exception(), OffsetOutOfRangeError):
+            await self._settle(carrier)  # so that markers which were read count for no loss
+            self._no_longer_there = self._read_to
+        puller.result()
+
+    async def _settle(self, carrier: Courier) -> None:
+        """Confirm the last transaction; and commit that what is behind the last record is none: markers, or aborted.
+
+        Retention may remove these before anything follows, and they must not be taken for requests that were lost.
+        """
+        with self._busy():
+            self._stage = "settle"
+            if self._read_to > self._committed:
+                await carrier.deliver((), self._read_to, str(self._note))
+                self._committed = self._read_to
+            elif carrier.unsettled:
+                await carrier.settle()
+            self._stage = "receive"
 
     def _cut(self) -> list[Record]:
         batch: list[Record] = []
@@ -342,8 +453,9 @@ class Lane:
             outputs = self._answers(records)
             handled = perf_counter()
             self._stage = "deliver"
-            note = self._feed.companion.note(self._tp.partition, records, outputs)
-            ends = await carrier.deliver(outputs, records[-1].offset + 1, note)
+            note = Note(self._feed.companion.note(self._tp.partition, records, outputs), notes.mark(records[-1]))
+            ends = await carrier.deliver(outputs, records[-1].offset + 1, str(note))
+            self._committed, self._note = records[-1].offset + 1, note
             delivered = perf_counter()
             self._failures = 0
             self._refused = {}

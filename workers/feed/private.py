@@ -1,7 +1,8 @@
 """What touches parts of Faust and aiokafka that they do not promise to keep, all of it.
 
 * Faust's consumer is replaced by one that leaves the fed topics alone, and whose thread hands out whole chunks of their
-  partitions from any offset, committed records only (`attach`, `consumer_thread`).
+  partitions from any offset, committed records only (`attach`, `consumer_thread`); an offset that is in no log is an
+  error there, and no reason to begin anew elsewhere (`heed`).
 * aiokafka's producer learns to cover partitions that it sends nothing to, to be patient with a broker that is away, and
   to begin a transaction soon after the one before (`producer`, `cover`, `pace`).
 
@@ -23,11 +24,15 @@ from typing import Any, NamedTuple, TypeVar, cast
 import faust
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import LeaderNotAvailableError, OffsetOutOfRangeError, for_code
 from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
 from aiokafka.producer.sender import Sender
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 from faust.transport.conductor import Conductor
 from faust.transport.consumer import Consumer as BaseConsumer
@@ -47,6 +52,9 @@ log = logging.getLogger(__name__)
 
 BATCH_BYTES = 1_048_000
 """Bytes of one produce batch: just below the 1 MiB that a broker accepts unless told otherwise."""
+
+_LATEST, _UNCOMMITTED = -1, 0  # of the protocol: the end of a log, as readers of all records see it
+_ONE_BATCH = 1  # bytes to fetch: a broker gives a whole batch in any case
 _POLL_MS = 1_000  # how long one pull waits for records; any record ends it at once
 _FETCH_WAIT_MS = 250  # the longest a partition waits behind a fetch of quiet partitions of its broker
 _RETRY_MS = 50  # aiokafka's pause before it repeats a request; its default of 100 shows in the latency
@@ -82,8 +90,32 @@ def consumer_thread(app: faust.App) -> "ConsumerThread":
     return cast("_Consumer", app.consumer).thread
 
 
+class Chunk(NamedTuple):
+    """What one pull came to."""
+
+    records: list[Record]
+    wanted: int
+    """The offset to want next: all before it was read, or is no record for readers of committed ones."""
+    mark: int | None
+    """Another one whenever the broker has answered for the partition since the last pull."""
+    held_at: int | None = None
+    """Where an open transaction keeps what is behind it from being read; None where none does."""
+
+
+class Kept(NamedTuple):
+    """What a partition's log keeps."""
+
+    beginning: int
+    end: int
+    """The high watermark: behind the last record, committed or not."""
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread; its public methods are called from the app's loop."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._out_of_range: dict[TopicPartition, int] = {}
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -91,14 +123,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - see ASSUMPTIONS
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - see ASSUMPTIONS
         consumer.stop = partial(leave, consumer, consumer.stop)
+        heed(consumer._client, self._out_of_range)  # noqa: SLF001 - see ASSUMPTIONS
         return consumer
 
-    async def read_from(self, tp: TopicPartition, wanted: int, limit: int) -> tuple[list[Record], int, int | None]:
-        """At most `limit` records from the wanted offset on, and the offset to want next.
+    async def read_from(self, tp: TopicPartition, wanted: int, limit: int) -> Chunk:
+        """At most `limit` records from the wanted offset on.
 
-        Also a mark that is another one whenever the broker has answered for the partition since the last call.
+        Raises:
+            OffsetOutOfRangeError: The log does not reach there: it begins later, or ends earlier.
         """
         return await self._there(self._pull(tp, wanted, limit))
+
+    async def record_at(self, tp: TopicPartition, offset: int) -> Record | None:
+        """The record that stands there, committed or not; None where none does."""
+        return await self._there(self._record_at(tp, offset))
+
+    async def kept(self, tp: TopicPartition) -> Kept:
+        """What the broker keeps of the partition now."""
+        return await self._there(self._kept(tp))
 
     async def committed(self, tp: TopicPartition) -> tuple[int, str]:
         """The group's offset as the broker has it now, with its note; a group without one starts at the beginning."""
@@ -136,7 +178,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 raise
             raise ConnectionAbortedError("the consumer's thread is ending") from None
 
-    async def _pull(self, tp: TopicPartition, wanted: int, limit: int) -> tuple[list[Record], int, int | None]:
+    async def _pull(self, tp: TopicPartition, wanted: int, limit: int) -> Chunk:
         consumer = self._ensure_consumer()
         if await consumer.position(tp) != wanted:
             consumer.seek(tp, wanted)
@@ -144,7 +186,47 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         # Faust may have sought back meanwhile, but to no further than the committed offset.
         records = [_record(message) for message in fetched.get(tp, ()) if message.offset >= wanted]
         # The position is also behind transaction markers, which never show as records.
-        return records, max(wanted, await consumer.position(tp)), consumer.last_poll_timestamp(tp)
+        position = await consumer.position(tp)
+        stable, high = consumer.last_stable_offset(tp), consumer.highwater(tp)
+        mark = consumer.last_poll_timestamp(tp)
+        # Asked last: aiokafka has begun anew at the oldest record by itself, and every position since is of that.
+        refused = self._out_of_range.pop(tp, None)
+        if refused is not None and refused >= wanted:
+            if not records or records[0].offset >= refused:
+                raise OffsetOutOfRangeError({tp: refused})
+            return Chunk([one for one in records if one.offset < refused], refused, mark)
+        reached = max(wanted, position)
+        held = stable is not None and high is not None and reached >= stable and 0 <= stable < high
+        return Chunk(records, reached, mark, stable if held else None)
+
+    async def _kept(self, tp: TopicPartition) -> Kept:
+        self._out_of_range.pop(tp, None)
+        # The public `end_offsets` asks as readers of committed records do.
+        asked = OffsetRequest(-1, _UNCOMMITTED, [(tp.topic, [(tp.partition, _LATEST)])])
+        return Kept(await self._beginning(tp), int((await self._ask(tp, asked))[-1]))
+
+    async def _record_at(self, tp: TopicPartition, offset: int) -> Record | None:
+        # Apart from the consumer's own fetches: its position is moved by Faust too while partitions are given out.
+        asked = FetchRequest(
+            _FETCH_WAIT_MS, 1, _ONE_BATCH, _UNCOMMITTED, [(tp.topic, [(tp.partition, offset, _ONE_BATCH)])]
+        )
+        *_, batches = await self._ask(tp, asked)
+        found = fetcher.PartitionRecords(
+            tp, fetcher.MemoryRecords(batches), None, offset, None, None, False, _UNCOMMITTED
+        )
+        first = next(found, None)
+        return _record(first) if first is not None and first.offset == offset else None
+
+    async def _ask(self, tp: TopicPartition, request: Any) -> Any:
+        """What the partition's leader answers about it."""
+        client = self._ensure_consumer()._client  # noqa: SLF001 - see ASSUMPTIONS
+        leader = client.cluster.leader_for_partition(tp)
+        if leader is None or leader < 0:
+            raise LeaderNotAvailableError(tp)
+        [(_, [(_, code, *found)])] = (await client.send(leader, request)).topics
+        if code:
+            raise for_code(code)(tp)
+        return found
 
     async def _committed(self, tp: TopicPartition) -> tuple[int, str]:
         consumer = self._ensure_consumer()
@@ -212,6 +294,27 @@ class _Transport(driver.Transport):
     async def _close(self, *_: object, **__: object) -> None:
         # At once: where the broker is away each takes as long as it may, and a supervisor waits no minutes.
         await asyncio.gather(*(close() for close in self.closing))
+
+
+def heed(client: AIOKafkaClient, out_of_range: dict[TopicPartition, int]) -> None:
+    """Have a consumer's client note which offsets the brokers say are in no log.
+
+    aiokafka then begins anew at the oldest record that is kept, and tells nobody: of what was lost no trace would be
+    left. It is noted before aiokafka hears of it, with the offset that was asked for.
+    """
+    send = client.send
+
+    async def heeding(node_id: int, request: Any, **options: Any) -> Any:
+        answer = await send(node_id, request, **options)
+        if isinstance(request, FetchRequest):
+            asked = {(topic, one[0]): one[1] for topic, places in request.topics for one in places}
+            for topic, places in answer.topics:
+                for partition, code, *_ in places:
+                    if code == OffsetOutOfRangeError.errno:
+                        out_of_range[TopicPartition(topic, partition)] = asked[topic, partition]
+        return answer
+
+    client.send = heeding
 
 
 def _record(message: ConsumerRecord[Any, Any]) -> Record:
@@ -403,6 +506,27 @@ ASSUMPTIONS = (
         GroupCoordinator.check_errors,
         "exc = self._pending_exception self._pending_exception = None raise exc",
         "an error that keeps a member out of its group is told here, and the member tries again once it is",
+    ),
+    Assumption(
+        Fetcher._proc_fetch_request,  # noqa: SLF001
+        "response = await self._client.send(node_id, request)",
+        "`send` is replaced by one that notes which offsets are out of range, before aiokafka begins anew elsewhere",
+    ),
+    Assumption(
+        Fetcher._proc_fetch_request,  # noqa: SLF001
+        "for topic, partitions in request.topics: for partition, offset, _ in partitions:",
+        "a fetch request tells which offsets it asks for",
+    ),
+    Assumption(
+        Fetcher._proc_offset_request,  # noqa: SLF001
+        "request = OffsetRequest(-1, self._isolation_level, list(topic_data.items()))",
+        "the end of a log is asked for as its `OffsetRequest` does, but for records that are not committed too",
+    ),
+    Assumption(
+        PartitionRecords.__init__,
+        "self, tp, records, aborted_transactions, fetch_offset, key_deserializer, value_deserializer, check_crcs, "
+        "isolation_level,",
+        "made for one batch that was fetched apart, to find the record at an offset",
     ),
     Assumption(
         Fetcher.fetched_records,

@@ -1,4 +1,4 @@
-"""`dli exporter`, `dli accounts`, `dli dead-letters`."""
+"""`dli exporter`, `dli accounts`, `dli dead-letters`, `dli reset-offset`."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from workers import accounts as books
 from workers import logs
 from workers.accounts import Recounted, Standing
 from workers.console import Bootstrap, CommandError, Exit, Output, Prefix, err, out, settings
-from workers.operate import dead_letters
+from workers.operate import dead_letters, offsets
 from workers.operate.exporter import serving
 from workers.settings import Settings
 
@@ -25,6 +25,7 @@ def add_to(cli: typer.Typer) -> None:
     cli.command()(exporter)
     cli.command()(accounts)
     dead_letters.add_to(cli)
+    cli.command()(offsets.reset_offset)
 
 
 AppId = Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")]
@@ -60,7 +61,7 @@ def accounts(
         bool, typer.Option("--recount", help="Read the topics through, and count what is really there.")
     ] = False,
 ) -> None:
-    """Show that consumed = decided + duplicates + dead-lettered for every partition; exit 3 where it is not."""
+    """Show that consumed = decided + duplicates + dead-lettered for every partition, and nothing lost; else exit 3."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
     standing = books.ask(found)
     counted = books.recount(found) if recount else []
@@ -91,7 +92,7 @@ def line(one: Standing) -> str:
     return json.dumps(fields)
 
 
-OUTCOMES = ("consumed", "decided", "duplicates", "dead_lettered")
+OUTCOMES = ("consumed", "decided", "duplicates", "dead_lettered", "lost")
 
 
 def table(found: Sequence[Standing]) -> Table:
@@ -101,9 +102,8 @@ def table(found: Sequence[Standing]) -> Table:
         made.add_column(column.replace("_", "-"), justify="right")
     for one in found:
         account = one.account
-        numbers = (
-            [f"{getattr(account, name):,}" for name in ("since", *OUTCOMES, "difference")] if account else ["-"] * 6
-        )
+        names = ("since", *OUTCOMES, "difference")
+        numbers = [f"{getattr(account, name):,}" if account else "-" for name in names]
         committed = "-" if one.committed is None else f"{one.committed:,}"
         made.add_row(str(one.partition), committed, f"{one.waiting:,}", *numbers, style="red" if one.problem else None)
     return made

@@ -109,7 +109,7 @@ def of_accounts(found: list[Standing]) -> Iterator[GaugeMetricFamily]:
     yield metrics.ACCOUNTS.of(
         ((partition, outcome), getattr(account, outcome))
         for partition, account in known
-        for outcome in ("consumed", "decided", "duplicates", "dead_lettered")
+        for outcome in ("consumed", "decided", "duplicates", "dead_lettered", "lost")
     )
     yield metrics.ACCOUNTS_DIFFERENCE.of(((partition,), account.difference) for partition, account in known)
     yield metrics.ACCOUNTS_BALANCED.of([((), float(not any(one.problem for one in found)))])

@@ -20,6 +20,7 @@ from aiokafka.structs import TopicPartition
 
 from tests.workers.feed import repeater
 from tests.workers.feed.repeater import PARTITIONS, Place
+from workers import notes
 from workers.brokers import KafkaBroker
 from workers.feed import EXIT_FEED_LOST
 from workers.records import Delivery
@@ -241,7 +242,7 @@ def test_a_note_is_committed_with_its_offset_and_found_by_whoever_goes_on(place:
             wait_until(partial(all_of, upto))
     found = asyncio.run(_committed(place))
     assert sum(offset for offset, _ in found) == 2_100
-    assert [str(offset) for offset, _ in found] == [note for _, note in found]
+    assert [str(offset) for offset, _ in found] == [notes.read(note).text for _, note in found]
 
 
 async def _committed(place: Place) -> list[tuple[int, str]]:

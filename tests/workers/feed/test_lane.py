@@ -18,6 +18,7 @@ from workers.feed import EXIT_FEED_LOST, Feed, FeedLost
 from workers.feed.courier import UnevenTopicsError
 from workers.feed.feed import BATCHES_AT_ONCE, Turns
 from workers.feed.lane import Lane
+from workers.feed.private import Chunk, Kept
 from workers.records import Companion, Outgoing, Record
 
 
@@ -206,7 +207,7 @@ def test_a_partition_of_another_log_commits_its_beginning_before_it_asks_where_t
         return courier.committed
 
     assert asyncio.run(asyncio.wait_for(through(from_beginning=True), 20))[0] == (3, "")
-    assert asyncio.run(asyncio.wait_for(through(from_beginning=False), 20)) == [(8, "")]
+    assert [upto for upto, _ in asyncio.run(asyncio.wait_for(through(from_beginning=False), 20))] == [8]
 
 
 class _Lane:
@@ -253,10 +254,13 @@ def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
     async def beginning(_: TopicPartition) -> int:
         return 3
 
-    async def read_from(_tp: TopicPartition, wanted: int, _limit: int) -> tuple[list[Record], int, int | None]:
+    async def kept(_: TopicPartition) -> Kept:
+        return Kept(0, 7)
+
+    async def read_from(_tp: TopicPartition, wanted: int, _limit: int) -> Chunk:
         await asyncio.sleep(0.01)
         mark = next(marks) if marks is not None else round(time.time() * 1000)
-        return ([waiting.pop()], 8, mark) if waiting else ([], wanted, mark)
+        return Chunk([waiting.pop()], 8, mark) if waiting else Chunk([], wanted, mark)
 
     async def acquire() -> None:
         pass
@@ -271,7 +275,7 @@ def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
         app=SimpleNamespace(
             flow_control=SimpleNamespace(acquire=acquire),
             consumer=SimpleNamespace(
-                thread=SimpleNamespace(committed=committed, beginning=beginning, read_from=read_from)
+                thread=SimpleNamespace(committed=committed, beginning=beginning, kept=kept, read_from=read_from)
             ),
         ),
     )

@@ -1,0 +1,128 @@
+"""`dli reset-offset`: say where workers are to go on with a partition, while nobody works on it.
+
+Kafka lets nobody set the offsets of a group that has members. But workers that refuse an offset, because it lies
+nowhere in its log, do no work on the partition, and need not be stopped for another one: it is set in a transaction,
+and they see it and go on.
+"""
+
+from typing import Annotated, NamedTuple
+
+import typer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from workers import access, notes
+from workers.console import Bootstrap, CommandError, Prefix, err, out, settings
+from workers.reading import Span, new_admin, partitions_of, spans, told
+from workers.settings import Settings
+
+AppId = Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")]
+PLACES = ("earliest", "latest", "current")
+
+
+class Plan(NamedTuple):
+    """One partition's offset as it is, and as it is to be."""
+
+    where: TopicPartition
+    committed: int | None
+    kept: Span
+    offset: int
+
+    def __str__(self) -> str:
+        """What setting it means."""
+        before = "nothing" if self.committed is None else f"{self.committed:,}"
+        passed = max(self.offset - self.kept.beginning, 0)
+        return (
+            f"{self.where.topic} {self.where.partition}: offset {before} becomes {self.offset:,}; kept are "
+            f"{self.kept.beginning:,} to {self.kept.end:,}. Of these {max(self.kept.end - self.offset, 0):,} are read, "
+            f"{passed:,} are not. Requests that were answered are known and not answered again; a new account is "
+            "opened."
+        )
+
+
+def reset_offset(
+    topic: Annotated[str, typer.Argument(help="The topic, with its prefix, as in the worker's log.")],
+    partition: Annotated[int, typer.Argument(min=0)],
+    to: Annotated[str, typer.Option("--to", help=f"An offset, or one of {', '.join(PLACES)}.")],
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    app_id: AppId = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; without, say what would be done.")] = False,
+) -> None:
+    """Set where workers go on with a partition: one that they refuse, or any while none runs."""
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
+    plan = planned(found, TopicPartition(topic, partition), to)
+    out.print(str(plan), markup=False)
+    if not execute:
+        err.print("nothing is done without --execute")
+        return
+    carry_out(found, plan)
+    err.print("set")
+
+
+def planned(settings: Settings, where: TopicPartition, to: str) -> Plan:
+    """What is to be done.
+
+    Raises:
+        CommandError: It cannot be, or workers are at work on the partition.
+        ReadingError: The brokers do not answer.
+    """
+    with told(settings):
+        admin = new_admin(settings)
+        try:
+            return _planned(settings, admin, where, to)
+        finally:
+            admin.close()
+
+
+def _planned(settings: Settings, admin: KafkaAdminClient, where: TopicPartition, to: str) -> Plan:
+    if where not in partitions_of(admin, [where.topic]):
+        raise CommandError(
+            f"there is no partition {where.partition} of {where.topic}; `dli topics show` has the topics"
+        )
+    groups = {one["group_id"] for one in admin.list_groups()}
+    group = settings.app_id
+    found = admin.list_group_offsets({group: None})[group].get(where) if group in groups else None
+    committed = found.offset if found is not None and found.offset >= 0 else None
+    kept = spans(admin, [where])[where]
+    refused = found is not None and notes.read(found.metadata or "").refused is not None
+    members = len(admin.describe_groups([group])[group]["members"]) if group in groups else 0
+    if members and not refused:
+        raise CommandError(
+            f"{members} workers of {group} run and do not refuse this offset: they would commit theirs over yours; "
+            "stop them first"
+        )
+    return Plan(where, committed, kept, _offset(to, committed, kept))
+
+
+def _offset(to: str, committed: int | None, kept: Span) -> int:
+    named = {"earliest": kept.beginning, "latest": kept.end, "current": committed}
+    if to not in named and not to.isdecimal():
+        raise CommandError(f"--to {to}: give an offset, or one of {', '.join(PLACES)}")
+    offset = named[to] if to in named else int(to)
+    if offset is None or not kept.beginning <= offset <= kept.end:
+        raise CommandError(f"--to {to}: choose one of {kept.beginning} to {kept.end}, which is what the log keeps")
+    return offset
+
+
+def carry_out(settings: Settings, plan: Plan) -> None:
+    """Commit the offset for the group, without a note.
+
+    Raises:
+        ReadingError: The brokers do not answer, or refuse.
+    """
+    access.check(settings)
+    with told(settings):
+        producer = KafkaProducer(
+            **access.client(settings),
+            transactional_id=f"{settings.app_id}-reset-offset",
+            acks="all",
+            enable_idempotence=True,
+        )
+        try:
+            producer.init_transactions()
+            producer.begin_transaction()
+            producer.send_offsets_to_transaction({plan.where: OffsetAndMetadata(plan.offset, "", -1)}, settings.app_id)
+            producer.commit_transaction()
+        finally:
+            producer.close(timeout=10)
