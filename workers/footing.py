@@ -150,6 +150,8 @@ class Footing:
         """Whether the worker has, or may still get, its place in the group."""
         try:
             await fed.check_group()
+        except ConnectionAbortedError:  # the worker is ending, or its consumer is started anew
+            return True
         except ClientError as error:
             if error.retriable:
                 if self._is_news(type(error).__name__):

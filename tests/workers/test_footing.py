@@ -25,7 +25,7 @@ NAME = FOUND.topic(REQUESTS)
 class _Fed:
     """Notes what it is told."""
 
-    def __init__(self, *errors: KafkaError) -> None:
+    def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
         self.told: list[str] = []
         self.before: list[float] = []
@@ -100,7 +100,7 @@ def test_any_other_topic_that_was_created_again_ends_the_worker() -> None:
     assert (len(fed.told), fed.before) == (1, [])
 
 
-def watched(*errors: KafkaError, seconds: float = 5.0) -> list[str]:
+def watched(*errors: Exception, seconds: float = 5.0) -> list[str]:
     """What the feed was told to give up for, within some time, where the group says these errors."""
     fed, found = _Fed(*errors), Footing(FOUND, lying())
     found.bears(fed)
@@ -131,6 +131,11 @@ def test_a_group_that_cannot_be_joined_ends_the_worker_with_a_sentence(error: Ka
 def test_a_group_that_is_only_unsettled_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(footing, "LOOK_SECONDS", 0.05)
     assert watched(*[GroupCoordinatorNotAvailableError()] * 3, seconds=0.5) == []
+
+
+def test_a_consumer_that_is_ending_is_nothing_to_give_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footing, "LOOK_SECONDS", 0.05)
+    assert watched(*[ConnectionAbortedError()] * 3, seconds=0.5) == []
 
 
 def test_a_defect_in_watching_ends_the_worker_too(monkeypatch: pytest.MonkeyPatch) -> None:

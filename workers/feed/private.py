@@ -169,7 +169,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
         # Not Faust's `call_thread`: its two workers would both sit waiting in long polls.
-        there = asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop)
+        try:
+            there = asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop)
+        except RuntimeError:  # its loop is closed
+            coroutine.close()
+            raise ConnectionAbortedError("the consumer's thread has ended") from None
         try:
             return await asyncio.wrap_future(there)
         except asyncio.CancelledError:

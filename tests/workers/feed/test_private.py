@@ -12,7 +12,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from workers.feed import app_settings
-from workers.feed.private import VERSIONS, Assumption, AssumptionError, check_assumptions, pace, packed
+from workers.feed.private import VERSIONS, Assumption, AssumptionError, ConsumerThread, check_assumptions, pace, packed
 from workers.records import Outgoing
 
 
@@ -58,6 +58,19 @@ def test_a_broker_that_is_away_is_tried_less_and_less_and_found_soon_when_it_is_
     least = [0.05, 0.1, 0.2, 0.4, 0.8, 0.8, 0.8]
     assert all(gap >= pause - 0.01 for gap, pause in zip(gaps, least, strict=False))
     assert gaps[-1] < 0.4, "one that answers is not waited for"
+
+
+def test_a_consumers_thread_that_has_ended_is_a_broken_connection_and_no_defect() -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    thread: Any = object.__new__(ConsumerThread)
+    thread.thread_loop = loop
+
+    async def nothing() -> None:
+        pass
+
+    with pytest.raises(ConnectionAbortedError):
+        asyncio.run(thread._there(nothing()))  # noqa: SLF001 (what every question to that thread goes through)
 
 
 class _Producer:
