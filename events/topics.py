@@ -56,6 +56,11 @@ class Topic:
     """Whether its records hold personal data."""
     holds: str = ""
     """What its records are, where they are no events."""
+    alike: bool = False
+    """Whether it has as many partitions as requests have, always."""
+    state: Literal["beside its source", "by its key"] | None = None
+    """Where workers look for one of its records, where they do: in the partition of the request that it came of, or in
+    the one that its key names. When partitions are added, its records are put where they will be looked for."""
 
     def settings(self) -> dict[str, str]:
         """The topic's Kafka configuration."""
@@ -82,6 +87,7 @@ TOPICS = (
         event=AuthorizationRequest.TYPE,
         key="request_id",
         partitions=PARTITIONS,
+        alike=True,
         cleanup="delete",
         retention=timedelta(days=14),
         producers=("claims platform", "dli publish"),
@@ -93,6 +99,7 @@ TOPICS = (
         event=Decision.TYPE,
         key="request_id",
         partitions=PARTITIONS,
+        alike=True,
         cleanup="delete",
         retention=DECISIONS_KEPT,
         producers=("decision agent",),
@@ -104,6 +111,7 @@ TOPICS = (
         event=DeadLetter.TYPE,
         key="the record's own key, or where it came from",
         partitions=PARTITIONS,
+        alike=True,
         cleanup="delete",
         retention=timedelta(days=30),
         producers=("decision agent", "policy-history agent", "ledger agent"),
@@ -115,6 +123,8 @@ TOPICS = (
         event=None,
         key="digest of request_id",
         partitions=PARTITIONS,
+        alike=True,
+        state="beside its source",
         cleanup="compact,delete",
         # As long as the decisions they stand for: no id that has one is ever decided again.
         retention=DECISIONS_KEPT,
@@ -128,6 +138,8 @@ TOPICS = (
         event=None,
         key="digest of request_id",
         partitions=PARTITIONS,
+        alike=True,
+        state="by its key",
         # Every pointer is a record of its own under its request's key: compaction would keep only the last.
         cleanup="delete",
         retention=DECISIONS_KEPT,
@@ -154,6 +166,7 @@ TOPICS = (
         event=ShadowDifference.TYPE,
         key="request_id",
         partitions=PARTITIONS,
+        alike=True,
         cleanup="delete",
         retention=timedelta(days=30),
         producers=("decision agent, where a draft is its shadow",),

@@ -18,6 +18,7 @@ from events.topics import TOPICS
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.library import load_library
 from workers import logs, rights, schemas, topics
+from workers import scale as scaling
 from workers.access import RefusedError
 from workers.brokers import BrokerError, down, up
 from workers.console import (
@@ -189,6 +190,34 @@ def check_topics(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, parti
     if differences:
         raise typer.Exit(Exit.DIFFERENT)
     err.print("topics are as declared")
+
+
+@topics_cli.command()
+def scale(
+    partitions: Annotated[int, typer.Argument(min=2, help="How many there are to be; a multiple of what there are.")],
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    app_id: Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")] = None,
+    before: Annotated[
+        int | None, typer.Option("--from", min=1, help="How many there were, where requests have more already.")
+    ] = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; without it, only say what would be done.")] = False,
+) -> None:
+    """Add partitions to all topics that must be alike, and put what is remembered where it will be looked for."""
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
+    made = scaling.plan(found, partitions, before)
+    for step in made.steps:
+        copied = f", of up to {step.copies:,} records each is copied" if step.copies else ""
+        out.print(f"{step.topic}: {step.now} → {step.then} partitions{copied}", markup=False)
+    if not execute:
+        err.print("nothing is done yet (--execute does it): stop the platforms first, they must not publish meanwhile")
+        return
+    scaling.execute(found, made, _tell_step)
+    err.print(f"done: set DLI_PARTITIONS to {partitions}, start the workers, then the platforms")
+
+
+def _tell_step(step: scaling.Step, written: int) -> None:
+    err.print(f"{step.topic}: {step.then} partitions, {written:,} records copied", markup=False)
 
 
 @topics_cli.command()

@@ -23,7 +23,7 @@ from workers.settings import Settings
 
 Role = Literal["worker", "exporter", "dashboard", "platform", "policy", "operator"]
 Resource = Literal["topic", "group", "transactional-id"]
-Operation = Literal["READ", "WRITE", "CREATE", "ALTER_CONFIGS", "DESCRIBE", "DESCRIBE_CONFIGS"]
+Operation = Literal["READ", "WRITE", "CREATE", "ALTER", "ALTER_CONFIGS", "DESCRIBE", "DESCRIBE_CONFIGS"]
 
 ROLES: dict[Role, str] = {
     "worker": "decides requests and keeps the register: `dli worker`",
@@ -118,9 +118,13 @@ def _of_policies(settings: Settings) -> Iterator[Right]:
 def _of_operators(settings: Settings) -> Iterator[Right]:
     for topic in TOPICS:
         operations: tuple[Operation, ...] = ("CREATE", "ALTER_CONFIGS", "DESCRIBE_CONFIGS", "READ")
-        if topic.name == REQUESTS:
+        if topic.name == REQUESTS or topic.state is not None:
             operations = (*operations, "WRITE")
-        yield _topic("operator", settings.topic(topic.name), operations, "to make, compare and look at it")
+        why = "to make, compare and look at it"
+        if topic.alike:
+            operations = (*operations, "ALTER")
+            why += "; to add partitions"
+        yield _topic("operator", settings.topic(topic.name), operations, why)
     own = settings.topic("replay.")
     yield Right("operator", "topic", own, True, ("CREATE", "READ", "WRITE"), "what a replay would have decided")
     yield Right(

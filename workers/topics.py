@@ -56,8 +56,7 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
 
 def partitions(topic: Topic, settings: Settings) -> int:
     """How many partitions a topic has in this deployment."""
-    scaled = settings.partitions is not None and topic.partitions > 1
-    return settings.partitions if scaled and settings.partitions else topic.partitions
+    return settings.partitions if topic.alike and settings.partitions is not None else topic.partitions
 
 
 class Applied(NamedTuple):
@@ -199,6 +198,11 @@ def misfit_for_workers(settings: Settings) -> str | None:
 
 def _uneven(settings: Settings) -> bool:
     with admin(settings) as client:
-        per_request = [settings.topic(topic.name) for topic in TOPICS if topic.partitions > 1]
-        counts = {len(one["partitions"]) for one in client.describe_topics(per_request)}
-    return len(counts) > 1
+        return len(set(counts(client, settings).values())) > 1
+
+
+def counts(client: KafkaAdminClient, settings: Settings) -> dict[str, int]:
+    """By full name: how many partitions each topic has that must have as many as requests; those that are there."""
+    present = set(client.list_topics())
+    wanted = [name for topic in TOPICS if topic.alike and (name := settings.topic(topic.name)) in present]
+    return {one["name"]: len(one["partitions"]) for one in client.describe_topics(wanted)} if wanted else {}

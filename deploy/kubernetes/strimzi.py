@@ -27,6 +27,7 @@ _OPERATIONS = {
     "READ": "Read",
     "WRITE": "Write",
     "CREATE": "Create",
+    "ALTER": "Alter",
     "ALTER_CONFIGS": "AlterConfigs",
     "DESCRIBE": "Describe",
     "DESCRIBE_CONFIGS": "DescribeConfigs",

@@ -39,13 +39,18 @@ _ENTRY = struct.Struct(f">16sqq{KNOWN_BYTES}s")
 _KEPT_SINCE = struct.Struct(">q")
 
 
+ELSEWHERE = -1
+"""In place of an offset: the request was read in another partition, before partitions were added. No record has it, so
+none is ever taken for that request redelivered."""
+
+
 class Entry(NamedTuple):
     """That a request was answered."""
 
     content: bytes
     """The digest of what it asked."""
     offset: int
-    """Where it was first read, in its partition."""
+    """Where it was first read, in its partition; or ELSEWHERE."""
     timestamp: int
     """The time of its record, in milliseconds since the epoch; any number, where a producer could write it."""
     known: bytes
@@ -55,6 +60,10 @@ class Entry(NamedTuple):
     def packed(self) -> bytes:
         """As it stands in the changelog and in the copy."""
         return _ENTRY.pack(*self)
+
+    def elsewhere(self) -> "Entry":
+        """The same for another partition than the one in which it was read."""
+        return self._replace(offset=ELSEWHERE)
 
 
 def unpacked(raw: bytes) -> Entry:

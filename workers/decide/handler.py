@@ -24,7 +24,7 @@ from policy_core.facts import ClinicalViolationError
 from policy_core.library import Knowledge, Library
 from workers.dead_letters import caused_by, defect, rejection, too_large, unreadable
 from workers.decide.decided import Decided
-from workers.decide.duplicates import FORGETFUL, KNOWN_BYTES, Entry, Memory
+from workers.decide.duplicates import ELSEWHERE, FORGETFUL, KNOWN_BYTES, Entry, Memory
 from workers.decide.encode import DecisionEncoder
 from workers.decide.shadow import FAILED, Shadow
 from workers.decide.tally import Answers, Tally
@@ -208,7 +208,8 @@ class DecisionHandler:
         if known.content == content:
             tally.duplicates += 1
             return []
-        message = f"used before with other content, at offset {known.offset} of this partition"
+        where = f"at offset {known.offset} of this partition" if known.offset != ELSEWHERE else "in another partition"
+        message = f"used before with other content, {where}"
         error = FieldError(path="request_id", message=message)
         return [self._rejected(record, received, RejectedError("conflicting_duplicate", [error]), tally)]
 
