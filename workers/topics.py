@@ -1,5 +1,6 @@
 """The declared topics on a real cluster: created, and compared with what is there."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -107,18 +108,22 @@ def _is_ours(one: Difference) -> bool:
 
 
 def set_on_topic(client: KafkaAdminClient, name: str, configuration: Mapping[str, str]) -> None:
-    """Set some of a topic's configuration; the rest of it stays.
+    """Set some of a topic's configuration, and wait until the brokers tell of it; the rest of it stays.
 
     Raises:
-        TopicsError: The cluster refuses.
+        TopicsError: The cluster refuses, or its brokers do not take it up.
     """
     answer = client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(configuration))])
     outcome = answer["topic"][name]
     if outcome != "OK":
         what = ", ".join(f"{setting}={value}" for setting, value in configuration.items())
-        raise TopicsError(
-            f"{name}: {what} cannot be set: {outcome}; `dli rights --role operator` has the rights needed"
-        )
+        raise TopicsError(f"{name}: {what} cannot be set: {outcome}; see `dli rights --role operator`")
+    # A broker hears of it a moment after the controller has it.
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while any(_settings_there(client, name).get(setting) != value for setting, value in configuration.items()):
+        if time.monotonic() > deadline:
+            raise TopicsError(f"{name}: {', '.join(configuration)} was set, but the brokers do not show it; look again")
+        time.sleep(0.05)
 
 
 def compare(settings: Settings) -> list[Difference]:
