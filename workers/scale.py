@@ -66,7 +66,7 @@ def plan(settings: Settings, after: int, before: int | None = None) -> Plan:
     Args:
         settings: Where, and whose topics.
         after: The number of partitions that there are to be.
-        before: The number by which requests were placed so far; that which the topic of requests has, when absent.
+        before: The number by which requests were placed so far; the least that any of the topics has, when absent.
 
     Raises:
         ScaleError: Not so, or not now.
@@ -77,7 +77,7 @@ def plan(settings: Settings, after: int, before: int | None = None) -> Plan:
         absent = [settings.topic(one.name) for one in _alike() if settings.topic(one.name) not in counts]
         if absent:
             raise ScaleError(f"{', '.join(absent)}: not there; run `dli topics apply` first")
-        was = before if before is not None else counts[settings.topic(REQUESTS)]
+        was = before if before is not None else min(counts.values())
         _see_numbers(counts, settings, was, after)
         _see_nobody(client, settings)
         _see_settled(client, settings)

@@ -113,7 +113,7 @@ def _told(numbers: Mapping[str, int]) -> str:
 
 def alike_topics(settings: Settings) -> set[str]:
     """The topics that must have equally many partitions, by their full names."""
-    return {settings.topic(topic.name) for topic in TOPICS if topic.partitions > 1}
+    return {settings.topic(topic.name) for topic in TOPICS if topic.alike}
 
 
 def held_by_all(distribution: Iterable[Mapping[str, Iterable[int]]], topic: str, now: Topology) -> bool:

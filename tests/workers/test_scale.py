@@ -184,12 +184,13 @@ def test_answers_of_before_are_known_in_twice_as_many_partitions_and_are_found(f
 
 
 @pytest.mark.broker
-def test_a_run_that_was_interrupted_is_done_again_and_workers_do_not_start_meanwhile(
-    found: Settings, tmp_path: Path
+@pytest.mark.parametrize("grown", [ANSWERED, REQUESTS], ids=["interrupted", "requests first, by hand"])
+def test_uneven_topics_are_made_even_and_workers_do_not_start_meanwhile(
+    found: Settings, tmp_path: Path, grown: str
 ) -> None:
     lines = [generator.encode(one) for one in requests(52, 60)]
     decide(found, tmp_path, lines, 60)
-    grow(found, 4, ANSWERED)
+    grow(found, 4, grown)
     assert "partitions" in (topics.misfit_for_workers(found) or "")
 
     done = run(found, "4", "--execute")
