@@ -44,6 +44,7 @@ from mode.worker import Worker
 from yarl import URL
 
 from workers.leaving import in_time, leave
+from workers.pacing import paced
 from workers.records import Outgoing, Record
 
 T = TypeVar("T")
@@ -124,7 +125,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - see ASSUMPTIONS
         consumer.stop = partial(leave, consumer, consumer.stop)
         heed(consumer._client, self._out_of_range)  # noqa: SLF001 - see ASSUMPTIONS
-        return consumer
+        return paced(consumer)
 
     async def read_from(self, tp: TopicPartition, wanted: int, limit: int) -> Chunk:
         """At most `limit` records from the wanted offset on.
@@ -601,6 +602,16 @@ ASSUMPTIONS = (
         AIOKafkaClient.send,
         "if not (await self.ready(node_id, group=group)): raise NodeNotReadyError(",
         "`ready` is replaced by one that pauses, on the way of every request",
+    ),
+    Assumption(
+        Fetcher._proc_fetch_request,  # noqa: SLF001
+        "response = await self._client.send(node_id, request)",
+        "`send` is replaced by one that keeps an empty answer for a moment, where the broker did not wait for records",
+    ),
+    Assumption(
+        Fetcher._proc_fetch_request,  # noqa: SLF001
+        "records = MemoryRecords(part_data[-1])",
+        "whether an answer is empty is seen by the last part of each partition's",
     ),
     Assumption(
         sender.AddPartitionsToTxnHandler.handle_response,

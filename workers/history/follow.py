@@ -24,6 +24,7 @@ from policy_core.publication import Publication
 from workers import metrics
 from workers.access import client
 from workers.leaving import started
+from workers.pacing import paced
 from workers.records import Outgoing
 from workers.revisions import Outcome, Packaged, Verdict, as_record, judge
 from workers.settings import Settings
@@ -194,7 +195,7 @@ class Follower:
             isolation_level="read_committed",
             auto_offset_reset="earliest",
         )
-        async with started(consumer):
+        async with started(paced(consumer)):
             consumer.assign([self._where])
             consumer.seek(self._where, self._position)
             yield consumer
