@@ -1,15 +1,24 @@
-"""Time goes wrong: clocks jump, and workers stand still for longer than their group waits for them."""
+"""Time goes wrong: clocks jump, producers write any time, and workers stand still for longer than their group waits."""
 
+import shutil
 import signal
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from kafka import KafkaProducer
 
+from events.topics import PRODUCERS_CLOCK, REQUESTS, TIME
 from tests.faults import jumping_clock
-from tests.faults.flow import SESSION_SECONDS, flowing
+from tests.faults.counting import count
+from tests.faults.flow import SESSION_SECONDS, all_committed, answers, eventually, flowing
+from tests.faults.publisher import HEADERS
 from tests.faults.report import Report
-from tests.faults.workload import Pool
+from tests.faults.workload import Pool, Workload
+from workers import topics
 from workers.brokers import Broker
+from workers.settings import Settings
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 
@@ -56,3 +65,64 @@ def test_a_worker_that_stood_still_for_longer_than_its_session_doubles_nothing(
     report.add("worker stalled (SIGSTOP)", stalls, counted, seconds, notes)
     assert counted.clean
     assert len(seconds) == stalls
+
+
+DAY_MS = 24 * 60 * 60 * 1000
+KEPT_DAYS = 30
+NEWEST = 2**63 - 1
+
+
+def written(now: int) -> tuple[int, ...]:
+    """What producers write for the time: the epoch, event times of long ago, microseconds, next year."""
+    return (1, now - (KEPT_DAYS + 1) * DAY_MS, now, now * 1000, now - 8 * 365 * DAY_MS, now + 365 * DAY_MS)
+
+
+def send(found: Settings, workload: Workload, times: Iterable[int]) -> None:
+    """Publish the workload, its records with these times in turn."""
+    producer = KafkaProducer(bootstrap_servers=found.bootstrap, acks="all", linger_ms=5)
+    turn = list(times)
+    sent = [
+        producer.send(found.topic(REQUESTS), value, key=key, headers=HEADERS, timestamp_ms=turn[number % len(turn)])
+        for number, (key, value, _) in enumerate(workload.asked)
+    ]
+    producer.flush()
+    for one in sent:
+        one.get(60)
+    producer.close()
+
+
+def test_no_answer_depends_on_the_clocks_of_producers(
+    broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
+) -> None:
+    asked = pool.first(3_000)
+    now = int(time.time() * 1000)
+    with flowing(broker.bootstrap, asked, tmp_path, prefix, duplicates_kept_days=KEPT_DAYS) as flow:
+        found = flow.settings
+        with topics.admin(found) as client:
+            # As topics were before, and with nothing in the way of any time.
+            own = {TIME: PRODUCERS_CLOCK, "retention.ms": "-1", "message.timestamp.after.max.ms": str(NEWEST)}
+            topics.set_on_topic(client, found.topic(REQUESTS), own)
+        send(found, asked, written(now))
+        flow.fleet.workers[0].start()
+        refused = flow.fleet.workers[0].process
+        assert refused is not None
+        assert refused.wait(60) == 1
+        assert "message.timestamp.type: CreateTime, declared LogAppendTime" in flow.fleet.workers[0].said()
+
+        topics.apply(found)
+        flow.fleet.start(2)
+        assert eventually(lambda: all_committed(found, 3_000)), flow.fleet.said()
+        send(found, asked, reversed(written(now)))
+        assert eventually(lambda: all_committed(found, 6_000)), flow.fleet.said()
+        # What is remembered is read again from its topic.
+        for one in flow.fleet.running:
+            one.kill()
+            shutil.rmtree(one.settings.data_dir)
+        flow.fleet.start(2)
+        flow.publisher.finish()
+        assert eventually(lambda: all_committed(found, 9_000)), flow.fleet.said()
+        counted = count(asked.expected, answers(found))
+
+    notes = f"each request three times, memory of {KEPT_DAYS} days; no start before topics had the broker's time"
+    report.add("clocks of producers", len(written(now)), counted, notes=notes)
+    assert counted.clean
