@@ -40,6 +40,10 @@ TOLD_SECONDS = 60.0
 class Fed(Protocol):
     """The feed of requests, as far as it is told what is found."""
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker ends already."""
+
     async def give_up(self, sentence: str) -> None:
         """End the process: whatever is wrong, trying again cannot help."""
 
@@ -107,10 +111,10 @@ class Footing:
         # A daemon: an executor's thread would hold up the end of the process where the cluster does not answer.
         Thread(target=_look, args=(self._settings, tell, over), name="topology", daemon=True).start()
         try:
-            while await self._check_group(fed):
+            while not fed.stopping and await self._check_group(fed):
                 with suppress(TimeoutError):
                     seen = await asyncio.wait_for(looks.get(), LOOK_SECONDS)
-                    if not await self.judge(seen, fed):
+                    if fed.stopping or not await self.judge(seen, fed):
                         return
         except Exception:
             log.exception("footing_lost")

@@ -25,6 +25,8 @@ NAME = FOUND.topic(REQUESTS)
 class _Fed:
     """Notes what it is told."""
 
+    stopping = False
+
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
         self.told: list[str] = []
@@ -136,6 +138,11 @@ def test_a_group_that_is_only_unsettled_is_waited_for(monkeypatch: pytest.Monkey
 def test_a_consumer_that_is_ending_is_nothing_to_give_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(footing, "LOOK_SECONDS", 0.05)
     assert watched(*[ConnectionAbortedError()] * 3, seconds=0.5) == []
+
+
+def test_a_worker_that_stops_is_watched_no_more_and_ends_as_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Fed, "stopping", True)
+    assert watched(InconsistentGroupProtocolError()) == []
 
 
 def test_a_defect_in_watching_ends_the_worker_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,11 +185,17 @@ class Feed:
         lanes = [self._lanes.pop(partition) for partition in partitions if partition in self._lanes]
         await asyncio.gather(*(lane.close() for lane in lanes))
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the app ends already, by order or by a failure."""
+        return bool(self.app.should_stop)
+
     async def check_group(self) -> None:
         """Raise what keeps this worker out of its group, if anything does.
 
         Raises:
             KafkaError: That; where it is not retriable, trying again cannot help.
+            ConnectionAbortedError: The consumer is ending.
         """
         await consumer_thread(self.app).check_group()
 

@@ -102,3 +102,15 @@ def test_a_client_that_closes_leaves_no_question_behind() -> None:
         return bool(asking.cancelled())
 
     assert asyncio.run(ask_and_close())
+
+
+def test_a_consumer_whose_thread_has_ended_is_a_broken_connection_and_no_defect() -> None:
+    async def ask() -> None:
+        thread = object.__new__(ConsumerThread)
+        thread._consumer = object()
+        thread.thread_loop = asyncio.new_event_loop()
+        thread.thread_loop.close()
+        await thread.check_group()
+
+    with pytest.raises(ConnectionAbortedError):
+        asyncio.run(ask())
