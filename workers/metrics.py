@@ -221,6 +221,11 @@ ACCOUNTS_BALANCED = Family(
     "1 when no partition's account shows a difference, anything lost, or more records than there are offsets, or is "
     "missing, and every committed offset lies in its log.",
 )
+ARCHIVED = Family(
+    "dli_archived_timestamp_seconds",
+    "Until when all requests, decisions and dead letters are in archives, in Unix time, as `dli archive --continue` "
+    "has told Kafka; 0 where it never did.",
+)
 PENDED = Family(
     "dli_pended_requests",
     "Requests whose newest decision of the last 14 days pends (A4) and that no later request superseded, by their "

@@ -21,7 +21,7 @@ from events.topics import (
 )
 from workers.settings import Settings
 
-Role = Literal["worker", "exporter", "dashboard", "platform", "policy", "operator"]
+Role = Literal["worker", "exporter", "dashboard", "archive", "platform", "policy", "operator"]
 Resource = Literal["topic", "group", "transactional-id"]
 Operation = Literal["READ", "WRITE", "CREATE", "ALTER", "ALTER_CONFIGS", "DESCRIBE", "DESCRIBE_CONFIGS"]
 
@@ -29,6 +29,7 @@ ROLES: dict[Role, str] = {
     "worker": "decides requests and keeps the register: `dli worker`",
     "exporter": "measures lag and balances accounts, and writes nothing: `dli exporter`",
     "dashboard": "reads what was decided and why, and writes nothing: `dli dashboard`",
+    "archive": "keeps what Kafka will forget: `dli archive --continue`",
     "platform": "a claims platform, which publishes requests and reads decisions",
     "policy": "who answers for a policy's document: `dli policy publish`",
     "operator": "a person: `dli topics`, `dli publish`, `dli tail`, `dli accounts`, `dli dead-letters`",
@@ -52,6 +53,7 @@ def rights(settings: Settings, role: str | None = None) -> list[Right]:
         *_of_workers(settings),
         *_of_the_exporter(settings),
         *_of_the_dashboard(settings),
+        *_of_the_archive(settings),
         *_of_platforms(settings),
         *_of_policies(settings),
         *_of_operators(settings),
@@ -83,6 +85,7 @@ def _of_workers(settings: Settings) -> Iterator[Right]:
 
 def _of_the_exporter(settings: Settings) -> Iterator[Right]:
     yield Right("exporter", "group", settings.app_id, False, ("DESCRIBE",), "offsets committed, members")
+    yield Right("exporter", "group", settings.archive_group, False, ("DESCRIBE",), "until when all is archived")
     for name, why in ((REQUESTS, "ends, and how old what waits is"), (DECISIONS, "what is pended, and until when")):
         yield _topic("exporter", settings.topic(name), ("READ",), why)
     for name in (DEAD_LETTERS, LEDGER, LINKS, POLICY_REVISIONS):
@@ -102,6 +105,12 @@ def _of_the_dashboard(settings: Settings) -> Iterator[Right]:
     }
     for name, why in uses.items():
         yield _topic("dashboard", settings.topic(name), ("READ",), why)
+
+
+def _of_the_archive(settings: Settings) -> Iterator[Right]:
+    for name in (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS):
+        yield _topic("archive", settings.topic(name), ("READ",), "to keep it")
+    yield Right("archive", "group", settings.archive_group, False, ("READ",), "to commit how far archives go")
 
 
 def _of_platforms(settings: Settings) -> Iterator[Right]:

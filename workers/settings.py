@@ -116,6 +116,11 @@ class Settings(BaseSettings):
         """A declared topic's name in this deployment."""
         return self.topic_prefix + name
 
+    @property
+    def archive_group(self) -> str:
+        """The group whose committed offsets say what is archived; it has no members."""
+        return f"{self.app_id}-archive"
+
     def environment(self) -> dict[str, str]:
         """The environment of a process that is to run with these settings."""
         values = {f"DLI_{name.upper()}": _as_text(value) for name, value in self if value is not None}

@@ -19,6 +19,7 @@ USERS: dict[Role, str] = {
     "exporter": "dli-exporter",
     # Strimzi names a user's secret after it, and `dli-dashboard` is the secret with the token.
     "dashboard": "dli-viewer",
+    "archive": "dli-archive",
     "platform": "claims-platform",
     "policy": "dli-policy",
     "operator": "dli-operator",

@@ -147,12 +147,12 @@ def test_a_compose_file_that_does_not_is_noticed(bad: dict[str, object]) -> None
 def test_our_services_can_write_nothing_gain_nothing_and_are_asked_for_their_health() -> None:
     ours = {name: one for name, one in merged().items() if one["image"] == "dli-authorization:0.1.0"}
 
-    assert set(ours) == {"topics", "worker", "exporter", "dashboard"}
+    assert set(ours) == {"topics", "worker", "exporter", "dashboard", "archive"}
     for name, service in ours.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert ("healthcheck" in service) == (name != "topics"), name
+        assert ("healthcheck" in service) == (name not in {"topics", "archive"}), name
 
 
 def test_every_port_is_on_loopback_and_every_dependency_is_there() -> None:
@@ -177,7 +177,7 @@ def test_a_profile_is_what_one_asks_for_more() -> None:
             by_profile.setdefault(profile, set()).add(name)
 
     assert by_profile == {
-        "always": {"kafka", "topics", "worker", "exporter", "dashboard"},
+        "always": {"kafka", "topics", "worker", "exporter", "dashboard", "archive"},
         "monitoring": {"prometheus", "grafana"},
         "ui": {"kafka-ui"},
     }

@@ -4,6 +4,7 @@ import copy
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from deploy.kubernetes import strimzi
 from events.topics import PARTITIONS, TOPICS
 from workers.feed import lane
 from workers.leaving import LEAVE_SECONDS
+from workers.replay.commands import TOPICS as ARCHIVED
 from workers.rights import rights
 from workers.settings import Settings
 
@@ -87,6 +89,8 @@ WORSE: list[tuple[str, str, list[Any], Any]] = [
     ("StatefulSet", "dli-worker", ["spec", "replica"], 3),
     ("StatefulSet", "dli-worker", ["spec", "template", "spec", "containers", 0, "livenessProb"], {}),
     ("StatefulSet", "dli-worker", ["spec", "template", "spec", "terminationGracePeriodSeconds"], "a minute"),
+    ("CronJob", "dli-archive", ["spec", "jobTemplate", "spec", "backoffLimit"], "often"),
+    ("CronJob", "dli-archive", ["spec", "shedule"], "15 2 * * *"),
     ("PodDisruptionBudget", "dli-worker", ["spec", "maxUnavailabel"], 1),
     ("NetworkPolicy", "dli-metrics", ["spec", "ingress", 0, "ports", 0, "protocol"], 7),
     ("ScaledObject", "dli-worker", ["spec", "maxReplicas"], 12),
@@ -209,7 +213,7 @@ def test_every_name_that_a_pod_mounts_or_reads_is_made_here_or_told_in_the_runbo
 
 def used(found: Any, key: str) -> set[str]:
     """The names under this key, wherever it stands in a pod's template."""
-    return {name for one in found if "template" in one.get("spec", {}) for name in _names(one["spec"], key)}
+    return {name for one in found if one["kind"] in RUNNING for name in _names(one["spec"], key)}
 
 
 def _names(tree: Any, key: str) -> Iterator[str]:
@@ -240,14 +244,20 @@ def test_a_patch_that_meets_nothing_is_noticed(tmp_path: Path) -> None:
 
 
 def pods() -> dict[str, Manifest]:
-    return {
-        one["metadata"]["name"]: one["spec"]["template"]["spec"]
-        for one in in_base()
-        if one["kind"] in {"StatefulSet", "Deployment"}
-    }
+    return {one["metadata"]["name"]: template(one)["spec"] for one in in_base() if one["kind"] in RUNNING}
 
 
-@pytest.mark.parametrize("name", ["dli-worker", "dli-exporter", "dli-dashboard"])
+RUNNING = {"StatefulSet", "Deployment", "CronJob"}
+
+
+def template(manifest: Manifest) -> Manifest:
+    """What the pods of a manifest are made from."""
+    spec = manifest["spec"]
+    found: Manifest = (spec["jobTemplate"]["spec"] if manifest["kind"] == "CronJob" else spec)["template"]
+    return found
+
+
+@pytest.mark.parametrize("name", ["dli-worker", "dli-exporter", "dli-dashboard", "dli-archive"])
 def test_a_pod_is_nobody_in_particular_writes_nothing_and_knows_no_token(name: str) -> None:
     pod = pods()[name]
     [container] = pod["containers"]
@@ -262,6 +272,18 @@ def test_a_pod_is_nobody_in_particular_writes_nothing_and_knows_no_token(name: s
     assert "memory" in container["resources"]["limits"]
     writable = [one["mountPath"] for one in container["volumeMounts"] if not one.get("readOnly")]
     assert writable == ["/var/lib/dli", "/tmp"]  # noqa: S108 (a volume's place)
+
+
+def test_an_archive_is_made_long_before_kafka_forgets_and_never_two_at_once() -> None:
+    spec = named(in_base(), "CronJob", "dli-archive")["spec"]
+    [minute, hour, *daily] = spec["schedule"].split()
+    forgotten = min(one.retention for one in TOPICS if one.name in ARCHIVED and one.retention)
+
+    assert (daily, minute.isdecimal(), hour.isdecimal()) == (["*", "*", "*"], True, True)
+    assert forgotten > timedelta(days=7), "the alert that wakes somebody comes after seven"
+    assert spec["concurrencyPolicy"] == "Forbid"
+    [container] = template(named(in_base(), "CronJob", "dli-archive"))["spec"]["containers"]
+    assert container["args"][:3] == ["archive", "/var/lib/dli/archives", "--continue"]
 
 
 def test_no_password_is_in_the_environment() -> None:

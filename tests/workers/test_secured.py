@@ -6,7 +6,10 @@ else.
 
 import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +50,14 @@ from workers.traffic.commands import as_record, sent
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("secured")]
 
 PLATFORM, OPERATOR, EXPORTER, STRANGER = "claims-platform-1", "dli-operator", "dli-exporter", "stranger"
+ARCHIVE = "dli-archive"
+ROLE_OF = {
+    WORKER: "worker",
+    PLATFORM: "platform",
+    OPERATOR: "operator",
+    EXPORTER: "exporter",
+    ARCHIVE: "archive",
+}
 FOREIGN = "someone-elses-topic"
 AUDIT = r"Principal = User:{} is (Allowed|Denied) operation = (\w+) from host = \S+ on resource = (\w+):LITERAL:(\S+)"
 
@@ -59,11 +70,11 @@ def audit(secured: Secured, user: str) -> set[tuple[str, ...]]:
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     with secured_broker(
-        tmp_path_factory.mktemp("secured"), (WORKER, PLATFORM, OPERATOR, EXPORTER, STRANGER)
+        tmp_path_factory.mktemp("secured"), (WORKER, PLATFORM, OPERATOR, EXPORTER, ARCHIVE, STRANGER)
     ) as running:
         found = running.settings(WORKER)
-        for user, role in ((WORKER, "worker"), (PLATFORM, "platform"), (OPERATOR, "operator"), (EXPORTER, "exporter")):
-            give(running, user, rights(found, role))
+        for user in (WORKER, PLATFORM, OPERATOR, EXPORTER, ARCHIVE):
+            give(running, user, rights(found, ROLE_OF[user]))
         with topics.admin(running.settings(ADMIN)) as client:
             client.create_topics({FOREIGN: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
         topics.apply(running.settings(OPERATOR, partitions=2))
@@ -119,7 +130,28 @@ def test_a_worker_uses_every_right_that_it_has(secured: Secured) -> None:
     assert unused(secured, WORKER, "worker") == []
 
 
-@pytest.mark.usefixtures("used")
+@pytest.fixture(scope="module")
+def archived(secured: Secured, used: set[tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> list[int]:
+    """How two archives ended that were made, one behind the other, with the archive's rights."""
+    assert used
+    folder = tmp_path_factory.mktemp("archives")
+    environment = {**os.environ, **secured.settings(ARCHIVE, partitions=2).environment()}
+    command = [sys.executable, "-m", "workers", "archive", str(folder), "--continue"]
+    done = [
+        subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)  # noqa: S603 (our own command)
+        for _ in range(2)
+    ]
+    assert [ran.returncode for ran in done] == [0, 0], [ran.stderr for ran in done]
+    return [ran.returncode for ran in done]
+
+
+@pytest.mark.usefixtures("archived")
+def test_archives_are_made_with_their_rights_and_use_all_of_them(secured: Secured) -> None:
+    assert unused(secured, ARCHIVE, "archive") == []
+    assert {one for one in audit(secured, ARCHIVE) if one[0] == "Denied"} == set()
+
+
+@pytest.mark.usefixtures("archived")
 def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secured) -> None:
     # Where nothing waits it need not look how old that is; the worker has ended.
     list(sent([as_record(generator.encode(generator.request(2, 1)), REQUESTS)], secured.settings(PLATFORM)))

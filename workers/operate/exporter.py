@@ -70,7 +70,9 @@ class BrokerCollector(Collector):
         self._tell(look)
         yield metrics.EXPORTER_UP.of([((), 1)])
         yield metrics.UNREAD.of(((one.what, one.name, one.cause), 1) for one in look.unread)
-        yield from of_lag(look)
+        archive = self._settings.archive_group
+        yield from of_lag(without(look, archive))
+        yield metrics.ARCHIVED.of([((), archived_until(look, archive))])
         yield from of_accounts(standings(look, self._settings))
         states, overdue = self._pended.count(self._clock())
         yield metrics.PENDED.of(((state,), count) for state, count in states.items())
@@ -82,6 +84,26 @@ class BrokerCollector(Collector):
             if one not in self._known:
                 log.warning("series_unread", what=one.what, name=one.name, cause=one.cause)
         self._known = frozenset(look.unread)
+
+
+def without(look: Look, group: str) -> Look:
+    """The look without a group: one that only says how far archives go follows no topic, and is never behind."""
+    lags = [lag for lag in look.lags if lag.group != group]
+    members = {name: count for name, count in look.members.items() if name != group}
+    return look._replace(lags=lags, members=members)
+
+
+def archived_until(look: Look, group: str) -> float:
+    """Until when all is archived, in seconds since the epoch; 0 where nobody said so."""
+    noted = [_instant(lag.note) for lag in look.lags if lag.group == group]
+    return min(noted, default=0.0)
+
+
+def _instant(note: str) -> float:
+    try:
+        return datetime.fromisoformat(note).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def of_lag(look: Look) -> Iterator[GaugeMetricFamily]:

@@ -15,8 +15,10 @@ from workers.replay.ranges import Asked, on_kafka
 from workers.settings import Settings
 
 
-def make(folder: Path, form: Format, topics: Sequence[str], asked: Asked, found: Settings, processes: int) -> None:
-    """Keep a range of topics in a folder.
+def make(
+    folder: Path, form: Format, topics: Sequence[str], asked: Asked, found: Settings, processes: int
+) -> manifest.Manifest:
+    """Keep a range of topics in a folder; returns what is kept.
 
     Raises:
         ReplayError: The folder must not be written, or Kafka cannot be read.
@@ -30,6 +32,7 @@ def make(folder: Path, form: Format, topics: Sequence[str], asked: Asked, found:
         keeper = _Keeper(folder, made, counter)
         finished = run(left, archive.keep, keeper.hear, processes)
     _tell(folder, keeper, finished=finished)
+    return keeper.manifest
 
 
 class _Keeper:

@@ -45,7 +45,7 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def archive(
-    folder: Annotated[Path, typer.Argument(help="A new folder, or that of an interrupted run.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder, or that of an interrupted run; see --continue.")],
     topic: Annotated[
         list[str] | None, typer.Option("--topic", help="A declared topic, instead of those needed.")
     ] = None,
@@ -56,11 +56,23 @@ def archive(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
     processes: Processes = None,
+    go_on: Annotated[
+        bool,
+        typer.Option("--continue", help="The folder is one of archives: make the next, from where the last one ended."),
+    ] = False,
 ) -> None:
-    """Keep a range of topics in files, with counts and digests; interrupted, the same command goes on."""
+    """Keep a range of topics in files, with counts and digests; interrupted, the same command goes on.
+
+    With --continue exit code 3 where Kafka has forgotten records since the last archive, or some cannot be read.
+    """
     with _extra():
-        from workers.replay import archiving
+        from workers.replay import archiving, series
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    if go_on:
+        if start or end or partition:
+            raise CommandError("--continue begins where the last archive ended: without --from, --to and --partition")
+        series.make_next(folder, form, tuple(topic or TOPICS), found, _processes(processes))
+        return
     archiving.make(folder, form, tuple(topic or TOPICS), _asked(start, end, partition), found, _processes(processes))
 
 

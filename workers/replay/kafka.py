@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from workers.access import client
 from workers.leaving import started
 from workers.records import Record, Unreadable
 from workers.replay.log import Chunk, Damage, Extent, Piece, ReplayError
-from workers.settings import read
+from workers.settings import Settings, read
 
 WAIT_MS = 500
 FETCH_BYTES = 16_000_000
@@ -92,6 +93,33 @@ class KafkaSource:
         for piece in self.read(topic, partition, self.extents[topic, partition].first):
             if piece.chunk is not None:
                 yield [record.key for record in piece.chunk.records]
+
+
+def committed(settings: Settings, ends: Mapping[tuple[str, int], int], until: datetime) -> None:
+    """Commit how far archives go, and until when, as a group that nobody joins.
+
+    Raises:
+        ReplayError: Kafka does not take it.
+    """
+    note = until.isoformat(timespec="seconds")
+    offsets = {TopicPartition(*where): OffsetAndMetadata(end, note) for where, end in ends.items()}
+    try:
+        asyncio.run(_commit(settings, offsets))
+    except (KafkaError, OSError) as error:
+        raise ReplayError(
+            f"{settings.bootstrap}: {type(error).__name__}: the archive is complete, and that it is could not be told "
+            f"Kafka; may we read the group {settings.archive_group} (`dli rights`)?"
+        ) from None
+
+
+async def _commit(settings: Settings, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+    consumer = AIOKafkaConsumer(**client(settings), group_id=settings.archive_group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign(list(offsets))
+        await consumer.commit(dict(offsets))
+    finally:
+        await consumer.stop()
 
 
 def unreachable(bootstrap: str, error: BaseException) -> ReplayError:

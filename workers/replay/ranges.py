@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaConsumer
@@ -32,6 +32,12 @@ class Asked:
     """The first offset or instant behind it; None for all there is now."""
     partitions: tuple[int, ...] = ()
     """None of them means all."""
+    behind: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """Begin here instead, by topic's full name and partition: where another archive ended."""
+
+    def began(self, where: TopicPartition) -> int | None:
+        """Where a partition is to begin; None where that is not said."""
+        return self.behind.get((where.topic, where.partition))
 
 
 def bound(text: str | None, flag: str) -> Bound:
@@ -99,7 +105,8 @@ async def _extents(
                 elif topic not in answers:
                     found[topic, number] = await _of_answers(consumer, where, ends[where], (None, None))
                 elif number in spans:
-                    found[topic, number] = await _of_answers(consumer, where, ends[where], spans[number])
+                    answers_of = await _of_answers(consumer, where, ends[where], spans[number])
+                    found[topic, number] = await _going_on(consumer, where, answers_of, asked)
         return found
 
 
@@ -125,7 +132,8 @@ async def _kept(consumer: AIOKafkaConsumer, where: TopicPartition) -> tuple[int,
 
 async def _of_requests(consumer: AIOKafkaConsumer, where: TopicPartition, asked: Asked) -> Extent:
     kept, last = await _kept(consumer, where)
-    first = await _offset(consumer, where, asked.start, kept, last)
+    began = asked.began(where)
+    first = await _offset(consumer, where, asked.start, kept, last) if began is None else began
     end = await _offset(consumer, where, asked.end, last, last)
     first = max(kept, first)
     # A log whose beginning is no longer kept may have answered, before that, what comes again in it.
@@ -145,6 +153,16 @@ async def _of_answers(
     first = max(kept, await _at(consumer, where, span[0], last)) if span[0] is not None else kept
     end = min(last, await _at(consumer, where, span[1], last)) if span[1] is not None else last
     return Extent(first, max(first, end), whole=first == 0, to_end=True)
+
+
+async def _going_on(consumer: AIOKafkaConsumer, where: TopicPartition, found: Extent, asked: Asked) -> Extent:
+    """The extent, with the answers that came behind another archive's end to requests that it has."""
+    began = asked.began(where)
+    if began is None:
+        return found
+    kept = int((await consumer.beginning_offsets([where]))[where])
+    first = max(kept, min(found.first, began))
+    return Extent(first, max(first, found.end), whole=first == 0, to_end=found.to_end)
 
 
 async def _offset(consumer: AIOKafkaConsumer, where: TopicPartition, one: Bound, absent: int, last: int) -> int:
@@ -167,7 +185,8 @@ async def _span(
     consumer: AIOKafkaConsumer, where: TopicPartition, extent: Extent, asked: Asked
 ) -> tuple[int | None, int | None]:
     """Within which times the answers to a range of requests lie, in milliseconds; None for an open end."""
-    since = None if asked.start is None else await _time(consumer, where, extent.first, extent.end)
+    from_the_beginning = asked.start is None and asked.began(where) is None
+    since = None if from_the_beginning else await _time(consumer, where, extent.first, extent.end)
     until = None
     if asked.end is not None:
         last = await _time(consumer, where, extent.end - 1, extent.end)

@@ -2,19 +2,26 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from kafka import KafkaProducer
+import typer
+from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from events.topics import DECISIONS, REQUESTS
 from tests.workers.running import PARTITIONS, producers_times, settings_for
 from tests.workers.test_cli import Ran, dli
 from workers import topics
+from workers.lag import Watcher
+from workers.operate.exporter import archived_until, without
 from workers.records import Record
+from workers.replay import series
 from workers.replay.archive import ArchiveSource
+from workers.replay.commands import TOPICS as COMMANDS_TOPICS
+from workers.replay.log import Format
+from workers.replay.series import make_next
 from workers.settings import Settings
 
 pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("broker")]
@@ -129,3 +136,140 @@ def test_a_range_that_is_not_there_is_told(found: Settings, tmp_path: Path, flag
 
     assert (refused.code, says in refused.err) == (1, True)
     assert not (tmp_path / "kept").exists()
+
+
+# --- one after the other -------------------------------------------------------------------------------------------
+
+
+def send(found: Settings, *, topic: str, partition: int, hours: range) -> None:
+    producer = KafkaProducer(bootstrap_servers=found.bootstrap.split(","), acks="all")
+    for hour in hours:
+        producer.send(
+            found.topic(topic), key=b"%d" % hour, value=b"late", partition=partition, timestamp_ms=FIRST + hour * HOUR
+        )
+    producer.flush()
+    producer.close()
+
+
+def archives(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.iterdir() if one.is_dir())
+
+
+def offsets_in(found: Settings, folder: Path, topic: str, partition: int) -> list[int]:
+    return [one.offset for archive in archives(folder) for one in kept(found, archive, topic, partition)]
+
+
+def next_archive(found: Settings, folder: Path, now: datetime) -> Path:
+    return make_next(folder, Format.PARQUET, COMMANDS_TOPICS, found, 1, now)
+
+
+DAY = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+
+
+def test_each_archive_goes_on_where_the_last_one_ended_and_kafka_knows_until_when(
+    found: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "archives"
+
+    next_archive(found, folder, DAY)
+    send(found, topic=REQUESTS, partition=1, hours=range(50, 53))
+    send(found, topic=DECISIONS, partition=1, hours=range(50, 52))
+    next_archive(found, folder, DAY + timedelta(days=1))
+    next_archive(found, folder, DAY + timedelta(days=2))
+
+    assert [one.name for one in archives(folder)] == [
+        "2026-03-01T02-00-00Z",
+        "2026-03-02T02-00-00Z",
+        "2026-03-03T02-00-00Z",
+    ]
+    assert offsets_in(found, folder, REQUESTS, 1) == list(range(53))
+    assert offsets_in(found, folder, REQUESTS, 0) == list(range(50))
+    assert sorted(set(offsets_in(found, folder, DECISIONS, 1))) == list(range(52))
+    watcher = Watcher(found)
+    look = watcher.look()
+    watcher.close()
+    assert archived_until(look, found.archive_group) == (DAY + timedelta(days=2)).timestamp()
+    shown = {lag.group for lag in without(look, found.archive_group).lags}
+    assert found.archive_group not in shown
+
+
+def test_an_answer_that_comes_between_two_archives_is_in_the_next(found: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "archives"
+    send(found, topic=REQUESTS, partition=2, hours=range(50, 51))
+
+    next_archive(found, folder, DAY)
+    # Its request is in the first archive; no request comes, or a much younger one.
+    send(found, topic=DECISIONS, partition=2, hours=range(50, 51))
+    next_archive(found, folder, DAY + timedelta(days=1))
+    send(found, topic=DECISIONS, partition=2, hours=range(51, 52))
+    send(found, topic=REQUESTS, partition=2, hours=range(60, 61))
+    next_archive(found, folder, DAY + timedelta(days=2))
+
+    assert set(offsets_in(found, folder, DECISIONS, 2)) == set(range(52))
+
+
+def test_an_archive_that_was_interrupted_is_finished_first(
+    found: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "archives"
+    with monkeypatch.context() as patched:
+        patched.setattr("workers.replay.archiving.run", lambda *_: False)
+        with pytest.raises(typer.Exit):
+            next_archive(found, folder, DAY)
+
+    next_archive(found, folder, DAY + timedelta(days=1))
+
+    assert [one.name for one in archives(folder)] == ["2026-03-01T02-00-00Z"]
+    assert offsets_in(found, folder, REQUESTS, 1) == list(range(50))
+    watcher = Watcher(found)
+    assert archived_until(watcher.look(), found.archive_group) == DAY.timestamp()
+    watcher.close()
+
+
+def test_what_kafka_forgot_between_two_archives_is_told_with_its_offsets(found: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "archives"
+    next_archive(found, folder, DAY)
+    send(found, topic=REQUESTS, partition=1, hours=range(50, 60))
+    client = KafkaAdminClient(bootstrap_servers=found.bootstrap.split(","))
+    client.delete_records({TopicPartition(found.topic(REQUESTS), 1): 55})
+    client.close()
+
+    ran = archive(found, folder, "--continue")
+    again = archive(found, folder, "--continue")
+
+    assert ran.code == 3
+    said = " ".join(ran.err.split())
+    assert f"in no archive: {found.topic(REQUESTS)}/1, offset 50 to 54: Kafka no longer keeps them" in said
+    assert offsets_in(found, folder, REQUESTS, 1) == [*range(50), *range(55, 60)]
+    assert again.code == 0
+
+
+def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(found: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "archives"
+    next_archive(found, folder, DAY)
+    client = KafkaAdminClient(bootstrap_servers=found.bootstrap.split(","))
+    client.delete_topics([found.topic(REQUESTS)])
+    client.close()
+    until = time.monotonic() + 60
+    while not topics.apply(found) and time.monotonic() < until:
+        time.sleep(0.1)
+
+    ran = archive(found, folder, "--continue")
+
+    assert ran.code == 1
+    assert "ends at offset 0, and the last archive at 50: it was made anew, or cut" in " ".join(ran.err.split())
+
+
+def test_two_at_once_are_one(found: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "archives"
+    folder.mkdir()
+    with series._alone(folder):  # noqa: SLF001 (what another process would hold)
+        ran = archive(found, folder, "--continue")
+
+    assert (ran.code, "another `dli archive` is at work there" in " ".join(ran.err.split())) == (1, True)
+
+
+def test_going_on_has_a_beginning_of_its_own(found: Settings, tmp_path: Path) -> None:
+    ran = archive(found, tmp_path / "archives", "--continue", "--from", "7")
+
+    assert (ran.code, "without --from, --to and --partition" in " ".join(ran.err.split())) == (1, True)
