@@ -13,7 +13,7 @@ TOOLS := deploy/tools/target/.ready
 GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-faults test-slow bench bench-scale replay-million lint schemas lock \
+.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-image test-faults test-slow bench bench-scale replay-million lint schemas lock \
 	kafka-jars definitions tools deploy-files clean
 
 help: ## list the commands
@@ -67,13 +67,16 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 test: lint ## all tests that need no JVM
-	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser" -n auto --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not image" -n auto --dist loadgroup $(PYTEST_OPTIONS)
 
 test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## the worker's promises on Apache Kafka
-	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser" --broker kafka $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser and not image" --broker kafka $(PYTEST_OPTIONS)
 
 test-deploy: $(READY) $(TOOLS) ## overlays by kustomize, alerts and dashboards in a running Prometheus
 	$(BIN)/pytest tests/deploy -m tools $(PYTEST_OPTIONS)
+
+test-image: $(READY) $(JARS) ## build the image and run it beside Apache Kafka; needs buildah, mmdebstrap and root
+	$(BIN)/pytest tests/deploy/test_image.py -m image --broker kafka $(PYTEST_OPTIONS)
 
 test-browser: $(READY) $(JARS) $(TOOLS) ## the dashboard in Chromium, by its path in CHROMIUM or as installed
 	$(BIN)/pytest tests/workers/dashboard -m browser --broker kafka $(PYTEST_OPTIONS)
@@ -110,10 +113,10 @@ lock: $(READY) ## pin the dependencies again, with hashes and no index
 		--extra embedded --extra replay --extra dashboard --group dev --group bench --constraint deploy/requirements/dev.txt \
 		pyproject.toml --output-file deploy/requirements/bench.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra dashboard pyproject.toml --output-file deploy/requirements/runtime.txt
+		--extra dashboard --extra replay pyproject.toml --output-file deploy/requirements/runtime.txt
 	for group in build java; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --constraint deploy/requirements/dev.txt --group pyproject.toml:$$group \
 		--output-file deploy/requirements/$$group.txt || exit 1; done
 
 clean: ## remove what the commands made
-	rm -rf $(VENV) deploy/kafka/target deploy/kubernetes/target deploy/tools/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/tools/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
