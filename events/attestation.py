@@ -94,6 +94,8 @@ class AttestedChange(Model):
     """Any of these."""
     conditions: Annotated[tuple[Annotated[tuple[AttestedFact, ...], Several], ...], Several]
     """Any of these, and of each all; a fact that is not named may have any value."""
+    more_conditions: Literal[True] | None = None
+    """Present where `conditions` do not hold all of the cases: there are too many to be written down."""
     cases: int
     """Of how many complete cases this is true."""
     example: AttestedExample

@@ -8,6 +8,7 @@ be known. A chain only grows, and only at its end, so that whoever knows its new
 * a publication whose digests are not those of its content, or whose document is not in order;
 * one whose predecessor is not the newest: a fork, or a gap;
 * one that gives a date again with other content, or comes before the newest;
+* one that takes more work to compare with its predecessor than it may, see `work`;
 * one that reaches into the past: effective before its predecessor, or answering otherwise for services before its own
   effective date. The last is proved over every case, see `compare`.
 """
@@ -23,6 +24,7 @@ from policy_core.determine import Policy
 from policy_core.document.check import check
 from policy_core.document.models import PolicyDocument
 from policy_core.publication import Publication, number_under, publications
+from policy_core.work import TooComplexError
 
 REMEMBERED = 64
 """Compiled policies that are kept, by publication; a policy has some twenty."""
@@ -174,9 +176,16 @@ def _in_order(document: PolicyDocument) -> None:
 def _leaving_the_past(newest: Publication | None, one: Publication) -> None:
     if newest is None:
         return
-    found = compare(policy_of(newest), policy_of(one), before=one.effective)
+    try:
+        found = compare(policy_of(newest), policy_of(one), before=one.effective)
+    except TooComplexError as error:
+        sentence = f"cannot be compared with the revision of {newest.revision}, which {error}; {_SMALLER}"
+        raise RefusedError("document", sentence) from None
     if found.changes:
         raise RefusedError("document", f"reaches into the past: {_for_example(found.changes[0])}, {_only(one)}")
+
+
+_SMALLER = "publish the change as several revisions, and leave the order of `facts` as it was"
 
 
 def _for_example(change: Change) -> str:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from functools import cached_property
 from itertools import pairwise, product
 from math import prod
 from typing import NamedTuple, TypeVar
@@ -29,6 +28,7 @@ from policy_core.document.models import Dated, FactDeclaration, FactKind, Policy
 from policy_core.editions import DrawnEdition
 from policy_core.parts import PartChange, part_changes
 from policy_core.space import Value, Variable
+from policy_core.work import ELEMENTS_COMPARED, FACTS_COMPARED, NODES_COMPARED, TooComplexError, Work
 
 OTHER_BUSINESS = "any other"
 """Stands for every line of business that neither document names."""
@@ -115,6 +115,8 @@ class Change:
     """Any of these."""
     conditions: tuple[Cube, ...]
     """Any of these: the values of facts, by the joint variable; an empty one holds in every case."""
+    whole: bool
+    """Whether `conditions` hold all of its cases; there may be too many to be written down."""
     cases: int
     """Of how many complete cases this is true."""
     example: Example
@@ -144,6 +146,8 @@ class Comparison:
     new: Policy
     cases: int
     """How many complete cases there are, over the facts of both."""
+    cases_that_change: int
+    """In how many of them some answer differs."""
     variables: tuple[JointVariable, ...]
     lines_of_business: tuple[str, ...]
     """Those that either document names, then `OTHER_BUSINESS`."""
@@ -155,20 +159,27 @@ class Comparison:
         """Whether every request is decided alike: every case, code and date, every fact read, every deadline."""
         return not self.changes and not any(one.decides for one in self.parts)
 
-    @cached_property
-    def cases_that_change(self) -> int:
-        """In how many complete cases some answer differs."""
-        diagrams = Diagrams([len(one.domain) for one in self.variables])
-        changed = diagrams.any_of([diagrams.cube(cube) for one in self.changes for cube in one.conditions])
-        return diagrams.count(changed).get(True, 0)
-
 
 def compare(old: Policy, new: Policy, *, before: date | None = None) -> Comparison:
-    """What `new` does otherwise than `old`; where a day is given, what it answers otherwise for services before it."""
+    """What `new` does otherwise than `old`; where a day is given, what it answers otherwise for services before it.
+
+    Raises:
+        TooComplexError: Comparing the two asks for more work than both documents may. Whether it does is the same
+            with a day and without one.
+    """
     joint = _Joint(old, new)
-    changes = tuple(_changes(joint, joint.points(before)))
-    parts = tuple(part_changes(old.document, new.document))
-    return Comparison(old, new, prod(joint.diagrams.sizes), joint.variables, tuple(joint.businesses), changes, parts)
+    points = joint.points()
+    changed = joint.diagrams.any_of(dict.fromkeys(node for _, _, node in points))
+    return Comparison(
+        old,
+        new,
+        prod(joint.diagrams.sizes),
+        joint.diagrams.count(changed).get(True, 0),
+        joint.variables,
+        tuple(joint.businesses),
+        tuple(_changes(joint, joint.before(before, points) if before is not None else points)),
+        tuple(part_changes(old.document, new.document)),
+    )
 
 
 # --- the space of both ----------------------------------------------------------------------------------------------
@@ -191,13 +202,22 @@ class _Point(NamedTuple):
     unauthorized: bool
 
 
+_Key = tuple[Said, Said, Node]
+"""Two answers that differ, and the cases in which they do."""
+_Place = tuple[int, int, int, bool]
+"""A point by the indices of its stretch of days, line of business and code."""
+Points = dict[_Key, list[_Point]]
+Thing = TypeVar("Thing")
+
+
 class _Joint:
     """Both documents over one space."""
 
     def __init__(self, old: Policy, new: Policy) -> None:
         self.sides = (old, new)
         self.variables = _variables(old, new)
-        self.diagrams = Diagrams([len(one.domain) for one in self.variables])
+        work = Work(old.allowed + new.allowed, NODES_COMPARED)
+        self.diagrams = Diagrams([len(one.domain) for one in self.variables], work)
         days = sorted(_boundaries(old.document) | _boundaries(new.document))
         self.cells = [Window(until=days[0]), *(Window(since=a, until=b) for a, b in pairwise(days))]
         self.cells.append(Window(since=days[-1]))
@@ -211,21 +231,50 @@ class _Joint:
         window = self.cells[cell]
         return window.since if window.since is not None else (window.until or date.max) - timedelta(days=1)
 
-    def points(self, before_day: date | None) -> dict[tuple[Said, Said, Node], list[_Point]]:
-        """For each pair of answers that differ, and the cases in which they do, where that is so."""
-        found: dict[tuple[Said, Said, Node], list[_Point]] = {}
-        cells = [
-            at
-            for at, cell in enumerate(self.cells)
-            if before_day is None or cell.since is None or cell.since < before_day
-        ]
-        for cell, business, code, unauthorized in product(cells, self.businesses, self.codes, (False, True)):
-            before, after = (
-                one.said(business, code, self.day(cell), unauthorized=unauthorized) for one in self._translations
-            )
+    def points(self) -> Points:
+        """For each pair of answers that differ, and the cases in which they do, where that is so, in order."""
+        found: dict[_Key, list[_Place]] = {}
+        for cell in range(len(self.cells)):
+            for key, place in self._differing(cell):
+                self.diagrams.work.step()
+                found.setdefault(key, []).append(place)
+        return {
+            key: [
+                _Point(cell, self.businesses[business], self.codes[code], early)
+                for cell, business, code, early in sorted(some)
+            ]
+            for key, some in found.items()
+        }
+
+    def before(self, day: date, points: Points) -> Points:
+        """Of points, those of the days before one."""
+        early = {at for at, cell in enumerate(self.cells) if cell.since is None or cell.since < day}
+        found = {key: [one for one in some if one.cell in early] for key, some in points.items()}
+        return {key: some for key, some in found.items() if some}
+
+    def _differing(self, cell: int) -> Iterator[tuple[_Key, _Place]]:
+        """Where the answers of one stretch of days differ.
+
+        Lines of business for which both documents say the same are asked about once, and so are such codes.
+        """
+        day = self.day(cell)
+        businesses = self._classes(self.businesses, lambda policy, one: policy.by_exception(one, day))
+        codes = self._classes(self.codes, lambda policy, one: policy.by_code(one.system, one.code, day))
+        for some, others, unauthorized in product(businesses, codes, (False, True)):
+            self.diagrams.work.step()
+            business, code = self.businesses[some[0]], self.codes[others[0]]
+            before, after = (one.said(business, code, day, unauthorized=unauthorized) for one in self._translations)
             for (was, is_), node in self._differences(before, after):
-                found.setdefault((was, is_, node), []).append(_Point(cell, business, code, unauthorized))
-        return found
+                for one, other in product(some, others):
+                    yield (was, is_, node), (cell, one, other, unauthorized)
+
+    def _classes(self, things: Sequence[Thing], said: Callable[[Policy, Thing], Answer | None]) -> list[list[int]]:
+        """The things of which each document says alike, together, by index."""
+        found: dict[tuple[Answer | None, ...], list[int]] = {}
+        for at, thing in enumerate(things):
+            self.diagrams.work.step()
+            found.setdefault(tuple(said(policy, thing) for policy in self.sides), []).append(at)
+        return list(found.values())
 
     def _differences(self, before: Node, after: Node) -> tuple[tuple[tuple[Said, Said], Node], ...]:
         key = (id(before), id(after))
@@ -263,6 +312,7 @@ class _Translation:
         self._joint = {variable.path: index for index, variable in enumerate(joint.variables)}
         self._values = [self._readings(variable) for variable in joint.variables]
         self._known = self._all_known()
+        self._index = {edition.since: at for at, edition in enumerate(policy.document.editions)}
         self._editions: dict[date, Node] = {}
 
     def said(self, business: str, code: _Code, day: date, *, unauthorized: bool) -> Node:
@@ -275,7 +325,8 @@ class _Translation:
 
     def _edition(self, edition: DrawnEdition) -> Node:
         if edition.since not in self._editions:
-            self._editions[edition.since] = self._or_refused(self._translated(edition))
+            with self._diagrams.work.on("editions", self._index[edition.since]):
+                self._editions[edition.since] = self._or_refused(self._translated(edition))
         return self._editions[edition.since]
 
     def _translated(self, edition: DrawnEdition) -> Node:
@@ -302,7 +353,7 @@ class _Translation:
             for value, reading in enumerate(self._values[at]):
                 if reading is not None:
                     chosen = self._diagrams.member(at, {value})
-                    result = self._diagrams.apply(_if, chosen, walk(node.children[reading]), result)
+                    result = self._diagrams.choice(chosen, walk(node.children[reading]), result)
             return result
 
         return walk(edition.by_rule)
@@ -325,11 +376,7 @@ class _Translation:
 
     def _or_refused(self, node: Node) -> Node:
         # Whatever decides a line, a request with a value that is not on the list is no request.
-        return self._diagrams.apply(_if, self._known, node, self._diagrams.terminal(_REFUSED))
-
-
-def _if(condition: bool, then: Hashable, otherwise: Hashable) -> Hashable:
-    return then if condition else otherwise
+        return self._diagrams.choice(self._known, node, self._diagrams.terminal(_REFUSED))
 
 
 def _said_early(answer: Answer | None) -> Said:
@@ -343,7 +390,10 @@ def _variables(old: Policy, new: Policy) -> tuple[JointVariable, ...]:
     """The deciding facts of either document: the older one's order, then what is new."""
     own = {one.path: one for one in old.variables}
     its = {one.path: one for one in new.variables}
-    return tuple(_joined(own.get(path), its.get(path)) for path in dict.fromkeys([*own, *its]))
+    paths = dict.fromkeys([*own, *its])
+    if len(paths) > FACTS_COMPARED:
+        raise TooComplexError((), len(paths), FACTS_COMPARED, "deciding facts")
+    return tuple(_joined(own.get(path), its.get(path)) for path in paths)
 
 
 def _joined(one: Variable | None, other: Variable | None) -> JointVariable:
@@ -351,6 +401,8 @@ def _joined(one: Variable | None, other: Variable | None) -> JointVariable:
     newest = present[-1].declaration
     if all(variable.declaration.kind is FactKind.SET for variable in present):
         asked = dict.fromkeys(element for variable in present for element in variable.asked)
+        if len(asked) > ELEMENTS_COMPARED:
+            raise TooComplexError((newest.path,), len(asked), ELEMENTS_COMPARED, "values of one set")
         domain: Iterable[Value] = _subsets(list(asked))
     else:
         # `True` and `1` do not meet here, but a boolean that became a choice has values of both kinds.
@@ -451,16 +503,18 @@ def _unused(system: str, length: int, policies: Iterable[Policy]) -> str:
 # --- from points to changes -----------------------------------------------------------------------------------------
 
 
-def _changes(joint: _Joint, points: Mapping[tuple[Said, Said, Node], list[_Point]]) -> Iterator[Change]:
+def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
     for (before, after, node), where in points.items():
         # The newest stretch of days, and of the rest what the documents name first.
         shown = max(where, key=lambda one: one.cell)
         facts = example(node, answer=True) or {}
+        found = cover(joint.diagrams, node)
         yield Change(
             before,
             after,
             where=tuple(_where(joint, box) for box in _boxes(where)),
-            conditions=tuple(cover(joint.diagrams, node)),
+            conditions=tuple(found.cubes),
+            whole=found.whole,
             cases=joint.diagrams.count(node).get(True, 0),
             example=Example(
                 joint.day(shown.cell),

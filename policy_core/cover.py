@@ -5,22 +5,46 @@ case that is not the diagram's, and none is left that the others make superfluou
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from policy_core.diagram import Diagrams, Node, answers, example
+from policy_core.diagram import Diagrams, Node, example, reachable
+from policy_core.work import TooComplexError
 
 Cube = Mapping[int, frozenset[int]]
 """By variable the values it may have, by index; a variable that is left out may have any."""
 
 
-def cover(diagrams: Diagrams, node: Node) -> list[Cube]:
-    """Cubes that together hold exactly the cases for which `node` is true; they may overlap."""
+MOST_CUBES = 64
+"""Of one diagram: nobody reads more."""
+
+
+class Cover(NamedTuple):
+    """Cubes that hold cases of a diagram only; they may overlap."""
+
+    cubes: list[Cube]
+    whole: bool
+    """Whether they hold all of its cases: there may be too many cubes, or finding them too much work."""
+
+
+def cover(diagrams: Diagrams, node: Node) -> Cover:
+    """The cases for which `node` is true, as cubes; as many as can be had for the work that is left."""
     cubes: list[Cube] = []
     left = node
-    while (case := example(left, answer=True)) is not None:
-        cube = _widened(diagrams, {variable: frozenset({value}) for variable, value in case.items()}, node)
-        cubes.append(cube)
-        left = diagrams.all_of([left, diagrams.negation(diagrams.cube(cube))])
-    return _needed(diagrams, cubes, node)
+    try:
+        while len(cubes) < MOST_CUBES and (case := _example(diagrams, left)) is not None:
+            cube = _widened(diagrams, {variable: frozenset({value}) for variable, value in case.items()}, node)
+            left = diagrams.all_of([left, diagrams.negation(diagrams.cube(cube))])
+            cubes.append(cube)
+        if left is diagrams.terminal(value=False):
+            return Cover(_needed(diagrams, cubes, node), whole=True)
+    except TooComplexError:
+        pass
+    return Cover(cubes, whole=left is diagrams.terminal(value=False))
+
+
+def _example(diagrams: Diagrams, node: Node) -> dict[int, int] | None:
+    diagrams.work.step(sum(1 for _ in reachable(node)))
+    return example(node, answer=True)
 
 
 def _widened(diagrams: Diagrams, cube: Cube, node: Node) -> Cube:
@@ -38,8 +62,21 @@ def _widened(diagrams: Diagrams, cube: Cube, node: Node) -> Cube:
 
 
 def _holds_in(diagrams: Diagrams, cube: Cube, node: Node) -> bool:
-    outside = diagrams.all_of([diagrams.cube(cube), diagrams.negation(node)])
-    return answers(outside) == {False}
+    """Whether `node` is true in every case of the cube."""
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if one.terminal and not one.value:
+            return False
+        if one.terminal or id(one) in seen:
+            continue
+        seen.add(id(one))
+        some = cube.get(one.variable)
+        met = one.children if some is None else [one.children[value] for value in some]
+        diagrams.work.step(len(met))
+        waiting.extend(met)
+    return True
 
 
 def _needed(diagrams: Diagrams, cubes: Sequence[Cube], node: Node) -> list[Cube]:

@@ -28,6 +28,7 @@ from policy_core.facts import Claim, Fact, FactReader, Origin
 from policy_core.publication import publications
 from policy_core.register import Register, RegisteredRevision, edition_on
 from policy_core.vocabulary import CODE_NOT_LISTED, CONSEQUENCES, Action, ActsNext, Determination, overall
+from policy_core.work import allowed
 
 
 class Step(StrEnum):
@@ -145,6 +146,11 @@ class Policy:
         """The digest of the newest publication that is known of the policy."""
         return self._known_through or publications(self.document)[-1].digest
 
+    @cached_property
+    def allowed(self) -> int:
+        """The steps that the document may ask for."""
+        return allowed(len(self.document.canonical()))
+
     def determine(self, case: Case) -> CaseResult:
         """What this policy makes of a case: the same for the same case, always.
 
@@ -214,16 +220,18 @@ class Policy:
     ) -> Answer | None:
         """Steps 3 to 6."""
         return (
-            self._by_exception(line_of_business, day)
-            or self._by_code(system, code, day)
+            self.by_exception(line_of_business, day)
+            or self.by_code(system, code, day)
             or (self._unauthorized if unauthorized else None)
         )
 
-    def _by_exception(self, line_of_business: str, day: date) -> Answer | None:
+    def by_exception(self, line_of_business: str, day: date) -> Answer | None:
+        """What step 3 says of a line; None where no exception does."""
         outcomes = self._exceptions.get(line_of_business, ())
         return next((answer for outcome, answer in outcomes if outcome.on(day)), None)
 
-    def _by_code(self, system: str, code: str, day: date) -> Answer | None:
+    def by_code(self, system: str, code: str, day: date) -> Answer | None:
+        """What steps 4 and 5 say of a line; None where its code is valid and listed."""
         standing = self.codes.standing(system, code, day)
         if standing is Standing.INVALID:
             return _INVALID_CODE

@@ -6,9 +6,11 @@ two functions are equal exactly when their diagrams are the same object, and a d
 which its function depends (Bryant 1986; Kam et al. 1998 for the multi-valued kind).
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from math import prod
+
+from policy_core.work import Work
 
 UNKNOWN = -1
 """In an assignment: the variable's value is not known."""
@@ -33,10 +35,14 @@ class Node:
 
 
 class Diagrams:
-    """All diagrams over the same variables, each given as the number of values it can take."""
+    """All diagrams over the same variables, each given as the number of values it can take.
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    Whatever makes or combines diagrams raises `TooComplexError` where that asks for more work than is allowed.
+    """
+
+    def __init__(self, sizes: Sequence[int], work: Work | None = None) -> None:
         self.sizes = tuple(sizes)
+        self.work = work or Work()
         self._terminals: dict[tuple[type, Hashable], Node] = {}
         self._nodes: dict[tuple[int, tuple[int, ...]], Node] = {}
 
@@ -51,30 +57,51 @@ class Diagrams:
 
     def node(self, variable: int, children: Sequence[Node]) -> Node:
         """The function that goes to the child for the variable's value; children ask later variables only."""
-        return _reduced(self._nodes, variable, tuple(children))
+        known = len(self._nodes)
+        made = _reduced(self._nodes, variable, tuple(children))
+        if len(self._nodes) > known:
+            self.work.node()
+        return made
 
     def member(self, variable: int, values: set[int]) -> Node:
         """True where the variable has one of `values`, by index."""
+        self.work.step(self.sizes[variable])
         choices = [self.terminal(value in values) for value in range(self.sizes[variable])]
         return self.node(variable, choices)
 
     def cube(self, values: Mapping[int, Collection[int]]) -> Node:
         """True where each of the variables has one of its values."""
-        return self.all_of([self.member(variable, set(some)) for variable, some in values.items()])
+        never, inside = self.terminal(False), self.terminal(True)
+        for variable in sorted(values, reverse=True):
+            self.work.step(self.sizes[variable])
+            some = values[variable]
+            inside = self.node(variable, [inside if at in some else never for at in range(self.sizes[variable])])
+        return inside
 
     # --- combining ---
 
-    def apply(self, operation: Callable[..., Hashable], *operands: Node) -> Node:
-        """The function that gives, for every case, `operation` of what the operands give."""
+    def apply(
+        self,
+        operation: Callable[..., Hashable],
+        *operands: Node,
+        known: Callable[[tuple[Node, ...]], Node | None] | None = None,
+    ) -> Node:
+        """The function that gives, for every case, `operation` of what the operands give.
+
+        `known` tells what comes of some operands without looking into them, or None.
+        """
         memo: dict[tuple[int, ...], Node] = {}
 
         def combine(nodes: tuple[Node, ...]) -> Node:
+            if known is not None and (found := known(nodes)) is not None:
+                return found
             key = tuple(map(id, nodes))
             if key not in memo:
                 variable = min(node.variable for node in nodes)
                 if variable == len(self.sizes):
                     memo[key] = self.terminal(operation(*(node.value for node in nodes)))
                 else:
+                    self.work.step(self.sizes[variable])
                     memo[key] = self.node(
                         variable,
                         [combine(_cofactors(nodes, variable, value)) for value in range(self.sizes[variable])],
@@ -83,24 +110,21 @@ class Diagrams:
 
         return combine(operands)
 
-    def all_of(self, nodes: Sequence[Node]) -> Node:
+    def all_of(self, nodes: Iterable[Node]) -> Node:
         """True where every one of `nodes` is."""
-        return reduce(lambda one, other: self.apply(_and, one, other), nodes, self.terminal(True))
+        return reduce(lambda one, other: self.apply(_and, one, other, known=_and_known), nodes, self.terminal(True))
 
-    def any_of(self, nodes: Sequence[Node]) -> Node:
+    def any_of(self, nodes: Iterable[Node]) -> Node:
         """True where at least one of `nodes` is."""
-        return reduce(lambda one, other: self.apply(_or, one, other), nodes, self.terminal(False))
+        return reduce(lambda one, other: self.apply(_or, one, other, known=_or_known), nodes, self.terminal(False))
 
     def negation(self, node: Node) -> Node:
         """True where `node` is not."""
         return self.apply(_not, node)
 
-    def first_that_holds(self, rules: Sequence[tuple[Node, Hashable]], otherwise: Hashable) -> Node:
-        """The answer of the first rule whose condition holds; `otherwise` where none does."""
-        result = self.terminal(otherwise)
-        for condition, answer in reversed(rules):
-            result = self.apply(_if, condition, self.terminal(answer), result)
-        return result
+    def choice(self, condition: Node, then: Node, otherwise: Node) -> Node:
+        """What `then` gives where the condition is true, what `otherwise` gives where it is not."""
+        return self.apply(_if, condition, then, otherwise, known=_if_known)
 
     # --- asking ---
 
@@ -163,6 +187,34 @@ def _and(one: bool, other: bool) -> bool:
 
 def _or(one: bool, other: bool) -> bool:
     return one or other
+
+
+def _and_known(nodes: tuple[Node, ...]) -> Node | None:
+    return _decided(nodes, absorbing=False)
+
+
+def _or_known(nodes: tuple[Node, ...]) -> Node | None:
+    return _decided(nodes, absorbing=True)
+
+
+def _decided(nodes: tuple[Node, ...], *, absorbing: bool) -> Node | None:
+    """One operand decides where it is constant, and so do two that are the same."""
+    one, other = nodes
+    if one is other:
+        return one
+    for constant, rest in ((one, other), (other, one)):
+        if constant.terminal:
+            return constant if constant.value is absorbing else rest
+    return None
+
+
+def _if_known(nodes: tuple[Node, ...]) -> Node | None:
+    condition, then, otherwise = nodes
+    if then is otherwise:
+        return then
+    if condition.terminal:
+        return then if condition.value else otherwise
+    return None
 
 
 def _not(one: bool) -> bool:

@@ -32,6 +32,7 @@ from policy_core.document.models import (
 )
 from policy_core.space import Variable, variables
 from policy_core.vocabulary import Determination
+from policy_core.work import Work
 
 SomeDated = TypeVar("SomeDated", bound=Dated)
 
@@ -81,15 +82,9 @@ class DrawnEdition:
         self.edition = edition
         self.rows = tuple(rows)
         self._diagrams = drawing.diagrams
-        document = drawing.document
-        self.conditions = [drawing.draw(row.rule.when, edition.since) for row in rows]
-        self.by_rule = self._diagrams.first_that_holds(list(zip(self.conditions, range(len(rows)), strict=True)), OPEN)
+        self.conditions, self.by_rule = drawing.rules(rows, edition.since)
         self.by_determination = self._diagrams.apply(self._determination_of, self.by_rule)
-        self.spoken = {
-            part.id: drawing.draw(part.applies_when, edition.since)
-            for part in document.statements
-            if part.on(edition.since)
-        } | {part.id: drawing.draw(part.when, edition.since) for part in document.indications if part.on(edition.since)}
+        self.spoken = drawing.spoken(edition.since)
         self.find = lru_cache(maxsize=REMEMBERED)(self._find)
 
     def takers(self, index: int) -> frozenset[int]:
@@ -121,10 +116,18 @@ class DrawnEdition:
 class Drawing:
     """Turns the conditions of one document into diagrams over its variables."""
 
-    def __init__(self, document: PolicyDocument) -> None:
+    def __init__(self, document: PolicyDocument, work: Work | None = None) -> None:
+        """Begin to draw.
+
+        Args:
+            document: A document whose parts fit together.
+            work: What drawing may ask for; by default, as much as the largest document may. Whatever is drawn
+                beyond raises `TooComplexError`.
+        """
         self.document = document
         self.variables = variables(document)
-        self.diagrams = Diagrams([len(variable.domain) for variable in self.variables])
+        self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work)
+        self.work = self.diagrams.work
         self._index = {variable.path: index for index, variable in enumerate(self.variables)}
         self._drawn: dict[tuple[str, date], Node] = {}
 
@@ -134,13 +137,41 @@ class Drawing:
 
     def _edition(self, edition: Edition) -> DrawnEdition:
         # Each named condition once and in order: a name stands for conditions before it only.
-        for named in self.document.conditions:
-            self._drawn[named.id, edition.since] = self.draw(named.when, edition.since)
+        for at, named in enumerate(self.document.conditions):
+            with self.work.on("conditions", at):
+                self._drawn[named.id, edition.since] = self.draw(named.when, edition.since)
         return DrawnEdition(edition, rows_of(self.document, edition.since), self)
+
+    def rules(self, rows: Sequence[Row], day: date) -> tuple[list[Node], Node]:
+        """What each row's condition is, and the row that decides: the first whose condition holds, by index."""
+        places = {rule.id: at for at, rule in enumerate(self.document.rules)}
+        conditions = []
+        for row in rows:
+            with self.work.on("rules", places[row.rule.id]):
+                conditions.append(self.draw(row.rule.when, day))
+        decides = self.diagrams.terminal(OPEN)
+        for index in reversed(range(len(rows))):
+            with self.work.on("rules", places[rows[index].rule.id]):
+                decides = self.diagrams.choice(conditions[index], self.diagrams.terminal(index), decides)
+        return conditions, decides
+
+    def spoken(self, day: date) -> dict[str, Node]:
+        """For each statement and indication on record, by id, the cases of which it speaks."""
+        drawn: dict[str, Node] = {}
+        for at, statement in enumerate(self.document.statements):
+            if statement.on(day):
+                with self.work.on("statements", at):
+                    drawn[statement.id] = self.draw(statement.applies_when, day)
+        for at, indication in enumerate(self.document.indications):
+            if indication.on(day):
+                with self.work.on("indications", at):
+                    drawn[indication.id] = self.draw(indication.when, day)
+        return drawn
 
     # One case for each shape of a condition: a table of them would say no more.
     def draw(self, condition: Condition, day: date) -> Node:  # noqa: PLR0911
         """The cases in which the condition holds, in the edition that begins on `day`."""
+        self.work.step()
         match condition:
             case FactIs(fact=fact, is_=value):
                 return self._among(fact, (value,))
@@ -157,6 +188,7 @@ class Drawing:
             case Named(condition=name):
                 return self._drawn[name, day]
             case IndicationsOf(indications_of=statement):
+                self.work.step(len(self.document.indications))
                 return self.diagrams.any_of(
                     [
                         self.draw(one.when, day)

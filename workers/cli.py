@@ -17,6 +17,7 @@ from rich.table import Table
 from events.topics import TOPICS
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.library import load_library
+from policy_core.work import TooComplexError
 from workers import logs, rights, schemas, topics
 from workers import scale as scaling
 from workers.access import RefusedError
@@ -93,6 +94,7 @@ def _run() -> None:
         TopicsError,
         BrokerError,
         ReadingError,
+        TooComplexError,
     ) as error:
         _fail(error)
 

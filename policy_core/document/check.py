@@ -7,7 +7,7 @@ needs parts that fit.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 
 from policy_core.codes import bounds
 from policy_core.diagram import answers, example, support
@@ -26,37 +26,39 @@ from policy_core.document.models import (
     Indication,
     IndicationsOf,
     Named,
+    NamedCondition,
     PolicyDocument,
     Statement,
     Window,
 )
-from policy_core.document.problems import PathPart, Problem, did_you_mean
+from policy_core.document.problems import PathPart, Problem, did_you_mean, listed
 from policy_core.editions import OPEN, Drawing, DrawnEdition
 from policy_core.source import Place
 from policy_core.space import leaves, tested_elements
 from policy_core.vocabulary import CODE_NOT_LISTED
+from policy_core.work import ELEMENTS, FACTS, TooComplexError, Work, allowed
 
 Path = tuple[PathPart, ...]
 
-MOST_ELEMENTS = 10
-"""Of one set, that conditions may ask for: a set is one variable with a value for each of their subsets."""
+MOST_PROBLEMS = 50
+"""That are told at once: with so many, one mistake is behind most."""
 
 
 def check(document: PolicyDocument) -> list[Problem]:
-    """Everything wrong with a document whose shape is right."""
-    fitting = [
-        *_ids(document),
-        *_facts(document),
-        *_conditions(document),
-        *_elements(document),
-        *_time_line(document),
-        *_references(document),
-        *_codes(document),
-        *_selectors(document),
-        *_guidance(document),
-        *_citations(document),
-    ]
-    return fitting or list(_rules(document))
+    """What is wrong with a document whose shape is right; the first of it, where that is much."""
+    fitting = chain(
+        _ids(document),
+        _facts(document),
+        _conditions(document),
+        _tested(document),
+        _time_line(document),
+        _references(document),
+        _codes(document),
+        _selectors(document),
+        _guidance(document),
+        _citations(document),
+    )
+    return list(islice(fitting, MOST_PROBLEMS)) or list(islice(_rules(document), MOST_PROBLEMS))
 
 
 # --- names ---------------------------------------------------------------------------------------------------------
@@ -118,63 +120,76 @@ def _twice(named: Sequence[tuple[Path, str]], what: str) -> Iterator[Problem]:
 def _facts(document: PolicyDocument) -> Iterator[Problem]:
     paths = {fact.path for fact in document.facts}
     for at, fact in enumerate(document.facts):
-        above = next((other for other in paths if fact.path.startswith(f"{other}.")), None)
+        parts = fact.path.split(".")
+        above = next((one for end in range(2, len(parts)) if (one := ".".join(parts[:end])) in paths), None)
         if above:
             yield Problem(("facts", at, "path"), f"`{above}` is a fact itself and cannot hold others; rename one")
 
 
 def _conditions(document: PolicyDocument) -> Iterator[Problem]:
-    before: list[str] = []
+    known = _Known(document)
     for at, named in enumerate(document.conditions):
-        yield from _condition(document, ("conditions", at, "when"), named.when, before)
-        before.append(named.id)
+        yield from known.misfits(("conditions", at, "when"), named.when)
+        known.names(named)
     for at, statement in enumerate(document.statements):
-        yield from _condition(document, ("statements", at, "applies_when"), statement.applies_when, before)
+        yield from known.misfits(("statements", at, "applies_when"), statement.applies_when)
     for at, indication in enumerate(document.indications):
         path = ("indications", at, "when")
-        yield from _condition(document, path, indication.when, before)
-        if any(isinstance(leaf, IndicationsOf) for leaf in _all_leaves(document, indication.when)):
+        yield from known.misfits(path, indication.when)
+        if known.asks_for_indications(indication.when):
             yield Problem(path, "an indication cannot ask for indications; write its facts here")
     for at, rule in enumerate(document.rules):
-        yield from _condition(document, ("rules", at, "when"), rule.when, before)
+        yield from known.misfits(("rules", at, "when"), rule.when)
 
 
-def _elements(document: PolicyDocument) -> Iterator[Problem]:
+class _Known:
+    """What a condition can speak of: facts, statements, and the named conditions before it."""
+
+    def __init__(self, document: PolicyDocument) -> None:
+        self._facts = {fact.path: fact for fact in document.facts}
+        self._statements = {statement.id for statement in document.statements}
+        self._named: dict[str, bool] = {}
+        """The conditions so far, and whether each asks for indications."""
+
+    def names(self, named: NamedCondition) -> None:
+        """What comes after may use this name."""
+        self._named[named.id] = self.asks_for_indications(named.when)
+
+    def asks_for_indications(self, condition: Condition) -> bool:
+        return any(
+            isinstance(leaf, IndicationsOf) or (isinstance(leaf, Named) and self._named.get(leaf.condition, False))
+            for leaf in leaves(condition)
+        )
+
+    def misfits(self, path: Path, condition: Condition) -> Iterator[Problem]:
+        for leaf in leaves(condition):
+            if isinstance(leaf, FactIs | FactIn | FactIncludes):
+                fact = self._facts.get(leaf.fact)
+                if fact is None:
+                    yield Problem(path, f"no fact `{leaf.fact}`; {did_you_mean(leaf.fact, list(self._facts))}")
+                elif message := _misfit(fact, leaf):
+                    yield Problem(path, message)
+            elif isinstance(leaf, Named) and leaf.condition not in self._named:
+                hint = did_you_mean(leaf.condition, list(self._named))
+                yield Problem(path, f"no condition `{leaf.condition}` before this place; {hint}")
+            elif isinstance(leaf, IndicationsOf) and leaf.indications_of not in self._statements:
+                hint = did_you_mean(leaf.indications_of, sorted(self._statements))
+                yield Problem(path, f"no statement `{leaf.indications_of}`; {hint}")
+
+
+def _tested(document: PolicyDocument) -> Iterator[Problem]:
     tested = tested_elements(document)
+    deciding = [at for at, fact in enumerate(document.facts) if fact.path in tested]
+    if len(deciding) > FACTS:
+        message = (
+            f"conditions test {len(deciding)} facts, more than {FACTS}; make one fact, a choice, of some that belong "
+            "together, or two policies of this one"
+        )
+        yield Problem(("facts", deciding[FACTS]), message)
     for at, fact in enumerate(document.facts):
-        if len(tested.get(fact.path, ())) > MOST_ELEMENTS:
-            message = f"conditions ask for more than {MOST_ELEMENTS} of its values; make a fact of its own of some"
+        if len(tested.get(fact.path, ())) > ELEMENTS:
+            message = f"conditions ask for more than {ELEMENTS} of its values; make a fact of its own of some"
             yield Problem(("facts", at, "values"), message)
-
-
-def _all_leaves(document: PolicyDocument, condition: Condition) -> Iterator[Condition]:
-    named = {one.id: one.when for one in document.conditions}
-    seen: set[str] = set()
-    waiting = [condition]
-    while waiting:
-        for leaf in leaves(waiting.pop()):
-            yield leaf
-            if isinstance(leaf, Named) and leaf.condition in named and leaf.condition not in seen:
-                seen.add(leaf.condition)
-                waiting.append(named[leaf.condition])
-
-
-def _condition(document: PolicyDocument, path: Path, condition: Condition, named: Sequence[str]) -> Iterator[Problem]:
-    facts = {fact.path: fact for fact in document.facts}
-    statements = [statement.id for statement in document.statements]
-    for leaf in leaves(condition):
-        if isinstance(leaf, FactIs | FactIn | FactIncludes):
-            fact = facts.get(leaf.fact)
-            if fact is None:
-                yield Problem(path, f"no fact `{leaf.fact}`; {did_you_mean(leaf.fact, list(facts))}")
-            elif message := _misfit(fact, leaf):
-                yield Problem(path, message)
-        elif isinstance(leaf, Named) and leaf.condition not in named:
-            hint = did_you_mean(leaf.condition, named)
-            yield Problem(path, f"no condition `{leaf.condition}` before this place; {hint}")
-        elif isinstance(leaf, IndicationsOf) and leaf.indications_of not in statements:
-            hint = did_you_mean(leaf.indications_of, statements)
-            yield Problem(path, f"no statement `{leaf.indications_of}`; {hint}")
 
 
 def _misfit(fact: FactDeclaration, leaf: FactIs | FactIn | FactIncludes) -> str | None:
@@ -360,14 +375,61 @@ def _citations(document: PolicyDocument) -> Iterator[Problem]:
 
 
 def _rules(document: PolicyDocument) -> Iterator[Problem]:
-    drawing = Drawing(document)
+    try:
+        yield from _drawn(document, Drawing(document, Work(allowed(len(document.canonical())))))
+    except TooComplexError as error:
+        yield _too_complex(document, error)
+
+
+def _too_complex(document: PolicyDocument, error: TooComplexError) -> Problem:
+    message = f"drawing the rules takes more than the {error.allowed:,} {error.what} that it may"
+    if error.part:
+        message += f", and {_called(document, error.part)} takes {error.spent:,} of them"
+    message += "; write facts that are tested together one behind the other in `facts`"
+    facts = _facts_of(document, error.part)
+    if facts:
+        message += f" (here {len(facts)}: {listed(facts)})"
+    return Problem(error.part, f"{message}, or make one fact, a choice, of some that belong together")
+
+
+def _called(document: PolicyDocument, part: Path) -> str:
+    match part:
+        case (str(name), int(at)):
+            return f"the {name.removesuffix('s')} `{getattr(document, name)[at].id}`"
+    return ".".join(map(str, part))
+
+
+def _facts_of(document: PolicyDocument, part: Path) -> list[str]:
+    """The facts that a part's own condition tests, in the document's order."""
+    match part:
+        case ("statements", int(at)):
+            condition = document.statements[at].applies_when
+        case ("conditions" | "indications" | "rules" as name, int(at)):
+            condition = getattr(document, name)[at].when
+        case _:
+            return []
+    named = {one.id: one.when for one in document.conditions}
+    tested: set[str] = set()
+    waiting = [condition]
+    while waiting:
+        for leaf in leaves(waiting.pop()):
+            if isinstance(leaf, FactIs | FactIn | FactIncludes):
+                tested.add(leaf.fact)
+            elif isinstance(leaf, Named) and (behind := named.pop(leaf.condition, None)) is not None:
+                waiting.append(behind)
+            elif isinstance(leaf, IndicationsOf):
+                waiting += [one.when for one in document.indications if one.statement == leaf.indications_of]
+    return [fact.path for fact in document.facts if fact.path in tested]
+
+
+def _drawn(document: PolicyDocument, drawing: Drawing) -> Iterator[Problem]:
     recorded = {drawn.since: drawn for drawn in drawing.editions()}
     for at, edition in enumerate(document.editions):
         drawn = recorded.get(edition.since)
         if drawn is not None:
             yield from _open_case(("editions", at), drawn, drawing)
-            yield from _idle_rules(document, drawn)
-            yield from _idle_indications(document, drawn, drawing)
+            yield from _idle_rules(document, drawn, drawing)
+            yield from _idle_indications(document, drawn)
         else:
             for number, rule in enumerate(document.rules):
                 if any(outcome.on(edition.since) for outcome in rule.outcomes):
@@ -395,27 +457,29 @@ def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _idle_rules(document: PolicyDocument, drawn: DrawnEdition) -> Iterator[Problem]:
+def _idle_rules(document: PolicyDocument, drawn: DrawnEdition, drawing: Drawing) -> Iterator[Problem]:
     positions = {rule.id: at for at, rule in enumerate(document.rules)}
     deciding = answers(drawn.by_rule)
     for index, row in enumerate(drawn.rows):
         if index not in deciding:
-            message = f"can never apply from {drawn.since} on: {_why_idle(drawn, index)}"
-            yield Problem(("rules", positions[row.rule.id]), message)
+            at = ("rules", positions[row.rule.id])
+            with drawing.work.on(*at):
+                message = f"can never apply from {drawn.since} on: {_why_idle(drawn, index)}"
+            yield Problem(at, message)
 
 
 def _why_idle(drawn: DrawnEdition, index: int) -> str:
     if answers(drawn.conditions[index]) == {False}:
         return "its condition is never true; correct it or remove the rule"
     takers = sorted(drawn.takers(index))
-    names = ", ".join(f"`{drawn.rows[taker].rule.id}`" for taker in takers)
+    names = listed([f"`{drawn.rows[taker].rule.id}`" for taker in takers])
     return f"every case it means is taken before it, by {names}; move it up or remove it"
 
 
-def _idle_indications(document: PolicyDocument, drawn: DrawnEdition, drawing: Drawing) -> Iterator[Problem]:
+def _idle_indications(document: PolicyDocument, drawn: DrawnEdition) -> Iterator[Problem]:
     for at, indication in enumerate(document.indications):
         if indication.on(drawn.since):
-            node = drawing.draw(indication.when, drawn.since)
+            node = drawn.spoken[indication.id]
             if not support(node):
                 always = "always" if answers(node) == {True} else "never"
                 message = f"{always} holds from {drawn.since} on; correct its condition"

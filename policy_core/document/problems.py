@@ -36,9 +36,20 @@ class PolicyDocumentError(Exception):
         super().__init__("\n".join(problem.sentence(file) for problem in self.problems))
 
 
+MOST_LISTED = 20
+MOST_COMPARED = 1_000
+"""Words that a misspelt one is held against."""
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A hint at the closest of the known words, or at all of them where none is close."""
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    """A hint at the closest of the known words, or at what there is where none is close."""
+    close = get_close_matches(word[:100], known[:MOST_COMPARED], n=1, cutoff=0.6)
     if close:
         return f"did you mean `{close[0]}`?"
-    return f"known: {', '.join(known)}" if known else "none is declared"
+    return f"known: {listed(known)}" if known else "none is declared"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words in a sentence; of many the first."""
+    more = f" and {len(words) - MOST_LISTED:,} more" if len(words) > MOST_LISTED else ""
+    return ", ".join(words[:MOST_LISTED]) + more

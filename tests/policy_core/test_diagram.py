@@ -103,15 +103,13 @@ def test_all_of_any_of_and_negation_are_what_logic_says(world: World) -> None:
 
 
 @given(worlds(functions=3, values=BOOLEANS))
-def test_the_first_rule_that_holds_decides_and_otherwise_the_rest(world: World) -> None:
-    rules = [(world.draw(table), number) for number, table in enumerate(world.tables)]
+def test_a_choice_is_the_one_where_its_condition_is_true_and_the_other_where_not(world: World) -> None:
+    condition, then, otherwise = world.tables
 
-    drawn = world.diagrams.first_that_holds(rules, "none")
+    chosen = world.diagrams.choice(*(world.draw(table) for table in world.tables))
 
-    expected = {
-        case: next((number for number, table in enumerate(world.tables) if table[case]), "none") for case in world.cases
-    }
-    assert expected == table_of(drawn, world)
+    expected = {case: (then if condition[case] else otherwise)[case] for case in world.cases}
+    assert expected == table_of(chosen, world)
 
 
 def test_all_of_nothing_holds_always_and_any_of_nothing_never() -> None:

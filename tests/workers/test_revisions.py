@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from events.decode import LARGEST
 from policy_core.chain import Chain, RefusedError
-from policy_core.publication import Publication
+from policy_core.publication import Publication, publication
+from tests.policy_core.bombs import document, pairs
 from tests.policy_core.test_chain import FORKED, OTHER, REFUSED, gestational_covered, next_one
 from workers.records import Outgoing
 from workers.revisions import Chains, Outcome, Packaged, Verdict, as_record, event_of, judge, moment, publication_of
@@ -103,6 +104,19 @@ def test_what_the_chain_refuses_is_refused_with_the_field_and_the_sentence(
     [error] = verdict.rejected.errors
     assert error.path == path
     assert re.search(sentence, error.message)
+
+
+def test_a_document_that_takes_more_work_than_it_may_is_refused_with_the_part_and_what_to_write() -> None:
+    worst, _, when = pairs(24)
+    verdict = judged(publication(document(worst, when), None), {})
+
+    assert verdict.outcome is Outcome.REFUSED
+    assert verdict.rejected is not None
+    assert verdict.rejected.reason == "revision_refused"
+    [error] = verdict.rejected.errors
+    assert error.path == "document.conditions.0"
+    assert "the condition `bomb` takes" in error.message
+    assert "write facts that are tested together one behind the other" in error.message
 
 
 BAD: Mapping[str, tuple[bytes | None, str, list[str]]] = {

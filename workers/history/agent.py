@@ -26,6 +26,7 @@ from events.envelope import JSON, SPECVERSION, Attributes, write
 from events.topics import DEAD_LETTERS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.chain import policy_of
 from policy_core.compare import compare
+from policy_core.work import TooComplexError
 from workers import metrics
 from workers.accounts import decisions_under
 from workers.attestation import attestation
@@ -120,7 +121,13 @@ def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, Outgoing | None]:
     before = chain.before(published)
     if before is None:
         return row_of(published, None), None
-    found = attestation(compare(policy_of(before), policy_of(published)), before.digest, published.digest)
+    try:
+        compared = compare(policy_of(before), policy_of(published))
+    except TooComplexError as error:
+        # Of packaged documents alone, whose past is not proved: what is accepted from others can be compared.
+        log.warning("revision_not_compared", policy=published.policy, revision=str(published.revision), why=str(error))
+        return row_of(published, None), None
+    found = attestation(compared, before.digest, published.digest)
     return row_of(published, found), attested_record(found, settings)
 
 

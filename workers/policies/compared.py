@@ -88,6 +88,8 @@ def _change(change: Change, found: Comparison) -> Table:
         table.add_row("or when" if number else "when", Text(_condition(cube, found.variables)))
     if len(change.conditions) > MOST_CONDITIONS:
         table.add_row("", Text(f"or {len(change.conditions) - MOST_CONDITIONS} more conditions, in the JSON output"))
+    if not change.whole:
+        table.add_row("", Text("and in other cases, which are counted above: too many to be written as conditions"))
     table.add_row("example", Text(_example(change, found)))
     return table
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from events.attestation import PolicyAttestation
 from events.topics import POLICY_REVISIONS
 from policy_core.chain import Chain, RefusedError, policy_of
 from policy_core.compare import Comparison, compare
@@ -19,6 +20,7 @@ from policy_core.document.load import load
 from policy_core.document.models import PolicyDocument
 from policy_core.library import Library, load_library
 from policy_core.publication import Publication, publication, publications
+from policy_core.work import TooComplexError
 from workers.accounts import decisions_under
 from workers.attestation import attestation
 from workers.console import Bootstrap, CommandError, Exit, Form, Policies, Prefix, err, out, settings, write_line
@@ -83,7 +85,10 @@ def diff(
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     chain = _chain(number, found, _library(found))
     before, after = version(chain, old), version(chain, new)
-    compared = compare(before, after)
+    try:
+        compared = compare(before, after)
+    except TooComplexError as error:
+        raise CommandError(f"{number}: {old} and {new} cannot be compared: this {error}") from None
     if output is Form.JSON:
         known = [one.known_through if chain.find(one.known_through) else None for one in (before, after)]
         write_line(attestation(compared, *known).to_json())
@@ -140,9 +145,18 @@ def rows_of(chain: Chain) -> list[Row]:
     rows = []
     for one in chain:
         before = chain.before(one)
-        found = attestation(compare(policy_of(before), policy_of(one))) if before is not None else None
-        rows.append(row_of(one, found))
+        rows.append(row_of(one, _attested(before, one)))
     return of_policy(rows, chain.policy)
+
+
+def _attested(before: Publication | None, one: Publication) -> PolicyAttestation | None:
+    if before is None:
+        return None
+    try:
+        return attestation(_compared(before, one))
+    except TooComplexError as error:
+        err.print(f"revision of {one.revision}: cannot be compared with the one before it: this {error}", markup=False)
+        return None
 
 
 def _write(content: object) -> None:
