@@ -128,6 +128,8 @@ class PolicyAttestation(Model):
     cases_that_change: int
     changes: Annotated[tuple[AttestedChange, ...], Several] = ()
     parts: Annotated[tuple[AttestedPart, ...], Several] = ()
+    shortened: Literal[True] | None = None
+    """Present where `changes` and `parts` are left out, because the event would be larger than its topic takes."""
 
     @property
     def key(self) -> bytes:

@@ -27,16 +27,16 @@ class PolicyRevision(Model):
 
     TYPE: ClassVar = "policy.revision.published.v1"
 
-    policy_number: Annotated[str, Field(min_length=1)]
+    policy_number: Annotated[str, Field(min_length=1, max_length=128)]
     """The policy's present number, by which its revisions belong together."""
-    number: str | None = None
+    number: Annotated[str, Field(max_length=128)] | None = None
     """The policy's number under this revision, where one is recorded."""
     revision: Day
     """The revision's date; it is in force from then on."""
     effective: Day
     """The first service date that it may answer otherwise than its predecessor."""
-    kinds: Annotated[tuple[Kind, ...], Field(strict=False, min_length=1)]
-    author: Annotated[str, Field(min_length=1)]
+    kinds: Annotated[tuple[Kind, ...], Field(strict=False, min_length=1, max_length=11)]
+    author: Annotated[str, Field(min_length=1, max_length=512)]
     """Who answers for the document."""
     published: Instant
     """When it came to be known; of a packaged document's past, the day of the revision."""

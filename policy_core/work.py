@@ -14,11 +14,11 @@ Part = tuple[str | int, ...]
 """A place in a document; empty for the whole."""
 
 STEPS = 300_000
-"""That every document may ask for, to be drawn: less than a second. The packaged policy takes some 2,500."""
+"""That every document may ask for, to be drawn: less than a second. The packaged policy takes some 1,100."""
 STEPS_PER_BYTE = 2
 """Of the document's canonical form, on top: so the time to read a topic of documents follows from its size."""
 NODES = 20_000
-"""Kept of one drawing; some 10 MB. The packaged policy has some 200. A decision may look at all of them."""
+"""Kept of one drawing; some 10 MB. The packaged policy has some 150. A decision may look at all of them."""
 NODES_COMPARED = 100_000
 """Made for one comparison, and gone after it; some 40 MB."""
 MOST = STEPS + STEPS_PER_BYTE * 1_000_000

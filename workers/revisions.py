@@ -5,11 +5,13 @@ chains, and says the same of each record.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,12 +31,15 @@ from events.envelope import (
 from events.revision import PolicyRevision
 from events.scalars import Instant
 from policy_core.chain import Chain, RefusedError
+from policy_core.document.check import MOST_PROBLEMS
 from policy_core.document.models import PolicyDocument, RevisionKind
+from policy_core.document.size import too_large
 from policy_core.publication import Publication
 from workers.dead_letters import defect, unreadable
 from workers.records import Outgoing, Unreadable
 
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
+_FIELD = re.compile(r"[a-z_]{1,32}")
 Chains = Mapping[str, Chain]
 """By policy."""
 
@@ -142,6 +147,7 @@ def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:
 
     Raises:
         RejectedError: As for a request.
+        RefusedError: It is larger than a document may be.
     """
     if value is not None and len(value) > LARGEST:
         raise RejectedError("undecodable", [FieldError(path="", message=f"larger than {LARGEST:,} bytes")])
@@ -157,10 +163,20 @@ def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:
     if kind != PolicyRevision.TYPE:
         message = f"should be {PolicyRevision.TYPE}"
         raise RejectedError("unsupported_type", [FieldError(path="type", message=message)])
+    if isinstance(data, dict):
+        # What is in its document, which may be as large by itself, `publication_of` looks at.
+        _within_bounds({**data, "document": None})
     try:
         return PolicyRevision.model_validate(data)
     except ValidationError as error:
-        raise RejectedError("schema_violation", field_errors(error)) from None
+        raise RejectedError("schema_violation", field_errors(error)[:MOST_PROBLEMS]) from None
+
+
+def _within_bounds(tree: Any, *above: str) -> None:
+    if (found := too_large(tree)) is not None:
+        # The path may end in somebody's own words: what it begins with is enough to find the place.
+        place = [str(part) for part in found.path if isinstance(part, int) or _FIELD.fullmatch(part)]
+        raise RefusedError(".".join([*above, *place]), found.message)
 
 
 def publication_of(event: PolicyRevision) -> Publication:
@@ -170,10 +186,12 @@ def publication_of(event: PolicyRevision) -> Publication:
         RejectedError: Its document does not have the shape of one.
         RefusedError: It claims a digest that it has not.
     """
+    _within_bounds(event.document, "document")
     try:
         document = PolicyDocument.model_validate_json(json.dumps(event.document), strict=True)
     except ValidationError as error:
-        errors = [FieldError(path=f"document.{one.path}", message=one.message) for one in field_errors(error)]
+        found = field_errors(error)[:MOST_PROBLEMS]
+        errors = [FieldError(path=f"document.{one.path}", message=one.message) for one in found]
         raise RejectedError("schema_violation", errors) from None
     published = Publication(
         document=document,

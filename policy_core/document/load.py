@@ -8,7 +8,9 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import date, datetime
+from functools import cache
 from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,21 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.events import AliasEvent, ScalarEvent
 
-from policy_core.document.check import check
+from policy_core.document.check import MOST_PROBLEMS, check
 from policy_core.document.models import PolicyDocument, shape
 from policy_core.document.problems import PathPart, PolicyDocumentError, Problem, did_you_mean
-
-LARGEST = 4_000_000
-"""Bytes; a document is written by people, and anything larger is a mistake."""
+from policy_core.document.size import (
+    DEEPEST,
+    LARGEST,
+    LONGEST,
+    MOST_PARTS,
+    TOO_DEEP,
+    TOO_LONG,
+    TOO_MANY,
+    too_large,
+)
 
 _MEMBER = re.compile(r"<\w+\.\w+: ('\w+')>")
 """How Python writes a member of an enumeration; an analyst writes its value."""
@@ -50,29 +59,54 @@ def parse(raw: bytes, name: str) -> PolicyDocument:
         PolicyDocumentError: As for `load`.
     """
     tree = _tree(raw, name)
+    plain = _plain(tree)
+    if (found := too_large(plain)) is not None:
+        raise PolicyDocumentError(name, [_located(tree, found)])
     try:
-        document = PolicyDocument.model_validate_json(json.dumps(_plain(tree)), strict=True)
+        document = PolicyDocument.model_validate_json(json.dumps(plain), strict=True)
     except ValidationError as error:
-        raise PolicyDocumentError(name, list(_problems(error, tree))) from None
-    if found := check(document):
-        raise PolicyDocumentError(name, [Problem(one.path, one.message, _line(tree, one.path)) for one in found])
+        raise PolicyDocumentError(name, list(islice(_problems(error, tree), MOST_PROBLEMS))) from None
+    if problems := check(document):
+        raise PolicyDocumentError(name, [_located(tree, one) for one in problems])
     return document
+
+
+def _located(tree: CommentedMap, one: Problem) -> Problem:
+    return Problem(one.path, one.message, _line(tree, one.path))
 
 
 class _PlainComposer(Composer):
     """Takes YAML without its tags, anchors and aliases: what a document says, it says where it stands."""
 
-    def compose_node(self, parent: Any, index: int) -> Any:
+    parts = 0
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.parser.peek_event()
+        self.parts += 0 if parent is not None and index is None else 1  # a mapping's key is no part
+        if self.parts > MOST_PARTS:
+            raise _unwanted(TOO_MANY, event)
+        if isinstance(event, ScalarEvent) and len(event.value) > LONGEST:
+            raise _unwanted(TOO_LONG, event)
+        if self.depth > DEEPEST:
+            raise _unwanted(TOO_DEEP, event)
         if isinstance(event, AliasEvent) or event.anchor is not None:
             raise _unwanted("anchors (&) and aliases (*) have no place here; write it out", event)
         if event.tag is not None:
             raise _unwanted("tags (!) have no place here; write the plain value", event)
-        return super().compose_node(parent, index)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
 
 
-def _unwanted(what: str, event: Any) -> ComposerError:
-    return ComposerError(None, None, what, event.start_mark)
+class _UnwantedError(ComposerError):
+    """YAML that is in order, and that no document has."""
+
+
+def _unwanted(what: str, event: Any) -> _UnwantedError:
+    return _UnwantedError(None, None, what, event.start_mark)
 
 
 def _tree(raw: bytes, name: str) -> CommentedMap:
@@ -87,7 +121,9 @@ def _tree(raw: bytes, name: str) -> CommentedMap:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
-        raise PolicyDocumentError(name, [Problem((), f"not YAML: {error.problem or error}", line)]) from None
+        what = str(error.problem or error)
+        message = what if isinstance(error, _UnwantedError) else f"not YAML: {what}"
+        raise PolicyDocumentError(name, [Problem((), message, line)]) from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise PolicyDocumentError(name, [Problem((), f"not YAML: {error}")]) from None
     if not isinstance(tree, CommentedMap):
@@ -134,7 +170,7 @@ def _has(node: Any, part: PathPart) -> bool:
 def _message(error: dict[str, Any], tree: Any, path: tuple[PathPart, ...]) -> str:
     kind, message = error["type"], str(error["msg"])
     if kind == "extra_forbidden":
-        return f"unknown field; {did_you_mean(str(path[-1]), _fields_near(error))}"
+        return f"unknown field; {did_you_mean(str(path[-1]), _fields())}"
     if kind == "missing":
         return f"missing; write `{path[-1]}: …`"
     if kind == "string_type" and isinstance(error["input"], int | float) and not isinstance(error["input"], bool):
@@ -155,12 +191,11 @@ def _as_written(tree: Any, path: tuple[PathPart, ...], value: Any) -> str:
     return f"{scalar:.{width - precision - 1}f}" if precision and precision > 0 and width else str(value)
 
 
-def _fields_near(error: dict[str, Any]) -> list[str]:
-    model: Any = PolicyDocument
-    known = model.model_json_schema(by_alias=True)
+@cache
+def _fields() -> list[str]:
+    known = PolicyDocument.model_json_schema(by_alias=True)
     definitions = [known, *known.get("$defs", {}).values()]
-    siblings = error.get("siblings", ())
-    return sorted({name for one in definitions for name in one.get("properties", {})} - set(siblings))
+    return sorted({name for one in definitions for name in one.get("properties", {})})
 
 
 def _line(tree: Any, path: tuple[PathPart, ...]) -> int | None:

@@ -14,10 +14,12 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from policy_core.vocabulary import Determination
 
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-FactPath = Annotated[str, Field(pattern=r"^clinical(\.[a-z][a-z0-9_]*)+$")]
-Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
+FactPath = Annotated[str, Field(pattern=r"^clinical(\.[a-z][a-z0-9_]*){1,8}$", max_length=256)]
+Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=128)]
 Sentence = Annotated[str, Field(min_length=1)]
+MOST_CHARACTERS = 64
+"""Of a code."""
 
 
 class Part(BaseModel):
@@ -30,7 +32,7 @@ class Citation(Part):
     """One sentence of the published text, by place and digest; never its words, which are their publisher's."""
 
     section: Identifier
-    ordinal: int = Field(ge=1)
+    ordinal: int = Field(ge=1, le=1_000_000)
     """Counted from 1 within the section."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
@@ -47,7 +49,7 @@ class Source(Part):
     """The published text that the document cites."""
 
     publisher: Sentence
-    sections: tuple[Identifier, ...] = Field(min_length=1)
+    sections: tuple[Identifier, ...] = Field(min_length=1, max_length=200)
     """In the order in which the text has them."""
 
 
@@ -58,10 +60,12 @@ class CodeSelector(Part):
     """Diagnosis codes by system and range, dots left out: `C81-C96` holds every code that begins with C81 to C96."""
 
     system: Identifier
-    codes: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9.]+(-[A-Z0-9.]+)?$")], ...] = Field(min_length=1)
-    length: int | None = Field(default=None, ge=1)
+    codes: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9.]+(-[A-Z0-9.]+)?$", max_length=2 * MOST_CHARACTERS)], ...] = (
+        Field(min_length=1)
+    )
+    length: int | None = Field(default=None, ge=1, le=MOST_CHARACTERS)
     """Only codes of this many characters, the dot not counted."""
-    ends_with: str | None = Field(default=None, min_length=1)
+    ends_with: str | None = Field(default=None, min_length=1, max_length=MOST_CHARACTERS)
     """Only codes that end with this."""
 
 
@@ -94,7 +98,7 @@ class FactDeclaration(Part):
 
     path: FactPath
     kind: FactKind
-    values: tuple[Word, ...] = ()
+    values: tuple[Word, ...] = Field(default=(), max_length=200)
     """The closed list, for a `choice` or a `set`."""
     question: Sentence
     derived: tuple[Derivation, ...] = ()
@@ -301,7 +305,7 @@ class CodeSystem(Part):
 
     system: Identifier
     valid: Window = Window()
-    length: int | None = Field(default=None, ge=1)
+    length: int | None = Field(default=None, ge=1, le=MOST_CHARACTERS)
     """Where given, a code is exactly this many letters and digits."""
     ignores_dots: bool = False
     says: Sentence
@@ -311,7 +315,7 @@ class ListedCode(Part):
     """One code of the policy's list: when the policy listed it, and when its own code set had it."""
 
     system: Identifier
-    code: Annotated[str, Field(pattern=r"^[A-Z0-9.]+$")]
+    code: Annotated[str, Field(pattern=r"^[A-Z0-9.]+$", max_length=MOST_CHARACTERS)]
     listed: Window = Window()
     valid: Window = Window()
     says: Sentence | None = None
@@ -321,7 +325,7 @@ class ListedCode(Part):
 class CodeList(Cited):
     """The codes that the policy says it applies to."""
 
-    systems: tuple[CodeSystem, ...] = Field(min_length=1)
+    systems: tuple[CodeSystem, ...] = Field(min_length=1, max_length=50)
     listed: tuple[ListedCode, ...]
     """Empty in a document as it read before its first code was listed."""
 
@@ -362,7 +366,7 @@ class AppliesTo(Part):
 
     performed_on: Word | None = None
     diagnoses: tuple[CodeSelector, ...] = ()
-    codes: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+ [A-Z0-9.]+$")], ...] = ()
+    codes: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+ [A-Z0-9.]+$", max_length=200)], ...] = ()
     """Each as its system, a space, its code: `cpt 86812`."""
     determinations: tuple[Determination, ...] = ()
     reasons: tuple[Word, ...] = ()
@@ -377,8 +381,8 @@ class Guidance(Cited):
 class Length(Part):
     """A length of time; both parts add up. A day is 24 hours."""
 
-    days: int = Field(default=0, ge=0)
-    hours: int = Field(default=0, ge=0)
+    days: int = Field(default=0, ge=0, le=3_650)
+    hours: int = Field(default=0, ge=0, le=87_600)
 
     @model_validator(mode="after")
     def _not_nothing(self) -> Self:
@@ -435,7 +439,7 @@ class Revision(Part):
     date: date
     kinds: tuple[RevisionKind, ...] = Field(min_length=1)
     says: Sentence
-    number: str | None = None
+    number: str | None = Field(default=None, max_length=128)
     """The policy's number, where this revision gave it a new one."""
     cites: tuple[Citation, ...] = ()
 
@@ -447,24 +451,24 @@ class PolicyDocument(Part):
     number: Identifier
     title: Sentence
     source: Source
-    facts: tuple[FactDeclaration, ...] = Field(min_length=1)
-    conditions: tuple[NamedCondition, ...] = ()
-    editions: tuple[Edition, ...] = Field(min_length=1)
-    statements: tuple[Statement, ...] = ()
-    indications: tuple[Indication, ...] = ()
-    rules: tuple[Rule, ...]
+    facts: tuple[FactDeclaration, ...] = Field(min_length=1, max_length=500)
+    conditions: tuple[NamedCondition, ...] = Field(default=(), max_length=1_000)
+    editions: tuple[Edition, ...] = Field(min_length=1, max_length=200)
+    statements: tuple[Statement, ...] = Field(default=(), max_length=500)
+    indications: tuple[Indication, ...] = Field(default=(), max_length=500)
+    rules: tuple[Rule, ...] = Field(max_length=500)
     """Empty only while no edition is on record."""
     prior_authorization: PriorAuthorization | None = None
     codes: CodeList
-    exceptions: tuple[PolicyException, ...] = ()
+    exceptions: tuple[PolicyException, ...] = Field(default=(), max_length=100)
     guidance: tuple[Guidance, ...] = ()
     definitions: tuple[Guidance, ...] = ()
-    clocks: tuple[Clock, ...] = ()
-    clock_for: tuple[ClockAssignment, ...] = ()
+    clocks: tuple[Clock, ...] = Field(default=(), max_length=100)
+    clock_for: tuple[ClockAssignment, ...] = Field(default=(), max_length=100)
     description: tuple[Cited, ...] = ()
     page: tuple[Cited, ...] = ()
     """Headings, notices and the like: sentences of the text that say nothing about care."""
-    revisions: tuple[Revision, ...] = Field(min_length=1)
+    revisions: tuple[Revision, ...] = Field(min_length=1, max_length=500)
 
     def canonical(self) -> bytes:
         """The document as RFC 8785 canonical JSON, without what only repeats a default.

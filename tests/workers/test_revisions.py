@@ -11,14 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.attestation import AttestedPart
 from events.decode import LARGEST
-from policy_core.chain import Chain, RefusedError
+from policy_core.chain import Chain, RefusedError, policy_of
+from policy_core.compare import compare
+from policy_core.document.check import MOST_PROBLEMS
+from policy_core.document.models import PolicyDocument
 from policy_core.publication import Publication, publication
 from tests.policy_core.bombs import document, pairs
 from tests.policy_core.test_chain import FORKED, OTHER, REFUSED, gestational_covered, next_one
+from workers.attestation import attestation
+from workers.history.agent import attested_record
 from workers.records import Outgoing
 from workers.revisions import Chains, Outcome, Packaged, Verdict, as_record, event_of, judge, moment, publication_of
+from workers.settings import Settings
 
+SETTINGS = Settings()
 PACKAGED = Packaged({one.digest: one for one in OTHER})
 KNOWN: Chains = {OTHER.policy: OTHER}
 
@@ -117,6 +125,71 @@ def test_a_document_that_takes_more_work_than_it_may_is_refused_with_the_part_an
     assert error.path == "document.conditions.0"
     assert "the condition `bomb` takes" in error.message
     assert "write facts that are tested together one behind the other" in error.message
+
+
+def large(document: Any) -> bytes:
+    return changed(next_one(), document=document)
+
+
+def deep(levels: int) -> Any:
+    tree: Any = "x"
+    for _ in range(levels):
+        tree = {"not": tree}
+    return tree
+
+
+LARGE: Mapping[str, tuple[bytes, str, str]] = {
+    "items": (large({"revisions": [1] * 300_000}), "document", "more than 20,000 mappings, lists and values"),
+    "depth": (large({"rules": deep(100)}), "document.rules" + ".not" * 39, "nested more than 40 deep"),
+    "a text": (large({"title": "x" * 20_000}), "document.title", "a text of more than 10,000 characters"),
+    "a number": (large({"format": 10**400}), "document.format", "a number beyond 1,000,000,000"),
+    "items beside the document": (changed(next_one(), kinds=["code"] * 50_000), "", "more than 20,000 mappings"),
+    "keys beside the document": (
+        changed(next_one(), **{f"k{at}": 1 for at in range(50_000)}),
+        "",
+        "more than 20,000 mappings",
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "path", "message"), LARGE.values(), ids=LARGE)
+def test_what_is_too_large_is_refused_before_it_is_looked_at(
+    value: bytes, path: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_at(*_: object, **__: object) -> None:
+        pytest.fail("a document was looked at that is too large to be one")
+
+    monkeypatch.setattr(PolicyDocument, "model_validate_json", looked_at)
+    verdict = judge(KNOWN, PACKAGED, value, ())
+
+    assert verdict.rejected is not None
+    assert verdict.rejected.reason == "revision_refused"
+    [error] = verdict.rejected.errors
+    assert error.path == path
+    assert error.message.startswith(message)
+
+
+def test_of_many_mistakes_a_letter_has_the_first() -> None:
+    verdict = judge(KNOWN, PACKAGED, large({"revisions": [1] * 400}), ())
+
+    assert verdict.rejected is not None
+    assert len(verdict.rejected.errors) == MOST_PROBLEMS
+
+
+def test_an_attestation_too_large_for_its_topic_is_sent_without_what_makes_it_so() -> None:
+    before, after = OTHER.links[-2:]
+    found = attestation(compare(policy_of(before), policy_of(after)), before.digest, after.digest)
+    part = AttestedPart(category="wording", part="S1", field="says", before="x" * 10_000, after="y" * 10_000)
+
+    whole = json.loads(attested_record(found, SETTINGS).value)["data"]
+    record = attested_record(found.model_copy(update={"parts": (part,) * 100}), SETTINGS)
+    sent = json.loads(record.value)["data"]
+
+    assert len(record.value) < LARGEST
+    assert sent["shortened"] is True
+    assert "shortened" not in whole
+    left = {"equivalent", "cases", "cases_that_change", "before", "after", "policy_number"}
+    assert {name: sent[name] for name in left} == {name: whole[name] for name in left}
 
 
 BAD: Mapping[str, tuple[bytes | None, str, list[str]]] = {

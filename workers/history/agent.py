@@ -21,7 +21,7 @@ from faust.types import TableT
 from faust.web import Request, Response, View
 
 from events.attestation import PolicyAttestation
-from events.decode import RejectedError
+from events.decode import LARGEST, RejectedError
 from events.envelope import JSON, SPECVERSION, Attributes, write
 from events.topics import DEAD_LETTERS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.chain import policy_of
@@ -142,6 +142,9 @@ def attested_record(found: PolicyAttestation, settings: Settings) -> Outgoing:
         datacontenttype=JSON,
     )
     value, headers = write(attributes, found.to_json(), settings.mode)
+    if len(value) > LARGEST:
+        shorter = found.model_copy(update={"changes": (), "parts": (), "shortened": True})
+        return attested_record(shorter, settings)
     return Outgoing(settings.topic(POLICY_ATTESTATIONS), found.key, value, headers)
 
 
