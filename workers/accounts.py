@@ -165,6 +165,8 @@ class Standing(NamedTuple):
     """The end of the log, as far as is known."""
     refused: int | None = None
     """The end of the log when workers found that the committed offset lies nowhere in it; None where it does."""
+    held: int = 0
+    """Of the offsets that wait, those behind the beginning of an open transaction."""
 
     @property
     def problem(self) -> str | None:
@@ -205,7 +207,14 @@ def standings(look: Look, settings: Settings) -> list[Standing]:
     """How each partition of requests stands, by what the brokers said."""
     return [
         Standing(
-            lag.partition, lag.committed, lag.waiting, read_note(lag.note), *lag.span, notes.read(lag.note).refused
+            lag.partition,
+            lag.committed,
+            lag.waiting,
+            read_note(lag.note),
+            lag.span.beginning,
+            lag.span.end,
+            notes.read(lag.note).refused,
+            lag.held,
         )
         for lag in look.lags
         if (lag.group, lag.topic) == (settings.app_id, settings.topic(REQUESTS))
@@ -269,6 +278,9 @@ def sentence(found: Sequence[Standing]) -> str:
         f"{of.consumed:,} consumed {'=' if not of.difference else '≠'} {of.decided:,} decided + {of.duplicates:,} "
         f"duplicates + {of.dead_lettered:,} dead letters; {waiting:,} waiting"
     ) + (f"; {of.lost:,} lost" if of.lost else "")
+    told_of += "".join(
+        f"; partition {one.partition}: an open transaction holds up {one.held:,} of these" for one in found if one.held
+    )
     if not wrong:
         return f"balanced: {told_of}"
     named = "; ".join(f"partition {one.partition}: {one.problem}" for one in wrong)

@@ -1,8 +1,9 @@
 """How far behind consumer groups are, asked of the brokers: true of workers that are stalled, gone, or never started.
 
-In records: the offsets between what a group has committed and the end that readers of committed records see (the last
-stable offset). Offsets are also taken by transaction markers and by what was aborted; where nothing else is left, no
-record waits, and the lag is 0. Where records do wait, the markers among them are counted with them.
+In records: the offsets between what a group has committed and the end of the log (the high watermark). Offsets are
+also taken by transaction markers and by what was aborted; where nothing else is left, no record waits, and the lag is
+0. Where records do wait, the markers among them are counted with them. So is what stands behind the last stable offset:
+while a transaction is open, readers of committed records see nothing of it, and it waits all the same.
 
 In seconds: how long the oldest waiting record has waited, by its timestamp, or for how long it has been seen here to
 wait, whichever is longer: a publisher's clock that runs ahead hides no stall for long.
@@ -22,7 +23,7 @@ from kafka.errors import AuthorizationError, KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from events.topics import POLICY_REVISIONS, REQUESTS
-from workers.reading import PATIENCE_MS, Span, new_admin, new_consumer, partitions_of, spans, told
+from workers.reading import PATIENCE_MS, Extent, extents, new_admin, new_consumer, partitions_of, told
 from workers.records import Unreadable
 from workers.settings import Settings
 
@@ -50,11 +51,16 @@ class Lag(NamedTuple):
     """None where the group has committed nothing."""
     note: str
     """What was committed with it."""
-    span: Span
+    span: Extent
     waiting: int
     """Offsets that wait; 0 where no record does."""
     seconds: float
     """For how long the oldest waiting record has waited; 0 where none does."""
+
+    @property
+    def held(self) -> int:
+        """Of the offsets that wait, those behind the beginning of a transaction that is open."""
+        return min(self.span.end - self.span.stable, self.waiting)
 
 
 class Member(NamedTuple):
@@ -86,8 +92,10 @@ class Look(NamedTuple):
     """Of every group and partition that it has committed, and of our own group in any case."""
     members: dict[str, int]
     """By group."""
-    spans: dict[TopicPartition, Span]
+    spans: dict[TopicPartition, Extent]
     """Of every partition among the lags."""
+    open_seconds: dict[TopicPartition, float]
+    """For how long one open transaction has been seen there, by its first offset; 0 where none is."""
     ours: tuple[Member, ...] = ()
     """The members of our own group."""
     unread: tuple[Unread, ...] = ()
@@ -123,6 +131,7 @@ class Watcher:
         self._admin: KafkaAdminClient | None = None
         self._consumer: KafkaConsumer | None = None
         self._searches: dict[tuple[str, TopicPartition], _Search] = {}
+        self._open: dict[TopicPartition, tuple[int, float]] = {}  # where an open transaction begins, and since when
 
     def look(self) -> Look:
         """What the brokers say now.
@@ -163,7 +172,7 @@ class Watcher:
             "ends",
             sorted(by_topic),
             mine,
-            lambda asked: spans(admin, [tp for topic in asked for tp in by_topic[topic]]),
+            lambda asked: extents(admin, [tp for topic in asked for tp in by_topic[topic]]),
         )
         there &= set(kept)
         lags = []
@@ -187,7 +196,17 @@ class Watcher:
         members = {ours: 0} | {group: len(one["members"]) for group, one in described.items()}
         workers = described[ours]["members"] if ours in described else ()
         timed = self._timed(lags)
-        return Look(timed, members, kept, tuple(map(_member, workers)), self._all_unread())
+        open_seconds = self._opened(kept)
+        return Look(timed, members, kept, open_seconds, tuple(map(_member, workers)), self._all_unread())
+
+    def _opened(self, kept: Mapping[TopicPartition, Extent]) -> dict[TopicPartition, float]:
+        """For how long the last stable offset has stood still below the end, as far as it was watched."""
+        now, before = self._clock(), self._open
+        held = {tp: log.stable for tp, log in kept.items() if log.stable < log.end}
+        self._open = {
+            tp: before[tp] if tp in before and before[tp][0] == stable else (stable, now) for tp, stable in held.items()
+        }
+        return {tp: now - self._open[tp][1] if tp in self._open else 0.0 for tp in kept}
 
     def _listed(self, admin: KafkaAdminClient) -> list[str]:
         """Our own group, if there is one."""
@@ -247,7 +266,7 @@ class Watcher:
                 known = self._searches.get(key)
                 searches[key] = known if known is not None and known.offset == start else _Search(start, now)
         self._searches = searches
-        self._search({key: lag.span.end for lag in lags if (key := _key(lag)) in searches})
+        self._search({key: lag.span.stable for lag in lags if (key := _key(lag)) in searches})
         return [self._with_time(lag, now) for lag in lags]
 
     def _with_time(self, lag: Lag, now: float) -> Lag:

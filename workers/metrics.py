@@ -175,11 +175,28 @@ UNREAD = Family(
 )
 PARTITION_END = Family(
     "kafka_topic_partition_current_offset",
-    "The offset behind the last record that readers of committed records can see.",
+    "The offset behind the last record, committed or not (the high watermark).",
+    ("topic", "partition"),
+)
+PARTITION_STABLE = Family(
+    "kafka_topic_partition_last_stable_offset",
+    "The offset behind the last record that readers of committed records can see; less than the end while a "
+    "transaction is open.",
+    ("topic", "partition"),
+)
+OPEN_TRANSACTION = Family(
+    "kafka_topic_partition_open_transaction_seconds",
+    "For how long the last stable offset has been seen to stand still below the end, because of a transaction that "
+    "somebody left open; 0 where none is.",
     ("topic", "partition"),
 )
 PARTITION_BEGINNING = Family(
     "kafka_topic_partition_oldest_offset", "The offset of the oldest record that is kept.", ("topic", "partition")
+)
+RETENTION = Family(
+    "dli_topic_retention_seconds",
+    "For how long the topic is declared to keep its records; dli topics check says where Kafka has it otherwise.",
+    ("topic",),
 )
 GROUP_OFFSET = Family(
     "kafka_consumergroup_current_offset",
@@ -188,8 +205,8 @@ GROUP_OFFSET = Family(
 )
 GROUP_LAG = Family(
     "kafka_consumergroup_lag",
-    "Offsets that wait for the group, as readers of committed records see them; 0 where only transaction markers are "
-    "left; all that is kept where the group has committed nothing.",
+    "Offsets that wait for the group, up to the end, behind open transactions too; 0 where only transaction markers "
+    "are left; all that is kept where the group has committed nothing.",
     ("consumergroup", "topic", "partition"),
 )
 GROUP_LAG_SUM = Family(

@@ -40,6 +40,16 @@ class Span(NamedTuple):
     """Behind the last record that readers of committed records can see."""
 
 
+class Extent(NamedTuple):
+    """What a partition's log holds, committed or not."""
+
+    beginning: int
+    end: int
+    """The high watermark: behind the last record that is written."""
+    stable: int
+    """Behind the last record that readers of committed records can see: lower while a transaction is open."""
+
+
 @contextmanager
 def told(settings: Settings) -> Iterator[None]:
     """Turn what a Kafka client raises into a sentence.
@@ -127,6 +137,18 @@ def spans(admin: KafkaAdminClient, partitions: list[TopicPartition]) -> dict[Top
         dict.fromkeys(partitions, OffsetSpec.LATEST), isolation_level="read_committed", timeout_ms=PATIENCE_MS
     )
     return {one: Span(beginnings[one].offset, ends[one].offset) for one in partitions}
+
+
+def extents(admin: KafkaAdminClient, partitions: list[TopicPartition]) -> dict[TopicPartition, Extent]:
+    """What the log of each partition holds."""
+    if not partitions:
+        return {}
+    # Before what is committed: what is written in between must not look like an open transaction.
+    ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST), timeout_ms=PATIENCE_MS)
+    return {
+        one: Extent(span.beginning, ends[one].offset, min(span.end, ends[one].offset))
+        for one, span in spans(admin, partitions).items()
+    }
 
 
 def kept(settings: Settings, topics: list[str]) -> dict[TopicPartition, Span]:

@@ -211,6 +211,17 @@ OPERATIONS = (
                 "s",
             ),
             Lines(
+                "Transactions left open",
+                (
+                    Asked("kafka_topic_partition_open_transaction_seconds > 0", "{{topic}}/{{partition}}"),
+                    Asked(
+                        "sum(kafka_topic_partition_current_offset - kafka_topic_partition_last_stable_offset)",
+                        "offsets nobody can read",
+                    ),
+                ),
+                "For how many seconds one was seen, and what waits behind them all.",
+            ),
+            Lines(
                 "Kept on topics",
                 (
                     Asked(

@@ -29,6 +29,9 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
     topics.apply(made)
     producers_times(made, REQUESTS)
+    with topics.admin(made) as client:
+        # The records are of long ago, and retention would remove them while a test looks at them.
+        topics.set_on_topic(client, made.topic(REQUESTS), {"retention.ms": "-1"})
     return made
 
 
@@ -158,6 +161,37 @@ def test_a_record_behind_markers_and_aborted_records_waits(watcher: Watcher, fou
 
     assert (before.waiting, before.seconds) == (0, 0)
     assert lag(watcher, found, 2).seconds == 4
+
+
+@pytest.mark.kafka
+def test_what_an_open_transaction_hides_waits_and_shows_for_how_long_it_has(
+    watcher: Watcher, found: Settings, clock: Clock
+) -> None:
+    place = TopicPartition(found.topic(REQUESTS), 1)
+
+    def seen() -> tuple[int, int, float]:
+        look = watcher.look()
+        [one] = [one for one in look.lags if (one.group, one.topic, one.partition) == (found.app_id, *place)]
+        return one.waiting, one.held, look.open_seconds[place]
+
+    send(found, 1, [9, 8])
+    commit(found, 1, 3)
+    before = seen()
+    with transaction(found) as producer:
+        producer.send(found.topic(REQUESTS), b"x", partition=1).get(10)
+        with KafkaProducer(bootstrap_servers=found.bootstrap, acks="all") as other:
+            other.send(found.topic(REQUESTS), b"x", partition=1).get(10)
+        opened = seen()
+        clock.now += 40
+        held = seen()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (after := seen())[1] and time.monotonic() < deadline:
+        pass
+
+    assert before == (0, 0, 0)
+    assert opened == (2, 2, 0)
+    assert held == (2, 2, 40)
+    assert after == (3, 0, 0)
 
 
 def test_a_publishers_clock_that_runs_ahead_hides_no_stall(watcher: Watcher, found: Settings, clock: Clock) -> None:

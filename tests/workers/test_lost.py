@@ -1,4 +1,4 @@
-"""Requests no longer there, offsets that lie nowhere: a whole worker on Apache Kafka."""
+"""Requests no longer there, offsets that lie nowhere, transactions left open: a whole worker on Apache Kafka."""
 
 import json
 import signal
@@ -198,3 +198,29 @@ def unready(found: Settings, folder: Path, name: str) -> Iterator[None]:
         finally:
             process.terminate()
             process.wait(60)
+
+
+def test_an_open_transaction_makes_a_worker_unready_and_its_end_ready_again(found: Settings, tmp_path: Path) -> None:
+    with worker(found, tmp_path):
+        ids = publish(found, 1, {0: 5, 1: 5})
+        eventually(lambda: committed(found)[:2] == [5, 5])
+        with KafkaProducer(
+            bootstrap_servers=found.bootstrap, transactional_id=f"{found.app_id}-open", enable_idempotence=True
+        ) as producer:
+            producer.init_transactions()
+            producer.begin_transaction()
+            producer.send(found.topic(REQUESTS), b"never committed", partition=0).get(10)
+            ids += publish(found, 2, {0: 10, 1: 10})
+            eventually(lambda: not get(found, "/ready")[1]["unheld"])
+            eventually(lambda: committed(found)[1] == 15)
+            held, shown = standing(found)[0], command(found, "accounts")
+            producer.abort_transaction()
+        # What was aborted, and the marker behind it all, is committed too: nothing of it waits, or can be lost.
+        eventually(lambda: committed(found)[:2] == [17, 15])
+        eventually(lambda: get(found, "/ready")[0] == 200)
+
+    assert (held.committed, held.waiting) == (5, 11)
+    assert shown.code == 0
+    assert "partition 0: an open transaction holds up 11 of these" in " ".join(shown.out.split())
+    assert Counter(ids) == answered(found)
+    assert [one.problem for one in standing(found).values()] == [None] * 4

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from events.topics import DECISIONS
+from events.topics import DECISIONS, TOPICS
 from workers import metrics
 from workers.access import RefusedError
 from workers.accounts import Standing, standings
@@ -73,6 +73,11 @@ class BrokerCollector(Collector):
         archive = self._settings.archive_group
         yield from of_lag(without(look, archive))
         yield metrics.ARCHIVED.of([((), archived_until(look, archive))])
+        yield metrics.RETENTION.of(
+            ((self._settings.topic(topic.name),), topic.retention.total_seconds())
+            for topic in TOPICS
+            if topic.retention is not None and topic.cleanup == "delete"
+        )
         yield from of_accounts(standings(look, self._settings))
         states, overdue = self._pended.count(self._clock())
         yield metrics.PENDED.of(((state,), count) for state, count in states.items())
@@ -110,6 +115,8 @@ def of_lag(look: Look) -> Iterator[GaugeMetricFamily]:
     """The metrics of partitions and groups."""
     places = {tp: (tp.topic, str(tp.partition)) for tp in look.spans}
     yield metrics.PARTITION_END.of((places[tp], span.end) for tp, span in look.spans.items())
+    yield metrics.PARTITION_STABLE.of((places[tp], span.stable) for tp, span in look.spans.items())
+    yield metrics.OPEN_TRANSACTION.of((places[tp], seconds) for tp, seconds in look.open_seconds.items())
     yield metrics.PARTITION_BEGINNING.of((places[tp], span.beginning) for tp, span in look.spans.items())
     labelled = [((lag.group, lag.topic, str(lag.partition)), lag) for lag in look.lags]
     yield metrics.GROUP_OFFSET.of((labels, -1 if lag.committed is None else lag.committed) for labels, lag in labelled)

@@ -15,7 +15,7 @@ from workers.dashboard.tallies import Latencies
 from workers.dashboard.views.now import FRESH_SECONDS, Now, now, rates, series, verdict
 from workers.dashboard.watch import Point, Watched
 from workers.lag import Lag, Member
-from workers.reading import Span
+from workers.reading import Extent
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STALLED = 20.0
@@ -23,8 +23,8 @@ READS = Progress(error=None, begun=True)
 WORKER = Member("faust-0.15.3-0f662c0f-8299", "faust-0.15.3", "/10.0.0.7", (TopicPartition("requests", 0),))
 
 
-def lag(partition: int = 0, waiting: int = 0, seconds: float = 0.0) -> Lag:
-    return Lag("dli", "requests", partition, 100, "", Span(0, 100 + waiting), waiting, seconds)
+def lag(partition: int = 0, waiting: int = 0, seconds: float = 0.0, held: int = 0) -> Lag:
+    return Lag("dli", "requests", partition, 100, "", Extent(0, 100 + waiting, 100 + waiting - held), waiting, seconds)
 
 
 def standing(partition: int = 0, lost: int = 0) -> Standing:
@@ -56,6 +56,15 @@ def test_all_is_well() -> None:
     assert tile(found, "Accounts") == ("balanced", "good")
     assert [(one.partition, one.worker, one.level) for one in found.partitions] == [(0, "0f662c0f", "good")]
     assert [(one.host, one.partitions) for one in found.workers] == [("10.0.0.7", "0")]
+
+
+def test_requests_behind_an_open_transaction_are_stuck_and_the_reason_is_said() -> None:
+    said = verdict(watched(lags=[lag(waiting=3, seconds=21, held=2)]), STALLED, AT.timestamp())
+
+    assert said.level == "bad"
+    assert said.reasons == (
+        "partition 0: 3 waiting, the oldest for 21 s, 2 of them behind a transaction that somebody left open",
+    )
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,7 @@ def _of_lags(watched: Watched, stalled_seconds: float) -> Verdict:
     wrong = [f"partition {one.partition}: {one.problem}" for one in watched.standings if one.problem]
     stuck = [
         f"partition {one.partition}: {one.waiting:,} waiting, the oldest for {lasting(one.seconds)}"
+        + (f", {one.held:,} of them behind a transaction that somebody left open" if one.held else "")
         for one in watched.lags
         if _stuck(one, stalled_seconds)
     ]
