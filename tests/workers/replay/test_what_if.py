@@ -169,7 +169,7 @@ def test_the_requests_behind_a_number_are_named(log: MemorySource, tmp_path: Pat
         one = json.loads(line)
         request = json.loads(by_place[one["topic"], one["partition"], one["offset"]].value or b"")["data"]
         assert request["request_id"] == one["request_id"]
-        assert next(each for each in request["service_lines"] if each["line"] == one["line"])["code"] == "86950"
+        assert next(each for each in request["service_lines"] if each["line"] == one["line"])["code"].strip() == "86950"
 
 
 def test_an_earlier_revision_can_be_asked_for_by_its_date(log: MemorySource, tmp_path: Path) -> None:
