@@ -180,6 +180,15 @@ OPERATIONS = (
                 "cps",
             ),
             Lines(
+                "Set aside unread, or shortened",
+                (
+                    Asked(rate("dli_unreadable_total"), "not readable as records"),
+                    Asked(rate("dli_oversized_total", "topic"), "too large for {{topic}}"),
+                    Asked("sum by (what) (dli_exporter_unread)", "the exporter cannot read: {{what}}"),
+                ),
+                "The logs say where. Requests among it are dead letters.",
+            ),
+            Lines(
                 "Commits",
                 (
                     Asked(rate("dli_commits_total"), "committed"),
