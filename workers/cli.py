@@ -248,6 +248,36 @@ def _topic_table(found: Settings) -> Table:
     return table
 
 
+# --- archives ------------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+def restore(
+    archives: Annotated[list[Path], typer.Argument(help="Folders that `dli archive` made, in that order.")],
+    topic: Annotated[
+        list[str] | None, typer.Option("--topic", help="A declared topic, instead of all archived.")
+    ] = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    partitions: Partitions = None,
+    app_id: Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")] = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; without it, only say what would be done.")] = False,
+) -> None:
+    """Put archives back on empty topics, with keys, headers and times, and hold what is there then against them."""
+    with replay_commands.extra():
+        from workers import restore as restoring  # noqa: PLC0415 (it needs the extra `replay`)
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions, app_id=app_id)
+    kept = restoring.opened(archives, err.print)
+    made = restoring.plan(found, kept, topic or ())
+    for one in made:
+        out.print(f"{one.name}: {one.partitions} partitions, up to {one.records:,} records", markup=False)
+    if not execute:
+        err.print("nothing is done yet (--execute does it)")
+        return
+    restoring.execute(found, kept, made, lambda one, count: err.print(f"{one.name}: {count:,} records, as archived"))
+    err.print("done: topics have the broker's time; see `dli topics check`, then start workers")
+
+
 # --- schemas -------------------------------------------------------------------------------------------------------
 
 

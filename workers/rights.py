@@ -108,7 +108,7 @@ def _of_the_dashboard(settings: Settings) -> Iterator[Right]:
 
 
 def _of_the_archive(settings: Settings) -> Iterator[Right]:
-    for name in (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS):
+    for name in (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, POLICY_REVISIONS):
         yield _topic("archive", settings.topic(name), ("READ",), "to keep it")
     yield Right("archive", "group", settings.archive_group, False, ("READ",), "to commit how far archives go")
 

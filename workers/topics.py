@@ -120,7 +120,7 @@ def set_on_topic(client: KafkaAdminClient, name: str, configuration: Mapping[str
         raise TopicsError(f"{name}: {what} cannot be set: {outcome}; see `dli rights --role operator`")
     # A broker hears of it a moment after the controller has it.
     deadline = time.monotonic() + PATIENCE_MS / 1000
-    while any(_settings_there(client, name).get(setting) != value for setting, value in configuration.items()):
+    while any(settings_there(client, name).get(setting) != value for setting, value in configuration.items()):
         if time.monotonic() > deadline:
             raise TopicsError(f"{name}: {', '.join(configuration)} was set, but the brokers do not show it; look again")
         time.sleep(0.05)
@@ -153,7 +153,7 @@ def _partition_difference(client: KafkaAdminClient, name: str, topic: Topic, set
 
 def _setting_differences(client: KafkaAdminClient, name: str, topic: Topic) -> list[Difference]:
     declared = topic.settings()
-    there = _settings_there(client, name)
+    there = settings_there(client, name)
     return [
         Difference(name, setting, value, str(there.get(setting, "not set")))
         for setting, value in declared.items()
@@ -161,7 +161,8 @@ def _setting_differences(client: KafkaAdminClient, name: str, topic: Topic) -> l
     ]
 
 
-def _settings_there(client: KafkaAdminClient, name: str) -> Mapping[str, Any]:
+def settings_there(client: KafkaAdminClient, name: str) -> Mapping[str, Any]:
+    """A topic's whole configuration, defaults and all."""
     resource = ConfigResource(ConfigResourceType.TOPIC, name)
     answer = client.describe_configs([resource], config_filter="all")
     return {setting: one["value"] for setting, one in answer["topic"][name].items()}

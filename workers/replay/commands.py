@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from policy_core.library import documents
 from workers.console import Bootstrap, CommandError, DefaultPolicy, Output, Policies, Prefix, settings
 from workers.replay.log import Format, Source
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from workers.replay.ranges import Asked
 
 TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
-"""What an archive keeps unless told otherwise: enough to verify it without anything else."""
+"""What is replayed."""
+ARCHIVED = (*TOPICS, ANSWERED)
+"""What an archive keeps unless told otherwise: enough to verify it, and to restore it with no request decided again."""
 
 From = Annotated[str | None, typer.Option("--from", help="First offset or instant of the requests.")]
 To = Annotated[str | None, typer.Option("--to", help="First offset or instant behind them.")]
@@ -65,21 +67,21 @@ def archive(
 
     With --continue exit code 3 where Kafka has forgotten records since the last archive, or some cannot be read.
     """
-    with _extra():
+    with extra():
         from workers.replay import archiving, series
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     if go_on:
         if start or end or partition:
             raise CommandError("--continue begins where the last archive ended: without --from, --to and --partition")
-        series.make_next(folder, form, tuple(topic or TOPICS), found, _processes(processes))
+        series.make_next(folder, form, tuple(topic or ARCHIVED), found, _processes(processes))
         return
-    archiving.make(folder, form, tuple(topic or TOPICS), _asked(start, end, partition), found, _processes(processes))
+    archiving.make(folder, form, tuple(topic or ARCHIVED), _asked(start, end, partition), found, _processes(processes))
 
 
 @replay_cli.command("check")
 def check(folder: Folder) -> None:
     """Read every file of an archive and hold it against its counts and digests; exit 3 where one differs."""
-    with _extra():
+    with extra():
         from workers.replay import archiving
     archiving.check(folder)
 
@@ -101,7 +103,7 @@ def verify(
     processes: Processes = None,
 ) -> None:
     """Decide each request again under the document that its decision names; exit 3 unless all bytes are identical."""
-    with _extra():
+    with extra():
         from workers.replay import runs, verifying
         from workers.replay.walk import Plan
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, policies=policies, default_policy=policy)
@@ -136,7 +138,7 @@ def what_if(
     processes: Processes = None,
 ) -> None:
     """Decide a log under another document and report what changes, pair by pair; exit 3 when anything does."""
-    with _extra():
+    with extra():
         from workers.replay import reporting, runs
         from workers.replay.documents import draft
         from workers.replay.walk import Plan
@@ -178,7 +180,7 @@ def _source(log: Path | None, found: Settings, part: "Asked") -> Source:
 
 
 @contextmanager
-def _extra() -> Iterator[None]:
+def extra() -> Iterator[None]:
     """Turn an absent package into a sentence."""
     try:
         yield
