@@ -24,6 +24,7 @@ from workers.decide.handler import DecisionHandler
 from workers.feed.courier import RefusedError
 from workers.feed.feed import BATCHES_AT_ONCE, Turns
 from workers.feed.lane import Lane
+from workers.feed.private import Chunk, Kept
 from workers.records import Companion, Headers, Outgoing, Record, Unreadable, name_bytes
 from workers.settings import read
 
@@ -195,10 +196,16 @@ def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int
             position = courier.uptos[-1] if courier.uptos else 0
             return position, ""
 
-        async def read_from(_tp: Any, wanted: int, limit: int) -> tuple[list[Record], int, int]:
+        async def kept(*_: object) -> Kept:
+            return Kept(0, len(values))
+
+        async def record_at(_tp: Any, offset: int) -> Record:
+            return Record("in", 0, offset, 0, None, values[offset])
+
+        async def read_from(_tp: Any, wanted: int, limit: int) -> Chunk:
             await asyncio.sleep(0)
             found = [Record("in", 0, n, 0, None, values[n]) for n in range(wanted, min(wanted + limit, len(values)))]
-            return found, wanted + len(found), 0
+            return Chunk(found, wanted + len(found), 0)
 
         async def acquire() -> None:
             pass
@@ -217,7 +224,9 @@ def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int
             give_up=give_up,
             app=SimpleNamespace(
                 flow_control=SimpleNamespace(acquire=acquire),
-                consumer=SimpleNamespace(thread=SimpleNamespace(committed=committed, read_from=read_from)),
+                consumer=SimpleNamespace(
+                    thread=SimpleNamespace(committed=committed, kept=kept, record_at=record_at, read_from=read_from)
+                ),
             ),
         )
         monkeypatch.setattr("workers.feed.lane.courier", entered)
