@@ -213,6 +213,7 @@ def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int
         async def give_up(sentence: str) -> None:
             gave_up.append(sentence)
 
+        thread = SimpleNamespace(committed=committed, kept=kept, record_at=record_at, read_from=read_from)
         owner: Any = SimpleNamespace(
             topic="in",
             handler=handler,
