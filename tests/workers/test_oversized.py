@@ -225,9 +225,7 @@ def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int
             give_up=give_up,
             app=SimpleNamespace(
                 flow_control=SimpleNamespace(acquire=acquire),
-                consumer=SimpleNamespace(
-                    thread=SimpleNamespace(committed=committed, kept=kept, record_at=record_at, read_from=read_from)
-                ),
+                consumer=SimpleNamespace(thread=thread),
             ),
         )
         monkeypatch.setattr("workers.feed.lane.courier", entered)
