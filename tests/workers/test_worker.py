@@ -195,7 +195,7 @@ def test_health_says_live_and_ready_and_metrics_count(found: Settings, tmp_path:
         told = samples(found.web_port)
 
     assert live == (200, {"live": True})
-    work = ("assigned", "recovered", "feeding", "progressing", "broker")
+    work = ("assigned", "recovered", "feeding", "progressing", "broker", "in_range", "unheld")
     every = ("ready", *work, "policies", "topics", "revisions", "ledger")
     assert ready == (200, dict.fromkeys(every, True))
     assert told["dli_requests_total"] == told["dli_end_to_end_seconds_count"] == 100
