@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # A folder of published policy texts, NUMBER.source.txt, to hold the documents' citations against.
 TEXTS ?=
+# Of the tests; those with brokers mostly wait, so there are more than cores.
+PROCESSES ?= 4
 PYTEST_OPTIONS := $(if $(TEXTS),--published-texts=$(TEXTS))
 JARS := deploy/kafka/target/libs/.ready
 DEFINITIONS := deploy/kubernetes/target/.ready
@@ -67,7 +69,7 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 test: lint ## all tests that need no JVM
-	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not image" -n auto --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not image" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
 
 test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## the worker's promises on Apache Kafka
 	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser and not image" --broker kafka $(PYTEST_OPTIONS)

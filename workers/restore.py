@@ -134,10 +134,9 @@ def plan(settings: Settings, archives: Archives, only: Sequence[str] = ()) -> li
     wanted = sorted((one for one in TOPICS if one.name in chosen), key=lambda one: one.name != REQUESTS)
     made = [_restored(settings, archives, topic) for topic in wanted]
     with topics.admin(settings) as client:
-        members = client.describe_groups([settings.app_id])[settings.app_id].get("members") or ()
-        if members:
-            raise ReplayError(f"{len(members)} workers of group {settings.app_id} are there: stop them all first")
-        _see_empty(client, made)
+        wrong = [*_members(client, settings), *_in_use(client, made)]
+    if wrong:
+        raise ReplayError("\n".join(wrong))
     return made
 
 
@@ -158,13 +157,22 @@ def _restored(settings: Settings, archives: Archives, topic: Topic) -> Restored:
     return Restored(topic, settings.topic(topic.name), number, records)
 
 
-def _see_empty(client: KafkaAdminClient, made: Sequence[Restored]) -> None:
+def _members(client: KafkaAdminClient, settings: Settings) -> Iterator[str]:
+    members = client.describe_groups([settings.app_id])[settings.app_id].get("members") or ()
+    if members:
+        yield (
+            f"members of group {settings.app_id}: {len(members)}; stop all workers first (one that was killed is a "
+            f"member for {settings.session_timeout_seconds:g} s more)"
+        )
+
+
+def _in_use(client: KafkaAdminClient, made: Sequence[Restored]) -> Iterator[str]:
     present = set(client.list_topics())
     places = partitions_of(client, [one.name for one in made if one.name in present])
     ends = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST)) if places else {}
     used = sorted({where.topic for where, one in ends.items() if one.offset > 0})
     if used:
-        raise ReplayError(
+        yield (
             f"{', '.join(used)}: records are there, or were: what is archived is put back into empty topics only. "
             f"Delete what an interrupted run left, or choose another --topic-prefix"
         )

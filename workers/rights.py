@@ -90,6 +90,7 @@ def _of_the_exporter(settings: Settings) -> Iterator[Right]:
         yield _topic("exporter", settings.topic(name), ("READ",), why)
     for name in (DEAD_LETTERS, LEDGER, LINKS, POLICY_REVISIONS):
         yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
+    yield _topic("exporter", settings.topic(ANSWERED), ("DESCRIBE",), "ends: archives go up to there")
 
 
 def _of_the_dashboard(settings: Settings) -> Iterator[Right]:

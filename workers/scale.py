@@ -157,7 +157,7 @@ def _see_numbers(counts: dict[str, int], settings: Settings, before: int, after:
 def _see_nobody(client: KafkaAdminClient, settings: Settings) -> None:
     members = client.describe_groups([settings.app_id])[settings.app_id].get("members") or ()
     if members:
-        raise ScaleError(f"{len(members)} workers of group {settings.app_id} are there: stop them all, then try again")
+        raise ScaleError(f"members of group {settings.app_id}: {len(members)}; stop all workers, then try again")
 
 
 def _see_settled(client: KafkaAdminClient, settings: Settings) -> None:

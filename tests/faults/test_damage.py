@@ -9,8 +9,8 @@ from events.dead_letter import DeadLetter
 from events.topics import DECISIONS, LEDGER, REQUESTS
 from tests.faults.flow import eventually
 from tests.faults.report import Report
+from tests.workers.commands import dli
 from tests.workers.running import everything_on, settings_for, worker
-from tests.workers.test_cli import dli
 from tests.workers.test_odd_records import good, letters, send
 from workers import accounts, topics
 from workers.brokers import KafkaBroker

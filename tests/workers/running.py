@@ -1,7 +1,8 @@
 """Workers as processes, and what came of their work, read back from the broker."""
 
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
@@ -22,6 +23,15 @@ from workers.traffic.commands import as_record, sent
 from workers.traffic.commands import read as read_topic
 
 PARTITIONS = 4
+PATIENCE_SECONDS = 90.0
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether it holds before patience ends."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return held
 
 
 def settings_for(bootstrap: str, prefix: str, folder: Path, **flags: Any) -> Settings:

@@ -1,7 +1,5 @@
 """Accounts: one line that balances or tells by how much it does not, proved from what the brokers hold."""
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +9,13 @@ from kafka.structs import OffsetAndMetadata
 
 from events.topics import DECISIONS, REQUESTS
 from tests import generator
-from tests.workers.running import publish, settings_for, worker
-from tests.workers.test_cli import dli
+from tests.workers.commands import dli
+from tests.workers.running import eventually, publish, settings_for, worker
 from workers import accounts, topics
 from workers.accounts import Account, Recounted, Standing
 from workers.records import Lost
 from workers.settings import Settings
 
-PATIENCE_SECONDS = 60.0
 EVEN = Standing(0, 12, 0, Account(0, 10, 7, 2, 1))
 LOSING = Account(0, 7, 4, 2, 1).losing(Lost(3, 5)).losing(Lost(8, 9))
 
@@ -106,13 +103,6 @@ COUNTED = Recounted(0, Account(0, 10, 7, 2, 1), 10, 7, 0, 1, gone=0, moved=False
 def test_a_recount_says_where_the_topics_hold_something_else(counted: Recounted, problem: str | None) -> None:
     assert (counted.problem or "").startswith(problem or "")
     assert (counted.problem is None) == (problem is None)
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.3)
-    return holds()
 
 
 def consumed(found: Settings) -> int:

@@ -8,33 +8,19 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from policy_core.library import PACKAGED
 from tests import generator
 from tests.policy_core import naive
+from tests.workers.commands import Ran, dli
 from tests.workers.running import everything_on, settings_for
 from workers import topics
 from workers.demo.run import REQUESTS_FILE
 
 DOCUMENT = PACKAGED / "L.2.03.402.yaml"
-
-
-class Ran(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-def dli(*arguments: str, given: bytes = b"") -> Ran:
-    """Run a command as a person does, in a process of its own."""
-    command = [sys.executable, "-m", "workers", *arguments]
-    done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=120)  # noqa: S603 (our own command)
-    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def as_naive(decision: dict[str, Any]) -> dict[str, Any]:

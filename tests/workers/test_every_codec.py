@@ -3,19 +3,19 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaProducer
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS, TOPICS
 from tests import generator
-from tests.workers.running import everything_on, settings_for, worker
-from tests.workers.test_cli import Ran, dli
-from tests.workers.test_exporter import Scrape, eventually
+from tests.workers.commands import Ran, dli
+from tests.workers.running import eventually, everything_on, settings_for, worker
+from tests.workers.test_exporter import Scrape
 from workers import topics
 from workers.brokers import free_ports
 from workers.dashboard.reader import Reader
@@ -32,18 +32,15 @@ GOOD = sum(generator.kind_of(one) is None for one in ITEMS)
 BAD = len(ITEMS) - GOOD
 
 
-@pytest.fixture(params=["producer", *CODECS[1:]])
+@pytest.fixture(params=[(None,), CODECS[1:]], ids=["producers choose", "topics choose"])
 def found(request: pytest.FixtureRequest, bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
-    """Topics with a codec of their own, or with what each producer chose."""
+    """Topics with what each producer chose, or each with a codec of its own."""
     made = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client)
     topics.apply(made)
-    if request.param != "producer":
-        names = [ConfigResource(ConfigResourceType.TOPIC, made.topic(one.name)) for one in TOPICS]
-        for one in names:
-            one.configs = {"compression.type": request.param}
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
-        admin.alter_configs(names)
-        admin.close()
+    with topics.admin(made) as client:
+        for topic, codec in zip(TOPICS, cycle(request.param)):
+            if codec is not None:
+                topics.set_on_topic(client, made.topic(topic.name), {"compression.type": codec})
     return made
 
 

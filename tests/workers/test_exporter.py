@@ -1,7 +1,7 @@
 """`dli exporter`: a stalled or absent worker never looks healthy, nor do brokers that do not answer."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,21 +10,12 @@ import pytest
 
 from events.topics import DECISIONS, REQUESTS
 from tests import generator
-from tests.workers.running import everything_on, publish, samples, settings_for, worker
-from tests.workers.test_cli import dli
+from tests.workers.commands import dli
+from tests.workers.running import eventually, everything_on, publish, samples, settings_for, worker
 from workers import accounts, topics
 from workers.brokers import Broker, free_ports
 from workers.operate.exporter import serving
 from workers.settings import Settings
-
-PATIENCE_SECONDS = 90.0
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.3)
-    return holds()
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from policy_core.library import PACKAGED, load_library
 from policy_core.publication import Publication
 from tests.policy_core.examples import packaged
 from tests.workers.publishing import next_revision
-from tests.workers.running import everything_on, get, publish, settings_for, worker
+from tests.workers.running import eventually, everything_on, get, publish, settings_for, worker
 from tests.workers.test_handler import covered
-from tests.workers.test_worker import all_committed, eventually, revisions_known
+from tests.workers.test_worker import all_committed, revisions_known
 from workers import topics
 from workers.brokers import EmbeddedBroker
 from workers.console import CommandError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from events.decode import RejectedError, decode
-from tests.workers.test_cli import dli
+from tests.workers.commands import dli
 from workers.traffic.generate import BLOCK, Generator
 
 

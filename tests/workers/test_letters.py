@@ -1,7 +1,6 @@
 """Dead letters, shown without what is personal and sent again without looping, doubling or changing an answer."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,8 +15,8 @@ from events.envelope import header
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from policy_core.library import PACKAGED, load_library
 from tests import generator
-from tests.workers.running import everything_on, publish, settings_for, worker
-from tests.workers.test_cli import Ran, dli
+from tests.workers.commands import Ran, dli
+from tests.workers.running import eventually, everything_on, publish, settings_for, worker
 from tests.workers.test_handler import record, request
 from workers import accounts, letters, topics
 from workers.dead_letters import dead_letter
@@ -30,7 +29,6 @@ from workers.settings import Settings, read
 MARK = "MARKED-7f3a"
 SETTINGS = read(topic_prefix="t.")
 OTHER_POLICIES = Path(__file__).parents[1] / "policy_core" / "policies"
-PATIENCE_SECONDS = 60.0
 
 
 def letter(reason: Any = "unknown_policy", headers: Headers = (), **changes: Any) -> Letter:
@@ -161,13 +159,6 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
     topics.apply(made)
     return made
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.3)
-    return holds()
 
 
 def consumed(found: Settings, count: int) -> Callable[[], bool]:

@@ -19,9 +19,9 @@ from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_R
 from policy_core.library import PACKAGED, Library, load_library
 from tests.policy_core import naive
 from tests.workers.publishing import DAY, next_revision
-from tests.workers.running import everything_on, get, publish, settings_for, worker
+from tests.workers.running import eventually, everything_on, get, publish, settings_for, worker
 from tests.workers.test_handler import EXAMPLES
-from tests.workers.test_worker import all_committed, eventually, revisions_known
+from tests.workers.test_worker import all_committed, revisions_known
 from workers import topics
 from workers.decide.handler import Decider
 from workers.revisions import as_record

@@ -4,9 +4,8 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from kafka.structs import OffsetAndMetadata
 
 from events.topics import DECISIONS, REQUESTS
 from tests import generator
-from tests.workers.running import everything_on, get, samples, settings_for, worker
-from tests.workers.test_cli import Ran, dli
+from tests.workers.commands import Ran, dli
+from tests.workers.running import eventually, everything_on, get, samples, settings_for, worker
 from workers import accounts, topics
 from workers.accounts import Standing
 from workers.settings import Settings
@@ -26,21 +25,12 @@ from workers.traffic.commands import as_record
 
 pytestmark = [pytest.mark.kafka, pytest.mark.broker]
 
-PATIENCE_SECONDS = 60.0
-
 
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path, stalled_seconds=4)
     topics.apply(made)
     return made
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def publish(found: Settings, seed: int, counts: dict[int, int]) -> list[str]:
@@ -108,13 +98,13 @@ def command(found: Settings, *arguments: str) -> Ran:
 def test_requests_removed_while_nobody_worked_are_told_and_the_others_answered(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path, "first"):
         publish(found, 1, dict.fromkeys(range(4), 5))
-        eventually(lambda: committed(found) == [5] * 4)
+        assert eventually(lambda: committed(found) == [5] * 4)
     ids = publish(found, 2, dict.fromkeys(range(4), 10))
     remove(found, before=12)
     unseen = command(found, "accounts")
     for name in ("second", "third"):
         with worker(found, tmp_path, name):
-            eventually(lambda: committed(found) == [15] * 4)
+            assert eventually(lambda: committed(found) == [15] * 4)
             told = samples(found.web_port)["dli_requests_lost_total"]
     after, shown = standing(found), command(found, "accounts")
 
@@ -135,15 +125,15 @@ def test_requests_removed_while_nobody_worked_are_told_and_the_others_answered(f
 def test_requests_removed_before_a_running_worker_read_them_are_told(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path) as process:
         publish(found, 1, {0: 5, 1: 5})
-        eventually(lambda: committed(found)[:2] == [5, 5])
+        assert eventually(lambda: committed(found)[:2] == [5, 5])
         process.send_signal(signal.SIGSTOP)
         # A fetch that it has open is answered by the first at the most: nothing of what follows is on its way to it.
         publish(found, 2, {0: 1, 1: 1})
         publish(found, 3, {0: 9, 1: 9})
         remove(found, before=12)
         process.send_signal(signal.SIGCONT)
-        eventually(lambda: committed(found)[:2] == [15, 15])
-        eventually(lambda: samples(found.web_port)["dli_requests_lost_total"] > 0)
+        assert eventually(lambda: committed(found)[:2] == [15, 15])
+        assert eventually(lambda: samples(found.web_port)["dli_requests_lost_total"] > 0)
     [said] = errors(tmp_path, "records_lost")
     account = standing(found)[0].account
     assert account is not None
@@ -157,16 +147,16 @@ def test_an_offset_beyond_the_end_is_refused_over_restarts_until_it_is_set_anew(
 ) -> None:
     with worker(found, tmp_path, "first"):
         ids = publish(found, 1, dict.fromkeys(range(4), 5))
-        eventually(lambda: committed(found) == [5] * 4)
+        assert eventually(lambda: committed(found) == [5] * 4)
     commit(found, 20)
     ids += publish(found, 2, dict.fromkeys(range(4), 3))
     for name in ("second", "third"):
         with unready(found, tmp_path, name):
-            eventually(lambda: len(errors(tmp_path, "offset_not_in_log")) == (1 if name == "second" else 2))  # noqa: B023
+            assert eventually(lambda: len(errors(tmp_path, "offset_not_in_log")) == (1 if name == "second" else 2))  # noqa: B023
             # The others go on, and what is written here does not make the offset a good one.
             ids += publish(found, 3 if name == "second" else 4, {0: 20, 1: 1})
-            eventually(lambda: (committed(found)[1] or 0) >= (9 if name == "second" else 10))  # noqa: B023
-            eventually(lambda: not get(found, "/ready")[1]["in_range"])
+            assert eventually(lambda: (committed(found)[1] or 0) >= (9 if name == "second" else 10))  # noqa: B023
+            assert eventually(lambda: not get(found, "/ready")[1]["in_range"])
             if name == "second":
                 shown = command(found, "accounts")
                 continue
@@ -175,8 +165,8 @@ def test_an_offset_beyond_the_end_is_refused_over_restarts_until_it_is_set_anew(
             looked = command(found, "reset-offset", found.topic(REQUESTS), "0", "--to", "earliest")
             assert committed(found)[0] == 20
             done = command(found, "reset-offset", found.topic(REQUESTS), "0", "--to", "earliest", "--execute")
-            eventually(lambda: committed(found)[0] == 48)
-            eventually(lambda: get(found, "/ready")[0] == 200)
+            assert eventually(lambda: committed(found)[0] == 48)
+            assert eventually(lambda: get(found, "/ready")[0] == 200)
 
     assert (shown.code, "20 is not in the log, which ended at 8" in " ".join(shown.out.split())) == (3, True)
     assert (foreign.code, "stop them first" in " ".join(foreign.err.split())) == (1, True)
@@ -203,7 +193,7 @@ def unready(found: Settings, folder: Path, name: str) -> Iterator[None]:
 def test_an_open_transaction_makes_a_worker_unready_and_its_end_ready_again(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path):
         ids = publish(found, 1, {0: 5, 1: 5})
-        eventually(lambda: committed(found)[:2] == [5, 5])
+        assert eventually(lambda: committed(found)[:2] == [5, 5])
         with KafkaProducer(
             bootstrap_servers=found.bootstrap, transactional_id=f"{found.app_id}-open", enable_idempotence=True
         ) as producer:
@@ -211,13 +201,13 @@ def test_an_open_transaction_makes_a_worker_unready_and_its_end_ready_again(foun
             producer.begin_transaction()
             producer.send(found.topic(REQUESTS), b"never committed", partition=0).get(10)
             ids += publish(found, 2, {0: 10, 1: 10})
-            eventually(lambda: not get(found, "/ready")[1]["unheld"])
-            eventually(lambda: committed(found)[1] == 15)
+            assert eventually(lambda: not get(found, "/ready")[1]["unheld"])
+            assert eventually(lambda: committed(found)[1] == 15)
             held, shown = standing(found)[0], command(found, "accounts")
             producer.abort_transaction()
         # What was aborted, and the marker behind it all, is committed too: nothing of it waits, or can be lost.
-        eventually(lambda: committed(found)[:2] == [17, 15])
-        eventually(lambda: get(found, "/ready")[0] == 200)
+        assert eventually(lambda: committed(found)[:2] == [17, 15])
+        assert eventually(lambda: get(found, "/ready")[0] == 200)
 
     assert (held.committed, held.waiting) == (5, 11)
     assert shown.code == 0

@@ -1,8 +1,7 @@
 """Marked personal values go through the whole system; no log, metric, page, reason or note shows one."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -11,9 +10,9 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from tests.workers.commands import dli
 from tests.workers.dashboard.browsing import PAGES, dashboard
-from tests.workers.running import everything_on, publish, settings_for, worker
-from tests.workers.test_cli import dli
+from tests.workers.running import eventually, everything_on, publish, settings_for, worker
 from tests.workers.test_handler import request
 from workers import accounts, topics
 from workers.brokers import free_ports
@@ -81,13 +80,6 @@ def leaks(texts: dict[str, str]) -> dict[str, str]:
 
 def test_a_value_that_shows_is_found() -> None:
     assert leaks({"log": "nothing", "page": f"<b>{PERSON}</b>"}) == {"page": f"<b>{PERSON}</b>"}
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.3)
-    return holds()
 
 
 def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(

@@ -18,9 +18,9 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from events.dead_letter import DeadLetter
 from events.topics import DEAD_LETTERS, DECISIONS, LINKS, POLICY_ATTESTATIONS, POLICY_REVISIONS, REQUESTS
 from tests import generator
-from tests.workers.running import everything_on, get, settings_for, worker
+from tests.workers.running import eventually, everything_on, get, settings_for, worker
 from tests.workers.test_every_codec import run
-from tests.workers.test_exporter import Scrape, eventually
+from tests.workers.test_exporter import Scrape
 from workers import topics
 from workers.brokers import free_ports
 from workers.dashboard.reader import Reader
@@ -182,7 +182,7 @@ def test_the_other_agents_put_aside_what_they_cannot_use_also_after_a_restart(fo
     assert (status, again) == (200, 200)
     assert reasons == sorted(
         [
-            ("schema_violation", found.topic(POLICY_REVISIONS)),
+            ("revision_refused", found.topic(POLICY_REVISIONS)),
             ("unsupported_type", found.topic(POLICY_REVISIONS)),
             ("undecodable", found.topic(LINKS)),
         ]

@@ -11,9 +11,9 @@ from policy_core.document.models import PolicyDocument
 from policy_core.library import PACKAGED
 from tests.policy_core.examples import packaged
 from tests.policy_core.naive import REVISIONS
+from tests.workers.commands import Ran, dli
 from tests.workers.publishing import revised
 from tests.workers.running import everything_on, settings_for
-from tests.workers.test_cli import Ran, dli
 from workers import topics
 from workers.settings import Settings
 

@@ -3,7 +3,6 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,17 @@ from kafka import KafkaProducer
 from events.provenance import CAUSE, Place, cause_of
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, LEDGER, REQUESTS, TIME
 from tests import generator
-from tests.workers.running import PARTITIONS, everything_on, get, producers_times, publish, settings_for, worker
-from tests.workers.test_cli import Ran, dli
+from tests.workers.commands import Ran, dli
+from tests.workers.running import (
+    PARTITIONS,
+    eventually,
+    everything_on,
+    get,
+    producers_times,
+    publish,
+    settings_for,
+    worker,
+)
 from workers import accounts as books
 from workers import batches, topics
 from workers import restore as restoring
@@ -32,15 +40,7 @@ ODD = [
 pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("broker")]
 
 HOUR = 3_600_000
-PATIENCE_SECONDS = 90.0
 REQUEST_COUNT = 60
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (held := holds()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return held
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_nothing_is_written_where_records_are_or_a_worker_is(found: Settings, ag
         beside = restore(again, str(folder), "--execute")
 
     assert (over.code, "put back into empty topics only" in over.err) == (1, True), over.err
-    assert (beside.code, "workers of group" in beside.err) == (1, True), beside.err
+    assert (beside.code, "stop all workers first" in beside.err) == (1, True), beside.err
     assert everything_on(again, REQUESTS) == everything_on(again, LEDGER) == []
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from events.topics import TOPICS
-from tests.workers.test_cli import dli
+from tests.workers.commands import dli
 from workers.rights import ROLES, Right, rights
 from workers.settings import Settings
 

@@ -1,9 +1,8 @@
 """More partitions: what was answered under the old number is known under the new one, and nothing is decided twice."""
 
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS, SHADOW, TOPICS
 from tests import generator
-from tests.workers.running import everything_on, get, publish, settings_for, worker
-from tests.workers.test_cli import Ran, dli
+from tests.workers.commands import Ran, dli
+from tests.workers.running import eventually, everything_on, get, publish, settings_for, worker
 from workers import accounts as books
 from workers import scale, topics
 from workers.decide.duplicates import ELSEWHERE, Entry, unpacked
@@ -100,15 +99,6 @@ def test_what_is_no_entry_stops_nothing_and_is_not_copied(value: bytes | None) -
 
 
 # --- on a broker ---------------------------------------------------------------------------------------------------
-
-PATIENCE_SECONDS = 90.0
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (held := holds()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return held
 
 
 @pytest.fixture
@@ -239,7 +229,7 @@ def test_nothing_is_added_while_a_worker_is_there_or_a_request_waits(found: Sett
         working = run(found, "4", "--execute")
 
     assert (waiting.code, "still to be decided" in waiting.err) == (1, True), waiting.err
-    assert (working.code, "1 workers of group" in working.err) == (1, True), working.err
+    assert (working.code, "stop all workers" in working.err) == (1, True), working.err
     assert set(counts(found).values()) == {2}
 
 

@@ -19,11 +19,11 @@ from policy_core.document.load import load
 from policy_core.document.models import PolicyDocument
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.library import PACKAGED, Library, load_library
+from tests.workers.commands import dli
 from tests.workers.publishing import revised
-from tests.workers.running import everything_on, publish, samples, settings_for, worker
+from tests.workers.running import eventually, everything_on, publish, samples, settings_for, worker
 from tests.workers.test_accounts import show
-from tests.workers.test_cli import dli
-from tests.workers.test_worker import all_committed, eventually
+from tests.workers.test_worker import all_committed
 from workers import topics
 from workers.decide import shadow
 from workers.decide.duplicates import Entry, unpacked

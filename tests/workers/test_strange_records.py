@@ -11,9 +11,9 @@ import pytest
 from kafka import KafkaProducer
 
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_REVISIONS
-from tests.workers.running import publish, settings_for, worker
-from tests.workers.test_cli import Ran, dli
-from tests.workers.test_exporter import Scrape, eventually
+from tests.workers.commands import Ran, dli
+from tests.workers.running import eventually, publish, settings_for, worker
+from tests.workers.test_exporter import Scrape
 from tests.workers.test_handler import request
 from workers import letters, topics
 from workers.brokers import free_ports

@@ -8,8 +8,8 @@ from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from events.topics import TOPICS, Topic
+from tests.workers.commands import dli
 from tests.workers.running import settings_for
-from tests.workers.test_cli import dli
 from workers import topics
 from workers.settings import Settings
 from workers.topics import Applied, Difference, TopicsError

@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,14 +11,13 @@ import pytest
 
 from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
 from tests import generator
-from tests.workers.running import everything_on, get, publish, settings_for, worker
-from tests.workers.test_cli import Ran, dli
+from tests.workers.commands import Ran, dli
+from tests.workers.running import eventually, everything_on, get, publish, settings_for, worker
 from workers import topics
 from workers.settings import Settings
 
 pytestmark = pytest.mark.broker
 
-PATIENCE_SECONDS = 60.0
 ODD = "PA/ü 1?#%2F"
 """An id that a path has to quote."""
 
@@ -29,13 +27,6 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
     topics.apply(made)
     return made
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, f"not in {PATIENCE_SECONDS} seconds"
-        time.sleep(0.2)
 
 
 def request(name: str, supersedes: str | None = None, certification: str = "revision", **changes: Any) -> bytes:
@@ -77,11 +68,11 @@ def test_every_request_is_traced_to_its_own_bytes_and_its_own_answers(found: Set
 
     with worker(found, tmp_path):
         publish(found, [generator.encode(one) for one in items])
-        eventually(lambda: known(found, *names[-20:]))
-        eventually(lambda: len(everything_on(found, LEDGER)) >= len(items))
+        assert eventually(lambda: known(found, *names[-20:]))
+        assert eventually(lambda: len(everything_on(found, LEDGER)) >= len(items))
         by_place = {**dict(records(found, DECISIONS)), **dict(records(found, DEAD_LETTERS))}
         requests = dict(records(found, REQUESTS))
-        eventually(lambda: known(found, *names))
+        assert eventually(lambda: known(found, *names))
         traced = {name: asked(found, name)[1] for name in names}
         status, unknown = asked(found, "PA-NEVER-SENT")
 
@@ -107,8 +98,8 @@ def test_a_chain_has_its_newest_decision_marked_and_says_what_is_unknown(found: 
     ]
     with worker(found, tmp_path):
         publish(found, chain)
-        eventually(lambda: known(found, "PA-1", ODD, "PA-9") and linked(found, "PA-2", 6))
-        eventually(lambda: all(one["known"] for one in asked(found, "PA-2")[1]["chain"][1:]))
+        assert eventually(lambda: known(found, "PA-1", ODD, "PA-9") and linked(found, "PA-2", 6))
+        assert eventually(lambda: all(one["known"] for one in asked(found, "PA-2")[1]["chain"][1:]))
         members = asked(found, "PA-2")[1]["chain"]
         alone = asked(found, "PA-9")[1]["chain"]
         text, data = trace(found, "PA-2"), trace(found, ODD, "-o", "json")
@@ -138,8 +129,8 @@ def test_a_trace_leads_to_statements_citations_and_the_events_that_made_the_revi
     asked_for = json.dumps(generator.request(11, 1) | {"request_id": "PA-1", "supersedes": None}).encode()
     with worker(found, tmp_path):
         publish(found, [asked_for])
-        eventually(lambda: known(found, "PA-1"))
-        eventually(lambda: get(found, "/policies/L.2.03.402/revisions/2025-03-28")[0] == 200)
+        assert eventually(lambda: known(found, "PA-1"))
+        assert eventually(lambda: get(found, "/policies/L.2.03.402/revisions/2025-03-28")[0] == 200)
         text, data = trace(found, "PA-1"), trace(found, "PA-1", "-o", "json")
         revisions = dict(records(found, "policy.revisions"))
 
@@ -159,7 +150,7 @@ def test_a_trace_leads_to_statements_citations_and_the_events_that_made_the_revi
 def test_what_was_refused_has_a_trace_too(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path):
         publish(found, [request("PA-1", urgency="stat"), request("PA-2", "PA-2")])
-        eventually(lambda: known(found, "PA-1", "PA-2"))
+        assert eventually(lambda: known(found, "PA-1", "PA-2"))
         text, itself = trace(found, "PA-1"), trace(found, "PA-2")
 
     assert (text.code, itself.code) == (0, 0)
@@ -172,16 +163,16 @@ def test_a_circle_is_refused_once_and_its_trace_says_so(found: Settings, tmp_pat
     with worker(found, tmp_path, "first"):
         for name, older in (("PA-1", "PA-3"), ("PA-2", "PA-1")):
             publish(found, [request(name, older)])
-            eventually(lambda name=name: linked(found, name, {"PA-1": 2, "PA-2": 3}[name]))  # type: ignore[misc]
+            assert eventually(lambda name=name: linked(found, name, {"PA-1": 2, "PA-2": 3}[name]))  # type: ignore[misc]
         publish(found, [request("PA-3", "PA-2")])
-        eventually(lambda: len(everything_on(found, DEAD_LETTERS)) == 1)
-        eventually(lambda: len(asked(found, "PA-3")[1]["answers"]) == 2)
+        assert eventually(lambda: len(everything_on(found, DEAD_LETTERS)) == 1)
+        assert eventually(lambda: len(asked(found, "PA-3")[1]["answers"]) == 2)
         text = trace(found, "PA-3")
     shutil.rmtree(found.data_dir)
     with worker(found, tmp_path, "second"):
-        eventually(lambda: known(found, "PA-3"))
+        assert eventually(lambda: known(found, "PA-3"))
         publish(found, [request("PA-4", "PA-2")])
-        eventually(lambda: known(found, "PA-4") and linked(found, "PA-4", 4))
+        assert eventually(lambda: known(found, "PA-4") and linked(found, "PA-4", 4))
         members = asked(found, "PA-4")[1]["chain"]
         [letter] = everything_on(found, DEAD_LETTERS)
         decisions = everything_on(found, DECISIONS)
@@ -208,11 +199,11 @@ def test_a_trace_survives_a_lost_disk(found: Settings, tmp_path: Path) -> None:
     names = [f"PA-{number}" for number in range(1, 40)]
     with worker(found, tmp_path, "first"):
         publish(found, [request(name, f"PA-{number}") for number, name in enumerate(names)])
-        eventually(lambda: known(found, *names) and linked(found, "PA-1", 40))
+        assert eventually(lambda: known(found, *names) and linked(found, "PA-1", 40))
         before = [asked(found, name) for name in names]
     shutil.rmtree(found.data_dir)
     with worker(found, tmp_path, "second"):
-        eventually(lambda: known(found, *names))
+        assert eventually(lambda: known(found, *names))
         after = [asked(found, name) for name in names]
 
     assert after == before
@@ -220,7 +211,7 @@ def test_a_trace_survives_a_lost_disk(found: Settings, tmp_path: Path) -> None:
 
 def test_an_unknown_request_and_an_absent_worker_are_sentences(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path):
-        eventually(lambda: asked(found, "PA-1")[0] == 404)
+        assert eventually(lambda: asked(found, "PA-1")[0] == 404)
         unknown = trace(found, "PA-1")
     absent = trace(found, "PA-1")
 
@@ -233,8 +224,8 @@ def test_an_unknown_request_and_an_absent_worker_are_sentences(found: Settings, 
 def test_no_request_id_reaches_a_workers_log(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path):
         publish(found, [request("PA-MARKED-1", "PA-MARKED-2"), request("PA-MARKED-2", "PA-MARKED-1")])
-        eventually(lambda: known(found, "PA-MARKED-1", "PA-MARKED-2"))
-        eventually(lambda: len(everything_on(found, DEAD_LETTERS)) == 1)
+        assert eventually(lambda: known(found, "PA-MARKED-1", "PA-MARKED-2"))
+        assert eventually(lambda: len(everything_on(found, DEAD_LETTERS)) == 1)
         asked(found, "PA-MARKED-9")
 
     assert "MARKED" not in (tmp_path / "worker.log").read_text("utf-8")
@@ -252,12 +243,12 @@ def test_either_of_two_workers_traces_every_request_also_when_one_is_gone(found:
         with worker(other, tmp_path / "other"):
             publish(found, [request(name, f"PA-{number}") for number, name in enumerate(names)])
             publish(found, circle)
-            eventually(lambda: known(found, *names) and known(other, *names))
-            eventually(lambda: linked(found, "PA-1", 60) and linked(other, "PA-1", 60))
-            eventually(lambda: len(everything_on(found, DEAD_LETTERS)) == 1)
+            assert eventually(lambda: known(found, *names) and known(other, *names))
+            assert eventually(lambda: linked(found, "PA-1", 60) and linked(other, "PA-1", 60))
+            assert eventually(lambda: len(everything_on(found, DEAD_LETTERS)) == 1)
             here, there = ([asked(one, name) for name in names] for one in (found, other))
             own = [get(one, f"/ledger/pointers/{names[0]}")[0] for one in (found, other)]
-        eventually(lambda: known(found, *names))
+        assert eventually(lambda: known(found, *names))
         alone = [asked(found, name) for name in names]
         members = asked(found, "PA-A")[1]["chain"]
         letters = everything_on(found, DEAD_LETTERS)

@@ -1,10 +1,8 @@
 """A worker on a real broker: the main job, end to end."""
 
 import json
-import time
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from events.decode import decode
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from policy_core.library import PACKAGED, load_library
 from tests import generator
-from tests.workers.running import everything_on, get, offsets, publish, samples, settings_for, worker
+from tests.workers.running import eventually, everything_on, get, offsets, publish, samples, settings_for, worker
 from workers import topics
 from workers.console import CommandError
 from workers.decide.handler import decide
@@ -33,15 +31,6 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
     topics.apply(made)
     return made
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.2)
-    return holds()
 
 
 def all_committed(found: Settings) -> bool:

@@ -12,7 +12,7 @@ from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from tests import generator
 from tests.workers import test_no_personal_data as no_personal_data
 from tests.workers.dashboard.browsing import PAGES, PATIENCE_MS, Console, abroad, chromium, dashboard, level
-from tests.workers.running import everything_on, publish, settings_for, worker
+from tests.workers.running import eventually, everything_on, publish, settings_for, worker
 from workers import topics
 from workers.brokers import Broker, KafkaBroker
 from workers.demo.run import REQUESTS_FILE
@@ -172,7 +172,7 @@ def test_numbers_move_while_one_looks(served: Served, page: Page) -> None:
 def test_no_page_shows_what_is_personal_unasked(served: Served, page: Page) -> None:
     before = len(everything_on(served.found, DEAD_LETTERS))
     publish(served.found, list(no_personal_data.events()))
-    assert no_personal_data.eventually(lambda: len(everything_on(served.found, DEAD_LETTERS)) >= before + 16)
+    assert eventually(lambda: len(everything_on(served.found, DEAD_LETTERS)) >= before + 16)
     page.goto(served.url + "/dead-letters")
     expect(page.get_by_role("row").filter(has_text="schema violation").nth(10)).to_be_visible()
     page.get_by_role("checkbox").first.click()

@@ -8,7 +8,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tests.workers.test_cli import dli
+from tests.workers.commands import dli
 from workers.dashboard import guard
 from workers.dashboard.guard import COOKIE, Guard, UnguardedError, check, is_loopback
 

@@ -11,8 +11,8 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from events.topics import DECISIONS, REQUESTS
+from tests.workers.commands import Ran, dli
 from tests.workers.running import PARTITIONS, producers_times, settings_for
-from tests.workers.test_cli import Ran, dli
 from workers import topics
 from workers.lag import Watcher
 from workers.operate.exporter import archived_until, without

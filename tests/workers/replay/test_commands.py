@@ -12,11 +12,11 @@ from kafka import KafkaProducer
 
 from events.topics import DECISIONS
 from policy_core.library import PACKAGED, load_library
+from tests.workers.commands import dli
 from tests.workers.replay.logs import MemorySource, archived, changed, recorded
 from tests.workers.replay.test_what_if import EDITS, edited
-from tests.workers.running import PARTITIONS, everything_on, offsets, publish, settings_for, worker
-from tests.workers.test_cli import dli
-from tests.workers.test_worker import all_committed, eventually
+from tests.workers.running import PARTITIONS, eventually, everything_on, offsets, publish, settings_for, worker
+from tests.workers.test_worker import all_committed
 from workers import topics
 from workers.traffic.generate import Generator
 

@@ -12,10 +12,10 @@ from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS, SHADOW
 from policy_core.determine import Policy
 from policy_core.document.load import load
 from policy_core.library import Library
+from tests.workers.commands import dli
 from tests.workers.replay.test_what_if import EDITS, edited
-from tests.workers.running import everything_on, offsets, publish, settings_for, worker
-from tests.workers.test_cli import dli
-from tests.workers.test_worker import all_committed, eventually
+from tests.workers.running import eventually, everything_on, offsets, publish, settings_for, worker
+from tests.workers.test_worker import all_committed
 from workers import topics
 from workers.decide.handler import DecisionHandler
 from workers.records import Record

@@ -13,9 +13,9 @@ from events.topics import DECISIONS
 from policy_core.determine import Policy
 from policy_core.document.load import load
 from policy_core.library import PACKAGED, Library, load_library
+from tests.workers.commands import dli
 from tests.workers.replay.logs import MemorySource, archived, changed, recorded
 from tests.workers.replay.test_verify import interrupted_often
-from tests.workers.test_cli import dli
 from workers.replay import runs
 from workers.replay.documents import Draft
 from workers.replay.reporting import Report, report_of
