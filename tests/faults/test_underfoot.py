@@ -2,69 +2,30 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer
-from kafka.admin import KafkaAdminClient
 
 from events.topics import ANSWERED, DECISIONS, REQUESTS
-from tests.faults.counting import Answer, Counted, count, digest
-from tests.faults.flow import PATIENCE_SECONDS, SESSION_SECONDS, Fleet, Worker, eventually
+from tests.faults.flow import PATIENCE_SECONDS, Worker, eventually
+from tests.faults.group import PARTITIONS, WORKERS, administer, all_answered, ask, counted, fleet
 from tests.faults.report import Report
-from tests.faults.workload import Asked, Pool, Workload
-from tests.workers.running import everything_on, settings_for
+from tests.faults.workload import Pool
+from tests.workers.running import everything_on
 from workers import topics
 from workers.brokers import Broker
 from workers.feed import EXIT_FEED_LOST
-from workers.records import Outgoing
 from workers.settings import Settings
 from workers.store.digest import digest as digest_of_id
-from workers.traffic.commands import sent
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 
 NOTICED_SECONDS = 30.0
 """Until every worker has noticed: a promise."""
-PARTITIONS = 2
-"""Fewer than the workers: one of them is a spare."""
-WORKERS = 3
-
-
-@contextmanager
-def fleet(broker: Broker, prefix: str, folder: Path) -> Iterator[tuple[Fleet, Settings]]:
-    """Places for workers, one more than there are partitions; all end in the end."""
-    found = settings_for(broker.bootstrap, prefix, folder, session_timeout_seconds=SESSION_SECONDS)
-    found = found.model_copy(update={"partitions": PARTITIONS})
-    topics.apply(found)
-    workers = Fleet(found, folder, WORKERS)
-    try:
-        yield workers, found
-    finally:
-        workers.stop()
-
-
-def ask(found: Settings, asked: Sequence[Asked]) -> None:
-    """Publish requests, all acknowledged."""
-    list(sent([Outgoing(found.topic(REQUESTS), key, value) for key, value, _ in asked], found))
-
-
-def counted(found: Settings, asked: Sequence[Asked]) -> Counted:
-    answers = [Answer(bytes(one.key or b""), digest(one.value)) for one in everything_on(found, DECISIONS)]
-    return count(Workload(asked).expected, answers)
-
-
-def all_answered(found: Settings, asked: Sequence[Asked]) -> bool:
-    return eventually(lambda: counted(found, asked).lost == 0)
-
-
-def administer(found: Settings, do: Callable[[KafkaAdminClient], Any]) -> None:
-    with topics.admin(found) as client:
-        do(client)
 
 
 def delete(found: Settings, name: str) -> None:
