@@ -12,6 +12,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from events.topics import DECISIONS, REQUESTS
+from tests.faults.conftest import PROPERTIES
 from tests.faults.flow import Fleet, eventually
 from tests.faults.group import PARTITIONS, WORKERS, administer, all_answered, ask, counted, fleet
 from tests.faults.report import Report
@@ -202,7 +203,10 @@ def test_a_log_that_lost_its_end_is_noticed_by_the_workers_that_run(
     pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
     asked = pool.first(600).asked
-    with KafkaBroker(folder=tmp_path / "kafka") as broker, fleet(broker, prefix, tmp_path) as (workers, found):
+    with (
+        KafkaBroker(folder=tmp_path / "kafka", properties=PROPERTIES) as broker,
+        fleet(broker, prefix, tmp_path) as (workers, found),
+    ):
         workers.start(WORKERS)
         for start in range(0, 400, 40):  # in batches: the log is cut between two, or in one
             ask(found, asked[start : start + 40])
