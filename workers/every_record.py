@@ -4,7 +4,7 @@ A client gives up a partition for good at a record that it cannot read, such as 
 UTF-8, and at a batch with a wrong checksum. Here such a batch is read again with more patience (`workers.batches`), and
 what cannot be read at all comes as a record with an `Unreadable` value: logged, counted, for its reader to put aside.
 
-`workers.feed.private` lists what this leans on in aiokafka; the tests of this module hold both clients to it.
+`workers.feed.assumptions` lists what this leans on in aiokafka; the tests of this module hold both clients to it.
 """
 
 import logging

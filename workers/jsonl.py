@@ -13,6 +13,7 @@ import gzip
 import io
 import re
 import zlib
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -166,9 +167,9 @@ class _Stage(io.RawIOBase):
         buffer[: len(part)] = part
         return len(part)
 
+    @abstractmethod
     def _more(self) -> bytes:
         """The next piece; empty at the end."""
-        raise NotImplementedError
 
 
 class _Rest(_Stage):

@@ -4,7 +4,7 @@ A consumer asks for records and says how long the broker may wait until there ar
 broker answers at once that there are none, and aiokafka asks again at once, so that an idle worker took much of a core.
 Here such an answer is kept for a moment, a longer one each time, until records come.
 
-`workers.feed.private` lists what this leans on in aiokafka.
+`workers.feed.assumptions` lists what this leans on in aiokafka.
 """
 
 from asyncio import sleep
@@ -21,7 +21,7 @@ LONGEST_S = 0.025
 
 def paced(consumer: AIOKafkaConsumer, longest_s: float = LONGEST_S) -> AIOKafkaConsumer:
     """The consumer, which asks a broker that has nothing for it, and says so before its time, less and less often."""
-    client = consumer._client  # noqa: SLF001 (see `workers.feed.private`)
+    client = consumer._client  # noqa: SLF001 (see `workers.feed.assumptions`)
     send, patience = client.send, consumer._fetch_max_wait_ms / 1000  # noqa: SLF001
     pauses: dict[int, float] = {}
 

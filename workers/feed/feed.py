@@ -14,8 +14,9 @@ from faust.types import TP
 
 from events.topics import LARGEST_RECORD
 from workers import every_record
+from workers.feed.assumptions import check_assumptions
 from workers.feed.lane import EXIT_FEED_LOST, RHYTHM_S, FeedLost, Lane, Progress
-from workers.feed.private import BATCH_BYTES, attach, check_assumptions, consumer_thread
+from workers.feed.private import BATCH_BYTES, attach, consumer_thread
 from workers.records import Companion, Delivery, Handler, Instead, Placing
 
 log = logging.getLogger(__name__)
