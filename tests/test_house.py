@@ -53,7 +53,7 @@ def test_an_import_that_breaks_the_house_is_found(copy: Path, file: str, line: s
 
 
 def test_four_modules_touch_what_faust_and_aiokafka_keep_to_themselves() -> None:
-    """The feed's own, with its list of them; how readers hand out every record; how records are restored to the byte."""
+    """The feed's own and the list of them; how readers hand out every record; how records are restored to the byte."""
     private = re.compile(
         r"\.aiokafka_consumer|faust\.transport|aiokafka\.producer|aiokafka\.consumer|(?<!self)\._consumer|mode\.threads"
     )

@@ -6,7 +6,7 @@
 * aiokafka's producer learns to cover partitions that it sends nothing to, to be patient with a broker that is away, and
   to begin a transaction soon after the one before (`producer`, `cover`, `pace`).
 
-`workers.feed.assumptions` lists each part with the reason why it is leaned on; a start where one has changed is refused.
+`workers.feed.assumptions` lists each part and the reason why it is leaned on; where one has changed, no start is made.
 """
 
 import asyncio
