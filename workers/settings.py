@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 from events.topics import DECISIONS_KEPT
 from policy_core.library import PACKAGED
 from workers.records import Delivery
 
-SECRETS = Path(os.environ.get("DLI_SECRETS_DIR", "/run/secrets"))
+
+def secrets() -> Path | None:
+    """The folder of mounted secrets; None where there is none."""
+    folder = Path(os.environ.get("DLI_SECRETS_DIR", "/run/secrets"))
+    return folder if folder.is_dir() else None
 
 
 class SettingsError(Exception):
@@ -33,8 +37,20 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
-        secrets_dir=SECRETS if SECRETS.is_dir() else None,
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (its folder is known too early)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where values come from, the first that has one wins."""
+        mounted = SecretsSettingsSource(settings_cls, secrets_dir=secrets())
+        return init_settings, env_settings, dotenv_settings, mounted
 
     bootstrap: str = Field(default="127.0.0.1:9092", pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")
     """Kafka's bootstrap servers, host:port, separated by commas."""

@@ -63,5 +63,18 @@ def test_a_secret_does_not_show() -> None:
     assert "hidden" not in repr(read(log_key=SecretStr("hidden")))
 
 
-def test_the_secrets_directory_is_the_mounted_one() -> None:
-    assert Path("/run/secrets") == settings.SECRETS
+def test_a_mounted_secret_is_read_where_nothing_else_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dli_log_key").write_text("mounted", "utf-8")
+    monkeypatch.setenv("DLI_SECRETS_DIR", str(tmp_path))
+    mounted = read().log_key.get_secret_value()
+    monkeypatch.setenv("DLI_LOG_KEY", "in the environment")
+
+    assert mounted == "mounted"
+    assert read().log_key.get_secret_value() == "in the environment"
+
+
+def test_without_a_folder_of_secrets_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLI_SECRETS_DIR", str(tmp_path / "nowhere"))
+
+    assert settings.secrets() is None
+    assert read().log_key.get_secret_value() == ""
