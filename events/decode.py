@@ -13,10 +13,11 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from events.dead_letter import SENTENCES, FieldError, Reason
 from events.envelope import SPECVERSION, Attributes, Headers, binary_attributes, is_binary, is_json, loads
+from events.paths import declared_names, shown_path
 from events.request import AuthorizationRequest
 
 LARGEST = 1_000_000
@@ -124,7 +125,7 @@ def _attributes(written: dict[str, Any]) -> Attributes:
     try:
         attributes = Attributes.model_validate(found)
     except ValidationError as error:
-        raise RejectedError("schema_violation", field_errors(error)) from None
+        raise RejectedError("schema_violation", field_errors(error, Attributes)) from None
     if not is_json(attributes.datacontenttype):
         raise _unsupported("datacontenttype", "should be application/json")
     return attributes
@@ -138,7 +139,9 @@ def _request(data: Any) -> AuthorizationRequest:
     try:
         return AuthorizationRequest.model_validate(data)
     except ValidationError as error:
-        raise RejectedError("schema_violation", field_errors(error), shown_request_id(data)) from None
+        raise RejectedError(
+            "schema_violation", field_errors(error, AuthorizationRequest), shown_request_id(data)
+        ) from None
 
 
 def shown_request_id(data: Any) -> str | None:
@@ -153,21 +156,21 @@ def is_request_id(text: str) -> bool:
 
 
 _REQUEST_ID = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
-_PLAIN_NAME = re.compile(r"[a-z_][A-Za-z0-9_]{0,63}")
 
 
-def field_errors(error: ValidationError) -> list[FieldError]:
-    """What pydantic found, in the dead letters' words: paths as in the event, messages without values."""
+_ENVELOPE = declared_names(Attributes) | {"data"}
+
+
+def field_errors(error: ValidationError, model: type[BaseModel]) -> list[FieldError]:
+    """What pydantic found, in the dead letters' words: the model's own names in paths, messages without values."""
     found = error.errors(include_url=False, include_input=False)
-    return [FieldError(path=_path(dict(one)), message=_message(dict(one))) for one in found]
+    declared = declared_names(model) | _ENVELOPE
+    return [FieldError(path=shown_path(_parts(dict(one)), declared), message=_message(dict(one))) for one in found]
 
 
-def _path(error: dict[str, Any]) -> str:
-    # A key that nobody declared may be somebody's name: only what is written as fields are, small first, is repeated.
-    parts = [str(part) if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?" for part in error["loc"]]
-    if error["type"] == "line_twice":
-        parts += [str(error["ctx"]["index"]), "line"]
-    return ".".join(parts)
+def _parts(error: dict[str, Any]) -> tuple[str | int, ...]:
+    # Of the list, which is what was looked at, the error names the line.
+    return (*error["loc"], error["ctx"]["index"], "line") if error["type"] == "line_twice" else error["loc"]
 
 
 def _message(error: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from policy_core.compare import Change, compare
 from policy_core.determine import Policy
 from policy_core.document.check import check
 from policy_core.document.models import PolicyDocument
+from policy_core.document.problems import PathPart
 from policy_core.publication import Publication, number_under, publications
 from policy_core.work import TooComplexError
 
@@ -31,12 +32,15 @@ REMEMBERED = 64
 
 
 class RefusedError(Exception):
-    """A publication that does not continue its chain; `path` names the field at fault."""
+    """A publication that does not continue its chain; `path` leads to the field at fault.
 
-    def __init__(self, path: str, sentence: str) -> None:
+    Its text is for the author of the document, and has the whole path: keys of the document's own may be in it.
+    """
+
+    def __init__(self, path: tuple[PathPart, ...], sentence: str) -> None:
         self.path = path
         self.sentence = sentence
-        super().__init__(f"{path}: {sentence}" if path else sentence)
+        super().__init__(f"{'.'.join(map(str, path))}: {sentence}")
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Chain:
             RefusedError: It does not continue the chain.
         """
         if one.sha256 != one.document.digest():
-            raise RefusedError("sha256", f"is not the document's digest, which is {one.document.digest()}")
+            raise RefusedError(("sha256",), f"is not the document's digest, which is {one.document.digest()}")
         if any(one.digest == known.digest for known in self.links):
             return self
         _as_the_document_says(self.policy, one)
@@ -120,7 +124,7 @@ def _as_the_document_says(policy: str, one: Publication) -> None:
         ("number", one.number, number_under(one.document)),
     ):
         if said != meant:
-            raise RefusedError(path, f"is {_written(said)}, but the document says {_written(meant)}")
+            raise RefusedError((path,), f"is {_written(said)}, but the document says {_written(meant)}")
 
 
 def _written(value: object) -> str:
@@ -132,23 +136,23 @@ def _behind(chain: Chain, one: Publication) -> None:
     newest = chain.newest
     if newest is None:
         if one.predecessor is not None:
-            raise RefusedError("predecessor", f"names {one.predecessor}, but nothing of {chain.policy} is known yet")
+            raise RefusedError(("predecessor",), f"names {one.predecessor}, but nothing of {chain.policy} is known yet")
         return
     if (known := chain.of(one.revision)) is not None:
         sentence = f"the revision of {one.revision} is known already, with other content (digest {known.digest})"
-        raise RefusedError("revision", sentence)
+        raise RefusedError(("revision",), sentence)
     if one.revision < newest.revision:
-        raise RefusedError("revision", f"{one.revision} reaches into the past: the newest is of {newest.revision}")
+        raise RefusedError(("revision",), f"{one.revision} reaches into the past: the newest is of {newest.revision}")
     if one.predecessor != newest.digest:
-        raise RefusedError("predecessor", _no_successor(chain, newest, one))
+        raise RefusedError(("predecessor",), _no_successor(chain, newest, one))
     if one.effective < newest.effective:
         sentence = f"{one.effective} reaches into the past: the newest revision is effective from {newest.effective}"
-        raise RefusedError("effective", sentence)
+        raise RefusedError(("effective",), sentence)
     if one.published < newest.published:
-        raise RefusedError("published", "is before its predecessor was published")
+        raise RefusedError(("published",), "is before its predecessor was published")
     if one.document.revisions[:-1] != newest.document.revisions:
         raise RefusedError(
-            "document.revisions", "an earlier entry of the history reads otherwise than it was published"
+            ("document", "revisions"), "an earlier entry of the history reads otherwise than it was published"
         )
 
 
@@ -169,8 +173,7 @@ def _in_order(document: PolicyDocument) -> None:
     if problems := check(document):
         first = problems[0]
         more = f" (and {len(problems) - 1} more mistakes)" if len(problems) > 1 else ""
-        path = ".".join(["document", *map(str, first.path)])
-        raise RefusedError(path, f"{first.message}{more}")
+        raise RefusedError(("document", *first.path), f"{first.message}{more}")
 
 
 def _leaving_the_past(newest: Publication | None, one: Publication) -> None:
@@ -180,9 +183,9 @@ def _leaving_the_past(newest: Publication | None, one: Publication) -> None:
         found = compare(policy_of(newest), policy_of(one), before=one.effective)
     except TooComplexError as error:
         sentence = f"cannot be compared with the revision of {newest.revision}, which {error}; {_SMALLER}"
-        raise RefusedError("document", sentence) from None
+        raise RefusedError(("document",), sentence) from None
     if found.changes:
-        raise RefusedError("document", f"reaches into the past: {_for_example(found.changes[0])}, {_only(one)}")
+        raise RefusedError(("document",), f"reaches into the past: {_for_example(found.changes[0])}, {_only(one)}")
 
 
 _SMALLER = "publish the change as several revisions, and leave the order of `facts` as it was"

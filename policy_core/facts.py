@@ -6,7 +6,7 @@ here.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -88,6 +88,7 @@ class FactReader:
 
     def __init__(self, document: PolicyDocument, variables: Sequence[Variable]) -> None:
         self.model = clinical_model(document)
+        self._names = {name for fact in document.facts for name in fact.path.split(".")[1:]}
         self._facts = [_Read(fact) for fact in document.facts]
         # An index is worked out once for each value that a variable is seen with: there are few.
         self._indexes = [(variable.path, lru_cache(maxsize=1 << 10)(variable.index)) for variable in variables]
@@ -101,7 +102,8 @@ class FactReader:
         try:
             self.model.model_validate(case.clinical)
         except ValidationError as error:
-            raise ClinicalViolationError([_violation(one) for one in error.errors(include_url=False)]) from None
+            found = error.errors(include_url=False, include_input=False)
+            raise ClinicalViolationError([_violation(one, self._names) for one in found]) from None
         codes = [(diagnosis, normal_diagnosis(diagnosis.code)) for diagnosis in case.diagnoses]
         return {read.path: read.fact(case.clinical, codes) for read in self._facts}
 
@@ -239,12 +241,9 @@ def _field_type(key: str, below: Any) -> Any:
     return Annotated[list[choice], BeforeValidator(_few)] if below.kind is FactKind.SET else choice
 
 
-_PLAIN_NAME = re.compile(r"[a-z_][A-Za-z0-9_]{0,63}")
-
-
-def _violation(error: Any) -> Violation:
-    # A key that nobody declared may be somebody's name: only what is written as fields are, small first, is repeated.
-    parts = [str(part) if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?" for part in error["loc"]]
+def _violation(error: Any, declared: Container[str]) -> Violation:
+    # A key that nobody declared may be somebody's name, however it is spelled.
+    parts = [str(part) if isinstance(part, int) or part in declared else "?" for part in error["loc"]]
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "should be")
     if error["type"] == "extra_forbidden":
         message = "no fact of this policy"

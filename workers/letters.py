@@ -28,6 +28,7 @@ from pydantic import SecretStr, ValidationError
 
 from events.dead_letter import DeadLetter
 from events.envelope import Headers, binary_attributes, header, is_binary, loads
+from events.paths import UNDECLARED, declared_names
 from events.request import AuthorizationRequest
 from events.topics import DEAD_LETTERS, REQUESTS
 from workers import access
@@ -343,17 +344,10 @@ def _masked(value: Any, path: tuple[str | int, ...], faults: set[tuple[str | int
 
 def _name(name: str) -> str:
     # A key that nobody declared may itself be somebody's name.
-    return name if name in _NAMES else "?"
+    return name if name in _NAMES else UNDECLARED
 
 
-def _names_in(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict):
-        yield from schema.get("properties", ())
-        for one in schema.values():
-            yield from _names_in(one)
-
-
-_NAMES = frozenset(_names_in(AuthorizationRequest.model_json_schema())) | {
+_NAMES = declared_names(AuthorizationRequest) | {
     "specversion",
     "id",
     "source",

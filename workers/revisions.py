@@ -5,7 +5,6 @@ chains, and says the same of each record.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -28,6 +27,7 @@ from events.envelope import (
     loads,
     write,
 )
+from events.paths import declared_names, shown_path
 from events.revision import PolicyRevision
 from events.scalars import Instant
 from policy_core.chain import Chain, RefusedError
@@ -39,7 +39,7 @@ from workers.dead_letters import defect, unreadable
 from workers.records import Outgoing, Unreadable
 
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
-_FIELD = re.compile(r"[a-z_]{1,32}")
+_NAMES = declared_names(PolicyRevision) | declared_names(PolicyDocument)
 Chains = Mapping[str, Chain]
 """By policy."""
 
@@ -78,7 +78,7 @@ def as_record(one: Publication, topic: str, source: str, mode: Mode) -> Outgoing
     )
     value, headers = write(attributes, revision.to_json(), mode)
     if len(value) > LARGEST:
-        raise RefusedError("document", f"is larger than {LARGEST:,} bytes with its envelope")
+        raise RefusedError(("document",), f"is larger than {LARGEST:,} bytes with its envelope")
     return Outgoing(topic, revision.key, value, headers)
 
 
@@ -132,7 +132,7 @@ def judge(chains: Chains, packaged: Packaged, value: bytes | None, headers: Head
         before = chains.get(published.policy, Chain(published.policy))
         after = before.accept(published, proven=packaged.by_digest if known else ())
     except RefusedError as refused:
-        error = FieldError(path=refused.path, message=refused.sentence)
+        error = FieldError(path=shown_path(refused.path, _NAMES), message=refused.sentence)
         return Verdict(Outcome.REFUSED, rejected=RejectedError("revision_refused", [error]))
     except RejectedError as rejected:
         return Verdict(Outcome.REFUSED, rejected=rejected)
@@ -169,14 +169,12 @@ def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:
     try:
         return PolicyRevision.model_validate(data)
     except ValidationError as error:
-        raise RejectedError("schema_violation", field_errors(error)[:MOST_PROBLEMS]) from None
+        raise RejectedError("schema_violation", field_errors(error, PolicyRevision)[:MOST_PROBLEMS]) from None
 
 
 def _within_bounds(tree: Any, *above: str) -> None:
     if (found := too_large(tree)) is not None:
-        # The path may end in somebody's own words: what it begins with is enough to find the place.
-        place = [str(part) for part in found.path if isinstance(part, int) or _FIELD.fullmatch(part)]
-        raise RefusedError(".".join([*above, *place]), found.message)
+        raise RefusedError((*above, *found.path), found.message)
 
 
 def publication_of(event: PolicyRevision) -> Publication:
@@ -190,7 +188,7 @@ def publication_of(event: PolicyRevision) -> Publication:
     try:
         document = PolicyDocument.model_validate_json(json.dumps(event.document), strict=True)
     except ValidationError as error:
-        found = field_errors(error)[:MOST_PROBLEMS]
+        found = field_errors(error, PolicyDocument)[:MOST_PROBLEMS]
         errors = [FieldError(path=f"document.{one.path}", message=one.message) for one in found]
         raise RejectedError("schema_violation", errors) from None
     published = Publication(
@@ -206,7 +204,7 @@ def publication_of(event: PolicyRevision) -> Publication:
         predecessor=event.predecessor,
     )
     if published.digest != event.digest:
-        raise RefusedError("digest", f"is not the publication's digest, which is {published.digest}")
+        raise RefusedError(("digest",), f"is not the publication's digest, which is {published.digest}")
     return published
 
 

@@ -102,7 +102,7 @@ def test_a_diagnosis_that_has_not_the_form_of_its_system_is_refused_at_its_path(
     with pytest.raises(ValidationError) as caught:
         Diagnosis.model_validate({"system": system, "code": written})
 
-    (error,) = field_errors(caught.value)
+    (error,) = field_errors(caught.value, Diagnosis)
     assert error.path == "code"
     assert error.message.startswith("should ")
     assert not [part for part in written.split() if part.strip(".") and part in error.message]
@@ -153,7 +153,7 @@ def test_of_a_diagnosis_of_no_system_the_system_alone_is_told() -> None:
     with pytest.raises(ValidationError) as caught:
         Diagnosis.model_validate({"system": "icd-11", "code": "2B33"})
 
-    assert [error.path for error in field_errors(caught.value)] == ["system"]
+    assert [error.path for error in field_errors(caught.value, Diagnosis)] == ["system"]
 
 
 LIKE_CODES = st.text(st.sampled_from("Cc9025EeVvDA.- \t\u00a0\u200b\uff23\x00\x85"), max_size=9)

@@ -273,7 +273,7 @@ def test_paths_are_those_of_the_event() -> None:
     assert said(refusal(raw(event(made)))) == [
         ("member.member_id", "missing"),
         ("diagnoses.1.system", "should be 'icd-10-cm' or 'icd-9-cm'"),
-        ("service_lines.0.modifier", "no field of this event"),
+        ("service_lines.0.?", "no field of this event"),
     ]
 
 

@@ -21,6 +21,7 @@ from events.attestation import PolicyAttestation
 from events.dead_letter import SENTENCES, DeadLetter
 from events.decision import Decision, Determination
 from events.decode import RejectedError, decode, field_errors
+from events.paths import UNDECLARED
 from events.revision import PolicyRevision
 from events.schemas import FOLDER
 from events.shadow import ShadowDifference
@@ -110,8 +111,8 @@ def _paths(error: Any) -> Iterator[str]:
         missing = set(error.validator_value) - set(error.instance)
         yield from (".".join([*at, name]) for name in missing)
     elif error.validator == "additionalProperties":
-        extra = set(error.instance) - set(error.schema["properties"])
-        yield from (".".join([*at, name]) for name in extra)
+        # A name that nobody declared is not repeated.
+        yield ".".join([*at, UNDECLARED])
     else:
         yield ".".join(at)
 
@@ -120,7 +121,7 @@ def model_paths(model: type[BaseModel], data: object) -> set[str]:
     try:
         model.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        return {one.path for one in field_errors(error)}
+        return {one.path for one in field_errors(error, model)}
     return set()
 
 

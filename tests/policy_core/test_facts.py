@@ -254,9 +254,11 @@ def test_a_conflicting_fact_counts_as_unknown() -> None:
     [
         ({"malignancy": "blood"}, MALIGNANCY, "should be 'hematologic', 'nonhematologic' or 'none'"),
         ({"malignancy": ["none"]}, MALIGNANCY, "should be 'hematologic', 'nonhematologic' or 'none'"),
-        ({"malignency": "none"}, "clinical.malignency", "no fact of this policy"),
-        ({"transplant": {"kind": "none"}}, "clinical.transplant.kind", "no fact of this policy"),
+        ({"malignency": "none"}, "clinical.?", "no fact of this policy"),
+        ({"transplant": {"kind": "none"}}, "clinical.transplant.?", "no fact of this policy"),
         ({"a b": 1}, "clinical.?", "no fact of this policy"),
+        ({"mathilde_musterfrau": 1}, "clinical.?", "no fact of this policy"),
+        ({"19551231": 1}, "clinical.?", "no fact of this policy"),
         ({"transplant": "none"}, "clinical.transplant", "should be an object"),
         ({"transplant": []}, "clinical.transplant", "should be an object"),
         ({"other_high_relapse_risk": "true"}, OTHER_RISK, "should be a valid boolean"),

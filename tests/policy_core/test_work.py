@@ -176,7 +176,7 @@ def test_two_documents_that_are_small_alone_and_large_together_are_refused_by_th
     with pytest.raises(RefusedError) as caught:
         chain.accept(publication(second, chain.known_through))
 
-    assert caught.value.path == "document"
+    assert caught.value.path == ("document",)
     assert caught.value.sentence.startswith("cannot be compared with the revision of 2020-01-01, which asks for more")
     assert caught.value.sentence.endswith(
         "publish the change as several revisions, and leave the order of `facts` as it was"

@@ -223,7 +223,7 @@ def test_another_insurers_policy_is_decided_from_a_folder_without_a_change_of_co
     assert ran.code == 3
     assert gestational["lines"][0]["determination"] == "investigational"
     assert professional["lines"][0]["reasons"] == ["professional_monitor"]
-    assert (unknown["reason"], unknown["errors"][0]["path"]) == ("schema_violation", "clinical.chimerism")
+    assert (unknown["reason"], unknown["errors"][0]["path"]) == ("schema_violation", "clinical.?")
     assert {one["fact"] for one in nothing["lines"][0]["missing"]} == {
         "clinical.diabetes.type",
         "clinical.diabetes.insulin",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from events.attestation import AttestedPart
 from events.decode import LARGEST
+from events.paths import UNDECLARED
 from policy_core.chain import Chain, RefusedError, policy_of
 from policy_core.compare import compare
 from policy_core.document.check import MOST_PROBLEMS
@@ -215,6 +216,37 @@ def test_what_is_no_revision_is_refused(value: bytes | None, reason: str, paths:
     found = [error.path for error in verdict.rejected.errors]
     assert verdict.rejected.reason == reason
     assert found == paths or (paths == [] and all(one.startswith("document.") for one in found))
+
+
+def objects(tree: Any, *above: str | int) -> list[tuple[str | int, ...]]:
+    """Where every object of a tree stands, the tree first."""
+    here = [above] if isinstance(tree, dict) else []
+    below = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    return here + [one for key, part in below for one in objects(part, *above, key)]
+
+
+EVENT = json.loads(sent(next_one()).value)
+PLACES = objects(EVENT["data"])
+
+
+@given(
+    st.sampled_from(PLACES),
+    st.one_of(st.from_regex(r"zq[a-z0-9_]{0,30}", fullmatch=True), st.from_regex(r"zq.{1,30}", fullmatch=True)),
+    st.sampled_from([1, None, "x" * 10_001, 10**12, {"zq": {"zq": "x" * 10_001}}]),
+)
+def test_no_path_has_a_key_that_no_document_declares(place: tuple[str | int, ...], key: str, value: Any) -> None:
+    tree = json.loads(json.dumps(EVENT))
+    there = tree["data"]
+    for part in place:
+        there = there[part]
+    there[key] = value
+
+    rejected = judge(KNOWN, PACKAGED, json.dumps(tree).encode(), ()).rejected
+
+    assert rejected is not None
+    assert rejected.errors
+    assert [one for one in rejected.errors if "zq" in one.path] == []
+    assert any(UNDECLARED in one.path.split(".") for one in rejected.errors)
 
 
 @given(st.binary(max_size=200))
