@@ -22,7 +22,7 @@ import faust
 from faust.assignor.partition_assignor import PartitionAssignor
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, DECISIONS_KEPT, LEDGER, LINKS, REQUESTS, SHADOW
-from workers import health, sensor
+from workers import files, health, sensor
 from workers.access import client, faust_arguments
 from workers.decide.bookkeeper import Bookkeeper
 from workers.decide.duplicates import AnsweredRequests
@@ -48,7 +48,7 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
 
     What the footing finds is told to its feed of requests.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    files.folder(settings.data_dir)
     app = faust.App(
         settings.app_id,
         **faust_arguments(settings),

@@ -18,7 +18,7 @@ from events.topics import TOPICS
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.library import load_library
 from policy_core.work import TooComplexError
-from workers import logs, rights, schemas, topics
+from workers import files, logs, rights, schemas, topics
 from workers import scale as scaling
 from workers.access import RefusedError
 from workers.brokers import BrokerError, down, up
@@ -72,6 +72,7 @@ cli.add_typer(kafka_cli, name="kafka")
 
 def main() -> None:
     """Run the command line."""
+    files.private_from_now_on()
     logs.configure(level="WARNING", form="console")
     # What goes wrong with a broker becomes a sentence of ours; its client's own complaints would only stand around it.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)

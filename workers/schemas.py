@@ -37,6 +37,7 @@ def write() -> list[Path]:
         if file in wanted:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(wanted[file], "utf-8")
+            file.chmod(0o644)  # a contract for everybody, whatever else this process makes
         else:
             file.unlink()
     return changed

@@ -9,10 +9,13 @@ from urllib.request import urlopen
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
+from events.revision import PolicyRevision
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from policy_core.library import PACKAGED
 from tests.workers.commands import dli
 from tests.workers.dashboard.browsing import PAGES, dashboard
 from tests.workers.running import eventually, everything_on, publish, settings_for, worker
+from tests.workers.test_files import open_to_others
 from tests.workers.test_handler import request
 from workers import accounts, topics
 from workers.brokers import free_ports
@@ -24,7 +27,15 @@ pytestmark = pytest.mark.broker
 
 MARK = "MARKED"
 PERSON = f"{MARK}-Mathilde-Musterfrau"
+NAME = "marked_mathilde_musterfrau"
+"""Of a person, spelled as fields are."""
+MARKS = (MARK, NAME)
 PATIENCE_SECONDS = 60.0
+
+
+KEYS = (NAME, f"_{NAME}_1955", PERSON, f"{PERSON} of Musterstadt", f"{PERSON}.{NAME}", f"19551231 {NAME}")
+"""A person's name as the key of an object, in every spelling."""
+LINE = {"line": 1, "system": "cpt", "code": "38242", "units": 1, "service_date": "2025-06-01"}
 
 
 def events() -> Iterator[bytes]:
@@ -51,6 +62,14 @@ def events() -> Iterator[bytes]:
         {"member": {"member_id": [PERSON], "line_of_business": PERSON, "name": PERSON}},
         {"provider": {"npi": PERSON}},
         {"supersedes": {"id": PERSON}},
+        *({"clinical": {key: PERSON}} for key in KEYS),
+        *({"clinical": {"transplant": {key: {key: 1}, "type": "allogeneic"}}} for key in KEYS),
+        *({key: {key: [{key: PERSON}]}} for key in KEYS),
+        *({"member": member | {key: 1}} for key in KEYS),
+        *({"provider": {"npi": "1234567893", key: {key: key}}} for key in KEYS),
+        *({"diagnoses": [{"system": "icd-10-cm", "code": "C92.02", key: 1}]} for key in KEYS),
+        *({"service_lines": [LINE | {key: {key: 1}}]} for key in KEYS),
+        *({"service_lines": [LINE, {key: key}, LINE]} for key in KEYS),
     )
     for number, wrong in enumerate(bad):
         yield request(request_id=f"{MARK}-W-{number}", **sound | wrong)
@@ -74,12 +93,16 @@ def events() -> Iterator[bytes]:
 def leaks(texts: dict[str, str]) -> dict[str, str]:
     """Where a marked value shows, with what stands around it."""
     return {
-        name: text[max(text.find(MARK) - 80, 0) : text.find(MARK) + 80] for name, text in texts.items() if MARK in text
+        name: text[max(text.find(mark) - 80, 0) : text.find(mark) + 80]
+        for name, text in texts.items()
+        for mark in MARKS
+        if mark in text
     }
 
 
 def test_a_value_that_shows_is_found() -> None:
     assert leaks({"log": "nothing", "page": f"<b>{PERSON}</b>"}) == {"page": f"<b>{PERSON}</b>"}
+    assert leaks({"log": f"clinical.{NAME}: no fact"}) == {"log": f"clinical.{NAME}: no fact"}
 
 
 def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(
@@ -98,6 +121,8 @@ def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(
         decided = everything_on(found, DECISIONS)
         process.terminate()
         process.wait(PATIENCE_SECONDS)
+    assert open_to_others(found.data_dir) == {}
+    texts |= _kept(found, tmp_path / "kept")
     texts |= {file.name: file.read_text("utf-8") for file in tmp_path.glob("*.log")}
     for record in letters:
         letter = data_of(record.value)
@@ -133,7 +158,9 @@ def _publish_by_hand(found: Settings) -> None:
         headers = [("content-type", PERSON.encode()), (PERSON, PERSON.encode()), ("ce_id", PERSON.encode())]
         producer.send(found.topic(REQUESTS), b"\xff" + PERSON.encode(), key=PERSON.encode(), headers=headers)
         revision = json.dumps({"type": PERSON, PERSON: 1}).encode()
-        sent = producer.send(found.topic(POLICY_REVISIONS), revision, key=PERSON.encode())
+        producer.send(found.topic(POLICY_REVISIONS), revision, key=PERSON.encode())
+        odd = {"type": PolicyRevision.TYPE, "data": {NAME: 1, "document": {NAME: {NAME: "x" * 20_000}}}}
+        sent = producer.send(found.topic(POLICY_REVISIONS), json.dumps(odd).encode(), key=NAME.encode())
         producer.flush()
         sent.get(10)
     finally:
@@ -175,6 +202,28 @@ def _printed(found: Settings, letter: str) -> dict[str, str]:
     )
     ran = {" ".join(one[:3]): dli(*one, *where) for one in commands}
     return {name: one.out + one.err for name, one in ran.items()}
+
+
+def _kept(found: Settings, archive: Path) -> dict[str, str]:
+    """What an archive says of itself, and what replays say of it; the archive's files have the events, and are ours."""
+    where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix)
+    work, page = ("--work", str(archive.parent / "work")), archive.parent / "page.html"
+    draft = ("--policy", str(PACKAGED / "L.2.03.402.yaml"), "--html", str(page))
+    ran = [
+        dli("archive", str(archive), *where),
+        dli("replay", "verify", str(archive), *work),
+        dli("replay", "verify", str(archive), "-o", "jsonl", *work),
+        dli("replay", "what-if", str(archive), *work, *draft),
+    ]
+    assert [one.code for one in ran] == [0, 0, 0, 0], ran
+    assert [one for one in archive.parent.iterdir() if one.name.startswith("page") and one.stat().st_mode & 0o077] == []
+    assert open_to_others(archive) == {}
+    return {
+        "archive's files": "\n".join(str(one) for one in archive.rglob("*")),
+        "manifest": (archive / "manifest.json").read_text("utf-8"),
+        "report": page.read_text("utf-8"),
+        **{f"replay {number}": one.out + one.err for number, one in enumerate(ran)},
+    }
 
 
 def _notes(found: Settings) -> dict[str, str]:

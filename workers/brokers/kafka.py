@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from workers import files
 from workers.brokers.broker import Broker, BrokerError, Client
 from workers.brokers.ports import LOOPBACK, Ports, check_ports, free_ports
 from workers.brokers.server import Server, last_lines
@@ -146,9 +147,9 @@ class KafkaBroker(Broker):
 
     def _write_settings(self, folder: Path) -> None:
         """Write Kafka's and its logger's settings into the folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "server.properties").write_text(_as_java_properties(self._properties), encoding="ascii")
-        (folder / "log4j2.properties").write_text(_as_java_properties(_logging(self._loggers)), encoding="ascii")
+        files.folder(folder)
+        files.write(folder / "server.properties", _as_java_properties(self._properties))
+        files.write(folder / "log4j2.properties", _as_java_properties(_logging(self._loggers)))
 
     def _format(self, java: str, folder: Path) -> None:
         """Give a new data folder its cluster id; a folder that has one keeps it."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from workers import files
 from workers.brokers.broker import BrokerError, Client, answers_within
 
 DRAIN_SECONDS = 30.0
@@ -22,7 +23,7 @@ class Server:
         self._name = name
         self._log = log
         try:
-            with log.open("ab") as sink:
+            with files.opened(log, "ab") as sink:
                 self._process = subprocess.Popen(  # noqa: S603 - our own arguments, and no shell
                     command,
                     cwd=folder,

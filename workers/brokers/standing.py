@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from workers import files
 from workers.brokers.broker import BrokerError, answers_within
 from workers.brokers.kafka import LIBS, KafkaBroker
 from workers.brokers.ports import LOOPBACK, Ports, is_free
@@ -67,7 +68,7 @@ class _Noted(NamedTuple):
 def _note(folder: Path, noted: _Noted) -> None:
     """Replace the note in one step, so that no reader sees half of it."""
     draft = folder / "broker.json.new"
-    draft.write_text(json.dumps({"pid": noted.pid, **noted.ports._asdict()}), encoding="utf-8")
+    files.write(draft, json.dumps({"pid": noted.pid, **noted.ports._asdict()}))
     draft.replace(folder / "broker.json")
 
 
@@ -132,7 +133,7 @@ def _end(pid: int, folder: Path) -> None:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One `up` or `down` in a folder at a time; another waits, or goes on once the first one dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("ab") as lock:
+    files.folder(folder)
+    with files.opened(folder / "lock", "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

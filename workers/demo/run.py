@@ -21,7 +21,7 @@ from rich.table import Table
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
-from workers import jsonl, topics
+from workers import files, jsonl, topics
 from workers.brokers import bound, broker_named, free_ports
 from workers.console import CommandError, err, out, settings
 from workers.decide.commands import rows, table
@@ -117,7 +117,7 @@ def running_worker(found: Settings, log: Path) -> Iterator[subprocess.Popen[byte
     command = bound([sys.executable, "-m", "workers", "worker"])
     environment = found.environment()
     with (
-        log.open("wb") as sink,
+        files.opened(log, "wb") as sink,
         subprocess.Popen(command, stderr=sink, stdout=sink, env=environment) as process,  # noqa: S603 (our own command)
         ended(process),
     ):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from workers import files
 from workers.records import Record
 from workers.replay import formats, manifest
 from workers.replay.crew import Desk
@@ -67,7 +68,7 @@ def begin(folder: Path, form: Format, source: Source, topics: Sequence[str]) -> 
     if there is None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ReplayError(f"{folder}: is there already and is no archive; name a new folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        files.folder(folder)
         manifest.save(folder, made)
         return made
     if there.complete:
@@ -155,7 +156,7 @@ class _Unfinished:
             where = self._task.range
             name = f"{where.topic}/{where.partition}/{chunk.records[0].offset:020d}.{self._task.form}"
             self._file = self._task.folder / name
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            files.folder(self._file.parent)
             self._writer = formats.writer(self._task.form, self._part)
         self.blocks.append(self._writer.add(chunk))
         self._digest.add(chunk)

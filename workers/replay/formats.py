@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import zstandard
 from pydantic_core import from_json
 
+from workers import files
 from workers.records import Headers, Record, name_bytes
 from workers.replay.log import Chunk, Damage, Format, Piece
 
@@ -129,7 +130,7 @@ class JsonWriter:
     """Writes lines of JSON; compressed, each block is a frame of its own."""
 
     def __init__(self, file: Path, *, compressed: bool) -> None:
-        self._stream: BinaryIO = file.open("wb")
+        self._stream: BinaryIO = files.opened(file, "wb")
         self._compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True) if compressed else None
 
     def add(self, chunk: Chunk) -> Block:
@@ -274,6 +275,7 @@ class ParquetWriter:
     """Writes a Parquet file; each block is a row group."""
 
     def __init__(self, file: Path) -> None:
+        files.opened(file, "wb").close()  # Arrow opens it again by itself
         self._writer = pq.ParquetWriter(
             file,
             _SCHEMA,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from workers import files
 from workers.replay.formats import Block
 from workers.replay.log import Format, ReplayError
 
@@ -94,7 +95,7 @@ def save(folder: Path, manifest: Manifest) -> None:
     """Put a manifest in the place of the last one: whole, or not at all."""
     text = manifest.model_dump_json(indent=1) + "\n"
     beside = folder / f"{NAME}.new"
-    with beside.open("w", encoding="utf-8") as stream:
+    with files.opened(beside, "w") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from workers import files
 from workers.replay.log import Source
 
 BITS = 6
@@ -26,7 +27,7 @@ def repeated(source: Source, topic: str, partition: int) -> frozenset[int]:
             at = 0
             for bucket, count in enumerate(np.bincount(leading, minlength=1 << BITS)):
                 if count:
-                    with buckets[bucket].open("ab") as stream:
+                    with files.opened(buckets[bucket], "ab") as stream:
                         hashes[at : at + count].tofile(stream)
                     at += int(count)
         return frozenset(one for bucket in buckets if bucket.exists() for one in _twice(bucket))

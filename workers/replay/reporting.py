@@ -13,6 +13,7 @@ from rich.table import Table
 from events.topics import REQUESTS
 from policy_core.determine import Policy
 from policy_core.distance import Kind
+from workers import files
 from workers.console import Exit, Output, err, out, write_line
 from workers.replay import runs
 from workers.replay.documents import Named, documents_of, name_of
@@ -193,7 +194,7 @@ def _write(page: Path, report: Report, done: Done, before: Policy, after: Policy
 
     text = html(report, examples(done), before, after)
     try:
-        page.write_text(text, "utf-8")
+        files.write(page, text)
     except OSError as error:
         raise ReplayError(f"{page}: {error.strerror}") from None
     err.print(f"written: {page}", markup=False)

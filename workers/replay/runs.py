@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from events.topics import REQUESTS
+from workers import files
 from workers.console import err
 from workers.replay.crew import Desk, run
 from workers.replay.findings import read_all
@@ -76,7 +77,7 @@ def over(plan: Plan, work: Work, processes: int) -> Done:
     ends, states = _saved(plan.folder)
     plan = replace(plan, source=source.ending(ends)) if states else plan
     source = plan.source
-    plan.folder.mkdir(parents=True, exist_ok=True)
+    files.folder(plan.folder)
     if states:
         err.print(f"going on where an interrupted run stood: {plan.folder}", markup=False)
     extents = {one: source.extent(topic, one) for one in partitions}
@@ -131,7 +132,7 @@ class _Ledger:
     def save(self) -> None:
         beside = self._folder / f"{STATE}.new"
         states = {str(one): state for one, state in self.states.items()}
-        beside.write_text(json.dumps({"ends": self._ends, "partitions": states}), "utf-8")
+        files.write(beside, json.dumps({"ends": self._ends, "partitions": states}))
         beside.replace(self._folder / STATE)
         self._saved = time.monotonic()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import typer
 
+from workers import files
 from workers.console import Exit, err
 from workers.replay import archiving, manifest
 from workers.replay.kafka import committed
@@ -125,7 +126,7 @@ def _alone(folder: Path) -> Iterator[None]:
         ReplayError: Another one is at it, or the folder cannot be used.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.folder(folder)
         held = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise ReplayError(f"{folder}: {error.strerror}") from None

@@ -8,6 +8,8 @@ from typing import cast
 
 from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
 
+from workers import files
+
 _APPLIED = b"applied"
 """Where the copy has the changelog's next offset; no entry may have this key."""
 _SWEPT_PER_ENTRY = 2
@@ -54,7 +56,7 @@ class Copy:
         blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
         options.set_block_based_table_factory(blocks)
         try:
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            files.own_folder(self._folder)
             return Rdict(str(self._folder), options)
         except Exception as error:  # rocksdict raises Exception itself
             raise StorageError(f"{self._folder}: cannot be opened: {type(error).__name__}") from error

@@ -17,6 +17,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from workers import files
 from workers.console import CommandError
 
 BLOCK = 1_000
@@ -329,7 +330,7 @@ def generate(
         _write(made.lines(count), sys.stdout.buffer)
         return
     try:
-        with out.open("xb") as stream:
+        with files.opened(out, "xb") as stream:
             _write(made.lines(count), stream)
     except FileExistsError:
         raise CommandError(f"{out}: is there already, and is not written over") from None
