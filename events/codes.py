@@ -12,11 +12,12 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from events.scalars import CONTROLS
+
 LONGEST = 64
 """Characters of a code, the white space around it not counted."""
 WHITE_SPACE = r"\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 """What `str.strip` takes off, as a pattern's brackets have it, in Python and in JSON Schema."""
-_CONTROL = r"\x00-\x1f\x7f"
 
 
 def _around(pattern: str) -> str:
@@ -65,13 +66,13 @@ PROCEDURES = {
 }
 """By system, the codes in which dots say nothing."""
 
-ANY_CODE = _around(f"[^{_CONTROL}{WHITE_SPACE}](?:[^{_CONTROL}]{{0,{LONGEST - 2}}}[^{_CONTROL}{WHITE_SPACE}])?")
+ANY_CODE = _around(f"[^{CONTROLS}{WHITE_SPACE}](?:[^{CONTROLS}]{{0,{LONGEST - 2}}}[^{CONTROLS}{WHITE_SPACE}])?")
 """What any code looks like, as JSON Schema says it."""
 DIAGNOSIS_PATTERNS = {system: _around(form.written) for system, form in DIAGNOSES.items()}
 """By system, what a diagnosis code looks like, as JSON Schema says it."""
 
 _FORMS = {system: (re.compile(form.written), form.dot) for system, form in (DIAGNOSES | PROCEDURES).items()}
-_CONTROLS = re.compile(f"[{_CONTROL}]")
+_CONTROLS = re.compile(f"[{CONTROLS}]")
 
 
 def trimmed(written: str) -> str:

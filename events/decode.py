@@ -19,6 +19,7 @@ from events.dead_letter import SENTENCES, FieldError, Reason
 from events.envelope import SPECVERSION, Attributes, Headers, binary_attributes, is_binary, is_json, loads
 from events.paths import declared_names, shown_path
 from events.request import AuthorizationRequest
+from events.scalars import CONTROLS
 
 LARGEST = 1_000_000
 """Bytes; what Kafka takes by default, and far more than a request is."""
@@ -155,7 +156,7 @@ def is_request_id(text: str) -> bool:
     return bool(_REQUEST_ID.fullmatch(text))
 
 
-_REQUEST_ID = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
+_REQUEST_ID = re.compile(f"[^{CONTROLS}]{{1,256}}")
 
 
 _ENVELOPE = declared_names(Attributes) | {"data"}

@@ -73,7 +73,11 @@ Instant = Annotated[
 ]
 """An instant with its offset, RFC 3339."""
 
-RequestId = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""What does something to a terminal or turns the direction of writing, as a pattern's brackets have it: C0, C1, DEL
+and Unicode's bidirectional controls. No id and no code has any."""
+
+RequestId = Annotated[str, Field(min_length=1, max_length=256, pattern=rf"^[^{CONTROLS}]+$")]
 """The platform's own id of a request, unique; the Kafka key."""
 
 

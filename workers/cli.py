@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from events.topics import TOPICS
 from policy_core.document.problems import PolicyDocumentError
@@ -23,6 +23,7 @@ from workers import scale as scaling
 from workers.access import RefusedError
 from workers.brokers import BrokerError, down, up
 from workers.console import (
+    OURS,
     Bootstrap,
     CommandError,
     DefaultPolicy,
@@ -39,6 +40,7 @@ from workers.decide import commands as decide_commands
 from workers.ledger import commands as ledger_commands
 from workers.operate import commands as operate_commands
 from workers.policies import commands as policy_commands
+from workers.printable import printable
 from workers.reading import ReadingError
 from workers.replay import commands as replay_commands
 from workers.rights import Right
@@ -101,7 +103,7 @@ def _run() -> None:
 
 
 def _fail(error: Exception) -> NoReturn:
-    err.print(f"[bold red]error:[/] {escape(str(error))}")
+    err.print(Text.assemble(("error:", "bold red"), f" {printable(str(error), OURS)}"))
     sys.exit(Exit.FAILED)
 
 

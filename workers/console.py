@@ -5,18 +5,23 @@ Data goes to standard output; progress and messages to standard error, progress 
 """
 
 import io
+import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TextIO
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.highlighter import JSONHighlighter
+from rich.segment import Segment
+from rich.text import Text
 
 from workers import settings as configuration
+from workers.printable import printable, printable_json
 from workers.settings import Settings
 
 
@@ -106,9 +111,32 @@ def _guarded(stream: TextIO | None, *, is_data: bool) -> TextIO:
     )
 
 
+OURS = "\n\t"
+"""The only controls that stand in what is printed: lines and columns of our own."""
+
+
+class DataConsole(Console):
+    """Prints data as it is: nothing in it is markup, and no character of it does anything to a terminal.
+
+    A text is escaped before it is laid out, and whatever a renderable says by itself once more when it is drawn.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A text to be shown."""
+        return super().render_str(printable(text, OURS), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What a renderable puts on the screen; only Rich's own segments move the cursor."""
+        for one in super().render(renderable, options):
+            yield one if one.control else one._replace(text=printable(one.text, OURS))
+
+
 # Into a pipe or a file there is no terminal to fit.
-out = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 120, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+out = DataConsole(width=None if sys.stdout is not None and sys.stdout.isatty() else 120)
+err = DataConsole(stderr=True, soft_wrap=True)
 
 Bootstrap = Annotated[str | None, typer.Option("--bootstrap", help="Kafka's bootstrap servers, host:port.")]
 Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="Put before every topic's name.")]
@@ -143,10 +171,21 @@ def opened(file: Path) -> Iterator[BinaryIO]:
         yield stream
 
 
+_ONE_LINE = bytes.maketrans(b"\n\r\t", b"   ")
+
+
 def write_line(raw: bytes) -> None:
-    """One line of data on standard output."""
-    sys.stdout.buffer.write(raw + b"\n")
+    """One line of JSON on standard output: the same value, what would do something to a terminal escaped."""
+    # In JSON these stand between its parts only.
+    text = raw.translate(_ONE_LINE).decode()
+    sys.stdout.buffer.write(printable_json(text).encode() + b"\n")
     sys.stdout.buffer.flush()
+
+
+def print_json(data: Any) -> None:
+    """Data as JSON, to be read by people."""
+    text = printable_json(json.dumps(data, indent=2, ensure_ascii=False))
+    out.print(JSONHighlighter()(text), soft_wrap=True)
 
 
 Command = Callable[..., None]

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from events.dead_letter import DeadLetter
 from events.decision import Claim, DecidedLine, Decision, Reference, StatedDiagnosis, TracedFact
+from workers.printable import printable
 
 ACTIONS = {
     "A1": "certified in total",
@@ -58,7 +59,7 @@ def rejection(letter: DeadLetter) -> Text:
     """A dead letter as a person reads it."""
     text = Text.assemble(("Not decided: ", "bold red"), letter.message)
     for error in letter.errors:
-        text.append(f"\n  {error.path or 'the whole event'}: {error.message}")
+        text.append(f"\n  {printable(error.path) or 'the whole event'}: {printable(error.message)}")
     return text
 
 
@@ -68,13 +69,13 @@ def section(title: str, rows: Iterator[tuple[str, str]]) -> list[RenderableType]
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for left, right in rows:
-        table.add_row(Text(left), Text(right))
+        table.add_row(Text(printable(left)), Text(printable(right)))
     return [Text(f"\n{title}", style="bold"), Padding(table, (0, 0, 0, 2))] if table.row_count else []
 
 
 def headline(decision: Decision) -> Text:
     """The answer to the whole request, and until when it is due."""
-    text = Text.assemble(("Request ", ""), (decision.request_id, "bold"), ": ")
+    text = Text.assemble(("Request ", ""), (printable(decision.request_id), "bold"), ": ")
     text.append(f"{decision.action} {ACTIONS[decision.action]}", style=STYLES.get(decision.action, "bold"))
     clock = decision.clock
     if decision.due_at is not None:

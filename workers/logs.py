@@ -15,6 +15,8 @@ import structlog
 from pydantic import BaseModel, SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from workers.printable import printable
+
 LogFormat = Literal["json", "console"]
 
 
@@ -83,6 +85,10 @@ def _tells(error: BaseException) -> bool:
     return isinstance(error, OSError) or type(error).__module__ in _TELLING
 
 
+def _shown(_logger: WrappedLogger, _method: str, line: Any) -> str:
+    return printable(line, "\n")
+
+
 class Sparing(logging.Filter):
     """Lets a line of another's code say its piece once in a while: a broker that is away is said ten times a second.
 
@@ -130,6 +136,7 @@ def configure(level: str = "INFO", form: LogFormat = "json", stream: TextIO | No
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             bare_exceptions,
             renderer,
+            _shown,
         ],
     )
     handler = logging.StreamHandler(stream or sys.stderr)

@@ -28,6 +28,7 @@ from workers.dead_letters import dead_letter, defect
 from workers.decide.handler import decide as decide_one
 from workers.explain import ACTIONS, STYLES, explanation, rejection, words
 from workers.jsonl import Events, events
+from workers.printable import printable
 
 log = structlog.get_logger(__name__)
 
@@ -148,17 +149,17 @@ def rows(one: Decision | DeadLetter) -> Iterator[tuple[Text, ...]]:
     if isinstance(one, DeadLetter):
         problems = "; ".join(f"{error.path}: {error.message}".removeprefix(": ") for error in one.errors)
         yield (
-            Text(one.request_id or "?"),
+            Text(printable(one.request_id or "?")),
             Text("-", style="red"),
             Text("-"),
             Text(words(one.reason), style="red"),
-            Text(problems),
+            Text(printable(problems)),
         )
         return
     for index, line in enumerate(one.lines):
-        shown = Text(one.request_id) if index == 0 else Text("")
+        shown = Text(printable(one.request_id)) if index == 0 else Text("")
         action = Text(f"{line.action} {ACTIONS[line.action]}", style=STYLES.get(line.action, "bold"))
         why = line.program.name if line.program else ", ".join(map(words, line.reasons))
         asked = ", ".join(missing.fact.removeprefix("clinical.") for missing in line.missing)
         resting = "" if line.action == "A1" else ", ".join(line.rests_on)
-        yield shown, action, Text(line.code), Text(words(line.determination)), Text(why or asked or resting)
+        yield shown, action, Text(printable(line.code)), Text(words(line.determination)), Text(why or asked or resting)

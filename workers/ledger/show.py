@@ -13,13 +13,14 @@ from events.dead_letter import DeadLetter
 from events.decision import Decision
 from workers.explain import ACTIONS, STYLES, explanation, rejection, section, words
 from workers.ledger.trace import Answer, Event, Trace
+from workers.printable import printable
 
 NO_LONGER = "no longer kept there"
 
 
 def shown(trace: Trace) -> RenderableType:
     """The whole trace, to be printed."""
-    parts: list[RenderableType] = [Text.assemble("Trace of request ", (trace.request_id, "bold"))]
+    parts: list[RenderableType] = [Text.assemble("Trace of request ", (printable(trace.request_id), "bold"))]
     parts += [Text("\nThe chain, each after the one that it supersedes", style="bold"), _chain(trace)]
     parts += section("Of its links", _links(trace))
     for answer in trace.asked.answers:
@@ -55,7 +56,7 @@ def _short(answer: Answer | None) -> Text:
     if data is None:
         return Text(NO_LONGER, style="dim")
     if answer.kind == "dead_letter":
-        return Text(words(str(data.get("reason"))), style="red")
+        return Text(printable(words(str(data.get("reason")))), style="red")
     action = str(data.get("action"))
     return Text(f"{action} {ACTIONS.get(action, '')}", style=STYLES.get(action, "bold"))
 

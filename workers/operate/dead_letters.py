@@ -10,7 +10,7 @@ from rich.table import Table
 
 from events.dead_letter import Reason
 from workers import letters as post
-from workers.console import Bootstrap, CommandError, Exit, Output, Prefix, err, out, settings, write_line
+from workers.console import Bootstrap, CommandError, Exit, Output, Prefix, err, out, print_json, settings, write_line
 from workers.letters import MOST_TRIES, Letter, Plan
 from workers.logs import Hasher
 
@@ -88,7 +88,7 @@ def show(
     [one] = _chosen(list(post.letters(found)), [letter])
     fields = _fields(one, Hasher(found.log_key)) | {"message": one.content.message}
     fields["event"] = _revealed(one) if reveal else post.masked(one)
-    out.print_json(json.dumps(fields))
+    print_json(fields)
     if not reveal:
         err.print("masked: --reveal shows all of it")
 

@@ -12,6 +12,7 @@ from pygal.style import Style
 from policy_core.determine import Policy
 from policy_core.distance import UNDECIDED, Kind
 from policy_core.vocabulary import CONSEQUENCES, Determination
+from workers.printable import printable
 from workers.replay.reporting import CHANGED, SAYS, Report, responsible, words
 from workers.replay.what_if import OR
 
@@ -25,7 +26,9 @@ _COLORS = {Kind.STRICTER: "#b3541e", Kind.LOOSER: "#2b6cb0", Kind.RECLASSIFIED: 
 
 def html(report: Report, examples: Mapping[tuple[str, str, str], Sequence[str]], before: Policy, after: Policy) -> str:
     """The page."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {"words": words, "number": lambda count: f"{count:,}", "share": _share}
     template = environment.from_string(TEMPLATE.read_text("utf-8"))
     return template.render(
@@ -48,6 +51,11 @@ def html(report: Report, examples: Mapping[tuple[str, str, str], Sequence[str]],
         consequence=_consequence,
         named=_named(report, before, after),
     )
+
+
+def _shown(value: Any) -> Any:
+    """What stands on the page: a text as data is shown, or markup made here."""
+    return printable(value, "\n") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _share(count: int, of: int) -> str:

@@ -45,6 +45,6 @@ def counting(what: str, total: int | None) -> Iterator[Counter]:
         yield Counter(None, total, what)
         return
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), _Counted(), TimeRemainingColumn(), console=err
+        TextColumn("{task.description}", markup=False), BarColumn(), _Counted(), TimeRemainingColumn(), console=err
     ) as shown:
         yield Counter(shown, total, what)

@@ -1,5 +1,6 @@
 """`dli generate`, `dli publish` and `dli tail`, the latter two on kafka-python."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any
@@ -74,7 +75,7 @@ def _fitting(events: Iterable[jsonl.Event], topic: str, too_large: list[str]) ->
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=err, disable=not err.is_terminal)
 
 
@@ -164,18 +165,32 @@ def tail(
     ] = False,
     count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after this many.")] = None,
 ) -> None:
-    """Print a topic's values as they arrive, one per line; joins no group and commits nothing."""
+    """Print a topic's values as they arrive, one per line; joins no group and commits nothing.
+
+    In place of a value that is not JSON there is an object that says where it stands.
+    """
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     name = found.topic(topic) if topic in KNOWN else topic
     try:
         for number, record in enumerate(read(name, found, from_beginning=from_beginning, until_end=until_end), start=1):
-            write_line(record.value or b"")
+            write_line(_line(record))
             if number == count:
                 return
     except KeyboardInterrupt:
         sys.stdout.flush()
     except KafkaError as error:
         raise _unreachable(found, error) from None
+
+
+def _line(record: Any) -> bytes:
+    """A record's value; where that is not JSON, JSON that says so."""
+    try:
+        loads(record.value or b"")
+    except ValueError:
+        what = "no value" if record.value is None else f"{len(record.value):,} bytes that are not JSON"
+        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        return json.dumps({"passed_over": what, **place}).encode()
+    return bytes(record.value)
 
 
 def read(

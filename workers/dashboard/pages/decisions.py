@@ -19,6 +19,7 @@ from workers.dashboard.pages.site import (
     empty,
     frame,
     heading,
+    label,
     live,
     note,
     table,
@@ -72,7 +73,7 @@ def _draw(found: Decisions) -> None:
     if not found.count:
         empty("No decision was read yet", "Requests that are published are decided here: `dli publish FILE`.")
         return
-    ui.label(f"{found.count:,} decisions, made from {found.since} to {found.last}").classes("text-sm")
+    label(f"{found.count:,} decisions, made from {found.since} to {found.last}").classes("text-sm")
     heading("By revision in force on the day of the service")
     rows = [
         {
@@ -195,7 +196,7 @@ class _Search:
         self._done = 0.0
         self._result.clear()
         with self._result:
-            ui.label("Reading every decision that is kept …")
+            label("Reading every decision that is kept …")
             bar = ui.linear_progress(0.0, show_value=False).props("aria-label=Progress")
             timer = ui.timer(0.5, lambda: bar.set_value(self._done))
             ui.button("Stop", on_click=self._stop.set).props("outline")
@@ -226,16 +227,16 @@ class _Search:
 
 def _unknown(deeper: Any) -> None:
     with ui.element("div").classes("w-full rounded border border-dashed border-gray-400 p-6 text-center"):
-        ui.label("It is not among the decisions read lately").classes("font-bold")
-        ui.label("It may be older, or among the dead letters, or never have come.")
+        label("It is not among the decisions read lately").classes("font-bold")
+        label("It may be older, or among the dead letters, or never have come.")
         ui.button("Search all that is kept", on_click=deeper).props("outline").classes("mt-2")
 
 
 def _trace(found: Found) -> None:
     with ui.card().classes("w-full gap-2").props(f"data-found={len(found.lines)}"):
-        ui.label(found.headline).props("role=heading aria-level=2").classes("text-lg font-bold")
+        label(found.headline).props("role=heading aria-level=2").classes("text-lg font-bold")
         rows = [dict(zip(found.columns, line, strict=True)) for line in found.lines]
         table([(name, name.capitalize()) for name in found.columns], rows, "line")
         for part in found.sections:
-            ui.label(part.title).props("role=heading aria-level=3").classes("font-bold mt-2")
+            label(part.title).props("role=heading aria-level=3").classes("font-bold mt-2")
             details(part.rows)

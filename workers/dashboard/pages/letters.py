@@ -8,11 +8,12 @@ from nicegui import ui
 
 from workers import letters as post
 from workers.access import RefusedError
-from workers.dashboard.pages.site import EVERY_SECONDS, Shown, asked, empty, frame, note, table
+from workers.dashboard.pages.site import EVERY_SECONDS, Shown, asked, empty, frame, label, note, table
 from workers.dashboard.views import letters as views
 from workers.dashboard.views.letters import SHORT, Becomes
 from workers.letters import Letter
 from workers.logs import Hasher
+from workers.printable import printable, printable_json
 from workers.reading import ReadingError
 from workers.settings import Settings
 
@@ -64,9 +65,9 @@ class _Letters:
         with ui.row().classes("w-full items-center gap-4"):
             self._reason = ui.select([EVERY], value=EVERY, label="Reason", on_change=self._list).classes("min-w-48")
             ui.button("Read again", icon="refresh", on_click=self.load).props("outline")
-            self._news = ui.label("").props("role=status")
+            self._news = label("").props("role=status")
         if not self._shown.allow_redrive:
-            ui.label("Nothing can be sent again from here: `dli dashboard --allow-redrive` would let you.").classes(
+            label("Nothing can be sent again from here: `dli dashboard --allow-redrive` would let you.").classes(
                 "text-sm"
             )
         self._content = ui.element("div").classes("w-full flex flex-col gap-4")
@@ -105,7 +106,7 @@ class _Letters:
                 empty("There are no dead letters", "Events that cannot be decided are kept here, each with its reason.")
                 return
             if self._count > len(self._kept):
-                ui.label(f"The newest {len(self._kept):,} of {self._count:,} that are kept.")
+                label(f"The newest {len(self._kept):,} of {self._count:,} that are kept.")
             by_id = {one.id: one for one in chosen}
             rows = [
                 row._asdict() | {"short": row.letter[:SHORT]}
@@ -141,11 +142,11 @@ class _Letters:
             for one in chosen:
                 opened = views.opened(one, self._hashed)
                 with ui.card().classes("w-full"):
-                    ui.label(f"{opened.row.letter[:SHORT]}: {opened.message}").classes("font-bold")
+                    label(f"{opened.row.letter[:SHORT]}: {opened.message}").classes("font-bold")
                     for path, message in opened.errors:
-                        ui.label(f"{path}: {message}").classes("ml-4")
-                    ui.label("The event as it came; what may be personal is masked").classes("text-sm")
-                    ui.code(opened.event, language="json" if opened.is_json else None).classes("w-full")
+                        label(f"{path}: {message}").classes("ml-4")
+                    label("The event as it came; what may be personal is masked").classes("text-sm")
+                    ui.code(printable_json(opened.event), language="json" if opened.is_json else None).classes("w-full")
 
     async def _plan(self, chosen: Sequence[Letter]) -> None:
         if not chosen:
@@ -153,13 +154,13 @@ class _Letters:
         try:
             plans = await asked(post.planned, self._shown.settings, chosen)
         except (ReadingError, RefusedError) as error:
-            ui.notify(str(error), type="negative", multi_line=True)
+            ui.notify(printable(str(error)), type="negative", multi_line=True)
             return
         would = views.becomes(plans, sent=False)
         count = sum(one.sent for one in would)
         with ui.dialog() as dialog, ui.card().classes("w-full max-w-2xl"):
-            ui.label(f"Send {count} of {len(would)} events again?").classes("text-lg font-bold")
-            ui.label("Each goes where it came from, as it came, and is decided as any other request.")
+            label(f"Send {count} of {len(would)} events again?").classes("text-lg font-bold")
+            label("Each goes where it came from, as it came, and is decided as any other request.")
             _plans(would)
             with ui.row().classes("w-full justify-end"):
                 ui.button("Cancel", on_click=lambda: dialog.submit(False)).props("flat autofocus")
@@ -172,7 +173,7 @@ class _Letters:
         try:
             plans = await asked(post.redrive, self._shown.settings, chosen)
         except (ReadingError, RefusedError) as error:
-            ui.notify(str(error), type="negative", multi_line=True)
+            ui.notify(printable(str(error)), type="negative", multi_line=True)
             return
         became = views.becomes(plans, sent=True)
         log.info("letters_sent_again", letters=[one.letter for one in became if one.sent])

@@ -14,6 +14,7 @@ from workers.dashboard.pages.site import (
     empty,
     frame,
     heading,
+    label,
     live,
     note,
     table,
@@ -76,7 +77,7 @@ def _view(shown: Shown) -> Now:
 
 def _draw(found: Now) -> None:
     note(found.verdict.level, found.verdict.headline, found.verdict.reasons)
-    ui.label(f"As the brokers said at {found.asked_at}").classes("text-sm")
+    label(f"As the brokers said at {found.asked_at}").classes("text-sm")
     if not found.tiles:
         empty("No numbers are shown", "What the brokers said before is not how things are now.")
         return
@@ -87,11 +88,11 @@ def _draw(found: Now) -> None:
                 f"rounded p-3 {'' if tile.level == 'good' else colours} border border-gray-400"
             ):
                 with ui.row().classes("items-center justify-between no-wrap"):
-                    ui.label(tile.name)
+                    label(tile.name)
                     if tile.level != "good":
                         ui.icon(icon).props(f'role=img aria-label="{says}"')
-                ui.label(tile.value).classes("text-xl font-bold")
-                ui.label(tile.means).classes("text-sm")
+                label(tile.value).classes("text-xl font-bold")
+                label(tile.means).classes("text-sm")
     heading("Workers and their partitions")
     if found.workers:
         table(WORKER, [one._asdict() for one in found.workers], "worker")

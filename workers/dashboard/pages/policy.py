@@ -2,7 +2,7 @@
 
 from nicegui import ui
 
-from workers.dashboard.pages.site import Shown, empty, frame, live, note
+from workers.dashboard.pages.site import Shown, empty, frame, label, live, note
 from workers.dashboard.views import policy as views
 from workers.dashboard.views.now import of_reading
 from workers.dashboard.views.policy import RevisionRow
@@ -41,36 +41,36 @@ def _draw(found: Found) -> None:
     if not policies:
         empty("No policy was published yet", "The first worker that starts publishes what its documents know.")
     for number, rows, before in policies:
-        ui.label(f"{number}: {len(rows)} revisions, newest first").props("role=heading aria-level=2").classes(
+        label(f"{number}: {len(rows)} revisions, newest first").props("role=heading aria-level=2").classes(
             "text-lg font-bold"
         )
-        ui.label(f"Decisions counted are those made since {since}.").classes("text-sm")
+        label(f"Decisions counted are those made since {since}.").classes("text-sm")
         with ui.timeline(side="right").classes("w-full"):
             for row in rows:
                 _entry(row)
         if before:
-            ui.label(f"{before:,} decisions are on services of days before the first revision.")
+            label(f"{before:,} decisions are on services of days before the first revision.")
 
 
 def _entry(row: RevisionRow) -> None:
     under = f" · number {row.number}" if row.number else ""
     decided = f" · {row.decisions:,} decisions" if row.decisions else " · no decision"
     with ui.timeline_entry(title=row.date, subtitle=f"{row.kinds}{under}{decided}"):
-        ui.label(row.says)
-        ui.label(row.changed).classes("font-bold")
+        label(row.says)
+        label(row.changed).classes("font-bold")
         if len(row.changes) > FEW:
             with ui.expansion(f"In {len(row.changes)} ways").classes("w-full").props("dense"):
                 _changes(row.changes)
         else:
             _changes(row.changes)
         if not row.on_record:
-            ui.label("The statements then in force are not on record: services of these days are forwarded.")
+            label("The statements then in force are not on record: services of these days are forwarded.")
         with ui.expansion("Version").classes("w-full").props("dense"):
-            ui.label(f"{row.author}; known since {row.published}")
-            ui.label(f"publication sha256 {row.digest}").classes("dli-mono text-sm")
-            ui.label(f"document sha256 {row.document}").classes("dli-mono text-sm")
+            label(f"{row.author}; known since {row.published}")
+            label(f"publication sha256 {row.digest}").classes("dli-mono text-sm")
+            label(f"document sha256 {row.document}").classes("dli-mono text-sm")
 
 
 def _changes(changes: tuple[str, ...]) -> None:
     for change in changes:
-        ui.label(change).classes("ml-4")
+        label(change).classes("ml-4")

@@ -3,7 +3,7 @@
 from fastapi import Response
 from nicegui import app, ui
 
-from workers.dashboard.pages.site import Shown, details, empty, frame, live, note
+from workers.dashboard.pages.site import Shown, details, empty, frame, label, live, note
 from workers.dashboard.views.replays import ReportRow, page_of, reports
 
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
@@ -34,10 +34,10 @@ def _draw(shown: Shown, found: list[ReportRow]) -> None:
         )
     for one in found:
         with ui.card().classes("w-full gap-1"):
-            ui.label(one.name).classes("font-bold dli-mono")
-            ui.label(f"{one.kind}, written {one.written}").classes("text-sm")
+            label(one.name).classes("font-bold dli-mono")
+            label(f"{one.kind}, written {one.written}").classes("text-sm")
             if one.is_page:
-                ui.label(one.headline)
+                label(one.headline)
                 ui.link("Open the report", f"/replays/{one.name}", new_tab=True).props('rel="noopener"')
             else:
                 note(one.level, one.headline)

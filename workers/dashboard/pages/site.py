@@ -11,6 +11,7 @@ from nicegui import context, run, ui
 from workers.dashboard.reader import Reader
 from workers.dashboard.views.terms import Level
 from workers.dashboard.watch import Watch
+from workers.printable import printable
 from workers.reading import ReadingError
 from workers.settings import Settings
 
@@ -78,7 +79,7 @@ def frame(path: str) -> Iterator[None]:
     chosen = request.cookies.get(THEME) if request is not None else None
     dark = ui.dark_mode({"dark": True, "light": False}.get(chosen or ""))
     with ui.header().classes("items-center gap-x-4 gap-y-0 py-1 bg-slate-800 text-white"):
-        ui.label("dli").classes("text-lg font-bold grow md:grow-0")
+        label("dli").classes("text-lg font-bold grow md:grow-0")
         with ui.element("nav").props('aria-label="Pages"').classes(NAVIGATION):
             for target, name in PAGES:
                 link = ui.link(name, target).classes("px-2 py-2 text-white no-underline rounded hover:bg-slate-600")
@@ -88,7 +89,7 @@ def frame(path: str) -> Iterator[None]:
             'flat round dense color=white aria-label="Dark or light"'
         )
     with ui.element("main").classes("w-full max-w-6xl mx-auto flex flex-col gap-4"):
-        ui.label(title).props("role=heading aria-level=1").classes("text-2xl font-bold")
+        label(title).props("role=heading aria-level=1").classes("text-2xl font-bold")
         yield
 
 
@@ -109,9 +110,14 @@ def axes(**across: Any) -> dict[str, Any]:
     }
 
 
+def label(text: str) -> ui.label:
+    """A text, as data is shown."""
+    return ui.label(printable(text))
+
+
 def heading(text: str) -> None:
     """The heading of a part."""
-    ui.label(text).props("role=heading aria-level=2").classes("text-lg font-bold mt-2")
+    label(text).props("role=heading aria-level=2").classes("text-lg font-bold mt-2")
 
 
 def note(level: Level, headline: str, reasons: Sequence[str] = ()) -> None:
@@ -120,16 +126,16 @@ def note(level: Level, headline: str, reasons: Sequence[str] = ()) -> None:
     with ui.element("div").classes(f"w-full rounded p-3 {colours}").props(f"role=status data-level={level}"):
         with ui.row().classes("items-center gap-2 no-wrap"):
             ui.icon(icon).classes("text-2xl").props(f'role=img aria-label="{says}"')
-            ui.label(headline).classes("text-lg font-bold")
+            label(headline).classes("text-lg font-bold")
         for reason in reasons:
-            ui.label(reason).classes("ml-8")
+            label(reason).classes("ml-8")
 
 
 def empty(headline: str, how: str) -> None:
     """Nothing is there, and what would bring something."""
     with ui.element("div").classes("w-full rounded border border-dashed border-gray-400 p-6 text-center"):
-        ui.label(headline).classes("font-bold")
-        ui.label(how)
+        label(headline).classes("font-bold")
+        label(how)
 
 
 def details(rows: Sequence[tuple[str, str]]) -> None:
@@ -137,16 +143,20 @@ def details(rows: Sequence[tuple[str, str]]) -> None:
     with ui.element("dl").classes("grid grid-cols-1 md:grid-cols-[minmax(12rem,auto)_1fr] gap-x-4 gap-y-1 w-full"):
         for left, right in rows:
             with ui.element("dt").classes("dli-mono text-sm"):
-                ui.label(left)
+                label(left)
             with ui.element("dd").classes("mb-2 md:mb-0"):
-                ui.label(right).classes("break-words")
+                label(right).classes("break-words")
+
+
+def _cell(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]], key: str, **options: Any) -> ui.table:
     """A table, which becomes a list of cards where the screen is narrow."""
     made = ui.table(
         columns=[{"name": name, "label": label, "field": name, "align": "left"} for name, label in columns],
-        rows=list(rows),
+        rows=[{name: _cell(value) for name, value in row.items()} for row in rows],
         row_key=key,
         **options,
     )
