@@ -86,6 +86,8 @@ class Guard:
     async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
         """What is answered instead; None where the dashboard may."""
         headers = Headers(scope=scope)
+        if not (_is_host(headers.get("host", "")) and _is_origin(headers.get("origin"))):
+            return PlainTextResponse("the header Host or Origin is none", 400)
         if not _same_site(headers):
             return PlainTextResponse("asked by another site's page", 403)
         if self._token is None:
@@ -134,6 +136,24 @@ class Guard:
 def _same_site(headers: Headers) -> bool:
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc == headers.get("host")
+
+
+def _is_host(header: str) -> bool:
+    """Whether a header is a host with or without a port, and nothing more."""
+    try:
+        parts = urlsplit(f"//{header}")
+        return bool(parts.hostname) and parts.port != 0 and parts.netloc == header and "@" not in header
+    except ValueError:
+        return False
+
+
+def _is_origin(header: str | None) -> bool:
+    if header is None or header == "null":
+        return True
+    try:
+        return _is_host(urlsplit(header).netloc)
+    except ValueError:
+        return False
 
 
 def _host(header: str) -> str:

@@ -115,6 +115,16 @@ def test_another_sites_page_gets_nothing(token: str | None) -> None:
         assert asking.get("/", headers=same).status_code == 200
 
 
+@pytest.mark.parametrize("token", [None, TOKEN])
+@pytest.mark.parametrize("header", [
+    {"host": "[::1"}, {"host": "127.0.0.1:x"}, {"host": "a@127.0.0.1"}, {"host": "127.0.0.1:99999"}, {"host": ""},
+    {"origin": "http://["}, {"origin": "http://127.0.0.1:x"}, {"origin": "http://[::1"},
+])  # fmt: skip
+def test_a_host_or_an_origin_that_is_none_is_told(token: str | None, header: dict[str, str]) -> None:
+    with client(token) as asking:
+        assert asking.get("/", headers={"authorization": f"Bearer {TOKEN}"} | header).status_code == 400
+
+
 def test_no_page_can_be_framed() -> None:
     with client(None) as asking:
         assert asking.get("/").headers["x-frame-options"] == "DENY"
