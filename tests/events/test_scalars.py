@@ -1,5 +1,6 @@
 """The wire's scalars: exact about what they accept, and the same when they are written and read again."""
 
+import unicodedata
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from events.scalars import LAST_YEAR, Day, Instant, NationalProviderIdentifier, RequestId, Sha256
 from tests import generator
 
+BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 DAYS: TypeAdapter[date] = TypeAdapter(Day)
 INSTANTS: TypeAdapter[datetime] = TypeAdapter(Instant)
 NPIS: TypeAdapter[str] = TypeAdapter(NationalProviderIdentifier)
@@ -213,3 +215,14 @@ def test_a_digest_is_sixty_four_lower_case_hexadecimal_digits() -> None:
     assert not refused(DIGESTS, "0123456789abcdef" * 4)
     for value in ("0123456789ABCDEF" * 4, "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n"):
         assert refused(DIGESTS, value)
+
+
+def test_no_id_has_a_character_that_acts_on_a_terminal_or_turns_the_writing() -> None:
+    """Every character there is: controls (Unicode's Cc) and bidirectional controls are refused, all others taken."""
+    every = [chr(number) for number in range(0x110000) if not 0xD800 <= number <= 0xDFFF]
+    acting = {one for one in every if unicodedata.category(one) == "Cc"} | {
+        one for one in every if unicodedata.bidirectional(one) in BIDIRECTIONAL
+    }
+    acting |= {"\u061c", "\u200e", "\u200f"}  # marks: of their class are letters too
+
+    assert {one for one in every if refused(REQUEST_IDS, f"PA-{one}-1")} == acting
