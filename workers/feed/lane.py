@@ -260,6 +260,8 @@ class Lane:
                 self._stage = "receive"
                 while not self._closing:
                     await self._for_a_batch(carrier, puller)
+                    if self._closing:
+                        break
                     async with self._feed.turns.one():
                         # Closed while partitions move and while tables recover.
                         await self._feed.app.flow_control.acquire()
@@ -385,13 +387,17 @@ class Lane:
         """Wait until there is one, and until it is to be taken."""
         quiet_until = monotonic() + _SETTLE_S
         while not self._arrived:
+            if self._closing:  # told so while it settled, which is let end
+                return
             if puller.done():
                 await self._ended(carrier, puller)
             self._news.clear()
             open_end = carrier.unsettled or self._read_to > self._committed
             try:
                 # Every answer of the broker is news, with records or without.
-                await asyncio.wait_for(self._news.wait(), quiet_until - monotonic() if open_end else None)
+                # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with news.
+                async with asyncio.timeout(quiet_until - monotonic() if open_end else None):
+                    await self._news.wait()
             except TimeoutError:
                 await self._settle(carrier)
                 quiet_until = monotonic() + _SETTLE_S

@@ -86,6 +86,35 @@ def test_a_broker_that_answers_nothing_new_shows_as_silent(monkeypatch: pytest.M
     assert asyncio.run(through()) == [False, True]
 
 
+class _Unsettled:
+    """Has a transaction to confirm, and does so once it is let go."""
+
+    unsettled = True
+
+    def __init__(self) -> None:
+        self.settling, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def settle(self) -> None:
+        self.settling.set()
+        await self.let_go.wait()
+
+
+def test_a_quiet_partition_that_is_closed_while_it_settles_ends_once_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def through() -> tuple[bool, bool]:
+        courier = _Unsettled()
+        monkeypatch.setattr("workers.feed.lane.courier", lambda *_: _entered(courier))
+        lane = Lane(_owner(records=0), 0)
+        await asyncio.wait_for(courier.settling.wait(), 10)
+        closing = asyncio.create_task(lane.close())
+        await asyncio.sleep(0.1)
+        early = closing.done()
+        courier.let_go.set()
+        await asyncio.wait({closing}, timeout=5)
+        return early, closing.done()
+
+    assert asyncio.run(through()) == (False, True)
+
+
 class _Counting:
     """Takes a while to deliver, and notes how many do so at once."""
 
