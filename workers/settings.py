@@ -6,11 +6,13 @@ secrets (`dli_…`, one value each; `/run/secrets`, or what `DLI_SECRETS_DIR` na
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from events.topics import DECISIONS_KEPT
 from policy_core.library import PACKAGED
@@ -160,6 +162,10 @@ def read(**flags: Any) -> Settings:
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise SettingsError("\n".join(_sentence(one["loc"], one["msg"]) for one in found)) from None
+    except SourceError as error:
+        name = re.search(r'field "(\w+)"', str(error))
+        where = (name[1],) if name is not None else ()
+        raise SettingsError(_sentence(where, 'is no JSON; a list is written as in ["first", "second"]')) from None
 
 
 def _sentence(where: tuple[int | str, ...], what: str) -> str:

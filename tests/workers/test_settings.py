@@ -78,3 +78,11 @@ def test_without_a_folder_of_secrets_there_are_none(tmp_path: Path, monkeypatch:
 
     assert settings.secrets() is None
     assert read().log_key.get_secret_value() == ""
+
+
+@pytest.mark.parametrize("value", ["/some/folder", "a,b", "", "[", "{"])
+def test_a_list_that_is_no_json_is_a_sentence_without_its_value(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLI_POLICIES", value)
+
+    with pytest.raises(settings.SettingsError, match=r"^DLI_POLICIES: is no JSON; a list is written as in"):
+        read()
