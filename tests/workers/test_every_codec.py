@@ -32,9 +32,15 @@ GOOD = sum(generator.kind_of(one) is None for one in ITEMS)
 BAD = len(ITEMS) - GOOD
 
 
-@pytest.fixture(params=[(None,), CODECS[1:]], ids=["producers choose", "topics choose"])
+@pytest.fixture(
+    params=[
+        pytest.param((None,), id="producers choose"),
+        pytest.param(CODECS[1:], id="each topic another"),
+        *[pytest.param((codec,), id=f"all topics {codec}", marks=pytest.mark.kafka) for codec in CODECS[1:]],
+    ]
+)
 def found(request: pytest.FixtureRequest, bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
-    """Topics with what each producer chose, or each with a codec of its own."""
+    """Topics with what each producer chose, each with a codec of its own, or all with the same."""
     made = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client)
     topics.apply(made)
     with topics.admin(made) as client:
