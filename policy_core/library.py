@@ -27,8 +27,13 @@ class Knowledge(Protocol):
 class Library:
     """Compiled policies by number; one of them is the default."""
 
-    def __init__(self, policies: Iterable[Policy], default: str, chains: Mapping[str, Chain] | None = None) -> None:
-        """Hold policies, each with its chain; where none is given, the past that is in the document itself."""
+    def __init__(
+        self, policies: Iterable[Policy], default: str | None, chains: Mapping[str, Chain] | None = None
+    ) -> None:
+        """Hold policies, each with its chain; where none is given, the past that is in the document itself.
+
+        Without a default, nothing is decided by a request that names no policy.
+        """
         self._policies = {policy.number: policy for policy in policies}
         self.default = default
         self._chains = dict(chains or {})
@@ -46,7 +51,8 @@ class Library:
 
     def named(self, number: str | None) -> Policy | None:
         """The policy of that number, or the default where none is named; None where it is not loaded."""
-        return self._policies.get(self.default if number is None else number)
+        wanted = self.default if number is None else number
+        return self._policies.get(wanted) if wanted is not None else None
 
     # --- what was known when ---
 
@@ -82,8 +88,8 @@ class Library:
         return Library(policies.values(), self.default, {**self._chains, chain.policy: chain})
 
 
-def load_library(folders: Sequence[Path], default: str) -> Library:
-    """The policies of every `*.yaml` document in `folders`.
+def load_library(folders: Sequence[Path], default: str | None) -> Library:
+    """The policies of every `*.yaml` document in `folders`; `default` is None where nothing is to be decided by them.
 
     Raises:
         PolicyDocumentError: A folder or document that cannot be used, two documents of one number, or no default.
@@ -98,7 +104,7 @@ def load_library(folders: Sequence[Path], default: str) -> Library:
             raise PolicyDocumentError(str(file), [Problem(("number",), message)])
         chain = chains[document.number] = chain_of(document)
         found[document.number] = (file, Policy(document, chain.known_through))
-    if default not in found:
+    if default is not None and default not in found:
         where = ", ".join(str(folder) for folder in folders)
         message = f"the default policy `{default}` is not among those loaded: {', '.join(sorted(found)) or 'none'}"
         raise PolicyDocumentError(where, [Problem((), message)])

@@ -7,12 +7,11 @@ the models, so that a value has one type however YAML read it.
 import json
 import re
 from collections.abc import Iterator
-from datetime import date, datetime
 from functools import cache
 from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -20,10 +19,15 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, ScalarEvent
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.resolver import BaseResolver
 
 from policy_core.document.check import MOST_PROBLEMS, check
+from policy_core.document.lacks import lacks
+from policy_core.document.mistakes import Written, sentence, syntax
 from policy_core.document.models import PolicyDocument, shape
-from policy_core.document.problems import PathPart, PolicyDocumentError, Problem, did_you_mean
+from policy_core.document.problems import PathPart, PolicyDocumentError, Problem
 from policy_core.document.size import (
     DEEPEST,
     LARGEST,
@@ -35,8 +39,15 @@ from policy_core.document.size import (
     too_large,
 )
 
-_MEMBER = re.compile(r"<\w+\.\w+: ('\w+')>")
-"""How Python writes a member of an enumeration; an analyst writes its value."""
+_NUMBER = re.compile(r"[-+]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][-+]?\d{1,3})?")
+"""What is read as a number; what YAML takes for one beside it (`0x1F`, `1_000`, `.inf`) is a text."""
+
+
+class Read(NamedTuple):
+    """A document that can be used, and what it lacks (`lacks`), each with its line."""
+
+    document: PolicyDocument
+    warnings: tuple[Problem, ...]
 
 
 def load(file: Path) -> PolicyDocument:
@@ -45,11 +56,20 @@ def load(file: Path) -> PolicyDocument:
     Raises:
         PolicyDocumentError: Every mistake found, with its line and what to write instead.
     """
+    return load_with_warnings(file).document
+
+
+def load_with_warnings(file: Path) -> Read:
+    """The document in `file`, with what it lacks.
+
+    Raises:
+        PolicyDocumentError: As for `load`.
+    """
     try:
         raw = file.read_bytes()
     except OSError as error:
         raise PolicyDocumentError(str(file), [Problem((), f"cannot be read: {error.strerror}")]) from error
-    return parse(raw, str(file))
+    return read(raw, str(file))
 
 
 def parse(raw: bytes, name: str) -> PolicyDocument:
@@ -58,8 +78,17 @@ def parse(raw: bytes, name: str) -> PolicyDocument:
     Raises:
         PolicyDocumentError: As for `load`.
     """
+    return read(raw, name).document
+
+
+def read(raw: bytes, name: str) -> Read:
+    """The document, as `parse` has it, with what it lacks.
+
+    Raises:
+        PolicyDocumentError: As for `load`.
+    """
     tree = _tree(raw, name)
-    plain = _plain(tree)
+    plain = _plain(tree.root)
     if (found := too_large(plain)) is not None:
         raise PolicyDocumentError(name, [_located(tree, found)])
     try:
@@ -68,18 +97,52 @@ def parse(raw: bytes, name: str) -> PolicyDocument:
         raise PolicyDocumentError(name, list(islice(_problems(error, tree), MOST_PROBLEMS))) from None
     if problems := check(document):
         raise PolicyDocumentError(name, [_located(tree, one) for one in problems])
-    return document
+    return Read(document, tuple(_located(tree, one) for one in lacks(document)))
 
 
-def _located(tree: CommentedMap, one: Problem) -> Problem:
-    return Problem(one.path, one.message, _line(tree, one.path))
+class _Tree(NamedTuple):
+    """A document's YAML, and what stands in the file at each line and column where a number or a word does."""
+
+    root: CommentedMap
+    written: dict[tuple[int, int], str]
+
+    def line(self, path: tuple[PathPart, ...]) -> int | None:
+        """The line of the deepest part of `path` that the file has."""
+        node, line = self.root, None
+        for part in path:
+            try:
+                if isinstance(node, CommentedMap):
+                    line = node.lc.key(part)[0] + 1
+                elif isinstance(node, CommentedSeq):
+                    line = node.lc.item(part)[0] + 1
+                node = node[part]
+            except (KeyError, IndexError, TypeError, AttributeError):
+                break
+        return line
+
+    def text(self, path: tuple[PathPart, ...], value: Any) -> str:
+        """What stands at `path`, as it is written: YAML makes 99.1 of 099.10."""
+        node: Any = self.root
+        try:
+            for part in path[:-1]:
+                node = node[part]
+            place = node.lc.value(path[-1]) if isinstance(node, CommentedMap) else node.lc.item(path[-1])
+            return self.written[tuple(place)]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _located(tree: _Tree, one: Problem) -> Problem:
+    return Problem(one.path, one.message, tree.line(one.path))
 
 
 class _PlainComposer(Composer):
     """Takes YAML without its tags, anchors and aliases: what a document says, it says where it stands."""
 
-    parts = 0
-    depth = 0
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.parts = 0
+        self.written: dict[tuple[int, int], str] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.parser.peek_event()
@@ -91,25 +154,39 @@ class _PlainComposer(Composer):
         if self.depth > DEEPEST:
             raise _unwanted(TOO_DEEP, event)
         if isinstance(event, AliasEvent) or event.anchor is not None:
-            raise _unwanted("anchors (&) and aliases (*) have no place here; write it out", event)
+            raise _unwanted(
+                "anchors (&) and aliases (*) have no place here; write it out, or put the text in quotes", event
+            )
         if event.tag is not None:
-            raise _unwanted("tags (!) have no place here; write the plain value", event)
-        self.depth += 1
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
+            raise _unwanted("tags (!) have no place here; write the plain value, or put the text in quotes", event)
+        return super().compose_node(parent, index)
+
+    def compose_scalar_node(self, anchor: Any) -> Any:
+        """A day is the text that stands there, for the models to read: YAML's own reading refuses without a place."""
+        node = super().compose_scalar_node(anchor)
+        if node.style is None:
+            self.written[node.start_mark.line, node.start_mark.column] = node.value
+            kind = str(node.tag).rpartition(":")[2]
+            if kind == "timestamp" or (kind in ("int", "float") and not _NUMBER.fullmatch(node.value)):
+                return _text(node)
+        return node
 
 
 class _UnwantedError(ComposerError):
     """YAML that is in order, and that no document has."""
 
 
+def _text(node: ScalarNode) -> ScalarNode:
+    """The node as a text."""
+    tag = BaseResolver.DEFAULT_SCALAR_TAG
+    return ScalarNode(tag, node.value, node.start_mark, node.end_mark, style=node.style, comment=node.comment)
+
+
 def _unwanted(what: str, event: Any) -> _UnwantedError:
     return _UnwantedError(None, None, what, event.start_mark)
 
 
-def _tree(raw: bytes, name: str) -> CommentedMap:
+def _tree(raw: bytes, name: str) -> _Tree:
     if len(raw) > LARGEST:
         raise PolicyDocumentError(name, [Problem((), f"larger than {LARGEST:,} bytes: not a policy document")])
     yaml = YAML(typ="rt", pure=True)
@@ -119,16 +196,23 @@ def _tree(raw: bytes, name: str) -> CommentedMap:
     except UnicodeDecodeError as error:
         raise PolicyDocumentError(name, [Problem((), f"not UTF-8 at byte {error.start}")]) from None
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else None
-        what = str(error.problem or error)
-        message = what if isinstance(error, _UnwantedError) else f"not YAML: {what}"
-        raise PolicyDocumentError(name, [Problem((), message, line)]) from None
+        raise PolicyDocumentError(name, [_syntax(error)]) from None
+    except ReaderError as error:
+        line = raw.decode("utf-8-sig").count("\n", 0, error.position) + 1
+        raise PolicyDocumentError(name, [Problem((), syntax(error.reason).message, line)]) from None
     except (YAMLError, ValueError, RecursionError) as error:
-        raise PolicyDocumentError(name, [Problem((), f"not YAML: {error}")]) from None
+        raise PolicyDocumentError(name, [Problem((), syntax(str(error)).message)]) from None
     if not isinstance(tree, CommentedMap):
         raise PolicyDocumentError(name, [Problem((), "not a mapping; a document begins with `format: 1`")])
-    return tree
+    return _Tree(tree, yaml.composer.written)
+
+
+def _syntax(error: MarkedYAMLError) -> Problem:
+    what = str(error.problem or error)
+    found = syntax(what)
+    marks = (error.problem_mark, error.context_mark)
+    mark = (marks[1] or marks[0]) if found.at_beginning else (marks[0] or marks[1])
+    return Problem((), what if isinstance(error, _UnwantedError) else found.message, mark.line + 1 if mark else None)
 
 
 def _plain(node: Any) -> Any:
@@ -136,16 +220,23 @@ def _plain(node: Any) -> Any:
         return {str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, list):
         return [_plain(value) for value in node]
-    if isinstance(node, datetime | date):
-        return node.isoformat()
     # What is left is YAML's own (`<<`, `=`): its text, for the models to refuse.
     return node if isinstance(node, str | int | float | None) else str(node)
 
 
-def _problems(error: ValidationError, tree: CommentedMap) -> Iterator[Problem]:
+def _problems(error: ValidationError, tree: _Tree) -> Iterator[Problem]:
     for one in error.errors(include_url=False, include_context=True):
-        path = _real_path(tree, one["loc"])
-        yield Problem(path, _message(dict(one), tree, path), _line(tree, path))
+        if one["type"] == "too_short" and one["input"]:
+            continue  # it counts none where each has a mistake of its own
+        path = _real_path(tree.root, one["loc"])
+        yield Problem(path, _message(dict(one), tree, path), tree.line(path))
+
+
+def _message(error: dict[str, Any], tree: _Tree, path: tuple[PathPart, ...]) -> str:
+    value = error["input"]
+    field = next((part for part in reversed(path) if isinstance(part, str)), "")
+    wrong = Written(field, value, tree.text(path, value))
+    return sentence(error["type"], error["msg"], error.get("ctx", {}), wrong, _fields())
 
 
 def _real_path(tree: Any, loc: tuple[PathPart, ...]) -> tuple[PathPart, ...]:
@@ -167,47 +258,8 @@ def _has(node: Any, part: PathPart) -> bool:
     return part in node if isinstance(node, dict) else isinstance(node, list) and isinstance(part, int)
 
 
-def _message(error: dict[str, Any], tree: Any, path: tuple[PathPart, ...]) -> str:
-    kind, message = error["type"], str(error["msg"])
-    if kind == "extra_forbidden":
-        return f"unknown field; {did_you_mean(str(path[-1]), _fields())}"
-    if kind == "missing":
-        return f"missing; write `{path[-1]}: …`"
-    if kind == "string_type" and isinstance(error["input"], int | float) and not isinstance(error["input"], bool):
-        return f'a number where text belongs; write it in quotes: "{_as_written(tree, path, error["input"])}"'
-    if kind == "literal_error":
-        message = _MEMBER.sub(r"\1", message)
-    return message.removeprefix("Value error, ").replace("Input should be", "should be")
-
-
-def _as_written(tree: Any, path: tuple[PathPart, ...], value: Any) -> str:
-    node = tree
-    for part in path[:-1]:
-        node = node[part]
-    # A float forgets its zeros (99.10 is 99.1); YAML's round trip remembers their number.
-    scalar = node[path[-1]] if path else value
-    precision = getattr(scalar, "_prec", None)
-    width = getattr(scalar, "_width", None)
-    return f"{scalar:.{width - precision - 1}f}" if precision and precision > 0 and width else str(value)
-
-
 @cache
 def _fields() -> list[str]:
     known = PolicyDocument.model_json_schema(by_alias=True)
     definitions = [known, *known.get("$defs", {}).values()]
     return sorted({name for one in definitions for name in one.get("properties", {})})
-
-
-def _line(tree: Any, path: tuple[PathPart, ...]) -> int | None:
-    """The line of the deepest part of `path` that the file has."""
-    node, line = tree, None
-    for part in path:
-        try:
-            if isinstance(node, CommentedMap):
-                line = node.lc.key(part)[0] + 1
-            elif isinstance(node, CommentedSeq):
-                line = node.lc.item(part)[0] + 1
-            node = node[part]
-        except (KeyError, IndexError, TypeError, AttributeError):
-            break
-    return line

@@ -14,9 +14,18 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from policy_core.vocabulary import Determination
 
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
-FactPath = Annotated[str, Field(pattern=r"^clinical(\.[a-z][a-z0-9_]*){1,8}$", max_length=256)]
-Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=128)]
+# The forms of what is written in one word; `mistakes` has a sentence for each.
+IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+FACT_PATH = r"^clinical(\.[a-z][a-z0-9_]*){1,8}$"
+WORD = r"^[a-z][a-z0-9_]*$"
+CODE = r"^[A-Z0-9.]+$"
+CODES = r"^[A-Z0-9.]+(-[A-Z0-9.]+)?$"
+CODE_AND_SYSTEM = r"^[a-z0-9-]+ [A-Z0-9.]+$"
+DIGEST = r"^[0-9a-f]{64}$"
+
+Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=128)]
+FactPath = Annotated[str, Field(pattern=FACT_PATH, max_length=256)]
+Word = Annotated[str, Field(pattern=WORD, max_length=128)]
 Sentence = Annotated[str, Field(min_length=1)]
 MOST_CHARACTERS = 64
 """Of a code."""
@@ -34,7 +43,7 @@ class Citation(Part):
     section: Identifier
     ordinal: int = Field(ge=1, le=1_000_000)
     """Counted from 1 within the section."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str = Field(pattern=DIGEST)
 
 
 class Cited(Part):
@@ -60,9 +69,7 @@ class CodeSelector(Part):
     """Diagnosis codes by system and range, dots left out: `C81-C96` holds every code that begins with C81 to C96."""
 
     system: Identifier
-    codes: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9.]+(-[A-Z0-9.]+)?$", max_length=2 * MOST_CHARACTERS)], ...] = (
-        Field(min_length=1)
-    )
+    codes: tuple[Annotated[str, Field(pattern=CODES, max_length=2 * MOST_CHARACTERS)], ...] = Field(min_length=1)
     length: int | None = Field(default=None, ge=1, le=MOST_CHARACTERS)
     """Only codes of this many characters, the dot not counted."""
     ends_with: str | None = Field(default=None, min_length=1, max_length=MOST_CHARACTERS)
@@ -315,7 +322,7 @@ class ListedCode(Part):
     """One code of the policy's list: when the policy listed it, and when its own code set had it."""
 
     system: Identifier
-    code: Annotated[str, Field(pattern=r"^[A-Z0-9.]+$", max_length=MOST_CHARACTERS)]
+    code: Annotated[str, Field(pattern=CODE, max_length=MOST_CHARACTERS)]
     listed: Window = Window()
     valid: Window = Window()
     says: Sentence | None = None
@@ -366,7 +373,7 @@ class AppliesTo(Part):
 
     performed_on: Word | None = None
     diagnoses: tuple[CodeSelector, ...] = ()
-    codes: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+ [A-Z0-9.]+$", max_length=200)], ...] = ()
+    codes: tuple[Annotated[str, Field(pattern=CODE_AND_SYSTEM, max_length=200)], ...] = ()
     """Each as its system, a space, its code: `cpt 86812`."""
     determinations: tuple[Determination, ...] = ()
     reasons: tuple[Word, ...] = ()

@@ -66,7 +66,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_document_that_cannot_be_used_stops_the_whole_library(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("format: 2\n")
 
-    with pytest.raises(PolicyDocumentError, match=r"broken\.yaml:1: format: should be 1"):
+    with pytest.raises(PolicyDocumentError, match=r"broken\.yaml:1: format: `2` cannot be written here"):
         load_library([FOLDER, tmp_path], "EV-12")
 
 

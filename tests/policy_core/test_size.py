@@ -164,7 +164,7 @@ def test_a_list_that_others_are_multiplied_with_has_a_bound_of_its_own(name: str
     tree = plain(PACKAGED_FILE.read_text("utf-8"))
     tree[name] = [min(tree[name], key=lambda one: len(parts(one)))] * (most + 1)
 
-    with pytest.raises(PolicyDocumentError, match=f"{name}: .*at most {most}"):
+    with pytest.raises(PolicyDocumentError, match=f"{name}: .*at most {most:,} "):
         parse(json.dumps(tree).encode(), "policy.yaml")
 
 

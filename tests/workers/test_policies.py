@@ -74,6 +74,43 @@ def test_diff_says_which_revision_is_near_and_what_is_wrong_with_a_file(tmp_path
     assert "cannot be read" in absent.err
 
 
+# --- another insurer's folder ----------------------------------------------------------------------
+
+
+ELSEWHERE = ("--policies", str(Path(__file__).parent.parent / "policy_core" / "policies"))
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        (("history", "EV-12"), 0, "EV-12: 4 revisions"),
+        (("show", "EV-12", "--on", "2023-05-01"), 0, "revision 2023-04-01: Type 2 and training added."),
+        (("diff", "EV-12", "2020-07-01", "2023-04-01"), 3, "criteria not met (no training)"),
+        (("list",), 0, "Continuous glucose monitors"),
+        (("history", "L.2.03.402"), 1, "no policy L.2.03.402 in the folders of documents; there is EV-12"),
+    ],
+    ids=["history", "show", "diff", "list", "packaged"],
+)
+def test_a_folder_without_the_packaged_policy_is_looked_at_all_the_same(
+    command: tuple[str, ...], code: int, says: str
+) -> None:
+    """Nothing is decided, so the default policy need not be there."""
+    ran = dli("policy", *command, *ELSEWHERE)
+
+    assert (ran.code, says in " ".join((ran.out + ran.err).split())) == (code, True)
+
+
+def test_check_warns_of_what_a_document_lacks_and_passes_it() -> None:
+    """A warning has its line and goes where errors go; what is printed for programs has none."""
+    ran = dli("policy", "check", str(Path(ELSEWHERE[1]) / "EV-12.yaml"))
+
+    told = " ".join(ran.err.split())
+    assert ran.code == 0
+    assert "EV-12.yaml:166: guidance.0: `own-code` cites no sentence of the published text" in told
+    assert ran.err.count("warning: ") == 4
+    assert "warning" not in ran.out
+
+
 # --- history and show ----------------------------------------------------------------------------------------------
 
 

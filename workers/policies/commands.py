@@ -8,7 +8,7 @@ from rich.table import Table
 
 from policy_core.determine import Policy
 from policy_core.document.check import places
-from policy_core.document.load import load
+from policy_core.document.load import load, load_with_warnings
 from policy_core.library import documents
 from policy_core.source import SourceReport, verify
 from workers.console import CommandError, Exit, Policies, err, opened, out, settings
@@ -40,9 +40,12 @@ def loaded(number: str, policies: list[Path] | None) -> Policy:
 
 @cli.command()
 def check(files: Annotated[list[Path], typer.Argument(help="Policy documents.")]) -> None:
-    """Check documents: their shape, their references, and that their rules answer every case."""
+    """Check documents: that their parts fit and their rules answer every case; warn of what they lack."""
     for file in files:
-        policy = Policy(load(file))
+        document, warnings = load_with_warnings(file)
+        for warning in warnings:
+            err.print(f"warning: {warning.sentence(str(file))}", markup=False)
+        policy = Policy(document)
         cases = policy.cases()
         out.print(f"{file}: {policy.number}, {len(policy.register.revisions)} revisions, sha256 {policy.sha256}")
         for since in policy.editions:

@@ -66,7 +66,8 @@ def _chain(number: str, found: Settings, library: Library) -> Chain:
 
 
 def _library(found: Settings) -> Library:
-    return load_library(found.policies, found.default_policy)
+    """The policies of the folders; they are looked at and decide nothing, so the default need not be among them."""
+    return load_library(found.policies, default=None)
 
 
 # --- diff ----------------------------------------------------------------------------------------------------------
