@@ -1,7 +1,8 @@
 """What every command shares: where data and messages go, what it takes from the command line, how it ends.
 
 Data goes to standard output; progress and messages to standard error, progress on a terminal only. Exit codes: 0 done,
-1 failed, 2 wrong usage, 3 done and found differences, 130 interrupted and to be taken up again.
+1 failed, 2 wrong usage, 3 done and found differences, 130 interrupted and to be taken up again, 141 ended because
+nobody read on, so that nothing can be said of the rest.
 """
 
 import io
@@ -33,6 +34,8 @@ class Exit(IntEnum):
     USAGE = 2
     DIFFERENT = 3
     INTERRUPTED = 130
+    UNREAD = 141
+    """As of whoever a broken pipe's signal ends."""
 
 
 class Output(StrEnum):
@@ -57,33 +60,37 @@ class _Standard(io.FileIO):
     """A standard stream whose reader may go away.
 
     Click and Rich answer a broken pipe with exit code 1, Python's own flush at exit with a traceback. So none of them
-    sees one: for who reads our data it is the end of the work, and for who reads our messages no matter at all.
+    sees one: what nobody reads goes nowhere, and a command that has made its report ends with its own code. One that
+    has more and more to say asks whether somebody still reads (`nobody_reads`).
     """
 
     def __init__(self, number: int, *, is_data: bool) -> None:
         super().__init__(number, "w", closefd=False)
         self._is_data = is_data
-        self._gone = False
+        self.gone = False
+        """Whether what is written goes nowhere."""
 
     def write(self, data: Any) -> int:
-        """Write, or end the command quietly because nobody reads what it has to say."""
+        """Write, to nowhere where nobody reads.
+
+        Raises:
+            CommandError: Data cannot be written.
+        """
         try:
-            return len(data) if self._gone else super().write(data)
+            return len(data) if self.gone else super().write(data)
         except BrokenPipeError:
-            self._gone = True
-            if self._is_data:
-                raise SystemExit(Exit.DONE) from None
+            self.gone = True
             return len(data)
         except OSError as error:
             if not self._is_data:
                 raise
-            self._gone = True
+            self.gone = True
             raise CommandError(f"standard output: {error.strerror}") from None
 
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Have whoever prints meanwhile end quietly, and with code 0, when nobody reads on; all of it is flushed behind.
+    """Have whoever prints meanwhile notice nothing of it when nobody reads on; all of it is flushed behind.
 
     Raises:
         CommandError: What was printed could not be written.
@@ -98,6 +105,12 @@ def standard_streams() -> Iterator[None]:
         finally:
             sys.stderr.flush()
             sys.stdout, sys.stderr = before
+
+
+def nobody_reads() -> bool:
+    """Whether what is printed on standard output goes nowhere, as far as it is known: for who goes on printing."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return isinstance(raw, _Standard) and raw.gone
 
 
 def _guarded(stream: TextIO | None, *, is_data: bool) -> TextIO:

@@ -253,8 +253,6 @@ def first_line_only(*arguments: str) -> Ran:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("decide", str(REQUESTS_FILE)),
-        ("generate", "--count", "100000"),
         ("topics", "show"),
         ("rights",),
         ("policy", "history", "L.2.03.402"),
@@ -271,13 +269,61 @@ def test_a_reader_that_has_enough_is_no_error(arguments: Sequence[str]) -> None:
     assert ran.out
 
 
-def test_a_table_that_is_not_read_to_its_end_is_no_error(tmp_path: Path) -> None:
+GOOD = [generator.encode(generator.request(5, number)) for number in range(500)]
+"""Their answers are many times what a pipe holds."""
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "code"),
+    [
+        (GOOD, (), 141),
+        ([b"{}", *GOOD], (), 3),
+        ([*GOOD, b"{}"], (), 141),
+        (GOOD, ("-o", "table"), 0),
+        ([b"{}", *GOOD], ("-o", "table"), 3),
+        ([*GOOD, b"{}"], ("-o", "table"), 3),
+    ],
+    ids=["lines", "refused first", "refused last", "table", "table, refused first", "table, refused last"],
+)
+def test_decide_that_is_not_read_to_its_end_says_what_it_knows(
+    lines: Sequence[bytes], options: Sequence[str], code: int, tmp_path: Path
+) -> None:
     file = tmp_path / "requests.jsonl"
-    file.write_bytes(b"\n".join(generator.encode(generator.request(5, number)) for number in range(500)))
+    file.write_bytes(b"\n".join(lines))
 
-    ran = first_line_only("decide", str(file), "-o", "table")
+    ran = first_line_only("decide", str(file), *options)
 
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, "error" in ran.err, "Traceback" in ran.err) == (code, False, False)
+
+
+def test_who_makes_more_than_is_read_ends_as_if_a_signal_had_ended_it() -> None:
+    ran = first_line_only("generate", "--count", "100000000")
+
+    assert (ran.code, ran.err) == (141, "")
+    assert ran.out
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_report_that_nobody_reads_has_its_own_code(output: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [
+        sys.executable,
+        "-m",
+        "workers",
+        "policy",
+        "diff",
+        "L.2.03.402",
+        "2011-08-11",
+        "2016-03-08",
+        "-o",
+        output,
+    ]
+
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=120)  # noqa: S603
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (3, b"")
 
 
 @pytest.mark.parametrize("buffering", ["", "1"], ids=["at the end", "at once"])

@@ -20,6 +20,7 @@ from workers.console import (
     Output,
     Policies,
     err,
+    nobody_reads,
     out,
     settings,
     write_line,
@@ -47,10 +48,11 @@ def decide(
 ) -> None:
     """Decide every request of a file: one decision or dead letter each, in the order of the file.
 
-    Exit code 3 where some were dead letters; which ones is said on standard error.
+    Exit code 3 where some were dead letters; which ones is said on standard error. 141 where nobody read on, and there
+    was none until then.
     """
     library = _library(policies, policy)
-    tally = Tally()
+    tally, unread = Tally(), False
     with events(file) as found:
         answers = tally.over((one.where, answer(one.raw, library)) for one in found)
         if output is Output.TABLE:
@@ -58,9 +60,13 @@ def decide(
         else:
             for one in answers:
                 write_line(one.to_json())
+                if unread := nobody_reads():
+                    break
     if tally.refused:
-        err.print(tally.sentence(file), markup=False)
+        err.print(tally.sentence(file, to_its_end=not unread), markup=False)
         raise typer.Exit(Exit.DIFFERENT)
+    if unread:
+        raise typer.Exit(Exit.UNREAD)
 
 
 class Refused(NamedTuple):
@@ -90,12 +96,13 @@ class Tally:
                     self.first.append(Refused(where, one.reason))
             yield one
 
-    def sentence(self, file: Path) -> str:
+    def sentence(self, file: Path, *, to_its_end: bool = True) -> str:
         """How many could not be decided, and where the first of them stand."""
         named = ", ".join(f"{one.where} ({one.reason})" for one in self.first)
         more = self.refused - len(self.first)
         return (
-            f"{file}: {self.refused:,} of {self.events:,} events could not be decided: {named}"
+            f"{file}: {self.refused:,} of {'' if to_its_end else 'the first '}{self.events:,} events could not be "
+            f"decided: {named}"
             f"{f', and {more:,} more' if more else ''}"
         )
 

@@ -15,7 +15,7 @@ from events.envelope import JSON, SPECVERSION, STRUCTURED, Attributes, Headers, 
 from events.request import AuthorizationRequest
 from events.topics import DEAD_LETTERS, DECISIONS, LARGEST_RECORD, POLICY_REVISIONS, REQUESTS, SHADOW
 from workers import access, jsonl, reading
-from workers.console import Bootstrap, CommandError, Exit, Prefix, err, settings, write_line
+from workers.console import Bootstrap, CommandError, Exit, Prefix, err, nobody_reads, settings, write_line
 from workers.records import Outgoing
 from workers.settings import Settings
 from workers.traffic.generate import generate
@@ -176,6 +176,8 @@ def tail(
             write_line(_line(record))
             if number == count:
                 return
+            if nobody_reads():
+                raise typer.Exit(Exit.UNREAD)
     except KeyboardInterrupt:
         sys.stdout.flush()
     except KafkaError as error:

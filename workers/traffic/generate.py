@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from itertools import takewhile
 from pathlib import Path
 from random import Random
 from typing import Annotated, BinaryIO
@@ -18,7 +19,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from workers import files
-from workers.console import CommandError
+from workers.console import CommandError, Exit, nobody_reads
 
 BLOCK = 1_000
 """Requests made from one stream of random numbers."""
@@ -327,7 +328,9 @@ def generate(
         raise CommandError("--duplicates, --conflicts and --malformed together are more than all lines")
     made = Generator(seed, duplicates=duplicates, conflicts=conflicts, malformed=malformed)
     if out is None:
-        _write(made.lines(count), sys.stdout.buffer)
+        _write(takewhile(lambda _: not nobody_reads(), made.lines(count)), sys.stdout.buffer)
+        if nobody_reads():
+            raise typer.Exit(Exit.UNREAD)
         return
     try:
         with files.opened(out, "xb") as stream:
