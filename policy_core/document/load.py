@@ -6,6 +6,7 @@ the models, so that a value has one type however YAML read it.
 
 import json
 import re
+import stat
 from collections.abc import Iterator
 from functools import cache
 from io import StringIO
@@ -66,10 +67,23 @@ def load_with_warnings(file: Path) -> Read:
         PolicyDocumentError: As for `load`.
     """
     try:
-        raw = file.read_bytes()
+        if (kind := _kind(file.stat().st_mode)) is not None:
+            raise PolicyDocumentError(str(file), [Problem((), f"is a {kind}; {_REGULAR}")])
+        with file.open("rb") as stream:
+            raw = stream.read(LARGEST + 1)
     except OSError as error:
         raise PolicyDocumentError(str(file), [Problem((), f"cannot be read: {error.strerror}")]) from error
     return read(raw, str(file))
+
+
+_REGULAR = "a policy document is a regular file, or a link to one"
+
+
+def _kind(mode: int) -> str | None:
+    """What it is that is no file of its own, and might keep who reads it waiting for ever; None of one that is."""
+    if stat.S_ISREG(mode):
+        return None
+    return {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}.get(stat.S_IFMT(mode), "device")
 
 
 def parse(raw: bytes, name: str) -> PolicyDocument:
