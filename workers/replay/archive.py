@@ -55,7 +55,7 @@ def begin(folder: Path, form: Format, source: Source, topics: Sequence[str]) -> 
     """The manifest of an archive that is to be made, or of one that was left unfinished.
 
     Raises:
-        ReplayError: There is something that must not be written over, or an archive of other ranges.
+        ReplayError: There is something that must not be written over, an archive of other ranges, or nothing to keep.
     """
     ranges = tuple(
         KeptPartition(topic=topic, partition=number, first=one.first, end=one.end, whole=one.whole, to_end=one.to_end)
@@ -63,6 +63,8 @@ def begin(folder: Path, form: Format, source: Source, topics: Sequence[str]) -> 
         for number in source.partitions(topic)
         for one in [source.extent(topic, number)]
     )
+    if not ranges:
+        raise ReplayError(f"nothing to keep: no partition is there of {', '.join(map(source.topic, topics))}")
     made = Manifest(format=form, prefix=source.topic(""), partitions=ranges)
     there = manifest.load(folder)
     if there is None:
@@ -258,11 +260,7 @@ class ArchiveSource:
 
     def partitions(self, topic: str) -> Sequence[int]:
         """The partitions of a topic that are kept."""
-        return sorted(
-            one.partition
-            for one in self.manifest.partitions
-            if one.topic == topic and (not self.only or one.partition in self.only)
-        )
+        return [one for one in self.manifest.numbers(topic) if not self.only or one in self.only]
 
     def extent(self, topic: str, partition: int) -> Extent:
         """What is kept of a partition."""

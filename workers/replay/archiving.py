@@ -9,22 +9,40 @@ from workers.console import Exit, err, out
 from workers.replay import archive, manifest
 from workers.replay.archive import ArchiveSource, Kept
 from workers.replay.crew import run
-from workers.replay.log import Damage, Format
+from workers.replay.log import Damage, Format, ReplayError
 from workers.replay.progress import Counter, counting
-from workers.replay.ranges import Asked, on_kafka
+from workers.replay.ranges import Asked, numbers, on_kafka
 from workers.settings import Settings
 
 
 def make(
-    folder: Path, form: Format, topics: Sequence[str], asked: Asked, found: Settings, processes: int
+    folder: Path,
+    form: Format,
+    topics: Sequence[str],
+    asked: Asked,
+    found: Settings,
+    processes: int,
+    needed: Sequence[str] = (),
 ) -> manifest.Manifest:
     """Keep a range of topics in a folder; returns what is kept.
 
+    Args:
+        folder: Where.
+        form: How records are written.
+        topics: The declared topics' names.
+        asked: The range.
+        found: Where Kafka is.
+        processes: How many may work.
+        needed: Topics that must be there; of the others those that are not are named, and left out.
+
     Raises:
-        ReplayError: The folder must not be written, or Kafka cannot be read.
+        ReplayError: The folder must not be written, Kafka cannot be read, or what is asked for is not there.
         typer.Exit: Interrupted, or some records cannot be read.
     """
-    source = on_kafka(found.bootstrap, found.topic_prefix, topics, asked)
+    source = on_kafka(found.bootstrap, found.topic_prefix, topics, asked, needed)
+    absent = [source.topic(name) for name in topics if not source.partitions(source.topic(name))]
+    if absent:
+        err.print(f"not kept, because not there: {', '.join(absent)}", markup=False)
     made = archive.begin(folder, form, source, topics)
     source = source.ending({f"{one.topic}/{one.partition}": one.end for one in made.partitions})
     left = archive.tasks(made, folder, source)
@@ -67,6 +85,21 @@ def _tell(folder: Path, keeper: _Keeper, *, finished: bool) -> None:
     err.print(f"{records:,} records in {len(made.segments):,} files, {size:,} bytes: {folder}", markup=False)
     if keeper.damages:
         raise typer.Exit(Exit.DIFFERENT)
+
+
+def holds(source: ArchiveSource, topic: str, partitions: Sequence[int]) -> None:
+    """Make sure that an archive has what is asked for.
+
+    Raises:
+        ReplayError: It lacks the topic, or a partition.
+    """
+    kept = source.manifest.numbers(topic)
+    if not kept:
+        there = ", ".join(sorted({one.topic for one in source.manifest.partitions})) or "none"
+        raise ReplayError(f"{source.folder}: has no topic {topic}; it has {there}")
+    strange = sorted(set(partitions) - set(kept))
+    if strange:
+        raise ReplayError(f"{source.folder}: {topic} has no partition {strange[0]}; it has {numbers(kept)}")
 
 
 def check(folder: Path) -> None:

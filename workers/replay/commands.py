@@ -69,13 +69,16 @@ def archive(
     """
     with extra():
         from workers.replay import archiving, series
+        from workers.replay.ranges import declared
+    topics = declared(topic or ())
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     if go_on:
         if start or end or partition:
             raise CommandError("--continue begins where the last archive ended: without --from, --to and --partition")
-        series.make_next(folder, form, tuple(topic or ARCHIVED), found, _processes(processes))
+        series.make_next(folder, form, topics or ARCHIVED, found, _processes(processes), needed=topics)
         return
-    archiving.make(folder, form, tuple(topic or ARCHIVED), _asked(start, end, partition), found, _processes(processes))
+    asked = _asked(start, end, partition)
+    archiving.make(folder, form, topics or ARCHIVED, asked, found, _processes(processes), topics)
 
 
 @replay_cli.command("check")
@@ -166,6 +169,7 @@ def _source(log: Path | None, found: Settings, part: "Asked") -> Source:
     Raises:
         ReplayError: It is not there, or the flags do not fit it.
     """
+    from workers.replay import archiving
     from workers.replay.archive import ArchiveSource
     from workers.replay.log import ReplayError
     from workers.replay.ranges import on_kafka
@@ -175,7 +179,7 @@ def _source(log: Path | None, found: Settings, part: "Asked") -> Source:
     if part.start is not None or part.end is not None:
         raise ReplayError("--from and --to are for Kafka: an archive has the range that it was made with")
     source = ArchiveSource(log, part.partitions)
-    source.partitions(source.topic(REQUESTS))
+    archiving.holds(source, source.topic(REQUESTS), part.partitions)
     return source
 
 
@@ -189,9 +193,9 @@ def extra() -> Iterator[None]:
 
 
 def _asked(start: str | None, end: str | None, partition: list[int] | None) -> "Asked":
-    from workers.replay.ranges import Asked, bound
+    from workers.replay.ranges import asked_for
 
-    return Asked(bound(start, "--from"), bound(end, "--to"), tuple(sorted(set(partition or ()))))
+    return asked_for(start, end, partition or ())
 
 
 def _processes(asked: int | None) -> int:

@@ -68,6 +68,10 @@ class Manifest(_Part):
             key=lambda one: one.first,
         )
 
+    def numbers(self, topic: str) -> list[int]:
+        """The partitions of a topic that are kept; none where it lacks the topic."""
+        return sorted(one.partition for one in self.partitions if one.topic == topic)
+
     def range(self, topic: str, partition: int) -> KeptPartition | None:
         """What is kept of a partition."""
         return next((one for one in self.partitions if (one.topic, one.partition) == (topic, partition)), None)

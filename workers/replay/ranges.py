@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS, TOPICS
 from workers.replay.kafka import KafkaSource, reader, unreachable
 from workers.replay.log import Extent, ReplayError
 
@@ -39,6 +39,40 @@ class Asked:
         """Where a partition is to begin; None where that is not said."""
         return self.behind.get((where.topic, where.partition))
 
+    @property
+    def bounded(self) -> bool:
+        """Whether a person said where to begin or to end."""
+        return self.start is not None or self.end is not None
+
+
+def declared(topics: Sequence[str]) -> tuple[str, ...]:
+    """The topics that a person names, each once.
+
+    Raises:
+        ReplayError: One is not declared.
+    """
+    known = [one.name for one in TOPICS]
+    strange = [name for name in topics if name not in known]
+    if strange:
+        raise ReplayError(f"--topic {strange[0]}: no declared topic; there are {', '.join(known)}")
+    return tuple(dict.fromkeys(topics))
+
+
+def asked_for(start: str | None, end: str | None, partitions: Sequence[int] = ()) -> Asked:
+    """The part that `--from`, `--to` and `--partition` name.
+
+    Raises:
+        ReplayError: A bound is none, or nothing lies between them.
+    """
+    asked = Asked(bound(start, "--from"), bound(end, "--to"), tuple(sorted(set(partitions))))
+    first, behind = asked.start, asked.end
+    alike = (isinstance(first, int) and isinstance(behind, int)) or (
+        isinstance(first, datetime) and isinstance(behind, datetime)
+    )
+    if alike and first >= behind:  # type: ignore[operator]  # both are of one kind
+        raise ReplayError(f"--from {start} --to {end}: nothing lies between; --to is the first one behind the range")
+    return asked
+
 
 def bound(text: str | None, flag: str) -> Bound:
     """An offset or an instant as it stands on the command line.
@@ -57,7 +91,9 @@ def bound(text: str | None, flag: str) -> Bound:
     return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
-def on_kafka(bootstrap: str, prefix: str, topics: Sequence[str], asked: Asked) -> KafkaSource:
+def on_kafka(
+    bootstrap: str, prefix: str, topics: Sequence[str], asked: Asked, needed: Sequence[str] = ()
+) -> KafkaSource:
     """The part of topics that is asked for, as it is on a cluster now.
 
     Args:
@@ -65,49 +101,89 @@ def on_kafka(bootstrap: str, prefix: str, topics: Sequence[str], asked: Asked) -
         prefix: What stands before every topic's name.
         topics: The declared topics' names.
         asked: Applied to requests; of other topics what is as old, and a day beyond the end.
+        needed: Topics that must be there; others are left out where they are not.
 
     Raises:
-        ReplayError: The cluster does not answer, or lacks the topic of requests.
+        ReplayError: The cluster does not answer, or lacks a topic, a partition, or all of the range.
     """
     try:
-        extents = asyncio.run(_extents(bootstrap, [prefix + name for name in topics], prefix + REQUESTS, asked))
+        extents = asyncio.run(_extents(bootstrap, prefix, tuple(dict.fromkeys(topics)), asked, needed))
     except (KafkaError, OSError) as error:
         raise unreachable(bootstrap, error) from None
     return KafkaSource(bootstrap, prefix, extents)
 
 
 async def _extents(
-    bootstrap: str, topics: Sequence[str], requests: str, asked: Asked
+    bootstrap: str, prefix: str, names: Sequence[str], asked: Asked, needed: Sequence[str]
 ) -> Mapping[tuple[str, int], Extent]:
+    requests = prefix + REQUESTS
+    topics = [prefix + name for name in names]
+    # What answers requests lies where they lie: its part is known by theirs, also where they are not kept themselves.
+    by_requests = any(name == REQUESTS or name in ANSWERS for name in names)
+    if not by_requests and (asked.bounded or asked.partitions):
+        raise ReplayError(
+            f"--from, --to and --partition are of requests and what answers them; {', '.join(names)} is kept whole"
+        )
     # One asks and one reads: a consumer that reads one topic knows no other any more.
     async with reader(bootstrap) as consumer, reader(bootstrap) as looker:
         present = await consumer.topics()
-        await _learn(consumer, sorted(set(topics) & present))
-        if requests in topics and requests not in present:
+        wanted = sorted({*topics, requests} if by_requests else topics)
+        if by_requests and requests not in present:
             raise ReplayError(f"no topic {requests} at {bootstrap}; is --topic-prefix right?")
-        answers = {requests.removesuffix(REQUESTS) + name for name in ANSWERS}
+        _all_there([prefix + name for name in needed], present, prefix, bootstrap)
+        await _learn(consumer, sorted(set(wanted) & present))
+        answers = {prefix + name for name in ANSWERS}
         found: dict[tuple[str, int], Extent] = {}
         spans: dict[int, tuple[int | None, int | None]] = {}
         # Before the requests' ends are asked for: so no answer is kept whose request is not.
         ends = await _ends(consumer, [topic for topic in topics if topic in present])
-        for topic in sorted(topics, key=lambda name: name != requests):
-            if topic not in present:
-                continue
-            numbers = sorted(consumer.partitions_for_topic(topic) or ())
-            if topic == requests:
-                _known(asked.partitions, numbers, topic)
-            for number in numbers:
-                where = TopicPartition(topic, number)
-                if topic == requests:
-                    if not asked.partitions or number in asked.partitions:
-                        found[topic, number] = await _of_requests(consumer, where, asked)
-                        spans[number] = await _span(looker, where, found[topic, number], asked)
-                elif topic not in answers:
-                    found[topic, number] = await _of_answers(consumer, where, ends[where], (None, None))
-                elif number in spans:
-                    answers_of = await _of_answers(consumer, where, ends[where], spans[number])
-                    found[topic, number] = await _going_on(consumer, where, answers_of, asked)
+        if by_requests:
+            extents = await _all_requests(consumer, requests, asked)
+            spans = {
+                number: await _span(looker, TopicPartition(requests, number), extent, asked)
+                for number, extent in extents.items()
+            }
+            if requests in topics:
+                found |= {(requests, number): extent for number, extent in extents.items()}
+        for where, last in ends.items():
+            if where.topic != requests and where.topic not in answers:
+                found[where.topic, where.partition] = await _of_answers(consumer, where, last, (None, None))
+            elif where.topic in answers and where.partition in spans:
+                answers_of = await _of_answers(consumer, where, last, spans[where.partition])
+                found[where.topic, where.partition] = await _going_on(consumer, where, answers_of, asked)
         return found
+
+
+async def _all_requests(consumer: AIOKafkaConsumer, topic: str, asked: Asked) -> dict[int, Extent]:
+    there = sorted(consumer.partitions_for_topic(topic) or ())
+    _known(asked.partitions, there, topic)
+    chosen = [number for number in there if not asked.partitions or number in asked.partitions]
+    extents = {number: await _of_requests(consumer, TopicPartition(topic, number), asked) for number in chosen}
+    if asked.bounded:
+        await _some(consumer, topic, extents)
+    return extents
+
+
+def _all_there(needed: Sequence[str], present: set[str], prefix: str, bootstrap: str) -> None:
+    absent = [topic for topic in needed if topic not in present]
+    if absent:
+        there = sorted(prefix + one.name for one in TOPICS if prefix + one.name in present)
+        raise ReplayError(
+            f"no topic {', '.join(absent)} at {bootstrap}; of those declared there are {', '.join(there)}"
+        )
+
+
+async def _some(consumer: AIOKafkaConsumer, topic: str, extents: Mapping[int, Extent]) -> None:
+    """Refuse a range that no partition has anything of."""
+    if any(one.first < one.end for one in extents.values()):
+        return
+    kept = {number: await _kept(consumer, TopicPartition(topic, number)) for number in extents}
+    there = "; ".join(f"{topic}/{number}: {_offsets(*span)}" for number, span in sorted(kept.items()))
+    raise ReplayError(f"--from and --to: no request lies between them. Kafka keeps {there}")
+
+
+def _offsets(first: int, end: int) -> str:
+    return f"offsets {first} to {end - 1}" if first < end else "none"
 
 
 async def _learn(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> None:
@@ -121,7 +197,13 @@ async def _learn(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> None:
 def _known(wanted: Sequence[int], there: Sequence[int], topic: str) -> None:
     strange = sorted(set(wanted) - set(there))
     if strange:
-        raise ReplayError(f"{topic} has no partition {strange[0]}; it has 0 to {len(there) - 1}")
+        raise ReplayError(f"{topic} has no partition {strange[0]}; it has {numbers(there)}")
+
+
+def numbers(there: Sequence[int]) -> str:
+    """Partitions, as a person reads them."""
+    gapless = len(there) > 1 and list(there) == list(range(there[0], there[-1] + 1))
+    return f"{there[0]} to {there[-1]}" if gapless else ", ".join(map(str, there)) or "none"
 
 
 async def _kept(consumer: AIOKafkaConsumer, where: TopicPartition) -> tuple[int, int]:
@@ -178,7 +260,7 @@ async def _at(consumer: AIOKafkaConsumer, where: TopicPartition, milliseconds: i
 
 
 def _milliseconds(instant: datetime) -> int:
-    return int(instant.timestamp() * 1000)
+    return max(0, int(instant.timestamp() * 1000))  # Kafka knows no time before 1970
 
 
 async def _span(

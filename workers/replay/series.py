@@ -29,7 +29,13 @@ NAMED = "%Y-%m-%dT%H-%M-%SZ"
 
 
 def make_next(
-    folder: Path, form: Format, topics: Sequence[str], found: Settings, processes: int, now: datetime | None = None
+    folder: Path,
+    form: Format,
+    topics: Sequence[str],
+    found: Settings,
+    processes: int,
+    now: datetime | None = None,
+    needed: Sequence[str] = (),
 ) -> Path:
     """Keep, in a new archive of a folder of archives, all that is in none of them; returns where.
 
@@ -40,6 +46,7 @@ def make_next(
         found: Where Kafka is, and our own group.
         processes: How many may work.
         now: When; by the clock otherwise.
+        needed: Topics that must be there.
 
     Raises:
         ReplayError: Another one is at it, the topics are not those that were kept before, or Kafka cannot be read.
@@ -54,14 +61,14 @@ def make_next(
             err.print(f"in no archive: {gap}", markup=False)
         archive = unfinished or folder / begun.strftime(NAMED)
         try:
-            made = archiving.make(archive, form, topics, asked, found, processes)
+            made = archiving.make(archive, form, topics, asked, found, processes, needed)
         except ReplayError as error:
             if archive != unfinished:
                 raise
             # It covers nothing that the next one does not: both begin where the last complete one ended.
             err.print(f"left as it is: {error}", markup=False)
             archive = folder / begun.strftime(NAMED)
-            made = archiving.make(archive, form, topics, asked, found, processes)
+            made = archiving.make(archive, form, topics, asked, found, processes, needed)
         # What an interrupted one left open ends where it ended when that was begun.
         committed(found, ends(made), datetime.strptime(archive.name, NAMED).replace(tzinfo=UTC))
     if gaps:

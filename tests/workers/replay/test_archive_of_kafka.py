@@ -10,7 +10,7 @@ import typer
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from events.topics import DECISIONS, REQUESTS
+from events.topics import ANSWERED, DECISIONS, REQUESTS
 from tests.workers.commands import Ran, dli
 from tests.workers.running import PARTITIONS, producers_times, settings_for
 from workers import topics
@@ -123,19 +123,76 @@ def test_a_range_of_offsets_has_its_requests(found: Settings, tmp_path: Path) ->
     assert ArchiveSource(tmp_path / "kept").extent(found.topic(REQUESTS), 2).whole is False
 
 
+NOT_THERE = [
+    (("--from", "yesterday"), "neither an offset nor an instant"),
+    (("--partition", "99"), "has no partition 99"),
+    (("--topic-prefix", "nobody."), "no topic nobody."),
+    (("--topic", "authorization.request"), "--topic authorization.request: no declared topic; there are auth"),
+    (("--topic", "authorization.answered", "--partition", "99"), "authorization.requests has no partition 99; it"),
+    (("--topic", "policy.revisions", "--partition", "1"), "policy.revisions is kept whole"),
+    (("--topic", "policy.revisions", "--from", "1"), "policy.revisions is kept whole"),
+    (("--from", "5000"), "no request lies between them. Kafka keeps"),
+    (("--from", "5000", "--partition", "1"), "authorization.requests/1: offsets 0 to 49"),
+    (("--from", str(10**30)), "no request lies between them"),
+    (("--from", "2999-01-01"), "no request lies between them"),
+    (("--to", "1969-01-01"), "no request lies between them"),
+    (("--from", "10", "--to", "3"), "--from 10 --to 3: nothing lies between"),
+    (("--from", "10", "--to", "10"), "nothing lies between"),
+    (("--from", "2026-02-01", "--to", "2026-01-01T00:00:00Z"), "nothing lies between"),
+    (("--from", "10", "--to", "1970-01-02"), "no request lies between them"),
+]
+
+
 @pytest.mark.parametrize(
-    ("flags", "says"),
+    ("command", "flags", "says"),
+    # What is replayed are declared topics, and none is chosen.
     [
-        (("--from", "yesterday"), "neither an offset nor an instant"),
-        (("--partition", "99"), "has no partition 99"),
-        (("--topic-prefix", "nobody."), "no topic nobody."),
+        (command, *one)
+        for command in ("archive", "verify", "what-if")
+        for one in NOT_THERE
+        if command == "archive" or "--topic" not in one[0]
     ],
 )
-def test_a_range_that_is_not_there_is_told(found: Settings, tmp_path: Path, flags: tuple[str, ...], says: str) -> None:
-    refused = archive(found, tmp_path / "kept", *flags)
+def test_a_range_that_is_not_there_is_told(
+    found: Settings, tmp_path: Path, command: str, flags: tuple[str, ...], says: str
+) -> None:
+    place = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix)
+    if command == "archive":
+        refused = archive(found, tmp_path / "kept", *flags)
+    else:
+        policy = ("--policy", "2016-03-08") if command == "what-if" else ()
+        refused = dli("replay", command, *place, *policy, "--work", str(tmp_path / "kept"), *flags)
 
-    assert (refused.code, says in refused.err) == (1, True)
+    assert (refused.code, says in " ".join(refused.err.split())) == (1, True), refused.err
     assert not (tmp_path / "kept").exists()
+
+
+def test_a_declared_topic_that_the_cluster_lacks_is_told(found: Settings, tmp_path: Path) -> None:
+    client = KafkaAdminClient(bootstrap_servers=found.bootstrap.split(","))
+    client.delete_topics([found.topic(ANSWERED)])
+    until = time.monotonic() + 60
+    while found.topic(ANSWERED) in client.list_topics() and time.monotonic() < until:
+        time.sleep(0.1)
+    client.close()
+
+    named = archive(found, tmp_path / "kept", "--topic", ANSWERED)
+    others = archive(found, tmp_path / "kept")
+
+    said = " ".join(named.err.split())
+    assert (named.code, f"no topic {found.topic(ANSWERED)} at" in said) == (1, True)
+    assert found.topic(DECISIONS) in said
+    assert (others.code, "not kept, because not there" in others.err) == (0, True)
+
+
+def test_answers_alone_are_kept_as_with_their_requests(found: Settings, tmp_path: Path) -> None:
+    flags = ("--from", "10", "--to", "13", "--partition", "1", "--topic", DECISIONS, "--topic", DECISIONS)
+
+    assert archive(found, tmp_path / "kept", *flags).code == 0
+
+    assert kept(found, tmp_path / "kept", DECISIONS, 1)[0].offset == 10
+    source = ArchiveSource(tmp_path / "kept")
+    assert source.partitions(found.topic(DECISIONS)) == [1]
+    assert source.partitions(found.topic(REQUESTS)) == []
 
 
 # --- one after the other -------------------------------------------------------------------------------------------

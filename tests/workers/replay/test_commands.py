@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer
 
-from events.topics import DECISIONS
+from events.topics import DECISIONS, REQUESTS
 from policy_core.library import PACKAGED, load_library
 from tests.workers.commands import dli
 from tests.workers.replay.logs import MemorySource, archived, changed, recorded
@@ -62,6 +62,21 @@ def test_what_cannot_be_replayed_is_one_sentence(tmp_path: Path) -> None:
 
     assert (nothing.code, "no archive there" in nothing.err) == (1, True)
     assert (flags.code, "--from and --to are for Kafka" in flags.err) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["verify", "what-if"])
+def test_what_an_archive_lacks_is_named_with_what_it_has(log: MemorySource, tmp_path: Path, command: str) -> None:
+    whole = archived(log, tmp_path / "kept")
+    requests = log.topic(REQUESTS)
+    others = MemorySource({name: one for name, one in log.records.items() if name[0] != requests})
+    part = archived(others, tmp_path / "part")
+    flags = ("--policy", "2016-03-08") if command == "what-if" else ()
+
+    partition = dli("replay", command, str(whole), "--partition", "77", *flags)
+    topic = dli("replay", command, str(part), *flags)
+
+    assert (partition.code, f"{requests} has no partition 77; it has 0 to 1" in partition.err) == (1, True)
+    assert (topic.code, f"has no topic {requests}; it has t.authorization.dead-letters" in topic.err) == (1, True)
 
 
 def test_replay_does_not_even_load_what_reaches_live_topics(log: MemorySource, tmp_path: Path) -> None:
