@@ -69,3 +69,10 @@ def test_four_modules_touch_what_faust_and_aiokafka_keep_to_themselves() -> None
         "workers/feed/private.py",
         "workers/restore.py",
     ]
+
+
+def test_nobody_waits_in_a_way_that_swallows_a_cancellation() -> None:
+    """Before Python 3.12 `asyncio.wait_for` does, where it comes together with what was waited for."""
+    waiting = re.compile(r"asyncio\.wait_for\(|from asyncio import .*\bwait_for\b")
+
+    assert [file.name for file in (ROOT / "workers").rglob("*.py") if waiting.search(file.read_text("utf-8"))] == []

@@ -112,10 +112,14 @@ class Footing:
         Thread(target=_look, args=(self._settings, tell, over), name="topology", daemon=True).start()
         try:
             while not fed.stopping and await self._check_group(fed):
-                with suppress(TimeoutError):
-                    seen = await asyncio.wait_for(looks.get(), LOOK_SECONDS)
-                    if fed.stopping or not await self.judge(seen, fed):
-                        return
+                try:
+                    # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with a look.
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        seen = await looks.get()
+                except TimeoutError:
+                    continue
+                if fed.stopping or not await self.judge(seen, fed):
+                    return
         except Exception:
             log.exception("footing_lost")
             await fed.give_up("the topics and the group cannot be watched any more")

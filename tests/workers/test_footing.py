@@ -1,7 +1,8 @@
 """What a worker does when its topics or its group change under it; the cluster is played."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from queue import Queue
 
 import pytest
 from aiokafka.errors import (
@@ -153,6 +154,26 @@ def test_a_defect_in_watching_ends_the_worker_too(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Footing, "_check_group", broken)
     assert watched(seconds=2) == ["the topics and the group cannot be watched any more"]
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_who_is_cancelled_just_as_a_look_arrives_ends_all_the_same(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    tells: Queue[Callable[[Seen], None]] = Queue()
+    monkeypatch.setattr(footing, "_look", lambda _settings, tell, _over: tells.put(tell))
+    fed, found = _Fed(), Footing(FOUND, lying())
+    found.bears(fed)
+
+    async def watch() -> bool:
+        watching = asyncio.create_task(found.watch())
+        tell = await asyncio.to_thread(tells.get, timeout=10)
+        tell(Seen(1.0, lying()))
+        for _ in range(turns):  # of the loop: the look is in the queue, is taken out of it, is judged
+            await asyncio.sleep(0)
+        watching.cancel()
+        await asyncio.wait({watching}, timeout=1)
+        return watching.cancelled()
+
+    assert asyncio.run(watch())
 
 
 def test_a_spare_is_who_has_nothing_while_others_have_all() -> None:
