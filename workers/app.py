@@ -39,6 +39,7 @@ from workers.records import Delivery
 from workers.settings import Settings
 from workers.store.changelog import KafkaChangelog
 from workers.topology import alike_topics
+from workers.web import door
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -66,6 +67,7 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
         topic_allow_declare=True,
         **app_settings(),
     )
+    door.install(app, settings)
     memory = AnsweredRequests(
         settings.data_dir / "answered",
         KafkaChangelog(client(settings), settings.topic(ANSWERED)),

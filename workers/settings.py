@@ -8,7 +8,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     """Where a worker serves its register, health and metrics."""
     web_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,253}$")
     """The host by which other workers reach this one, to ask for the register; where it serves when absent."""
+    web_names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")], ...] = ()
+    """More names under which workers are asked, as a JSON list; a worker answers to addresses, to its own name and to
+    those of its group without being told, and to no other."""
     exporter_port: int = Field(default=9308, ge=1, le=65535)
     """Where `dli exporter` answers."""
     dashboard_token: SecretStr | None = None

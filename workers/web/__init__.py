@@ -1,0 +1,1 @@
+"""A worker's port: what a Host header says, and who is answered there."""
