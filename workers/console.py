@@ -161,9 +161,16 @@ DefaultPolicy = Annotated[str | None, typer.Option("--policy", help="The policy 
 
 
 def settings(**flags: object) -> Settings:
-    """The settings of this process, the command line's flags first."""
+    """The settings of this process, the command line's flags first; a warning names what is no setting.
+
+    Raises:
+        SettingsError: Some cannot be used.
+    """
     policies = flags.get("policies")
-    return configuration.read(**{**flags, "policies": tuple(policies) if isinstance(policies, list) else None})
+    found = configuration.read(**{**flags, "policies": tuple(policies) if isinstance(policies, list) else None})
+    if (unread := configuration.unknown()) is not None:
+        err.print(f"warning: {unread}")
+    return found
 
 
 @contextmanager

@@ -7,11 +7,21 @@ secrets (`dli_…`, one value each; `/run/secrets`, or what `DLI_SECRETS_DIR` na
 import json
 import os
 import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 from pydantic_settings import SettingsError as SourceError
 
 from events.topics import DECISIONS_KEPT
@@ -25,16 +35,25 @@ def secrets() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+_FILE = ".env"
+_NO_TEXT = "is no UTF-8"
+_LAST_PORT = 65_535
+_CHARACTERS = "letters, digits, dots, dashes and underscores"
+
+
 class SettingsError(Exception):
     """Settings that cannot be used; the message names each with what is wrong."""
 
 
 class Settings(BaseSettings):
-    """How one process runs."""
+    """How one process runs.
+
+    A field's description is what to write, where its type does not tell that.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="DLI_",
-        env_file=".env",
+        env_file=_FILE,
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
@@ -54,12 +73,16 @@ class Settings(BaseSettings):
         mounted = SecretsSettingsSource(settings_cls, secrets_dir=secrets())
         return init_settings, env_settings, dotenv_settings, mounted
 
-    bootstrap: str = Field(default="127.0.0.1:9092", pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")
+    bootstrap: str = Field(
+        default="127.0.0.1:9092",
+        pattern=r"^[^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*$",
+        description="host:port, several with commas between them, ports from 1 to 65535",
+    )
     """Kafka's bootstrap servers, host:port, separated by commas."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "PLAINTEXT"
     """How to get into Kafka; PLAINTEXT on a machine of one's own only. Passwords in the clear are not offered."""
     sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
-    sasl_username: str | None = Field(default=None, min_length=1)
+    sasl_username: str | None = Field(default=None, min_length=1, description="the user's name")
     sasl_password: SecretStr | None = None
     """Best as a mounted file; see the top of this module."""
     tls_ca: Path | None = None
@@ -68,28 +91,32 @@ class Settings(BaseSettings):
     tls_key: Path | None = None
     """A client's own certificate and key, in PEM, where the brokers ask for one."""
     tls_key_password: SecretStr | None = None
-    app_id: str = Field(default="dli-authorization", pattern=r"^[A-Za-z0-9._-]{1,200}$")
+    app_id: str = Field(
+        default="dli-authorization", pattern=r"^[A-Za-z0-9._-]{1,200}$", description=f"1 to 200 {_CHARACTERS}"
+    )
     """The consumer group, and the prefix of Faust's own topics."""
-    topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$")
+    topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$", description=f"at most 100 {_CHARACTERS}")
     """Put before every topic's name, so that deployments can share a cluster."""
     partitions: int | None = Field(default=None, ge=1, le=10_000)
     """Of requests, decisions and dead letters; the topic table's number when absent."""
     replication_factor: int = Field(default=1, ge=1, le=9)
     """Of topics that are created; 3 in any deployment that matters."""
-    policies: tuple[Path, ...] = (PACKAGED,)
+    policies: tuple[Path, ...] = Field(default=(PACKAGED,), description='a list of folders, as in ["first", "second"]')
     """Folders of policy documents, as a JSON list."""
     default_policy: str = "L.2.03.402"
     """The policy of a request that names none."""
     shadow_policy: Path | None = None
     """A policy document, a draft, that decides beside the one in force; what it would make otherwise is published."""
-    source: str = Field(default="/dli-authorization", min_length=1)
+    source: str = Field(default="/dli-authorization", min_length=1, description="a URI, or a path such as /claims")
     """The CloudEvents source of what is published."""
     mode: Literal["structured", "binary"] = "structured"
     """How events are written to Kafka."""
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=6066, ge=1, le=65535)
     """Where a worker serves its register, health and metrics."""
-    web_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,253}$")
+    web_name: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9._-]{1,253}$", description="the name or address of a host"
+    )
     """The host by which other workers reach this one, to ask for the register; where it serves when absent."""
     web_names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")], ...] = ()
     """More names under which workers are asked, as a JSON list; a worker answers to addresses, to its own name and to
@@ -105,16 +132,44 @@ class Settings(BaseSettings):
     duplicates_kept_days: int = Field(default=DECISIONS_KEPT.days, ge=1, le=3650)
     """How long an answered request is remembered: as long as its decision is kept. Where it is less, a request that is
     sent again later is decided again, under the policy of then. The retention of `authorization.answered` bounds it."""
-    instance: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    instance: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$", description=f"1 to 100 {_CHARACTERS}"
+    )
     """A name that this worker keeps over restarts: it rejoins its group at once."""
-    session_timeout_seconds: float = Field(default=10.0, ge=1, le=60)
+    session_timeout_seconds: float = Field(default=10.0, ge=1, le=60, allow_inf_nan=False)
     """How long a worker may be silent before its partitions go to others; the brokers set the least, 6 by default."""
-    stalled_seconds: float = Field(default=20.0, gt=0, le=3600)
+    stalled_seconds: float = Field(default=20.0, gt=0, le=3600, allow_inf_nan=False)
     """For how long a partition may stand still, or its broker be silent, before the worker is no longer ready."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
     log_key: SecretStr = SecretStr("")
     """The key under which request ids are hashed in logs, the same for all workers."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text(cls, value: Any, info: ValidationInfo) -> Any:
+        # What of the environment is no UTF-8 comes as lone surrogates: names of files may have them, all else may not.
+        if isinstance(value, str) and not value.isascii() and not _is_path(info.field_name):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise ValueError(_NO_TEXT) from None
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _paths_that_may_be(cls, value: Any) -> Any:
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, Path) and not _may_be(one):
+                raise ValueError("is no path")
+        return value
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _ports_that_there_are(cls, value: str) -> str:
+        if not all(1 <= int(server.rpartition(":")[2]) <= _LAST_PORT for server in value.split(",")):
+            raise ValueError("has a port that there is not")
+        return value
 
     @model_validator(mode="after")
     def _a_way_into_kafka_that_is_whole(self) -> Self:
@@ -161,16 +216,114 @@ def read(**flags: Any) -> Settings:
         SettingsError: One sentence for each setting that is wrong, never with its value.
     """
     try:
+        for name, file in _mounted():
+            if name in Settings.model_fields and not file.is_file():
+                raise SettingsError(f"{_name(name)}: {file} is no file; mount the secret there")
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        raise SettingsError("\n".join(_sentence(one["loc"], one["msg"]) for one in found)) from None
+        raise SettingsError("\n".join(map(_sentence, found))) from None
     except SourceError as error:
-        name = re.search(r'field "(\w+)"', str(error))
-        where = (name[1],) if name is not None else ()
-        raise SettingsError(_sentence(where, 'is no JSON; a list is written as in ["first", "second"]')) from None
+        named = re.search(r'field "(\w+)"', str(error))
+        name = named[1] if named is not None else "policies"
+        what = _NO_TEXT if isinstance(error.__cause__, UnicodeDecodeError) else "is no JSON"
+        raise SettingsError(f"{_name(name)}: {what}; write {_wanted(name)}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{_FILE}: is no text in UTF-8") from None
+    except OSError as error:
+        raise SettingsError(f"{error.filename}: {error.strerror}") from None
 
 
-def _sentence(where: tuple[int | str, ...], what: str) -> str:
-    # What is wrong between settings has no place of its own, and names them.
-    return f"DLI_{'.'.join(map(str, where)).upper()}: {what}" if where else what.removeprefix("Value error, ")
+def _is_path(field: str | None) -> bool:
+    annotation = Settings.model_fields[field or ""].annotation
+    return Path in (annotation, *get_args(annotation))
+
+
+def _may_be(path: Path) -> bool:
+    """Whether any file could have that path."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
+def _mounted() -> Iterator[tuple[str, Path]]:
+    """Names of settings, or of what looks like them, with their files in the folder of mounted secrets."""
+    folder = secrets()
+    for file in sorted(folder.iterdir()) if folder is not None else ():
+        if file.name.lower().startswith("dli_"):
+            yield file.name.lower().removeprefix("dli_"), file
+
+
+# --- what is said of settings --------------------------------------------------------------------------------------
+
+_WRONG = {
+    "int_parsing": "is no whole number",
+    "int_parsing_size": "is no whole number",
+    "int_from_float": "is no whole number",
+    "float_parsing": "is no number",
+    "finite_number": "is no number",
+    "greater_than": "is too small",
+    "greater_than_equal": "is too small",
+    "less_than_equal": "is too large",
+    "string_pattern_mismatch": "has not its form",
+    "string_too_short": "is empty",
+    "literal_error": "is none of its choices",
+    "enum": "is none of its choices",
+    "tuple_type": "is no list",
+    "path_type": "is no path",
+}
+"""What is wrong, by the kind of a validation's error."""
+
+
+def _sentence(error: ErrorDetails) -> str:
+    ours = error["msg"].removeprefix("Value error, ") if error["type"] == "value_error" else None
+    if not error["loc"]:  # what is wrong between settings names them
+        return ours or "the settings cannot be used together"
+    name, *entry = error["loc"]
+    where = "".join(f"entry {number + 1} " for number in entry if isinstance(number, int))
+    return (
+        f"{_name(name)}: {where}{ours or _WRONG.get(error['type'], 'is nothing that is taken')}; write {_wanted(name)}"
+    )
+
+
+def _name(field: int | str) -> str:
+    return f"DLI_{field}".upper()
+
+
+def _wanted(field: int | str) -> str:
+    """What to write."""
+    one = Settings.model_fields[str(field)]
+    if one.description is not None:
+        return one.description
+    if _is_path(str(field)):
+        return "the path of a file or folder"
+    bounds = {what: getattr(part, what) for part in one.metadata for what in ("ge", "gt", "le") if hasattr(part, what)}
+    kinds = get_args(one.annotation) or (one.annotation,)
+    if bounds:
+        low = f"from {bounds['ge']} to" if "ge" in bounds else f"above {bounds['gt']}, up to"
+        return f"a {'' if float in kinds else 'whole '}number {low} {bounds['le']}"
+    if isinstance(one.annotation, type) and issubclass(one.annotation, Enum):
+        kinds = tuple(one.annotation)
+    choices = [str(kind) for kind in kinds if isinstance(kind, str)]
+    return " or ".join([", ".join(choices[:-1]), choices[-1]]) if choices else "text in UTF-8"
+
+
+def unknown() -> str | None:
+    """A sentence that names whatever looks like a setting and is none, wherever settings stand; None if nothing does.
+
+    It is no error: whoever starts this process may know later versions. What Kubernetes says of services whose names
+    begin as settings do is left out.
+    """
+    there = {name.upper() for name in os.environ if name.upper().startswith("DLI_")}
+    services = {name.removesuffix("SERVICE_HOST") for name in there if name.endswith("_SERVICE_HOST")}
+    there = {name for name in there if not any(name.startswith((f"{one}SERVICE_", f"{one}PORT")) for one in services)}
+    written = DotEnvSettingsSource(Settings).env_vars
+    there |= {name.upper() for name in written if name.upper().startswith("DLI_")}
+    there |= {_name(name) for name, _ in _mounted()}
+    names = sorted(there - {*map(_name, Settings.model_fields), "DLI_SECRETS_DIR"})
+    hints = [get_close_matches(name.removeprefix("DLI_").lower(), Settings.model_fields, n=1) for name in names]
+    told = [
+        f"{name} (did you mean {_name(hint[0])}?)" if hint else name for name, hint in zip(names, hints, strict=True)
+    ]
+    return f"no such setting, and not read: {', '.join(told)}" if told else None
