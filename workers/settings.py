@@ -118,7 +118,9 @@ class Settings(BaseSettings):
         default=None, pattern=r"^[A-Za-z0-9._-]{1,253}$", description="the name or address of a host"
     )
     """The host by which other workers reach this one, to ask for the register; where it serves when absent."""
-    web_names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")], ...] = ()
+    web_names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")], ...] = Field(
+        default=(), description='names of hosts as a JSON list, such as ["dli-worker"]'
+    )
     """More names under which workers are asked, as a JSON list; a worker answers to addresses, to its own name and to
     those of its group without being told, and to no other."""
     exporter_port: int = Field(default=9308, ge=1, le=65535)
