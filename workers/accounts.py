@@ -21,7 +21,7 @@ failed, and outlasts workers. Who resets the group's offsets clears the notes; n
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from kafka.errors import GroupIdNotFoundError
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers import notes
 from workers.lag import Look, Watcher
+from workers.printable import counted
 from workers.reading import Span, StrangeError, data_of, kept, new_admin, pass_over, records, told
 from workers.records import Lost
 from workers.settings import Settings
@@ -269,24 +270,6 @@ def total(found: Iterable[Standing]) -> Account:
     )
 
 
-def sentence(found: Sequence[Standing]) -> str:
-    """All of it in one line: that it balances, or by how much it does not."""
-    of = total(found)
-    waiting = sum(one.waiting for one in found)
-    wrong = [one for one in found if one.problem]
-    told_of = (
-        f"{of.consumed:,} consumed {'=' if not of.difference else '≠'} {of.decided:,} decided + {of.duplicates:,} "
-        f"duplicates + {of.dead_lettered:,} dead letters; {waiting:,} waiting"
-    ) + (f"; {of.lost:,} lost" if of.lost else "")
-    told_of += "".join(
-        f"; partition {one.partition}: an open transaction holds up {one.held:,} of these" for one in found if one.held
-    )
-    if not wrong:
-        return f"balanced: {told_of}"
-    named = "; ".join(f"partition {one.partition}: {one.problem}" for one in wrong)
-    return f"NOT balanced: {told_of} ({named})"
-
-
 # --- counted again, from the topics themselves ---------------------------------------------------------------------
 
 
@@ -312,16 +295,17 @@ class Recounted(NamedTuple):
         if account is None or self.moved or account.since or self.gone:
             return None
         found = [
-            f"{there:,} {what} on the topic, {said:,} in the account"
+            f"{counted(there, what)} on the topic, {said:,} in the account"
             for what, there, said in (
-                ("requests", self.requests, account.consumed),
-                ("decisions", self.decisions, account.decided),
-                ("dead letters", self.dead_letters, account.dead_lettered),
+                ("request", self.requests, account.consumed),
+                ("decision", self.decisions, account.decided),
+                ("dead letter", self.dead_letters, account.dead_lettered),
             )
             if there != said
         ]
         if self.repeated:
-            found.append(f"{self.repeated:,} decisions repeat an earlier one's request")
+            repeat = "repeats" if self.repeated == 1 else "repeat"
+            found.append(f"{counted(self.repeated, 'decision')} {repeat} an earlier one's request")
         return "; ".join(found) or None
 
 

@@ -236,7 +236,7 @@ ACCOUNTS_DIFFERENCE = Family(
 ACCOUNTS_BALANCED = Family(
     "dli_accounts_balanced",
     "1 when no partition's account shows a difference, anything lost, or more records than there are offsets, or is "
-    "missing, and every committed offset lies in its log.",
+    "missing, and every committed offset lies in its log; 0 where there is no topic of requests.",
 )
 ARCHIVED = Family(
     "dli_archived_timestamp_seconds",

@@ -21,6 +21,11 @@ def printable_json(text: str) -> str:
     return _escaped(text, "\n", _for_json)
 
 
+def counted(number: int, noun: str) -> str:
+    """How many there are of something, as a person says it: `1 dead letter`, `1,200 dead letters`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _escaped(text: str, keep: str, escape: Callable[[int], str]) -> str:
     if text.isprintable():
         return text

@@ -128,6 +128,22 @@ def missing(settings: Settings, topics: list[str]) -> list[str]:
     return sorted(set(topics) - there)
 
 
+def lacking(settings: Settings, topics: list[str]) -> str | None:
+    """What is missing of these topics, in a sentence's beginning; None where all of them are there.
+
+    Raises:
+        ReadingError: The brokers do not say.
+        RefusedError: The cluster does not let us in.
+    """
+    names = missing(settings, topics)
+    hidden = f", or it is hidden from {settings.sasl_username}" if settings.sasl_username else ""
+    return f"{settings.bootstrap} has no topic {' and '.join(names)}{hidden}" if names else None
+
+
+MAKE_TOPICS = "`dli topics apply` makes the topics, and --topic-prefix is part of their names"
+"""What to do then."""
+
+
 def spans(admin: KafkaAdminClient, partitions: list[TopicPartition]) -> dict[TopicPartition, Span]:
     """What is kept of each partition."""
     if not partitions:

@@ -13,10 +13,12 @@ from tests.workers.commands import dli
 from tests.workers.running import eventually, publish, settings_for, worker
 from workers import accounts, topics
 from workers.accounts import Account, Recounted, Standing
+from workers.operate import balance
 from workers.records import Lost
 from workers.settings import Settings
 
 EVEN = Standing(0, 12, 0, Account(0, 10, 7, 2, 1))
+GROUP = "dli"
 LOSING = Account(0, 7, 4, 2, 1).losing(Lost(3, 5)).losing(Lost(8, 9))
 
 
@@ -63,8 +65,8 @@ def test_a_note_keeps_what_was_lost_and_older_notes_have_lost_nothing() -> None:
 
 
 def test_the_line_tells_what_was_lost() -> None:
-    assert accounts.sentence([EVEN._replace(account=LOSING)]) == (
-        "NOT balanced: 7 consumed = 4 decided + 2 duplicates + 1 dead letters; 0 waiting; 5 lost "
+    assert balance.sentence([EVEN._replace(account=LOSING)], GROUP) == (
+        "NOT balanced: 7 consumed = 4 decided + 2 duplicates + 1 dead letter; 0 waiting; 5 lost "
         "(partition 0: 5 lost before they were read, at offsets 3 to 5, 8 to 9)"
     )
 
@@ -72,18 +74,56 @@ def test_the_line_tells_what_was_lost() -> None:
 def test_one_line_says_that_all_of_it_balances() -> None:
     both = [EVEN, Standing(1, 2000, 5, Account(100, 1500, 1500, 0, 0))]
 
-    assert accounts.sentence(both) == (
-        "balanced: 1,510 consumed = 1,507 decided + 2 duplicates + 1 dead letters; 5 waiting"
+    assert balance.sentence(both, GROUP) == (
+        "balanced: 1,510 consumed = 1,507 decided + 2 duplicates + 1 dead letter; 5 waiting"
     )
 
 
 def test_the_line_names_the_partition_and_the_difference() -> None:
     both = [EVEN, Standing(1, 2000, 0, Account(0, 1500, 1499, 0, 0))]
 
-    assert accounts.sentence(both) == (
-        "NOT balanced: 1,510 consumed ≠ 1,506 decided + 2 duplicates + 1 dead letters; 0 waiting "
+    assert balance.sentence(both, GROUP) == (
+        "NOT balanced: 1,510 consumed ≠ 1,506 decided + 2 duplicates + 1 dead letter; 0 waiting "
         "(partition 1: +1 between records consumed and what became of them)"
     )
+
+
+ASKED = ": the group dli has committed nothing; does a worker run, in this group (DLI_APP_ID, --app-id)?"
+NEVER = EVEN._replace(committed=None, account=None)
+
+
+@pytest.mark.parametrize(
+    ("found", "balanced", "sentence"),
+    [
+        ([NEVER, NEVER], True, "nothing consumed yet: there are no requests, and the group dli has committed nothing"),
+        (
+            [NEVER, NEVER._replace(waiting=1200)],
+            False,
+            "NOT balanced: nothing consumed yet, and 1,200 requests wait" + ASKED,
+        ),
+        (
+            [NEVER, NEVER._replace(waiting=1)],
+            False,
+            "NOT balanced: nothing consumed yet, and 1 request waits" + ASKED,
+        ),
+        (
+            [NEVER, NEVER._replace(beginning=7, end=7)],
+            False,
+            "NOT balanced: nothing consumed yet, and 7 offsets were removed before they were read" + ASKED,
+        ),
+        (
+            [NEVER._replace(waiting=2), EVEN],
+            True,
+            "balanced: 10 consumed = 7 decided + 2 duplicates + 1 dead letter; 2 waiting",
+        ),
+    ],
+)
+def test_where_nothing_is_consumed_yet_it_says_so(found: list[Standing], balanced: bool, sentence: str) -> None:
+    assert (balance.balanced(found), balance.sentence(found, GROUP)) == (balanced, sentence)
+
+
+def test_without_partitions_of_requests_nothing_balances() -> None:
+    assert not balance.balanced([])
 
 
 COUNTED = Recounted(0, Account(0, 10, 7, 2, 1), 10, 7, 0, 1, gone=0, moved=False)
@@ -94,7 +134,7 @@ COUNTED = Recounted(0, Account(0, 10, 7, 2, 1), 10, 7, 0, 1, gone=0, moved=False
     [
         (COUNTED, None),
         (COUNTED._replace(requests=11), "11 requests on the topic, 10 in the account"),
-        (COUNTED._replace(decisions=8, repeated=1), "8 decisions on the topic, 7 in the account; 1 decisions repeat"),
+        (COUNTED._replace(decisions=8, repeated=1), "8 decisions on the topic, 7 in the account; 1 decision repeats"),
         (COUNTED._replace(dead_letters=0), "0 dead letters on the topic, 1 in the account"),
         (COUNTED._replace(requests=11, moved=True), None),
         (COUNTED._replace(requests=3, gone=7), None),
@@ -114,6 +154,32 @@ def show(found: Settings, *arguments: str) -> tuple[int, str]:
     ran = dli("accounts", *where, *arguments)
     assert "Traceback" not in ran.err, ran.err
     return ran.code, " ".join(ran.out.split())
+
+
+@pytest.mark.broker
+def test_without_topics_there_are_no_accounts_and_unused_ones_say_that_nothing_is_consumed(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    found = settings_for(bootstrap, prefix, tmp_path)
+    where = ("--bootstrap", bootstrap, "--topic-prefix", prefix, "--app-id", found.app_id)
+
+    for options in ((), ("--recount",), ("-o", "jsonl")):
+        ran = dli("accounts", *where, *options)
+        assert (ran.code, ran.out) == (1, "")
+        assert ran.err.startswith(f"error: {bootstrap} has no topic")
+        assert found.topic(REQUESTS) in ran.err
+        assert "`dli topics apply` makes the topics" in ran.err
+
+    topics.apply(found)
+    code, text = show(found, "--recount")
+    assert (code, "nothing consumed yet: there are no requests" in text) == (0, True)
+
+    publish(found, [generator.encode(generator.request(5, number)) for number in range(3)])
+    code, text = show(found)
+    assert (code, "NOT balanced: nothing consumed yet, and 3 requests wait" in text) == (3, True)
+    assert found.app_id in text
+    ran = dli("accounts", *where, "-o", "jsonl")
+    assert (ran.code, len(ran.out.splitlines()), ran.err.startswith("NOT balanced")) == (3, 4, True)
 
 
 @pytest.mark.broker
@@ -140,7 +206,7 @@ def test_accounts_balance_over_restarts_and_tell_what_was_done_by_hand(
     _publish_a_decision_again(found)
     code, text = show(found, "--recount")
     assert code == 3
-    assert "1 decisions repeat an earlier one's request" in text
+    assert "1 decision repeats an earlier one's request" in text
 
     _commit_by_hand(found)
     code, text = show(found)

@@ -14,7 +14,7 @@ from tests.workers.commands import dli
 from tests.workers.running import eventually, everything_on, publish, samples, settings_for, worker
 from workers import accounts, topics
 from workers.brokers import Broker, free_ports
-from workers.operate.exporter import serving
+from workers.operate.exporter import of_accounts, serving
 from workers.settings import Settings
 
 
@@ -82,6 +82,11 @@ def test_lag_accounts_and_what_waits_are_told_with_and_without_a_worker(found: S
     assert [working.outcome(name) for name in ("decided", "duplicates", "dead_lettered")] == [decisions, 0, 20]
     # The generated requests are of years past: whatever has a due date is overdue.
     assert 0 < (working.overdue or 0) <= working.pended <= decisions
+
+
+def test_where_there_are_no_requests_at_all_nothing_is_said_to_balance() -> None:
+    [balanced] = [one for one in of_accounts([]) if one.name == "dli_accounts_balanced"]
+    assert [one.value for one in balanced.samples] == [0]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from tests.workers.commands import dli
 from tests.workers.test_handler import request
 from workers.console import OURS, DataConsole
 from workers.logs import configure
-from workers.printable import printable, printable_json
+from workers.printable import counted, printable, printable_json
 
 UNSEEN = (
     *map(chr, [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]),
@@ -155,3 +155,21 @@ def test_pages_and_commands_print_by_these_alone() -> None:
     }
 
     assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (0, "dead letter", "0 dead letters"),
+        (1, "dead letter", "1 dead letter"),
+        (2, "dead letter", "2 dead letters"),
+        (1_200, "partition", "1,200 partitions"),
+    ],
+)
+def test_a_count_has_its_noun_in_the_right_number(number: int, noun: str, text: str) -> None:
+    assert counted(number, noun) == text
+
+
+@given(st.integers(min_value=2, max_value=10**12))
+def test_many_are_never_one(number: int) -> None:
+    assert counted(number, "record").replace(",", "") == f"{number} records"

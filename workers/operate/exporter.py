@@ -141,7 +141,7 @@ def of_accounts(found: list[Standing]) -> Iterator[GaugeMetricFamily]:
         for outcome in ("consumed", "decided", "duplicates", "dead_lettered", "lost")
     )
     yield metrics.ACCOUNTS_DIFFERENCE.of(((partition,), account.difference) for partition, account in known)
-    yield metrics.ACCOUNTS_BALANCED.of([((), float(not any(one.problem for one in found)))])
+    yield metrics.ACCOUNTS_BALANCED.of([((), float(bool(found) and not any(one.problem for one in found)))])
 
 
 def follow(settings: Settings, pended: Pended, over: Event) -> None:

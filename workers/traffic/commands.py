@@ -45,12 +45,8 @@ def publish(file: jsonl.Events, bootstrap: Bootstrap = None, topic_prefix: Prefi
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     topic = found.topic(REQUESTS)
     total = jsonl.counted(file)
-    if reading.missing(found, [topic]):
-        hidden = f", or is hidden from {found.sasl_username}" if found.sasl_username else ""
-        raise CommandError(
-            f"{found.bootstrap} has no topic {topic}{hidden}: nothing was published; `dli topics apply` makes the "
-            "topics, and --topic-prefix is part of their names"
-        )
+    if (lacking := reading.lacking(found, [topic])) is not None:
+        raise CommandError(f"{lacking}: nothing was published; {reading.MAKE_TOPICS}")
     too_large: list[str] = []
     count = 0
     with _progress() as progress, jsonl.events(file) as events:
