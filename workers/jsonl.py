@@ -412,7 +412,7 @@ def _beginning(text: _Buffered) -> tuple[bytes, bool]:
 def _is_array(head: bytes) -> bool:
     """Whether a bracket begins an array of events, and no line that is none."""
     line, _, behind = head.partition(b"\n")
-    if line.strip() == b"[":
+    if line.strip() == b"[" or _is_json(head, partial=len(head) >= _LOOKED_AT):
         return True
     if behind.strip() and _is_json(line):
         return False
@@ -427,11 +427,15 @@ def _is_array(head: bytes) -> bool:
     return bool(begun) or line.strip() == b"[]"
 
 
+_NO_EVENTS = "is a JSON array whose first element is no object; events are objects, in one array or one a line"
+
+
 def _elements(name: str, stream: _Buffered) -> Iterator[Event]:
     """The elements of the array that a file is.
 
     Raises:
-        CommandError: It does not end, something stands behind its end, or an element is too long.
+        CommandError: It begins with no object, does not end, something stands behind its end, or an element is too
+            long.
     """
     brackets, number, begun, held = _Brackets(), 1, False, bytearray()
     while piece := stream.readline(_PIECE):
@@ -441,6 +445,8 @@ def _elements(name: str, stream: _Buffered) -> Iterator[Event]:
                 begun, done = True, at + 1
             elif token in b",]" and depth == (token == b","):
                 element = bytes(held + piece[done:at]).strip()
+                if number == 1 and element and not element.startswith(b"{"):
+                    raise CommandError(f"{name}: {_NO_EVENTS}")
                 if element or token == b"," or number > 1:
                     yield Event(f"element {number}", element)
                 held, done, number = bytearray(), at + 1, number + 1

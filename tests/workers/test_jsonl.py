@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from workers import jsonl
@@ -185,6 +185,33 @@ def test_an_element_of_an_array_that_is_no_request_is_one_event(tmp_path: Path) 
         Event("element 5", GOOD),
         Event("element 6", b""),
     ]
+
+
+NO_OBJECT = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=2)
+
+
+@given(
+    first=NO_OBJECT, behind=st.integers(0, 3), indent=st.sampled_from([None, 0, 1]), pad=st.sampled_from(["", "\n "])
+)
+@example(first=7, behind=0, indent=None, pad="")
+@example(first=None, behind=3, indent=None, pad="")
+@settings(max_examples=200, deadline=None)
+def test_an_array_that_begins_with_no_object_is_refused_whole_however_it_is_written(
+    tmp_path_factory: pytest.TempPathFactory, first: Any, behind: int, indent: int | None, pad: str
+) -> None:
+    file = tmp_path_factory.mktemp("array") / "requests.json"
+    file.write_text(pad + json.dumps([first, *[REQUESTS[0]] * behind], indent=indent) + pad, "utf-8")
+
+    with pytest.raises(CommandError, match="is a JSON array whose first element is no object; events are objects"):
+        read(file)
+
+
+def test_so_is_one_that_is_longer_than_what_is_looked_at(tmp_path: Path) -> None:
+    file = tmp_path / "requests.json"
+    file.write_bytes(b"[7, " + b", ".join([GOOD] * (2 * 1024 * 1024 // len(GOOD))) + b"]")
+
+    with pytest.raises(CommandError, match="is a JSON array whose first element is no object; events are objects"):
+        read(file)
 
 
 def test_each_event_knows_the_line_on_which_it_begins(tmp_path: Path) -> None:
