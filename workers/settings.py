@@ -126,7 +126,13 @@ class Settings(BaseSettings):
     exporter_port: int = Field(default=9308, ge=1, le=65535)
     """Where `dli exporter` answers."""
     dashboard_token: SecretStr | None = None
-    """Opens the dashboard, which needs one where others can reach it; 16 characters at least."""
+    """Opens the dashboard to look, which needs one where others can reach it; 16 characters at least."""
+    dashboard_act_token: SecretStr | None = None
+    """Opens it to act as well, another one than that to look: whatever the dashboard changes, it is needed for."""
+    dashboard_idle_minutes: float = Field(default=60, ge=1, le=7 * 24 * 60)
+    """How long a session of the dashboard lasts in which nobody does anything."""
+    dashboard_session_hours: float = Field(default=12, ge=0.1, le=7 * 24)
+    """How long one lasts at most."""
     data_dir: Path = Path("var/worker")
     """Where a worker keeps its tables; one folder for each worker."""
     delivery: Delivery = Delivery.EXACTLY_ONCE

@@ -7,6 +7,7 @@ import typer
 
 from workers import logs
 from workers.console import Bootstrap, CommandError, Prefix, err, settings
+from workers.dashboard.entry.roles import UnguardedError, check, tokens_of
 
 REPORTS = Path("var/reports")
 
@@ -27,7 +28,7 @@ def dashboard(
     reports: Annotated[Path, typer.Option("--reports", help="A folder with what `dli replay` reported.")] = REPORTS,
     allow_redrive: Annotated[
         bool,
-        typer.Option("--allow-redrive", help="Let who sees it send dead letters again; without it, it only reads."),
+        typer.Option("--allow-redrive", help="Let who may act send dead letters again; without it, it only reads."),
     ] = False,
 ) -> None:
     """Serve the dashboard: lag, decisions, the policy's revisions, dead letters, replays; live, from the brokers."""
@@ -38,17 +39,14 @@ def dashboard(
         if (error.name or "").partition(".")[0] not in {"nicegui", "fastapi", "starlette", "uvicorn"}:
             raise
         raise CommandError("the dashboard needs more: pip install 'dli-authorization[dashboard]'") from None
-    from workers.dashboard.guard import UnguardedError, check  # noqa: PLC0415 (it needs the same)
-
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
-    token = found.dashboard_token.get_secret_value() if found.dashboard_token is not None else None
     try:
-        check(host, token)
+        check(host, tokens_of(found), allow_redrive=allow_redrive)
     except UnguardedError as error:
         raise CommandError(str(error)) from None
     logs.configure(level=found.log_level, form=found.log_format)
     try:
-        with serve(found, host, port, token, reports=reports, allow_redrive=allow_redrive) as server:
+        with serve(found, host, port, reports=reports, allow_redrive=allow_redrive) as server:
             shown = f"[{host}]" if ":" in host else host
             err.print(f"http://{shown}:{port}/, of {found.bootstrap}; Ctrl-C ends it")
             server.run()

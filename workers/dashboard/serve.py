@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from nicegui import ui
 
 from workers.dashboard import pages
+from workers.dashboard.entry.roles import tokens_of
+from workers.dashboard.entry.sessions import Sessions
 from workers.dashboard.guard import Guard
 from workers.dashboard.pages.site import Shown
 from workers.dashboard.reader import Reader
@@ -37,9 +39,7 @@ class Server:
 
 
 @contextmanager
-def serve(
-    settings: Settings, host: str, port: int, token: str | None, *, reports: Path, allow_redrive: bool
-) -> Iterator[Server]:
+def serve(settings: Settings, host: str, port: int, *, reports: Path, allow_redrive: bool) -> Iterator[Server]:
     """The server, with the threads that feed it while this lasts.
 
     Raises:
@@ -54,7 +54,8 @@ def serve(
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         pages.install(Shown(settings, watch, reader, reports, allow_redrive))
         ui.run_with(app, title="dli dashboard", dark=None, show_welcome_message=False, language="en-US")
-        yield Server(Guard(app, token), listening)
+        sessions = Sessions(settings.dashboard_idle_minutes * 60, settings.dashboard_session_hours * 3600)
+        yield Server(Guard(app, tokens_of(settings), sessions), listening)
     finally:
         over.set()
         listening.close()

@@ -34,12 +34,15 @@ FLAGS = [
 
 
 @contextmanager
-def dashboard(found: Settings, folder: Path, *options: str, token: str | None = None) -> Iterator[str]:
+def dashboard(
+    found: Settings, folder: Path, *options: str, token: str | None = None, act: str | None = None
+) -> Iterator[str]:
     """A running dashboard, by its address; its log is shown where it does not answer."""
     port = free_ports().client
     log = folder / f"dashboard-{port}.log"
     command = [sys.executable, "-m", "workers", "dashboard", "--port", str(port), *options]
-    environment = found.environment() | ({"DLI_DASHBOARD_TOKEN": token} if token else {})
+    tokens = {"DLI_DASHBOARD_TOKEN": token, "DLI_DASHBOARD_ACT_TOKEN": act}
+    environment = found.environment() | {name: value for name, value in tokens.items() if value is not None}
     with (
         log.open("wb") as sink,
         subprocess.Popen(command, stderr=sink, stdout=sink, env=environment) as process,  # noqa: S603 (our own command)

@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 expect.set_options(timeout=PATIENCE_MS)
 
 TOKEN = "correct horse battery"  # noqa: S105 (of tests)
+ACT = "correct horse that may act"
 PHONE = {"width": 390, "height": 844}
 
 
@@ -147,13 +148,52 @@ def test_a_letter_is_shown_masked_and_sent_again_after_a_confirmation(served: Se
     assert console.errors == []
 
 
-def test_without_leave_nothing_can_be_sent_again_and_a_token_opens_it(served: Served, page: Page) -> None:
-    with dashboard(served.found, served.folder, token=TOKEN) as url:
+def log_in(page: Page, url: str, token: str) -> None:
+    page.goto(url + "/dead-letters")
+    expect(page).to_have_url(url + "/login")
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Open").click()
+    expect(page.get_by_text("Requests are answered in time")).to_be_visible()
+
+
+def test_a_token_opens_it_and_only_the_one_to_act_sends_again(served: Served, page: Page) -> None:
+    with dashboard(served.found, served.folder, "--allow-redrive", token=TOKEN, act=ACT) as url:
+        log_in(page, url, TOKEN)
         page.goto(url + "/dead-letters")
+        expect(page.get_by_role("row").filter(has_text="undecodable").first).to_be_visible()
+        expect(page.get_by_text("You are here to look")).to_be_visible()
+        assert page.get_by_role("button", name="Send again").count() == 0
+
+        page.get_by_role("button", name="Log out").click()
         expect(page).to_have_url(url + "/login")
-        page.get_by_label("Token").fill(TOKEN)
-        page.get_by_role("button", name="Open").click()
-        expect(page.get_by_text("Requests are answered in time")).to_be_visible()
+        log_in(page, url, ACT)
+        page.goto(url + "/dead-letters")
+        expect(page.get_by_role("button", name="Send again")).to_be_visible()
+
+
+def test_a_page_that_is_open_shows_and_does_nothing_more_once_its_session_ended(served: Served, page: Page) -> None:
+    with dashboard(served.found, served.folder, "--allow-redrive", token=TOKEN, act=ACT) as url:
+        log_in(page, url, ACT)
+        page.goto(url + "/dead-letters")
+        row = page.get_by_role("row").filter(has_text="schema violation").first
+        row.get_by_role("checkbox").click()
+        page.get_by_role("button", name="Send again").click()
+        expect(page.get_by_role("button", name="Send 1 again")).to_be_visible()
+        before = len(everything_on(served.found, REQUESTS))
+        other = page.context.new_page()
+        other.goto(url + "/")
+        other.get_by_role("button", name="Log out").click()
+        expect(other).to_have_url(url + "/login")
+
+        page.get_by_role("button", name="Send 1 again").click()
+        page.wait_for_timeout(3000)
+        assert page.get_by_text("were sent again").count() == 0
+        assert len(everything_on(served.found, REQUESTS)) == before
+
+
+def test_without_leave_nothing_can_be_sent_again(served: Served, page: Page) -> None:
+    with dashboard(served.found, served.folder, token=TOKEN, act=ACT) as url:
+        log_in(page, url, ACT)
         page.goto(url + "/dead-letters")
         expect(page.get_by_role("row").filter(has_text="undecodable").first).to_be_visible()
         assert page.get_by_role("button", name="Send again").count() == 0

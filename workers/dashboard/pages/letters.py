@@ -3,12 +3,12 @@
 import heapq
 from collections.abc import Sequence
 
-import structlog
 from nicegui import ui
 
 from workers import letters as post
 from workers.access import RefusedError
-from workers.dashboard.pages.site import EVERY_SECONDS, Shown, asked, empty, frame, label, note, table
+from workers.dashboard import acts
+from workers.dashboard.pages.site import EVERY_SECONDS, Shown, asked, empty, frame, label, note, table, visitor
 from workers.dashboard.views import letters as views
 from workers.dashboard.views.letters import SHORT, Becomes
 from workers.letters import Letter
@@ -16,8 +16,6 @@ from workers.logs import Hasher
 from workers.printable import printable, printable_json
 from workers.reading import ReadingError
 from workers.settings import Settings
-
-log = structlog.get_logger(__name__)
 
 MOST = 500
 """Letters that are shown, the newest."""
@@ -55,6 +53,7 @@ class _Letters:
 
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
+        self._visitor = visitor()
         self._hashed = Hasher(shown.settings.log_key)
         self._kept: list[Letter] = []
         self._count = 0
@@ -66,10 +65,9 @@ class _Letters:
             self._reason = ui.select([EVERY], value=EVERY, label="Reason", on_change=self._list).classes("min-w-48")
             ui.button("Read again", icon="refresh", on_click=self.load).props("outline")
             self._news = label("").props("role=status")
-        if not self._shown.allow_redrive:
-            label("Nothing can be sent again from here: `dli dashboard --allow-redrive` would let you.").classes(
-                "text-sm"
-            )
+        refusal = acts.refusal(self._visitor, self._shown.allow_redrive)
+        if refusal is not None:
+            label(refusal).classes("text-sm")
         self._content = ui.element("div").classes("w-full flex flex-col gap-4")
         ui.timer(EVERY_SECONDS, self._look)
 
@@ -123,7 +121,7 @@ class _Letters:
             )
             with ui.row().classes("gap-2"):
                 ui.button("Show", icon="visibility", on_click=lambda: self._show(self._chosen(by_id)))
-                if self._shown.allow_redrive:
+                if acts.refusal(self._visitor, self._shown.allow_redrive) is None:
                     ui.button("Send again …", icon="replay", on_click=lambda: self._plan(self._chosen(by_id))).props(
                         "outline"
                     )
@@ -171,12 +169,11 @@ class _Letters:
 
     async def _send(self, chosen: Sequence[Letter]) -> None:
         try:
-            plans = await asked(post.redrive, self._shown.settings, chosen)
-        except (ReadingError, RefusedError) as error:
+            plans = await asked(acts.redrive, self._visitor, self._shown.allow_redrive, self._shown.settings, chosen)
+        except (ReadingError, RefusedError, acts.ForbiddenError) as error:
             ui.notify(printable(str(error)), type="negative", multi_line=True)
             return
         became = views.becomes(plans, sent=True)
-        log.info("letters_sent_again", letters=[one.letter for one in became if one.sent])
         self._opened.clear()
         with self._opened:
             note("good", f"{sum(one.sent for one in became)} of {len(became)} were sent again")

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from nicegui import context, run, ui
 
+from workers.dashboard.entry.roles import VISITOR, Role, Visitor
 from workers.dashboard.reader import Reader
 from workers.dashboard.views.terms import Level
 from workers.dashboard.watch import Watch
@@ -68,6 +69,13 @@ class Shown:
     allow_redrive: bool
 
 
+def visitor() -> Visitor:
+    """Who has the page open. Nobody comes past the guard without being told; whoever did may do nothing."""
+    request = context.client.request
+    found = request.scope.get(VISITOR) if request is not None else None
+    return found if isinstance(found, Visitor) else Visitor(Role.NONE)
+
+
 @contextmanager
 def frame(path: str) -> Iterator[None]:
     """A page's frame, with the way to the others; what is made in here is its content."""
@@ -85,6 +93,9 @@ def frame(path: str) -> Iterator[None]:
                 link = ui.link(name, target).classes("px-2 py-2 text-white no-underline rounded hover:bg-slate-600")
                 if target == path:
                     link.props('aria-current="page"').classes("bg-slate-600 font-bold")
+        if visitor().session is not None:
+            with ui.element("form").props("method=post action=/logout"):
+                ui.button("Log out").props("type=submit flat dense no-caps color=white")
         ui.button(icon="contrast", on_click=lambda: _turn(dark)).props(
             'flat round dense color=white aria-label="Dark or light"'
         )

@@ -1,0 +1,51 @@
+"""Whatever the dashboard changes: each act here, for who may act, and told in the log.
+
+There is one, to send dead letters again. Everything else that pages do is to read.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from workers import letters as post
+from workers.dashboard.entry.roles import Role, Visitor
+from workers.letters import Letter, Plan
+from workers.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+NOT_ALLOWED = "Nothing can be sent again from here: `dli dashboard --allow-redrive` would let you."
+TO_LOOK = "You are here to look: to send events again, log in with the token to act (DLI_DASHBOARD_ACT_TOKEN)."
+OVER = "Your session has ended: log in again."
+
+
+class ForbiddenError(Exception):
+    """Who asks may not; the message says why."""
+
+
+def refusal(visitor: Visitor, allowed: bool) -> str | None:
+    """Why somebody may not send letters again now; None where they may."""
+    if not allowed:
+        return NOT_ALLOWED
+    if not visitor.stands():
+        return OVER
+    return None if visitor.may(Role.ACT) else TO_LOOK
+
+
+def redrive(visitor: Visitor, allowed: bool, settings: Settings, letters: Sequence[Letter]) -> list[Plan]:
+    """Send letters again; what becomes of each.
+
+    Raises:
+        ForbiddenError: Who asks may not.
+        ReadingError: The brokers do not answer.
+        RefusedError: The cluster does not let us.
+    """
+    refused = refusal(visitor, allowed)
+    session = visitor.session.name if visitor.session is not None else None
+    if refused is not None:
+        log.warning("act_refused", act="redrive", role=visitor.role.name, session=session)
+        raise ForbiddenError(refused)
+    plans = post.redrive(settings, letters)
+    sent = [one.letter.id for one in plans if one.refusal is None]
+    log.info("letters_sent_again", letters=sent, role=visitor.role.name, session=session)
+    return plans

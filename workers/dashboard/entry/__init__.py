@@ -1,0 +1,1 @@
+"""Who is let in to the dashboard: roles and their tokens, sessions, and what a wrong token costs."""
