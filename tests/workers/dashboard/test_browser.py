@@ -12,7 +12,11 @@ from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from tests import generator
 from tests.workers import test_no_personal_data as no_personal_data
 from tests.workers.dashboard.browsing import PAGES, PATIENCE_MS, Console, abroad, chromium, dashboard, level
+from tests.workers.dashboard.hostile import EVERYTHING, HOSTILE, IMAGE
+from tests.workers.dashboard.test_hostile import write_by_hand
 from tests.workers.running import eventually, everything_on, publish, settings_for, worker
+from tests.workers.test_handler import request
+from tests.workers.test_printable import unseen
 from workers import topics
 from workers.brokers import Broker, KafkaBroker
 from workers.demo.run import REQUESTS_FILE
@@ -232,6 +236,56 @@ def test_no_page_shows_what_is_personal_unasked(served: Served, page: Page) -> N
     expect(page.get_by_text(f"Request {no_personal_data.MARK}-R-0: ")).to_be_visible()
     # Who knows the id sees what was decided, and never for whom.
     assert no_personal_data.PERSON not in page.content()
+
+
+def test_hostile_data_is_text_in_a_browser_too(broker: Broker, browser: Browser, tmp_path: Path) -> None:
+    found = settings_for(broker.bootstrap, f"hostile-{time.time_ns()}.", tmp_path)
+    topics.apply(found)
+    names = (IMAGE, "{{constructor.constructor('window.pwned=1')()}}", "W" * 100)
+    with worker(found, tmp_path), dashboard(found, tmp_path) as url:
+        publish(found, [request(request_id=name) for name in names])
+        publish(found, [request(request_id=f"bad {number}", **{name: name}) for number, name in enumerate(names)])
+        assert eventually(lambda: len(everything_on(found, DECISIONS)) == len(names))
+        write_by_hand(found.bootstrap, found.topic(DECISIONS), found.topic(DEAD_LETTERS))
+        context = browser.new_context(viewport=PHONE)  # type: ignore[arg-type]  # a plain mapping
+        page = context.new_page()
+        console = Console(page)
+
+        def unharmed() -> None:
+            made = "document.querySelectorAll('[src=x], [onload], [onclick]').length"
+            assert page.evaluate(f"[window.pwned, {made}]") == [None, 0]
+            assert unseen(page.locator("body").inner_text().replace("\t", "")) == set()
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+        page.goto(url + "/decisions")
+        expect(page.get_by_text(f"{len(names) + len(HOSTILE)} decisions")).to_be_visible()
+        for name in names:
+            page.get_by_label("Request id").fill(name)
+            page.keyboard.press("Enter")
+            expect(page.get_by_text(f"Request {name}: ")).to_be_visible()
+            unharmed()
+        page.get_by_label("Request id").fill(EVERYTHING)
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("It is not among the decisions read lately")).to_be_visible()
+        page.get_by_label("Revision").click()
+        expect(page.get_by_role("option").filter(has_text="<img").first).to_be_visible()
+        page.get_by_role("option").filter(has_text="<img").first.click()
+        page.locator(".nicegui-echart").first.hover()
+        page.wait_for_timeout(1000)
+        unharmed()
+
+        page.goto(url + "/dead-letters")
+        page.get_by_role("checkbox").first.click()
+        page.get_by_role("button", name="Show").click()
+        expect(page.get_by_text("The event as it came").first).to_be_visible()
+        page.wait_for_timeout(1000)
+        unharmed()
+        for path in PAGES:
+            page.goto(url + path)
+            page.wait_for_timeout(1000)
+            unharmed()
+        assert console.errors == []
+        context.close()
 
 
 @pytest.mark.kafka

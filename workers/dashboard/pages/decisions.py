@@ -15,6 +15,8 @@ from workers.dashboard.pages.site import (
     Shown,
     asked,
     axes,
+    chart,
+    choice,
     details,
     empty,
     frame,
@@ -22,6 +24,8 @@ from workers.dashboard.pages.site import (
     label,
     live,
     note,
+    offer,
+    redraw,
     table,
 )
 from workers.dashboard.search import Found
@@ -102,12 +106,10 @@ class _Mix:
     def draw(self) -> None:
         """Lay it out."""
         with ui.row().classes("items-center gap-4"):
-            self._revision = ui.select([EVERY], value=EVERY, label="Revision", on_change=self._look).classes("min-w-48")
+            self._revision = choice("Revision", [EVERY], self._look)
             self._width = ui.toggle(WIDTHS, value="minutes", on_change=self._look).props("aria-label=Buckets")
-        self._chart = ui.echart(_stacked(Stack((), ()))).classes("w-full h-72")
-        self._chart.props(
-            'role=img aria-label="Service lines by determination over time; the table below has the sums"'
-        )
+        means = "Service lines by determination over time; the table below has the sums"
+        self._chart = chart(_stacked(Stack((), ())), means).classes("w-full h-72")
         self._look()
         ui.timer(EVERY_SECONDS, self._look)
 
@@ -118,15 +120,11 @@ class _Mix:
             names = [EVERY, *views.revisions(tallies)]
             mix = tallies.by_hour if self._width.value == "hours" else tallies.by_minute
             found = views.stack(mix, revision)
-        if names != self._revision.options:
-            self._revision.set_options(names, value=self._revision.value if self._revision.value in names else EVERY)
+        offer(self._revision, names)
         if found != self._seen:
             self._seen = found
             self._chart.set_visibility(bool(found.starts))
-            # Bands that are gone would stay where options are only put over the old ones.
-            self._chart.options.clear()
-            self._chart.options.update(_stacked(found))
-            self._chart.update()
+            redraw(self._chart, _stacked(found))
 
 
 def _stacked(found: Stack) -> dict[str, Any]:

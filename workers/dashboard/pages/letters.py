@@ -8,12 +8,26 @@ from nicegui import ui
 from workers import letters as post
 from workers.access import RefusedError
 from workers.dashboard import acts
-from workers.dashboard.pages.site import EVERY_SECONDS, Shown, asked, empty, frame, label, note, table, visitor
+from workers.dashboard.pages.site import (
+    EVERY_SECONDS,
+    Shown,
+    asked,
+    block,
+    choice,
+    empty,
+    frame,
+    label,
+    note,
+    offer,
+    say,
+    table,
+    visitor,
+)
 from workers.dashboard.views import letters as views
 from workers.dashboard.views.letters import SHORT, Becomes
 from workers.letters import Letter
 from workers.logs import Hasher
-from workers.printable import printable, printable_json
+from workers.printable import printable_json
 from workers.reading import ReadingError
 from workers.settings import Settings
 
@@ -62,7 +76,7 @@ class _Letters:
     def draw(self) -> None:
         """Lay it out."""
         with ui.row().classes("w-full items-center gap-4"):
-            self._reason = ui.select([EVERY], value=EVERY, label="Reason", on_change=self._list).classes("min-w-48")
+            self._reason = choice("Reason", [EVERY], self._list)
             ui.button("Read again", icon="refresh", on_click=self.load).props("outline")
             self._news = label("").props("role=status")
         refusal = acts.refusal(self._visitor, self._shown.allow_redrive)
@@ -85,7 +99,7 @@ class _Letters:
                 note("unknown", "The dead letters cannot be read", (str(error),))
             return
         reasons = [EVERY, *sorted({one.content.reason for one in self._kept})]
-        self._reason.set_options(reasons, value=self._reason.value if self._reason.value in reasons else EVERY)
+        offer(self._reason, reasons)
         self._list()
 
     def _now(self) -> int:
@@ -105,10 +119,11 @@ class _Letters:
                 return
             if self._count > len(self._kept):
                 label(f"The newest {len(self._kept):,} of {self._count:,} that are kept.")
-            by_id = {one.id: one for one in chosen}
+            # By number: of two ids that are shown alike each stands for its own letter.
+            numbered = {str(number): one for number, one in enumerate(chosen)}
             rows = [
-                row._asdict() | {"short": row.letter[:SHORT]}
-                for row in (views.row(one, self._hashed) for one in chosen)
+                row._asdict() | {"short": row.letter[:SHORT], "number": number}
+                for number, row in ((number, views.row(one, self._hashed)) for number, one in numbered.items())
             ]
             columns = (
                 ("short", "Letter"),
@@ -120,18 +135,18 @@ class _Letters:
                 ("tries", "Sent again"),
             )
             with ui.row().classes("gap-2"):
-                ui.button("Show", icon="visibility", on_click=lambda: self._show(self._chosen(by_id)))
+                ui.button("Show", icon="visibility", on_click=lambda: self._show(self._chosen(numbered)))
                 if acts.refusal(self._visitor, self._shown.allow_redrive) is None:
-                    ui.button("Send again …", icon="replay", on_click=lambda: self._plan(self._chosen(by_id))).props(
+                    ui.button("Send again …", icon="replay", on_click=lambda: self._plan(self._chosen(numbered))).props(
                         "outline"
                     )
             self._opened = ui.element("div").classes("w-full flex flex-col gap-4")
-            self._table = table(columns, rows, "letter", selection="multiple", pagination=20)
+            self._table = table(columns, rows, "number", selection="multiple", pagination=20)
 
-    def _chosen(self, by_id: dict[str, Letter]) -> list[Letter]:
-        found = [by_id[one["letter"]] for one in self._table.selected]
+    def _chosen(self, numbered: dict[str, Letter]) -> list[Letter]:
+        found = [numbered[one["number"]] for one in self._table.selected if one["number"] in numbered]
         if not found:
-            ui.notify("Choose letters in the table first")
+            say("Choose letters in the table first")
         return found
 
     def _show(self, chosen: Sequence[Letter]) -> None:
@@ -144,7 +159,7 @@ class _Letters:
                     for path, message in opened.errors:
                         label(f"{path}: {message}").classes("ml-4")
                     label("The event as it came; what may be personal is masked").classes("text-sm")
-                    ui.code(printable_json(opened.event), language="json" if opened.is_json else None).classes("w-full")
+                    block(printable_json(opened.event) if opened.is_json else opened.event)
 
     async def _plan(self, chosen: Sequence[Letter]) -> None:
         if not chosen:
@@ -152,7 +167,7 @@ class _Letters:
         try:
             plans = await asked(post.planned, self._shown.settings, chosen)
         except (ReadingError, RefusedError) as error:
-            ui.notify(printable(str(error)), type="negative", multi_line=True)
+            say(str(error), type="negative", multi_line=True)
             return
         would = views.becomes(plans, sent=False)
         count = sum(one.sent for one in would)
@@ -171,7 +186,7 @@ class _Letters:
         try:
             plans = await asked(acts.redrive, self._visitor, self._shown.allow_redrive, self._shown.settings, chosen)
         except (ReadingError, RefusedError, acts.ForbiddenError) as error:
-            ui.notify(printable(str(error)), type="negative", multi_line=True)
+            say(str(error), type="negative", multi_line=True)
             return
         became = views.becomes(plans, sent=True)
         self._opened.clear()

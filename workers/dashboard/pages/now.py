@@ -11,12 +11,14 @@ from workers.dashboard.pages.site import (
     LOOKS,
     Shown,
     axes,
+    chart,
     empty,
     frame,
     heading,
     label,
     live,
     note,
+    redraw,
     table,
 )
 from workers.dashboard.views import now as views
@@ -42,10 +44,9 @@ def install(shown: Shown) -> None:
         with frame("/"):
             live(lambda: _view(shown), _draw)
             heading("The last quarter of an hour")
-            speed = ui.echart(_speed(Series((), (), (), ()))).classes("w-full h-56")
-            waiting = ui.echart(_waiting(Series((), (), (), ()))).classes("w-full h-56")
-            speed.props('role=img aria-label="Requests each second, coming in and done"')
-            waiting.props('role=img aria-label="Requests waiting"')
+            nothing = Series((), (), (), ())
+            speed = chart(_speed(nothing), "Requests each second, coming in and done").classes("w-full h-56")
+            waiting = chart(_waiting(nothing), "Requests waiting").classes("w-full h-56")
             drawn: list[float] = []
 
             def look() -> None:
@@ -53,9 +54,8 @@ def install(shown: Shown) -> None:
                 if points and drawn != [points[-1].at]:
                     drawn[:] = [points[-1].at]
                     found = views.series(points)
-                    for chart, options in ((speed, _speed(found)), (waiting, _waiting(found))):
-                        chart.options.update(options)
-                        chart.update()
+                    redraw(speed, _speed(found))
+                    redraw(waiting, _waiting(found))
 
             look()
             ui.timer(EVERY_SECONDS, look)

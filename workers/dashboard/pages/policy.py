@@ -2,7 +2,7 @@
 
 from nicegui import ui
 
-from workers.dashboard.pages.site import Shown, empty, frame, label, live, note
+from workers.dashboard.pages.site import Shown, empty, entry, fold, frame, label, live, note
 from workers.dashboard.views import policy as views
 from workers.dashboard.views.now import of_reading
 from workers.dashboard.views.policy import RevisionRow
@@ -55,17 +55,17 @@ def _draw(found: Found) -> None:
 def _entry(row: RevisionRow) -> None:
     under = f" · number {row.number}" if row.number else ""
     decided = f" · {row.decisions:,} decisions" if row.decisions else " · no decision"
-    with ui.timeline_entry(title=row.date, subtitle=f"{row.kinds}{under}{decided}"):
+    with entry(row.date, f"{row.kinds}{under}{decided}"):
         label(row.says)
         label(row.changed).classes("font-bold")
         if len(row.changes) > FEW:
-            with ui.expansion(f"In {len(row.changes)} ways").classes("w-full").props("dense"):
+            with fold(f"In {len(row.changes)} ways"):
                 _changes(row.changes)
         else:
             _changes(row.changes)
         if not row.on_record:
             label("The statements then in force are not on record: services of these days are forwarded.")
-        with ui.expansion("Version").classes("w-full").props("dense"):
+        with fold("Version"):
             label(f"{row.author}; known since {row.published}")
             label(f"publication sha256 {row.digest}").classes("dli-mono text-sm")
             label(f"document sha256 {row.document}").classes("dli-mono text-sm")

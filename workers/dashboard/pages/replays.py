@@ -3,7 +3,7 @@
 from fastapi import Response
 from nicegui import app, ui
 
-from workers.dashboard.pages.site import Shown, details, empty, frame, label, live, note
+from workers.dashboard.pages.site import Shown, details, empty, frame, label, live, note, way_to
 from workers.dashboard.views.replays import ReportRow, page_of, reports
 
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
@@ -38,7 +38,7 @@ def _draw(shown: Shown, found: list[ReportRow]) -> None:
             label(f"{one.kind}, written {one.written}").classes("text-sm")
             if one.is_page:
                 label(one.headline)
-                ui.link("Open the report", f"/replays/{one.name}", new_tab=True).props('rel="noopener"')
+                way_to("Open the report", "replays", one.name).props('target=_blank rel="noopener"')
             else:
                 note(one.level, one.headline)
             details(one.figures)

@@ -1,10 +1,15 @@
-"""What pages share: what they show, their frame, and how a level, an emptiness or a failure looks."""
+"""What pages share: what they show, their frame, and how a level, an emptiness or a failure looks.
+
+Data comes to a page through the functions here and no other way: each shows it as text, with no character of it that
+does anything to the page (`workers/printable.py`).
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import quote
 
 from nicegui import context, run, ui
 
@@ -31,6 +36,8 @@ PAGES = (
 NAVIGATION = "flex flex-wrap gap-x-1 order-last w-full md:order-none md:w-auto md:grow"
 THEME = "dli_theme"
 """The cookie that keeps a browser's choice of dark or light."""
+LONGEST = 40
+"""Characters of a name in a chart or a choice."""
 PRIMARY = "#2563a8"
 """Of what can be pressed: white on it can be read."""
 GREY = "#7a7f87"
@@ -53,6 +60,9 @@ STYLE = """
 .q-table__grid-item-title { white-space: nowrap; opacity: 0.75; }
 /* What is pressed is white on it; what is only outlined stands on the page's own ground. */
 body.body--dark :is(.q-btn--outline, .q-btn--flat).text-primary { --q-primary: #93c0f5; }
+/* However long a word of data is, it stays within its page. */
+main { min-width: 0; overflow-wrap: anywhere; }
+.q-table td, .q-item__label { overflow-wrap: anywhere; }
 .dli-mono { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 """
@@ -71,8 +81,7 @@ class Shown:
 
 def visitor() -> Visitor:
     """Who has the page open. Nobody comes past the guard without being told; whoever did may do nothing."""
-    request = context.client.request
-    found = request.scope.get(VISITOR) if request is not None else None
+    found = context.client.request.scope.get(VISITOR)
     return found if isinstance(found, Visitor) else Visitor(Role.NONE)
 
 
@@ -99,7 +108,8 @@ def frame(path: str) -> Iterator[None]:
         ui.button(icon="contrast", on_click=lambda: _turn(dark)).props(
             'flat round dense color=white aria-label="Dark or light"'
         )
-    with ui.element("main").classes("w-full max-w-6xl mx-auto flex flex-col gap-4"):
+    # Without wrapping: as wide as the page, and not as its widest part.
+    with ui.element("main").classes("w-full max-w-6xl mx-auto flex flex-col flex-nowrap gap-4"):
         label(title).props("role=heading aria-level=1").classes("text-2xl font-bold")
         yield
 
@@ -159,6 +169,80 @@ def details(rows: Sequence[tuple[str, str]]) -> None:
                 label(right).classes("break-words")
 
 
+def block(text: str) -> None:
+    """A text of several lines, as it is."""
+    with ui.element("pre").classes("w-full dli-mono text-sm whitespace-pre-wrap"):
+        ui.label(printable(text, "\n"))
+
+
+def say(text: str, **options: Any) -> None:
+    """Tell something in passing."""
+    ui.notify(printable(text), **options)
+
+
+def way_to(text: str, *path: str) -> ui.link:
+    """A link to one of our own addresses, of whatever parts."""
+    return ui.link(printable(text), "/" + "/".join(quote(one, safe="") for one in path))
+
+
+def fold(text: str) -> ui.expansion:
+    """What is shown when asked for."""
+    return ui.expansion(printable(text)).classes("w-full").props("dense")
+
+
+def entry(title: str, subtitle: str) -> ui.timeline_entry:
+    """One of a row in time."""
+    return ui.timeline_entry(title=printable(title), subtitle=printable(subtitle))
+
+
+def choice(name: str, options: Sequence[str], on_change: Callable[[], Any]) -> ui.select:
+    """One of several, the first to begin with; its value is one of them as it came."""
+    made = ui.select(_named(options), value=options[0], label=printable(name), on_change=on_change)
+    return made.classes("min-w-48 max-w-full")
+
+
+def offer(made: ui.select, options: Sequence[str]) -> None:
+    """Other ones to choose from; what was chosen stays where it is still among them."""
+    named = _named(options)
+    if named != made.options:
+        made.set_options(named, value=made.value if made.value in named else options[0])
+
+
+def _named(options: Sequence[str]) -> dict[str, str]:
+    return {one: brief(one) for one in options}
+
+
+def brief(text: str) -> str:
+    """Data where there is no second line: as much as there is room for."""
+    found = printable(text)
+    return found if len(found) <= LONGEST else f"{found[: LONGEST - 1]}…"
+
+
+def chart(options: dict[str, Any], means: str) -> ui.echart:
+    """A chart; who cannot see it is told what it means."""
+    made = ui.echart(shown_in_chart(options))
+    # Not as text that is taken apart, in which a quote ends what is said.
+    made.props["role"], made.props["aria-label"] = "img", printable(means)
+    return made
+
+
+def redraw(made: ui.echart, options: dict[str, Any]) -> None:
+    """The chart with these options and no other."""
+    # Bands that are gone would stay where options are only put over the old ones.
+    made.options.clear()
+    made.options.update(shown_in_chart(options))
+    made.update()
+
+
+def shown_in_chart(value: Any) -> Any:
+    """A chart's options, every text in them as data is shown."""
+    if isinstance(value, dict):
+        return {name: shown_in_chart(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown_in_chart(one) for one in value]
+    return brief(value) if isinstance(value, str) else value
+
+
 def _cell(value: Any) -> Any:
     return printable(value) if isinstance(value, str) else value
 
@@ -166,7 +250,7 @@ def _cell(value: Any) -> Any:
 def table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]], key: str, **options: Any) -> ui.table:
     """A table, which becomes a list of cards where the screen is narrow."""
     made = ui.table(
-        columns=[{"name": name, "label": label, "field": name, "align": "left"} for name, label in columns],
+        columns=[{"name": name, "label": printable(title), "field": name, "align": "left"} for name, title in columns],
         rows=[{name: _cell(value) for name, value in row.items()} for row in rows],
         row_key=key,
         **options,

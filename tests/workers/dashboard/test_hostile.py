@@ -1,0 +1,289 @@
+"""Data is text on every page: no control, bidirectional mark or markup of it does anything there."""
+
+import ast
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import pytest
+from hypothesis import given, settings
+from kafka import KafkaProducer
+from nicegui import ui
+
+from events.dead_letter import DeadLetter
+from events.topics import DEAD_LETTERS, DECISIONS
+from tests.test_house import ROOT
+from tests.workers.dashboard.browsing import PAGES, dashboard
+from tests.workers.dashboard.hostile import EVERYTHING, HOSTILE, IMAGE, RAW, client, dangerous, tags, texts
+from tests.workers.dashboard.test_tallies import every_decision
+from tests.workers.running import eventually, settings_for
+from tests.workers.test_printable import DATA, unseen
+from workers import topics
+from workers.dashboard.pages import decisions, letters, now, policy, replays, site
+from workers.dashboard.pages.site import Shown
+from workers.dashboard.reader import Reader
+from workers.dashboard.search import Found, Section
+from workers.dashboard.tallies import Place, Tallies
+from workers.dashboard.views import decisions as decisions_views
+from workers.dashboard.views.letters import Becomes
+from workers.dashboard.views.now import Now, PartitionRow, Tile, Verdict, WorkerRow
+from workers.dashboard.views.policy import RevisionRow
+from workers.dashboard.views.replays import reports
+from workers.dashboard.watch import Watch
+from workers.letters import Letter
+from workers.settings import read
+
+DRAWN = {
+    "page", "row", "element", "card", "dialog", "button", "spinner", "timer", "input", "toggle", "linear_progress",
+    "icon", "timeline",
+}  # fmt: skip
+"""What pages make with NiceGUI themselves, with words of ours alone; everything else is made by `site.py`."""
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def draw_decisions(text: str) -> None:
+    decisions._draw_problems(((text,), 0))  # noqa: SLF001
+    tallies = hostile_tallies(text)
+    decisions._draw(decisions_views.decisions(tallies))  # noqa: SLF001
+    site.choice("Revision", ["all", *decisions_views.revisions(tallies)], lambda: None)
+    offered = site.choice("Revision", ["all"], lambda: None)
+    site.offer(offered, ["all", *decisions_views.revisions(tallies)])
+    chart = site.chart(decisions._stacked(decisions_views.stack(tallies.by_minute)), "Lines")  # noqa: SLF001
+    site.redraw(chart, decisions._stacked(decisions_views.stack(tallies.by_minute)))  # noqa: SLF001
+
+
+def hostile_tallies(text: str) -> Tallies:
+    """Counts of a decision that somebody wrote by hand."""
+    [one, *_] = (one for one in every_decision() if any(line["missing"] for line in one["lines"]))
+    for line in one["lines"]:
+        line["determination"] = text
+        line["policy"] |= {"number": text, "revision": text}
+        for missing in line["missing"]:
+            missing["fact"] = text
+    made = Tallies()
+    made.decided(one | {"action": text}, AT, Place(text, 0, 1))
+    return made
+
+
+def draw_trace(text: str) -> None:
+    rows = ((text, text), (f"clinical.{text}", text))
+    decisions._trace(Found(text, text, ("line", "code"), ((text, text),), (Section(text, rows),)))  # noqa: SLF001
+
+
+def draw_now(text: str) -> None:
+    now._draw(  # noqa: SLF001
+        Now(
+            Verdict("bad", text, (text,)),
+            text,
+            (Tile(text, text, text, "bad"),),
+            (PartitionRow(0, text, 1, text, text, "bad", text),),
+            (WorkerRow(text, text, text),),
+        )
+    )
+
+
+def draw_policy(text: str) -> None:
+    row = RevisionRow(text, text, text, text, text, (text,) * 4, False, text, text, text, text, 7)
+    policy._draw(((text,), text, ((text, (row,), 3),)))  # noqa: SLF001
+
+
+def draw_letters(text: str) -> None:
+    found = read(bootstrap="127.0.0.1:1")
+    page = letters._Letters(Shown(found, Watch(found), Reader(found), Path("reports"), True))  # noqa: SLF001
+    page.draw()
+    many = [letter(text, f"{text}{number}") for number in range(2)]
+    page._kept, page._count = many, 3  # noqa: SLF001
+    page._list()  # noqa: SLF001
+    page._show(many)  # noqa: SLF001
+    letters._plans([Becomes(text, text, text, True)])  # noqa: SLF001
+
+
+def letter(text: str, name: str) -> Letter:
+    event = json.dumps({"specversion": "1.0", "type": text, text: text, "data": {text: text, "clinical": {text: text}}})
+    value = b64encode(event.encode("utf-8", "replace")).decode()
+    content = {
+        "reason": "schema_violation",
+        "message": text,
+        "errors": [{"path": text, "message": text}],
+        "original": {"topic": text, "partition": 0, "offset": 1, "value_base64": value},
+    }
+    return Letter(name, AT, DeadLetter.model_validate_json(json.dumps(content)))
+
+
+def draw_shared(text: str) -> None:
+    site.label(text)
+    site.heading(text)
+    site.note("bad", text, (text,))
+    site.empty(text, text)
+    site.details([(text, text)])
+    site.block(text)
+    site.way_to(text, "replays", text)
+    with site.fold(text):
+        site.label(text)
+    site.entry(text, text)
+    site.table((("name", text),), [{"name": text}], "name")
+
+
+DRAWINGS: dict[str, Callable[[str], None]] = {
+    "decisions": draw_decisions,
+    "trace": draw_trace,
+    "now": draw_now,
+    "policy": draw_policy,
+    "letters": draw_letters,
+    "shared": draw_shared,
+}
+
+
+@pytest.mark.parametrize("part", DRAWINGS)
+def test_no_character_of_data_does_anything_to_a_page(part: str) -> None:
+    for text in (*HOSTILE, EVERYTHING):
+        page = client()
+        with page:
+            DRAWINGS[part](text)
+        assert (dangerous(page), tags(page) & RAW) == (set(), set()), text
+
+
+@given(DATA)
+@settings(max_examples=50)
+def test_any_data_is_shown_as_text(text: str) -> None:
+    page = client()
+    with page:
+        draw_trace(text)
+        draw_policy(text)
+        draw_decisions(text)
+
+    assert (dangerous(page), tags(page) & RAW) == (set(), set())
+
+
+def test_what_would_do_something_is_found() -> None:
+    page = client()
+    with page:
+        ui.label("a\u202eb")
+        ui.html("<b>", sanitize=False)
+
+    assert (dangerous(page), tags(page) & RAW) == ({"\u202e"}, {"nicegui-html"})
+
+
+def test_a_link_to_a_report_stays_among_the_reports() -> None:
+    for text in (*HOSTILE, "../../etc/passwd", "a?b#c", "//evil.example", "%2e%2e"):
+        page = client()
+        with page:
+            made = site.way_to("Open", "replays", text)
+        href = str(made.props["href"])
+        assert href.startswith("/replays/")
+        assert not set(href.removeprefix("/replays/")) & set("/?#<>\"' "), href
+
+
+def test_pages_show_data_through_what_they_share_alone() -> None:
+    def made(file: Path) -> set[str]:
+        tree = ast.walk(ast.parse(file.read_text("utf-8")))
+        found = (one for one in tree if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name))
+        return {one.attr for one in found if one.value.id == "ui"}  # type: ignore[attr-defined]  # a name, as asked above
+
+    folder = ROOT / "workers/dashboard/pages"
+    others = {file.name: made(file) - DRAWN for file in folder.glob("*.py") if file.name != "site.py"}
+
+    assert {name: found for name, found in others.items() if found} == {}
+
+
+def test_two_letters_that_look_alike_are_told_apart() -> None:
+    found = read(bootstrap="127.0.0.1:1")
+    page = client()
+    with page:
+        shown = letters._Letters(Shown(found, Watch(found), Reader(found), Path("reports"), True))  # noqa: SLF001
+        shown.draw()
+        shown._kept = [letter("x", "a\u202e"), letter("x", "a\\u202e"), letter("x", "a\\u202e")]  # noqa: SLF001
+        shown._list()  # noqa: SLF001
+        rows = shown._table.rows  # noqa: SLF001
+        shown._table.selected = rows[1:2]  # noqa: SLF001
+        chosen = shown._chosen({str(number): one for number, one in enumerate(shown._kept)})  # noqa: SLF001
+
+    assert len({row["number"] for row in rows}) == 3
+    assert chosen == [shown._kept[1]]  # noqa: SLF001
+
+
+def test_reports_are_data_too(tmp_path: Path) -> None:
+    for number, text in enumerate(HOSTILE):
+        name = text.replace("/", "_").replace("\x00", "_").encode("utf-8", "replace").decode()[:100]
+        summary = {"identical": {"all": 1}, "requests": 1, "complete": True, text: 3, "lines": {text: 1}}
+        (tmp_path / f"{number}{name}.jsonl").write_text(json.dumps({"summary": summary}) + "\n", "utf-8")
+        (tmp_path / f"{number}{name}.html").write_text(IMAGE, "utf-8")
+    found = read(bootstrap="127.0.0.1:1")
+    page = client()
+    with page:
+        replays._draw(Shown(found, Watch(found), Reader(found), tmp_path, False), reports(tmp_path))  # noqa: SLF001
+
+    assert sum("were identical" in one or "are identical" in one for one in texts(page)) == len(HOSTILE)
+    assert (dangerous(page), tags(page) & RAW) == (set(), set())
+
+
+# --- over HTTP ---
+
+
+ADDRESSES = ("/{}", "/replays/{}", "/replays/{}.html", "/decisions?request={}", "/dead-letters?{}=1", "/{}/decisions")
+
+
+def answers(url: str) -> Iterator[tuple[int, str, str]]:
+    for form in ADDRESSES:
+        for text in HOSTILE[:-1]:
+            address = url + form.format(quote(text.encode("utf-8", "replace")[:2_000], safe=""))
+            try:
+                with urlopen(address, timeout=20) as answer:  # noqa: S310 (on loopback)
+                    yield answer.status, str(answer.headers["content-type"]), answer.read().decode()
+            except HTTPError as error:
+                yield error.code, str(error.headers["content-type"]), error.read().decode()
+
+
+@pytest.mark.broker
+def test_no_address_and_no_record_brings_markup_into_a_page(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    found = settings_for(bootstrap, prefix, tmp_path)
+    topics.apply(found)
+    write_by_hand(found.bootstrap, found.topic(DECISIONS), found.topic(DEAD_LETTERS))
+    with dashboard(found, tmp_path) as url:
+
+        def page(path: str) -> str:
+            with urlopen(url + path, timeout=20) as answer:  # noqa: S310 (on loopback)
+                return str(answer.read().decode())
+
+        assert eventually(lambda: f"{len(HOSTILE)} decisions" in page("/decisions"))
+        pages = {path: page(path) for path in PAGES}
+        asked = list(answers(url))
+
+    for told in pages.values():
+        assert "<img" not in told
+        assert "pwned='script'</script>" not in told
+        assert unseen(told.replace("\n", "")) == set()
+    assert {status for status, _, _ in asked} <= {200, 404, 405}
+    for _, kind, told in asked:
+        assert not kind.startswith("text/html") or ("<img" not in told and "<svg/" not in told)
+        assert not kind.startswith("text/html") or unseen(told.replace("\n", "")) == set()
+
+
+def write_by_hand(bootstrap: str, decided: str, rejected: str) -> None:
+    """Decisions and letters that no worker wrote."""
+    producer = KafkaProducer(bootstrap_servers=bootstrap)
+    try:
+        envelope = {"specversion": "1.0", "source": "/x", "time": "2026-03-01T12:00:00Z"}
+        for number, text in enumerate(HOSTILE):
+            safe = text.encode("utf-8", "replace").decode()
+            [one, *_] = every_decision()
+            for line in one["lines"]:
+                line["determination"] = safe
+                line["policy"] |= {"number": safe, "revision": safe}
+            event = envelope | {
+                "id": safe,
+                "type": "authorization.decided.v1",
+                "data": one | {"request_id": str(number)},
+            }
+            producer.send(decided, json.dumps(event).encode(), key=str(number).encode())
+            letter_data = {"reason": "schema_violation", "message": safe, "errors": [], "original": {"topic": safe}}
+            event = envelope | {"id": safe, "type": "authorization.dead_lettered.v1", "data": letter_data}
+            producer.send(rejected, json.dumps(event).encode(), key=safe.encode())
+        producer.flush()
+    finally:
+        producer.close()
