@@ -221,6 +221,17 @@ def test_an_unknown_request_and_an_absent_worker_are_sentences(found: Settings, 
     assert unknown.out == absent.out == ""
 
 
+@pytest.mark.parametrize("scheme", ["file://", "ftp://localhost", "", "data:,"])
+def test_an_address_that_no_worker_has_is_not_opened(found: Settings, tmp_path: Path, scheme: str) -> None:
+    planted = tmp_path / "requests" / "PA-1"
+    planted.parent.mkdir()
+    planted.write_text('{"chain": []}', "utf-8")
+    done = dli("trace", "PA-1", "--url", f"{scheme}{tmp_path}", "--bootstrap", found.bootstrap)
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.split("error: ")[1].strip().endswith("a worker's address is http://HOST:PORT")
+
+
 def test_no_request_id_reaches_a_workers_log(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path):
         publish(found, [request("PA-MARKED-1", "PA-MARKED-2"), request("PA-MARKED-2", "PA-MARKED-1")])

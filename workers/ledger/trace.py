@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from urllib.request import urlopen
 
 from kafka import KafkaConsumer, TopicPartition
@@ -137,8 +137,11 @@ def trace(request_id: str, url: str, settings: Settings) -> Trace:
 
 
 def _pointers(request_id: str, url: str) -> Any:
+    # A file or another protocol is no worker, and would be opened.
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise CommandError(f"{url}: a worker's address is http://HOST:PORT")
     try:
-        with urlopen(f"{url.rstrip('/')}/requests/{quote(request_id, safe='')}", timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 (the operator's own)
+        with urlopen(f"{url.rstrip('/')}/requests/{quote(request_id, safe='')}", timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 (the operator's own; http or https)
             return json.load(answer)
     except HTTPError as error:
         raise CommandError(f"request {request_id}: {_said(error)}") from None
