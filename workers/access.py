@@ -8,14 +8,17 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 from aiokafka.errors import KafkaError as ConnectionRefused
+from aiokafka.protocol.metadata import MetadataRequest
 from kafka.errors import AuthorizationError, KafkaError
 from pydantic import SecretStr
 
 from workers import codecs, every_record
-from workers.settings import Settings, SettingsError
+from workers.credentials.renewed import RenewedContext, RenewedPassword
+from workers.credentials.tokens import Client, TokenEndpoint, TokenError, TokenFile, Tokens
+from workers.settings import Settings, SettingsError, mounted
 
 if TYPE_CHECKING:
     import faust
@@ -45,8 +48,11 @@ def client(settings: Settings) -> dict[str, Any]:
         arguments["ssl_context"] = tls(settings)
     if settings.security_protocol == "SASL_SSL":
         arguments["sasl_mechanism"] = settings.sasl_mechanism
-        arguments["sasl_plain_username"] = settings.sasl_username
-        arguments["sasl_plain_password"] = _secret(settings.sasl_password)
+        if settings.sasl_mechanism == "OAUTHBEARER":
+            arguments["sasl_oauth_token_provider"] = tokens(settings)
+        else:
+            arguments["sasl_plain_username"] = settings.sasl_username
+            arguments["sasl_plain_password"] = _renewed("sasl_password", settings.sasl_password)
     return arguments
 
 
@@ -66,30 +72,34 @@ def faust_arguments(settings: Settings) -> dict[str, Any]:
 
 def _faust_credentials(settings: Settings) -> "faust.types.auth.CredentialsT | None":
     # Faust is imported by workers alone: commands start in a third of the time without it.
-    from faust import SASLCredentials, SSLCredentials  # noqa: PLC0415
+    from faust import OAuthCredentials, SASLCredentials, SSLCredentials  # noqa: PLC0415
 
     if settings.security_protocol == "PLAINTEXT":
         return None
     if settings.security_protocol == "SSL":
         return SSLCredentials(tls(settings))
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        return OAuthCredentials(oauth_cb=tokens(settings), ssl_context=tls(settings))
     return SASLCredentials(
         username=settings.sasl_username,
-        password=_secret(settings.sasl_password),
+        password=_renewed("sasl_password", settings.sasl_password),
         mechanism=settings.sasl_mechanism,
         ssl_context=tls(settings),
     )
 
 
-def tls(settings: Settings) -> ssl.SSLContext:
+def tls(settings: Settings) -> RenewedContext:
     """Trust in the cluster's certificate, name included, and our own certificate where there is one.
 
     Raises:
         SettingsError: A certificate or key cannot be used; the sentence names which, and nothing of its content.
     """
-    try:
-        context = ssl.create_default_context(cafile=settings.tls_ca)
-    except OSError as error:  # ssl.SSLError is one
-        raise SettingsError(f"DLI_TLS_CA: {settings.tls_ca}: {_why(error)}") from None
+    files = (settings.tls_ca, settings.tls_certificate, settings.tls_key)
+    return RenewedContext(lambda: _tls(settings), tuple(file for file in files if file is not None))
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    context = _trust(settings)
     if settings.tls_certificate is not None:
         password = _secret(settings.tls_key_password) or ""
         try:
@@ -99,6 +109,31 @@ def tls(settings: Settings) -> ssl.SSLContext:
             where = f"{settings.tls_certificate}, {settings.tls_key}"
             raise SettingsError(f"DLI_TLS_CERTIFICATE, DLI_TLS_KEY: {where}: {_why(error)}") from None
     return context
+
+
+def _trust(settings: Settings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=settings.tls_ca)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"DLI_TLS_CA: {settings.tls_ca}: {_why(error)}") from None
+
+
+def tokens(settings: Settings) -> Tokens:
+    """Where bearer tokens come from.
+
+    Raises:
+        SettingsError: A certificate cannot be used.
+    """
+    if settings.oauth_token_file is not None:
+        return Tokens(TokenFile(settings.oauth_token_file))
+    secret = _renewed("oauth_client_secret", settings.oauth_client_secret) or ""
+    asks = Client(
+        settings.oauth_client_id or "",
+        secret.current if isinstance(secret, RenewedPassword) else lambda: secret,
+        settings.oauth_scope,
+    )
+    context = RenewedContext(lambda: _trust(settings), (settings.tls_ca,) if settings.tls_ca is not None else ())
+    return Tokens(TokenEndpoint(settings.oauth_token_url or "", asks, context))
 
 
 def _why(error: OSError) -> str:
@@ -119,10 +154,14 @@ def check(settings: Settings) -> None:
         return
     refusal = asyncio.run(_knock(settings))
     if isinstance(refusal, NOT_LET_IN):
-        raise RefusedError(
-            f"{settings.bootstrap}: the cluster refuses {_user(settings)}: see DLI_SASL_USERNAME, DLI_SASL_PASSWORD "
-            "and DLI_SASL_MECHANISM"
+        see = (
+            "DLI_OAUTH_… and whether the cluster trusts who issues its tokens"
+            if settings.sasl_mechanism == "OAUTHBEARER"
+            else "DLI_SASL_USERNAME, DLI_SASL_PASSWORD and DLI_SASL_MECHANISM"
         )
+        raise RefusedError(f"{settings.bootstrap}: the cluster refuses {_user(settings)}: see {see}")
+    if isinstance(refusal, TokenError):
+        raise RefusedError(str(refusal))
     if isinstance(refusal, ssl.SSLCertVerificationError):
         raise RefusedError(
             f"{settings.bootstrap}: the cluster's certificate is not trusted ({refusal.verify_message.rstrip('.')}): "
@@ -137,13 +176,29 @@ async def _knock(settings: Settings) -> BaseException | None:
         host, _, port = server.rpartition(":")
         try:
             connection = await create_conn(host, int(port), request_timeout_ms=KNOCK_MS, **arguments)
-        except (*NOT_LET_IN, ssl.SSLCertVerificationError) as error:
+            if settings.sasl_mechanism == "OAUTHBEARER":
+                await _is_let_in(connection)
+        except (*NOT_LET_IN, TokenError, ssl.SSLCertVerificationError) as error:
             return error
         except (ConnectionRefused, OSError):
             continue
         connection.close()
         return None
     return None
+
+
+async def _is_let_in(connection: AIOKafkaConnection) -> None:
+    """See whether a token was taken: aiokafka takes the answer that refuses it for one that does not.
+
+    Raises:
+        SaslAuthenticationFailed: The server hangs up at the next question, or answers it with nothing.
+    """
+    try:
+        answer = await connection.send(MetadataRequest([]))
+    except ConnectionRefused:
+        answer = None
+    if answer is None or not answer.brokers:
+        raise SaslAuthenticationFailed("the token was refused")
 
 
 def explained(settings: Settings, error: KafkaError) -> str:
@@ -158,7 +213,15 @@ def explained(settings: Settings, error: KafkaError) -> str:
 
 
 def _user(settings: Settings) -> str:
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        return "the client that our token names"
     return f"user {settings.sasl_username}" if settings.sasl_username else "a client without a user's name"
+
+
+def _renewed(name: str, value: SecretStr | None) -> str | None:
+    """A secret; one that a mounted file gave is read there again whenever it is used."""
+    file = mounted(name, value) if value is not None else None
+    return _secret(value) if file is None or value is None else RenewedPassword(value.get_secret_value(), file)
 
 
 def _secret(value: SecretStr | None) -> str | None:

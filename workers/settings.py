@@ -28,6 +28,10 @@ from events.topics import DECISIONS_KEPT
 from policy_core.library import PACKAGED
 from workers.records import Delivery
 
+_BY_TOKEN = "OAUTHBEARER"  # noqa: S105 (a mechanism's name)
+_LOGIN = ("sasl_username", "sasl_password")
+_TOKENS = ("oauth_token_file", "oauth_token_url", "oauth_client_id", "oauth_client_secret", "oauth_scope")
+
 
 def secrets() -> Path | None:
     """The folder of mounted secrets; None where there is none."""
@@ -81,10 +85,20 @@ class Settings(BaseSettings):
     """Kafka's bootstrap servers, host:port, separated by commas."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "PLAINTEXT"
     """How to get into Kafka; PLAINTEXT on a machine of one's own only. Passwords in the clear are not offered."""
-    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"] = "SCRAM-SHA-512"
     sasl_username: str | None = Field(default=None, min_length=1, description="the user's name")
     sasl_password: SecretStr | None = None
     """Best as a mounted file; see the top of this module."""
+    oauth_token_file: Path | None = None
+    """For OAUTHBEARER: a file with a token, which somebody renews."""
+    oauth_token_url: str | None = Field(
+        default=None, pattern=r"^https://[^\s/?#@]+(/[^\s?#]*)?$", description="https://host/path, without a query"
+    )
+    """For OAUTHBEARER, instead of a file: where tokens are given to a client by its id and secret."""
+    oauth_client_id: str | None = Field(default=None, min_length=1)
+    oauth_client_secret: SecretStr | None = None
+    oauth_scope: str | None = Field(default=None, min_length=1)
+    """What tokens are asked for; left to the endpoint when absent."""
     tls_ca: Path | None = None
     """Certificates, in PEM, of those who sign the brokers' certificates; the system's own when absent."""
     tls_certificate: Path | None = None
@@ -181,20 +195,37 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _a_way_into_kafka_that_is_whole(self) -> Self:
-        needs = {"SASL_SSL": ("sasl_username", "sasl_password")}.get(self.security_protocol, ())
-        lacking = [f"DLI_{name.upper()}" for name in needs if getattr(self, name) is None]
+        needs = self._needed_to_log_in() if self.security_protocol == "SASL_SSL" else ()
+        lacking = [_name(name) for name in needs if getattr(self, name) is None]
         if lacking:
-            raise ValueError(f"DLI_SECURITY_PROTOCOL is {self.security_protocol}, and lacks {' and '.join(lacking)}")
+            by = f" with DLI_SASL_MECHANISM={self.sasl_mechanism}" if self.sasl_mechanism == _BY_TOKEN else ""
+            raise ValueError(
+                f"DLI_SECURITY_PROTOCOL is {self.security_protocol}{by}, and lacks {' and '.join(lacking)}"
+            )
         # Told to log in, but over a protocol that never does: all would travel in the clear, unnoticed.
-        logs_in = [name for name in ("sasl_username", "sasl_password") if getattr(self, name) is not None]
+        logs_in = [name for name in (*_LOGIN, *_TOKENS) if getattr(self, name) is not None]
         if logs_in and self.security_protocol != "SASL_SSL":
-            raise ValueError(f"DLI_{logs_in[0].upper()} is used with DLI_SECURITY_PROTOCOL=SASL_SSL only")
+            raise ValueError(f"{_name(logs_in[0])} is used with DLI_SECURITY_PROTOCOL=SASL_SSL only")
+        strange = [name for name in logs_in if (name in _TOKENS) != (self.sasl_mechanism == _BY_TOKEN)]
+        if strange:
+            raise ValueError(
+                f"{_name(strange[0])} is not used with DLI_SASL_MECHANISM={self.sasl_mechanism}; remove it"
+            )
+        if self.oauth_token_file is not None and self.oauth_token_url is not None:
+            raise ValueError("DLI_OAUTH_TOKEN_FILE and DLI_OAUTH_TOKEN_URL exclude each other; keep one")
         encrypts = [name for name in ("tls_ca", "tls_certificate", "tls_key") if getattr(self, name) is not None]
         if encrypts and self.security_protocol == "PLAINTEXT":
             raise ValueError(f"DLI_{encrypts[0].upper()} is used with DLI_SECURITY_PROTOCOL=SSL or SASL_SSL only")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("DLI_TLS_CERTIFICATE and DLI_TLS_KEY belong together")
         return self
+
+    def _needed_to_log_in(self) -> tuple[str, ...]:
+        if self.sasl_mechanism != _BY_TOKEN:
+            return _LOGIN
+        if self.oauth_token_url is not None:
+            return ("oauth_client_id", "oauth_client_secret")
+        return ("oauth_token_file",)
 
     def topic(self, name: str) -> str:
         """A declared topic's name in this deployment."""
@@ -253,6 +284,21 @@ def _may_be(path: Path) -> bool:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
         return False
+
+
+def mounted(name: str, value: SecretStr) -> Path | None:
+    """The mounted file that gave a setting this value; None where something else did."""
+    for found, file in _mounted():
+        if found == name:
+            return file if _content(file) == value.get_secret_value() else None
+    return None
+
+
+def _content(file: Path) -> str | None:
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _mounted() -> Iterator[tuple[str, Path]]:

@@ -18,7 +18,9 @@ from urllib.request import urlopen
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError as RefusedToRead
+from aiokafka.errors import SaslAuthenticationFailed
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import (
     ACLFilter,
@@ -29,6 +31,8 @@ from kafka.admin import (
     ConfigResourceType,
     ResourcePatternFilter,
     ResourceType,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
 )
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
@@ -37,7 +41,7 @@ from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, POLICY_REVISIO
 from tests import generator
 from tests.workers.commands import Ran, dli
 from tests.workers.running import everything_on
-from tests.workers.secured import ADMIN, WORKER, Secured, give, password, secured_broker
+from tests.workers.secured import ADMIN, WORKER, Issuer, Secured, give, password, secured_broker
 from workers import access, topics
 from workers.brokers import free_ports
 from workers.demo.run import running_worker
@@ -349,3 +353,107 @@ def test_passwords_and_keys_come_from_mounted_files(secured: Secured, tmp_path: 
     ran = with_environment(values | {"DLI_SECRETS_DIR": str(tmp_path)}, "topics", "check")
 
     assert ran.code == 0, ran
+
+
+# --- tokens and renewed credentials --------------------------------------------------------------------------------
+
+
+def by_token(secured: Secured, file: Path) -> Settings:
+    return read(
+        bootstrap=secured.by_token,
+        security_protocol="SASL_SSL",
+        sasl_mechanism="OAUTHBEARER",
+        oauth_token_file=file,
+        tls_ca=secured.folder / "ca.pem",
+        partitions=2,
+    )
+
+
+def test_a_bearer_token_gets_in_with_the_rights_of_whom_it_names(secured: Secured, tmp_path: Path) -> None:
+    """Signed by an issuer that the cluster trusts; commands and both clients get in alike."""
+    file = tmp_path / "token"
+    file.write_text(secured.issuer.token(OPERATOR), "utf-8")
+
+    ran = with_environment(environment(by_token(secured, file)), "topics", "check")
+    read_it = reading(DECISIONS, by_token(secured, file))
+
+    assert ran.code == 0, ran
+    assert read_it.startswith("{")
+
+
+@pytest.mark.parametrize("what", ["another issuer", "expired", "no token", "no file"])
+def test_a_token_that_the_cluster_does_not_trust_is_refused_with_a_sentence(
+    secured: Secured, what: str, tmp_path: Path
+) -> None:
+    """And nothing of the token is said."""
+    file = tmp_path / "token"
+    given: dict[str, Callable[[], str]] = {
+        "another issuer": lambda: Issuer(tmp_path).token(OPERATOR),
+        "expired": lambda: secured.issuer.token(OPERATOR, seconds=-600),
+        "no token": lambda: "marked-token",
+    }
+    if what in given:
+        file.write_text(given[what](), "utf-8")
+
+    ran = with_environment(environment(by_token(secured, file)), "topics", "check")
+
+    assert ran.code == 1, ran
+    wanted = "DLI_OAUTH_TOKEN_FILE: " if what == "no file" else "the cluster refuses the client that our token names"
+    assert wanted in ran.err
+    assert "marked-token" not in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_new_password_is_used_by_clients_that_were_made_with_the_old_one(
+    secured: Secured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next connection has it: what a client was made with is the same object before and after."""
+    user, file = "renewed", tmp_path / "dli_sasl_password"
+    monkeypatch.setenv("DLI_SECRETS_DIR", str(tmp_path))
+    set_password(secured, user, "first", file)
+    found = read(
+        bootstrap=secured.broker.bootstrap,
+        security_protocol="SASL_SSL",
+        sasl_username=user,
+        tls_ca=secured.folder / "ca.pem",
+    )
+    arguments = access.client(found)
+    before = connects(arguments)
+    set_password(secured, user, "second", file)
+    after = connects(arguments)
+    file.write_text("guessed", "utf-8")
+
+    assert (before, after, connects(arguments)) == (True, True, False)
+
+
+def set_password(secured: Secured, user: str, value: str, file: Path) -> None:
+    """On the cluster and in the mounted file."""
+    with topics.admin(secured.settings(ADMIN)) as client:
+        client.alter_user_scram_credentials(
+            [UserScramCredentialUpsertion(user, ScramMechanism.SCRAM_SHA_512, value.encode(), 4096)]
+        )
+    file.write_text(value, "utf-8")
+
+
+def connects(arguments: dict[str, Any]) -> bool:
+    """Whether both clients get in with these arguments."""
+
+    async def with_aiokafka() -> bool:
+        host, _, port = arguments["bootstrap_servers"][0].rpartition(":")
+        others = {name: value for name, value in arguments.items() if name != "bootstrap_servers"}
+        try:
+            (await create_conn(host, int(port), **others)).close()
+        except SaslAuthenticationFailed:
+            return False
+        return True
+
+    def with_kafka_python() -> bool:
+        try:
+            KafkaAdminClient(**arguments, bootstrap_timeout_ms=5_000).close()
+        except KafkaError:
+            return False
+        return True
+
+    found = {asyncio.run(with_aiokafka()), with_kafka_python()}
+    assert len(found) == 1
+    return found.pop()
