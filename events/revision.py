@@ -22,6 +22,15 @@ Kind = Literal[
 ]
 
 
+class RevisionSignature(Model):
+    """A detached signature."""
+
+    key: Sha256
+    """The id of the key: the digest of the public key."""
+    value: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$")]
+    """Ed25519's signature on the publication's digest, in base64."""
+
+
 class PolicyRevision(Model):
     """One revision: the complete document as it reads from now on, and its place in the policy's chain."""
 
@@ -46,6 +55,8 @@ class PolicyRevision(Model):
     """The digest of the publication before it; absent for the first."""
     digest: Sha256
     """Of all the above: what decisions made under it name as `known_through`."""
+    signature: RevisionSignature | None = None
+    """Of whoever answers for it; wanted where a deployment names the keys."""
     document: dict[str, Any]
     """The policy document, in the format of `policy.schema.json`."""
 

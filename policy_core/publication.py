@@ -13,6 +13,7 @@ import rfc8785
 
 from policy_core.document.history import as_of
 from policy_core.document.models import PolicyDocument, RevisionKind
+from policy_core.signature import Signature
 
 
 @dataclass(frozen=True, eq=False)  # two are the same where their digests are
@@ -35,10 +36,14 @@ class Publication:
     """When it came to be known, in UTC. Of a packaged document's past: the day of the revision."""
     predecessor: str | None
     """The digest of the publication before it; None for the first."""
+    signature: Signature | None = None
+    """What stands beside it; no part of what the digest covers."""
+    signed_by: str | None = None
+    """The id of the key whose signature was proved; None where nobody has proved one. Its name is the author's."""
 
     @cached_property
     def digest(self) -> str:
-        """Covers all of the above: the `known_through` of decisions made when it was the newest."""
+        """Covers all of the above but the signature: the `known_through` of decisions made when it was the newest."""
         return sha256(rfc8785.dumps(self.content())).hexdigest()
 
     def content(self) -> dict[str, str | list[str] | None]:

@@ -1,6 +1,6 @@
 """The topic of revisions, for commands, which come and go: read once from its beginning, or written to."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from kafka import KafkaProducer, TopicPartition
@@ -11,7 +11,7 @@ from policy_core.library import Library
 from workers import access
 from workers.reading import ReadingError, new_admin, records, spans, told
 from workers.records import Outgoing
-from workers.revisions import Packaged, Verdict, judge
+from workers.revisions import Judging, Seen, Verdict, terms_of
 from workers.settings import Settings
 
 PATIENCE_S = 30
@@ -21,23 +21,26 @@ PATIENCE_S = 30
 class Known(NamedTuple):
     """All that the topic says."""
 
-    chains: dict[str, Chain]
-    verdicts: Sequence[Verdict]
-    """On each record, in order."""
+    judging: Judging
+    verdicts: Mapping[int, Verdict]
+    """On each record, by its offset, in order."""
+    end: int
+    """The offset behind the last."""
 
     def chain(self, number: str) -> Chain:
         """A policy's chain; empty where the topic does not know it."""
-        return self.chains.get(number, Chain(number))
+        return self.judging.chains.get(number, Chain(number))
 
 
 def read_known(settings: Settings, library: Library) -> Known:
     """Read the topic to its end; `library` spares proving what its documents have too.
 
     Raises:
-        ReadingError: The brokers do not answer, or the topic has lost its beginning.
+        ReadingError: The brokers do not answer, the topic has lost its beginning, or it is not the one of the anchor.
+        PolicyDocumentError: The publishers' keys cannot be read.
     """
     where = TopicPartition(settings.topic(POLICY_REVISIONS), 0)
-    packaged = Packaged({one.digest: one for number in library.numbers for one in library.chain(number)})
+    judging = Judging(terms_of(settings), map(library.chain, library.numbers))
     with told(settings):
         admin = new_admin(settings)
         try:
@@ -46,14 +49,13 @@ def read_known(settings: Settings, library: Library) -> Known:
             admin.close()
     if span.beginning > 0:
         raise ReadingError(f"{where.topic} has lost its beginning, up to offset {span.beginning}: keep it for ever")
-    chains: dict[str, Chain] = {}
-    verdicts: list[Verdict] = []
+    verdicts: dict[int, Verdict] = {}
     for record in records(settings, {where: span}):
-        verdict = judge(chains, packaged, record.value, tuple(record.headers))
-        verdicts.append(verdict)
-        if verdict.chain is not None:
-            chains[verdict.chain.policy] = verdict.chain
-    return Known(chains, verdicts)
+        seen = Seen(record.offset, record.timestamp, record.value, tuple(record.headers))
+        verdicts[record.offset] = judging.take(seen)
+    if (astray := judging.astray()) is not None:
+        raise ReadingError(f"{where.topic}: {astray}")
+    return Known(judging, verdicts, span.end)
 
 
 def send(settings: Settings, some: Iterable[Outgoing]) -> None:

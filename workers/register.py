@@ -23,6 +23,7 @@ def row_of(one: Publication, attested: PolicyAttestation | None) -> Row:
         "kinds": [kind.value for kind in one.kinds],
         "says": one.document.revisions[-1].says,
         "author": one.author,
+        "signed_by": one.signed_by,
         "published": instant(one.published),
         "statements_on_record": edition is not None and edition.on_record,
         "sha256": one.sha256,

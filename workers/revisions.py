@@ -1,16 +1,18 @@
 """Publications of policies as events: written to the topic of revisions, read from it, and judged.
 
-`judge` is a pure function of what came before on the topic: every worker that has read the same records has the same
-chains, and says the same of each record.
+`judge` is a pure function of what came before on the topic and of the deployment's terms: every worker that has read
+the same records has the same chains, and says the same of each record.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -28,15 +30,19 @@ from events.envelope import (
     write,
 )
 from events.paths import declared_names, shown_path
-from events.revision import PolicyRevision
+from events.revision import PolicyRevision, RevisionSignature
 from events.scalars import Instant
 from policy_core.chain import Chain, RefusedError
 from policy_core.document.check import MOST_PROBLEMS
 from policy_core.document.models import PolicyDocument, RevisionKind
+from policy_core.document.problems import PolicyDocumentError, Problem
 from policy_core.document.size import too_large
 from policy_core.publication import Publication
+from policy_core.signature import Key, Signature, keyring
+from policy_core.terms import Anchor, Terms
 from workers.dead_letters import defect, unreadable
 from workers.records import Outgoing, Unreadable
+from workers.settings import Settings
 
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 _NAMES = declared_names(PolicyRevision) | declared_names(PolicyDocument)
@@ -57,8 +63,13 @@ def event_of(one: Publication) -> PolicyRevision:
         sha256=one.sha256,
         predecessor=one.predecessor,
         digest=one.digest,
+        signature=_written_signature(one.signature),
         document=json.loads(one.document.canonical()),
     )
+
+
+def _written_signature(one: Signature | None) -> RevisionSignature | None:
+    return RevisionSignature(key=one.key, value=b64encode(one.value).decode()) if one is not None else None
 
 
 def as_record(one: Publication, topic: str, source: str, mode: Mode) -> Outgoing:
@@ -113,23 +124,46 @@ class Packaged:
     by_digest: Mapping[str, Publication] = field(default_factory=dict)
 
     def same(self, event: PolicyRevision) -> Publication | None:
-        """The packaged publication that an event repeats, byte for byte."""
+        """The packaged publication that an event repeats, byte for byte but for its signature."""
         known = self.by_digest.get(event.digest)
-        return known if known is not None and _event_again(known) == event else None
+        unsigned = event.model_copy(update={"signature": None})
+        return known if known is not None and _event_again(known) == unsigned else None
 
 
 _event_again = lru_cache(maxsize=256)(event_of)
 
 
-def judge(chains: Chains, packaged: Packaged, value: bytes | None, headers: Headers) -> Verdict:
-    """What a record is to those who know these chains; it raises for none."""
+class Seen(NamedTuple):
+    """A record of the topic of revisions: what it says, and where and when the broker took it."""
+
+    offset: int
+    timestamp: int
+    """Milliseconds since the epoch; negative where nobody gave one."""
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def at(self) -> datetime | None:
+        """When the broker took it; None where it says no time, or one in no year."""
+        try:
+            return datetime.fromtimestamp(self.timestamp / 1000, UTC) if self.timestamp >= 0 else None
+        except (ValueError, OverflowError, OSError):
+            return None
+
+
+def judge(chains: Chains, terms: Terms, packaged: Packaged, seen: Seen) -> Verdict:
+    """What a record is to those who know these chains, on these terms; it raises for none."""
     try:
-        if isinstance(value, Unreadable):
-            raise unreadable(value)  # noqa: TRY301 (as any other reason)
-        event = decode_revision(value, headers)
+        if isinstance(seen.value, Unreadable):
+            raise unreadable(seen.value)  # noqa: TRY301 (as any other reason)
+        event = decode_revision(seen.value, seen.headers)
+        before = chains.get(event.policy_number, Chain(event.policy_number))
+        # First of all: what nobody may publish costs no worker a proof.
+        signer = None if _repeats(before, event) else _signer(terms, event, seen)
         known = packaged.same(event)
         published = known or publication_of(event)
-        before = chains.get(published.policy, Chain(published.policy))
+        if signer is not None:
+            published = replace(published, signature=_signature(event), signed_by=signer.id)
         after = before.accept(published, proven=packaged.by_digest if known else ())
     except RefusedError as refused:
         error = FieldError(path=shown_path(refused.path, _NAMES), message=refused.sentence)
@@ -140,6 +174,86 @@ def judge(chains: Chains, packaged: Packaged, value: bytes | None, headers: Head
         return Verdict(Outcome.REFUSED, rejected=defect())
     outcome = Outcome.REPEATED if after is before else Outcome.ACCEPTED
     return Verdict(outcome, published, after)
+
+
+def vouched(terms: Terms, data: Any, offset: int, timestamp: int) -> str | None:
+    """The id of the key that signed the publication in an event's data; None where no key is proved to have."""
+    try:
+        event = PolicyRevision.model_validate(data)
+        key = _signer(terms, event, Seen(offset, timestamp, None, ()))
+        return key.id if key is not None and publication_of(event).digest == event.digest else None
+    except (ValidationError, RejectedError, RefusedError):
+        return None
+
+
+def _repeats(chain: Chain, event: PolicyRevision) -> bool:
+    return any(one.digest == event.digest for one in chain)
+
+
+def _signer(terms: Terms, event: PolicyRevision, seen: Seen) -> Key | None:
+    signature = _signature(event)
+    return terms.signer(event.policy_number, event.author, event.digest, signature, seen.offset, seen.at)
+
+
+def _signature(event: PolicyRevision) -> Signature | None:
+    written = event.signature
+    return Signature(written.key, b64decode(written.value)) if written is not None else None
+
+
+class Judging:
+    """A whole topic judged, its records one behind the other."""
+
+    def __init__(self, terms: Terms, packaged: Iterable[Chain]) -> None:
+        """Judge on these terms; what packaged documents have too need not be proved again."""
+        self.terms = terms
+        self.chains: dict[str, Chain] = {}
+        self._packaged = Packaged({one.digest: one for chain in packaged for one in chain})
+        self._position = 0
+        self._at_anchor: str | None = None
+
+    def take(self, seen: Seen) -> Verdict:
+        """What the next record is."""
+        verdict = judge(self.chains, self.terms, self._packaged, seen)
+        if verdict.chain is not None:
+            # Another thread may be reading the old one.
+            self.chains = {**self.chains, verdict.chain.policy: verdict.chain}
+        self._position = seen.offset + 1
+        anchor = self.terms.signed_from
+        if anchor is not None and seen.offset == anchor.offset and verdict.publication is not None:
+            self._at_anchor = verdict.publication.digest
+        return verdict
+
+    def astray(self) -> str | None:
+        """Why the topic is not the one that the anchor is of; None where it is, or where there is no anchor."""
+        anchor = self.terms.signed_from
+        if anchor is None or self._at_anchor == anchor.digest:
+            return None
+        there = self._at_anchor or ("no accepted revision" if self._position > anchor.offset else "nothing yet")
+        return f"DLI_POLICY_SIGNED_FROM names the revision {anchor.digest} at offset {anchor.offset}; there is {there}"
+
+
+def terms_of(settings: Settings) -> Terms:
+    """The terms that a deployment's settings set.
+
+    Raises:
+        PolicyDocumentError: A file of keys, or their folder, that cannot be used.
+    """
+    folder, anchor = settings.policy_keys, settings.policy_signed_from
+    return Terms(
+        keyring=keyring(_files(folder)) if folder is not None else None,
+        signed_from=Anchor.parse(anchor) if anchor is not None else None,
+    )
+
+
+def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        for file in sorted(folder.iterdir()):
+            if file.suffix in {".yaml", ".yml"}:
+                yield str(file), file.read_bytes()
+    except OSError as error:
+        raise PolicyDocumentError(
+            error.filename or str(folder), [Problem((), f"cannot be read: {error.strerror}")]
+        ) from None
 
 
 def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:

@@ -121,6 +121,18 @@ class Settings(BaseSettings):
     """The policy of a request that names none."""
     shadow_policy: Path | None = None
     """A policy document, a draft, that decides beside the one in force; what it would make otherwise is published."""
+    policy_keys: Path | None = None
+    """A folder of YAML files, each with the public keys of those who may publish a policy's revisions. Without it,
+    whoever may write to `policy.revisions` may."""
+    policy_signed_from: str | None = Field(
+        default=None,
+        pattern=r"^[0-9]{1,18}@[0-9a-f]{64}$",
+        description="OFFSET@DIGEST, as `dli policy anchor` prints it",
+    )
+    """The last record of `policy.revisions` that counts without a signature, OFFSET@DIGEST, as `dli policy anchor`
+    prints it: what was accepted before there were keys goes on counting."""
+    policy_key_passphrase: SecretStr | None = Field(default=None, min_length=1)
+    """Of the private key that `dli policy sign` and `publish` sign with, where it has one; best as a mounted file."""
     source: str = Field(default="/dli-authorization", min_length=1, description="a URI, or a path such as /claims")
     """The CloudEvents source of what is published."""
     mode: Literal["structured", "binary"] = "structured"

@@ -101,20 +101,17 @@ def read(raw: bytes, name: str) -> Read:
     Raises:
         PolicyDocumentError: As for `load`.
     """
-    tree = _tree(raw, name)
-    plain = _plain(tree.root)
-    if (found := too_large(plain)) is not None:
-        raise PolicyDocumentError(name, [_located(tree, found)])
+    tree, plain = mapping(raw, name, "a document begins with `format: 1`")
     try:
         document = PolicyDocument.model_validate_json(json.dumps(plain), strict=True)
     except ValidationError as error:
-        raise PolicyDocumentError(name, list(islice(_problems(error, tree), MOST_PROBLEMS))) from None
+        raise PolicyDocumentError(name, problems_of(error, tree)) from None
     if problems := check(document):
-        raise PolicyDocumentError(name, [_located(tree, one) for one in problems])
-    return Read(document, tuple(_located(tree, one) for one in lacks(document)))
+        raise PolicyDocumentError(name, [located(tree, one) for one in problems])
+    return Read(document, tuple(located(tree, one) for one in lacks(document)))
 
 
-class _Tree(NamedTuple):
+class Tree(NamedTuple):
     """A document's YAML, and what stands in the file at each line and column where a number or a word does."""
 
     root: CommentedMap
@@ -146,7 +143,26 @@ class _Tree(NamedTuple):
             return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _located(tree: _Tree, one: Problem) -> Problem:
+def mapping(raw: bytes, name: str, begins: str) -> tuple[Tree, Any]:
+    """The mapping in the bytes of a YAML (or JSON) text, as YAML has it, with its lines, and as plain JSON values.
+
+    Raises:
+        PolicyDocumentError: There is none, or it is larger than a document may be; `begins` says what belongs there.
+    """
+    tree = _tree(raw, name, begins)
+    plain = _plain(tree.root)
+    if (found := too_large(plain)) is not None:
+        raise PolicyDocumentError(name, [located(tree, found)])
+    return tree, plain
+
+
+def problems_of(error: ValidationError, tree: Tree) -> list[Problem]:
+    """The first mistakes that a model finds in a mapping, each with its line."""
+    return list(islice(_problems(error, tree), MOST_PROBLEMS))
+
+
+def located(tree: Tree, one: Problem) -> Problem:
+    """A mistake with its line."""
     return Problem(one.path, one.message, tree.line(one.path))
 
 
@@ -200,7 +216,7 @@ def _unwanted(what: str, event: Any) -> _UnwantedError:
     return _UnwantedError(None, None, what, event.start_mark)
 
 
-def _tree(raw: bytes, name: str) -> _Tree:
+def _tree(raw: bytes, name: str, begins: str) -> Tree:
     if len(raw) > LARGEST:
         raise PolicyDocumentError(name, [Problem((), f"larger than {LARGEST:,} bytes: not a policy document")])
     yaml = YAML(typ="rt", pure=True)
@@ -217,8 +233,8 @@ def _tree(raw: bytes, name: str) -> _Tree:
     except (YAMLError, ValueError, RecursionError) as error:
         raise PolicyDocumentError(name, [Problem((), syntax(str(error)).message)]) from None
     if not isinstance(tree, CommentedMap):
-        raise PolicyDocumentError(name, [Problem((), "not a mapping; a document begins with `format: 1`")])
-    return _Tree(tree, yaml.composer.written)
+        raise PolicyDocumentError(name, [Problem((), f"not a mapping; {begins}")])
+    return Tree(tree, yaml.composer.written)
 
 
 def _syntax(error: MarkedYAMLError) -> Problem:
@@ -238,7 +254,7 @@ def _plain(node: Any) -> Any:
     return node if isinstance(node, str | int | float | None) else str(node)
 
 
-def _problems(error: ValidationError, tree: _Tree) -> Iterator[Problem]:
+def _problems(error: ValidationError, tree: Tree) -> Iterator[Problem]:
     for one in error.errors(include_url=False, include_context=True):
         if one["type"] == "too_short" and one["input"]:
             continue  # it counts none where each has a mistake of its own
@@ -246,7 +262,7 @@ def _problems(error: ValidationError, tree: _Tree) -> Iterator[Problem]:
         yield Problem(path, _message(dict(one), tree, path), tree.line(path))
 
 
-def _message(error: dict[str, Any], tree: _Tree, path: tuple[PathPart, ...]) -> str:
+def _message(error: dict[str, Any], tree: Tree, path: tuple[PathPart, ...]) -> str:
     value = error["input"]
     field = next((part for part in reversed(path) if isinstance(part, str)), "")
     wrong = Written(field, value, tree.text(path, value))

@@ -30,13 +30,14 @@ from policy_core.chain import policy_of
 from policy_core.compare import compare
 from policy_core.determine import Policy
 from policy_core.library import PACKAGED, Library, load_library
+from policy_core.terms import Terms
 from tests.workers.publishing import revised
 from workers.attestation import attestation
 from workers.decide.handler import DecisionHandler, decide
 from workers.decide.shadow import Shadow
 from workers.history.agent import attested_record
 from workers.records import Record
-from workers.revisions import Packaged, as_record, judge
+from workers.revisions import Packaged, Seen, as_record, judge
 from workers.settings import Settings
 
 SETTINGS = Settings(source="/dli-authorization", mode="structured", topic_prefix="")
@@ -260,7 +261,7 @@ def test_a_bad_revision_is_refused_for_its_reason_at_its_paths(file: Path) -> No
     assert set(expected) == {"why", "reason", "paths", "messages", "event"}
     value = json.dumps(expected["event"]).encode()
     chain = library().chain("L.2.03.402")
-    verdict = judge({chain.policy: chain}, Packaged(), value, ())
+    verdict = judge({chain.policy: chain}, Terms(), Packaged(), Seen(40, 1_790_000_000_000, value, ()))
     assert verdict.rejected is not None
     errors = verdict.rejected.errors
     assert (verdict.rejected.reason, [one.path for one in errors]) == (expected["reason"], expected["paths"])

@@ -121,12 +121,13 @@ def test_a_longer_chain_on_the_topic_is_followed_from_the_first_decision_on(foun
 
 def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(found: Settings, tmp_path: Path) -> None:
     *others, newest = chain().links
-    publish_revisions(found, *others, replace(newest, author="Somebody else"))
+    other = newest.document.model_copy(update={"title": "Another title"})
+    publish_revisions(found, *others, replace(newest, document=other, sha256=other.digest()))
 
     with pytest.raises(CommandError) as caught, worker(found, tmp_path):
         pass
 
-    assert f"the packaged document has the revision of 2025-03-28 as {newest.digest}" in str(caught.value)
+    assert f"the packaged document has the revision of 2025-03-28 as {newest.sha256}" in str(caught.value)
     assert "publish a later revision that corrects it" in str(caught.value)
 
 

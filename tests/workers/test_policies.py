@@ -221,12 +221,12 @@ def test_publish_checks_and_sends_only_when_told_to(found: Settings, tmp_path: P
     now = dli("policy", "show", "L.2.03.402", "--on", "2026-02-01", *brokers)
 
     assert (whole.code, again.code, checked.code, executed.code) == (0, 0, 0, 0)
-    assert "published already, as the revision of 2025-03-28" in again.err
+    assert "is published already, as the revision of 2025-03-28" in again.err
     assert "nothing was sent; --execute publishes it" in checked.err
     assert "of 46,656 complete cases 144 are decided otherwise" in checked.out
     assert before == 19
     assert "published; L.2.03.402 is known through" in executed.err
-    assert "published already, as the revision of 2026-01-05" in repeated.err
+    assert "is published already, as the revision of 2026-01-05" in repeated.err
     assert refused.code == 1
     assert "revision: the revision of 2026-01-05 is known already, with other content" in refused.err
     assert len(records) == 20

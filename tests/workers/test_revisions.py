@@ -13,18 +13,31 @@ from hypothesis import strategies as st
 
 from events.attestation import AttestedPart
 from events.decode import LARGEST
+from events.envelope import Headers
 from events.paths import UNDECLARED
 from policy_core.chain import Chain, RefusedError, policy_of
 from policy_core.compare import compare
 from policy_core.document.check import MOST_PROBLEMS
 from policy_core.document.models import PolicyDocument
 from policy_core.publication import Publication, publication
+from policy_core.terms import Terms
 from tests.policy_core.bombs import document, pairs
 from tests.policy_core.test_chain import FORKED, OTHER, REFUSED, gestational_covered, next_one
 from workers.attestation import attestation
 from workers.history.agent import attested_record
 from workers.records import Outgoing
-from workers.revisions import Chains, Outcome, Packaged, Verdict, as_record, event_of, judge, moment, publication_of
+from workers.revisions import (
+    Chains,
+    Outcome,
+    Packaged,
+    Seen,
+    Verdict,
+    as_record,
+    event_of,
+    judge,
+    moment,
+    publication_of,
+)
 from workers.settings import Settings
 
 SETTINGS = Settings()
@@ -37,8 +50,12 @@ def sent(one: Publication) -> Outgoing:
 
 
 def judged(one: Publication, chains: Chains = KNOWN, packaged: Packaged = PACKAGED) -> Verdict:
-    record = sent(one)
-    return judge(chains, packaged, record.value, record.headers)
+    return seen(sent(one).value, chains=chains, packaged=packaged)
+
+
+def seen(value: bytes | None, headers: Headers = (), chains: Chains = KNOWN, packaged: Packaged = PACKAGED) -> Verdict:
+    """What a record is where whoever may write is trusted."""
+    return judge(chains, Terms(), packaged, Seen(40, 1_790_000_000_000, value, headers))
 
 
 def changed(one: Publication, **fields: Any) -> bytes:
@@ -54,7 +71,7 @@ def changed(one: Publication, **fields: Any) -> bytes:
 def test_a_publication_reads_back_from_its_record_as_it_was(mode: Any) -> None:
     one = next_one(gestational_covered)
     record = as_record(one, "policy.revisions", "/s", mode)
-    verdict = judge(KNOWN, Packaged(), record.value, record.headers)
+    verdict = seen(record.value, record.headers, packaged=Packaged())
 
     assert verdict.publication is not None
     assert verdict.outcome is Outcome.ACCEPTED
@@ -88,7 +105,7 @@ def test_a_repeat_is_no_news() -> None:
 
 def test_a_packaged_publication_with_a_letter_changed_is_not_taken_for_it() -> None:
     value = changed(OTHER.links[0], author="Somebody else")
-    verdict = judge({}, PACKAGED, value, ())
+    verdict = seen(value, chains={})
 
     assert verdict.outcome is Outcome.REFUSED
 
@@ -161,7 +178,7 @@ def test_what_is_too_large_is_refused_before_it_is_looked_at(
         pytest.fail("a document was looked at that is too large to be one")
 
     monkeypatch.setattr(PolicyDocument, "model_validate_json", looked_at)
-    verdict = judge(KNOWN, PACKAGED, value, ())
+    verdict = seen(value)
 
     assert verdict.rejected is not None
     assert verdict.rejected.reason == "revision_refused"
@@ -171,7 +188,7 @@ def test_what_is_too_large_is_refused_before_it_is_looked_at(
 
 
 def test_of_many_mistakes_a_letter_has_the_first() -> None:
-    verdict = judge(KNOWN, PACKAGED, large({"revisions": [1] * 400}), ())
+    verdict = seen(large({"revisions": [1] * 400}))
 
     assert verdict.rejected is not None
     assert len(verdict.rejected.errors) == MOST_PROBLEMS
@@ -210,7 +227,7 @@ BAD: Mapping[str, tuple[bytes | None, str, list[str]]] = {
 
 @pytest.mark.parametrize(("value", "reason", "paths"), BAD.values(), ids=BAD)
 def test_what_is_no_revision_is_refused(value: bytes | None, reason: str, paths: list[str]) -> None:
-    verdict = judge(KNOWN, PACKAGED, value, ())
+    verdict = seen(value)
 
     assert verdict.rejected is not None
     found = [error.path for error in verdict.rejected.errors]
@@ -241,7 +258,7 @@ def test_no_path_has_a_key_that_no_document_declares(place: tuple[str | int, ...
         there = there[part]
     there[key] = value
 
-    rejected = judge(KNOWN, PACKAGED, json.dumps(tree).encode(), ()).rejected
+    rejected = seen(json.dumps(tree).encode()).rejected
 
     assert rejected is not None
     assert rejected.errors
@@ -251,7 +268,7 @@ def test_no_path_has_a_key_that_no_document_declares(place: tuple[str | int, ...
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_judge_stumble(value: bytes) -> None:
-    assert judge(KNOWN, PACKAGED, value, ()).outcome is Outcome.REFUSED
+    assert seen(value).outcome is Outcome.REFUSED
 
 
 def test_a_defect_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from policy_core.publication import Publication, instant
+from policy_core.register import edition_on
+
 
 @dataclass(frozen=True)
 class Change:
@@ -40,6 +43,8 @@ class Revision:
     kinds: tuple[str, ...]
     says: str
     author: str
+    signed_by: str | None
+    """The id of the key whose signature was proved."""
     published: str
     effective: str
     digest: str
@@ -51,22 +56,16 @@ class Revision:
 
 
 class Publications:
-    """Fed with the topics of revisions and of attestations; knows each policy's chain."""
+    """Fed with what is accepted of the topic of revisions, and with the topic of attestations."""
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[str, Revision]] = {}
-        """By policy, then by digest."""
-        self._after: dict[tuple[str, str | None], list[str]] = {}
-        """By policy and predecessor, the digests of what was published behind it."""
+        self._known: dict[str, list[Revision]] = {}
+        """By policy, oldest first."""
         self._proofs: dict[tuple[str, str], Proof] = {}
 
-    def published(self, event: Mapping[str, Any]) -> None:
-        """Note one publication's data."""
-        policy, name = event["policy_number"], event["digest"]
-        known = self._known.setdefault(policy, {})
-        if name not in known:
-            known[name] = _revision(event)
-            self._after.setdefault((policy, event.get("predecessor")), []).append(name)
+    def accepted(self, one: Publication) -> None:
+        """Note a publication that its chain accepted."""
+        self._known.setdefault(one.policy, []).append(_revision(one))
 
     def attested(self, event: Mapping[str, Any]) -> None:
         """Note one attestation's data."""
@@ -84,36 +83,25 @@ class Publications:
         return sorted(self._known)
 
     def revisions(self, policy: str) -> list[Revision]:
-        """A policy's chain, oldest first.
-
-        Workers refuse what does not continue it, and attest what does: of two that stand behind the same revision the
-        attested one counts, and the first where neither is.
-        """
-        found: list[Revision] = []
-        behind = self._after.get((policy, None), [])
-        while behind:
-            name = next((one for one in behind if (policy, one) in self._proofs), behind[0])
-            found.append(replace(self._known[policy][name], proof=self._proofs.get((policy, name))))
-            behind = self._after.get((policy, name), []) if len(found) < len(self._known[policy]) else []
-        return found
+        """A policy's chain, oldest first."""
+        return [replace(one, proof=self._proofs.get((policy, one.digest))) for one in self._known.get(policy, ())]
 
 
-def _revision(event: Mapping[str, Any]) -> Revision:
-    document = event["document"]
-    newest = document["revisions"][-1]
-    editions = [one for one in document.get("editions", ()) if one["since"] <= event["revision"]]
+def _revision(one: Publication) -> Revision:
+    edition = edition_on(one.document.editions, one.revision)
     return Revision(
-        policy=event["policy_number"],
-        date=event["revision"],
-        number=event.get("number"),
-        kinds=tuple(event["kinds"]),
-        says=" ".join(newest["says"].split()),
-        author=event["author"],
-        published=event["published"],
-        effective=event["effective"],
-        digest=event["digest"],
-        document=event["sha256"],
-        on_record=bool(editions) and editions[-1].get("on_record", True),
+        policy=one.policy,
+        date=one.revision.isoformat(),
+        number=one.number,
+        kinds=tuple(kind.value for kind in one.kinds),
+        says=" ".join(one.document.revisions[-1].says.split()),
+        author=one.author,
+        signed_by=one.signed_by,
+        published=instant(one.published),
+        effective=one.effective.isoformat(),
+        digest=one.digest,
+        document=one.sha256,
+        on_record=edition is not None and edition.on_record,
     )
 
 

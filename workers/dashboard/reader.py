@@ -8,6 +8,8 @@ where they come back with less than was read, it counts anew.
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 from threading import Event, Lock
 from typing import NamedTuple
 
@@ -16,6 +18,9 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_REVISIONS, REQUESTS
+from policy_core.chain import Chain, chain_of
+from policy_core.document.load import load
+from policy_core.library import documents
 from workers.access import RefusedError
 from workers.dashboard.publications import Publications
 from workers.dashboard.tallies import Place, Tallies
@@ -25,11 +30,13 @@ from workers.reading import (
     ReadingError,
     Span,
     data_of,
+    headers_of,
     kept,
     new_consumer,
     told,
     written_at,
 )
+from workers.revisions import Judging, Outcome, Seen, terms_of
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -43,6 +50,11 @@ ASKED_EVERY_SECONDS = 2.0
 PAUSE_SECONDS = 2.0
 """Before the brokers are asked again."""
 POLL_MS = 500
+
+
+@lru_cache(maxsize=4)
+def _packaged(folders: tuple[Path, ...]) -> tuple[Chain, ...]:
+    return tuple(chain_of(load(file)) for file in documents(folders))
 
 
 class Progress(NamedTuple):
@@ -62,7 +74,14 @@ class Reader:
     """Counts what stands on the topics, in a thread of its own; ask it under its lock."""
 
     def __init__(self, settings: Settings) -> None:
+        """Read the topics of a deployment.
+
+        Raises:
+            PolicyDocumentError: Its packaged documents, or the publishers' keys, cannot be used.
+        """
         self._settings = settings
+        self._packaged = _packaged(settings.policies)
+        self._judging = Judging(terms_of(settings), self._packaged)
         self._positions: dict[TopicPartition, int] = {}
         self.lock = Lock()
         """Held while anything below is changed."""
@@ -134,6 +153,7 @@ class Reader:
         if not self._positions:
             with self.lock:
                 self.tallies, self.pended, self.publications = Tallies(), Pended(), Publications()
+                self._judging = Judging(self._judging.terms, self._packaged)
         fresh = {one: span for one, span in found.items() if one not in self._positions}
         for one, offset in (self._starts(consumer, fresh) | self._positions).items():
             if one in found:
@@ -181,7 +201,12 @@ class Reader:
         self.tallies.latencies.answered(record.key, record.timestamp)
 
     def _revision(self, record: ConsumerRecord, _at: datetime) -> None:
-        self.publications.published(data_of(record.value))
+        seen = Seen(record.offset, record.timestamp, record.value, headers_of(record))
+        verdict = self._judging.take(seen)
+        if verdict.rejected is not None and verdict.rejected.reason != "revision_refused":
+            raise ValueError(verdict.rejected.reason)
+        if verdict.publication is not None and verdict.outcome is Outcome.ACCEPTED:
+            self.publications.accepted(verdict.publication)
 
     def _attestation(self, record: ConsumerRecord, _at: datetime) -> None:
         self.publications.attested(data_of(record.value))

@@ -20,13 +20,13 @@ from aiokafka.structs import TopicPartition
 from events.topics import LARGEST_RECORD, POLICY_REVISIONS
 from policy_core.chain import Chain
 from policy_core.library import Library
-from policy_core.publication import Publication
+from policy_core.publication import Publication, publication
 from workers import metrics
 from workers.access import client
 from workers.leaving import started
 from workers.pacing import paced
 from workers.records import Outgoing
-from workers.revisions import Outcome, Packaged, Verdict, as_record, judge
+from workers.revisions import Judging, Outcome, Seen, Verdict, as_record, terms_of
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -52,13 +52,16 @@ class Follower:
     """What is known of the policies, off the topic of revisions."""
 
     def __init__(self, settings: Settings, library: Library) -> None:
-        """Follow the topic; `library` has the packaged documents."""
+        """Follow the topic; `library` has the packaged documents.
+
+        Raises:
+            PolicyDocumentError: The publishers' keys cannot be read.
+        """
         self._settings = settings
         self._packaged_chains = [library.chain(number) for number in library.numbers]
-        self._packaged = Packaged({one.digest: one for chain in self._packaged_chains for one in chain})
+        self._judging = Judging(terms_of(settings), self._packaged_chains)
         self._library = library
         self._where = TopicPartition(settings.topic(POLICY_REVISIONS), 0)
-        self._chains: dict[str, Chain] = {}
         self._verdicts: dict[int, Verdict] = {}
         self._position = 0
         self._news = asyncio.Condition()
@@ -93,11 +96,20 @@ class Follower:
         """Read the topic to its end, and bring it what it lacks of the packaged documents.
 
         Raises:
-            ForkedError: The two contradict each other, or the topic has lost its beginning.
+            ForkedError: The two contradict each other, the topic has lost its beginning, it is not the one that
+                signatures are wanted on, or nobody signed what it lacks.
             KafkaError: The broker does not answer.
         """
+        if self._judging.terms.keyring is None:
+            log.warning(
+                "revisions_unsigned",
+                topic=self._where.topic,
+                what_follows="whoever may write to it decides what is certified; DLI_POLICY_KEYS names who may",
+            )
         for _ in range(ROUNDS):
             await self._read_to_end()
+            if (astray := self._judging.astray()) is not None:
+                raise ForkedError(f"{self._where.topic}: {astray}: it is not the topic that was anchored")
             missing = [one for chain in self._packaged_chains for one in self._missing(chain)]
             if not missing:
                 break
@@ -111,15 +123,25 @@ class Follower:
             log.info("policy_known", policy=number, revisions=len(known), known_through=known.known_through)
 
     def _missing(self, packaged: Chain) -> Sequence[Publication]:
-        known = self._chains.get(packaged.policy, Chain(packaged.policy))
+        """What the topic lacks of a packaged document, behind what it has."""
+        known = self._judging.chains.get(packaged.policy, Chain(packaged.policy))
         for ours, theirs in zip(packaged, known, strict=False):
-            if ours.digest != theirs.digest:
+            # Who published the same document, and when, may differ: it is no contradiction.
+            if (ours.revision, ours.sha256) != (theirs.revision, theirs.sha256):
                 raise ForkedError(
                     f"policy {packaged.policy}: the packaged document has the revision of {ours.revision} as "
-                    f"{ours.digest}, but {self._where.topic} has that of {theirs.revision} as {theirs.digest}; deploy "
+                    f"{ours.sha256}, but {self._where.topic} has that of {theirs.revision} as {theirs.sha256}; deploy "
                     "the document that was published, or publish a later revision that corrects it"
                 )
-        return packaged.links[len(known) :]
+        made: list[Publication] = []
+        for one in packaged.links[len(known) :]:
+            made.append(publication(one.document, made[-1].digest if made else known.known_through))
+            if self._judging.terms.wants_signature(self._position, made[-1].digest):
+                raise ForkedError(
+                    f"policy {packaged.policy}: {self._where.topic} lacks the packaged revision of {one.revision}, and "
+                    "nobody has signed it: `dli policy publish FILE --key KEY --execute` does both"
+                )
+        return made
 
     def _refused(self, one: Publication) -> str:
         rejected = [verdict.rejected for verdict in self._verdicts.values() if verdict.rejected is not None]
@@ -204,7 +226,8 @@ class Follower:
         for record in found.get(self._where, ()):
             # Proofs take a while; decisions go on meanwhile, under what was known before.
             headers = tuple(record.headers)
-            verdict = await asyncio.to_thread(judge, self._chains, self._packaged, record.value, headers)
+            seen = Seen(record.offset, record.timestamp, record.value, headers)
+            verdict = await asyncio.to_thread(self._judging.take, seen)
             await asyncio.to_thread(self._learn, verdict)
             self._verdicts[record.offset] = verdict
         async with self._news:
@@ -216,7 +239,6 @@ class Follower:
         chain = verdict.chain
         if verdict.outcome is not Outcome.ACCEPTED or chain is None:
             return
-        self._chains = {**self._chains, chain.policy: chain}
         self._library = self._library.knowing_also(chain)
         metrics.REVISIONS_KNOWN.labels(chain.policy).set(len(chain))
         if self.caught_up:

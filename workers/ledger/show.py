@@ -11,6 +11,7 @@ from rich.text import Text
 
 from events.dead_letter import DeadLetter
 from events.decision import Decision
+from policy_core.signature import SHOWN
 from workers.explain import ACTIONS, STYLES, explanation, rejection, section, words
 from workers.ledger.trace import Answer, Event, Trace
 from workers.printable import printable
@@ -109,3 +110,5 @@ def _revisions(events: tuple[Event, ...]) -> Iterator[tuple[str, str]]:
         data = one.data or {}
         yield f"{data.get('policy_number')} {data.get('revision')}", str(one.place)
         yield "", f"sha256 {data.get('digest')}"
+        if one.signed_by is not None:
+            yield "", f"signed by {printable(str(data.get('author')))}, key {one.signed_by[:SHOWN]}"

@@ -9,7 +9,7 @@ Only the topic of revisions is read whole: one partition, and not many revisions
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
@@ -21,9 +21,11 @@ from kafka.errors import KafkaError
 from events.envelope import is_binary, loads
 from events.provenance import Place
 from events.topics import POLICY_REVISIONS
+from policy_core.terms import Terms
 from workers import access
 from workers.console import CommandError
 from workers.reading import headers_of
+from workers.revisions import terms_of, vouched
 from workers.settings import Settings
 
 PATIENCE_SECONDS = 15.0
@@ -37,10 +39,15 @@ class Event:
     place: Place
     data: dict[str, Any] | None
     """None where it is no longer kept, or not an event."""
+    timestamp: int = -1
+    """The broker's, in milliseconds since the epoch."""
+    signed_by: str | None = None
+    """Of a revision, the id of the key whose signature was proved."""
 
     def told(self) -> dict[str, Any]:
         """For a program."""
-        return {**self.place._asdict(), "data": self.data}
+        signed = {"signed_by": self.signed_by} if self.signed_by is not None else {}
+        return {**self.place._asdict(), **signed, "data": self.data}
 
 
 @dataclass(frozen=True)
@@ -123,15 +130,18 @@ def trace(request_id: str, url: str, settings: Settings) -> Trace:
     Raises:
         CommandError: No worker answers, or none knows the request; or Kafka does not answer or gives no right.
         RefusedError: The cluster does not let us in.
+        PolicyDocumentError: The publishers' keys cannot be read.
     """
     access.check(settings)
+    terms = terms_of(settings)
     found = _pointers(request_id, url)
     try:
         with _reading(settings) as topics:
             chain = tuple(_traced(one, topics) for one in found["chain"])
             named = _named(chain)
             known = topics.all_of(Place(settings.topic(POLICY_REVISIONS), 0, 0)) if named else ()
-            return Trace(request_id, chain, tuple(_made_known(known, named)))
+            revisions = [_proved(one, terms) for one in _made_known(known, named)]
+            return Trace(request_id, chain, tuple(revisions))
     except KafkaError as error:
         raise CommandError(access.explained(settings, error)) from None
 
@@ -179,7 +189,7 @@ class _Topics:
         self._reader.seek(partition, max(place.offset, beginning))
         while self._reader.position(partition) < end:
             for record in self._reader.poll(timeout_ms=POLL_MS).get(partition, ()):
-                yield Event(Place(record.topic, record.partition, record.offset), _data(record))
+                yield Event(Place(record.topic, record.partition, record.offset), _data(record), record.timestamp)
 
 
 @contextmanager
@@ -260,6 +270,10 @@ def _made_known(events: Iterable[Event], named: set[tuple[str | None, str]]) -> 
             by_digest.setdefault(one.data["digest"], one)
     found = {one.place: one for revision, known in named for one in _back(by_digest, known, revision)}
     return sorted(found.values(), key=lambda one: one.place)
+
+
+def _proved(one: Event, terms: Terms) -> Event:
+    return replace(one, signed_by=vouched(terms, one.data, one.place.offset, one.timestamp))
 
 
 def _back(by_digest: Mapping[str, Event], known: str, revision: str | None) -> Iterator[Event]:

@@ -12,7 +12,7 @@ from policy_core.document.load import load, load_with_warnings
 from policy_core.library import documents
 from policy_core.source import SourceReport, verify
 from workers.console import CommandError, Exit, Policies, err, opened, out, settings
-from workers.policies import revisions
+from workers.policies import keys, publishing, revisions
 
 Number = Annotated[str, typer.Argument(help="The policy's number.")]
 
@@ -22,6 +22,8 @@ cli = typer.Typer(no_args_is_help=True, help="Policy documents and their revisio
 def add_to(root: typer.Typer) -> None:
     """Add the commands."""
     revisions.add_to(cli)
+    publishing.add_to(cli)
+    keys.add_to(cli)
     root.add_typer(cli, name="policy")
 
 

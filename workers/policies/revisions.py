@@ -1,10 +1,10 @@
-"""`dli policy …` on revisions: what one changes, the register of all, one as it was known, and to publish another.
+"""`dli policy …` on revisions: what one changes, the register of all, and one as it was known.
 
 What is known comes from the brokers where they are named, and from the packaged documents otherwise.
 """
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,24 +12,21 @@ import typer
 
 from events.attestation import PolicyAttestation
 from events.topics import POLICY_REVISIONS
-from policy_core.chain import Chain, RefusedError, policy_of
+from policy_core.chain import Chain, policy_of
 from policy_core.compare import Comparison, compare
 from policy_core.determine import Policy
-from policy_core.document.history import as_of
 from policy_core.document.load import load
-from policy_core.document.models import PolicyDocument
 from policy_core.library import Library, load_library
-from policy_core.publication import Publication, publication, publications
+from policy_core.publication import Publication
 from policy_core.work import TooComplexError
 from workers.accounts import decisions_under
 from workers.attestation import attestation
 from workers.console import Bootstrap, CommandError, Exit, Form, Policies, Prefix, err, out, settings, write_line
-from workers.known import read_known, send
+from workers.known import read_known
 from workers.policies.compared import comparison
 from workers.policies.shown import history_of, standing
-from workers.records import Outgoing
 from workers.register import Row, of_policy, row_of, with_decisions
-from workers.revisions import as_record, moment
+from workers.revisions import moment
 from workers.settings import Settings
 
 Number = Annotated[str, typer.Argument(help="The policy's number.")]
@@ -39,14 +36,14 @@ Shape = Annotated[Form, typer.Option("-o", "--output", help="How to print it.")]
 
 def add_to(cli: typer.Typer) -> None:
     """Add the commands."""
-    for command in (diff, history, show, publish):
+    for command in (diff, history, show):
         cli.command()(command)
 
 
 # --- what is known -------------------------------------------------------------------------------------------------
 
 
-def _online(found: Settings) -> bool:
+def online(found: Settings) -> bool:
     """Whether somebody named the brokers."""
     return "bootstrap" in found.model_fields_set
 
@@ -58,14 +55,14 @@ def _chain(number: str, found: Settings, library: Library) -> Chain:
         CommandError: Nothing is.
         ReadingError: The brokers do not answer.
     """
-    chain = read_known(found, library).chain(number) if _online(found) else library.chain(number)
+    chain = read_known(found, library).chain(number) if online(found) else library.chain(number)
     if not chain.links:
-        where = found.topic(POLICY_REVISIONS) if _online(found) else "the folders of documents"
+        where = found.topic(POLICY_REVISIONS) if online(found) else "the folders of documents"
         raise CommandError(f"no policy {number} in {where}; there is {', '.join(library.numbers)}")
     return chain
 
 
-def _library(found: Settings) -> Library:
+def known_library(found: Settings) -> Library:
     """The policies of the folders; they are looked at and decide nothing, so the default need not be among them."""
     return load_library(found.policies, default=None)
 
@@ -84,7 +81,7 @@ def diff(
 ) -> None:
     """Prove what one revision answers otherwise than another; exit 0 where they are equivalent, 3 where not."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
-    chain = _chain(number, found, _library(found))
+    chain = _chain(number, found, known_library(found))
     before, after = version(chain, old), version(chain, new)
     try:
         compared = compare(before, after)
@@ -132,8 +129,8 @@ def history(
 ) -> None:
     """Show every revision: its date, kind, what it changed, what is on record; with brokers, the decisions under it."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
-    rows = rows_of(_chain(number, found, _library(found)))
-    if _online(found):
+    rows = rows_of(_chain(number, found, known_library(found)))
+    if online(found):
         rows = with_decisions(rows, decisions_under(found))
     if output is Form.JSON:
         _write({"policy_number": number, "revisions": rows})
@@ -154,7 +151,7 @@ def _attested(before: Publication | None, one: Publication) -> PolicyAttestation
     if before is None:
         return None
     try:
-        return attestation(_compared(before, one))
+        return attestation(comparison_of(before, one))
     except TooComplexError as error:
         err.print(f"revision of {one.revision}: cannot be compared with the one before it: this {error}", markup=False)
         return None
@@ -178,8 +175,8 @@ def show(
 ) -> None:
     """Show the policy for services of a day, as it was known at a moment: in two times."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
-    day = _day(on)
-    chain = _chain(number, found, _library(found))
+    day = day_of(on)
+    chain = _chain(number, found, known_library(found))
     if as_known_at is not None:
         chain = chain.as_known_at(_moment(as_known_at))
     newest = chain.newest
@@ -191,7 +188,12 @@ def show(
         out.print(standing(chain, newest, day).as_text())
 
 
-def _day(text: str) -> date:
+def day_of(text: str) -> date:
+    """A day as a person writes it.
+
+    Raises:
+        CommandError: It is none.
+    """
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -206,87 +208,6 @@ def _moment(text: str) -> datetime:
         raise CommandError(f"{text} is neither a day nor an instant; write it as {example}") from None
 
 
-# --- publish -------------------------------------------------------------------------------------------------------
-
-
-def publish(
-    file: Annotated[Path, typer.Argument(help="A policy document with a revision that is not published yet.")],
-    author: Annotated[str, typer.Option("--author", help="Who answers for the document.")],
-    effective: Annotated[
-        str | None,
-        typer.Option("--effective", metavar="DATE", help="The first service date it may change; by default its own."),
-    ] = None,
-    execute: Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")] = False,
-    policies: Policies = None,
-    bootstrap: Bootstrap = None,
-    topic_prefix: Prefix = None,
-) -> None:
-    """Check a new revision against all that is published, prove what it changes, and with --execute publish it."""
-    found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
-    document = load(file)
-    library = _library(found)
-    chain = read_known(found, library).chain(document.number)
-    day = _day(effective) if effective is not None else None
-    wanted = candidates(document, chain, author, day, datetime.now(UTC))
-    records: list[Outgoing] = []
-    for one in wanted:
-        try:
-            chain = chain.accept(one)
-            records.append(as_record(one, found.topic(POLICY_REVISIONS), found.source, found.mode))
-        except RefusedError as refused:
-            raise CommandError(f"{file}: {refused}") from None
-        _tell(chain, one)
-    if not records:
-        err.print(f"{document.number}: this document is published already, as the revision of {_newest(chain)}")
-    elif execute:
-        send(found, records)
-        _look(found, library, wanted)
-    else:
-        err.print("nothing was sent; --execute publishes it")
-
-
-def candidates(
-    document: PolicyDocument, chain: Chain, author: str, effective: date | None, published: datetime
-) -> list[Publication]:
-    """What a document has that is not published yet: its revisions behind the newest, or all of a new policy's past."""
-    newest = chain.newest
-    if newest is None:
-        return list(publications(document))
-    if document.digest() == newest.sha256:
-        return []
-    later = [one.date for one in document.revisions if one.date > newest.revision] or [document.revisions[-1].date]
-    made: list[Publication] = []
-    for day in later:
-        predecessor = made[-1].digest if made else newest.digest
-        mine = effective if day == later[-1] else None
-        past = as_of(document, day)
-        made.append(publication(past, predecessor, author=author, effective=mine, published=published))
-    return made
-
-
-def _newest(chain: Chain) -> date | None:
-    return chain.newest.revision if chain.newest is not None else None
-
-
-def _tell(chain: Chain, one: Publication) -> None:
-    before = chain.before(one)
-    if before is not None:
-        out.print(comparison(_compared(before, one)))
-    else:
-        out.print(f"{one.policy}: revision of {one.revision}, the first")
-    out.print(f"\neffective from {one.effective}; document {one.sha256}; digest {one.digest}\n")
-
-
-def _compared(before: Publication, after: Publication) -> Comparison:
+def comparison_of(before: Publication, after: Publication) -> Comparison:
+    """Two publications compared."""
     return compare(policy_of(before), policy_of(after))
-
-
-def _look(found: Settings, library: Library, wanted: list[Publication]) -> None:
-    """See that what was sent is what is in force: somebody else may have published in between."""
-    known = read_known(found, library).chain(wanted[-1].policy)
-    if known.find(wanted[-1].digest) is None:
-        raise CommandError(
-            "another revision was published at the same time and came first; this one was sent and is refused: "
-            "compare again, and publish it behind the other"
-        )
-    err.print(f"published; {wanted[-1].policy} is known through {wanted[-1].digest}")

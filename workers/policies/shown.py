@@ -25,6 +25,7 @@ from policy_core.document.models import (
 from policy_core.editions import in_force
 from policy_core.publication import Publication, instant
 from policy_core.register import edition_on
+from policy_core.signature import SHOWN
 from workers.policies.compared import words
 from workers.register import Row
 
@@ -46,7 +47,7 @@ def history_of(number: str, rows: Sequence[Row]) -> RenderableType:
         cells = [
             Text(str(one["revision"])),
             Text(", ".join(one["kinds"])),
-            Text.assemble(" ".join(str(one["says"]).split()), ("\n" + changed(one), "bold")),
+            Text.assemble(" ".join(str(one["says"]).split()), ("\n" + changed(one), "bold"), _signed(one)),
             Text("on record" if one["statements_on_record"] else "no text on record"),
             Text(str(one["digest"])[:12]),
         ]
@@ -54,6 +55,15 @@ def history_of(number: str, rows: Sequence[Row]) -> RenderableType:
     return Group(
         Text(f"{number}: {len(rows)} revisions", style="bold"), table, *map(Text, _notes(rows, counted=counted))
     )
+
+
+def _signed(row: Row) -> str:
+    return f"\n{signer(row['author'], row['signed_by'])}" if "signed_by" in row else ""
+
+
+def signer(author: str, key: str) -> str:
+    """Who signed a revision."""
+    return f"signed by {author}, key {key[:SHOWN]}"
 
 
 def changed(row: Row) -> str:
@@ -103,6 +113,7 @@ class Standing:
             "on": self.day.isoformat(),
             "known_through": self.newest.digest,
             "known_since": instant(self.newest.published),
+            "signed_by": self.newest.signed_by,
             "document_sha256": self.policy.sha256,
             "in_force": _revision(self.revision) if self.revision is not None else None,
             "edition": edition.model_dump(mode="json") if edition is not None and self.revision is not None else None,
@@ -170,6 +181,8 @@ class Standing:
             yield "statements", f"as of {edition.since}: {' '.join(edition.says.split())}{on_record}"
         yield "known through", f"{self.newest.revision}, published {instant(self.newest.published)}"
         yield "", f"digest {self.newest.digest}"
+        if self.newest.signed_by is not None:
+            yield "", signer(self.newest.author, self.newest.signed_by)
         yield "document", f"sha256 {self.policy.sha256}"
 
     def _said(self, parts: Sequence[Cited]) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from policy_core.document.load import load
 from policy_core.library import Library, documents, load_library
 from workers.decide.handler import Decider
 from workers.replay.log import ReplayError, Source
-from workers.revisions import Packaged, judge
+from workers.revisions import Judging, Seen, terms_of
 from workers.settings import Settings
 
 
@@ -126,10 +126,10 @@ def documents_of(source: Source, found: Settings, earlier: tuple[Path, ...]) -> 
         PolicyDocumentError: One cannot be used, or the default policy is not among them.
         ReplayError: The log cannot be read.
     """
-    key = (source.identity, found.policies, found.default_policy, earlier)
+    key = (source.identity, found.policies, found.default_policy, found.policy_keys, found.policy_signed_from, earlier)
     if key not in _known:
         packaged = _library(found.policies, found.default_policy)
-        _known[key] = Documents(_published(source, packaged), (packaged, *map(_alone, documents(earlier))))
+        _known[key] = Documents(_published(source, packaged, found), (packaged, *map(_alone, documents(earlier))))
     return _known[key]
 
 
@@ -144,18 +144,18 @@ def _alone(file: Path) -> Library:
     return Library([Policy(document, chain.known_through)], document.number, {document.number: chain})
 
 
-def _published(source: Source, packaged: Library) -> Library:
-    """What the log's own topic of revisions makes known; what is packaged where it has none."""
+def _published(source: Source, packaged: Library, found: Settings) -> Library:
+    """What the log's own topic of revisions makes known, on our terms; what is packaged where it has none."""
     topic = source.topic(POLICY_REVISIONS)
-    known = Packaged({one.digest: one for number in packaged.numbers for one in packaged.chain(number)})
-    chains: dict[str, Chain] = {}
-    for partition in source.partitions(topic):
+    judging = Judging(terms_of(found), map(packaged.chain, packaged.numbers))
+    partitions = source.partitions(topic)
+    for partition in partitions:
         for piece in source.read(topic, partition, source.extent(topic, partition).first):
             for record in piece.chunk.records if piece.chunk is not None else ():
-                chain = judge(chains, known, record.value, record.headers).chain
-                if chain is not None:
-                    chains[chain.policy] = chain
+                judging.take(Seen(record.offset, record.timestamp, record.value, record.headers))
+    if partitions and (astray := judging.astray()) is not None:
+        raise ReplayError(f"{topic}: {astray}")
     library = packaged
-    for chain in chains.values():
+    for chain in judging.chains.values():
         library = library.knowing_also(chain)
     return library

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from policy_core.chain import chain_of
+from tests.policy_core.examples import packaged
 from workers.dashboard import tallies as kept
 from workers.dashboard.publications import Publications
 from workers.dashboard.tallies import Mix, Place, Tallies
@@ -94,41 +96,22 @@ def test_nothing_grows_with_the_number_of_requests(monkeypatch: pytest.MonkeyPat
 # --- revisions -----------------------------------------------------------------------------------------------------
 
 
-def chained() -> list[dict[str, Any]]:
-    """Three publications, each behind the one before it; what they say is of the examples."""
-    some = [example("policy.revision.published.v1", name) for name in ("1998-08-01", "2016-03-08", "2025-03-28")]
-    return [
-        one | {"predecessor": before} for one, before in zip(some, [None, *[o["digest"] for o in some]], strict=False)
-    ]
-
-
 def test_revisions_are_told_with_what_was_proved_and_decided_under_them() -> None:
-    known = Publications()
-    for one in chained():
-        known.published(one)
-        known.published(one)
+    known, chain = Publications(), chain_of(packaged().document)
+    for one in chain:
+        known.accepted(one)
     for name in ("2016-03-08", "2025-03-28"):
         known.attested(example("policy.revision.attested.v1", name))
     rows = revisions(known.revisions(POLICY), {(POLICY, "2025-03-28"): 7, (POLICY, "none"): 2})
+    by_date = {row.date: row for row in rows}
 
-    assert [(row.date, row.decisions) for row in rows] == [("2025-03-28", 7), ("2016-03-08", 0), ("1998-08-01", 0)]
-    assert [row.on_record for row in rows] == [True, True, False]
+    assert [row.date for row in rows] == [one.revision.isoformat() for one in reversed(chain.links)]
+    assert {row.date: row.decisions for row in rows if row.decisions} == {"2025-03-28": 7}
+    assert [by_date[day].on_record for day in ("2025-03-28", "2016-03-08", "1998-08-01")] == [True, True, False]
     assert "Equivalent: all 46,656" in rows[0].changed
-    assert "are decided otherwise" in rows[1].changed
-    assert rows[1].changes
-    assert rows[2].changed == "The first on record."
+    assert "are decided otherwise" in by_date["2016-03-08"].changed
+    assert by_date["2016-03-08"].changes
+    assert "not proved" in by_date["2024-04-29"].changed
+    assert rows[-1].changed == "The first on record."
+    assert {row.signed for row in rows} == {"signed by nobody"}
     assert before_any(POLICY, {(POLICY, "none"): 2}) == 2
-
-
-def test_of_two_behind_the_same_revision_the_attested_one_counts_and_strays_never_do() -> None:
-    first, second, third = chained()
-    refused = second | {"digest": "f" * 64, "revision": "2015-01-01"}
-    stray = third | {"digest": "e" * 64, "predecessor": "d" * 64}
-    known = Publications()
-    for one in (first, refused, second, stray, third):
-        known.published(one)
-    assert [one.date for one in known.revisions(POLICY)] == ["1998-08-01", "2015-01-01"]
-    known.attested(example("policy.revision.attested.v1", "2016-03-08"))
-
-    assert [one.date for one in known.revisions(POLICY)] == ["1998-08-01", "2016-03-08", "2025-03-28"]
-    assert "not proved" in revisions(known.revisions(POLICY), {})[0].changed

@@ -66,7 +66,7 @@ def _entry(row: RevisionRow) -> None:
         if not row.on_record:
             label("The statements then in force are not on record: services of these days are forwarded.")
         with fold("Version"):
-            label(f"{row.author}; known since {row.published}")
+            label(f"{row.author}, {row.signed}; known since {row.published}")
             label(f"publication sha256 {row.digest}").classes("dli-mono text-sm")
             label(f"document sha256 {row.document}").classes("dli-mono text-sm")
 

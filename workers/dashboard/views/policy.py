@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from policy_core.signature import SHOWN
 from workers.dashboard.publications import Proof
 from workers.dashboard.publications import Revision as Published
 from workers.dashboard.tallies import NONE, Revision
@@ -23,6 +24,8 @@ class RevisionRow(NamedTuple):
     """Each way in which answers differ."""
     on_record: bool
     author: str
+    signed: str
+    """Whose signature was proved."""
     published: str
     digest: str
     document: str
@@ -41,6 +44,7 @@ def revisions(published: Sequence[Published], under: Mapping[Revision, int]) -> 
             tuple(_change(one.proof)),
             one.on_record,
             one.author,
+            f"signed with the key {one.signed_by[:SHOWN]}" if one.signed_by is not None else "signed by nobody",
             one.published,
             one.digest,
             one.document,

@@ -1,0 +1,276 @@
+"""`dli policy sign` and `publish`: a new revision checked against all that is published, signed, sent.
+
+Who signs needs no right to write to the brokers, and who sends needs no key: `sign` writes what `publish` sends.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from events.decode import LARGEST
+from events.envelope import STRUCTURED
+from events.revision import PolicyRevision
+from events.topics import POLICY_REVISIONS
+from policy_core.chain import Chain, RefusedError
+from policy_core.document.history import as_of
+from policy_core.document.load import parse
+from policy_core.document.models import PolicyDocument
+from policy_core.publication import Publication, publication, publications
+from policy_core.signature import SHOWN, id_of, sign
+from policy_core.terms import Terms, released
+from workers import files
+from workers.console import Bootstrap, CommandError, Policies, Prefix, err, opened, out, settings, write_line
+from workers.known import Known, read_known, send
+from workers.policies.compared import comparison
+from workers.policies.keys import private_key
+from workers.policies.revisions import comparison_of, day_of, known_library, online
+from workers.policies.shown import signer
+from workers.records import Outgoing
+from workers.revisions import Judging, Outcome, Seen, Verdict, as_record, terms_of
+from workers.settings import Settings
+
+Key = Annotated[Path | None, typer.Option("--key", help="The private key to sign with, in PEM.")]
+Author = Annotated[
+    str | None, typer.Option("--author", help="Who answers for the document; by default whom the key stands for.")
+]
+Effective = Annotated[
+    str | None,
+    typer.Option("--effective", metavar="DATE", help="The first service date it may change; by default its own."),
+]
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add the commands."""
+    cli.command("sign")(sign_)
+    cli.command()(publish)
+
+
+# --- the commands --------------------------------------------------------------------------------------------------
+
+
+def sign_(
+    file: Annotated[Path, typer.Argument(help="A policy document with a revision that is not published yet.")],
+    key: Key = None,
+    author: Author = None,
+    effective: Effective = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The file to write; standard output when absent.")] = None,
+    policies: Policies = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+) -> None:
+    """Sign a new revision behind what is published, or packaged where no brokers are named; `publish` sends it."""
+    if key is None:
+        raise CommandError("name the private key to sign with: --key FILE")
+    found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
+    known = _known(found)
+    made = _made(file, _read(file), known, found, _Signing(key, author, effective))
+    _judged(file, made, known, found)
+    lines = [one.value for one in made]
+    if to is not None:
+        try:
+            with files.opened(to, "wb") as stream:
+                stream.writelines(line + b"\n" for line in lines)
+        except OSError as error:
+            raise CommandError(f"{to}: {error.strerror}") from None
+    else:
+        for line in lines:
+            write_line(line)
+    err.print(f"{len(lines)} signed" if lines else "this document is published already")
+
+
+def publish(
+    file: Annotated[
+        Path, typer.Argument(help="A policy document with a revision that is not published yet, or what `sign` wrote.")
+    ],
+    author: Author = None,
+    effective: Effective = None,
+    key: Key = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")] = False,
+    policies: Policies = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+) -> None:
+    """Check a new revision against all that is published, prove what it changes, and with --execute publish it."""
+    found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
+    raw = _read(file)
+    known = _from_brokers(found)
+    records = list(_signed_before(file, raw, found)) or _made(file, raw, known, found, _Signing(key, author, effective))
+    verdicts = [one for one in _judged(file, records, known, found) if one.outcome is Outcome.ACCEPTED]
+    for one in verdicts:
+        _tell(one)
+    if not verdicts:
+        err.print(f"{file}: this is published already{_as_what(raw, known)}")
+    elif execute:
+        send(found, records)
+        _look(found, verdicts)
+    else:
+        err.print("nothing was sent; --execute publishes it")
+
+
+# --- what is published already -------------------------------------------------------------------------------------
+
+
+def _from_brokers(found: Settings) -> Known:
+    return read_known(found, known_library(found))
+
+
+def _known(found: Settings) -> Known:
+    """All that is published, by the brokers or, where none are named, by the packaged documents."""
+    if online(found):
+        return _from_brokers(found)
+    library = known_library(found)
+    judging = Judging(terms_of(found), chains := [library.chain(number) for number in library.numbers])
+    judging.chains = {chain.policy: chain for chain in chains}
+    return Known(judging, {}, 0)
+
+
+def _as_what(raw: bytes, known: Known) -> str:
+    newest = None if _is_event(raw) else known.chain(parse(raw, "").number).newest
+    return f", as the revision of {newest.revision}" if newest is not None else ""
+
+
+# --- what is to be ------------------------------------------------------------------------------------------------
+
+
+class _Signing:
+    """Who answers for what is made."""
+
+    def __init__(self, key: Path | None, author: str | None, effective: str | None) -> None:
+        self._file = key
+        self._author = author
+        self.effective = day_of(effective) if effective is not None else None
+
+    def by(self, policy: str, found: Settings) -> tuple[str, Ed25519PrivateKey | None]:
+        """The author, and the key to sign with, if any.
+
+        Raises:
+            CommandError: There is no author, or the key cannot be used.
+        """
+        if self._file is None:
+            if self._author is None:
+                raise CommandError("name who answers for the document: sign it with --key FILE, or name the --author")
+            return self._author, None
+        key = private_key(self._file, found)
+        return self._author or _name(id_of(key), policy, terms_of(found)), key
+
+
+def _name(key: str, policy: str, terms: Terms) -> str:
+    if terms.keyring is None:
+        raise CommandError("whom the key stands for is not known: name their keys (DLI_POLICY_KEYS), or the --author")
+    names = [one.name for one in terms.keyring.of(policy) if one.id == key]
+    if not names:
+        raise CommandError(f"the key {key[:SHOWN]} is none of {policy}'s (DLI_POLICY_KEYS)")
+    return names[0]
+
+
+def _read(file: Path) -> bytes:
+    with opened(file) as stream:
+        return stream.read(64 * LARGEST)
+
+
+def _signed_before(file: Path, raw: bytes, found: Settings) -> Iterator[Outgoing]:
+    """The records of what `sign` wrote; none where the file is something else, such as a document."""
+    if not _is_event(raw):
+        return
+    for number, line in enumerate(raw.splitlines(), 1):
+        try:
+            event = json.loads(line)
+            revision = PolicyRevision.model_validate(event["data"])
+        except (ValueError, KeyError, TypeError):
+            raise CommandError(f"{file}:{number}: is no revision as `dli policy sign` writes it") from None
+        headers = (("content-type", STRUCTURED.encode()),)
+        yield Outgoing(found.topic(POLICY_REVISIONS), revision.key, line, headers)
+
+
+def _is_event(raw: bytes) -> bool:
+    try:
+        tree = json.loads(raw.partition(b"\n")[0])
+    except ValueError:
+        return False
+    return isinstance(tree, dict) and "specversion" in tree
+
+
+def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signing) -> list[Outgoing]:
+    """The records of what a document has that is not published yet."""
+    document = parse(raw, str(file))
+    author, key = signing.by(document.number, found)
+    chain = known.chain(document.number)
+    wanted = candidates(document, chain, author, signing.effective, datetime.now(UTC))
+    topic, mode = found.topic(POLICY_REVISIONS), "structured" if key is not None else found.mode
+    try:
+        signed = (replace(one, signature=sign(key, one.digest)) if key is not None else one for one in wanted)
+        return [as_record(one, topic, found.source, mode) for one in signed]
+    except RefusedError as refused:
+        raise CommandError(f"{file}: {refused}") from None
+
+
+def candidates(
+    document: PolicyDocument, chain: Chain, author: str, effective: date | None, published: datetime
+) -> list[Publication]:
+    """What a document has that is not published yet: its revisions behind the newest, or all of a new policy's past."""
+    newest = chain.newest
+    made: list[Publication] = []
+    if newest is None:
+        for one in publications(document):
+            # What a release packaged is its publisher's; of all else the past is as whoever publishes it says.
+            mine = None if one.digest in released() else author
+            made.append(publication(one.document, made[-1].digest if made else None, author=mine))
+        return made
+    if document.digest() == newest.sha256:
+        return []
+    later = [one.date for one in document.revisions if one.date > newest.revision] or [document.revisions[-1].date]
+    for day in later:
+        predecessor = made[-1].digest if made else newest.digest
+        mine_from = effective if day == later[-1] else None
+        past = as_of(document, day)
+        made.append(publication(past, predecessor, author=author, effective=mine_from, published=published))
+    return made
+
+
+def _judged(file: Path, records: list[Outgoing], known: Known, found: Settings) -> list[Verdict]:
+    """What every worker would make of these records, were they sent now.
+
+    Raises:
+        CommandError: They would refuse one.
+    """
+    verdicts = []
+    for offset, one in enumerate(records, known.end):
+        now = round(datetime.now(UTC).timestamp() * 1000)
+        verdict = known.judging.take(Seen(offset, now, one.value, one.headers))
+        if verdict.rejected is not None:
+            why = "; ".join(f"{error.path}: {error.message}" for error in verdict.rejected.errors)
+            wants_key = any(error.path == "signature" for error in verdict.rejected.errors)
+            hint = "; sign it with --key FILE" if wants_key and found.policy_keys is not None else ""
+            raise CommandError(f"{file}: {why}{hint}")
+        verdicts.append(verdict)
+    return verdicts
+
+
+def _tell(verdict: Verdict) -> None:
+    one, chain = verdict.publication, verdict.chain
+    if one is None or chain is None:
+        return
+    before = chain.before(one)
+    if before is not None:
+        out.print(comparison(comparison_of(before, one)))
+    else:
+        out.print(f"{one.policy}: revision of {one.revision}, the first")
+    signed = signer(one.author, one.signed_by) if one.signed_by is not None else "signed by nobody"
+    out.print(f"\neffective from {one.effective}; document {one.sha256}; digest {one.digest}; {signed}\n")
+
+
+def _look(found: Settings, verdicts: list[Verdict]) -> None:
+    """See that what was sent is what is in force: somebody else may have published in between."""
+    wanted = [one.publication for one in verdicts if one.publication is not None][-1]
+    if _from_brokers(found).chain(wanted.policy).find(wanted.digest) is None:
+        raise CommandError(
+            "another revision was published at the same time and came first; this one was sent and is refused: "
+            "compare again, and publish it behind the other"
+        )
+    err.print(f"published; {wanted.policy} is known through {wanted.digest}")
