@@ -40,7 +40,7 @@ from workers.decide import commands as decide_commands
 from workers.ledger import commands as ledger_commands
 from workers.operate import commands as operate_commands
 from workers.policies import commands as policy_commands
-from workers.printable import printable
+from workers.printable import counted, printable
 from workers.reading import ReadingError
 from workers.replay import commands as replay_commands
 from workers.rights import Right
@@ -212,8 +212,8 @@ def scale(
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
     made = scaling.plan(found, partitions, before)
     for step in made.steps:
-        copied = f", of up to {step.copies:,} records each is copied" if step.copies else ""
-        out.print(f"{step.topic}: {step.now} → {step.then} partitions{copied}", markup=False)
+        copied = f", of up to {counted(step.copies, 'record')} each is copied" if step.copies else ""
+        out.print(f"{step.topic}: {step.now} → {counted(step.then, 'partition')}{copied}", markup=False)
     if not execute:
         err.print("nothing is done yet (--execute does it): stop the platforms first, they must not publish meanwhile")
         return
@@ -222,7 +222,7 @@ def scale(
 
 
 def _tell_step(step: scaling.Step, written: int) -> None:
-    err.print(f"{step.topic}: {step.then} partitions, {written:,} records copied", markup=False)
+    err.print(f"{step.topic}: {counted(step.then, 'partition')}, {counted(written, 'record')} copied", markup=False)
 
 
 @topics_cli.command()
@@ -236,15 +236,13 @@ def _topic_table(found: Settings) -> Table:
     for column in ("topic", "event", "key", "partitions", "kept", "written by", "read by"):
         table.add_column(column, overflow="fold")
     for topic in TOPICS:
-        kept = (
-            "compacted" if topic.cleanup == "compact" else f"{topic.retention.days} days" if topic.retention else "ever"
-        )
+        days = counted(topic.retention.days, "day") if topic.retention else "ever"
         table.add_row(
             found.topic(topic.name),
             topic.event or topic.holds,
             topic.key,
             str(topics.partitions(topic, found)),
-            kept,
+            "compacted" if topic.cleanup == "compact" else days,
             ", ".join(topic.producers),
             ", ".join(topic.consumers),
         )
@@ -273,11 +271,15 @@ def restore(
     kept = restoring.opened(archives, err.print)
     made = restoring.plan(found, kept, topic or ())
     for one in made:
-        out.print(f"{one.name}: {one.partitions} partitions, up to {one.records:,} records", markup=False)
+        out.print(
+            f"{one.name}: {counted(one.partitions, 'partition')}, up to {counted(one.records, 'record')}", markup=False
+        )
     if not execute:
         err.print("nothing is done yet (--execute does it)")
         return
-    restoring.execute(found, kept, made, lambda one, count: err.print(f"{one.name}: {count:,} records, as archived"))
+    restoring.execute(
+        found, kept, made, lambda one, count: err.print(f"{one.name}: {counted(count, 'record')}, as archived")
+    )
     err.print("done: topics have the broker's time; see `dli topics check`, then start workers")
 
 

@@ -173,8 +173,8 @@ def _in_use(client: KafkaAdminClient, made: Sequence[Restored]) -> Iterator[str]
     used = sorted({where.topic for where, one in ends.items() if one.offset > 0})
     if used:
         yield (
-            f"{', '.join(used)}: records are there, or were: what is archived is put back into empty topics only. "
-            f"Delete what an interrupted run left, or choose another --topic-prefix"
+            f"{', '.join(used)}: holds records, or held some that are gone by now; archives are put back on new topics "
+            "only: delete what an interrupted run left, or choose another --topic-prefix"
         )
 
 

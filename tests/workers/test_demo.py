@@ -22,6 +22,9 @@ def test_the_demo_answers_every_request_and_explains_one() -> None:
     assert ran.code == 0, ran.err
     assert [line for line in ran.err.splitlines() if "rror" in line] == []
     assert "37 decisions and 2 dead letters for 39 requests" in ran.err
+    # The table ends its last line, so that what is said on standard error begins one where both go to one place.
+    assert [line for line in ran.out.splitlines() if line.startswith("└")]
+    assert not [line for line in ran.out.splitlines() if "┘" in line.rstrip()[:-1]]
     text = " ".join(ran.out.split())
     for sentence in ("Request PA-2025-00101: A1 certified in total", "S1: yes", "how to go on", "undecodable"):
         assert sentence in text

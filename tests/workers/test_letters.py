@@ -19,9 +19,11 @@ from tests.workers.commands import Ran, dli
 from tests.workers.running import eventually, everything_on, publish, settings_for, worker
 from tests.workers.test_handler import record, request
 from workers import accounts, letters, topics
+from workers.console import CommandError
 from workers.dead_letters import dead_letter
 from workers.decide.handler import DecisionHandler
 from workers.letters import FROM, TRIES, Letter, again, masked, planned, redrive, refusal
+from workers.operate.dead_letters import chosen
 from workers.reading import data_of
 from workers.records import Headers, Record, Unreadable
 from workers.settings import Settings, read
@@ -65,6 +67,24 @@ def test_an_event_that_may_be_decided_by_now_is_sent_again(reason: str) -> None:
 )
 def test_what_is_not_sent_again_says_why(refused: Letter, sentence: str) -> None:
     assert sentence in (refusal(refused, SETTINGS) or "")
+
+
+@pytest.mark.parametrize(
+    ("beginning", "sentence"),
+    [
+        ("", "a letter's id, or its beginning, is not empty; `dli dead-letters list` shows what is kept"),
+        (" ", "a letter's id, or its beginning, is not empty; `dli dead-letters list` shows what is kept"),
+        ("f", "no dead letter has an id that begins with f; `dli dead-letters list` shows what is kept"),
+        ("0", "3 dead letters have an id that begins with 0; give more of it, as `dli dead-letters list` shows it"),
+    ],
+)
+def test_a_beginning_that_names_no_letter_alone_says_so(beginning: str, sentence: str) -> None:
+    kept = [letter()._replace(id=f"0{number}") for number in range(3)]
+
+    with pytest.raises(CommandError) as refused:
+        chosen(kept, [beginning])
+    assert str(refused.value) == sentence
+    assert chosen(kept, ["01", "01"]) == [kept[1]]
 
 
 def test_more_tries_can_be_allowed() -> None:
@@ -195,9 +215,9 @@ def test_events_are_sent_again_once_for_each_letter_until_they_are_decided_or_tr
         revealed = command(found, "show", before["unknown_policy"].id[:16], "--reveal")
 
     assert set(before) == {"unknown_policy", "conflicting_duplicate", "undecodable"}
-    assert (dry.code, "2 of 3 would be sent again" in dry.err) == (3, True)
-    assert (sent.code, "2 of 3 sent again; 0 were before; 1 cannot be" in sent.err) == (3, True)
-    assert "2 of 5 sent again; 2 were before; 1 cannot be" in repeated.err
+    assert (dry.code, "2 of 3 dead letters would be sent again" in dry.err) == (3, True)
+    assert (sent.code, "2 of 3 dead letters sent again; 1 cannot be sent again" in sent.err) == (3, True)
+    assert "2 of 5 dead letters sent again; 2 had been sent again earlier; 1 cannot be sent again" in repeated.err
     assert sorted(one.tries for one in failed) == [0, 1, 2]
     for text in (listed.out, listed.err, dry.out, shown_one.out, shown_one.err):
         assert MARK not in text

@@ -121,7 +121,7 @@ def test_every_odd_record_is_decided_or_put_aside_and_each_reader_reads_on(found
     listed = run(found, "dead-letters", "list", "-o", "jsonl")
     assert (listed.code, len(listed.out.splitlines())) == (0, len(kept)), listed.err
     resent = run(found, "dead-letters", "redrive", "--all")
-    assert (resent.code, "3 of 7 would be sent again" in resent.err) == (3, True), resent.err
+    assert (resent.code, "3 of 7 dead letters would be sent again" in resent.err) == (3, True), resent.err
     archived = run(found, "archive", str(tmp_path / "kept"))
     assert archived.code == 0, archived.err
     verified = run(found, "replay", "verify", "--work", str(tmp_path / "work"))

@@ -202,7 +202,7 @@ def test_nothing_is_written_where_records_are_or_a_worker_is(found: Settings, ag
     with worker(again, tmp_path, "other"):
         beside = restore(again, str(folder), "--execute")
 
-    assert (over.code, "put back into empty topics only" in over.err) == (1, True), over.err
+    assert (over.code, "put back on new topics only" in over.err) == (1, True), over.err
     assert (beside.code, "stop all workers first" in beside.err) == (1, True), beside.err
     assert everything_on(again, REQUESTS) == everything_on(again, LEDGER) == []
 

@@ -173,7 +173,7 @@ def test_every_reader_goes_on_past_what_others_left_on_our_topics(found: Setting
     lines = [line for line in listed.err.splitlines() if "record_passed_over" in line]
     assert len(lines) == len(STRANGE)
     assert all(found.topic(DEAD_LETTERS) in line and "offset=" in line for line in lines)
-    assert "2 of 2 would be sent again" in redriven.err
+    assert "2 of 2 dead letters would be sent again" in redriven.err
     for ran in (listed, redriven, recounted):
         assert MARK.decode() not in ran.out + ran.err
     assert "2 dead letters" in recounted.out, recounted.out + recounted.err

@@ -268,3 +268,11 @@ def test_either_of_two_workers_traces_every_request_also_when_one_is_gone(found:
     assert sorted(own) == [200, 503]
     assert sorted(one["link"] for one in members) == ["refused", "stands", "stands"]
     assert [json.loads(one.value)["data"]["reason"] for one in letters] == ["circular_link"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 257], ids=["empty", "blank", "two lines", "too long"])
+def test_what_no_request_can_be_called_is_refused_before_anybody_is_asked(name: str) -> None:
+    ran = dli("trace", name, "--url", "http://127.0.0.1:1", "--bootstrap", "127.0.0.1:1")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "error: no request can have that id; an id has 1 to 256 characters, and no control characters\n"

@@ -26,6 +26,7 @@ from workers.brokers import bound, broker_named, free_ports
 from workers.console import CommandError, err, out, settings
 from workers.decide.commands import rows, table
 from workers.explain import explanation
+from workers.printable import counted
 from workers.settings import Settings
 from workers.traffic.commands import as_record, read, sent
 
@@ -171,6 +172,8 @@ def watch(found: Settings, requests: Sequence[bytes]) -> list[Answer]:
                     view.add_row(*row)
             live.update(view)
             time.sleep(0.1)
+    if not out.is_terminal:
+        out.line()  # on a terminal Rich ends the last line itself
     done.set()
     for thread in (publisher, *readers):
         thread.join(PATIENCE_SECONDS)
@@ -200,7 +203,8 @@ def _collect(found: Settings, topic: str, model: type[Decision | DeadLetter], in
 
 def _close(answers: Sequence[Answer]) -> None:
     decided = [one for one in answers if isinstance(one, Decision)]
-    err.print(f"{len(decided)} decisions and {len(answers) - len(decided)} dead letters for {len(answers)} requests\n")
+    decisions, letters = counted(len(decided), "decision"), counted(len(answers) - len(decided), "dead letter")
+    err.print(f"{decisions} and {letters} for {counted(len(answers), 'request')}\n")
     out.rule(f"one of them in full: {EXPLAINED}")
     out.print(next(explanation(one) for one in decided if one.request_id == EXPLAINED))
     out.rule("how to go on")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from workers.console import Bootstrap, Prefix, out, settings, write_line
+from events.decode import is_request_id
+from workers.console import Bootstrap, CommandError, Prefix, out, settings, write_line
 from workers.ledger.show import shown
 from workers.ledger.trace import trace as trace_of
 
@@ -33,6 +34,8 @@ def trace(
     output: Annotated[TraceOutput, typer.Option("-o", "--output", help="How to print the trace.")] = TraceOutput.TEXT,
 ) -> None:
     """Trace a request: what was asked, every answer, what it rests on, and where each of these events stands."""
+    if not request_id.strip() or not is_request_id(request_id):
+        raise CommandError("no request can have that id; an id has 1 to 256 characters, and no control characters")
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     traced = trace_of(request_id, url or f"http://{found.web_host}:{found.web_port}", found)
     if output is TraceOutput.JSON:

@@ -13,6 +13,7 @@ from workers import letters as post
 from workers.console import Bootstrap, CommandError, Exit, Output, Prefix, err, out, print_json, settings, write_line
 from workers.letters import MOST_TRIES, Letter, Plan
 from workers.logs import Hasher
+from workers.printable import counted
 
 cli = typer.Typer(no_args_is_help=True, help="Events that could not be decided: list, show, send again.")
 
@@ -58,7 +59,7 @@ def list_(
         )
     out.print(table)
     counts = Counter(one.content.reason for one in kept)
-    err.print(f"{len(kept)} dead letters" + "".join(f"; {count} {name}" for name, count in counts.most_common()))
+    err.print(counted(len(kept), "dead letter") + "".join(f"; {count} {name}" for name, count in counts.most_common()))
 
 
 def _fields(one: Letter, hasher: Hasher) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def show(
 ) -> None:
     """Show one dead letter with the event it keeps; whatever may be personal is masked unless asked for."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    [one] = _chosen(list(post.letters(found)), [letter])
+    [one] = chosen(list(post.letters(found)), [letter])
     fields = _fields(one, Hasher(found.log_key)) | {"message": one.content.message}
     fields["event"] = _revealed(one) if reveal else post.masked(one)
     print_json(fields)
@@ -117,8 +118,8 @@ def redrive(
         raise CommandError("choose letters by their ids, by --reason, or --all")
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
     kept = list(post.letters(found, _reason(reason)))
-    chosen = _chosen(kept, letters) if letters else kept
-    plans = post.redrive(found, chosen, tries) if execute else post.planned(found, chosen, tries)
+    sending = chosen(kept, letters) if letters else kept
+    plans = post.redrive(found, sending, tries) if execute else post.planned(found, sending, tries)
     out.print(_table(plans, execute=execute))
     _summary(plans, execute=execute)
     if any(one.refusal and not one.done for one in plans):
@@ -142,7 +143,9 @@ def _summary(plans: Sequence[Plan], *, execute: bool) -> None:
     before = sum(one.done for one in plans)
     refused = len(plans) - sent - before
     verb = "sent again" if execute else "would be sent again (--execute sends)"
-    err.print(f"{sent} of {len(plans)} {verb}; {before} were before; {refused} cannot be")
+    text = f"{sent:,} of {counted(len(plans), 'dead letter')} {verb}"
+    text += f"; {before:,} had been sent again earlier" if before else ""
+    err.print(text + (f"; {refused:,} cannot be sent again" if refused else ""))
 
 
 def _reason(reason: str | None) -> str | None:
@@ -151,12 +154,24 @@ def _reason(reason: str | None) -> str | None:
     return reason
 
 
-def _chosen(kept: Sequence[Letter], ids: Sequence[str]) -> list[Letter]:
-    chosen: dict[str, Letter] = {}
+def chosen(kept: Sequence[Letter], ids: Sequence[str]) -> list[Letter]:
+    """The letters of these ids, or beginnings of ids.
+
+    Raises:
+        CommandError: One names no letter, or more than one.
+    """
+    found: dict[str, Letter] = {}
     for wanted in ids:
+        if not wanted.strip():
+            raise CommandError(f"a letter's id, or its beginning, is not empty; {_LISTED} shows what is kept")
         matching = [one for one in kept if one.id.startswith(wanted)]
-        if len(matching) != 1:
-            what = "no dead letter" if not matching else f"{len(matching)} dead letters"
-            raise CommandError(f"{wanted}: {what} with that id; `dli dead-letters list` shows what is kept")
-        chosen[matching[0].id] = matching[0]
-    return list(chosen.values())
+        if not matching:
+            raise CommandError(f"no dead letter has an id that begins with {wanted}; {_LISTED} shows what is kept")
+        if len(matching) > 1:
+            many = counted(len(matching), "dead letter")
+            raise CommandError(f"{many} have an id that begins with {wanted}; give more of it, as {_LISTED} shows it")
+        found[matching[0].id] = matching[0]
+    return list(found.values())
+
+
+_LISTED = "`dli dead-letters list`"

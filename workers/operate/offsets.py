@@ -5,6 +5,7 @@ nowhere in its log, do no work on the partition, and need not be stopped for ano
 and they see it and go on.
 """
 
+import re
 from typing import Annotated, NamedTuple
 
 import typer
@@ -13,11 +14,14 @@ from kafka.structs import OffsetAndMetadata
 
 from workers import access, notes
 from workers.console import Bootstrap, CommandError, Prefix, err, out, settings
+from workers.printable import counted
 from workers.reading import Span, new_admin, partitions_of, spans, told
 from workers.settings import Settings
 
 AppId = Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")]
 PLACES = ("earliest", "latest", "current")
+_OFFSET = re.compile("[0-9]{1,19}")
+"""Of Kafka: 64 bits, which have 19 digits."""
 
 
 class Plan(NamedTuple):
@@ -30,13 +34,15 @@ class Plan(NamedTuple):
 
     def __str__(self) -> str:
         """What setting it means."""
-        before = "nothing" if self.committed is None else f"{self.committed:,}"
-        passed = max(self.offset - self.kept.beginning, 0)
+        if self.committed is not None:
+            becomes = f"{self.committed:,} becomes {self.offset:,}"
+        else:
+            becomes = f"{self.offset:,} is set where none was"
+        read, passed = max(self.kept.end - self.offset, 0), max(self.offset - self.kept.beginning, 0)
         return (
-            f"{self.where.topic} {self.where.partition}: offset {before} becomes {self.offset:,}; kept are "
-            f"{self.kept.beginning:,} to {self.kept.end:,}. Of these {max(self.kept.end - self.offset, 0):,} are read, "
-            f"{passed:,} are not. Requests that were answered are known and not answered again; a new account is "
-            "opened."
+            f"{self.where.topic} {self.where.partition}: offset {becomes}. Workers go on there: they read "
+            f"{counted(read, 'offset')}, to the end of the log, and pass over {counted(passed, 'older one')} that it "
+            "keeps. Requests that were answered are known and not answered again; a new account is opened."
         )
 
 
@@ -50,8 +56,9 @@ def reset_offset(
     execute: Annotated[bool, typer.Option("--execute", help="Do it; without, say what would be done.")] = False,
 ) -> None:
     """Set where workers go on with a partition: one that they refuse, or any while none runs."""
+    place = wanted(to)
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
-    plan = planned(found, TopicPartition(topic, partition), to)
+    plan = planned(found, TopicPartition(topic, partition), place)
     out.print(str(plan), markup=False)
     if not execute:
         err.print("nothing is done without --execute")
@@ -60,7 +67,20 @@ def reset_offset(
     err.print("set")
 
 
-def planned(settings: Settings, where: TopicPartition, to: str) -> Plan:
+def wanted(to: str) -> str | int:
+    """An offset as it is given: a number, or one of the places.
+
+    Raises:
+        CommandError: It is neither.
+    """
+    if to in PLACES:
+        return to
+    if not _OFFSET.fullmatch(to):
+        raise CommandError(f"--to: give an offset, in digits 0 to 9, or one of {', '.join(PLACES)}")
+    return int(to)
+
+
+def planned(settings: Settings, where: TopicPartition, to: str | int) -> Plan:
     """What is to be done.
 
     Raises:
@@ -75,7 +95,7 @@ def planned(settings: Settings, where: TopicPartition, to: str) -> Plan:
             admin.close()
 
 
-def _planned(settings: Settings, admin: KafkaAdminClient, where: TopicPartition, to: str) -> Plan:
+def _planned(settings: Settings, admin: KafkaAdminClient, where: TopicPartition, to: str | int) -> Plan:
     if where not in partitions_of(admin, [where.topic]):
         raise CommandError(
             f"there is no partition {where.partition} of {where.topic}; `dli topics show` has the topics"
@@ -89,17 +109,15 @@ def _planned(settings: Settings, admin: KafkaAdminClient, where: TopicPartition,
     members = len(admin.describe_groups([group])[group]["members"]) if group in groups else 0
     if members and not refused:
         raise CommandError(
-            f"{members} workers of {group} run and do not refuse this offset: they would commit theirs over yours; "
+            f"workers of {group} run ({members}) and do not refuse this offset: they would commit theirs over yours; "
             "stop them first"
         )
     return Plan(where, committed, kept, _offset(to, committed, kept))
 
 
-def _offset(to: str, committed: int | None, kept: Span) -> int:
+def _offset(to: str | int, committed: int | None, kept: Span) -> int:
     named = {"earliest": kept.beginning, "latest": kept.end, "current": committed}
-    if to not in named and not to.isdecimal():
-        raise CommandError(f"--to {to}: give an offset, or one of {', '.join(PLACES)}")
-    offset = named[to] if to in named else int(to)
+    offset = to if isinstance(to, int) else named[to]
     if offset is None or not kept.beginning <= offset <= kept.end:
         raise CommandError(f"--to {to}: choose one of {kept.beginning} to {kept.end}, which is what the log keeps")
     return offset
