@@ -240,6 +240,23 @@ def test_events_are_sent_again_once_for_each_letter_until_they_are_decided_or_tr
     assert accounts.total(accounts.ask(found)).difference == 0
 
 
+ASKED = [("list",), ("list", "-o", "jsonl"), ("show", "0"), ("redrive", "--all")]
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("arguments", ASKED, ids=" ".join)
+def test_without_their_topic_there_is_no_empty_list_of_letters(
+    arguments: tuple[str, ...], bootstrap: str, prefix: str
+) -> None:
+    ran = dli("dead-letters", *arguments, "--bootstrap", bootstrap, "--topic-prefix", prefix)
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == (
+        f"error: {bootstrap} has no topic {prefix}authorization.dead-letters: there are no dead letters to show; `dli "
+        "topics apply` makes the topics, and --topic-prefix is part of their names\n"
+    )
+
+
 MEMBER = {"member_id": MARK, "line_of_business": "commercial"}
 
 

@@ -9,11 +9,14 @@ import typer
 from rich.table import Table
 
 from events.dead_letter import Reason
+from events.topics import DEAD_LETTERS
 from workers import letters as post
+from workers import reading
 from workers.console import Bootstrap, CommandError, Exit, Output, Prefix, err, out, print_json, settings, write_line
 from workers.letters import MOST_TRIES, Letter, Plan
 from workers.logs import Hasher
 from workers.printable import counted
+from workers.settings import Settings
 
 cli = typer.Typer(no_args_is_help=True, help="Events that could not be decided: list, show, send again.")
 
@@ -38,7 +41,7 @@ def list_(
     """List the dead letters that are kept; request ids as the keyed hashes that stand in logs."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     hasher = Hasher(found.log_key)
-    kept = sorted(post.letters(found, _reason(reason)), key=lambda one: one.written)
+    kept = sorted(_kept(found, _reason(reason)), key=lambda one: one.written)
     if output is Output.JSONL:
         for one in kept:
             write_line(json.dumps(_fields(one, hasher)).encode())
@@ -86,7 +89,7 @@ def show(
 ) -> None:
     """Show one dead letter with the event it keeps; whatever may be personal is masked unless asked for."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    [one] = chosen(list(post.letters(found)), [letter])
+    [one] = chosen(_kept(found), [letter])
     fields = _fields(one, Hasher(found.log_key)) | {"message": one.content.message}
     fields["event"] = _revealed(one) if reveal else post.masked(one)
     print_json(fields)
@@ -117,7 +120,7 @@ def redrive(
     if sum((bool(letters), reason is not None, every)) != 1:
         raise CommandError("choose letters by their ids, by --reason, or --all")
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
-    kept = list(post.letters(found, _reason(reason)))
+    kept = _kept(found, _reason(reason))
     sending = chosen(kept, letters) if letters else kept
     plans = post.redrive(found, sending, tries) if execute else post.planned(found, sending, tries)
     out.print(_table(plans, execute=execute))
@@ -146,6 +149,13 @@ def _summary(plans: Sequence[Plan], *, execute: bool) -> None:
     text = f"{sent:,} of {counted(len(plans), 'dead letter')} {verb}"
     text += f"; {before:,} had been sent again earlier" if before else ""
     err.print(text + (f"; {refused:,} cannot be sent again" if refused else ""))
+
+
+def _kept(found: Settings, reason: str | None = None) -> list[Letter]:
+    topic = found.topic(DEAD_LETTERS)
+    if (lacking := reading.lacking(found, [topic])) is not None:
+        raise CommandError(f"{lacking}: there are no dead letters to show; {reading.MAKE_TOPICS}")
+    return list(post.letters(found, reason))
 
 
 def _reason(reason: str | None) -> str | None:
