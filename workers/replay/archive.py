@@ -8,16 +8,18 @@ interruption leaves whole files and at most some unfinished ones, and the same c
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
 
 from workers import files
 from workers.records import Record
-from workers.replay import formats, manifest
+from workers.replay import formats, manifest, plain
+from workers.replay.blocks import BLOCK_RAW, BLOCK_RECORDS, Block, Digest, Place, raw_size
 from workers.replay.crew import Desk
-from workers.replay.formats import BLOCK_RECORDS, Block, Digest, Place
 from workers.replay.log import Chunk, Damage, Extent, Format, Piece, ReplayError, Source
 from workers.replay.manifest import KeptPartition, Manifest, Segment
 
@@ -124,16 +126,19 @@ def _blocks(task: Keep, desk: Desk[Kept]) -> Iterator[Chunk]:
     """The partition's records in chunks as large as a block."""
     records: list[Record] = []
     types: list[int] = []
+    size = 0
     for piece in task.source.read(task.range.topic, task.range.partition, task.start):
         if piece.damage is not None:
             desk.tell(Kept(damage=piece.damage))
         if piece.chunk is None:
             continue
-        records += piece.chunk.records
-        types += piece.chunk.types
-        while len(records) >= BLOCK_RECORDS:
-            yield Chunk(records[:BLOCK_RECORDS], types[:BLOCK_RECORDS])
-            del records[:BLOCK_RECORDS], types[:BLOCK_RECORDS]
+        for record, kind in zip(piece.chunk.records, piece.chunk.types, strict=True):
+            size += raw_size(record)
+            if records and (len(records) >= BLOCK_RECORDS or size > BLOCK_RAW):
+                yield Chunk(records, types)
+                records, types, size = [], [], raw_size(record)
+            records.append(record)
+            types.append(kind)
     if records:
         yield Chunk(records, types)
 
@@ -159,6 +164,7 @@ class _Unfinished:
             name = f"{where.topic}/{where.partition}/{chunk.records[0].offset:020d}.{self._task.form}"
             self._file = self._task.folder / name
             files.folder(self._file.parent)
+            self._part.unlink(missing_ok=True)  # half a file, of an interrupted run
             self._writer = formats.writer(self._task.form, self._part)
         self.blocks.append(self._writer.add(chunk))
         self._digest.add(chunk)
@@ -185,27 +191,37 @@ class _Unfinished:
             first=self.blocks[0].first,
             last=self.blocks[-1].last,
             bytes=self._part.stat().st_size,
-            sha256=sha256_of(self._part),
+            sha256=_sha256_of(self._part),
             content=self._digest.hex(),
             blocks=tuple(self.blocks),
         )
-        problem = content_problem(segment, self._part, self._task.form)
+        with self._part.open("rb") as stream:
+            problem = content_problem(segment, stream, self._task.form)
         if problem is not None:
             raise ReplayError(f"{self._part}: was not written as it was read: {problem}; is the disk sound?")
         self._part.replace(self._file)
         return segment
 
 
-def sha256_of(file: Path) -> str:
-    """The digest of a file."""
+def _sha256_of(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def content_problem(segment: Segment, file: Path, form: Format) -> str | None:
+def file_problem(segment: Segment, stream: BufferedReader) -> str | None:
+    """What a file is otherwise than its segment says, whatever is in it; None where it is the file that was kept."""
+    size = stream.seek(0, os.SEEK_END)
+    if size != segment.bytes:
+        return f"it has {size:,} bytes, and was kept with {segment.bytes:,}"
+    stream.seek(0)
+    same = hashlib.file_digest(stream, "sha256").hexdigest() == segment.sha256
+    return None if same else "its digest is not the one that was kept"
+
+
+def content_problem(segment: Segment, stream: BufferedReader, form: Format) -> str | None:
     """What a file has otherwise than its segment says; None where it is as it was kept."""
     digest = Digest()
-    for piece in formats.read(form, file, Place(segment.topic, segment.partition), segment.blocks):
+    for piece in formats.read(form, stream, segment.file, Place(segment.topic, segment.partition), segment.blocks):
         if piece.damage is not None:
             return str(piece.damage)
         if piece.chunk is not None:
@@ -271,11 +287,7 @@ class ArchiveSource:
         return Extent(kept.first, kept.end, kept.whole, kept.to_end, records)
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
-        """Records from an offset on; a file that is not as it was kept is reported, and read as far as it goes.
-
-        Raises:
-            ReplayError: A file cannot be opened.
-        """
+        """Records from an offset on; a file that is not as it was kept is reported, and read as far as it goes."""
         for segment in self.manifest.of(topic, partition):
             if segment.last < start:
                 continue
@@ -284,28 +296,33 @@ class ArchiveSource:
                 yield Piece(_from(piece.chunk, start), piece.damage) if blocks and piece.chunk else piece
 
     def _segment(self, segment: Segment, blocks: Sequence[Block]) -> Iterator[Piece]:
-        file = self.folder / segment.file
         place = Place(segment.topic, segment.partition)
         try:
-            if sha256_of(file) != segment.sha256:
-                why = f"{segment.file} is not the file that was kept"
-                yield Piece(
-                    damage=Damage(*place, segment.first, segment.last, f"{why}; read as far as it goes", lost=False)
-                )
-            yield from formats.read(self.manifest.format, file, place, blocks)
-        except FileNotFoundError:
-            yield Piece(damage=Damage(*place, segment.first, segment.last, f"{segment.file} is not there"))
+            with plain.opened(self.folder, segment.file) as stream:
+                problem = file_problem(segment, stream)
+                if problem is not None:
+                    why = f"{segment.file} is not the file that was kept: {problem}; read as far as it goes"
+                    yield Piece(damage=Damage(*place, segment.first, segment.last, why, lost=False))
+                yield from formats.read(self.manifest.format, stream, segment.file, place, blocks)
         except OSError as error:
-            raise ReplayError(f"{file}: {error.strerror or type(error).__name__}") from None
+            why = f"{segment.file} {_why(error)}; a sound copy of it has them"
+            yield Piece(damage=Damage(*place, segment.first, segment.last, why))
 
     def keys(self, topic: str, partition: int) -> Iterator[Sequence[bytes | None]]:
         """The keys of all that can be read of a partition."""
         for segment in self.manifest.of(topic, partition):
             place = Place(topic, partition)
             try:
-                yield from formats.read_keys(self.manifest.format, self.folder / segment.file, place, segment.blocks)
+                with plain.opened(self.folder, segment.file) as stream:
+                    yield from formats.read_keys(self.manifest.format, stream, place, segment.blocks)
             except OSError:
                 continue  # told by whoever reads the records
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "is not there"
+    return str(error.strerror) if isinstance(error, plain.NotPlainError) else f"cannot be read: {error.strerror}"
 
 
 def _from(chunk: Chunk | None, start: int) -> Chunk | None:
@@ -318,11 +335,9 @@ def _from(chunk: Chunk | None, start: int) -> Chunk | None:
 def check(source: ArchiveSource) -> Iterator[tuple[Segment, str | None]]:
     """Every file of an archive, with what it has otherwise than the manifest says."""
     for segment in source.manifest.segments:
-        file = source.folder / segment.file
         try:
-            same = sha256_of(file) == segment.sha256
-            problem = content_problem(segment, file, source.manifest.format)
+            with plain.opened(source.folder, segment.file) as stream:
+                problem = file_problem(segment, stream)
+                yield segment, content_problem(segment, stream, source.manifest.format) or problem
         except OSError as error:
-            yield segment, error.strerror or type(error).__name__
-            continue
-        yield segment, problem if problem is not None or same else "the file's digest is not the one that was kept"
+            yield segment, _why(error)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tests.workers.replay.logs import MemorySource, archived
 from workers.records import Record
-from workers.replay import archive, formats, manifest
+from workers.replay import archive, blocks, formats, manifest
 from workers.replay.archive import ArchiveSource, Kept
+from workers.replay.blocks import Digest, Place
 from workers.replay.crew import Desk
-from workers.replay.formats import Digest, Place
 from workers.replay.log import Chunk, Damage, Format, ReplayError
 
 TOPIC = "t.things"
@@ -86,12 +86,12 @@ def test_whatever_bytes_a_record_has_it_comes_back_as_it_was(
     block = writer.add(chunk)
     writer.close()
 
-    [piece] = formats.read(form, file, Place(TOPIC, 3), [block])
+    with file.open("rb") as stream:
+        [piece] = formats.read(form, stream, file.name, Place(TOPIC, 3), [block])
+        keys = [key for some in formats.read_keys(form, stream, Place(TOPIC, 3), [block]) for key in some]
 
     assert piece.chunk == chunk
-    assert [key for keys in formats.read_keys(form, file, Place(TOPIC, 3), [block]) for key in keys] == [
-        one.key for one in kept
-    ]
+    assert keys == [one.key for one in kept]
 
 
 def test_the_digest_sees_every_change_of_a_record() -> None:
@@ -153,7 +153,7 @@ def test_a_damaged_block_is_told_with_its_offsets_and_the_rest_is_read(form: For
     found, damages = everything(source)
 
     lost = {one.offset for one in kept} - {one.offset for one in found}
-    assert 0 < len(lost) <= formats.BLOCK_RECORDS
+    assert 0 < len(lost) <= blocks.BLOCK_RECORDS
     told = {offset for one in damages[1:] for offset in range(one.first, one.last + 1)}
     assert "is not the file that was kept" in damages[0].why
     assert lost <= told
