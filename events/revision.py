@@ -53,6 +53,8 @@ class PolicyRevision(Model):
     """Digest of the document's canonical form (RFC 8785)."""
     predecessor: Sha256 | None = None
     """The digest of the publication before it; absent for the first."""
+    retroactive: Literal[True] | None = None
+    """That it may answer otherwise for services of days before it was published; absent where it may not."""
     digest: Sha256
     """Of all the above: what decisions made under it name as `known_through`."""
     signature: RevisionSignature | None = None

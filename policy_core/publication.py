@@ -36,6 +36,8 @@ class Publication:
     """When it came to be known, in UTC. Of a packaged document's past: the day of the revision."""
     predecessor: str | None
     """The digest of the publication before it; None for the first."""
+    retroactive: bool = False
+    """Whether whoever answers for it says that it may answer otherwise for services of days gone by."""
     signature: Signature | None = None
     """What stands beside it; no part of what the digest covers."""
     signed_by: str | None = None
@@ -46,7 +48,7 @@ class Publication:
         """Covers all of the above but the signature: the `known_through` of decisions made when it was the newest."""
         return sha256(rfc8785.dumps(self.content())).hexdigest()
 
-    def content(self) -> dict[str, str | list[str] | None]:
+    def content(self) -> dict[str, str | list[str] | bool | None]:
         """What the digest covers, as it is hashed; the document by its own digest."""
         return {
             "policy": self.policy,
@@ -58,6 +60,8 @@ class Publication:
             "author": self.author,
             "published": instant(self.published),
             "predecessor": self.predecessor,
+            # Said only where it is so: what was published before it could be said keeps its digest.
+            **({"retroactive": True} if self.retroactive else {}),
         }
 
 
@@ -78,6 +82,7 @@ def publication(
     author: str | None = None,
     effective: date | None = None,
     published: datetime | None = None,
+    retroactive: bool = False,
 ) -> Publication:
     """The publication of a document's newest revision behind the one with the digest `predecessor`.
 
@@ -95,6 +100,7 @@ def publication(
         author=author or document.source.publisher,
         published=published or datetime.combine(newest.date, time(), UTC),
         predecessor=predecessor,
+        retroactive=retroactive,
     )
 
 

@@ -1,17 +1,25 @@
-"""On which terms a deployment takes a publication: whose signature is wanted, and from where on.
+"""On which terms a deployment takes a publication: whose signature is wanted, from where on, and what its times may be.
 
 What a release ever packaged needs none: its digests are listed beside the documents, and come with the software.
 """
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from typing import NamedTuple
 
 from policy_core.chain import RefusedError
 from policy_core.library import PACKAGED
+from policy_core.publication import instant
 from policy_core.signature import Key, Keyring, Signature, SignatureError
 
+NOTICE = timedelta(days=180)
+"""The notice that is given of a change, unless a deployment says otherwise."""
+AHEAD = timedelta(days=1)
+"""How far a publisher's clock, or its time zone, may be ahead of the broker's."""
+BEHIND = timedelta(days=1)
+"""How long a publication may take from its publisher to the broker before it counts as reaching back."""
 _ANCHOR = re.compile(r"(\d{1,18})@([0-9a-f]{64})")
 
 
@@ -44,12 +52,23 @@ class Anchor:
         return f"{self.offset}@{self.digest}"
 
 
+class Times(NamedTuple):
+    """What a publication says of time."""
+
+    revision: date
+    effective: date
+    published: datetime
+    retroactive: bool
+
+
 @dataclass(frozen=True)
 class Terms:
     """The terms of one deployment; without keys, whoever may write to the topic is trusted."""
 
     keyring: Keyring | None = None
     signed_from: Anchor | None = None
+    notice: timedelta = NOTICE
+    """How far ahead a revision's dates may lie when the broker takes it."""
 
     def wants_signature(self, offset: int, digest: str) -> bool:
         """Whether a publication that stands at an offset counts with a signature only."""
@@ -58,6 +77,23 @@ class Terms:
     def settled(self, offset: int) -> bool:
         """Whether what stands there came before these terms."""
         return self.signed_from is not None and offset <= self.signed_from.offset
+
+    def timely(self, said: Times, digest: str, offset: int, at: datetime | None) -> None:
+        """See that a publication's times fit the time at which the broker took it.
+
+        Raises:
+            RefusedError: They lie too far ahead, or reach back without saying so under a signature.
+        """
+        if at is None or self.settled(offset) or digest in released():
+            return
+        if said.published - at > AHEAD:
+            raise RefusedError(("published",), f"is later than the broker took it, {instant(at)}, by more than a day")
+        for name, day in (("revision", said.revision), ("effective", said.effective)):
+            if day - at.date() > self.notice:
+                sentence = f"{day} lies further ahead than notice is given of a change here, {self.notice.days} days"
+                raise RefusedError((name,), sentence)
+        if self.wants_signature(offset, digest) and not said.retroactive and said.effective < reached(said, at):
+            raise RefusedError(("effective",), f"{said.effective} lies in the past, and it does not say `retroactive`")
 
     def signer(
         self, policy: str, author: str, digest: str, signature: Signature | None, offset: int, at: datetime | None
@@ -80,3 +116,11 @@ class Terms:
                 raise RefusedError(("author",), "is not the name that its key stands for")
             return None
         return key
+
+
+def reached(said: Times, at: datetime) -> date:
+    """The first service date that a publication may answer otherwise without reaching into the past.
+
+    What it says itself of when it was published counts as far as the broker bears it out.
+    """
+    return max(said.published, at - BEHIND).astimezone(UTC).date()

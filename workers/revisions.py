@@ -8,7 +8,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -39,7 +39,7 @@ from policy_core.document.problems import PolicyDocumentError, Problem
 from policy_core.document.size import too_large
 from policy_core.publication import Publication
 from policy_core.signature import Key, Signature, keyring
-from policy_core.terms import Anchor, Terms
+from policy_core.terms import Anchor, Terms, Times
 from workers.dead_letters import defect, unreadable
 from workers.records import Outgoing, Unreadable
 from workers.settings import Settings
@@ -62,6 +62,7 @@ def event_of(one: Publication) -> PolicyRevision:
         published=one.published.astimezone(UTC),
         sha256=one.sha256,
         predecessor=one.predecessor,
+        retroactive=True if one.retroactive else None,
         digest=one.digest,
         signature=_written_signature(one.signature),
         document=json.loads(one.document.canonical()),
@@ -159,7 +160,10 @@ def judge(chains: Chains, terms: Terms, packaged: Packaged, seen: Seen) -> Verdi
         event = decode_revision(seen.value, seen.headers)
         before = chains.get(event.policy_number, Chain(event.policy_number))
         # First of all: what nobody may publish costs no worker a proof.
-        signer = None if _repeats(before, event) else _signer(terms, event, seen)
+        again = _repeats(before, event)
+        signer = _signer(terms, event, seen) if not again else None
+        if not again:
+            terms.timely(_times(event), event.digest, seen.offset, seen.at)
         known = packaged.same(event)
         published = known or publication_of(event)
         if signer is not None:
@@ -193,6 +197,10 @@ def _repeats(chain: Chain, event: PolicyRevision) -> bool:
 def _signer(terms: Terms, event: PolicyRevision, seen: Seen) -> Key | None:
     signature = _signature(event)
     return terms.signer(event.policy_number, event.author, event.digest, signature, seen.offset, seen.at)
+
+
+def _times(event: PolicyRevision) -> Times:
+    return Times(event.revision, event.effective, event.published, retroactive=event.retroactive is True)
 
 
 def _signature(event: PolicyRevision) -> Signature | None:
@@ -242,6 +250,7 @@ def terms_of(settings: Settings) -> Terms:
     return Terms(
         keyring=keyring(_files(folder)) if folder is not None else None,
         signed_from=Anchor.parse(anchor) if anchor is not None else None,
+        notice=timedelta(days=settings.policy_notice_days),
     )
 
 
@@ -316,6 +325,7 @@ def publication_of(event: PolicyRevision) -> Publication:
         author=event.author,
         published=event.published,
         predecessor=event.predecessor,
+        retroactive=event.retroactive is True,
     )
     if published.digest != event.digest:
         raise RefusedError(("digest",), f"is not the publication's digest, which is {published.digest}")

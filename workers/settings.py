@@ -129,8 +129,10 @@ class Settings(BaseSettings):
         pattern=r"^[0-9]{1,18}@[0-9a-f]{64}$",
         description="OFFSET@DIGEST, as `dli policy anchor` prints it",
     )
-    """The last record of `policy.revisions` that counts without a signature, OFFSET@DIGEST, as `dli policy anchor`
-    prints it: what was accepted before there were keys goes on counting."""
+    """The last record of `policy.revisions` that counts without a signature and whatever its times say: what was
+    accepted before goes on counting."""
+    policy_notice_days: int = Field(default=180, ge=0, le=3650)
+    """How far ahead a revision's dates may lie when it is published: the notice that is given of a change."""
     policy_key_passphrase: SecretStr | None = Field(default=None, min_length=1)
     """Of the private key that `dli policy sign` and `publish` sign with, where it has one; best as a mounted file."""
     source: str = Field(default="/dli-authorization", min_length=1, description="a URI, or a path such as /claims")

@@ -52,7 +52,7 @@ def signed(one: Publication, key: Ed25519PrivateKey = KEY) -> Publication:
 
 def ours(**fields: Any) -> Publication:
     """The next revision, by whom the key stands for; not signed yet."""
-    return next_one(gestational_covered, **{"author": OFFICE, **fields})
+    return next_one(gestational_covered, **{"author": OFFICE, "retroactive": True, **fields})
 
 
 def seen(one: Publication, offset: int = 3, at: int = AT) -> Seen:
@@ -157,7 +157,7 @@ def test_what_a_release_packaged_counts_without_a_signature() -> None:
     chain = packaged_chain()
     for offset, one in enumerate(chain):
         assert judging.take(seen(one, offset)).outcome is Outcome.ACCEPTED
-    forged = next_revision(chain, author=OFFICE)
+    forged = next_revision(chain, author=OFFICE, retroactive=True)
 
     assert why(judging.take(seen(forged, 19)))[0] == "signature"
     assert judging.take(seen(signed(forged), 20)).outcome is Outcome.ACCEPTED
@@ -237,7 +237,7 @@ def test_the_dashboard_shows_what_workers_accept_and_who_signed_it(tmp_path: Pat
     (tmp_path / "a.yaml").write_bytes(keys(policy="L.2.03.402"))
     chain = packaged_chain()
     reader = Reader(Settings(policy_keys=tmp_path))
-    new = next_revision(chain, author=OFFICE)
+    new = next_revision(chain, author=OFFICE, retroactive=True)
     for offset, one in enumerate((*chain, next_revision(chain, day=date(2026, 2, 2)), signed(new))):
         record = seen(one, offset)
         reader._revision(_Record(record), datetime.now(UTC))  # noqa: SLF001 (what its thread calls)

@@ -76,7 +76,7 @@ def test_sign_without_brokers_signs_behind_what_is_packaged(tmp_path: Path, monk
     private, public = keygen(tmp_path)
     monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
     file, made = written(tmp_path, revised(packaged().document)), tmp_path / "signed.jsonl"
-    ran = dli("policy", "sign", file, "--key", str(private), "--to", str(made))
+    ran = dli("policy", "sign", file, "--retroactive", "--key", str(private), "--to", str(made))
 
     event = json.loads(made.read_bytes())["data"]
     assert ran.code == 0, ran.err
@@ -90,7 +90,7 @@ def test_what_cannot_sign_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     file = written(tmp_path, revised(packaged().document))
 
     def said(*options: str) -> str:
-        ran = dli("policy", "sign", file, *options)
+        ran = dli("policy", "sign", file, "--retroactive", *options)
         assert ran.code == 1
         return ran.err
 
@@ -140,8 +140,8 @@ def test_where_keys_are_known_a_forged_revision_changes_no_answer_and_a_signed_o
         publish(found, [covered("S-1")])
         assert eventually(lambda: decided(found, "S-1") is not None)
         unsigned = run(found, "publish", file, "--author", OFFICE, "--execute")
-        checked = run(found, "publish", file, "--key", str(private))
-        executed = run(found, "publish", file, "--key", str(private), "--execute")
+        checked = run(found, "publish", file, "--retroactive", "--key", str(private))
+        executed = run(found, "publish", file, "--retroactive", "--key", str(private), "--execute")
         assert eventually(lambda: revisions_known(found) == 20)
         publish(found, [covered("S-2")])
         assert eventually(lambda: decided(found, "S-2") is not None)
@@ -178,7 +178,7 @@ def test_who_signs_and_who_sends_may_be_two(found: Settings, tmp_path: Path, mon
     packaged_file = written(tmp_path, packaged().document)
     file, made = written(tmp_path, revised(packaged().document)), tmp_path / "signed.jsonl"
     first = run(found, "publish", packaged_file, "--author", OFFICE, "--execute")
-    signed = run(found, "sign", file, "--key", str(private), "--to", str(made))
+    signed = run(found, "sign", file, "--retroactive", "--key", str(private), "--to", str(made))
     private.unlink()
     sent = run(found, "publish", str(made), "--execute")
     again = run(found, "publish", str(made), "--execute")
@@ -239,7 +239,7 @@ def test_a_mounted_document_that_nobody_signed_stops_the_start_until_it_is_publi
     sent = len(everything_on(found, POLICY_REVISIONS))
     monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
     first = run(found, "publish", written(tmp_path, packaged().document), "--author", OFFICE, "--execute")
-    published = run(found, "publish", str(file), "--key", str(private), "--execute")
+    published = run(found, "publish", str(file), "--retroactive", "--key", str(private), "--execute")
     with worker(keyed, tmp_path, "signed"):
         assert eventually(lambda: revisions_known(found) == 20)
 

@@ -43,6 +43,9 @@ Effective = Annotated[
     str | None,
     typer.Option("--effective", metavar="DATE", help="The first service date it may change; by default its own."),
 ]
+Retroactive = Annotated[
+    bool, typer.Option("--retroactive", help="Say that it may answer otherwise for services of days gone by.")
+]
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -59,6 +62,7 @@ def sign_(
     key: Key = None,
     author: Author = None,
     effective: Effective = None,
+    retroactive: Retroactive = False,
     to: Annotated[Path | None, typer.Option("--to", help="The file to write; standard output when absent.")] = None,
     policies: Policies = None,
     bootstrap: Bootstrap = None,
@@ -69,8 +73,8 @@ def sign_(
         raise CommandError("name the private key to sign with: --key FILE")
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     known = _known(found)
-    made = _made(file, _read(file), known, found, _Signing(key, author, effective))
-    _judged(file, made, known, found)
+    made = _made(file, _read(file), known, found, _Signing(key, author, effective, retroactive=retroactive))
+    _judged(file, made, known)
     lines = [one.value for one in made]
     if to is not None:
         try:
@@ -90,6 +94,7 @@ def publish(
     ],
     author: Author = None,
     effective: Effective = None,
+    retroactive: Retroactive = False,
     key: Key = None,
     execute: Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")] = False,
     policies: Policies = None,
@@ -100,8 +105,9 @@ def publish(
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     raw = _read(file)
     known = _from_brokers(found)
-    records = list(_signed_before(file, raw, found)) or _made(file, raw, known, found, _Signing(key, author, effective))
-    verdicts = [one for one in _judged(file, records, known, found) if one.outcome is Outcome.ACCEPTED]
+    signing = _Signing(key, author, effective, retroactive=retroactive)
+    records = list(_signed_before(file, raw, found)) or _made(file, raw, known, found, signing)
+    verdicts = [one for one in _judged(file, records, known) if one.outcome is Outcome.ACCEPTED]
     for one in verdicts:
         _tell(one)
     if not verdicts:
@@ -138,13 +144,21 @@ def _as_what(raw: bytes, known: Known) -> str:
 # --- what is to be ------------------------------------------------------------------------------------------------
 
 
+HINTS = {
+    "signature": "; sign it with --key FILE",
+    "effective": "; --effective DATE names a later day, --retroactive says that it may be so",
+}
+"""What to do about a refusal, by the field at fault."""
+
+
 class _Signing:
     """Who answers for what is made."""
 
-    def __init__(self, key: Path | None, author: str | None, effective: str | None) -> None:
+    def __init__(self, key: Path | None, author: str | None, effective: str | None, *, retroactive: bool) -> None:
         self._file = key
         self._author = author
         self.effective = day_of(effective) if effective is not None else None
+        self.retroactive = retroactive
 
     def by(self, policy: str, found: Settings) -> tuple[str, Ed25519PrivateKey | None]:
         """The author, and the key to sign with, if any.
@@ -201,7 +215,7 @@ def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signi
     document = parse(raw, str(file))
     author, key = signing.by(document.number, found)
     chain = known.chain(document.number)
-    wanted = candidates(document, chain, author, signing.effective, datetime.now(UTC))
+    wanted = candidates(document, chain, author, signing.effective, datetime.now(UTC), retroactive=signing.retroactive)
     topic, mode = found.topic(POLICY_REVISIONS), "structured" if key is not None else found.mode
     try:
         signed = (replace(one, signature=sign(key, one.digest)) if key is not None else one for one in wanted)
@@ -211,7 +225,13 @@ def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signi
 
 
 def candidates(
-    document: PolicyDocument, chain: Chain, author: str, effective: date | None, published: datetime
+    document: PolicyDocument,
+    chain: Chain,
+    author: str,
+    effective: date | None,
+    published: datetime,
+    *,
+    retroactive: bool = False,
 ) -> list[Publication]:
     """What a document has that is not published yet: its revisions behind the newest, or all of a new policy's past."""
     newest = chain.newest
@@ -219,8 +239,9 @@ def candidates(
     if newest is None:
         for one in publications(document):
             # What a release packaged is its publisher's; of all else the past is as whoever publishes it says.
-            mine = None if one.digest in released() else author
-            made.append(publication(one.document, made[-1].digest if made else None, author=mine))
+            before, packaged = made[-1].digest if made else None, one.digest in released()
+            mine = None if packaged else author
+            made.append(publication(one.document, before, author=mine, retroactive=retroactive and not packaged))
         return made
     if document.digest() == newest.sha256:
         return []
@@ -229,11 +250,15 @@ def candidates(
         predecessor = made[-1].digest if made else newest.digest
         mine_from = effective if day == later[-1] else None
         past = as_of(document, day)
-        made.append(publication(past, predecessor, author=author, effective=mine_from, published=published))
+        made.append(
+            publication(
+                past, predecessor, author=author, effective=mine_from, published=published, retroactive=retroactive
+            )
+        )
     return made
 
 
-def _judged(file: Path, records: list[Outgoing], known: Known, found: Settings) -> list[Verdict]:
+def _judged(file: Path, records: list[Outgoing], known: Known) -> list[Verdict]:
     """What every worker would make of these records, were they sent now.
 
     Raises:
@@ -245,8 +270,7 @@ def _judged(file: Path, records: list[Outgoing], known: Known, found: Settings) 
         verdict = known.judging.take(Seen(offset, now, one.value, one.headers))
         if verdict.rejected is not None:
             why = "; ".join(f"{error.path}: {error.message}" for error in verdict.rejected.errors)
-            wants_key = any(error.path == "signature" for error in verdict.rejected.errors)
-            hint = "; sign it with --key FILE" if wants_key and found.policy_keys is not None else ""
+            hint = next((HINTS[error.path] for error in verdict.rejected.errors if error.path in HINTS), "")
             raise CommandError(f"{file}: {why}{hint}")
         verdicts.append(verdict)
     return verdicts

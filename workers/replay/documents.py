@@ -126,7 +126,15 @@ def documents_of(source: Source, found: Settings, earlier: tuple[Path, ...]) -> 
         PolicyDocumentError: One cannot be used, or the default policy is not among them.
         ReplayError: The log cannot be read.
     """
-    key = (source.identity, found.policies, found.default_policy, found.policy_keys, found.policy_signed_from, earlier)
+    key = (
+        source.identity,
+        found.policies,
+        found.default_policy,
+        found.policy_keys,
+        found.policy_signed_from,
+        found.policy_notice_days,
+        earlier,
+    )
     if key not in _known:
         packaged = _library(found.policies, found.default_policy)
         _known[key] = Documents(_published(source, packaged, found), (packaged, *map(_alone, documents(earlier))))
