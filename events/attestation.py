@@ -128,13 +128,16 @@ class PolicyAttestation(Model):
     cases_that_change: int
     changes: Annotated[tuple[AttestedChange, ...], Several] = ()
     parts: Annotated[tuple[AttestedPart, ...], Several] = ()
+    corrects: Sha256 | None = None
+    """The digest of the publication that the revision takes back; absent where none is."""
     shortened: Literal[True] | None = None
     """Present where `changes` and `parts` are left out, because the event would be larger than its topic takes."""
 
     @property
     def key(self) -> bytes:
-        """The Kafka key: a revision is attested once."""
-        return f"{self.policy_number}@{self.after.revision.isoformat()}".encode()
+        """The Kafka key: a revision is attested once, and what corrects another, which may have its date, beside it."""
+        key = f"{self.policy_number}@{self.after.revision.isoformat()}"
+        return (key if self.corrects is None else f"{key}~{self.after.digest}").encode()
 
     def to_json(self) -> bytes:
         """The canonical event data."""

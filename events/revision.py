@@ -55,6 +55,8 @@ class PolicyRevision(Model):
     """The digest of the publication before it; absent for the first."""
     retroactive: Literal[True] | None = None
     """That it may answer otherwise for services of days before it was published; absent where it may not."""
+    corrects: Sha256 | None = None
+    """The digest of the publication that it takes back, with all that stands behind that one; absent where none is."""
     digest: Sha256
     """Of all the above: what decisions made under it name as `known_through`."""
     signature: RevisionSignature | None = None

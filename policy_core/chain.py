@@ -3,21 +3,27 @@
 *Valid time* is the service date: which revision is in force on a day. *Transaction time* is when a publication came to
 be known. A chain only grows, and only at its end, so that whoever knows its newest digest knows what was known when.
 
+A publication that *corrects* another takes it back, with whatever stands behind it, and stands in its place; where its
+document is the one that stood before, nothing does: the other is withdrawn. What is taken back stays in the chain, for
+what was decided under it. So a publication has its ordinal in the chain, and not every one *stands*.
+
 `accept` refuses what does not continue the chain, with a sentence; the chain stays as it was:
 
 * a publication whose digests are not those of its content, or whose document is not in order;
 * one whose predecessor is not the newest: a fork, or a gap;
-* one that gives a date again with other content, or comes before the newest;
+* one that gives a date again with other content, or comes before the newest, and corrects neither;
+* one that corrects what does not stand, or comes after what it corrects;
 * one that takes more work to compare with its predecessor than it may, see `work`;
 * one that reaches into the past: effective before its predecessor, or answering otherwise for services before its own
   effective date. The last is proved over every case, see `compare`.
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from policy_core.compare import Change, compare
 from policy_core.determine import Policy
@@ -52,6 +58,20 @@ class Chain:
 
     # --- asking ---
 
+    @cached_property
+    def standing(self) -> tuple[Publication, ...]:
+        """The publications that were not taken back, in order of their dates: the reading as it is now."""
+        return tuple(self.links[at] for at in self._stood.standing)
+
+    @cached_property
+    def taken_back(self) -> Mapping[str, str]:
+        """The digests of those that were taken back, each with the digest of what took it back."""
+        return {self.links[at].digest: self.links[by].digest for at, by in self._stood.taken_back.items()}
+
+    @cached_property
+    def _stood(self) -> "Stood":
+        return stood([(one.digest, one.sha256, one.corrects) for one in self.links])
+
     @property
     def newest(self) -> Publication | None:
         """The last publication; None of an empty chain."""
@@ -67,17 +87,18 @@ class Chain:
         return next((one for one in self.links if one.digest.startswith(digest)), None)
 
     def of(self, revision: date) -> Publication | None:
-        """The publication of the revision of that date."""
-        return next((one for one in self.links if one.revision == revision), None)
+        """The publication of the revision of that date, as it reads now; None where none stands."""
+        return next((one for one in reversed(self.standing) if one.revision == revision), None)
 
     def in_force(self, day: date) -> Publication | None:
         """The revision in force on a service date; None before the first."""
-        index = bisect_right([one.revision for one in self.links], day)
-        return self.links[index - 1] if index else None
+        index = bisect_right([one.revision for one in self.standing], day)
+        return self.standing[index - 1] if index else None
 
     def as_known_at(self, moment: datetime) -> "Chain":
-        """What of the chain was known at a moment."""
-        return Chain(self.policy, self.links[: bisect_right([one.published for one in self.links], moment)])
+        """What of the chain was known at a moment: all up to the last that was published by then."""
+        known = [at for at, one in enumerate(self.links, 1) if one.published <= moment]
+        return Chain(self.policy, self.links[: known[-1] if known else 0])
 
     def before(self, one: Publication) -> Publication | None:
         """The publication before one of the chain's; None for the first."""
@@ -113,6 +134,29 @@ class Chain:
         return Chain(self.policy, (*self.links, one))
 
 
+class Stood(NamedTuple):
+    """What stands of a chain, by places in it."""
+
+    standing: list[int]
+    taken_back: dict[int, int]
+    """By the place of what was taken back, the place of what took it."""
+
+
+def stood(chain: Iterable[tuple[str, str, str | None]]) -> Stood:
+    """What stands of publications, oldest first: of each its digest, its document's and the digest that it corrects."""
+    found = Stood([], {})
+    links = list(chain)
+    for at, (_, sha256, corrects) in enumerate(links):
+        index = next((index for index, other in enumerate(found.standing) if links[other][0] == corrects), None)
+        if index is not None:
+            found.taken_back.update(dict.fromkeys(found.standing[index:], at))
+            del found.standing[index:]
+        withdraws = index is not None and bool(found.standing) and links[found.standing[-1]][1] == sha256
+        if not withdraws:
+            found.standing.append(at)
+    return found
+
+
 def _as_the_document_says(policy: str, one: Publication) -> None:
     """What is said beside the document must be what it says itself."""
     newest = one.document.revisions[-1]
@@ -135,22 +179,59 @@ def _behind(chain: Chain, one: Publication) -> None:
     """It must come right behind the newest one."""
     newest = chain.newest
     if newest is None:
-        if one.predecessor is not None:
-            raise RefusedError(("predecessor",), f"names {one.predecessor}, but nothing of {chain.policy} is known yet")
+        _as_a_first(chain, one)
         return
+    if one.corrects is not None:
+        _correcting(chain, one, newest)
+        return
+    last = chain.standing[-1]
     if (known := chain.of(one.revision)) is not None:
         sentence = f"the revision of {one.revision} is known already, with other content (digest {known.digest})"
         raise RefusedError(("revision",), sentence)
-    if one.revision < newest.revision:
-        raise RefusedError(("revision",), f"{one.revision} reaches into the past: the newest is of {newest.revision}")
+    if one.revision < last.revision:
+        raise RefusedError(("revision",), f"{one.revision} reaches into the past: the newest is of {last.revision}")
     if one.predecessor != newest.digest:
         raise RefusedError(("predecessor",), _no_successor(chain, newest, one))
-    if one.effective < newest.effective:
-        sentence = f"{one.effective} reaches into the past: the newest revision is effective from {newest.effective}"
+    if one.effective < last.effective:
+        sentence = f"{one.effective} reaches into the past: the newest revision is effective from {last.effective}"
         raise RefusedError(("effective",), sentence)
     if one.published < newest.published:
         raise RefusedError(("published",), "is before its predecessor was published")
-    if one.document.revisions[:-1] != newest.document.revisions:
+    _with_the_history_of(last, one)
+
+
+def _as_a_first(chain: Chain, one: Publication) -> None:
+    for name in ("predecessor", "corrects"):
+        if (named := getattr(one, name)) is not None:
+            raise RefusedError((name,), f"names {named}, but nothing of {chain.policy} is known yet")
+
+
+def _correcting(chain: Chain, one: Publication, newest: Publication) -> None:
+    """It must name what stands, and take its place among what stands before it."""
+    if one.predecessor != newest.digest:
+        raise RefusedError(("predecessor",), _no_successor(chain, newest, one))
+    at = next((at for at, other in enumerate(chain.standing) if other.digest == one.corrects), None)
+    if at is None:
+        by = chain.taken_back.get(one.corrects or "")
+        why = f"which was taken back by {by}" if by is not None else "which is no revision that stands"
+        raise RefusedError(("corrects",), f"names {one.corrects}, {why}")
+    corrected, base = chain.standing[at], chain.standing[at - 1] if at else None
+    if one.revision > corrected.revision:
+        sentence = f"{one.revision} is after {corrected.revision}, which it corrects: publish it behind that one"
+        raise RefusedError(("revision",), sentence)
+    # One that was dated far ahead, before any of it was refused, must not keep its own correction out.
+    if one.published < newest.published and newest not in chain.standing[at:]:
+        raise RefusedError(("published",), "is before its predecessor was published")
+    if base is None or one.sha256 == base.sha256:
+        return
+    if one.revision <= base.revision:
+        sentence = f"{one.revision} reaches beyond what it corrects: before that stands the revision of {base.revision}"
+        raise RefusedError(("revision",), sentence)
+    _with_the_history_of(base, one)
+
+
+def _with_the_history_of(base: Publication, one: Publication) -> None:
+    if one.document.revisions[:-1] != base.document.revisions:
         raise RefusedError(
             ("document", "revisions"), "an earlier entry of the history reads otherwise than it was published"
         )

@@ -38,6 +38,8 @@ class Publication:
     """The digest of the publication before it; None for the first."""
     retroactive: bool = False
     """Whether whoever answers for it says that it may answer otherwise for services of days gone by."""
+    corrects: str | None = None
+    """The digest of the publication that it takes back, with all that stands behind that one; None where none is."""
     signature: Signature | None = None
     """What stands beside it; no part of what the digest covers."""
     signed_by: str | None = None
@@ -62,6 +64,7 @@ class Publication:
             "predecessor": self.predecessor,
             # Said only where it is so: what was published before it could be said keeps its digest.
             **({"retroactive": True} if self.retroactive else {}),
+            **({"corrects": self.corrects} if self.corrects is not None else {}),
         }
 
 
@@ -83,6 +86,7 @@ def publication(
     effective: date | None = None,
     published: datetime | None = None,
     retroactive: bool = False,
+    corrects: str | None = None,
 ) -> Publication:
     """The publication of a document's newest revision behind the one with the digest `predecessor`.
 
@@ -101,6 +105,7 @@ def publication(
         published=published or datetime.combine(newest.date, time(), UTC),
         predecessor=predecessor,
         retroactive=retroactive,
+        corrects=corrects,
     )
 
 

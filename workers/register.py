@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from events.attestation import PolicyAttestation
+from policy_core.chain import Stood, stood
 from policy_core.publication import Publication, instant
 from policy_core.register import edition_on
 
@@ -29,6 +30,8 @@ def row_of(one: Publication, attested: PolicyAttestation | None) -> Row:
         "sha256": one.sha256,
         "digest": one.digest,
         "predecessor": one.predecessor,
+        "retroactive": True if one.retroactive else None,
+        "corrects": one.corrects,
     }
     if attested is not None:
         row["changes"] = changes_of(attested)
@@ -52,8 +55,9 @@ def with_decisions(rows: Sequence[Row], counted: Mapping[tuple[str, str], int]) 
 
 
 def key_of(one: Publication) -> bytes:
-    """The row's key in the table."""
-    return f"{one.policy}@{one.revision.isoformat()}".encode()
+    """The row's key in the table; what corrects another may have its date, and no other's digest."""
+    key = f"{one.policy}@{one.revision.isoformat()}"
+    return (key if one.corrects is None else f"{key}~{one.digest}").encode()
 
 
 def written(row: Row) -> bytes:
@@ -62,11 +66,41 @@ def written(row: Row) -> bytes:
 
 
 def of_policy(rows: Iterable[Row], number: str) -> list[Row]:
-    """A policy's rows, oldest first."""
-    return sorted((one for one in rows if one["policy_number"] == number), key=lambda one: str(one["revision"]))
+    """A policy's rows in the order of their chain, each with its ordinal in it, and with what took it back, if any."""
+    mine = {one.get("predecessor"): one for one in rows if one["policy_number"] == number}
+    ordered: list[Row] = []
+    while (following := mine.pop(ordered[-1]["digest"] if ordered else None, None)) is not None:
+        ordered.append(following)
+    ordered += sorted(mine.values(), key=lambda one: str(one["revision"]))  # their predecessors have no row
+    return _with_standing(ordered)
+
+
+def _with_standing(ordered: Sequence[Row]) -> list[Row]:
+    gone = _stood(ordered).taken_back
+    return [
+        {**one, "ordinal": at + 1, **({"taken_back_by": ordered[gone[at]]["digest"]} if at in gone else {})}
+        for at, one in enumerate(ordered)
+    ]
+
+
+def _stood(ordered: Sequence[Row]) -> Stood:
+    return stood([(one["digest"], one["sha256"], one.get("corrects")) for one in ordered])
 
 
 def in_force(rows: Sequence[Row], day: date, known_at: datetime | None = None) -> Row | None:
     """The revision in force on a service date, of those that were known at a moment; by default, of all."""
-    known = [one for one in rows if known_at is None or datetime.fromisoformat(str(one["published"])) <= known_at]
-    return next((one for one in reversed(known) if date.fromisoformat(str(one["revision"])) <= day), None)
+    by_then = [
+        at
+        for at, one in enumerate(rows, 1)
+        if known_at is None or datetime.fromisoformat(str(one["published"])) <= known_at
+    ]
+    known = _with_standing(rows[: by_then[-1] if by_then else 0])
+    standing = [known[at] for at in _stood(known).standing]
+    return next((one for one in reversed(standing) if date.fromisoformat(str(one["revision"])) <= day), None)
+
+
+def of_day(rows: Sequence[Row], day: str) -> Row | None:
+    """The revision of a date as it reads now; where none of that date stands, the last that did."""
+    dated = [one for one in rows if one["revision"] == day]
+    standing = [one for one in dated if "taken_back_by" not in one]
+    return (standing or dated)[-1] if dated else None

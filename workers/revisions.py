@@ -63,6 +63,7 @@ def event_of(one: Publication) -> PolicyRevision:
         sha256=one.sha256,
         predecessor=one.predecessor,
         retroactive=True if one.retroactive else None,
+        corrects=one.corrects,
         digest=one.digest,
         signature=_written_signature(one.signature),
         document=json.loads(one.document.canonical()),
@@ -326,6 +327,7 @@ def publication_of(event: PolicyRevision) -> Publication:
         published=event.published,
         predecessor=event.predecessor,
         retroactive=event.retroactive is True,
+        corrects=event.corrects,
     )
     if published.digest != event.digest:
         raise RefusedError(("digest",), f"is not the publication's digest, which is {published.digest}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from policy_core.chain import stood
 from policy_core.publication import Publication, instant
 from policy_core.register import edition_on
 
@@ -48,11 +49,15 @@ class Revision:
     published: str
     effective: str
     digest: str
+    corrects: str | None
+    """The digest of the publication that it takes back."""
     document: str
     """The digest of its document."""
     on_record: bool
     """Whether the statements in force from it on are on record."""
     proof: Proof | None = None
+    taken_back_by: str | None = None
+    """The digest of what took it back."""
 
 
 class Publications:
@@ -84,7 +89,16 @@ class Publications:
 
     def revisions(self, policy: str) -> list[Revision]:
         """A policy's chain, oldest first."""
-        return [replace(one, proof=self._proofs.get((policy, one.digest))) for one in self._known.get(policy, ())]
+        known = self._known.get(policy, [])
+        gone = stood((one.digest, one.document, one.corrects) for one in known).taken_back
+        return [
+            replace(
+                one,
+                proof=self._proofs.get((policy, one.digest)),
+                taken_back_by=known[gone[at]].digest if at in gone else None,
+            )
+            for at, one in enumerate(known)
+        ]
 
 
 def _revision(one: Publication) -> Revision:
@@ -100,6 +114,7 @@ def _revision(one: Publication) -> Revision:
         published=instant(one.published),
         effective=one.effective.isoformat(),
         digest=one.digest,
+        corrects=one.corrects,
         document=one.sha256,
         on_record=edition is not None and edition.on_record,
     )

@@ -34,7 +34,7 @@ from workers.dead_letters import defect, rejection, too_large
 from workers.history.follow import Follower
 from workers.logs import frames
 from workers.records import Outgoing, Record
-from workers.register import Row, in_force, key_of, of_policy, row_of, with_decisions, written
+from workers.register import Row, in_force, key_of, of_day, of_policy, row_of, with_decisions, written
 from workers.revisions import Outcome, Verdict, moment
 from workers.settings import Settings
 
@@ -128,6 +128,7 @@ def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, Outgoing | None]:
         log.warning("revision_not_compared", policy=published.policy, revision=str(published.revision), why=str(error))
         return row_of(published, None), None
     found = attestation(compared, before.digest, published.digest)
+    found = found.model_copy(update={"corrects": published.corrects}) if published.corrects is not None else found
     return row_of(published, found), attested_record(found, settings)
 
 
@@ -199,11 +200,11 @@ def _views(app: faust.App, table: TableT[bytes, bytes], settings: Settings) -> N
     @app.page("/policies/{number}/revisions/{day}")
     @routed
     async def one_revision(view: View, _request: Request, number: str, day: str) -> Response:
-        found = [one for one in revisions(number) if one["revision"] == day]
-        if not found:
+        found = of_day(revisions(number), day)
+        if found is None:
             return _absent(view, f"policy {number} has no revision of that date")
         counted = await asyncio.to_thread(decisions_under, settings)
-        return view.json(with_decisions(found, counted)[0])
+        return view.json(with_decisions([found], counted)[0])
 
     @app.page("/policies/{number}/in-force")
     @routed

@@ -125,16 +125,20 @@ class Follower:
     def _missing(self, packaged: Chain) -> Sequence[Publication]:
         """What the topic lacks of a packaged document, behind what it has."""
         known = self._judging.chains.get(packaged.policy, Chain(packaged.policy))
-        for ours, theirs in zip(packaged, known, strict=False):
-            # Who published the same document, and when, may differ: it is no contradiction.
-            if (ours.revision, ours.sha256) != (theirs.revision, theirs.sha256):
-                raise ForkedError(
-                    f"policy {packaged.policy}: the packaged document has the revision of {ours.revision} as "
-                    f"{ours.sha256}, but {self._where.topic} has that of {theirs.revision} as {theirs.sha256}; deploy "
-                    "the document that was published, or publish a later revision that corrects it"
-                )
+        # Who published the same document, and when, may differ; and what was corrected since was published once.
+        published = {(one.revision, one.sha256) for one in known}
+        last = known.standing[-1].revision if known.links else None
         made: list[Publication] = []
-        for one in packaged.links[len(known) :]:
+        for one in packaged:
+            if not made and (one.revision, one.sha256) in published:
+                continue
+            if last is not None and one.revision <= last:
+                theirs = known.in_force(one.revision) or known.links[0]
+                raise ForkedError(
+                    f"policy {packaged.policy}: the packaged document has the revision of {one.revision} as "
+                    f"{one.sha256}, but {self._where.topic} has that of {theirs.revision} as {theirs.sha256}; deploy "
+                    "the document that was published, or publish this one as its correction (--corrects)"
+                )
             made.append(publication(one.document, made[-1].digest if made else known.known_through))
             if self._judging.terms.wants_signature(self._position, made[-1].digest):
                 raise ForkedError(

@@ -3,10 +3,12 @@
 Who signs needs no right to write to the brokers, and who sends needs no key: `sign` writes what `publish` sends.
 """
 
+# ruff: noqa: PLR0913 (each argument is a flag)
+
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +19,15 @@ from events.decode import LARGEST
 from events.envelope import STRUCTURED
 from events.revision import PolicyRevision
 from events.topics import POLICY_REVISIONS
-from policy_core.chain import Chain, RefusedError
-from policy_core.document.history import as_of
+from policy_core.chain import RefusedError
 from policy_core.document.load import parse
-from policy_core.document.models import PolicyDocument
-from policy_core.publication import Publication, publication, publications
+from policy_core.publication import Publication
 from policy_core.signature import SHOWN, id_of, sign
-from policy_core.terms import Terms, released
+from policy_core.terms import Terms
 from workers import files
 from workers.console import Bootstrap, CommandError, Policies, Prefix, err, opened, out, settings, write_line
 from workers.known import Known, read_known, send
+from workers.policies.candidates import candidates, taken_back, withdrawal
 from workers.policies.compared import comparison
 from workers.policies.keys import private_key
 from workers.policies.revisions import comparison_of, day_of, known_library, online
@@ -46,12 +47,21 @@ Effective = Annotated[
 Retroactive = Annotated[
     bool, typer.Option("--retroactive", help="Say that it may answer otherwise for services of days gone by.")
 ]
+Corrects = Annotated[
+    str | None,
+    typer.Option(
+        "--corrects",
+        metavar="DIGEST",
+        help="Take back the publication whose digest begins so, and all behind it.",
+    ),
+]
 
 
 def add_to(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command("sign")(sign_)
     cli.command()(publish)
+    cli.command()(withdraw)
 
 
 # --- the commands --------------------------------------------------------------------------------------------------
@@ -63,6 +73,7 @@ def sign_(
     author: Author = None,
     effective: Effective = None,
     retroactive: Retroactive = False,
+    corrects: Corrects = None,
     to: Annotated[Path | None, typer.Option("--to", help="The file to write; standard output when absent.")] = None,
     policies: Policies = None,
     bootstrap: Bootstrap = None,
@@ -73,7 +84,8 @@ def sign_(
         raise CommandError("name the private key to sign with: --key FILE")
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     known = _known(found)
-    made = _made(file, _read(file), known, found, _Signing(key, author, effective, retroactive=retroactive))
+    signing = _Signing(key, author, effective, retroactive=retroactive, corrects=corrects)
+    made = _made(file, _read(file), known, found, signing)
     _judged(file, made, known)
     lines = [one.value for one in made]
     if to is not None:
@@ -95,6 +107,7 @@ def publish(
     author: Author = None,
     effective: Effective = None,
     retroactive: Retroactive = False,
+    corrects: Corrects = None,
     key: Key = None,
     execute: Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")] = False,
     policies: Policies = None,
@@ -105,18 +118,44 @@ def publish(
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     raw = _read(file)
     known = _from_brokers(found)
-    signing = _Signing(key, author, effective, retroactive=retroactive)
+    signing = _Signing(key, author, effective, retroactive=retroactive, corrects=corrects)
     records = list(_signed_before(file, raw, found)) or _made(file, raw, known, found, signing)
+    if not _publish(file, records, known, found, execute=execute):
+        err.print(f"{file}: this is published already{_as_what(raw, known)}")
+
+
+def _publish(file: Path | str, records: list[Outgoing], known: Known, found: Settings, *, execute: bool) -> bool:
+    """Say what records would do, and send them where that is wanted; False where all of it is published already."""
     verdicts = [one for one in _judged(file, records, known) if one.outcome is Outcome.ACCEPTED]
     for one in verdicts:
         _tell(one)
     if not verdicts:
-        err.print(f"{file}: this is published already{_as_what(raw, known)}")
-    elif execute:
+        return False
+    if execute:
         send(found, records)
         _look(found, verdicts)
     else:
         err.print("nothing was sent; --execute publishes it")
+    return True
+
+
+def withdraw(
+    number: Annotated[str, typer.Argument(help="The policy's number.")],
+    digest: Annotated[str, typer.Argument(help="The beginning of the digest of what is withdrawn.")],
+    author: Author = None,
+    key: Key = None,
+    retroactive: Retroactive = False,
+    execute: Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")] = False,
+    policies: Policies = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+) -> None:
+    """Take back a publication, with all behind it: the policy reads as before it; what was decided stays as it was."""
+    found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
+    known = _from_brokers(found)
+    name, private = _Signing(key, author, None, retroactive=retroactive).by(number, found)
+    one = withdrawal(known.chain(number), digest, name, datetime.now(UTC), retroactive=retroactive)
+    _publish(number, _records(number, [one], private, found), known, found, execute=execute)
 
 
 # --- what is published already -------------------------------------------------------------------------------------
@@ -152,13 +191,22 @@ HINTS = {
 
 
 class _Signing:
-    """Who answers for what is made."""
+    """Who answers for what is made, and what they say beside it."""
 
-    def __init__(self, key: Path | None, author: str | None, effective: str | None, *, retroactive: bool) -> None:
+    def __init__(
+        self,
+        key: Path | None,
+        author: str | None,
+        effective: str | None,
+        *,
+        retroactive: bool,
+        corrects: str | None = None,
+    ) -> None:
         self._file = key
         self._author = author
         self.effective = day_of(effective) if effective is not None else None
         self.retroactive = retroactive
+        self.corrects = corrects
 
     def by(self, policy: str, found: Settings) -> tuple[str, Ed25519PrivateKey | None]:
         """The author, and the key to sign with, if any.
@@ -215,7 +263,22 @@ def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signi
     document = parse(raw, str(file))
     author, key = signing.by(document.number, found)
     chain = known.chain(document.number)
-    wanted = candidates(document, chain, author, signing.effective, datetime.now(UTC), retroactive=signing.retroactive)
+    corrected = taken_back(chain, signing.corrects) if signing.corrects is not None else None
+    wanted = candidates(
+        document,
+        chain,
+        author,
+        signing.effective,
+        datetime.now(UTC),
+        retroactive=signing.retroactive,
+        corrects=corrected,
+    )
+    return _records(file, wanted, key, found)
+
+
+def _records(
+    file: Path | str, wanted: list[Publication], key: Ed25519PrivateKey | None, found: Settings
+) -> list[Outgoing]:
     topic, mode = found.topic(POLICY_REVISIONS), "structured" if key is not None else found.mode
     try:
         signed = (replace(one, signature=sign(key, one.digest)) if key is not None else one for one in wanted)
@@ -224,41 +287,7 @@ def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signi
         raise CommandError(f"{file}: {refused}") from None
 
 
-def candidates(
-    document: PolicyDocument,
-    chain: Chain,
-    author: str,
-    effective: date | None,
-    published: datetime,
-    *,
-    retroactive: bool = False,
-) -> list[Publication]:
-    """What a document has that is not published yet: its revisions behind the newest, or all of a new policy's past."""
-    newest = chain.newest
-    made: list[Publication] = []
-    if newest is None:
-        for one in publications(document):
-            # What a release packaged is its publisher's; of all else the past is as whoever publishes it says.
-            before, packaged = made[-1].digest if made else None, one.digest in released()
-            mine = None if packaged else author
-            made.append(publication(one.document, before, author=mine, retroactive=retroactive and not packaged))
-        return made
-    if document.digest() == newest.sha256:
-        return []
-    later = [one.date for one in document.revisions if one.date > newest.revision] or [document.revisions[-1].date]
-    for day in later:
-        predecessor = made[-1].digest if made else newest.digest
-        mine_from = effective if day == later[-1] else None
-        past = as_of(document, day)
-        made.append(
-            publication(
-                past, predecessor, author=author, effective=mine_from, published=published, retroactive=retroactive
-            )
-        )
-    return made
-
-
-def _judged(file: Path, records: list[Outgoing], known: Known) -> list[Verdict]:
+def _judged(file: Path | str, records: list[Outgoing], known: Known) -> list[Verdict]:
     """What every worker would make of these records, were they sent now.
 
     Raises:
@@ -286,6 +315,9 @@ def _tell(verdict: Verdict) -> None:
     else:
         out.print(f"{one.policy}: revision of {one.revision}, the first")
     signed = signer(one.author, one.signed_by) if one.signed_by is not None else "signed by nobody"
+    if one.corrects is not None:
+        gone = [back for back, by in chain.taken_back.items() if by == one.digest]
+        out.print(f"\ntakes back {', '.join(gone)}")
     out.print(f"\neffective from {one.effective}; document {one.sha256}; digest {one.digest}; {signed}\n")
 
 

@@ -47,7 +47,7 @@ def history_of(number: str, rows: Sequence[Row]) -> RenderableType:
         cells = [
             Text(str(one["revision"])),
             Text(", ".join(one["kinds"])),
-            Text.assemble(" ".join(str(one["says"]).split()), ("\n" + changed(one), "bold"), _signed(one)),
+            Text.assemble(" ".join(str(one["says"]).split()), ("\n" + changed(one), "bold"), _beside(one)),
             Text("on record" if one["statements_on_record"] else "no text on record"),
             Text(str(one["digest"])[:12]),
         ]
@@ -57,8 +57,11 @@ def history_of(number: str, rows: Sequence[Row]) -> RenderableType:
     )
 
 
-def _signed(row: Row) -> str:
-    return f"\n{signer(row['author'], row['signed_by'])}" if "signed_by" in row else ""
+def _beside(row: Row) -> str:
+    said = [signer(row["author"], row["signed_by"])] if "signed_by" in row else []
+    said += [f"takes back {row['corrects'][:SHOWN]}"] if "corrects" in row else []
+    said += [f"taken back by {row['taken_back_by'][:SHOWN]}"] if "taken_back_by" in row else []
+    return "".join(f"\n{one}" for one in said)
 
 
 def signer(author: str, key: str) -> str:

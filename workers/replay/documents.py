@@ -101,7 +101,9 @@ class Draft:
             return Policy(load(self.file))
         chain = documents.chain(self.number)
         wanted = self.published or ""
-        found = next((one for one in chain if str(one.revision) == wanted or one.digest.startswith(wanted)), None)
+        # Of one date, what stands; of what was corrected, by its digest.
+        dated = next((one for one in chain.standing if str(one.revision) == wanted), None)
+        found = dated or (chain.find(wanted) if wanted else None)
         if found is None:
             dates = ", ".join(str(one.revision) for one in chain) or "none"
             raise ReplayError(f"{wanted}: neither a file nor a revision of {chain.policy}, which has {dates}")

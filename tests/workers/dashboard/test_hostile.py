@@ -88,7 +88,7 @@ def draw_now(text: str) -> None:
 
 
 def draw_policy(text: str) -> None:
-    row = RevisionRow(text, text, text, text, text, (text,) * 4, False, text, text, text, text, text, 7)
+    row = RevisionRow(text, text, text, text, text, (text,) * 4, False, *(text,) * 6, 7)
     policy._draw(((text,), text, ((text, (row,), 3),)))  # noqa: SLF001
 
 

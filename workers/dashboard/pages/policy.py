@@ -57,6 +57,8 @@ def _entry(row: RevisionRow) -> None:
     decided = f" · {row.decisions:,} decisions" if row.decisions else " · no decision"
     with entry(row.date, f"{row.kinds}{under}{decided}"):
         label(row.says)
+        if row.corrected:
+            label(row.corrected).classes("font-bold")
         label(row.changed).classes("font-bold")
         if len(row.changes) > FEW:
             with fold(f"In {len(row.changes)} ways"):

@@ -1,6 +1,6 @@
 """The page *Policy*: a policy's revisions, what each changed, and what was decided under it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from policy_core.signature import SHOWN
@@ -27,6 +27,8 @@ class RevisionRow(NamedTuple):
     signed: str
     """Whose signature was proved."""
     published: str
+    corrected: str
+    """What it takes back, and what took it back; empty where neither is."""
     digest: str
     document: str
     decisions: int
@@ -46,12 +48,20 @@ def revisions(published: Sequence[Published], under: Mapping[Revision, int]) -> 
             one.author,
             f"signed with the key {one.signed_by[:SHOWN]}" if one.signed_by is not None else "signed by nobody",
             one.published,
+            ", ".join(_corrected(one)),
             one.digest,
             one.document,
             under.get((one.policy, one.date), 0),
         )
         for one, first in zip(reversed(published), [*[False] * (len(published) - 1), True], strict=True)
     )
+
+
+def _corrected(one: Published) -> Iterator[str]:
+    if one.corrects is not None:
+        yield f"takes back {one.corrects[:SHOWN]}"
+    if one.taken_back_by is not None:
+        yield f"taken back by {one.taken_back_by[:SHOWN]}"
 
 
 def before_any(policy: str, under: Mapping[Revision, int]) -> int:

@@ -1,0 +1,204 @@
+"""A correction and a withdrawal, from the commands through workers to the register, in two times."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.topics import DECISIONS, POLICY_ATTESTATIONS
+from policy_core.chain import chain_of
+from policy_core.publication import Publication
+from policy_core.terms import Terms
+from tests.policy_core.examples import packaged
+from tests.policy_core.test_chain import OTHER
+from tests.policy_core.test_corrections import PUBLISHED, WRONG, correction, withdrawal
+from tests.workers.commands import dli
+from tests.workers.publishing import revised
+from tests.workers.running import eventually, everything_on, get, publish, settings_for, worker
+from tests.workers.test_follow import data, decided
+from tests.workers.test_handler import covered
+from tests.workers.test_policies import written
+from tests.workers.test_signed import AT, OFFICE, TERMS, seen, signed
+from tests.workers.test_signing import keygen, run
+from tests.workers.test_worker import revisions_known
+from workers import topics
+from workers.dashboard.publications import Publications
+from workers.register import Row, in_force, key_of, of_day, of_policy, row_of
+from workers.revisions import Judging, Outcome
+from workers.settings import Settings
+
+NUMBER = "L.2.03.402"
+
+
+def rows(*some: Publication) -> list[Row]:
+    return of_policy([row_of(one, None) for one in reversed(some)], some[0].policy)
+
+
+CORRECTED = correction()
+WITHDRAWN = withdrawal()
+
+
+def test_the_register_has_each_publication_with_its_ordinal_and_what_took_it_back() -> None:
+    found = rows(*OTHER, WRONG, CORRECTED)
+
+    assert [one["ordinal"] for one in found] == [1, 2, 3, 4, 5, 6]
+    assert [one["digest"] for one in found] == [one.digest for one in (*OTHER, WRONG, CORRECTED)]
+    assert {one["digest"]: one["taken_back_by"] for one in found if "taken_back_by" in one} == {
+        WRONG.digest: CORRECTED.digest
+    }
+    assert found[-1]["corrects"] == WRONG.digest
+    assert len({key_of(one) for one in (*OTHER, WRONG, CORRECTED, WITHDRAWN)}) == 7
+
+
+def test_the_register_answers_in_two_times() -> None:
+    found = rows(*OTHER, WRONG, CORRECTED)
+    day, meanwhile = WRONG.revision + timedelta(days=5), WRONG.published + timedelta(hours=1)
+
+    assert (in_force(found, day) or {})["digest"] == CORRECTED.digest
+    assert (in_force(found, day, meanwhile) or {})["digest"] == WRONG.digest
+    assert (in_force(found, day, WRONG.published - timedelta(hours=1)) or {})["digest"] == OTHER.links[-1].digest
+    assert (of_day(found, WRONG.revision.isoformat()) or {})["digest"] == CORRECTED.digest
+
+
+def test_of_what_is_withdrawn_the_register_still_tells() -> None:
+    found = rows(*OTHER, WRONG, WITHDRAWN)
+    day = WRONG.revision + timedelta(days=5)
+
+    assert (in_force(found, day) or {})["digest"] == OTHER.links[-1].digest
+    assert (of_day(found, WRONG.revision.isoformat()) or {})["taken_back_by"] == WITHDRAWN.digest
+    assert of_day(found, "1999-01-01") is None
+
+
+def test_a_signed_correction_is_judged_as_any_revision() -> None:
+    judging = Judging(TERMS, ())
+    judging.chains = {"EV-12": PUBLISHED}
+    forged, ours = correction(author=OFFICE), correction(author=OFFICE, retroactive=True)
+
+    assert judging.take(seen(forged, 6)).outcome is Outcome.REFUSED
+    assert judging.take(seen(signed(forged), 7)).outcome is Outcome.REFUSED, "it does not say that it reaches back"
+    verdict = judging.take(seen(signed(ours), 8))
+    assert verdict.outcome is Outcome.ACCEPTED
+    assert verdict.publication is not None
+    assert verdict.publication.corrects == WRONG.digest
+
+
+def test_whoever_knows_no_keys_takes_a_correction_too() -> None:
+    judging = Judging(Terms(), ())
+    judging.chains = {"EV-12": PUBLISHED}
+
+    assert judging.take(seen(CORRECTED, 6, AT)).outcome is Outcome.ACCEPTED
+
+
+def test_the_dashboard_shows_what_took_what_back() -> None:
+    known = Publications()
+    for one in (*OTHER, WRONG, CORRECTED):
+        known.accepted(one)
+    found = known.revisions("EV-12")
+
+    assert [(one.corrects, one.taken_back_by) for one in found[-2:]] == [
+        (None, CORRECTED.digest),
+        (WRONG.digest, None),
+    ]
+
+
+# --- on a broker ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    made = settings_for(bootstrap, prefix, tmp_path)
+    topics.apply(made)
+    return made
+
+
+@pytest.mark.broker
+def test_a_correction_counts_at_once_and_what_was_decided_meanwhile_still_verifies(
+    found: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = keygen(tmp_path)
+    monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
+    keyed = found.model_copy(update={"policy_keys": public})
+    with_key = ("--key", str(private), "--retroactive", "--execute")
+    wrong = revised(packaged().document)
+    tree: dict[str, Any] = packaged().document.model_dump(mode="json", by_alias=True)
+    tree["revisions"].append({"date": "2026-01-05", "kinds": ["review"], "says": "Reviewed.", "cites": []})
+    right = type(wrong).model_validate(tree, strict=False)
+    with worker(keyed, tmp_path):
+        published = run(found, "publish", written(tmp_path, wrong), *with_key)
+        assert published.code == 0, published.err
+        assert eventually(lambda: revisions_known(found) == 20)
+        publish(found, [covered("C-1")])
+        assert eventually(lambda: decided(found, "C-1") is not None)
+        _, meanwhile = get(found, f"/policies/{NUMBER}/in-force?on=2026-02-01")
+        known_then = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        corrected = run(found, "publish", written(tmp_path, right), "--corrects", meanwhile["digest"][:12], *with_key)
+        assert corrected.code == 0, corrected.err
+        assert eventually(lambda: revisions_known(found) == 21)
+        publish(found, [covered("C-2")])
+        assert eventually(lambda: decided(found, "C-2") is not None)
+        _, now = get(found, f"/policies/{NUMBER}/in-force?on=2026-02-01")
+        _, then = get(found, f"/policies/{NUMBER}/in-force?on=2026-02-01&known_at={known_then}")
+        _, register = get(found, f"/policies/{NUMBER}/revisions")
+        withdrawn = run(found, "withdraw", NUMBER, now["digest"], *with_key)
+        assert withdrawn.code == 0, withdrawn.err
+        assert eventually(lambda: revisions_known(found) == 22)
+        publish(found, [covered("C-3")])
+        assert eventually(lambda: decided(found, "C-3") is not None)
+        _, after = get(found, f"/policies/{NUMBER}/in-force?on=2026-02-01")
+    # Another worker, of a release that packages what was wrong or what was right, starts as before.
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for document in (wrong, right):
+        (folder / f"{NUMBER}.yaml").write_bytes(document.canonical())
+        with worker(keyed.model_copy(update={"policies": (folder,)}), tmp_path, "next"):
+            pass
+    where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix)
+    verified = dli("replay", "verify", "--work", str(tmp_path / "work"), *where)
+    history = dli("policy", "history", NUMBER, *where)
+    shown = dli("policy", "show", NUMBER, "--on", "2026-02-01", "--as-known-at", known_then, "-o", "json", *where)
+
+    lines = [decided(found, one) for one in ("C-1", "C-2", "C-3")]
+    assert [one and one["determination"] for one in lines] == [
+        "criteria_not_met",
+        "medically_necessary",
+        "medically_necessary",
+    ]
+    assert [one and one["policy"]["revision"] for one in lines] == ["2026-01-05", "2026-01-05", "2025-03-28"]
+    assert [one["taken_back_by"] for one in register["revisions"] if "taken_back_by" in one] == [now["digest"]]
+    assert (then["digest"], now["corrects"]) == (meanwhile["digest"], meanwhile["digest"])
+    assert after["revision"] == "2025-03-28"
+    assert json.loads(shown.out)["in_force"]["digest"] == meanwhile["digest"]
+    assert (verified.code, len(data(found, DECISIONS))) == (0, 3), verified.out + verified.err
+    assert history.out.count("taken back by") == 2
+    keys = [one.key.decode() for one in everything_on(found, POLICY_ATTESTATIONS)]
+    assert len(keys) == len(set(keys)) == 21
+
+
+@pytest.mark.broker
+def test_what_is_not_effective_yet_is_withdrawn_without_a_word_of_the_past(
+    found: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = keygen(tmp_path)
+    monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
+    first = run(found, "publish", written(tmp_path, packaged().document), "--author", OFFICE, "--execute")
+    soon = datetime.now(UTC).date() + timedelta(days=60)
+    announced = run(
+        found, "publish", written(tmp_path, revised(packaged().document, soon)), "--key", str(private), "--execute"
+    )
+    digest = announced.err.split()[-1]
+    too_far = written(tmp_path, revised(packaged().document, date(9998, 12, 31)))
+    far = run(found, "publish", too_far, "--corrects", digest, "--key", str(private))
+    unknown = run(found, "withdraw", NUMBER, "0" * 12, "--key", str(private))
+    checked = run(found, "withdraw", NUMBER, digest, "--key", str(private))
+    executed = run(found, "withdraw", NUMBER, digest, "--key", str(private), "--execute")
+    rows_now = json.loads(run(found, "history", NUMBER, "-o", "json").out)["revisions"]
+
+    assert [one.code for one in (first, announced, checked, executed)] == [0, 0, 0, 0], announced.err + checked.err
+    assert (far.code, "lies further ahead than notice is given" in far.err) == (1, True)
+    assert (unknown.code, "no publication that stands has the digest 000" in unknown.err) == (1, True)
+    assert "nothing was sent" in checked.err
+    assert f"takes back {digest}" in checked.out.replace("\n", " ")
+    assert rows_now[-2]["taken_back_by"] == rows_now[-1]["digest"]
+    assert chain_of(packaged().document).links[-1].sha256 == rows_now[-1]["sha256"]
