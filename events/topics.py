@@ -182,7 +182,7 @@ TOPICS = (
         # Never compacted: a bad event of a revision's key would push out the good one.
         cleanup="delete",
         retention=None,
-        producers=("dli policy publish", "every worker, for the packaged documents"),
+        producers=("dli policy publish", "dli topics apply, for the packaged documents"),
         consumers=("every worker", "policy-history agent", "auditors", "dli trace"),
         personal=False,
     ),

@@ -155,7 +155,7 @@ def check(settings: Settings) -> None:
     refusal = asyncio.run(_knock(settings))
     if isinstance(refusal, NOT_LET_IN):
         see = (
-            "DLI_OAUTH_… and whether the cluster trusts who issues its tokens"
+            "DLI_OAUTH_TOKEN_FILE or DLI_OAUTH_TOKEN_URL, and whether the cluster trusts who issues its tokens"
             if settings.sasl_mechanism == "OAUTHBEARER"
             else "DLI_SASL_USERNAME, DLI_SASL_PASSWORD and DLI_SASL_MECHANISM"
         )

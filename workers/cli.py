@@ -39,6 +39,8 @@ from workers.dashboard import commands as dashboard_commands
 from workers.decide import commands as decide_commands
 from workers.ledger import commands as ledger_commands
 from workers.operate import commands as operate_commands
+from workers.operate.prepare import prepare
+from workers.packaged import ForkedError
 from workers.policies import commands as policy_commands
 from workers.printable import counted, printable
 from workers.reading import ReadingError
@@ -176,14 +178,19 @@ def _rights_table(found: Iterable[Right]) -> Table:
 
 @topics_cli.command()
 def apply(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: Partitions = None) -> None:
-    """Create the topics that are not there; on those that are, set whose clock times are of, and raise small limits."""
+    """Create the topics that are not there, set on others what must not differ, publish what packaged policies know."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions)
-    done = topics.apply(found)
+    try:
+        done, revisions = prepare(found)
+    except ForkedError as forked:
+        raise CommandError(str(forked)) from None
     err.print(f"created: {', '.join(done.created)}" if done.created else "nothing to create")
     for one in done.altered:
         err.print(f"{one.topic}: {one.what} was {one.found}, is {one.declared} now", markup=False)
     for one in done.left:
         err.print(f"{one.topic}: {one.what} is {one.found}, declared {one.declared}; left as it is", markup=False)
+    if revisions:
+        err.print(f"published: {counted(revisions, 'revision')} that packaged documents know")
 
 
 @topics_cli.command("check")

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import cast
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 from faust.tables.manager import TableManager
 from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -39,7 +40,7 @@ def checks(
     `policies`     it has policies to decide under
     """
     return {
-        "assigned": lambda: not app.rebalancing and (bool(app.consumer.assignment()) or spare()),
+        "assigned": lambda: not app.rebalancing and (_has_partitions(app) or spare()),
         "recovered": lambda: not cast("TableManager", app.tables).recovery.in_recovery,
         "feeding": lambda: all(one.started for one in progress().values()) if progress() else spare(),
         "progressing": lambda: all(one.waiting_seconds < stalled_seconds for one in progress().values()),
@@ -48,6 +49,13 @@ def checks(
         "unheld": lambda: all(one.held_seconds < stalled_seconds for one in progress().values()),
         "policies": lambda: bool(policies.snapshot().numbers),
     }
+
+
+def _has_partitions(app: faust.App) -> bool:
+    try:
+        return bool(app.consumer.assignment())
+    except ConsumerNotStarted:  # the port answers a moment before there is one
+        return False
 
 
 STATES = ("working", "stalled", "starting", "refused")

@@ -70,7 +70,7 @@ def _of_workers(settings: Settings) -> Iterator[Right]:
         LEDGER: (("READ", "WRITE"), "to keep pointers to answers"),
         LINKS: (("READ", "WRITE"), "to keep which request supersedes which"),
         SHADOW: (("WRITE",), "to tell what a draft would make otherwise"),
-        POLICY_REVISIONS: (("READ", "WRITE"), "to follow the policies, and to add what the packaged documents know"),
+        POLICY_REVISIONS: (("READ",), "to follow the policies"),
         POLICY_ATTESTATIONS: (("WRITE",), "to tell what each revision changes"),
     }
     for name, (operations, why) in uses.items():
@@ -128,9 +128,11 @@ def _of_policies(settings: Settings) -> Iterator[Right]:
 def _of_operators(settings: Settings) -> Iterator[Right]:
     for topic in TOPICS:
         operations: tuple[Operation, ...] = ("CREATE", "ALTER_CONFIGS", "DESCRIBE_CONFIGS", "READ")
-        if topic.name == REQUESTS or topic.state is not None:
+        if topic.name in {REQUESTS, POLICY_REVISIONS} or topic.state is not None:
             operations = (*operations, "WRITE")
         why = "to make, compare and look at it"
+        if topic.name == POLICY_REVISIONS:
+            why += "; to add what the packaged documents know"
         if topic.alike:
             operations = (*operations, "ALTER")
             why += "; to add partitions"

@@ -21,7 +21,8 @@ from workers.console import CommandError
 from workers.decide.shadow import Shadow, shadow_of
 from workers.feed import EXIT_FEED_LOST
 from workers.footing import Footing
-from workers.history.follow import Follower, ForkedError
+from workers.history.follow import Follower
+from workers.packaged import ForkedError
 from workers.settings import Settings
 from workers.topics import TopicsError
 from workers.topology import Topology, topology

@@ -16,7 +16,7 @@ from cloudcoil.models.keda.v1alpha1 import ScaledObject, TriggerAuthentication
 
 from deploy.generate import FOLDER as DEPLOY
 from deploy.kubernetes import strimzi
-from events.topics import PARTITIONS, TOPICS
+from events.topics import PARTITIONS, POLICY_REVISIONS, TOPICS
 from workers.feed import lane
 from workers.leaving import LEAVE_SECONDS
 from workers.replay.commands import TOPICS as ARCHIVED
@@ -257,7 +257,7 @@ def template(manifest: Manifest) -> Manifest:
     return found
 
 
-@pytest.mark.parametrize("name", ["dli-worker", "dli-exporter", "dli-dashboard", "dli-archive"])
+@pytest.mark.parametrize("name", ["dli-worker", "dli-exporter", "dli-dashboard", "dli-archive", "dli-policy"])
 def test_a_pod_is_nobody_in_particular_writes_nothing_and_knows_no_token(name: str) -> None:
     pod = pods()[name]
     [container] = pod["containers"]
@@ -284,6 +284,18 @@ def test_an_archive_is_made_long_before_kafka_forgets_and_never_two_at_once() ->
     assert spec["concurrencyPolicy"] == "Forbid"
     [container] = template(named(in_base(), "CronJob", "dli-archive"))["spec"]["containers"]
     assert container["args"][:3] == ["archive", "/var/lib/dli/archives", "--continue"]
+
+
+def test_the_documents_of_a_release_are_published_by_who_may_within_minutes() -> None:
+    """No worker may write to the topic of revisions, and one whose document knows more does not start."""
+    spec = named(in_base(), "CronJob", "dli-policy")["spec"]
+    [container] = template(named(in_base(), "CronJob", "dli-policy"))["spec"]["containers"]
+    users = {one["name"]: one["value"] for one in container["env"]}
+
+    assert (spec["schedule"], spec["concurrencyPolicy"]) == ("*/10 * * * *", "Forbid")
+    assert (container["args"], users["DLI_SASL_USERNAME"]) == (["policy", "publish-packaged"], "dli-policy")
+    may_write = {one.role for one in rights(Settings()) if one.name == POLICY_REVISIONS and "WRITE" in one.operations}
+    assert may_write == {"policy", "operator"}
 
 
 def test_no_password_is_in_the_environment() -> None:

@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,6 +24,7 @@ from tests.workers.test_signing import keygen, run
 from tests.workers.test_worker import revisions_known
 from workers import topics
 from workers.dashboard.publications import Publications
+from workers.operate.prepare import prepare
 from workers.register import Row, in_force, key_of, of_day, of_policy, row_of
 from workers.revisions import Judging, Outcome
 from workers.settings import Settings
@@ -121,10 +121,10 @@ def test_a_correction_counts_at_once_and_what_was_decided_meanwhile_still_verifi
     monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
     keyed = found.model_copy(update={"policy_keys": public})
     with_key = ("--key", str(private), "--retroactive", "--execute")
-    wrong = revised(packaged().document)
-    tree: dict[str, Any] = packaged().document.model_dump(mode="json", by_alias=True)
+    wrong, tree = revised(packaged().document), packaged().document.model_dump(mode="json", by_alias=True)
     tree["revisions"].append({"date": "2026-01-05", "kinds": ["review"], "says": "Reviewed.", "cites": []})
     right = type(wrong).model_validate(tree, strict=False)
+    prepare(keyed)
     with worker(keyed, tmp_path):
         published = run(found, "publish", written(tmp_path, wrong), *with_key)
         assert published.code == 0, published.err

@@ -23,6 +23,7 @@ from workers import topics
 from workers.brokers import EmbeddedBroker
 from workers.console import CommandError
 from workers.history.follow import Follower
+from workers.operate.prepare import prepare
 from workers.revisions import as_record
 from workers.settings import Settings
 from workers.traffic.commands import sent
@@ -34,6 +35,14 @@ NUMBER = "L.2.03.402"
 
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    made = settings_for(bootstrap, prefix, tmp_path)
+    prepare(made)
+    return made
+
+
+@pytest.fixture
+def bare(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    """With topics, on which nobody has published anything."""
     made = settings_for(bootstrap, prefix, tmp_path)
     topics.apply(made)
     return made
@@ -104,8 +113,31 @@ def test_a_revision_is_taken_up_without_a_restart_and_a_bad_one_is_not(found: Se
     ]
 
 
-def test_a_longer_chain_on_the_topic_is_followed_from_the_first_decision_on(found: Settings, tmp_path: Path) -> None:
-    new = next_revision(chain())
+def test_a_topic_that_lacks_a_packaged_revision_stops_the_start_and_is_left_as_it_is(
+    bare: Settings, tmp_path: Path
+) -> None:
+    """A worker has no right to publish: who applies the topics does, once."""
+    with pytest.raises(CommandError) as caught, worker(bare, tmp_path):
+        pass
+    untouched = everything_on(bare, POLICY_REVISIONS)
+    published = [prepare(bare).revisions for _ in range(2)]
+    with worker(bare, tmp_path):
+        known = eventually(lambda: revisions_known(bare) == 19)
+
+    assert "lacks the packaged revision of 1998-08-01; `dli topics apply` of this" in str(caught.value)
+    assert (untouched, published, known) == ([], [19, 0], True)
+
+
+def test_what_a_newer_release_knows_is_published_behind_what_is_there(bare: Settings) -> None:
+    """The topic has the document as it was a revision ago."""
+    publish_revisions(bare, *chain().links[:-1])
+
+    assert prepare(bare).revisions == 1
+    assert len(everything_on(bare, POLICY_REVISIONS)) == 19
+
+
+def test_a_longer_chain_on_the_topic_is_followed_from_the_first_decision_on(bare: Settings, tmp_path: Path) -> None:
+    found, new = bare, next_revision(chain())
     publish_revisions(found, *chain(), new)
     publish(found, [covered("F-4")])
 
@@ -119,7 +151,8 @@ def test_a_longer_chain_on_the_topic_is_followed_from_the_first_decision_on(foun
     assert len(records) == 20
 
 
-def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(found: Settings, tmp_path: Path) -> None:
+def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(bare: Settings, tmp_path: Path) -> None:
+    found = bare
     *others, newest = chain().links
     other = newest.document.model_copy(update={"title": "Another title"})
     publish_revisions(found, *others, replace(newest, document=other, sha256=other.digest()))
@@ -134,7 +167,7 @@ def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(found: S
 def test_a_follower_whose_broker_is_silent_knows_that_it_may_be_behind_and_says_so(prefix: str, tmp_path: Path) -> None:
     with EmbeddedBroker() as broker, capture_logs() as said:
         found = settings_for(broker.bootstrap, prefix, tmp_path, stalled_seconds=6)
-        topics.apply(found)
+        prepare(found)
         heard, unheard = asyncio.run(_behind(found, broker))
 
     assert heard < 6

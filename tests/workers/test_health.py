@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.exceptions import ConsumerNotStarted
 from prometheus_client import REGISTRY
 
 from policy_core.library import PACKAGED, Library, load_library
@@ -55,6 +56,19 @@ def test_each_check_fails_for_its_own_reason(
     library: Library, progress: Progress, flags: dict[str, bool], wanted: list[str]
 ) -> None:
     assert failing(library, {0: WORKING, 1: progress}, **flags) == wanted
+
+
+def test_a_worker_that_is_asked_before_it_has_a_consumer_is_not_ready_and_no_error(library: Library) -> None:
+    """Probes come as soon as the port answers, which is a moment before."""
+
+    def not_yet() -> None:
+        raise ConsumerNotStarted("Consumer thread not yet started")
+
+    early = app()
+    early.consumer.assignment = not_yet
+    needed = health.checks(early, library, lambda: {0: WORKING}, lambda: False, 20)
+
+    assert [name for name, check in needed.items() if not check()] == ["assigned"]
 
 
 def test_a_worker_without_a_partition_of_requests_is_ready_only_as_a_spare(library: Library) -> None:

@@ -17,9 +17,10 @@ from tests.workers.dashboard.browsing import PAGES, dashboard
 from tests.workers.running import eventually, everything_on, publish, settings_for, worker
 from tests.workers.test_files import open_to_others
 from tests.workers.test_handler import request
-from workers import accounts, topics
+from workers import accounts
 from workers.brokers import free_ports
 from workers.operate.exporter import serving
+from workers.operate.prepare import prepare
 from workers.reading import data_of
 from workers.settings import Settings
 
@@ -109,7 +110,7 @@ def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     found = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client, log_level="DEBUG")
-    topics.apply(found)
+    prepare(found)
     lines = list(events())
     with serving(found), worker(found, tmp_path) as process, dashboard(found, tmp_path) as pages:
         publish(found, lines)

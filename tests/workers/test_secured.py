@@ -46,6 +46,7 @@ from workers import access, topics
 from workers.brokers import free_ports
 from workers.demo.run import running_worker
 from workers.operate.exporter import serving
+from workers.operate.prepare import prepare
 from workers.records import Outgoing
 from workers.rights import Right, rights
 from workers.settings import Settings, read
@@ -81,7 +82,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
             give(running, user, rights(found, ROLE_OF[user]))
         with topics.admin(running.settings(ADMIN)) as client:
             client.create_topics({FOREIGN: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
-        topics.apply(running.settings(OPERATOR, partitions=2))
+        prepare(running.settings(OPERATOR, partitions=2))
         yield running
 
 
@@ -159,8 +160,8 @@ def test_archives_are_made_with_their_rights_and_use_all_of_them(secured: Secure
 def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secured) -> None:
     # Where nothing waits it need not look how old that is; the worker has ended.
     list(sent([as_record(generator.encode(generator.request(2, 1)), REQUESTS)], secured.settings(PLATFORM)))
-    waiting = [Outgoing(topic, b"k", b"v", ()) for topic in (LEDGER, LINKS, POLICY_REVISIONS)]
-    list(sent(waiting, secured.settings(WORKER)))
+    list(sent([Outgoing(topic, b"k", b"v", ()) for topic in (LEDGER, LINKS)], secured.settings(WORKER)))
+    list(sent([Outgoing(POLICY_REVISIONS, b"k", b"v", ())], secured.settings(OPERATOR)))
     found = secured.settings(EXPORTER, partitions=2, exporter_port=free_ports().client)
     with serving(found):
         deadline = time.monotonic() + 60
@@ -232,6 +233,9 @@ FORBIDDEN: dict[str, Callable[[Settings], str]] = {
     "read another's topic": lambda found: reading(FOREIGN, found),
     "ask as a platform does": lambda found: outcome(
         lambda one: one.send(REQUESTS, b"{}").get(timeout=10), KafkaProducer, found
+    ),
+    "publish a revision of a policy": lambda found: outcome(
+        lambda one: one.send(POLICY_REVISIONS, b"{}").get(timeout=10), KafkaProducer, found
     ),
     "write another's topic": lambda found: outcome(
         lambda one: one.send(FOREIGN, b"{}").get(timeout=10), KafkaProducer, found, max_block_ms=3000

@@ -1,32 +1,30 @@
 """Follow the topic of revisions: what this worker knows of the policies is what that topic says, and nothing else.
 
 A consumer of no group reads the topic from its beginning and judges every record in order. Before the worker starts it
-catches up to the end, and publishes what its packaged documents know and the topic lacks; so no decision is made
+catches up to the end, and ends where its packaged documents know what the topic lacks; so no decision is made
 under anything that the topic does not have. Then it goes on reading: with every revision that is accepted the library
 is another one, which the decision handler takes up with its next batch. What was decided before stays as it was.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from events.topics import LARGEST_RECORD, POLICY_REVISIONS
-from policy_core.chain import Chain
+from events.topics import POLICY_REVISIONS
 from policy_core.library import Library
-from policy_core.publication import Publication, publication
 from workers import metrics
 from workers.access import client
 from workers.leaving import started
 from workers.pacing import paced
-from workers.records import Outgoing
-from workers.revisions import Judging, Outcome, Seen, Verdict, as_record, terms_of
+from workers.packaged import ForkedError, lacking
+from workers.revisions import Judging, Outcome, Seen, Verdict, terms_of
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -40,12 +38,6 @@ RENEWED_SECONDS = 60.0
 """How long a consumer may be behind before another one is tried."""
 COMPARED_SECONDS = 2.0
 """How often the end of the topic is asked for: a consumer whose broker is away is only silent."""
-ROUNDS = 3
-"""Of publishing what the topic lacks: what it still lacks then, it refuses."""
-
-
-class ForkedError(Exception):
-    """The packaged documents and the topic of revisions contradict each other; the message says where."""
 
 
 class Follower:
@@ -93,11 +85,11 @@ class Follower:
     # --- before the start ---
 
     async def catch_up(self) -> None:
-        """Read the topic to its end, and bring it what it lacks of the packaged documents.
+        """Read the topic to its end, and see that it has what the packaged documents know.
 
         Raises:
-            ForkedError: The two contradict each other, the topic has lost its beginning, it is not the one that
-                signatures are wanted on, or nobody signed what it lacks.
+            ForkedError: It has not, the two contradict each other, the topic has lost its beginning, or it is not the
+                one that signatures are wanted on.
             KafkaError: The broker does not answer.
         """
         if self._judging.terms.keyring is None:
@@ -106,51 +98,21 @@ class Follower:
                 topic=self._where.topic,
                 what_follows="whoever may write to it decides what is certified; DLI_POLICY_KEYS names who may",
             )
-        for _ in range(ROUNDS):
-            await self._read_to_end()
-            if (astray := self._judging.astray()) is not None:
-                raise ForkedError(f"{self._where.topic}: {astray}: it is not the topic that was anchored")
-            missing = [one for chain in self._packaged_chains for one in self._missing(chain)]
-            if not missing:
-                break
-            await self._publish(missing)
-        else:
-            raise ForkedError(self._refused(missing[0]))
+        await self._read_to_end()
+        if (astray := self._judging.astray()) is not None:
+            raise ForkedError(f"{self._where.topic}: {astray}: it is not the topic that was anchored")
+        missing = lacking(self._judging, self._packaged_chains, self._position, self._settings)
+        if missing:
+            one = missing[0]
+            raise ForkedError(
+                f"policy {one.policy}: {self._where.topic} lacks the packaged revision of {one.revision}; "
+                "`dli topics apply` of this release publishes it, and a worker may not"
+            )
         self.caught_up = True
         self._read_whole = time.monotonic()
         for number in self.numbers:
             known = self._library.chain(number)
             log.info("policy_known", policy=number, revisions=len(known), known_through=known.known_through)
-
-    def _missing(self, packaged: Chain) -> Sequence[Publication]:
-        """What the topic lacks of a packaged document, behind what it has."""
-        known = self._judging.chains.get(packaged.policy, Chain(packaged.policy))
-        # Who published the same document, and when, may differ; and what was corrected since was published once.
-        published = {(one.revision, one.sha256) for one in known}
-        last = known.standing[-1].revision if known.links else None
-        made: list[Publication] = []
-        for one in packaged:
-            if not made and (one.revision, one.sha256) in published:
-                continue
-            if last is not None and one.revision <= last:
-                theirs = known.in_force(one.revision) or known.links[0]
-                raise ForkedError(
-                    f"policy {packaged.policy}: the packaged document has the revision of {one.revision} as "
-                    f"{one.sha256}, but {self._where.topic} has that of {theirs.revision} as {theirs.sha256}; deploy "
-                    "the document that was published, or publish this one as its correction (--corrects)"
-                )
-            made.append(publication(one.document, made[-1].digest if made else known.known_through))
-            if self._judging.terms.wants_signature(self._position, made[-1].digest):
-                raise ForkedError(
-                    f"policy {packaged.policy}: {self._where.topic} lacks the packaged revision of {one.revision}, and "
-                    "nobody has signed it: `dli policy publish FILE --key KEY --execute` does both"
-                )
-        return made
-
-    def _refused(self, one: Publication) -> str:
-        rejected = [verdict.rejected for verdict in self._verdicts.values() if verdict.rejected is not None]
-        why = "; ".join(f"{error.path}: {error.message}" for error in (rejected[-1].errors if rejected else ()))
-        return f"policy {one.policy}: {self._where.topic} does not take the packaged revision of {one.revision}: {why}"
 
     async def _read_to_end(self) -> None:
         async with self._reader() as consumer:
@@ -163,11 +125,6 @@ class Follower:
                 )
             while self._position < end:
                 await self._take(await consumer.getmany(self._where, timeout_ms=WAIT_MS), consumer)
-
-    async def _publish(self, missing: Iterable[Publication]) -> None:
-        records = [as_record(one, self._where.topic, self._settings.source, self._settings.mode) for one in missing]
-        await publish(self._settings, records)
-        log.info("revisions_published", count=len(records))
 
     # --- from then on ---
 
@@ -250,11 +207,3 @@ class Follower:
             log.info(
                 "revision_in_force", policy=chain.policy, revision=newest.revision.isoformat(), digest=newest.digest
             )
-
-
-async def publish(settings: Settings, records: Iterable[Outgoing]) -> None:
-    """Send records of the topic of revisions, in order."""
-    made = AIOKafkaProducer(**client(settings), acks="all", enable_idempotence=True, max_request_size=LARGEST_RECORD)
-    async with started(made) as producer:
-        for one in records:
-            await producer.send_and_wait(one.topic, one.value, key=one.key, headers=list(one.headers), partition=0)

@@ -9,10 +9,12 @@ from rich.table import Table
 from policy_core.determine import Policy
 from policy_core.document.check import places
 from policy_core.document.load import load, load_with_warnings
-from policy_core.library import documents
+from policy_core.library import documents, load_library
 from policy_core.source import SourceReport, verify
-from workers.console import CommandError, Exit, Policies, err, opened, out, settings
+from workers.console import Bootstrap, CommandError, Exit, Policies, Prefix, err, opened, out, settings
+from workers.packaged import ForkedError, publish_packaged
 from workers.policies import keys, publishing, revisions
+from workers.printable import counted
 
 Number = Annotated[str, typer.Argument(help="The policy's number.")]
 
@@ -71,6 +73,17 @@ def list_(policies: Policies = None) -> None:
             policy.sha256[:12],
         )
     out.print(table)
+
+
+@cli.command("publish-packaged")
+def publish_packaged_(policies: Policies = None, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
+    """Publish what this release's documents know and the topic of revisions lacks; `dli topics apply` does too."""
+    found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
+    try:
+        count = publish_packaged(found, load_library(found.policies, default=None))
+    except ForkedError as forked:
+        raise CommandError(str(forked)) from None
+    err.print(f"published: {counted(count, 'revision')}" if count else "nothing to publish")
 
 
 @cli.command("verify-source")
