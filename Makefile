@@ -11,11 +11,14 @@ PYTEST_OPTIONS := $(if $(TEXTS),--published-texts=$(TEXTS))
 JARS := deploy/kafka/target/libs/.ready
 DEFINITIONS := deploy/kubernetes/target/.ready
 TOOLS := deploy/tools/target/.ready
+# What the audit runs, and the image's packages, which it looks at: each in an environment of its own.
+AUDITING := deploy/supply_chain/target/tools
+AUDITED := deploy/supply_chain/target/runtime
 # Where it installs itself, it is on nobody's path.
 GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-image test-faults test-slow bench bench-scale replay-million lint schemas lock \
+.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-image test-faults test-slow test-audit audit bench bench-scale replay-million lint schemas lock \
 	kafka-jars definitions tools deploy-files clean
 
 help: ## list the commands
@@ -69,7 +72,7 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 test: lint ## all tests that need no JVM
-	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not image" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not image and not audit" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
 
 test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## the worker's promises on Apache Kafka
 	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser and not image" --broker kafka $(PYTEST_OPTIONS)
@@ -99,6 +102,27 @@ $(VENV)/.bench: $(READY) deploy/requirements/bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/bench.txt
 	touch $@
 
+# Made anew where the pins change, so that nothing is left that is pinned no more.
+$(AUDITING)/.ready: deploy/requirements/audit.txt
+	rm -rf $(AUDITING)
+	$(PYTHON) -m venv $(AUDITING)
+	$(AUDITING)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/audit.txt
+	touch $@
+
+# No pip in it: the environment holds exactly what the image does.
+$(AUDITED)/.ready: deploy/requirements/runtime.txt $(AUDITING)/.ready
+	rm -rf $(AUDITED)
+	$(PYTHON) -m venv --without-pip $(AUDITED)
+	$(AUDITING)/bin/python -m pip --python $(AUDITED)/bin/python install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: --requirement deploy/requirements/runtime.txt
+	touch $@
+
+audit: $(AUDITING)/.ready $(AUDITED)/.ready ## vulnerabilities, licences and bill of materials of what is pinned; bandit on our code
+	$(AUDITING)/bin/python -m deploy.supply_chain $(AUDIT)
+
+test-audit: $(READY) $(AUDITING)/.ready $(AUDITED)/.ready ## the audit finds what is planted
+	$(BIN)/pytest tests/deploy -m audit $(PYTEST_OPTIONS)
+
 test-slow: $(READY) ## the exhaustive tests of minutes
 	$(BIN)/pytest -m slow
 
@@ -116,9 +140,9 @@ lock: $(READY) ## pin the dependencies again, with hashes and no index
 		pyproject.toml --output-file deploy/requirements/bench.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--extra dashboard --extra replay pyproject.toml --output-file deploy/requirements/runtime.txt
-	for group in build java; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	for group in build java audit; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --constraint deploy/requirements/dev.txt --group pyproject.toml:$$group \
 		--output-file deploy/requirements/$$group.txt || exit 1; done
 
 clean: ## remove what the commands made
-	rm -rf $(VENV) deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/tools/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/supply_chain/target deploy/tools/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
