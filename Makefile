@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 # A folder of published policy texts, NUMBER.source.txt, to hold the documents' citations against.
 TEXTS ?=
 # Of the tests; those with brokers mostly wait, so there are more than cores.
@@ -27,7 +28,7 @@ help: ## list the commands
 setup: $(READY) ## the virtual environment, pinned by hash
 
 $(READY): deploy/requirements/dev.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(NEW_ENOUGH)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -104,6 +105,7 @@ $(VENV)/.bench: $(READY) deploy/requirements/bench.txt
 
 # Made anew where the pins change, so that nothing is left that is pinned no more.
 $(AUDITING)/.ready: deploy/requirements/audit.txt
+	$(NEW_ENOUGH)
 	rm -rf $(AUDITING)
 	$(PYTHON) -m venv $(AUDITING)
 	$(AUDITING)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/audit.txt

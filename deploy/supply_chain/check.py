@@ -59,7 +59,7 @@ def ran(tool: str, *arguments: str | Path, cwd: Path = ROOT) -> subprocess.Compl
         AuditError: It is not there.
     """
     try:
-        return subprocess.run([TOOLS / tool, *arguments], cwd=cwd, capture_output=True, text=True, check=False)  # noqa: S603 (a tool pinned by hash, our own arguments, no shell)
+        return subprocess.run([TOOLS / tool, *arguments], cwd=cwd, capture_output=True, errors="replace", check=False)  # noqa: S603 (pinned by hash; our own arguments, no shell)
     except FileNotFoundError:
         raise AuditError(f"{tool} is not installed beside this Python: run `make audit`, which installs it") from None
 

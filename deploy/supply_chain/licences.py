@@ -101,6 +101,9 @@ class Licences:
         self.texts = {str(text): _expression(file, str(means)) for text, means in texts.items()}
         self.stated = self._by_package(file, "stated", "package", "licence", "file", "says")
         self.exceptions = self._by_package(file, "exceptions", "package", "licences", "why")
+        for name, one in self.exceptions.items():
+            if not isinstance(one["licences"], list):
+                raise AuditError(f"{file}: {name}: a list of `licences` is expected")
         for one in self.stated.values():
             one["licence"] = _expression(file, str(one["licence"]))
 

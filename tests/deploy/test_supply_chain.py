@@ -261,6 +261,23 @@ def test_a_licence_that_nobody_allowed_and_an_answer_that_nobody_needs_fail(
     assert re.match(sentence, failure)
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("allowed: MIT\n", "a list `allowed` and, as `texts`, words"),
+        ("allowed: [MIT]\ntexts: {BSD: BSD or so}\nstated: []\nexceptions: []\n", "'BSD or so' is no SPDX expression"),
+        (
+            "allowed: [MIT]\ntexts: {}\nstated: []\nexceptions: [{package: a, licences: MPL-2.0, why: b}]\n",
+            "a: a list of `licences` is expected",
+        ),
+        ("allowed: [MIT]\ntexts: {}\nstated: [{package: a}]\n", "entry 1 of `stated` needs package, licence, file"),
+    ],
+)
+def test_a_mistake_in_the_licences_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(AuditError, match=sentence):
+        Licences(written(tmp_path, text, "licences.yaml"))
+
+
 # --- the bill of materials -----------------------------------------------------------------------------------------
 
 
