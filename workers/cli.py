@@ -270,12 +270,14 @@ def restore(
     partitions: Partitions = None,
     app_id: Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")] = None,
     execute: Annotated[bool, typer.Option("--execute", help="Do it; without it, only say what would be done.")] = False,
+    keys: replay_commands.Keys = None,
 ) -> None:
     """Put archives back on empty topics, with keys, headers and times, and hold what is there then against them."""
     with replay_commands.extra():
         from workers import restore as restoring  # noqa: PLC0415 (it needs the extra `replay`)
-    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions, app_id=app_id)
-    kept = restoring.opened(archives, err.print)
+    place = {"bootstrap": bootstrap, "topic_prefix": topic_prefix, "archive_keys": keys}
+    found = settings(**place, partitions=partitions, app_id=app_id)
+    kept = restoring.opened(archives, err.print, found.archive_keys)
     made = restoring.plan(found, kept, topic or ())
     for one in made:
         out.print(

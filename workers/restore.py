@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,18 +99,32 @@ class Archives:
                     last = piece.chunk.records[-1].offset
 
 
-def opened(folders: Sequence[Path], told: Callable[[str], None]) -> Archives:
+def opened(folders: Sequence[Path], told: Callable[[str], None], keys: Path | None = None) -> Archives:
     """The archives, each file of them held against its digest.
 
+    Args:
+        folders: Where they are, in the order in which they were made.
+        told: Hears of each.
+        keys: The folder of public keys, one of which must have signed each; None where anybody's are taken.
+
     Raises:
-        ReplayError: One is none, is unfinished, or is not as it was kept.
+        ReplayError: One is none, is unfinished, is not as it was kept or signed, or does not go on from the one before.
     """
-    found = Archives([ArchiveSource(folder) for folder in folders])
+    found = Archives([ArchiveSource(folder, keys_in=keys) for folder in folders])
+    for before, source in pairwise(found.sources):
+        goes_on_from = source.standing.previous
+        if goes_on_from not in {None, before.digest}:
+            raise ReplayError(
+                f"{source.folder}: was signed as what goes on from another archive than {before.folder}: name the "
+                "one that is missing between them, or an older one is in its place"
+            )
     for source in found.sources:
-        told(f"{source.folder}: reading every file")
+        told(f"{source.folder}: {source.standing}; reading every file")
         for segment, problem in archive.check(source):
             if problem is not None:
-                raise ReplayError(f"{source.folder}: {segment.file}: {problem}; nothing is restored from it")
+                raise ReplayError(
+                    f"{source.folder}: {segment.file}: damaged or altered: {problem}; nothing is restored from it"
+                )
     return found
 
 

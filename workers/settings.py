@@ -165,6 +165,11 @@ class Settings(BaseSettings):
     """Where a worker keeps its tables; one folder for each worker."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
     """What is promised of a decision when workers crash."""
+    archive_key: Path | None = None
+    """The private key, Ed25519 in PEM, that archives are signed with; its passphrase best as a mounted file."""
+    archive_key_passphrase: SecretStr | None = None
+    archive_keys: Path | None = None
+    """A folder of public keys, `NAME.pem`: archives that none of them signed are refused."""
     duplicates_kept_days: int = Field(default=DECISIONS_KEPT.days, ge=1, le=3650)
     """How long an answered request is remembered: as long as its decision is kept. Where it is less, a request that is
     sent again later is decided again, under the policy of then. The retention of `authorization.answered` bounds it."""

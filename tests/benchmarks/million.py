@@ -189,7 +189,7 @@ def forge(source: ArchiveSource, folder: Path) -> tuple[int, int, int]:
             records = piece.chunk.records if piece.chunk is not None else ()
             for one in records[len(records) // 2 :]:
                 if FORGED_BYTES[0] in (one.value or b""):
-                    forged = Forged(source.folder, (partition,), one.offset)
+                    forged = Forged(source.folder, (partition,), offset=one.offset)
                     _keep(forged, folder)
                     return partition, one.offset, forged.extent(forged.topic(REQUESTS), partition).records or 0
     raise BenchmarkError("no decision pends: none can be forged")

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from workers import files
 from workers.records import Record
-from workers.replay import formats, manifest, plain
+from workers.replay import formats, manifest, plain, signing
 from workers.replay.blocks import BLOCK_RAW, BLOCK_RECORDS, Block, Digest, Place, raw_size
 from workers.replay.crew import Desk
 from workers.replay.log import Chunk, Damage, Extent, Format, Piece, ReplayError, Source
 from workers.replay.manifest import KeptPartition, Manifest, Segment
+from workers.replay.signing import Standing
 
 SEGMENT_RECORDS = 100_000
 SEGMENT_BYTES = 512_000_000
@@ -241,20 +242,47 @@ class ArchiveSource:
     folder: Path
     only: tuple[int, ...] = field(default=())
     """Of requests and their answers these partitions only; all where it is empty."""
+    keys_in: Path | None = None
+    """A folder of public keys, one of which must have signed it; None where anybody's archive is taken."""
 
     @cached_property
+    def _read(self) -> tuple[Manifest, Standing, str]:
+        text = manifest.written(self.folder)
+        if text is None:
+            raise ReplayError(f"{self.folder}: no archive there")
+        found = manifest.parsed(self.folder, text)
+        if not found.complete:
+            raise ReplayError(f"{self.folder}: was not finished; run the `dli archive` that made it again")
+        made_by = signing.standing(self.folder, text, found, self.keys_in)
+        return found, made_by, hashlib.sha256(text).hexdigest()
+
+    @property
     def manifest(self) -> Manifest:
         """Its table of contents.
 
         Raises:
+            SignatureError: Keys are known, and none of them vouches for it.
             ReplayError: There is none, or the archive was not finished.
         """
-        found = manifest.load(self.folder)
-        if found is None:
-            raise ReplayError(f"{self.folder}: no archive there")
-        if not found.complete:
-            raise ReplayError(f"{self.folder}: was not finished; run the `dli archive` that made it again")
-        return found
+        return self._read[0]
+
+    @property
+    def standing(self) -> Standing:
+        """Who made it, as far as that is known.
+
+        Raises:
+            ReplayError: As for its manifest.
+        """
+        return self._read[1]
+
+    @property
+    def digest(self) -> str:
+        """The digest of its manifest, as it is written.
+
+        Raises:
+            ReplayError: As for its manifest.
+        """
+        return self._read[2]
 
     @property
     def identity(self) -> str:

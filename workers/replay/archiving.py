@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from workers.console import Exit, err, out
-from workers.replay import archive, manifest
+from workers.replay import archive, manifest, signing
 from workers.replay.archive import ArchiveSource, Kept
 from workers.replay.crew import run
 from workers.replay.log import Damage, Format, ReplayError
@@ -23,6 +24,7 @@ def make(
     found: Settings,
     processes: int,
     needed: Sequence[str] = (),
+    previous: str | None = None,
 ) -> manifest.Manifest:
     """Keep a range of topics in a folder; returns what is kept.
 
@@ -34,11 +36,13 @@ def make(
         found: Where Kafka is.
         processes: How many may work.
         needed: Topics that must be there; of the others those that are not are named, and left out.
+        previous: The digest of the manifest of the archive that this one goes on from.
 
     Raises:
         ReplayError: The folder must not be written, Kafka cannot be read, or what is asked for is not there.
         typer.Exit: Interrupted, or some records cannot be read.
     """
+    key = signing.private_key(found)
     source = on_kafka(found.bootstrap, found.topic_prefix, topics, asked, needed)
     absent = [source.topic(name) for name in topics if not source.partitions(source.topic(name))]
     if absent:
@@ -49,6 +53,8 @@ def make(
     with counting("kept", sum(one.range.end - one.start for one in left)) as counter:
         keeper = _Keeper(folder, made, counter)
         finished = run(left, archive.keep, keeper.hear, processes)
+    if finished:
+        keeper.finish(key, previous)
     _tell(folder, keeper, finished=finished)
     return keeper.manifest
 
@@ -61,6 +67,7 @@ class _Keeper:
         self._counter = counter
         self.manifest = made
         self.damages: list[Damage] = []
+        self.standing = signing.Standing()
 
     def hear(self, news: Kept) -> None:
         self._counter.add(news.records)
@@ -71,6 +78,15 @@ class _Keeper:
             self.manifest = self.manifest.model_copy(update={"segments": segments})
             manifest.save(self._folder, self.manifest)
 
+    def finish(self, key: Ed25519PrivateKey | None, previous: str | None) -> None:
+        """The archive is complete."""
+        whole = self.manifest.model_copy(update={"complete": True})
+        if key is not None:
+            # Before the manifest says so: interrupted in between, it is finished and signed again.
+            self.standing = signing.sign(self._folder, manifest.text(whole), key, previous)
+        manifest.save(self._folder, whole)
+        self.manifest = whole
+
 
 def _tell(folder: Path, keeper: _Keeper, *, finished: bool) -> None:
     made = keeper.manifest
@@ -80,9 +96,10 @@ def _tell(folder: Path, keeper: _Keeper, *, finished: bool) -> None:
     if not finished:
         err.print(f"interrupted: {records:,} records are kept in {folder}; the same command goes on", markup=False)
         raise typer.Exit(Exit.INTERRUPTED)
-    manifest.save(folder, made.model_copy(update={"complete": True}))
     size = sum(one.bytes for one in made.segments)
     err.print(f"{records:,} records in {len(made.segments):,} files, {size:,} bytes: {folder}", markup=False)
+    if keeper.standing.key is not None:
+        err.print(f"signed with the key {keeper.standing.key[: signing.SHOWN]}", markup=False)
     if keeper.damages:
         raise typer.Exit(Exit.DIFFERENT)
 
@@ -102,19 +119,51 @@ def holds(source: ArchiveSource, topic: str, partitions: Sequence[int]) -> None:
         raise ReplayError(f"{source.folder}: {topic} has no partition {strange[0]}; it has {numbers(kept)}")
 
 
-def check(folder: Path) -> None:
-    """Hold every file of an archive against its counts and digests.
+def check(folder: Path, found: Settings) -> None:
+    """Hold every file of an archive against its counts and digests, and these against a signature.
 
     Raises:
         ReplayError: There is no archive.
-        typer.Exit: A file differs.
+        typer.Exit: A file differs, or nobody who is known vouches for it.
     """
+    source = ArchiveSource(folder, keys_in=found.archive_keys)
+    try:
+        err.print(f"{folder}: {source.standing}", markup=False)
+    except signing.SignatureError as error:
+        out.print(str(error), markup=False)
+        raise typer.Exit(Exit.DIFFERENT) from None
+    if _differ(source):
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _differ(source: ArchiveSource) -> int:
+    """How many files are not as they were kept, each told."""
     wrong = total = 0
-    for segment, problem in archive.check(ArchiveSource(folder)):
+    for segment, problem in archive.check(source):
         total += segment.records
         if problem is not None:
             wrong += 1
-            out.print(f"{segment.file}: {problem}", markup=False)
+            out.print(f"{segment.file}: damaged or altered: {problem}", markup=False)
     err.print(f"{total:,} records; {wrong} files differ from what was kept")
     if wrong:
+        err.print("put a sound copy of each in its place, or archive its range again while Kafka has it")
+    return wrong
+
+
+def sign(folder: Path, found: Settings) -> None:
+    """Sign an archive that was made without a key, once every file of it is as it was kept.
+
+    Raises:
+        ReplayError: There is no archive, or no key.
+        typer.Exit: A file differs.
+    """
+    key = signing.private_key(found)
+    if key is None:
+        raise ReplayError("with which key? --key FILE, or DLI_ARCHIVE_KEY")
+    source = ArchiveSource(folder)
+    if source.standing.key is not None:
+        raise ReplayError(f"{folder}: {source.standing}; it is not signed over")
+    if _differ(source):
         raise typer.Exit(Exit.DIFFERENT)
+    made = signing.sign(folder, manifest.written(folder) or b"", key)
+    err.print(f"{folder}: signed with the key {(made.key or '')[: signing.SHOWN]}", markup=False)

@@ -11,7 +11,7 @@ import typer
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from policy_core.library import documents
-from workers.console import Bootstrap, CommandError, DefaultPolicy, Output, Policies, Prefix, settings
+from workers.console import Bootstrap, CommandError, DefaultPolicy, Output, Policies, Prefix, err, settings
 from workers.replay.log import Format, Source
 from workers.settings import Settings
 
@@ -34,6 +34,10 @@ Earlier = Annotated[
 ]
 RequestIds = Annotated[bool, typer.Option("--request-ids", help="Name requests by their ids, which are personal data.")]
 Printed = Annotated[Output, typer.Option("-o", "--output", help="How findings are printed.")]
+Key = Annotated[Path | None, typer.Option("--key", help="The private key, Ed25519 in PEM, that signs the archive.")]
+Keys = Annotated[
+    Path | None, typer.Option("--keys", help="A folder of public keys, NAME.pem; one must have signed the archive.")
+]
 WORK = Path("var/replay")
 Work = Annotated[Path, typer.Option("--work", help="Where findings and an interrupted run's state are kept.")]
 
@@ -62,6 +66,7 @@ def archive(
         bool,
         typer.Option("--continue", help="The folder is one of archives: make the next, from where the last one ended."),
     ] = False,
+    key: Key = None,
 ) -> None:
     """Keep a range of topics in files, with counts and digests; interrupted, the same command goes on.
 
@@ -71,7 +76,7 @@ def archive(
         from workers.replay import archiving, series
         from workers.replay.ranges import declared
     topics = declared(topic or ())
-    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, archive_key=key)
     if go_on:
         if start or end or partition:
             raise CommandError("--continue begins where the last archive ended: without --from, --to and --partition")
@@ -82,11 +87,22 @@ def archive(
 
 
 @replay_cli.command("check")
-def check(folder: Folder) -> None:
-    """Read every file of an archive and hold it against its counts and digests; exit 3 where one differs."""
+def check(folder: Folder, keys: Keys = None) -> None:
+    """Read every file of an archive and hold it against its counts and digests; exit 3 where one differs.
+
+    Exit 3 also where public keys are known and none of them signed the archive as it is.
+    """
     with extra():
         from workers.replay import archiving
-    archiving.check(folder)
+    archiving.check(folder, settings(archive_keys=keys))
+
+
+@replay_cli.command("sign")
+def sign(folder: Folder, key: Key = None) -> None:
+    """Sign an archive that was made without a key, if every file of it is as it was kept; exit 3 where one differs."""
+    with extra():
+        from workers.replay import archiving
+    archiving.sign(folder, settings(archive_key=key))
 
 
 @replay_cli.command("verify")
@@ -104,12 +120,14 @@ def verify(
     policies: Policies = None,
     policy: DefaultPolicy = None,
     processes: Processes = None,
+    keys: Keys = None,
 ) -> None:
     """Decide each request again under the document that its decision names; exit 3 unless all bytes are identical."""
     with extra():
         from workers.replay import runs, verifying
         from workers.replay.walk import Plan
-    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, policies=policies, default_policy=policy)
+    place = {"bootstrap": bootstrap, "topic_prefix": topic_prefix, "archive_keys": keys}
+    found = settings(**place, policies=policies, default_policy=policy)
     source = _source(log, found, _asked(start, end, partition))
     folders = tuple(earlier or ())
     name = runs.identity("verify", source.identity, _documents(found.policies), _documents(folders), request_ids)
@@ -139,13 +157,15 @@ def what_if(
     topic_prefix: Prefix = None,
     policies: Policies = None,
     processes: Processes = None,
+    keys: Keys = None,
 ) -> None:
     """Decide a log under another document and report what changes, pair by pair; exit 3 when anything does."""
     with extra():
         from workers.replay import reporting, runs
         from workers.replay.documents import draft
         from workers.replay.walk import Plan
-    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, policies=policies)
+    place = {"bootstrap": bootstrap, "topic_prefix": topic_prefix, "archive_keys": keys}
+    found = settings(**place, policies=policies)
     source = _source(log, found, _asked(start, end, partition))
     folders = tuple(earlier or ())
     meant = draft(policy, number)
@@ -178,7 +198,8 @@ def _source(log: Path | None, found: Settings, part: "Asked") -> Source:
         return on_kafka(found.bootstrap, found.topic_prefix, TOPICS, part)
     if part.start is not None or part.end is not None:
         raise ReplayError("--from and --to are for Kafka: an archive has the range that it was made with")
-    source = ArchiveSource(log, part.partitions)
+    source = ArchiveSource(log, part.partitions, found.archive_keys)
+    err.print(f"{log}: {source.standing}", markup=False)
     archiving.holds(source, source.topic(REQUESTS), part.partitions)
     return source
 

@@ -19,6 +19,7 @@ import typer
 from workers import files
 from workers.console import Exit, err
 from workers.replay import archiving, manifest
+from workers.replay.archive import ArchiveSource
 from workers.replay.kafka import committed
 from workers.replay.log import Damage, Format, ReplayError
 from workers.replay.manifest import Manifest
@@ -54,21 +55,22 @@ def make_next(
     """
     begun = now or datetime.now(UTC)
     with _alone(folder):
-        last, unfinished = newest(folder)
-        asked = Asked(behind=ends(last) if last is not None else {})
+        last, unfinished = newest(folder, found.archive_keys)
+        asked = Asked(behind=ends(last.manifest) if last is not None else {})
+        before = last.digest if last is not None else None
         gaps = list(missing(asked, topics, found))
         for gap in gaps:
             err.print(f"in no archive: {gap}", markup=False)
         archive = unfinished or folder / begun.strftime(NAMED)
         try:
-            made = archiving.make(archive, form, topics, asked, found, processes, needed)
+            made = archiving.make(archive, form, topics, asked, found, processes, needed, before)
         except ReplayError as error:
             if archive != unfinished:
                 raise
             # It covers nothing that the next one does not: both begin where the last complete one ended.
             err.print(f"left as it is: {error}", markup=False)
             archive = folder / begun.strftime(NAMED)
-            made = archiving.make(archive, form, topics, asked, found, processes, needed)
+            made = archiving.make(archive, form, topics, asked, found, processes, needed, before)
         # What an interrupted one left open ends where it ended when that was begun.
         committed(found, ends(made), datetime.strptime(archive.name, NAMED).replace(tzinfo=UTC))
     if gaps:
@@ -76,17 +78,20 @@ def make_next(
     return archive
 
 
-def newest(folder: Path) -> tuple[Manifest | None, Path | None]:
-    """The manifest of the newest complete archive, and the folder of an unfinished one begun behind it.
+def newest(folder: Path, keys: Path | None = None) -> tuple[ArchiveSource | None, Path | None]:
+    """The newest complete archive, and the folder of an unfinished one begun behind it.
 
     Raises:
-        ReplayError: A manifest cannot be read.
+        ReplayError: A manifest cannot be read, or keys are known and none of them vouches for the newest archive.
     """
     unfinished = None
     for archive in sorted((one for one in folder.iterdir() if _is_named(one.name)), reverse=True):
         found = manifest.load(archive)
         if found is not None and found.complete:
-            return found, unfinished
+            # It says where to begin: a forged one would leave a gap.
+            source = ArchiveSource(archive, keys_in=keys)
+            _ = source.manifest
+            return source, unfinished
         if found is not None and unfinished is None:
             unfinished = archive
     return None, unfinished

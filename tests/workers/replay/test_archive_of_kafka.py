@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
@@ -20,7 +22,7 @@ from workers.records import Record
 from workers.replay import series
 from workers.replay.archive import ArchiveSource
 from workers.replay.commands import TOPICS as COMMANDS_TOPICS
-from workers.replay.log import Format
+from workers.replay.log import Format, ReplayError
 from workers.replay.series import make_next
 from workers.settings import Settings
 
@@ -330,3 +332,33 @@ def test_going_on_has_a_beginning_of_its_own(found: Settings, tmp_path: Path) ->
     ran = archive(found, tmp_path / "archives", "--continue", "--from", "7")
 
     assert (ran.code, "without --from, --to and --partition" in " ".join(ran.err.split())) == (1, True)
+
+
+# --- signed --------------------------------------------------------------------------------------------------------
+
+
+def test_archives_are_signed_and_the_next_one_goes_on_from_a_signed_one_only(found: Settings, tmp_path: Path) -> None:
+    folder, key = tmp_path / "archives", Ed25519PrivateKey.generate()
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "office.pem").write_bytes(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    secret = tmp_path / "private.key"
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    secret.chmod(0o600)
+    keyed = found.model_copy(update={"archive_key": secret, "archive_keys": tmp_path / "keys"})
+
+    one = next_archive(keyed, folder, DAY)
+    send(found, topic=REQUESTS, partition=1, hours=range(50, 53))
+    two = next_archive(keyed, folder, DAY + timedelta(days=1))
+
+    standings = [ArchiveSource(archive, keys_in=keyed.archive_keys).standing for archive in (one, two)]
+    assert [standing.name for standing in standings] == ["office", "office"]
+    assert [standing.previous for standing in standings] == [None, ArchiveSource(one).digest]
+    (two / "manifest.json").write_bytes((one / "manifest.json").read_bytes())
+    with pytest.raises(ReplayError, match="tampered with"):
+        next_archive(keyed, folder, DAY + timedelta(days=2))
+    assert len(archives(folder)) == 2
+    made = archive(found, tmp_path / "by hand", "--key", str(secret), "--topic", REQUESTS)
+    assert (made.code, "signed with the key" in made.err) == (0, True)
+    assert ArchiveSource(tmp_path / "by hand", keys_in=keyed.archive_keys).standing.name == "office"
