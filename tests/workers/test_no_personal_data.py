@@ -1,4 +1,9 @@
-"""Marked personal values go through the whole system; no log, metric, page, reason or note shows one."""
+"""Marked personal values go through the whole system; no log, metric, page, report, file name or note shows one.
+
+Through every agent, at DEBUG level: decided with a draft beside, linked in a circle, put aside, archived, replayed,
+sent again and printed by every command that prints something of events. Request ids are marked too: only where somebody
+asks for a request by its id is it shown again, and never for whom it was.
+"""
 
 import json
 from collections.abc import Iterator
@@ -10,13 +15,26 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
 from events.revision import PolicyRevision
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from events.topics import (
+    ANSWERED,
+    DEAD_LETTERS,
+    DECISIONS,
+    LEDGER,
+    LINKS,
+    POLICY_ATTESTATIONS,
+    POLICY_REVISIONS,
+    REQUESTS,
+    SHADOW,
+)
+from policy_core.document.load import load
 from policy_core.library import PACKAGED
 from tests.workers.commands import dli
 from tests.workers.dashboard.browsing import PAGES, dashboard
-from tests.workers.running import eventually, everything_on, publish, settings_for, worker
+from tests.workers.publishing import revised
+from tests.workers.running import eventually, everything_on, get, offsets, publish, settings_for, worker
 from tests.workers.test_files import open_to_others
 from tests.workers.test_handler import request
+from tests.workers.test_shadow import DOCUMENT, FROM, written
 from workers import accounts
 from workers.brokers import free_ports
 from workers.operate.exporter import serving
@@ -50,6 +68,8 @@ def events() -> Iterator[bytes]:
     for number in range(5):
         yield request(request_id=f"{MARK}-R-{number}", **sound)
     yield request(request_id=f"{MARK}-R-0", **sound)  # the same again
+    for number in range(3):  # a circle
+        yield request(request_id=f"{MARK}-C-{number}", supersedes=f"{MARK}-C-{(number + 1) % 3}", **sound)
     yield request(request_id=f"{MARK}-R-1", **sound | {"urgency": "expedited"})  # another under its id
     bad: tuple[dict[str, Any], ...] = (
         {"urgency": PERSON},
@@ -91,12 +111,12 @@ def events() -> Iterator[bytes]:
     ).encode()
 
 
-def leaks(texts: dict[str, str]) -> dict[str, str]:
+def leaks(texts: dict[str, str], marks: tuple[str, ...] = MARKS) -> dict[str, str]:
     """Where a marked value shows, with what stands around it."""
     return {
         name: text[max(text.find(mark) - 80, 0) : text.find(mark) + 80]
         for name, text in texts.items()
-        for mark in MARKS
+        for mark in marks
         if mark in text
     }
 
@@ -106,46 +126,79 @@ def test_a_value_that_shows_is_found() -> None:
     assert leaks({"log": f"clinical.{NAME}: no fact"}) == {"log": f"clinical.{NAME}: no fact"}
 
 
+DECIDED = 8
+"""Sound requests, each once."""
+
+
 def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(
-    bootstrap: str, prefix: str, tmp_path: Path
+    bootstrap: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client, log_level="DEBUG")
+    monkeypatch.setenv("DLI_LOG_LEVEL", "DEBUG")  # of commands
+    draft = written(revised(load(DOCUMENT), FROM), tmp_path)
+    ports = {"exporter_port": free_ports().client, "shadow_policy": draft}
+    found = settings_for(bootstrap, prefix, tmp_path, log_level="DEBUG", **ports)
     prepare(found)
     lines = list(events())
-    with serving(found), worker(found, tmp_path) as process, dashboard(found, tmp_path) as pages:
+    file = tmp_path / "requests.jsonl"
+    file.write_bytes(b"\n".join(lines))
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    with (
+        serving(found),
+        worker(found, tmp_path) as process,
+        dashboard(found, tmp_path, "--reports", str(reports)) as pages,
+    ):
         publish(found, lines)
         _publish_by_hand(found)
         assert eventually(lambda: accounts.total(accounts.ask(found)).consumed == len(lines) + 1)
         assert eventually(lambda: found.topic(POLICY_REVISIONS) in sources(found))
+        assert eventually(lambda: "circular_link" in reasons(found))
         letters = everything_on(found, DEAD_LETTERS)
-        texts = _told(found) | _printed(found, data_id(letters[0].value)) | _shown(pages)
-        decided = everything_on(found, DECISIONS)
+        texts = _told(found) | _printed(found, data_id(letters[0].value), file) | _shown(pages)
+        decided, shadowed = everything_on(found, DECISIONS), everything_on(found, SHADOW)
+        texts |= _kept(found, tmp_path / "kept", reports)
+        _publish_strange(found)
+        assert eventually(lambda: _all_read(found))
+        again = _told(found) | _printed(found, data_id(letters[1].value), file, "--execute") | _shown(pages)
+        texts |= {f"{name}, again": text for name, text in again.items()}
+        asked = _asked_for(found, file, f"{MARK}-R-0") | _asked_for(found, file, f"{MARK}-C-1")
         process.terminate()
         process.wait(PATIENCE_SECONDS)
     assert open_to_others(found.data_dir) == {}
-    texts |= _kept(found, tmp_path / "kept")
-    texts |= {file.name: file.read_text("utf-8") for file in tmp_path.glob("*.log")}
+    texts |= {log.name: log.read_text("utf-8") for log in tmp_path.glob("*.log")}
+    texts["file names"] = "\n".join(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*"))
     for record in letters:
         letter = data_of(record.value)
         texts[f"dead letter {record.partition}/{record.offset}"] = json.dumps(
             {name: letter[name] for name in ("reason", "message", "errors")}
         )
-    texts["answered"] = str([(one.key, one.value, one.headers) for one in everything_on(found, ANSWERED)])
+    for topic in (ANSWERED, LEDGER, POLICY_ATTESTATIONS):
+        own = [one for one in everything_on(found, topic) if "dli-strange" not in dict(one.headers)]
+        texts[topic] = str([(one.key, one.value, one.headers) for one in own])
     texts["notes"] = str(_notes(found))
 
     assert {name for name, text in texts.items() if not text.strip()} == set()
     assert leaks(texts) == {}
+    assert leaks(asked | _stored(found.data_dir), (PERSON, NAME)) == {}
     # It is not for want of going through: the events have their marks.
-    assert len(decided) >= 5
-    assert all(MARK in one.value.decode() for one in decided)
+    assert len(decided) == DECIDED
+    assert all(MARK in one.value.decode() for one in (*decided, *shadowed))
+    assert len(shadowed) == DECIDED
     assert sum(b"original" in one.value for one in letters) == len(letters) >= 15
     assert "event_rejected" in texts["worker.log"]
+    assert "record_passed_over" in "".join(texts.values())
     assert "consumed=" in texts["notes"]
+    assert all(MARK in text for text in asked.values())
 
 
 def sources(found: Settings) -> set[str]:
     """The topics that dead letters came from."""
     return {data_of(one.value)["original"]["topic"] for one in everything_on(found, DEAD_LETTERS)}
+
+
+def reasons(found: Settings) -> set[str]:
+    """Why there are dead letters."""
+    return {data_of(one.value)["reason"] for one in everything_on(found, DEAD_LETTERS)}
 
 
 def data_id(value: bytes) -> str:
@@ -168,6 +221,35 @@ def _publish_by_hand(found: Settings) -> None:
         producer.close()
 
 
+STRANGE = (DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, SHADOW, POLICY_REVISIONS, POLICY_ATTESTATIONS)
+
+
+def _publish_strange(found: Settings) -> None:
+    """On every topic, what nobody of ours writes: marks as keys of records, of headers and of objects."""
+    producer = KafkaProducer(bootstrap_servers=found.bootstrap)
+    try:
+        for topic in STRANGE:
+            headers = [("dli-strange", b"1"), (PERSON, PERSON.encode())]
+            odd: tuple[Any, ...] = (
+                {PERSON: {NAME: [{PERSON: 1}]}},
+                {"type": PERSON, "data": {NAME: NAME}},
+                [PERSON],
+                NAME,
+            )
+            for value in (*(json.dumps(one).encode() for one in odd), b"{" + PERSON.encode()):
+                producer.send(found.topic(topic), value, key=PERSON.encode(), headers=headers)
+        producer.flush()
+    finally:
+        producer.close()
+
+
+def _all_read(found: Settings) -> bool:
+    """Whether the ledger has seen all that it reads."""
+    return all(
+        committed == ends for committed, ends in (offsets(found, one) for one in (DECISIONS, DEAD_LETTERS, LEDGER))
+    )
+
+
 def _told(found: Settings) -> dict[str, str]:
     """What the worker and the exporter answer over the web."""
     pages = ["live", "ready", "metrics", "policies/L.2.03.402/revisions", "policies/L.2.03.402/in-force?on=2025-01-01"]
@@ -187,41 +269,73 @@ def _shown(pages: str) -> dict[str, str]:
         with urlopen(pages + path, timeout=10) as answer:  # noqa: S310 (on loopback)
             return str(answer.read().decode())
 
-    assert eventually(lambda: "5 decisions" in page("/decisions"))
+    assert eventually(lambda: f"{DECIDED} decisions" in page("/decisions"))
     return {f"dashboard {path}": page(path) for path in PAGES}
 
 
-def _printed(found: Settings, letter: str) -> dict[str, str]:
+def _printed(found: Settings, letter: str, file: Path, *execute: str) -> dict[str, str]:
     """What an operator's commands print unless asked for more."""
     where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix)
     commands = (
         ("accounts", "--app-id", found.app_id),
+        ("accounts", "--recount", "--app-id", found.app_id),
         ("dead-letters", "list"),
         ("dead-letters", "list", "-o", "jsonl"),
         ("dead-letters", "show", letter),
-        ("dead-letters", "redrive", "--all", "--app-id", found.app_id),
+        ("dead-letters", "redrive", "--all", "--app-id", found.app_id, *execute),
+        ("topics", "check"),
+        ("policy", "history"),
     )
     ran = {" ".join(one[:3]): dli(*one, *where) for one in commands}
+    # What it prints are the answers themselves; what it says of them stands beside.
+    ran["decide"] = dli("decide", str(file))._replace(out="")
     return {name: one.out + one.err for name, one in ran.items()}
 
 
-def _kept(found: Settings, archive: Path) -> dict[str, str]:
+def _asked_for(found: Settings, file: Path, name: str) -> dict[str, str]:
+    """What is shown to who asks for a request by its id: that, and what was decided, and never for whom."""
+    web = f"http://{found.web_host}:{found.web_port}"
+    where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix)
+    ran = {
+        "trace": dli("trace", name, "--url", web, *where),
+        "explain": dli("explain", str(file), "--request", name),
+    }
+    told = {f"{command} {name}": one.out + one.err for command, one in ran.items()}
+    for path in ("requests", "ledger/pointers", "ledger/chain"):
+        told[f"{path} {name}"] = f"{name}: {get(found, f'/{path}/{name}')[1]}"
+    return told
+
+
+def _stored(folder: Path) -> dict[str, str]:
+    """The files of a worker's copies, as far as they are not compressed."""
+    files = [one for one in folder.rglob("*") if one.is_file()]
+    assert files
+    return {f"file {number}": one.read_bytes().decode("latin-1") for number, one in enumerate(files)}
+
+
+def _kept(found: Settings, archive: Path, reports: Path) -> dict[str, str]:
     """What an archive says of itself, and what replays say of it; the archive's files have the events, and are ours."""
     where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix)
-    work, page = ("--work", str(archive.parent / "work")), archive.parent / "page.html"
+    work, page = ("--work", str(archive.parent / "work")), reports / "page.html"
     draft = ("--policy", str(PACKAGED / "L.2.03.402.yaml"), "--html", str(page))
+    lines = archive.with_name("lines")
     ran = [
         dli("archive", str(archive), *where),
+        dli("archive", str(lines), "--format", "jsonl", *where),
+        dli("replay", "check", str(lines)),
         dli("replay", "verify", str(archive), *work),
         dli("replay", "verify", str(archive), "-o", "jsonl", *work),
         dli("replay", "what-if", str(archive), *work, *draft),
+        dli("restore", str(archive), *where),
     ]
-    assert [one.code for one in ran] == [0, 0, 0, 0], ran
-    assert [one for one in archive.parent.iterdir() if one.name.startswith("page") and one.stat().st_mode & 0o077] == []
-    assert open_to_others(archive) == {}
+    assert [one.code for one in ran[:-1]] == [0] * 6, ran
+    assert "Traceback" not in ran[-1].err
+    (reports / "verify.jsonl").write_text(ran[4].out, "utf-8")
+    assert [one for one in reports.iterdir() if one.name.startswith("page") and one.stat().st_mode & 0o077] == []
+    assert [open_to_others(one) for one in (archive, lines)] == [{}, {}]
     return {
-        "archive's files": "\n".join(str(one) for one in archive.rglob("*")),
         "manifest": (archive / "manifest.json").read_text("utf-8"),
+        "manifest of lines": (lines / "manifest.json").read_text("utf-8"),
         "report": page.read_text("utf-8"),
         **{f"replay {number}": one.out + one.err for number, one in enumerate(ran)},
     }
