@@ -13,6 +13,9 @@ import pytest
 
 from tests.workers.commands import dli
 from tests.workers.running import eventually
+from workers.dashboard.entry.roles import check, tokens_of
+from workers.demo.run import dashboard_options
+from workers.settings import read
 
 
 @pytest.mark.broker
@@ -28,6 +31,20 @@ def test_the_demo_answers_every_request_and_explains_one() -> None:
     text = " ".join(ran.out.split())
     for sentence in ("Request PA-2025-00101: A1 certified in total", "S1: yes", "how to go on", "undecodable"):
         assert sentence in text
+
+
+TOKEN, ACT = "a token of one's own to look", "a token of one's own to act"
+
+
+@pytest.mark.parametrize(("given", "options"), [
+    ({}, ["--allow-redrive"]), ({"dashboard_token": TOKEN, "dashboard_act_token": ACT}, ["--allow-redrive"]),
+    ({"dashboard_act_token": ACT}, ["--allow-redrive"]), ({"dashboard_token": TOKEN}, []),
+])  # fmt: skip
+def test_the_demos_dashboard_starts_with_whatever_tokens_there_are(given: dict[str, str], options: list[str]) -> None:
+    found = read(**given)
+
+    assert dashboard_options(found) == options
+    check("127.0.0.1", tokens_of(found), allow_redrive=bool(options))
 
 
 def children_of(pid: int) -> list[int]:

@@ -90,10 +90,16 @@ ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 @contextmanager
 def _running_dashboard(found: Settings, port: int) -> Iterator[None]:
     """A dashboard in a process of its own, which says where it is; stopped in the end."""
-    command = bound([sys.executable, "-m", "workers", "dashboard", "--allow-redrive", "--port", str(port)])
+    command = bound([sys.executable, "-m", "workers", "dashboard", "--port", str(port), *dashboard_options(found)])
     environment = found.environment() | {"DLI_LOG_LEVEL": "ERROR"}
     with subprocess.Popen(command, env=environment) as process, ended(process):  # noqa: S603 (our own command)
         yield
+
+
+def dashboard_options(found: Settings) -> list[str]:
+    """What the demo's dashboard may do: all, but where the environment has a token to look and none to act."""
+    to_look_only = found.dashboard_token is not None and found.dashboard_act_token is None
+    return [] if to_look_only else ["--allow-redrive"]
 
 
 @contextmanager
