@@ -269,16 +269,21 @@ def test_who_owes_time_is_not_judged_and_others_are(monkeypatch: pytest.MonkeyPa
         owing = client(BOTH, app=app)
         refused = _header(owing, TOKEN)
         again = _form(owing, TOKEN)
-        assert (refused.status_code, refused.headers["retry-after"]) == (429, "30")
-        assert (again.status_code, again.headers["retry-after"], "Try again in 30 s" in again.text) == (429, "30", True)
+        assert (refused.status_code, again.status_code) == (429, 429)
+        seconds = again.headers["retry-after"]
+        assert 1 <= int(seconds) <= int(refused.headers["retry-after"]) <= 30
+        assert f"Try again in {seconds} s" in again.text
         # Another address, a session from the same one, and the form itself are as before.
         assert _header(client(BOTH, address="10.0.0.10", app=app), ACT).text == "ACT"
         assert insider.get("/").text == "VIEW"
         assert owing.get("/login").status_code == 200
 
 
-def test_guesses_side_by_side_are_no_faster(told: list[MutableMapping[str, Any]]) -> None:
-    app = guarded(BOTH, first_s=0.5)
+def test_guesses_side_by_side_are_no_faster(
+    told: list[MutableMapping[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.dashboard.guard.HELD_SECONDS", 0.5)
+    app = guarded(BOTH, first_s=60.0)  # however slow this machine is
 
     async def guess() -> tuple[list[int], float]:
         transport = httpx.ASGITransport(app=app, client=("10.0.0.66", 1))
