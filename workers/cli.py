@@ -90,7 +90,8 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        cli()
+        # What the past of a revision is held against is wired here: a capability knows no other.
+        cli(obj=replay_commands.effect)
     except (
         CommandError,
         PolicyDocumentError,

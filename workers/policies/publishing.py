@@ -25,11 +25,12 @@ from policy_core.publication import Publication
 from policy_core.signature import SHOWN, id_of, sign
 from policy_core.terms import Terms
 from workers import files
-from workers.console import Bootstrap, CommandError, Policies, Prefix, err, opened, out, settings, write_line
+from workers.console import Bootstrap, CommandError, Exit, Policies, Prefix, err, opened, out, settings, write_line
 from workers.known import Known, read_known, send
 from workers.policies.candidates import candidates, taken_back, withdrawal
 from workers.policies.compared import comparison
 from workers.policies.keys import private_key
+from workers.policies.past import Log, Past
 from workers.policies.revisions import comparison_of, day_of, known_library, online
 from workers.policies.shown import signer
 from workers.records import Outgoing
@@ -55,6 +56,9 @@ Corrects = Annotated[
         help="Take back the publication whose digest begins so, and all behind it.",
     ),
 ]
+
+
+Execute = Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")]
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -101,6 +105,7 @@ def sign_(
 
 
 def publish(
+    context: typer.Context,
     file: Annotated[
         Path, typer.Argument(help="A policy document with a revision that is not published yet, or what `sign` wrote.")
     ],
@@ -109,7 +114,8 @@ def publish(
     retroactive: Retroactive = False,
     corrects: Corrects = None,
     key: Key = None,
-    execute: Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")] = False,
+    execute: Execute = False,
+    log: Log = None,
     policies: Policies = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
@@ -120,11 +126,13 @@ def publish(
     known = _from_brokers(found)
     signing = _Signing(key, author, effective, retroactive=retroactive, corrects=corrects)
     records = list(_signed_before(file, raw, found)) or _made(file, raw, known, found, signing)
-    if not _publish(file, records, known, found, execute=execute):
+    if not _publish(file, records, known, found, Past(context.obj, log, found), execute=execute):
         err.print(f"{file}: this is published already{_as_what(raw, known)}")
 
 
-def _publish(file: Path | str, records: list[Outgoing], known: Known, found: Settings, *, execute: bool) -> bool:
+def _publish(
+    file: Path | str, records: list[Outgoing], known: Known, found: Settings, past: Past, *, execute: bool
+) -> bool:
     """Say what records would do, and send them where that is wanted; False where all of it is published already."""
     verdicts = [one for one in _judged(file, records, known) if one.outcome is Outcome.ACCEPTED]
     for one in verdicts:
@@ -135,17 +143,23 @@ def _publish(file: Path | str, records: list[Outgoing], known: Known, found: Set
         send(found, records)
         _look(found, verdicts)
     else:
+        newest = verdicts[-1].publication
+        differs = newest is not None and past.tell(newest)
         err.print("nothing was sent; --execute publishes it")
+        if differs:
+            raise typer.Exit(Exit.DIFFERENT)
     return True
 
 
 def withdraw(
+    context: typer.Context,
     number: Annotated[str, typer.Argument(help="The policy's number.")],
     digest: Annotated[str, typer.Argument(help="The beginning of the digest of what is withdrawn.")],
     author: Author = None,
     key: Key = None,
     retroactive: Retroactive = False,
-    execute: Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")] = False,
+    execute: Execute = False,
+    log: Log = None,
     policies: Policies = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
@@ -155,7 +169,8 @@ def withdraw(
     known = _from_brokers(found)
     name, private = _Signing(key, author, None, retroactive=retroactive).by(number, found)
     one = withdrawal(known.chain(number), digest, name, datetime.now(UTC), retroactive=retroactive)
-    _publish(number, _records(number, [one], private, found), known, found, execute=execute)
+    records = _records(number, [one], private, found)
+    _publish(number, records, known, found, Past(context.obj, log, found), execute=execute)
 
 
 # --- what is published already -------------------------------------------------------------------------------------

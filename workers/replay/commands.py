@@ -16,6 +16,7 @@ from workers.replay.log import Format, Source
 from workers.settings import Settings
 
 if TYPE_CHECKING:
+    from policy_core.document.models import PolicyDocument
     from workers.replay.ranges import Asked
 
 TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
@@ -174,6 +175,17 @@ def what_if(
     name = runs.identity("what-if", source.identity, said, *documents_said, request_ids, publish)
     plan = Plan(source, found, folders, work / f"what-if-{name}", request_ids, meant, publish)
     reporting.run(plan, _processes(processes), output, page)
+
+
+def effect(document: "PolicyDocument", found: Settings, log: Path | None) -> bool:
+    """Print what a document that is not published yet would change of what is recorded; whether anything.
+
+    Raises:
+        CommandError: The log cannot be read.
+    """
+    with extra():
+        from workers.replay import effect as told
+    return told.tell(document, _source(log, found, _asked(None, None, None)), found, _processes(None))
 
 
 def _documents(folders: Sequence[Path]) -> list[str]:
