@@ -74,7 +74,9 @@ class Keyring:
         """A policy's keys."""
         return tuple(self._keys.get(policy, {}).values())
 
-    def signer(self, policy: str, digest: str, signature: Signature | None, at: datetime | None) -> Key:
+    def signer(
+        self, policy: str, digest: str, signature: Signature | None, at: datetime | None, context: bytes = CONTEXT
+    ) -> Key:
         """The key that vouches for a publication.
 
         Args:
@@ -82,6 +84,7 @@ class Keyring:
             digest: The publication's digest.
             signature: What stands beside it.
             at: When the broker took it; None where it says no time.
+            context: What stands before the digest in what is signed.
 
         Raises:
             SignatureError: None does.
@@ -102,14 +105,10 @@ class Keyring:
                 f"is of the key {name}, which at {_day(at)} was valid no more: until {_day(key.until)}"
             )
         try:
-            Ed25519PublicKey.from_public_bytes(key.public).verify(signature.value, _message(digest))
+            Ed25519PublicKey.from_public_bytes(key.public).verify(signature.value, context + bytes.fromhex(digest))
         except InvalidSignature:
             raise SignatureError(f"is none of the key {name} on this publication") from None
         return key
-
-
-def _message(digest: str) -> bytes:
-    return CONTEXT + bytes.fromhex(digest)
 
 
 def _day(moment: datetime) -> str:
@@ -124,9 +123,9 @@ def new_private_key() -> Ed25519PrivateKey:
     return Ed25519PrivateKey.generate()
 
 
-def sign(key: Ed25519PrivateKey, digest: str) -> Signature:
-    """The signature of a key on the publication of a digest."""
-    return Signature(id_of(key), key.sign(_message(digest)))
+def sign(key: Ed25519PrivateKey, digest: str, context: bytes = CONTEXT) -> Signature:
+    """The signature of a key on the publication of a digest, or on what else has a context of its own."""
+    return Signature(id_of(key), key.sign(context + bytes.fromhex(digest)))
 
 
 def id_of(key: Ed25519PrivateKey) -> str:

@@ -4,7 +4,7 @@ What a release ever packaged needs none: its digests are listed beside the docum
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from policy_core.chain import RefusedError
 from policy_core.library import PACKAGED
 from policy_core.publication import instant
 from policy_core.signature import Key, Keyring, Signature, SignatureError
+from policy_core.skip import SkipList
 
 NOTICE = timedelta(days=180)
 """The notice that is given of a change, unless a deployment says otherwise."""
@@ -69,6 +70,8 @@ class Terms:
     signed_from: Anchor | None = None
     notice: timedelta = NOTICE
     """How far ahead a revision's dates may lie when the broker takes it."""
+    skips: SkipList = field(default_factory=SkipList, compare=False)
+    """What counts no more."""
 
     def wants_signature(self, offset: int, digest: str) -> bool:
         """Whether a publication that stands at an offset counts with a signature only."""

@@ -8,6 +8,7 @@ from kafka import KafkaProducer, TopicPartition
 from events.topics import POLICY_REVISIONS
 from policy_core.chain import Chain
 from policy_core.library import Library
+from policy_core.terms import Terms
 from workers import access
 from workers.reading import ReadingError, new_admin, records, spans, told
 from workers.records import Outgoing
@@ -32,15 +33,17 @@ class Known(NamedTuple):
         return self.judging.chains.get(number, Chain(number))
 
 
-def read_known(settings: Settings, library: Library) -> Known:
+def read_known(settings: Settings, library: Library, terms: Terms | None = None) -> Known:
     """Read the topic to its end; `library` spares proving what its documents have too.
+
+    Without other terms it is judged on those of the settings.
 
     Raises:
         ReadingError: The brokers do not answer, the topic has lost its beginning, or it is not the one of the anchor.
         PolicyDocumentError: The publishers' keys cannot be read.
     """
     where = TopicPartition(settings.topic(POLICY_REVISIONS), 0)
-    judging = Judging(terms_of(settings), map(library.chain, library.numbers))
+    judging = Judging(terms if terms is not None else terms_of(settings), map(library.chain, library.numbers))
     with told(settings):
         admin = new_admin(settings)
         try:

@@ -37,8 +37,9 @@ from policy_core.document.check import MOST_PROBLEMS
 from policy_core.document.models import PolicyDocument, RevisionKind
 from policy_core.document.problems import PolicyDocumentError, Problem
 from policy_core.document.size import too_large
-from policy_core.publication import Publication
+from policy_core.publication import Publication, instant
 from policy_core.signature import Key, Signature, keyring
+from policy_core.skip import Skip, SkipList, skip_list
 from policy_core.terms import Anchor, Terms, Times
 from workers.dead_letters import defect, unreadable
 from workers.records import Outgoing, Unreadable
@@ -117,6 +118,8 @@ class Verdict:
     """The policy's chain with it."""
     rejected: RejectedError | None = None
     """Why it is refused."""
+    skipped: Skip | None = None
+    """Who said so, where it counts no more."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,8 @@ def judge(chains: Chains, terms: Terms, packaged: Packaged, seen: Seen) -> Verdi
         event = decode_revision(seen.value, seen.headers)
         before = chains.get(event.policy_number, Chain(event.policy_number))
         # First of all: what nobody may publish costs no worker a proof.
+        if (skip := terms.skips.of(seen.offset, event.digest)) is not None:
+            return Verdict(Outcome.REFUSED, rejected=_passed_over(skip), skipped=skip)
         again = _repeats(before, event)
         signer = _signer(terms, event, seen) if not again else None
         if not again:
@@ -189,6 +194,11 @@ def vouched(terms: Terms, data: Any, offset: int, timestamp: int) -> str | None:
         return key.id if key is not None and publication_of(event).digest == event.digest else None
     except (ValidationError, RejectedError, RefusedError):
         return None
+
+
+def _passed_over(skip: Skip) -> RejectedError:
+    sentence = f"is passed over, by the word of {skip.by} of {instant(skip.at)}"
+    return RejectedError("revision_refused", [FieldError(path="digest", message=sentence)])
 
 
 def _repeats(chain: Chain, event: PolicyRevision) -> bool:
@@ -228,8 +238,9 @@ class Judging:
             self.chains = {**self.chains, verdict.chain.policy: verdict.chain}
         self._position = seen.offset + 1
         anchor = self.terms.signed_from
-        if anchor is not None and seen.offset == anchor.offset and verdict.publication is not None:
-            self._at_anchor = verdict.publication.digest
+        found = verdict.publication or verdict.skipped
+        if anchor is not None and seen.offset == anchor.offset and found is not None:
+            self._at_anchor = found.digest
         return verdict
 
     def astray(self) -> str | None:
@@ -245,11 +256,13 @@ def terms_of(settings: Settings) -> Terms:
     """The terms that a deployment's settings set.
 
     Raises:
-        PolicyDocumentError: A file of keys, or their folder, that cannot be used.
+        PolicyDocumentError: A file of keys or of skips, or the folder of keys, that cannot be used.
     """
-    folder, anchor = settings.policy_keys, settings.policy_signed_from
+    folder, anchor, skips = settings.policy_keys, settings.policy_signed_from, settings.policy_skip_list
+    keys = keyring(_files(folder)) if folder is not None else None
     return Terms(
-        keyring=keyring(_files(folder)) if folder is not None else None,
+        keyring=keys,
+        skips=skip_list(str(skips), _bytes(skips), keys) if keys is not None and skips is not None else SkipList(),
         signed_from=Anchor.parse(anchor) if anchor is not None else None,
         notice=timedelta(days=settings.policy_notice_days),
     )
@@ -257,13 +270,23 @@ def terms_of(settings: Settings) -> Terms:
 
 def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        for file in sorted(folder.iterdir()):
-            if file.suffix in {".yaml", ".yml"}:
-                yield str(file), file.read_bytes()
+        names = sorted(folder.iterdir())
     except OSError as error:
-        raise PolicyDocumentError(
-            error.filename or str(folder), [Problem((), f"cannot be read: {error.strerror}")]
-        ) from None
+        raise _unread(folder, error) from None
+    for file in names:
+        if file.suffix in {".yaml", ".yml"}:
+            yield str(file), _bytes(file)
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise _unread(file, error) from None
+
+
+def _unread(path: Path, error: OSError) -> PolicyDocumentError:
+    return PolicyDocumentError(str(path), [Problem((), f"cannot be read: {error.strerror}")])
 
 
 def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:

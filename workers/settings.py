@@ -131,6 +131,8 @@ class Settings(BaseSettings):
     )
     """The last record of `policy.revisions` that counts without a signature and whatever its times say: what was
     accepted before goes on counting."""
+    policy_skip_list: Path | None = None
+    """A YAML file of publications that count no more, each signed with a key of its policy: the last resort."""
     policy_notice_days: int = Field(default=180, ge=0, le=3650)
     """How far ahead a revision's dates may lie when it is published: the notice that is given of a change."""
     policy_key_passphrase: SecretStr | None = Field(default=None, min_length=1)
@@ -237,6 +239,8 @@ class Settings(BaseSettings):
             raise ValueError(f"DLI_{encrypts[0].upper()} is used with DLI_SECURITY_PROTOCOL=SSL or SASL_SSL only")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("DLI_TLS_CERTIFICATE and DLI_TLS_KEY belong together")
+        if self.policy_skip_list is not None and self.policy_keys is None:
+            raise ValueError("DLI_POLICY_SKIP_LIST is used with DLI_POLICY_KEYS only: who may skip must be known")
         return self
 
     def _needed_to_log_in(self) -> tuple[str, ...]:

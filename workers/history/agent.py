@@ -26,6 +26,7 @@ from events.envelope import JSON, SPECVERSION, Attributes, write
 from events.topics import DEAD_LETTERS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.chain import policy_of
 from policy_core.compare import compare
+from policy_core.library import Knowledge
 from policy_core.work import TooComplexError
 from workers import metrics
 from workers.accounts import decisions_under
@@ -71,7 +72,7 @@ def install(app: faust.App, settings: Settings, follower: Follower) -> None:
 
     app.agent(topic, name="policy-history")(policy_history)
     app.task(follower.follow)
-    _views(app, table, settings)
+    _views(app, table, settings, follower)
 
 
 class _Sending:
@@ -182,11 +183,14 @@ def _record(message: Any) -> Record:
 # --- the register on the web ---------------------------------------------------------------------------------------
 
 
-def _views(app: faust.App, table: TableT[bytes, bytes], settings: Settings) -> None:
+def _views(app: faust.App, table: TableT[bytes, bytes], settings: Settings, known: Knowledge) -> None:
     routed = app.table_route(table=table, exact_key=ROUTING_KEY)
 
     def revisions(number: str) -> list[Row]:
-        return of_policy((json.loads(value) for value in table.values()), number)
+        # A row may be of what does not count any more: it was skipped since, or the terms are others.
+        counts = {one.digest for one in known.snapshot().chain(number)}
+        rows = (json.loads(value) for value in table.values())
+        return of_policy((one for one in rows if one["digest"] in counts), number)
 
     @app.page("/policies/{number}/revisions")
     @routed

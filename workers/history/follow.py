@@ -98,6 +98,10 @@ class Follower:
                 topic=self._where.topic,
                 what_follows="whoever may write to it decides what is certified; DLI_POLICY_KEYS names who may",
             )
+        for one in self._judging.terms.skips:
+            log.warning(
+                "revision_skipped", policy=one.policy, offset=one.offset, digest=one.digest, by=one.by, why=one.why
+            )
         await self._read_to_end()
         if (astray := self._judging.astray()) is not None:
             raise ForkedError(f"{self._where.topic}: {astray}: it is not the topic that was anchored")

@@ -13,7 +13,7 @@ from policy_core.library import documents, load_library
 from policy_core.source import SourceReport, verify
 from workers.console import Bootstrap, CommandError, Exit, Policies, Prefix, err, opened, out, settings
 from workers.packaged import ForkedError, publish_packaged
-from workers.policies import keys, publishing, revisions
+from workers.policies import keys, publishing, revisions, skipping
 from workers.printable import counted
 
 Number = Annotated[str, typer.Argument(help="The policy's number.")]
@@ -26,6 +26,7 @@ def add_to(root: typer.Typer) -> None:
     revisions.add_to(cli)
     publishing.add_to(cli)
     keys.add_to(cli)
+    skipping.add_to(cli)
     root.add_typer(cli, name="policy")
 
 

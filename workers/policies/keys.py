@@ -2,6 +2,7 @@
 
 import json
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -20,11 +21,12 @@ from policy_core.signature import (
     new_private_key,
     public_text,
 )
+from policy_core.terms import Terms
 from workers import files
 from workers.console import Bootstrap, CommandError, Policies, Prefix, err, opened, out, settings
 from workers.known import read_known
 from workers.policies.revisions import day_of, known_library
-from workers.revisions import Outcome
+from workers.revisions import Outcome, terms_of
 from workers.settings import Settings
 
 LARGEST = 10_000
@@ -56,6 +58,20 @@ def private_key(file: Path, found: Settings) -> Ed25519PrivateKey:
 def _passphrase(found: Settings) -> bytes | None:
     secret = found.policy_key_passphrase
     return secret.get_secret_value().encode() if secret is not None else None
+
+
+def name_of(key: Ed25519PrivateKey, policy: str, terms: Terms) -> str:
+    """Whom a key stands for.
+
+    Raises:
+        CommandError: Nobody, as far as the keys of the policy are known.
+    """
+    if terms.keyring is None:
+        raise CommandError("whom the key stands for is not known: name their keys (DLI_POLICY_KEYS), or the --author")
+    names = [one.name for one in terms.keyring.of(policy) if one.id == id_of(key)]
+    if not names:
+        raise CommandError(f"the key {id_of(key)[:SHOWN]} is none of {policy}'s (DLI_POLICY_KEYS)")
+    return names[0]
 
 
 def keygen(
@@ -96,8 +112,8 @@ def anchor(policies: Policies = None, bootstrap: Bootstrap = None, topic_prefix:
     """Print where signatures may begin to be wanted: the last revision that is accepted today, as OFFSET@DIGEST."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     # What counts today, whether it is signed or not: the keys are about to be set.
-    open_to_all = found.model_copy(update={"policy_keys": None, "policy_signed_from": None})
-    known = read_known(open_to_all, known_library(found))
+    open_to_all = replace(terms_of(found), keyring=None, signed_from=None)
+    known = read_known(found, known_library(found), open_to_all)
     accepted = [
         (offset, one.publication.digest)
         for offset, one in known.verdicts.items()

@@ -22,14 +22,13 @@ from events.topics import POLICY_REVISIONS
 from policy_core.chain import RefusedError
 from policy_core.document.load import parse
 from policy_core.publication import Publication
-from policy_core.signature import SHOWN, id_of, sign
-from policy_core.terms import Terms
+from policy_core.signature import sign
 from workers import files
 from workers.console import Bootstrap, CommandError, Exit, Policies, Prefix, err, opened, out, settings, write_line
 from workers.known import Known, read_known, send
 from workers.policies.candidates import candidates, taken_back, withdrawal
 from workers.policies.compared import comparison
-from workers.policies.keys import private_key
+from workers.policies.keys import name_of, private_key
 from workers.policies.past import Log, Past
 from workers.policies.revisions import comparison_of, day_of, known_library, online
 from workers.policies.shown import signer
@@ -234,16 +233,7 @@ class _Signing:
                 raise CommandError("name who answers for the document: sign it with --key FILE, or name the --author")
             return self._author, None
         key = private_key(self._file, found)
-        return self._author or _name(id_of(key), policy, terms_of(found)), key
-
-
-def _name(key: str, policy: str, terms: Terms) -> str:
-    if terms.keyring is None:
-        raise CommandError("whom the key stands for is not known: name their keys (DLI_POLICY_KEYS), or the --author")
-    names = [one.name for one in terms.keyring.of(policy) if one.id == key]
-    if not names:
-        raise CommandError(f"the key {key[:SHOWN]} is none of {policy}'s (DLI_POLICY_KEYS)")
-    return names[0]
+        return self._author or name_of(key, policy, terms_of(found)), key
 
 
 def _read(file: Path) -> bytes:

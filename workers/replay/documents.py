@@ -135,6 +135,7 @@ def documents_of(source: Source, found: Settings, earlier: tuple[Path, ...]) -> 
         found.policy_keys,
         found.policy_signed_from,
         found.policy_notice_days,
+        found.policy_skip_list,
         earlier,
     )
     if key not in _known:
