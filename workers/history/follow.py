@@ -98,9 +98,9 @@ class Follower:
                 topic=self._where.topic,
                 what_follows="whoever may write to it decides what is certified; DLI_POLICY_KEYS names who may",
             )
-        for one in self._judging.terms.skips:
+        for skip in self._judging.terms.skips:
             log.warning(
-                "revision_skipped", policy=one.policy, offset=one.offset, digest=one.digest, by=one.by, why=one.why
+                "revision_skipped", policy=skip.policy, offset=skip.offset, digest=skip.digest, by=skip.by, why=skip.why
             )
         await self._read_to_end()
         if (astray := self._judging.astray()) is not None:
