@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack, asynccontextmanager
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import faust
@@ -31,6 +31,7 @@ and longer than whoever takes its partition away waits for it."""
 _LONGEST_TURN_S = 5.0  # then a batch counts no more: a broker that is away must not hold up the partitions of others
 
 _GIVE_WAY_S = 0.2  # the longest a batch waits for those that go first
+_NEW_S = 60.0  # how long the group may take to begin with a topic that was created again
 _LAST_CALL_S = 30.0  # for an orderly stop after a fatal failure, then the process ends anyway
 
 
@@ -140,6 +141,7 @@ class Feed:
         self.instead: Instead | None = getattr(handler, "instead", None)
         self.turns = Turns(BATCHES_AT_ONCE, _LONGEST_TURN_S)
         self._turn = asyncio.Lock()
+        self._created_again: float | None = None  # when that was last noticed of the topic
         self._lanes: dict[int, Lane] = {}
         self._assigned: set[int] = set()
         self._attach(topic)
@@ -171,7 +173,12 @@ class Feed:
         await self._close_lanes(list(self._lanes))
         self._assigned = {tp.partition for tp in assigned if tp.topic == self.topic}
         for partition in self._assigned.difference(self._lanes):
-            self._lanes[partition] = Lane(self, partition)
+            self._lanes[partition] = Lane(self, partition, new_log=self._has_new_log)
+
+    @property
+    def _has_new_log(self) -> bool:
+        """Whether the topic was created again so lately that offsets of the old log may still be committed."""
+        return self._created_again is not None and monotonic() - self._created_again < _NEW_S
 
     async def _on_revoked(self, _app: object, revoked: Iterable[TP], **_: object) -> None:
         taken = [tp.partition for tp in revoked if tp.topic == self.topic]
@@ -204,14 +211,16 @@ class Feed:
         """The topic is another log of the same name: its partitions start again.
 
         Those that were taken over `before`, by the monotonic clock, have seen the old log only: what they committed is
-        of no meaning, and they start at the beginning. Others start where their committed offset says.
+        of no meaning, and they start at the beginning. Others start where their committed offset says, if the new log
+        has it: while the group moved, it may be one of the old log still.
         """
+        self._created_again = monotonic()
         old = {partition for partition, lane in self._lanes.items() if lane.began < before}
         partitions = list(self._lanes)
         await self._close_lanes(partitions)
         # Meanwhile the group may have moved, which starts what is assigned then.
         for partition in self._assigned.intersection(partitions).difference(self._lanes):
-            self._lanes[partition] = Lane(self, partition, from_beginning=partition in old)
+            self._lanes[partition] = Lane(self, partition, from_beginning=partition in old, new_log=True)
 
     async def give_up(self, sentence: str) -> None:
         """End the process: whatever is wrong, trying again cannot help."""

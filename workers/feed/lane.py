@@ -134,9 +134,13 @@ class First(Protocol):
 class Lane:
     """One assigned partition: what has arrived, and the loop that takes it through the handler."""
 
-    def __init__(self, owner: Owner, partition: int, *, from_beginning: bool = False) -> None:
-        """Start where the committed offset says, or at the beginning where that was committed for another log."""
+    def __init__(self, owner: Owner, partition: int, *, from_beginning: bool = False, new_log: bool = False) -> None:
+        """Start where the committed offset says, or at the beginning where that was committed for another log.
+
+        In a new log, whose topic was created again lately, an offset that it does not have is such a one too.
+        """
         self._from_beginning = from_beginning
+        self._new_log = new_log
         self.began = monotonic()
         self._feed = owner
         self._tp = TopicPartition(owner.topic, partition)
@@ -285,6 +289,9 @@ class Lane:
         gone, self._no_longer_there = self._no_longer_there, None
         was_cut = gone is not None and kept.beginning <= gone <= self._committed
         cut = was_cut or self._committed > kept.end or not await self._is_the_same(kept.beginning)
+        if self._new_log and (cut or self._note.refused is not None):
+            self._new_log, self._from_beginning = False, True
+            return await self._placed(carrier)
         if cut and self._note.refused is None:
             self._note = self._note._replace(refused=kept.end)
             await carrier.deliver((), self._committed, str(self._note))

@@ -242,8 +242,16 @@ def test_a_partition_of_another_log_commits_its_beginning_before_it_asks_where_t
 class _Lane:
     """As much of a lane as a feed that begins anew needs."""
 
-    def __init__(self, _owner: object, partition: int, *, from_beginning: bool = False, began: float = 9.0) -> None:
-        self.partition, self.from_beginning, self.began = partition, from_beginning, began
+    def __init__(
+        self,
+        _owner: object,
+        partition: int,
+        *,
+        from_beginning: bool = False,
+        new_log: bool = False,
+        began: float = 9.0,
+    ) -> None:
+        self.partition, self.from_beginning, self.new_log, self.began = partition, from_beginning, new_log, began
         self.closing = asyncio.Event()
 
     async def close(self) -> None:
@@ -257,7 +265,7 @@ def test_a_topic_that_was_created_again_is_begun_at_its_beginning_by_those_that_
     feed = object.__new__(Feed)
     feed.topic = "requests"
 
-    async def anew() -> dict[int, bool]:
+    async def anew() -> dict[int, tuple[bool, bool]]:
         old, young, leaving = (_Lane(feed, number, began=began) for number, began in enumerate((1.0, 3.0, 1.0)))
         feed._lanes = {one.partition: one for one in (old, young, leaving)}  # type: ignore[misc]
         feed._assigned = {0, 1, 2}
@@ -268,9 +276,24 @@ def test_a_topic_that_was_created_again_is_begun_at_its_beginning_by_those_that_
         for lane in (old, young, leaving):
             lane.closing.set()
         await beginning
-        return {number: lane.from_beginning for number, lane in feed._lanes.items()}  # type: ignore[attr-defined]
+        return {number: (lane.from_beginning, lane.new_log) for number, lane in feed._lanes.items()}  # type: ignore[attr-defined]
 
-    assert asyncio.run(anew()) == {0: True, 1: False}
+    assert asyncio.run(anew()) == {0: (True, True), 1: (False, True)}
+
+
+@pytest.mark.parametrize(("ago", "new_log"), [(1.0, True), (59.0, True), (61.0, False), (None, False)])
+def test_partitions_that_the_group_gives_out_soon_after_may_have_offsets_of_the_old_log(
+    monkeypatch: pytest.MonkeyPatch, ago: float | None, new_log: bool
+) -> None:
+    """Until somebody has committed to the new one; later an offset that is not in the log is a cut log's."""
+    monkeypatch.setattr(sys.modules[Feed.__module__], "Lane", _Lane)
+    feed = object.__new__(Feed)
+    feed.topic, feed._lanes, feed._assigned = "requests", {}, set()
+    feed._created_again = time.monotonic() - ago if ago is not None else None
+
+    asyncio.run(feed._on_assigned(feed, [TP("requests", 0)]))
+
+    assert {number: lane.new_log for number, lane in feed._lanes.items()} == {0: new_log}  # type: ignore[attr-defined]
 
 
 def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:

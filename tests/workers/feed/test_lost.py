@@ -30,7 +30,7 @@ class Log:
 
     def __init__(self, end: int, committed: int, note: str = "", beginning: int = 0) -> None:
         self.records = {offset: record(offset) for offset in range(beginning, end)}
-        self.beginning, self.end = beginning, end
+        self.first, self.end = beginning, end
         self.held_at: int | None = None
         self.offset = committed, note
         self.commits: list[tuple[int, str]] = []
@@ -49,7 +49,7 @@ class Log:
 
     def remove(self, before: int) -> None:
         self.records = {offset: one for offset, one in self.records.items() if offset >= before}
-        self.beginning = before
+        self.first = before
 
     def cut(self, to: int) -> None:
         self.records = {offset: one for offset, one in self.records.items() if offset < to}
@@ -60,15 +60,18 @@ class Log:
     async def committed(self, _: TopicPartition) -> tuple[int, str]:
         return self.offset
 
+    async def beginning(self, _: TopicPartition) -> int:
+        return self.first
+
     async def kept(self, _: TopicPartition) -> Kept:
-        return Kept(self.beginning, self.end)
+        return Kept(self.first, self.end)
 
     async def record_at(self, _: TopicPartition, offset: int) -> Record | None:
         return self.records.get(offset)
 
     async def read_from(self, tp: TopicPartition, wanted: int, limit: int) -> Chunk:
         await asyncio.sleep(0.01)
-        if not self.beginning <= wanted <= self.end:
+        if not self.first <= wanted <= self.end:
             raise OffsetOutOfRangeError({tp: wanted})
         stable = self.end if self.held_at is None else self.held_at
         found = [self.records[offset] for offset in range(wanted, stable) if offset in self.records][:limit]
@@ -144,26 +147,26 @@ Steps = Callable[[Log, Lane], Awaitable[None]]
 
 
 @pytest.fixture
-def through(monkeypatch: pytest.MonkeyPatch) -> Callable[[Log, Steps], list[Any]]:
+def through(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
     """Have a lane on a log while some steps are taken; what it told at error level."""
     monkeypatch.setattr("workers.feed.lane._SETTLE_S", 0.05)
     monkeypatch.setattr("workers.feed.lane._LOOK_AGAIN_S", 0.02)
 
-    async def run(log: Log, steps: Steps) -> None:
+    async def run(log: Log, steps: Steps, *, new_log: bool) -> None:
         @asynccontextmanager
         async def courier(*_: object) -> AsyncIterator[Log]:
             yield log
 
         monkeypatch.setattr("workers.feed.lane.courier", courier)
-        lane = Lane(log.owner(), 0)
+        lane = Lane(log.owner(), 0, new_log=new_log)
         try:
             await steps(log, lane)
         finally:
             await lane.close()
 
-    def done(log: Log, steps: Steps) -> list[Any]:
+    def done(log: Log, steps: Steps, *, new_log: bool = False) -> list[Any]:
         with capture_logs() as said:
-            asyncio.run(run(log, steps))
+            asyncio.run(run(log, steps, new_log=new_log))
         return [one for one in said if one["log_level"] == "error"]
 
     return done
@@ -389,3 +392,43 @@ def test_an_offset_that_a_broker_has_not_is_noted_before_the_client_begins_elsew
     with suppress(AttributeError):
         asyncio.run(client.send(1, SimpleNamespace()))
     assert noted == {TopicPartition("requests", 1): 70}
+
+
+# --- a topic that was created again --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refused", [None, 4], ids=["not looked at yet", "refused before it was known"])
+@pytest.mark.parametrize("committed", [3, 20], ids=["within the new log", "beyond it"])
+def test_in_a_new_log_an_offset_of_the_old_one_is_no_cut(through: Any, committed: int, refused: int | None) -> None:
+    """The group may give a partition out between its topic's second creation and the moment when that is noticed."""
+    log = Log(end=committed, committed=committed)
+    note = Note("", notes.mark(record(committed - 1, b"of the old log")), refused)
+    log.offset = committed, str(note)
+    log.cut(to=0)
+    log.write(10)
+
+    told = through(log, handled(10), new_log=True)
+
+    assert (told, log.handled, log.commits[0]) == ([], list(range(10)), (0, ""))
+
+
+def test_in_a_new_log_an_offset_that_it_has_is_where_reading_goes_on(through: Any) -> None:
+    """Somebody has begun with it already."""
+    log = Log(end=10, committed=6, note=read_to(6))
+
+    assert through(log, handled(10), new_log=True) == []
+    assert log.handled == [6, 7, 8, 9]
+
+
+def test_what_is_cut_later_is_refused_in_a_new_log_too(through: Any) -> None:
+    """It begins anew once: nothing is swallowed twice."""
+    log = Log(end=10, committed=6, note=str(Note("", notes.mark(record(5, b"of the old log")))))
+
+    async def steps(log: Log, lane: Lane) -> None:
+        await until(lambda: log.handled[-1:] == [9])
+        log.cut(to=4)
+        await until(lambda: lane.progress.refused)
+
+    told = through(log, steps, new_log=True)
+
+    assert [one["event"] for one in told] == ["offset_not_in_log"]
