@@ -122,6 +122,8 @@ def test_an_unsigned_archive_is_read_where_no_keys_are_known_and_refused_where_s
     assert (checked.code, "kept: unsigned, and refused" in " ".join(checked.out.split())) == (3, True)
     assert ["kept: unsigned" in one for one in told_by_everybody(folder, None, tmp_path / "work")] == [True] * 3
     assert refused(folder, keys, tmp_path / "work", "unsigned, and refused")
+    restored = dli("restore", str(folder), "--keys", str(keys))
+    assert (restored.code, "unsigned, and refused" in said(restored)) == (1, True)
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
 
 
