@@ -8,6 +8,8 @@ NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed;
 TEXTS ?=
 # Of the tests; those with brokers mostly wait, so there are more than cores.
 PROCESSES ?= 4
+# Of those on Apache Kafka; each has a broker of its own, of half a gigabyte.
+BROKERS ?= 2
 PYTEST_OPTIONS := $(if $(TEXTS),--published-texts=$(TEXTS))
 JARS := deploy/kafka/target/libs/.ready
 DEFINITIONS := deploy/kubernetes/target/.ready
@@ -76,7 +78,7 @@ test: lint ## all tests that need no JVM
 	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not image and not audit" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
 
 test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## the worker's promises on Apache Kafka
-	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser and not image" --broker kafka $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser and not image" --broker kafka -n $(BROKERS) --dist loadgroup $(PYTEST_OPTIONS)
 
 test-deploy: $(READY) $(TOOLS) ## overlays by kustomize, alerts and dashboards in a running Prometheus
 	$(BIN)/pytest tests/deploy -m tools $(PYTEST_OPTIONS)

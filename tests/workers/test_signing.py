@@ -9,7 +9,7 @@ import pytest
 
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS
 from policy_core.chain import chain_of
-from tests.policy_core.examples import packaged
+from tests.policy_core.examples import OTHER_FILE, packaged
 from tests.workers.commands import Ran, dli
 from tests.workers.publishing import next_revision, revised
 from tests.workers.running import eventually, everything_on, get, publish, settings_for, worker
@@ -107,6 +107,16 @@ def test_what_cannot_sign_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "is no private key in PEM" in said("--key", file)
     private.chmod(0o644)
     assert "anybody on this machine may read it: chmod 600" in said("--key", str(private))
+
+
+def test_who_signs_or_publishes_is_warned_of_what_the_document_lacks(tmp_path: Path) -> None:
+    """As by `check`: both make the same of a document before anything is sent."""
+    private, _ = keygen(tmp_path)
+
+    ran = dli("policy", "sign", str(OTHER_FILE), "--key", str(private), "--author", "Somebody")
+
+    assert (ran.code, ran.err.count("warning: ")) == (0, 4), ran.err
+    assert "cites no sentence of the published text" in ran.err
 
 
 # --- on a broker ---------------------------------------------------------------------------------------------------

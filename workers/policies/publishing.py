@@ -20,7 +20,7 @@ from events.envelope import STRUCTURED
 from events.revision import PolicyRevision
 from events.topics import POLICY_REVISIONS
 from policy_core.chain import RefusedError
-from policy_core.document.load import parse
+from policy_core.document.load import parse, read
 from policy_core.publication import Publication
 from policy_core.signature import sign
 from workers import files
@@ -265,7 +265,9 @@ def _is_event(raw: bytes) -> bool:
 
 def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signing) -> list[Outgoing]:
     """The records of what a document has that is not published yet."""
-    document = parse(raw, str(file))
+    document, warnings = read(raw, str(file))
+    for warning in warnings:
+        err.print(f"warning: {warning.sentence(str(file))}", markup=False)
     author, key = signing.by(document.number, found)
     chain = known.chain(document.number)
     corrected = taken_back(chain, signing.corrects) if signing.corrects is not None else None
