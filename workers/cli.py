@@ -39,7 +39,6 @@ from workers.dashboard import commands as dashboard_commands
 from workers.decide import commands as decide_commands
 from workers.ledger import commands as ledger_commands
 from workers.operate import commands as operate_commands
-from workers.operate.prepare import prepare
 from workers.packaged import ForkedError
 from workers.policies import commands as policy_commands
 from workers.printable import counted, printable
@@ -182,7 +181,7 @@ def apply(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: 
     """Create the topics that are not there, set on others what must not differ, publish what packaged policies know."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions)
     try:
-        done, revisions = prepare(found)
+        done = topics.apply(found)
     except ForkedError as forked:
         raise CommandError(str(forked)) from None
     err.print(f"created: {', '.join(done.created)}" if done.created else "nothing to create")
@@ -190,8 +189,8 @@ def apply(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: 
         err.print(f"{one.topic}: {one.what} was {one.found}, is {one.declared} now", markup=False)
     for one in done.left:
         err.print(f"{one.topic}: {one.what} is {one.found}, declared {one.declared}; left as it is", markup=False)
-    if revisions:
-        err.print(f"published: {counted(revisions, 'revision')} that packaged documents know")
+    if done.published:
+        err.print(f"published: {counted(done.published, 'revision')} that packaged documents know")
 
 
 @topics_cli.command("check")

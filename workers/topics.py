@@ -9,8 +9,10 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import AuthorizationError, KafkaError
 
 from events.topics import LIMIT, TIME, TOPICS, Topic
+from policy_core.library import load_library
 from workers import access
 from workers.access import RefusedError
+from workers.packaged import publish_packaged
 from workers.settings import Settings
 
 PATIENCE_MS = 10_000
@@ -69,9 +71,26 @@ class Applied(NamedTuple):
     """Settings that were otherwise, and are as declared now."""
     left: list[Difference]
     """What is otherwise, and stays so."""
+    published: int = 0
+    """How many revisions of packaged documents were published."""
 
 
 def apply(settings: Settings) -> Applied:
+    """Make a cluster ready for workers: topics as declared, and on them what the packaged documents know.
+
+    No worker may write to the topic of revisions (`packaged`).
+
+    Raises:
+        TopicsError: The cluster does not answer, or refuses a setting.
+        ForkedError: The documents and what is published contradict each other.
+        ReadingError: The brokers do not answer, or give no right.
+        PolicyDocumentError: A document, or the publishers' keys, cannot be used.
+    """
+    library = load_library(settings.policies, settings.default_policy)
+    return declare(settings)._replace(published=publish_packaged(settings, library))
+
+
+def declare(settings: Settings) -> Applied:
     """Create the topics that are not there, and set on those that are what must not be otherwise.
 
     That is whose clock a record's time is of, and a limit of a record's size that is too small: nothing that is on a

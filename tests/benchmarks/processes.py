@@ -16,9 +16,9 @@ from kafka import KafkaConsumer, TopicPartition
 from events.topics import DECISIONS, POLICY_ATTESTATIONS, REQUESTS
 from policy_core.library import load_library
 from tests.benchmarks.work import HEADERS, PARTITIONS, Request
+from workers import topics
 from workers.brokers import free_ports
 from workers.feed import BATCH_BYTES
-from workers.operate.prepare import prepare
 from workers.records import Delivery
 from workers.settings import Settings, read
 
@@ -84,7 +84,7 @@ def room(
         data_dir=folder / name,
         delivery=delivery,
     )
-    prepare(found)
+    topics.apply(found)
     return found
 
 

@@ -24,10 +24,10 @@ from tests.faults import publisher
 from tests.faults.counting import Answer, Counted, count, digest
 from tests.faults.workload import Workload
 from tests.workers.running import settings_for
+from workers import topics
 from workers.brokers import free_ports
 from workers.demo.run import is_ready
 from workers.feed import EXIT_FEED_LOST
-from workers.operate.prepare import prepare
 from workers.settings import Settings
 
 SESSION_SECONDS = 1.5
@@ -384,7 +384,7 @@ def flowing(
     found = settings_for(bootstrap, prefix, folder, session_timeout_seconds=SESSION_SECONDS, **flags)
     found = found.model_copy(update={"partitions": PARTITIONS})
     outside = found.model_copy(update={"bootstrap": direct or bootstrap})
-    prepare(outside)
+    topics.apply(outside)
     fleet = Fleet(found, folder)
     watch = Watch(outside.bootstrap, found.topic(DECISIONS))
     source = Publisher(outside.bootstrap, found.topic(REQUESTS), workload, folder)

@@ -14,7 +14,6 @@ from tests.faults.workload import Asked, Workload
 from tests.workers.running import everything_on, settings_for
 from workers import topics
 from workers.brokers import Broker
-from workers.operate.prepare import prepare
 from workers.records import Outgoing
 from workers.settings import Settings
 from workers.traffic.commands import sent
@@ -29,7 +28,7 @@ def fleet(broker: Broker, prefix: str, folder: Path) -> Iterator[tuple[Fleet, Se
     """Places for workers, one more than there are partitions; all end in the end."""
     found = settings_for(broker.bootstrap, prefix, folder, session_timeout_seconds=SESSION_SECONDS)
     found = found.model_copy(update={"partitions": PARTITIONS})
-    prepare(found)
+    topics.apply(found)
     workers = Fleet(found, folder, WORKERS)
     try:
         yield workers, found

@@ -12,9 +12,8 @@ from tests.faults.report import Report
 from tests.workers.commands import dli
 from tests.workers.running import everything_on, settings_for, worker
 from tests.workers.test_odd_records import good, letters, send
-from workers import accounts
+from workers import accounts, topics
 from workers.brokers import KafkaBroker
-from workers.operate.prepare import prepare
 from workers.settings import Settings
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
@@ -50,7 +49,7 @@ def test_damaged_batches_are_stepped_over_with_their_offsets_and_the_rest_is_dec
 ) -> None:
     with KafkaBroker(folder=tmp_path / "kafka") as broker:
         found = settings_for(broker.bootstrap, prefix, tmp_path)
-        prepare(found)
+        topics.apply(found)
         for number in range(BATCHES):
             send(found, REQUESTS, [(good(f"D-{number}"), b"%d" % number, [])])
         broker.stop()

@@ -18,7 +18,6 @@ from tests.faults.report import Report
 from tests.faults.workload import Pool, Workload
 from workers import topics
 from workers.brokers import Broker
-from workers.operate.prepare import prepare
 from workers.settings import Settings
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
@@ -110,7 +109,7 @@ def test_no_answer_depends_on_the_clocks_of_producers(
         assert refused.wait(60) == 1
         assert "message.timestamp.type: CreateTime, declared LogAppendTime" in flow.fleet.workers[0].said()
 
-        prepare(found)
+        topics.apply(found)
         flow.fleet.start(2)
         assert eventually(lambda: all_committed(found, 3_000)), flow.fleet.said()
         send(found, asked, reversed(written(now)))

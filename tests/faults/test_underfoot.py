@@ -16,9 +16,9 @@ from tests.faults.group import PARTITIONS, WORKERS, administer, all_answered, as
 from tests.faults.report import Report
 from tests.faults.workload import Pool
 from tests.workers.running import everything_on
+from workers import topics
 from workers.brokers import Broker
 from workers.feed import EXIT_FEED_LOST
-from workers.operate.prepare import prepare
 from workers.settings import Settings
 from workers.store.digest import digest as digest_of_id
 
@@ -34,7 +34,7 @@ def delete(found: Settings, name: str) -> None:
 
 def create_again(found: Settings, name: str) -> None:
     delete(found, name)
-    assert eventually(lambda: bool(prepare(found).topics.created))
+    assert eventually(lambda: bool(topics.apply(found).created))
 
 
 def loud(worker: Worker, level: str) -> list[dict[str, Any]]:
@@ -142,7 +142,7 @@ def test_without_the_topic_of_requests_no_worker_is_ready_and_a_spare_is_while_o
         assert eventually(lambda: all(map(misses_topics, workers.workers)), NOTICED_SECONDS)
         assert [one.ready() for one in workers.workers] == [False] * WORKERS
         assert all(one.running for one in workers.workers)
-        prepare(found)
+        topics.apply(found)
         workers.await_ready()
         ask(found, asked)
         assert all_answered(found, asked)

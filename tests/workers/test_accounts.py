@@ -11,10 +11,9 @@ from events.topics import DECISIONS, REQUESTS
 from tests import generator
 from tests.workers.commands import dli
 from tests.workers.running import eventually, publish, settings_for, worker
-from workers import accounts
+from workers import accounts, topics
 from workers.accounts import Account, Recounted, Standing
 from workers.operate import balance
-from workers.operate.prepare import prepare
 from workers.records import Lost
 from workers.settings import Settings
 
@@ -171,7 +170,7 @@ def test_without_topics_there_are_no_accounts_and_unused_ones_say_that_nothing_i
         assert found.topic(REQUESTS) in ran.err
         assert "`dli topics apply` makes the topics" in ran.err
 
-    prepare(found)
+    topics.apply(found)
     code, text = show(found, "--recount")
     assert (code, "nothing consumed yet: there are no requests" in text) == (0, True)
 
@@ -188,7 +187,7 @@ def test_accounts_balance_over_restarts_and_tell_what_was_done_by_hand(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     found = settings_for(bootstrap, prefix, tmp_path)
-    prepare(found)
+    topics.apply(found)
     lines = [generator.encode(one) for one in generator.requests(70, 300, malformed=0.1)]
     for number, upto in enumerate((300, 600), start=1):
         with worker(found, tmp_path, f"worker-{number}"):

@@ -24,7 +24,6 @@ from tests.workers.test_signing import keygen, run
 from tests.workers.test_worker import revisions_known
 from workers import topics
 from workers.dashboard.publications import Publications
-from workers.operate.prepare import prepare
 from workers.register import Row, in_force, key_of, of_day, of_policy, row_of
 from workers.revisions import Judging, Outcome
 from workers.settings import Settings
@@ -109,7 +108,7 @@ def test_the_dashboard_shows_what_took_what_back() -> None:
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    topics.apply(made)
+    topics.declare(made)
     return made
 
 
@@ -124,7 +123,7 @@ def test_a_correction_counts_at_once_and_what_was_decided_meanwhile_still_verifi
     wrong, tree = revised(packaged().document), packaged().document.model_dump(mode="json", by_alias=True)
     tree["revisions"].append({"date": "2026-01-05", "kinds": ["review"], "says": "Reviewed.", "cites": []})
     right = type(wrong).model_validate(tree, strict=False)
-    prepare(keyed)
+    topics.apply(keyed)
     with worker(keyed, tmp_path):
         published = run(found, "publish", written(tmp_path, wrong), *with_key)
         assert published.code == 0, published.err

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
 from tests import generator
 from tests.workers.running import everything_on, offsets, publish, settings_for, worker
+from workers import topics
 from workers.decide.duplicates import AnsweredRequests, Entry, unpacked
-from workers.operate.prepare import prepare
 from workers.records import Outgoing, Record
 from workers.settings import Settings
 from workers.store.changelog import Change
@@ -289,7 +289,7 @@ PATIENCE_SECONDS = 60.0
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    prepare(made)
+    topics.apply(made)
     return made
 
 

@@ -20,7 +20,6 @@ from workers import topics
 from workers.brokers import free_ports
 from workers.dashboard.reader import Reader
 from workers.operate.exporter import serving
-from workers.operate.prepare import prepare
 from workers.records import Outgoing
 from workers.settings import Settings
 from workers.traffic.commands import as_record
@@ -43,7 +42,7 @@ BAD = len(ITEMS) - GOOD
 def found(request: pytest.FixtureRequest, bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     """Topics with what each producer chose, each with a codec of its own, or all with the same."""
     made = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client)
-    prepare(made)
+    topics.apply(made)
     with topics.admin(made) as client:
         for topic, codec in zip(TOPICS, cycle(request.param)):
             if codec is not None:

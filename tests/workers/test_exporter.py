@@ -12,17 +12,16 @@ from events.topics import DECISIONS, REQUESTS
 from tests import generator
 from tests.workers.commands import dli
 from tests.workers.running import eventually, everything_on, publish, samples, settings_for, worker
-from workers import accounts
+from workers import accounts, topics
 from workers.brokers import Broker, free_ports
 from workers.operate.exporter import of_accounts, serving
-from workers.operate.prepare import prepare
 from workers.settings import Settings
 
 
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client)
-    prepare(made)
+    topics.apply(made)
     return made
 
 
@@ -143,7 +142,7 @@ def test_a_worker_whose_broker_is_away_is_alive_and_not_ready_and_neither_are_it
     broker: Broker
     with KafkaBroker() as broker:
         found = settings_for(broker.bootstrap, prefix, tmp_path, exporter_port=free_ports().client, stalled_seconds=4)
-        prepare(found)
+        topics.apply(found)
         with serving(found), worker(found, tmp_path):
             publish(found, [generator.encode(one) for one in generator.requests(73, 50)])
             assert eventually(lambda: Scrape(found).outcome("consumed") == 50)

@@ -23,7 +23,6 @@ from workers import topics
 from workers.brokers import EmbeddedBroker
 from workers.console import CommandError
 from workers.history.follow import Follower
-from workers.operate.prepare import prepare
 from workers.revisions import as_record
 from workers.settings import Settings
 from workers.traffic.commands import sent
@@ -36,7 +35,7 @@ NUMBER = "L.2.03.402"
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    prepare(made)
+    topics.apply(made)
     return made
 
 
@@ -44,7 +43,7 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
 def bare(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     """With topics, on which nobody has published anything."""
     made = settings_for(bootstrap, prefix, tmp_path)
-    topics.apply(made)
+    topics.declare(made)
     return made
 
 
@@ -120,7 +119,7 @@ def test_a_topic_that_lacks_a_packaged_revision_stops_the_start_and_is_left_as_i
     with pytest.raises(CommandError) as caught, worker(bare, tmp_path):
         pass
     untouched = everything_on(bare, POLICY_REVISIONS)
-    published = [prepare(bare).revisions for _ in range(2)]
+    published = [topics.apply(bare).published for _ in range(2)]
     with worker(bare, tmp_path):
         known = eventually(lambda: revisions_known(bare) == 19)
 
@@ -132,7 +131,7 @@ def test_what_a_newer_release_knows_is_published_behind_what_is_there(bare: Sett
     """The topic has the document as it was a revision ago."""
     publish_revisions(bare, *chain().links[:-1])
 
-    assert prepare(bare).revisions == 1
+    assert topics.apply(bare).published == 1
     assert len(everything_on(bare, POLICY_REVISIONS)) == 19
 
 
@@ -167,7 +166,7 @@ def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(bare: Se
 def test_a_follower_whose_broker_is_silent_knows_that_it_may_be_behind_and_says_so(prefix: str, tmp_path: Path) -> None:
     with EmbeddedBroker() as broker, capture_logs() as said:
         found = settings_for(broker.bootstrap, prefix, tmp_path, stalled_seconds=6)
-        prepare(found)
+        topics.apply(found)
         heard, unheard = asyncio.run(_behind(found, broker))
 
     assert heard < 6

@@ -16,7 +16,6 @@ from events.topics import REQUESTS
 from tests.workers.running import eventually, producers_times, settings_for
 from workers import topics
 from workers.lag import Lag, Look, Unread, Watcher
-from workers.operate.prepare import prepare
 from workers.reading import ReadingError, new_admin
 from workers.settings import Settings
 
@@ -28,7 +27,7 @@ NOW = 1_750_000_000.0
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    prepare(made)
+    topics.apply(made)
     producers_times(made, REQUESTS)
     with topics.admin(made) as client:
         # The records are of long ago, and retention would remove them while a test looks at them.

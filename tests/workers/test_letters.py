@@ -18,13 +18,12 @@ from tests import generator
 from tests.workers.commands import Ran, dli
 from tests.workers.running import eventually, everything_on, publish, settings_for, worker
 from tests.workers.test_handler import record, request
-from workers import accounts, letters
+from workers import accounts, letters, topics
 from workers.console import CommandError
 from workers.dead_letters import dead_letter
 from workers.decide.handler import DecisionHandler
 from workers.letters import FROM, TRIES, Letter, again, masked, planned, redrive, refusal
 from workers.operate.dead_letters import chosen
-from workers.operate.prepare import prepare
 from workers.reading import data_of
 from workers.records import Headers, Record, Unreadable
 from workers.settings import Settings, read
@@ -178,7 +177,7 @@ def test_what_is_no_event_shows_nothing_of_itself(line: bytes | None) -> None:
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    prepare(made)
+    topics.apply(made)
     return made
 
 

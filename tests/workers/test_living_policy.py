@@ -22,8 +22,8 @@ from tests.workers.publishing import DAY, next_revision
 from tests.workers.running import eventually, everything_on, get, publish, settings_for, worker
 from tests.workers.test_handler import EXAMPLES
 from tests.workers.test_worker import all_committed, revisions_known
+from workers import topics
 from workers.decide.handler import Decider
-from workers.operate.prepare import prepare
 from workers.revisions import as_record
 from workers.settings import Settings
 from workers.traffic.commands import sent
@@ -162,7 +162,7 @@ def test_a_revision_in_the_middle_of_a_stream_changes_answers_from_then_on_and_e
     other = settings_for(bootstrap, prefix, tmp_path / "two")
     for one in (found, other):
         one.data_dir.parent.mkdir()
-    prepare(found)
+    topics.apply(found)
     library = load_library([PACKAGED], NUMBER)
     new = next_revision(library.chain(NUMBER))
     later = library.knowing_also(library.chain(NUMBER).accept(new))

@@ -18,9 +18,8 @@ from events.topics import DECISIONS, REQUESTS
 from tests import generator
 from tests.workers.commands import Ran, dli
 from tests.workers.running import eventually, everything_on, get, samples, settings_for, worker
-from workers import accounts
+from workers import accounts, topics
 from workers.accounts import Standing
-from workers.operate.prepare import prepare
 from workers.settings import Settings
 from workers.traffic.commands import as_record
 
@@ -30,7 +29,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.broker]
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path, stalled_seconds=4)
-    prepare(made)
+    topics.apply(made)
     return made
 
 

@@ -35,10 +35,9 @@ from tests.workers.running import eventually, everything_on, get, offsets, publi
 from tests.workers.test_files import open_to_others
 from tests.workers.test_handler import request
 from tests.workers.test_shadow import DOCUMENT, FROM, written
-from workers import accounts
+from workers import accounts, topics
 from workers.brokers import free_ports
 from workers.operate.exporter import serving
-from workers.operate.prepare import prepare
 from workers.reading import data_of
 from workers.settings import Settings
 
@@ -137,7 +136,7 @@ def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(
     draft = written(revised(load(DOCUMENT), FROM), tmp_path)
     ports = {"exporter_port": free_ports().client, "shadow_policy": draft}
     found = settings_for(bootstrap, prefix, tmp_path, log_level="DEBUG", **ports)
-    prepare(found)
+    topics.apply(found)
     lines = list(events())
     file = tmp_path / "requests.jsonl"
     file.write_bytes(b"\n".join(lines))

@@ -21,10 +21,10 @@ from tests import generator
 from tests.workers.running import eventually, everything_on, get, settings_for, worker
 from tests.workers.test_every_codec import run
 from tests.workers.test_exporter import Scrape
+from workers import topics
 from workers.brokers import free_ports
 from workers.dashboard.reader import Reader
 from workers.operate.exporter import serving
-from workers.operate.prepare import prepare
 from workers.reading import data_of
 from workers.settings import Settings
 from workers.traffic.commands import as_record
@@ -83,7 +83,7 @@ def letters(found: Settings) -> list[DeadLetter]:
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client)
-    prepare(made)
+    topics.apply(made)
     return made
 
 

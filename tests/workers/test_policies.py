@@ -188,7 +188,7 @@ def test_a_day_before_the_first_revision_has_none_in_force() -> None:
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    topics.apply(made)
+    topics.declare(made)
     return made
 
 

@@ -26,7 +26,6 @@ from tests.workers.running import (
 from workers import accounts as books
 from workers import batches, topics
 from workers import restore as restoring
-from workers.operate.prepare import prepare
 from workers.records import Record
 from workers.settings import Settings
 
@@ -47,7 +46,7 @@ REQUEST_COUNT = 60
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    prepare(made)
+    topics.apply(made)
     return made
 
 
@@ -125,7 +124,7 @@ def test_what_was_archived_is_back_with_its_times_and_nothing_is_decided_again(
     assert (planned.code, done.code) == (0, 0), planned.err + done.err
     for topic in (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED):
         assert kept(again, topic) == kept(found, topic)
-    prepare(again)
+    topics.apply(again)
     assert topics.compare(again) == []
     with worker(again, tmp_path, "second"):
         publish(again, lines)
@@ -199,7 +198,7 @@ def test_nothing_is_written_where_records_are_or_a_worker_is(found: Settings, ag
     folder = archive(found, tmp_path / "kept")
 
     over = restore(found, str(folder), "--execute")
-    prepare(again)
+    topics.apply(again)
     with worker(again, tmp_path, "other"):
         beside = restore(again, str(folder), "--execute")
 

@@ -19,7 +19,6 @@ from workers import accounts as books
 from workers import scale, topics
 from workers.decide.duplicates import ELSEWHERE, Entry, unpacked
 from workers.ledger.pointers import partition_of
-from workers.operate.prepare import prepare
 from workers.scale import Plan, ScaleError
 from workers.settings import Settings
 from workers.store.digest import digest
@@ -105,7 +104,7 @@ def test_what_is_no_entry_stops_nothing_and_is_not_copied(value: bytes | None) -
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path).model_copy(update={"partitions": 2})
-    prepare(made)
+    topics.apply(made)
     return made
 
 

@@ -46,7 +46,6 @@ from workers import access, topics
 from workers.brokers import free_ports
 from workers.demo.run import running_worker
 from workers.operate.exporter import serving
-from workers.operate.prepare import prepare
 from workers.records import Outgoing
 from workers.rights import Right, rights
 from workers.settings import Settings, read
@@ -82,7 +81,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
             give(running, user, rights(found, ROLE_OF[user]))
         with topics.admin(running.settings(ADMIN)) as client:
             client.create_topics({FOREIGN: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
-        prepare(running.settings(OPERATOR, partitions=2))
+        topics.apply(running.settings(OPERATOR, partitions=2))
         yield running
 
 

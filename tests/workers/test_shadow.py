@@ -24,12 +24,12 @@ from tests.workers.publishing import revised
 from tests.workers.running import eventually, everything_on, publish, samples, settings_for, worker
 from tests.workers.test_accounts import show
 from tests.workers.test_worker import all_committed
+from workers import topics
 from workers.decide import shadow
 from workers.decide.duplicates import Entry, unpacked
 from workers.decide.handler import Decider, DecisionHandler
 from workers.decide.shadow import Shadow, shadow_of
 from workers.decide.tally import Tally
-from workers.operate.prepare import prepare
 from workers.records import Outgoing, Record
 from workers.settings import read
 from workers.traffic.commands import as_record
@@ -236,7 +236,7 @@ def test_a_worker_with_a_shadow_decides_to_the_byte_as_without_and_its_accounts_
     found = settings_for(
         bootstrap, prefix, tmp_path, shadow_policy=written(revised(document, FROM), tmp_path), mode="binary"
     )
-    prepare(found)
+    topics.apply(found)
     with worker(found, tmp_path):
         publish(found, LINES)
         assert eventually(lambda: all_committed(found))

@@ -19,7 +19,6 @@ from tests.workers.test_policies import written
 from tests.workers.test_worker import revisions_known
 from workers import topics
 from workers.console import CommandError
-from workers.operate.prepare import prepare
 from workers.settings import Settings
 
 NUMBER = "L.2.03.402"
@@ -125,7 +124,7 @@ def test_who_signs_or_publishes_is_warned_of_what_the_document_lacks(tmp_path: P
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    topics.apply(made)
+    topics.declare(made)
     return made
 
 
@@ -145,7 +144,7 @@ def test_where_keys_are_known_a_forged_revision_changes_no_answer_and_a_signed_o
     monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
     keyed = found.model_copy(update={"policy_keys": public})
     file = written(tmp_path, revised(packaged().document))
-    prepare(keyed)
+    topics.apply(keyed)
     with worker(keyed, tmp_path):
         publish_revisions(found, next_revision(chain_of(packaged().document), author=OFFICE))
         assert eventually(lambda: len(letters(found)) == 1)
@@ -227,7 +226,7 @@ def test_what_was_accepted_before_there_were_keys_counts_behind_an_anchor_and_an
 
 @pytest.mark.broker
 def test_a_start_without_keys_says_that_whoever_may_write_is_trusted(found: Settings, tmp_path: Path) -> None:
-    prepare(found)
+    topics.apply(found)
     with worker(found, tmp_path):
         pass
     told = [json.loads(line) for line in (tmp_path / "worker.log").read_text("utf-8").splitlines() if line[:1] == "{"]

@@ -15,14 +15,13 @@ from tests.workers.commands import Ran, dli
 from tests.workers.running import eventually, publish, settings_for, worker
 from tests.workers.test_exporter import Scrape
 from tests.workers.test_handler import request
-from workers import letters
+from workers import letters, topics
 from workers.brokers import free_ports
 from workers.dashboard.reader import Reader
 from workers.ledger.links import link_of
 from workers.ledger.trace import _named
 from workers.operate.exporter import serving
 from workers.operate.pended import Pended
-from workers.operate.prepare import prepare
 from workers.reading import StrangeError, data_of, headers_of, written_at
 from workers.settings import Settings, read
 
@@ -130,7 +129,7 @@ PENDS: dict[str, Any] = {
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client)
-    prepare(made)
+    topics.apply(made)
     return made
 
 

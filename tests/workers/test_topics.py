@@ -25,7 +25,7 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
 def test_apply_creates_all_topics_as_declared_and_then_nothing(found: Settings) -> None:
     done = topics.apply(found)
 
-    assert done == Applied(sorted(found.topic(topic.name) for topic in TOPICS), [], [])
+    assert done == Applied(sorted(found.topic(topic.name) for topic in TOPICS), [], [], published=19)
     assert topics.compare(found) == []
     assert topics.apply(found) == Applied([], [], [])
 

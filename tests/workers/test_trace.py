@@ -13,7 +13,7 @@ from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
 from tests import generator
 from tests.workers.commands import Ran, dli
 from tests.workers.running import eventually, everything_on, get, publish, settings_for, worker
-from workers.operate.prepare import prepare
+from workers import topics
 from workers.settings import Settings
 
 pytestmark = pytest.mark.broker
@@ -25,7 +25,7 @@ ODD = "PA/ü 1?#%2F"
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    prepare(made)
+    topics.apply(made)
     return made
 
 

@@ -12,9 +12,9 @@ from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from policy_core.library import PACKAGED, load_library
 from tests import generator
 from tests.workers.running import eventually, everything_on, get, offsets, publish, samples, settings_for, worker
+from workers import topics
 from workers.console import CommandError
 from workers.decide.handler import decide
-from workers.operate.prepare import prepare
 from workers.records import Outgoing
 from workers.settings import Settings
 from workers.traffic.commands import sent
@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 60.0
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    prepare(made)
+    topics.apply(made)
     return made
 
 

@@ -21,12 +21,11 @@ from rich.table import Table
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
-from workers import files, jsonl
+from workers import files, jsonl, topics
 from workers.brokers import bound, broker_named, free_ports
 from workers.console import CommandError, err, out, settings
 from workers.decide.commands import rows, table
 from workers.explain import explanation
-from workers.operate.prepare import prepare
 from workers.printable import counted
 from workers.settings import Settings
 from workers.traffic.commands import as_record, read, sent
@@ -55,7 +54,7 @@ def run_demo(*, keep: bool, dashboard: int | None = None) -> None:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="dli-demo-")))
         port = free_ports().client
         found = settings(bootstrap=broker.bootstrap, web_port=port, data_dir=folder / "worker", partitions=4)
-        prepare(found)
+        topics.apply(found)
         err.print(f"embedded broker at {broker.bootstrap}, topics made; starting a worker …")
         stack.enter_context(running_worker(found, folder / "worker.log"))
         err.print(f"worker ready; publishing {len(requests)} requests to {REQUESTS} …")

@@ -23,6 +23,7 @@ from tests.workers.dashboard.hostile import EVERYTHING, HOSTILE, IMAGE, RAW, cli
 from tests.workers.dashboard.test_tallies import every_decision
 from tests.workers.running import eventually, settings_for
 from tests.workers.test_printable import DATA, unseen
+from workers import topics
 from workers.dashboard.pages import decisions, letters, now, policy, replays, site
 from workers.dashboard.pages.site import Shown
 from workers.dashboard.reader import Reader
@@ -35,7 +36,6 @@ from workers.dashboard.views.policy import RevisionRow
 from workers.dashboard.views.replays import reports
 from workers.dashboard.watch import Watch
 from workers.letters import Letter
-from workers.operate.prepare import prepare
 from workers.settings import read
 
 DRAWN = {
@@ -242,7 +242,7 @@ def answers(url: str) -> Iterator[tuple[int, str, str]]:
 @pytest.mark.broker
 def test_no_address_and_no_record_brings_markup_into_a_page(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     found = settings_for(bootstrap, prefix, tmp_path)
-    prepare(found)
+    topics.apply(found)
     write_by_hand(found.bootstrap, found.topic(DECISIONS), found.topic(DEAD_LETTERS))
     with dashboard(found, tmp_path) as url:
 

@@ -19,10 +19,9 @@ from tests import generator
 from tests.prometheus import SETTINGS, firing, running
 from tests.workers.dashboard.browsing import Console, chromium, dashboard, level
 from tests.workers.running import everything_on, publish, settings_for, worker
-from workers import accounts
+from workers import accounts, topics
 from workers.brokers import Broker, free_ports
 from workers.demo.run import ended
-from workers.operate.prepare import prepare
 from workers.settings import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.kafka, pytest.mark.tools]
@@ -102,7 +101,7 @@ def healthy(page: Page, prometheus: str) -> bool:
 
 def test_the_only_worker_is_killed_while_requests_flow(broker: Broker, prefix: str, tmp_path: Path) -> None:
     found = settings_for(broker.bootstrap, prefix, tmp_path, exporter_port=free_ports().client)
-    prepare(found)
+    topics.apply(found)
     flow = Flow(found)
     with (
         exporter(found, tmp_path),

@@ -15,9 +15,9 @@ from kafka.admin import KafkaAdminClient
 from events.topics import ANSWERED, DECISIONS, REQUESTS
 from tests.workers.commands import Ran, dli
 from tests.workers.running import PARTITIONS, producers_times, settings_for
+from workers import topics
 from workers.lag import Watcher
 from workers.operate.exporter import archived_until, without
-from workers.operate.prepare import prepare
 from workers.records import Record
 from workers.replay import series
 from workers.replay.archive import ArchiveSource
@@ -37,7 +37,7 @@ HEADERS = [("content-type", b"text/plain"), ("raw", b"\xff\x00"), ("content-type
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     """A room with a request each hour in every partition, and a decision on it a minute later."""
     made = settings_for(bootstrap, prefix, tmp_path)
-    prepare(made)
+    topics.apply(made)
     producers_times(made, REQUESTS, DECISIONS)
     producer = KafkaProducer(bootstrap_servers=bootstrap.split(","), acks="all")
     for partition in range(PARTITIONS):
@@ -310,7 +310,7 @@ def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(found: Settings
     client.delete_topics([found.topic(REQUESTS)])
     client.close()
     until = time.monotonic() + 60
-    while not prepare(found) and time.monotonic() < until:
+    while not topics.apply(found) and time.monotonic() < until:
         time.sleep(0.1)
 
     ran = archive(found, folder, "--continue")

@@ -17,7 +17,7 @@ from tests.workers.replay.logs import MemorySource, archived, changed, recorded
 from tests.workers.replay.test_what_if import EDITS, edited
 from tests.workers.running import PARTITIONS, eventually, everything_on, offsets, publish, settings_for, worker
 from tests.workers.test_worker import all_committed
-from workers.operate.prepare import prepare
+from workers import topics
 from workers.traffic.generate import Generator
 
 
@@ -142,7 +142,7 @@ def test_what_a_worker_answered_is_identical_read_from_kafka_and_from_an_archive
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     found = settings_for(bootstrap, prefix, tmp_path)
-    prepare(found)
+    topics.apply(found)
     lines = list(Generator(77, duplicates=0.03, conflicts=0.02, malformed=0.03).lines(2_000))
     with worker(found, tmp_path):
         publish(found, lines)

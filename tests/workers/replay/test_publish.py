@@ -16,8 +16,8 @@ from tests.workers.commands import dli
 from tests.workers.replay.test_what_if import EDITS, edited
 from tests.workers.running import eventually, everything_on, offsets, publish, settings_for, worker
 from tests.workers.test_worker import all_committed
+from workers import topics
 from workers.decide.handler import DecisionHandler
-from workers.operate.prepare import prepare
 from workers.records import Record
 from workers.replay.log import ReplayError
 from workers.replay.publish import own_topic
@@ -60,7 +60,7 @@ def test_decisions_under_a_draft_go_to_a_marked_topic_of_their_own_and_no_live_e
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     found = settings_for(bootstrap, prefix, tmp_path)
-    prepare(found)
+    topics.apply(found)
     with worker(found, tmp_path):
         publish(found, list(Generator(5, duplicates=0.03, malformed=0.03).lines(600)))
         assert eventually(lambda: all_committed(found))

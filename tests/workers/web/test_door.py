@@ -16,10 +16,10 @@ from aiohttp.web import Application
 from policy_core.library import PACKAGED, load_library
 from tests.test_house import ROOT
 from tests.workers.running import get, settings_for, worker
+from workers import topics
 from workers.app import make_app
 from workers.footing import Footing
 from workers.history.follow import Follower
-from workers.operate.prepare import prepare
 from workers.settings import SettingsError, read
 from workers.web.door import FOREIGN, NO_HOST, Web
 
@@ -137,7 +137,7 @@ def test_a_name_that_cannot_be_one_is_told_at_the_start() -> None:
 @pytest.mark.broker
 def test_a_running_worker_serves_none_of_fausts_routes(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     found = settings_for(bootstrap, prefix, tmp_path)
-    prepare(found)
+    topics.apply(found)
     with worker(found, tmp_path):
         told = {path: status_of(found.web_port, path) for path in (*FAUSTS_OWN, "/live", "/metrics")}
         rebound = status_of(found.web_port, "/metrics", "evil.example")
