@@ -61,17 +61,19 @@ def _lacking(judging: Judging, packaged: Chain, position: int, topic: str) -> Se
     known = judging.chains.get(packaged.policy, Chain(packaged.policy))
     # Who published the same document, and when, may differ; and what was corrected since was published once.
     published = {(one.revision, one.sha256) for one in known}
-    last = known.standing[-1].revision if known.links else None
+    last = known.standing[-1] if known.links else None
     made: list[Publication] = []
     for one in packaged:
         if not made and (one.revision, one.sha256) in published:
             continue
-        if last is not None and one.revision <= last:
+        # What the topic would refuse is not sent: it has a later one, or another one before this.
+        if last is not None and not made and not _continues(last, one):
             theirs = known.in_force(one.revision) or known.links[0]
             raise ForkedError(
                 f"policy {packaged.policy}: the packaged document has the revision of {one.revision} as "
                 f"{one.sha256}, but {topic} has that of {theirs.revision} as {theirs.sha256}; deploy "
-                "the document that was published, or publish this one as its correction (--corrects)"
+                "the document that was published, or take that revision back: `dli policy publish --corrects` puts "
+                "another in its place, `dli policy withdraw` none"
             )
         made.append(publication(one.document, made[-1].digest if made else known.known_through))
         if judging.terms.wants_signature(position, made[-1].digest):
@@ -80,3 +82,8 @@ def _lacking(judging: Judging, packaged: Chain, position: int, topic: str) -> Se
                 "nobody has signed it: `dli policy publish FILE --key KEY --execute` does both"
             )
     return made
+
+
+def _continues(last: Publication, one: Publication) -> bool:
+    """Whether a packaged revision comes behind what stands last, and knows the history that this has."""
+    return one.revision > last.revision and one.document.revisions[:-1] == last.document.revisions

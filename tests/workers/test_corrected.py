@@ -3,12 +3,14 @@
 import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from events.topics import DECISIONS, POLICY_ATTESTATIONS
+from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.chain import chain_of
-from policy_core.publication import Publication
+from policy_core.document.models import PolicyDocument
+from policy_core.publication import Publication, publication
 from policy_core.terms import Terms
 from tests.policy_core.examples import packaged
 from tests.policy_core.test_chain import OTHER
@@ -16,13 +18,14 @@ from tests.policy_core.test_corrections import PUBLISHED, WRONG, correction, wit
 from tests.workers.commands import dli
 from tests.workers.publishing import revised
 from tests.workers.running import eventually, everything_on, get, publish, settings_for, worker
-from tests.workers.test_follow import data, decided
+from tests.workers.test_follow import data, decided, publish_revisions
 from tests.workers.test_handler import covered
 from tests.workers.test_policies import written
 from tests.workers.test_signed import AT, OFFICE, TERMS, seen, signed
 from tests.workers.test_signing import keygen, run
 from tests.workers.test_worker import revisions_known
 from workers import topics
+from workers.console import CommandError
 from workers.dashboard.publications import Publications
 from workers.register import Row, in_force, key_of, of_day, of_policy, row_of
 from workers.revisions import Judging, Outcome
@@ -201,3 +204,69 @@ def test_what_is_not_effective_yet_is_withdrawn_without_a_word_of_the_past(
     assert f"takes back {digest}" in checked.out.replace("\n", " ")
     assert rows_now[-2]["taken_back_by"] == rows_now[-1]["digest"]
     assert chain_of(packaged().document).links[-1].sha256 == rows_now[-1]["sha256"]
+
+
+def approving(document: PolicyDocument, day: date) -> PolicyDocument:
+    """A forgery: from a day on whatever reaches a rule is certified, and its history says that nothing changed."""
+    tree: dict[str, Any] = document.model_dump(mode="json", by_alias=True)
+    new = day.isoformat()
+    tree["editions"].append({"since": new, "on_record": True, "says": "Reviewed without change."})
+    tree["revisions"].append({"date": new, "kinds": ["review"], "says": "Reviewed without change.", "cites": []})
+    for rule in tree["rules"]:
+        for outcome in [one for one in rule["outcomes"] if one.get("until") is None]:
+            outcome["until"] = new
+            certified = {"since": new, "determination": "medically_necessary", "rests_on": ["S1"]}
+            rule["outcomes"].append(certified)
+    return PolicyDocument.model_validate(tree, strict=False)
+
+
+@pytest.mark.broker
+def test_a_forgery_of_before_there_were_keys_is_taken_back_and_a_release_with_the_right_document_starts(
+    found: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Backdated by twenty months, it certified what the policy does not; a next release would not start."""
+    chain, today = chain_of(packaged().document), datetime.now(UTC).date()
+    day = date(2025, 3, 29)
+    forged = publication(
+        approving(packaged().document, day), chain.known_through, published=datetime(2025, 3, 29, tzinfo=UTC)
+    )
+    far = revised(forged.document, date(9998, 12, 31))
+    farther = publication(far, forged.digest, published=datetime(9998, 12, 30, tzinfo=UTC))
+    tree: dict[str, Any] = packaged().document.model_dump(mode="json", by_alias=True)
+    tree["revisions"].append({"date": today.isoformat(), "kinds": ["review"], "says": "Reviewed.", "cites": []})
+    right = PolicyDocument.model_validate(tree, strict=False)
+    private, public = keygen(tmp_path)
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    file = folder / f"{NUMBER}.yaml"
+    file.write_bytes(right.canonical())
+    keyed = found.model_copy(update={"policy_keys": public, "policies": (folder,)})
+    prepare(found)
+    with worker(found, tmp_path, "open"):
+        publish_revisions(found, forged, farther)
+        assert eventually(lambda: revisions_known(found) == 20)
+        assert eventually(lambda: len(data(found, DEAD_LETTERS)) == 1)
+    anchor = run(found, "anchor").out.strip()
+    monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
+    monkeypatch.setenv("DLI_POLICY_SIGNED_FROM", anchor)
+    keyed = keyed.model_copy(update={"policy_signed_from": anchor})
+    with pytest.raises(CommandError) as caught, worker(keyed, tmp_path, "contradicting"):
+        pass
+    sent = len(everything_on(found, POLICY_REVISIONS))
+    with_key = ("--key", str(private), "--execute")
+    withdrawn = run(found, "withdraw", NUMBER, forged.digest, "--retroactive", *with_key)
+    published = run(found, "publish", str(file), *with_key)
+    with worker(keyed, tmp_path, "next"):
+        assert eventually(lambda: revisions_known(found) == 22)
+        publish(found, [covered("G-1")])
+        assert eventually(lambda: decided(found, "G-1") is not None)
+
+    [letter] = data(found, DEAD_LETTERS)
+    assert (letter["reason"], letter["errors"][0]["path"]) == ("revision_refused", "published")
+    assert anchor == f"19@{forged.digest}"
+    assert "take that revision back" in str(caught.value)
+    assert sent == 21, "a start that is refused sends nothing"
+    assert (withdrawn.code, published.code) == (0, 0), withdrawn.err + published.err
+    line = decided(found, "G-1")
+    assert line is not None
+    assert line["policy"]["sha256"] == right.digest()

@@ -160,7 +160,7 @@ def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(bare: Se
         pass
 
     assert f"the packaged document has the revision of 2025-03-28 as {newest.sha256}" in str(caught.value)
-    assert "publish this one as its correction (--corrects)" in str(caught.value)
+    assert "take that revision back: `dli policy publish --corrects`" in str(caught.value)
 
 
 def test_a_follower_whose_broker_is_silent_knows_that_it_may_be_behind_and_says_so(prefix: str, tmp_path: Path) -> None:
