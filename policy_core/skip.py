@@ -43,11 +43,16 @@ class SkipList:
     """All that a deployment skips."""
 
     def __init__(self, skips: tuple[Skip, ...] = ()) -> None:
-        self._skips = {one.digest: one for one in skips}
+        # Of several entries for one publication the first place counts.
+        by_place = sorted(skips, key=lambda one: one.offset, reverse=True)
+        self._skips = {(one.policy, one.digest): one for one in by_place}
 
-    def of(self, offset: int, digest: str) -> Skip | None:
-        """Why the publication in the record at an offset does not count; None where it may."""
-        found = self._skips.get(digest)
+    def of(self, policy: str, offset: int, digest: str) -> Skip | None:
+        """Why a policy's publication in the record at an offset does not count; None where it may.
+
+        A key of one policy has no say in another: what it signed is looked up under its own policy alone.
+        """
+        found = self._skips.get((policy, digest))
         return found if found is not None and found.offset <= offset else None
 
     def __iter__(self) -> Iterator[Skip]:

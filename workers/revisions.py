@@ -164,7 +164,7 @@ def judge(chains: Chains, terms: Terms, packaged: Packaged, seen: Seen) -> Verdi
         event = decode_revision(seen.value, seen.headers)
         before = chains.get(event.policy_number, Chain(event.policy_number))
         # First of all: what nobody may publish costs no worker a proof.
-        if (skip := terms.skips.of(seen.offset, event.digest)) is not None:
+        if (skip := terms.skips.of(event.policy_number, seen.offset, event.digest)) is not None:
             return Verdict(Outcome.REFUSED, rejected=_passed_over(skip), skipped=skip)
         again = _repeats(before, event)
         signer = _signer(terms, event, seen) if not again else None

@@ -73,10 +73,26 @@ def test_what_came_before_there_were_keys_is_skipped_too() -> None:
 
 
 def test_a_skip_is_of_one_publication_and_no_other() -> None:
-    assert SKIPS.of(19, STOLEN.digest) is not None
-    assert SKIPS.of(18, STOLEN.digest) is None
-    assert SKIPS.of(19, "0" * 64) is None
-    assert SkipList().of(19, STOLEN.digest) is None
+    assert SKIPS.of(NUMBER, 19, STOLEN.digest) is not None
+    assert SKIPS.of(NUMBER, 18, STOLEN.digest) is None
+    assert SKIPS.of(NUMBER, 19, "0" * 64) is None
+    assert SKIPS.of("X-1", 19, STOLEN.digest) is None
+    assert SkipList().of(NUMBER, 19, STOLEN.digest) is None
+
+
+def test_who_may_publish_one_policy_skips_nothing_of_another() -> None:
+    """Signed as it stands, with a key that the list's policy has; the digest is another policy's."""
+    both = ring(policy="X-1", key=STRANGER, name="Another office")
+    foreign = signed_skip(STRANGER, "X-1", 19, STOLEN.digest, "in the way", WHEN)
+    terms = Terms(RING, skips=skip_list("skips.yaml", listed(foreign), both))
+
+    assert topic(terms, signed(STOLEN)).chains[NUMBER].known_through == STOLEN.digest
+
+
+def test_the_first_place_at_which_a_publication_is_skipped_counts() -> None:
+    for order in ([entry(), entry(offset=30)], [entry(offset=30), entry()]):
+        skips = skip_list("skips.yaml", listed(*order), RING)
+        assert [skips.of(NUMBER, at, STOLEN.digest) is not None for at in (18, 19, 31)] == [False, True, True]
 
 
 BAD = [
