@@ -1,13 +1,24 @@
 """How processes get into Kafka: what settings become, and which cannot be meant."""
 
+import asyncio
+import socket
 import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 import trustme
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError as ClientError
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from tests.workers.test_settings import _nothing_from_outside  # noqa: F401 (a fixture)
 from workers.access import client, faust_arguments, tls
+from workers.brokers import LOOPBACK
 from workers.settings import Settings, SettingsError, read
 
 LOGIN = {"security_protocol": "SASL_SSL", "sasl_username": "dli-worker", "sasl_password": "marked-password"}
@@ -121,3 +132,57 @@ def test_a_process_started_with_these_settings_has_them(monkeypatch: pytest.Monk
         monkeypatch.setenv(name, value)
 
     assert Settings() == first
+
+
+@contextmanager
+def listening(authority: trustme.CA, name: str) -> Iterator[tuple[int, list[bytes]]]:
+    """Somebody with a certificate of ours for that name: their port, and what they were told once it was taken."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(context)
+    told: list[bytes] = []
+    with socket.create_server((LOOPBACK, 0)) as door:
+
+        def answer() -> None:
+            while True:
+                try:
+                    plain, _ = door.accept()
+                except OSError:
+                    return
+                with plain, suppress(OSError), context.wrap_socket(plain, server_side=True) as one:
+                    one.settimeout(5)
+                    told.append(one.recv(1_000))
+
+        thread = Thread(target=answer, daemon=True)
+        thread.start()
+        yield door.getsockname()[1], told
+        door.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+def by_aiokafka(arguments: dict[str, Any]) -> None:
+    async def connect() -> None:
+        host, _, port = arguments["bootstrap_servers"][0].rpartition(":")
+        others = {name: value for name, value in arguments.items() if name != "bootstrap_servers"}
+        (await create_conn(host, int(port), **others, request_timeout_ms=5_000)).close()
+
+    asyncio.run(connect())
+
+
+def by_kafka_python(arguments: dict[str, Any]) -> None:
+    KafkaAdminClient(**arguments, bootstrap_timeout_ms=3_000).close()
+
+
+@pytest.mark.parametrize("connect", [by_aiokafka, by_kafka_python])
+@pytest.mark.parametrize(("name", "is_told"), [("another.test", False), (LOOPBACK, True)])
+def test_a_broker_with_a_good_certificate_for_another_name_is_told_nothing(
+    tmp_path: Path, connect: Callable[[dict[str, Any]], None], name: str, is_told: bool
+) -> None:
+    """Signed by whom we trust, as anybody's in the same company: our password would go to them."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with listening(authority, name) as (port, told):
+        found = read(bootstrap=f"{LOOPBACK}:{port}", **LOGIN, tls_ca=tmp_path / "ca.pem")
+        with pytest.raises((KafkaError, ClientError, OSError)):  # it is no broker in either case
+            connect(client(found))
+
+    assert any(told) == is_told

@@ -3,13 +3,16 @@
 import os
 import re
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+import typer
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError as SourceError
 
 from tests.workers.commands import dli
 from workers import settings
+from workers.cli import cli
 from workers.settings import Settings, SettingsError, read
 
 
@@ -264,3 +267,36 @@ def test_a_command_says_in_one_line_what_it_does_not_read_and_does_its_work(monk
 
     assert ran.code == 0
     assert ran.err == "warning: no such setting, and not read: DLI_TOPIC_PREFX (did you mean DLI_TOPIC_PREFIX?)\n"
+
+
+WORDS = {"password", "passphrase", "secret", "token"}
+SECRET = {
+    name for name, one in Settings.model_fields.items() if SecretStr in (one.annotation, *get_args(one.annotation))
+}
+
+
+def secrets_taken(command: Any, path: str = "dli") -> set[str]:
+    """The options and arguments of a command, and of those below it, that a secret would be written behind."""
+    below = getattr(command, "commands", {}).items()
+    names = {str(one.name) for one in command.params}
+    found = {f"{path} {one}" for one in names if one in SECRET or WORDS & set(one.split("_"))}
+    return found.union(*(secrets_taken(one, f"{path} {name}") for name, one in below))
+
+
+def test_no_command_takes_a_secret_where_a_list_of_processes_shows_it() -> None:
+    assert {"sasl_password", "log_key", "dashboard_token"} < SECRET
+    assert secrets_taken(typer.main.get_command(cli)) == set()
+
+
+def test_a_command_that_takes_a_secret_is_found() -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def one(log_key: str = "", password: str = "", key: str = "") -> None:
+        """Take secrets, and the name of a file."""
+
+    @app.command()
+    def other() -> None:
+        """Take none."""
+
+    assert secrets_taken(typer.main.get_command(app)) == {"dli one log_key", "dli one password"}
