@@ -241,7 +241,7 @@ def test_a_forgery_of_before_there_were_keys_is_taken_back_and_a_release_with_th
     file = folder / f"{NUMBER}.yaml"
     file.write_bytes(right.canonical())
     keyed = found.model_copy(update={"policy_keys": public, "policies": (folder,)})
-    prepare(found)
+    topics.apply(found)
     with worker(found, tmp_path, "open"):
         publish_revisions(found, forged, farther)
         assert eventually(lambda: revisions_known(found) == 20)

@@ -15,7 +15,7 @@ from tests.workers.running import eventually, publish, settings_for, worker
 from tests.workers.test_follow import decided
 from tests.workers.test_handler import covered
 from tests.workers.test_policies import written
-from workers.operate.prepare import prepare
+from workers import topics
 from workers.settings import Settings
 
 pytestmark = pytest.mark.broker
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.broker
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    prepare(made)
+    topics.apply(made)
     return made
 
 
