@@ -180,7 +180,18 @@ def _properties(certificates: Path, ports: Ports, mutual: int, by_token: int, ke
 
 def give(secured: Secured, user: str, rights: Iterable[Right]) -> None:
     """Let a user do what these rights say."""
-    acls = [
+    with topics.admin(secured.settings(ADMIN)) as client:
+        client.create_acls(_acls(user, rights))
+
+
+def take(secured: Secured, user: str, rights: Iterable[Right]) -> None:
+    """Let a user do so no more."""
+    with topics.admin(secured.settings(ADMIN)) as client:
+        client.delete_acls(_acls(user, rights))
+
+
+def _acls(user: str, rights: Iterable[Right]) -> list[ACL]:
+    return [
         ACL(
             f"User:{user}",
             "*",
@@ -195,5 +206,3 @@ def give(secured: Secured, user: str, rights: Iterable[Right]) -> None:
         for one in rights
         for operation in one.operations
     ]
-    with topics.admin(secured.settings(ADMIN)) as client:
-        client.create_acls(acls)

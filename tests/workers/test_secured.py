@@ -40,11 +40,12 @@ from kafka.structs import OffsetAndMetadata
 from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, POLICY_REVISIONS, REQUESTS, TOPICS
 from tests import generator
 from tests.workers.commands import Ran, dli
-from tests.workers.running import everything_on
-from tests.workers.secured import ADMIN, WORKER, Issuer, Secured, give, password, secured_broker
+from tests.workers.running import eventually, everything_on
+from tests.workers.secured import ADMIN, WORKER, Issuer, Secured, give, password, secured_broker, take
 from workers import access, topics
 from workers.brokers import free_ports
 from workers.demo.run import running_worker
+from workers.feed.lane import EXIT_FEED_LOST
 from workers.operate.exporter import serving
 from workers.records import Outgoing
 from workers.rights import Right, rights
@@ -54,9 +55,10 @@ from workers.traffic.commands import as_record, sent
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("secured")]
 
 PLATFORM, OPERATOR, EXPORTER, STRANGER = "claims-platform-1", "dli-operator", "dli-exporter", "stranger"
-ARCHIVE = "dli-archive"
+ARCHIVE, LOSING = "dli-archive", "dli-worker-2"
 ROLE_OF = {
     WORKER: "worker",
+    LOSING: "worker",
     PLATFORM: "platform",
     OPERATOR: "operator",
     EXPORTER: "exporter",
@@ -73,12 +75,10 @@ def audit(secured: Secured, user: str) -> set[tuple[str, ...]]:
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    with secured_broker(
-        tmp_path_factory.mktemp("secured"), (WORKER, PLATFORM, OPERATOR, EXPORTER, ARCHIVE, STRANGER)
-    ) as running:
+    with secured_broker(tmp_path_factory.mktemp("secured"), (*ROLE_OF, STRANGER)) as running:
         found = running.settings(WORKER)
-        for user in (WORKER, PLATFORM, OPERATOR, EXPORTER, ARCHIVE):
-            give(running, user, rights(found, ROLE_OF[user]))
+        for user, role in ROLE_OF.items():
+            give(running, user, rights(found, role))
         with topics.admin(running.settings(ADMIN)) as client:
             client.create_topics({FOREIGN: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
         topics.apply(running.settings(OPERATOR, partitions=2))
@@ -273,6 +273,32 @@ def test_on_every_topic_a_workers_user_has_the_operations_of_the_table_and_no_ot
 
 
 # --- who gets in ---------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_loses_a_right_while_it_runs_ends_and_a_new_one_answers_each_once(
+    secured: Secured, tmp_path: Path
+) -> None:
+    found = secured.settings(LOSING, partitions=2, data_dir=tmp_path, web_port=free_ports().client)
+    platform = secured.settings(PLATFORM)
+    lost = [one for one in rights(found, "worker") if (one.resource, one.name) == ("topic", DECISIONS)]
+    before = len(everything_on(platform, DECISIONS))
+    lines = [generator.encode(generator.request(5, number)) for number in range(40)]
+    with running_worker(found, tmp_path / "first.log") as process:
+        take(secured, LOSING, lost)
+        try:
+            list(sent([as_record(line, REQUESTS) for line in lines], platform))
+            assert process.wait(timeout=60) == EXIT_FEED_LOST
+        finally:
+            give(secured, LOSING, lost)
+    said = (tmp_path / "first.log").read_text("utf-8")
+    there = len(everything_on(platform, DECISIONS))
+    with running_worker(found, tmp_path / "second.log"):
+        assert eventually(lambda: len(everything_on(platform, DECISIONS)) >= before + len(lines))
+    keys = [one.key for one in everything_on(platform, DECISIONS)][before:]
+
+    assert there == before
+    assert len(keys) == len(set(keys)) == len(lines)
+    assert "TopicAuthorizationFailed" in said
 
 
 def environment(found: Settings, **other: str) -> dict[str, str]:

@@ -41,6 +41,8 @@ class Endpoint:
                 body = (asked.body or json.dumps(given)).encode()
                 self.send_response(asked.status)
                 self.send_header("Content-Length", str(len(body)))
+                if asked.status == 302:
+                    self.send_header("Location", asked.url)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -143,13 +145,14 @@ def test_a_token_is_used_to_its_end_while_its_endpoint_is_away(endpoint: Endpoin
 def test_an_endpoint_that_gives_no_token_is_named_with_what_it_did(
     status: int, body: str, sentence: str, endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    """And nothing of its answer or of our secret is in the sentence."""
+    """And nothing of its answer or of our secret is in the sentence; nobody else is asked, wherever it points."""
     endpoint.status, endpoint.body = status, body
 
     with pytest.raises(TokenError, match=sentence) as refused:
         source(endpoint, tmp_path, Clock()).token()
 
     assert "marked" not in str(refused.value)
+    assert len(endpoint.asked) == 1
 
 
 def test_an_endpoint_whose_certificate_is_not_trusted_is_not_asked(endpoint: Endpoint) -> None:

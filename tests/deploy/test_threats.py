@@ -1,0 +1,161 @@
+"""The threat model: each row is held by tests that there are, run and can fail, or says that nothing holds it."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests"
+PAGE = (ROOT / "deploy/security.md").read_text("utf-8")
+NAMED = re.compile(r"`([^`\s]+::[^`\s]+)`")
+SHOWN, NOT_HELD = "shown by", "What is not held"
+WANTED = {
+    "On the policy's revisions", "By a document", "By records", "On archives", "Over the web", "On people who read it",
+    "On what must not be seen", "On Kafka itself", "By what it is built from", "By an operator's mistake",
+}  # fmt: skip
+
+Row = list[str]
+
+
+def tables(page: str) -> Iterator[tuple[str, Row, list[Row]]]:
+    """Every table of a page: the heading that it stands under, its own head, its rows."""
+    heading, rows = "", list[Row]()
+    for line in [*page.splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in line.strip("|").split("|")])
+            continue
+        if rows:
+            yield heading, rows[0], rows[2:]
+            rows = []
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+
+
+def attacks(page: str) -> dict[str, list[Row]]:
+    """The tables of attacks, by their headings."""
+    return {heading: rows for heading, head, rows in tables(page) if head[-1] == SHOWN}
+
+
+@cache
+def promises(path: str) -> dict[str, str | None]:
+    """The tests that pytest collects from a file, each with why it shows nothing; None where it may show something."""
+    file = TESTS / path
+    if not (file.name.startswith("test_") and file.suffix == ".py" and file.is_file()):
+        return {}
+    return promises_of(file.read_text("utf-8"))
+
+
+def promises_of(source: str) -> dict[str, str | None]:
+    """The same of a source. A test stands at the top of its file; what has its name elsewhere is none."""
+    found = ast.parse(source).body
+    tests = [one for one in found if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {one.name: _idle(one) for one in tests if one.name.startswith("test_")}
+
+
+def _idle(test: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
+    marks = {part.attr for one in test.decorator_list for part in ast.walk(one) if isinstance(part, ast.Attribute)}
+    if marks & {"skip", "xfail"}:
+        return "is not run, or may fail"
+    calls = {part.func.attr for part in ast.walk(test) if _is_method(part)}
+    asserts = any(isinstance(part, ast.Assert) for part in ast.walk(test))
+    return None if asserts or calls & {"raises", "fail"} else "asserts nothing"
+
+
+def _is_method(part: ast.AST) -> bool:
+    return isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)
+
+
+def problems(page: str, of: Callable[[str], dict[str, str | None]] = promises) -> list[str]:
+    """What is wrong with a page's attacks."""
+    found = []
+    for heading, rows in attacks(page).items():
+        for attack, holds, shown in rows:
+            names = NAMED.findall(shown)
+            if not (attack and holds and names) or NAMED.sub("", shown).strip():
+                found.append(f"{heading}: {attack}: names no test, or something else beside one")
+            for name in names:
+                path, _, test = name.partition("::")
+                why = of(path).get(test, "there is no such test")
+                if why is not None:
+                    found.append(f"{name}: {why}")
+    return found
+
+
+def test_every_attack_names_tests_that_there_are_that_run_and_that_can_fail() -> None:
+    assert problems(PAGE) == []
+    assert sum(map(len, attacks(PAGE).values())) > 60
+
+
+def test_every_kind_of_attack_has_its_table() -> None:
+    assert attacks(PAGE).keys() == WANTED
+
+
+def test_what_is_not_held_has_its_reason_and_no_test_and_is_signed() -> None:
+    found = {heading: rows for heading, _, rows in tables(PAGE)}
+
+    assert len(found[NOT_HELD]) >= 10
+    assert [row for row in found[NOT_HELD] if NAMED.search(" ".join(row)) or not row[0]] == []
+    assert [row[0] for row in found["Who signs"]] == ["security officer", "auditor"]
+
+
+def test_every_link_within_the_page_leads_somewhere() -> None:
+    headings = re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
+
+    assert set(re.findall(r"\]\(#([^)]*)\)", PAGE)) <= anchors
+
+
+SOURCE = '''
+"""Of test_told_of, a docstring."""
+import pytest
+# test_told_of: a comment
+
+def test_sound(): assert held()
+def test_raises():
+    with pytest.raises(ValueError): attack()
+def test_idle(): attack()
+@pytest.mark.skip(reason="slow")
+def test_skipped(): assert held()
+@pytest.mark.parametrize("one", [pytest.param(1, marks=pytest.mark.xfail)])
+def test_may_fail(one): assert held()
+def helper():
+    def test_within(): assert held()
+name = "test_told_of"
+'''
+
+
+@pytest.mark.parametrize(
+    ("shown", "why"),
+    [
+        ("`a.py::test_sound`", None),
+        ("`a.py::test_raises` `a.py::test_sound`", None),
+        ("", "a: names no test"),
+        ("a good design", "a: names no test"),
+        ("`a.py::test_sound`, and a good design", "or something else"),
+        ("`a.py::test_away`", "a.py::test_away: there is no such test"),
+        ("`a.py::test_told_of`", "there is no such test"),
+        ("`a.py::test_within`", "there is no such test"),
+        ("`a.py::helper`", "there is no such test"),
+        ("`b.py::test_sound`", "there is no such test"),
+        ("`a.py::test_idle`", "asserts nothing"),
+        ("`a.py::test_skipped`", "is not run"),
+        ("`a.py::test_may_fail`", "may fail"),
+        ("`a.py::test_sound` `a.py::test_idle`", "asserts nothing"),
+    ],
+)
+def test_a_row_that_nothing_holds_is_found(shown: str, why: str | None) -> None:
+    page = f"### On a\n\n| attack | what holds it | shown by |\n| --- | --- | --- |\n| a | b | {shown} |\n"
+    found = problems(page, lambda path: promises_of(SOURCE) if path == "a.py" else {})
+
+    assert [why in one for one in found if why is not None] == ([] if why is None else [True]), found
+
+
+def test_a_file_that_is_not_there_or_that_pytest_does_not_collect_has_no_tests() -> None:
+    assert promises("deploy/test_nowhere.py") == promises("deploy/runbook.py") == promises("") == {}
+    assert "test_a_file_that_is_not_there_or_that_pytest_does_not_collect_has_no_tests" in promises(
+        "deploy/test_threats.py"
+    )
