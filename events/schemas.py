@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from events.attestation import PolicyAttestation
+from events.audit import Acted
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.request import AuthorizationRequest
@@ -17,7 +18,15 @@ from events.shadow import ShadowDifference
 FOLDER = Path(__file__).parent / "schemas"
 EVENTS: tuple[tuple[str, type[BaseModel]], ...] = tuple(
     (model.TYPE, model)
-    for model in (AuthorizationRequest, Decision, DeadLetter, ShadowDifference, PolicyRevision, PolicyAttestation)
+    for model in (
+        AuthorizationRequest,
+        Decision,
+        DeadLetter,
+        ShadowDifference,
+        PolicyRevision,
+        PolicyAttestation,
+        Acted,
+    )
 )
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Literal
 
 from events.attestation import PolicyAttestation
+from events.audit import Acted
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.request import AuthorizationRequest
@@ -20,6 +21,7 @@ LINKS = "authorization.links"
 SHADOW = "authorization.shadow"
 POLICY_REVISIONS = "policy.revisions"
 POLICY_ATTESTATIONS = "policy.attestations"
+AUDIT = "dli.audit"
 
 
 LARGEST_RECORD = 2 * 1024 * 1024
@@ -196,6 +198,19 @@ TOPICS = (
         retention=timedelta(days=1),
         producers=("policy-history agent",),
         consumers=("auditors", "dli tail"),
+        personal=False,
+    ),
+    Topic(
+        name=AUDIT,
+        event=Acted.TYPE,
+        key="the act's id",
+        # One: acts in the order in which they were done.
+        partitions=1,
+        cleanup="delete",
+        # What was done to decisions is known as long as they are.
+        retention=DECISIONS_KEPT,
+        producers=("every command that changes something", "dashboard"),
+        consumers=("auditors", "dli audit"),
         personal=False,
     ),
 )

@@ -14,13 +14,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from events.topics import TOPICS
+from events.topics import AUDIT, TOPICS
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.library import load_library
 from policy_core.work import TooComplexError
 from workers import files, logs, rights, schemas, topics
 from workers import scale as scaling
 from workers.access import RefusedError
+from workers.audit import commands as audit_commands
+from workers.audit import recorder
+from workers.audit.recorder import acting
 from workers.brokers import BrokerError, down, up
 from workers.console import (
     OURS,
@@ -68,6 +71,7 @@ policy_commands.add_to(cli)
 replay_commands.add_to(cli)
 operate_commands.add_to(cli)
 dashboard_commands.add_to(cli)
+audit_commands.add_to(cli)
 cli.add_typer(topics_cli, name="topics")
 cli.add_typer(schemas_cli, name="schemas")
 cli.add_typer(kafka_cli, name="kafka")
@@ -77,6 +81,8 @@ def main() -> None:
     """Run the command line."""
     files.private_from_now_on()
     logs.configure(level="WARNING", form="console")
+    # Who does what is told, whatever else is.
+    logging.getLogger(recorder.__name__).setLevel(logging.INFO)
     # What goes wrong with a broker becomes a sentence of ours; its client's own complaints would only stand around it.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
@@ -180,11 +186,16 @@ def _rights_table(found: Iterable[Right]) -> Table:
 def apply(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: Partitions = None) -> None:
     """Create the topics that are not there, set on others what must not differ, publish what packaged policies know."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions)
-    try:
-        done = topics.apply(found)
-    except ForkedError as forked:
-        raise CommandError(str(forked)) from None
-    err.print(f"created: {', '.join(done.created)}" if done.created else "nothing to create")
+    # The one act that cannot be recorded before anything is done: it makes where acts are recorded.
+    made = topics.make(found, AUDIT)
+    with acting(found, "topics apply") as act:
+        try:
+            done = topics.apply(found)
+        except ForkedError as forked:
+            raise CommandError(str(forked)) from None
+        created = sorted([*made, *done.created])
+        act.note(topics=tuple(created), count=done.published)
+    err.print(f"created: {', '.join(created)}" if created else "nothing to create")
     for one in done.altered:
         err.print(f"{one.topic}: {one.what} was {one.found}, is {one.declared} now", markup=False)
     for one in done.left:
@@ -224,7 +235,8 @@ def scale(
     if not execute:
         err.print("nothing is done yet (--execute does it): stop the platforms first, they must not publish meanwhile")
         return
-    scaling.execute(found, made, _tell_step)
+    with acting(found, "topics scale", topics=tuple(one.topic for one in made.steps), partitions=partitions):
+        scaling.execute(found, made, _tell_step)
     err.print(f"done: set DLI_PARTITIONS to {partitions}, start the workers, then the platforms")
 
 
@@ -286,9 +298,13 @@ def restore(
     if not execute:
         err.print("nothing is done yet (--execute does it)")
         return
-    restoring.execute(
-        found, kept, made, lambda one, count: err.print(f"{one.name}: {counted(count, 'record')}, as archived")
-    )
+    # As for `topics apply`, which comes behind this: nothing may be on the cluster yet.
+    topics.make(found, AUDIT)
+    records = sum(one.records for one in made)
+    with acting(found, "restore", topics=tuple(one.name for one in made), count=records):
+        restoring.execute(
+            found, kept, made, lambda one, count: err.print(f"{one.name}: {counted(count, 'record')}, as archived")
+        )
     err.print("done: topics have the broker's time; see `dli topics check`, then start workers")
 
 

@@ -47,6 +47,18 @@ def publish_packaged(settings: Settings, library: Library) -> int:
     raise ForkedError(f"policy {one.policy}: {where} does not take the packaged revision of {one.revision}: {why}")
 
 
+def is_behind(settings: Settings, library: Library) -> bool:
+    """Whether the topic of revisions lacks something of the packaged documents.
+
+    Raises:
+        ForkedError: The two contradict each other, or nobody signed what the topic lacks.
+        ReadingError: The brokers do not answer, or the topic is not the one that was anchored.
+        PolicyDocumentError: The publishers' keys cannot be read.
+    """
+    known = read_known(settings, library)
+    return bool(lacking(known.judging, [library.chain(number) for number in library.numbers], known.end, settings))
+
+
 def lacking(judging: Judging, packaged: Iterable[Chain], position: int, settings: Settings) -> Sequence[Publication]:
     """What the topic, judged up to `position`, lacks of the packaged documents, behind what it has.
 

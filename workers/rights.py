@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from events.topics import (
     ANSWERED,
+    AUDIT,
     DEAD_LETTERS,
     DECISIONS,
     LEDGER,
@@ -28,12 +29,14 @@ Operation = Literal["READ", "WRITE", "CREATE", "ALTER", "ALTER_CONFIGS", "DESCRI
 ROLES: dict[Role, str] = {
     "worker": "decides requests and keeps the register: `dli worker`",
     "exporter": "measures lag and balances accounts, and writes nothing: `dli exporter`",
-    "dashboard": "reads what was decided and why, and writes nothing: `dli dashboard`",
+    "dashboard": "reads what was decided and why, and writes who came in and what they did: `dli dashboard`",
     "archive": "keeps what Kafka will forget: `dli archive --continue`",
     "platform": "a claims platform, which publishes requests and reads decisions",
     "policy": "who answers for a policy's document: `dli policy publish`",
     "operator": "a person: `dli topics`, `dli publish`, `dli tail`, `dli accounts`, `dli dead-letters`",
 }
+
+RECORDS = "to record who did what"
 
 
 class Right(NamedTuple):
@@ -75,6 +78,9 @@ def _of_workers(settings: Settings) -> Iterator[Right]:
     }
     for name, (operations, why) in uses.items():
         yield _topic("worker", settings.topic(name), (*operations, "DESCRIBE_CONFIGS"), f"{why}; its settings at start")
+    # They neither read nor write it, but start on no cluster that lacks a declared topic.
+    why = "to see that it is there; its settings at start"
+    yield _topic("worker", settings.topic(AUDIT), ("DESCRIBE", "DESCRIBE_CONFIGS"), why)
     own = f"{settings.app_id}-"
     yield Right("worker", "topic", own, True, ("READ", "WRITE", "CREATE"), "the changelogs of tables, made by Faust")
     yield Right("worker", "group", settings.app_id, False, ("READ",), "to share partitions, and commit offsets")
@@ -106,11 +112,13 @@ def _of_the_dashboard(settings: Settings) -> Iterator[Right]:
     }
     for name, why in uses.items():
         yield _topic("dashboard", settings.topic(name), ("READ",), why)
+    yield _topic("dashboard", settings.topic(AUDIT), ("READ", "WRITE"), f"{RECORDS}; to show that")
 
 
 def _of_the_archive(settings: Settings) -> Iterator[Right]:
     for name in (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, POLICY_REVISIONS):
         yield _topic("archive", settings.topic(name), ("READ",), "to keep it")
+    yield _topic("archive", settings.topic(AUDIT), ("WRITE",), RECORDS)
     yield Right("archive", "group", settings.archive_group, False, ("READ",), "to commit how far archives go")
 
 
@@ -122,17 +130,20 @@ def _of_platforms(settings: Settings) -> Iterator[Right]:
 
 def _of_policies(settings: Settings) -> Iterator[Right]:
     yield _topic("policy", settings.topic(POLICY_REVISIONS), ("READ", "WRITE"), "to publish what continues the chain")
+    yield _topic("policy", settings.topic(AUDIT), ("WRITE",), RECORDS)
     yield _topic("policy", settings.topic(SHADOW), ("READ",), "to see what a draft would make otherwise")
 
 
 def _of_operators(settings: Settings) -> Iterator[Right]:
     for topic in TOPICS:
         operations: tuple[Operation, ...] = ("CREATE", "ALTER_CONFIGS", "DESCRIBE_CONFIGS", "READ")
-        if topic.name in {REQUESTS, POLICY_REVISIONS} or topic.state is not None:
+        if topic.name in {REQUESTS, POLICY_REVISIONS, AUDIT} or topic.state is not None:
             operations = (*operations, "WRITE")
         why = "to make, compare and look at it"
         if topic.name == POLICY_REVISIONS:
             why += "; to add what the packaged documents know"
+        if topic.name == AUDIT:
+            why += f"; {RECORDS}"
         if topic.alike:
             operations = (*operations, "ALTER")
             why += "; to add partitions"

@@ -1,7 +1,7 @@
 """The declared topics on a real cluster: created, and compared with what is there."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -100,24 +100,41 @@ def declare(settings: Settings) -> Applied:
         TopicsError: The cluster does not answer, or refuses a setting.
     """
     with admin(settings) as client:
-        present = set(client.list_topics())
-        wanted = {settings.topic(topic.name): topic for topic in TOPICS}
-        missing = {
-            name: {
-                "num_partitions": partitions(topic, settings),
-                "replication_factor": settings.replication_factor,
-                "configs": topic.settings(),
-            }
-            for name, topic in wanted.items()
-            if name not in present
-        }
-        if missing:
-            client.create_topics(missing, wait_for_metadata=True)
+        missing = _create(client, settings, TOPICS)
         differences = [one for one in _differences(client, settings) if one.topic not in missing]
         altered = [one for one in differences if _is_ours(one)]
         for one in altered:
             set_on_topic(client, one.topic, {one.what: one.declared})
-        return Applied(sorted(missing), altered, [one for one in differences if one not in altered])
+        return Applied(missing, altered, [one for one in differences if one not in altered])
+
+
+def make(settings: Settings, name: str) -> list[str]:
+    """Create one declared topic where it is not there; its full name if it was not.
+
+    Raises:
+        TopicsError: The cluster does not answer.
+        RefusedError: It gives us no right to this.
+    """
+    with admin(settings) as client:
+        return _create(client, settings, [one for one in TOPICS if one.name == name])
+
+
+def _create(client: KafkaAdminClient, settings: Settings, wanted: Iterable[Topic]) -> list[str]:
+    """Create those of the topics that are not there; their full names."""
+    present = set(client.list_topics())
+    missing = {
+        name: {
+            "num_partitions": partitions(topic, settings),
+            "replication_factor": settings.replication_factor,
+            "configs": topic.settings(),
+        }
+        for topic in wanted
+        for name in [settings.topic(topic.name)]
+        if name not in present
+    }
+    if missing:
+        client.create_topics(missing, wait_for_metadata=True)
+    return sorted(missing)
 
 
 def _is_ours(one: Difference) -> bool:

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from pydantic import BaseModel, ValidationError
 
 from events.attestation import PolicyAttestation
+from events.audit import Acted
 from events.dead_letter import SENTENCES, DeadLetter
 from events.decision import Decision, Determination
 from events.decode import RejectedError, decode, field_errors
@@ -33,6 +34,7 @@ from policy_core.library import PACKAGED, Library, load_library
 from policy_core.terms import Terms
 from tests.workers.publishing import revised
 from workers.attestation import attestation
+from workers.audit.recorder import as_record as acted_record
 from workers.decide.handler import DecisionHandler, decide
 from workers.decide.shadow import Shadow
 from workers.history.agent import attested_record
@@ -48,6 +50,7 @@ DEAD_LETTERED = EXAMPLES / "authorization.dead_lettered.v1"
 PUBLISHED = EXAMPLES / "policy.revision.published.v1"
 SHADOWED = EXAMPLES / "authorization.shadowed.v1"
 ATTESTED = EXAMPLES / "policy.revision.attested.v1"
+ACTED = EXAMPLES / "dli.acted.v1"
 FOLDERS = {
     REQUESTED / "valid",
     REQUESTED / "invalid",
@@ -59,6 +62,8 @@ FOLDERS = {
     PUBLISHED / "invalid",
     SHADOWED / "valid",
     ATTESTED / "valid",
+    ACTED / "valid",
+    ACTED / "invalid",
 }
 """Each is read by tests below; nothing else may stand among the examples."""
 OF_OTHERS = {"conflicting_duplicate", "circular_link", "revision_refused", "internal_error"}
@@ -255,6 +260,11 @@ def test_an_attestation_is_what_the_revision_of_its_date_is_found_to_change(file
     assert compact(file) == attested(file.stem)
 
 
+@each(ACTED / "valid")
+def test_an_act_is_told_in_the_bytes_of_its_example(file: Path) -> None:
+    assert compact(file) == acted_record(Acted.model_validate(read(file)["data"]), SETTINGS).value
+
+
 @each(PUBLISHED / "invalid")
 def test_a_bad_revision_is_refused_for_its_reason_at_its_paths(file: Path) -> None:
     expected = read(file)
@@ -276,6 +286,7 @@ def test_a_bad_revision_is_refused_for_its_reason_at_its_paths(file: Path) -> No
         (SHADOWED, ShadowDifference),
         (PUBLISHED, PolicyRevision),
         (ATTESTED, PolicyAttestation),
+        (ACTED, Acted),
     ],
     ids=lambda value: getattr(value, "name", getattr(value, "__name__", "")),
 )
@@ -316,7 +327,7 @@ def test_every_determination_has_an_example() -> None:
     ("file", "model"),
     [
         pytest.param(file, model, id=f"{folder.name}: {file.stem}")
-        for folder, model in ((DECIDED, Decision), (DEAD_LETTERED, DeadLetter))
+        for folder, model in ((DECIDED, Decision), (DEAD_LETTERED, DeadLetter), (ACTED, Acted))
         for file in files(folder / "invalid")
     ],
 )

@@ -11,6 +11,7 @@ from events.decode import LARGEST
 from events.schemas import EVENTS
 from events.topics import (
     ANSWERED,
+    AUDIT,
     DEAD_LETTERS,
     DECISIONS,
     LARGEST_RECORD,
@@ -51,7 +52,11 @@ def answer(value: bytes, key: bytes | None) -> Outgoing:
 
 def test_every_topic_has_its_own_name() -> None:
     assert Counter(topic.name for topic in TOPICS) == dict.fromkeys(
-        (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, SHADOW, POLICY_REVISIONS, POLICY_ATTESTATIONS), 1
+        (
+            *(REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, SHADOW),
+            *(POLICY_REVISIONS, POLICY_ATTESTATIONS, AUDIT),
+        ),
+        1,
     )
 
 
@@ -78,6 +83,8 @@ def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
         # Compaction would let a bad event of a revision's key push out the good one.
         (POLICY_REVISIONS, {"cleanup.policy": "delete", "retention.ms": "-1"}),
         (POLICY_ATTESTATIONS, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY)}),
+        # As long as decisions: what was done to them is known as long as they are.
+        (AUDIT, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
     ],
 )
 def test_kafka_is_told_how_long_to_keep_records(name: str, settings: dict[str, str]) -> None:
@@ -105,12 +112,13 @@ def test_a_topic_without_a_limit_keeps_its_records_for_ever() -> None:
     assert endless.settings()["retention.ms"] == "-1"
 
 
-def test_only_what_tells_of_policies_digests_and_pointers_are_no_personal_data() -> None:
+def test_only_what_tells_of_policies_digests_pointers_and_acts_are_no_personal_data() -> None:
     assert {topic.name for topic in TOPICS if not topic.personal} == {
         ANSWERED,
         LEDGER,
         POLICY_REVISIONS,
         POLICY_ATTESTATIONS,
+        AUDIT,
     }
 
 
@@ -120,6 +128,10 @@ def test_what_is_no_event_says_what_it_is() -> None:
 
 def test_every_topic_has_a_writer_and_a_reader() -> None:
     assert [topic.name for topic in TOPICS if not topic.producers or not topic.consumers] == []
+
+
+def test_acts_stand_in_one_order() -> None:
+    assert (BY_NAME[AUDIT].partitions, BY_NAME[AUDIT].alike) == (1, False)
 
 
 # --- Keys ----------------------------------------------------------------------------------------------

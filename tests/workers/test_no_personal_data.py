@@ -17,6 +17,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from events.revision import PolicyRevision
 from events.topics import (
     ANSWERED,
+    AUDIT,
     DEAD_LETTERS,
     DECISIONS,
     LEDGER,
@@ -220,7 +221,7 @@ def _publish_by_hand(found: Settings) -> None:
         producer.close()
 
 
-STRANGE = (DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, SHADOW, POLICY_REVISIONS, POLICY_ATTESTATIONS)
+STRANGE = (DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, SHADOW, POLICY_REVISIONS, POLICY_ATTESTATIONS, AUDIT)
 
 
 def _publish_strange(found: Settings) -> None:
@@ -284,6 +285,8 @@ def _printed(found: Settings, letter: str, file: Path, *execute: str) -> dict[st
         ("dead-letters", "redrive", "--all", "--app-id", found.app_id, *execute),
         ("topics", "check"),
         ("policy", "history"),
+        ("audit",),
+        ("audit", "-o", "jsonl"),
     )
     ran = {" ".join(one[:3]): dli(*one, *where) for one in commands}
     # What it prints are the answers themselves; what it says of them stands beside.

@@ -12,6 +12,7 @@ from events.dead_letter import Reason
 from events.topics import DEAD_LETTERS
 from workers import letters as post
 from workers import reading
+from workers.audit.recorder import acting, letter_ids
 from workers.console import Bootstrap, CommandError, Exit, Output, Prefix, err, out, print_json, settings, write_line
 from workers.letters import MOST_TRIES, Letter, Plan
 from workers.logs import Hasher
@@ -122,11 +123,22 @@ def redrive(
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
     kept = _kept(found, _reason(reason))
     sending = chosen(kept, letters) if letters else kept
-    plans = post.redrive(found, sending, tries) if execute else post.planned(found, sending, tries)
+    plans = _sent(found, sending, tries, reason) if execute else post.planned(found, sending, tries)
     out.print(_table(plans, execute=execute))
     _summary(plans, execute=execute)
     if any(one.refusal and not one.done for one in plans):
         raise typer.Exit(Exit.DIFFERENT)
+
+
+def _sent(found: Settings, sending: Sequence[Letter], tries: int, reason: str | None) -> list[Plan]:
+    meant = letter_ids(one.id for one in sending)
+    with acting(
+        found, "dead-letters redrive", letters=meant, letter_reason=reason, count=len(sending), group=found.app_id
+    ) as act:
+        plans = post.redrive(found, sending, tries)
+        sent = [one.letter.id for one in plans if one.refusal is None]
+        act.note(letters=letter_ids(sent), count=len(sent))
+    return plans
 
 
 def _table(plans: Sequence[Plan], *, execute: bool) -> Table:

@@ -13,6 +13,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from workers import access, notes
+from workers.audit.recorder import acting
 from workers.console import Bootstrap, CommandError, Prefix, err, out, settings
 from workers.printable import counted
 from workers.reading import Span, new_admin, partitions_of, spans, told
@@ -63,7 +64,8 @@ def reset_offset(
     if not execute:
         err.print("nothing is done without --execute")
         return
-    carry_out(found, plan)
+    with acting(found, "reset-offset", topics=(topic,), partition=partition, offset=plan.offset, group=found.app_id):
+        carry_out(found, plan)
     err.print("set")
 
 

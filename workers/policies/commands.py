@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from events.topics import POLICY_REVISIONS
 from policy_core.determine import Policy
 from policy_core.document.check import places
 from policy_core.document.load import load, load_with_warnings
 from policy_core.library import documents, load_library
 from policy_core.source import SourceReport, verify
+from workers.audit.recorder import acting
 from workers.console import Bootstrap, CommandError, Exit, Policies, Prefix, err, opened, out, settings
-from workers.packaged import ForkedError, publish_packaged
+from workers.packaged import ForkedError, is_behind, publish_packaged
 from workers.policies import keys, publishing, revisions, skipping
 from workers.printable import counted
 
@@ -80,8 +82,13 @@ def list_(policies: Policies = None) -> None:
 def publish_packaged_(policies: Policies = None, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
     """Publish what this release's documents know and the topic of revisions lacks; `dli topics apply` does too."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
+    library, count = load_library(found.policies, default=None), 0
     try:
-        count = publish_packaged(found, load_library(found.policies, default=None))
+        # It is called every few minutes, and changes something once in a release.
+        if is_behind(found, library):
+            with acting(found, "policy publish-packaged", topics=(found.topic(POLICY_REVISIONS),)) as act:
+                count = publish_packaged(found, library)
+                act.note(count=count)
     except ForkedError as forked:
         raise CommandError(str(forked)) from None
     err.print(f"published: {counted(count, 'revision')}" if count else "nothing to publish")

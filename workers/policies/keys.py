@@ -23,6 +23,7 @@ from policy_core.signature import (
 )
 from policy_core.terms import Terms
 from workers import files
+from workers.audit.recorder import acting_here
 from workers.console import Bootstrap, CommandError, Policies, Prefix, err, opened, out, settings
 from workers.known import read_known
 from workers.policies.revisions import day_of, known_library
@@ -96,6 +97,7 @@ def keygen(
     ]
     text = "\n".join(lines) + "\n"
     keyring([("the new key", text.encode())])  # a name or a day that cannot be used is said before anything is made
+    acting_here(found, "policy keygen")
     try:
         with files.opened(file, "xb") as stream:
             stream.write(as_pem(key, _passphrase(found)))

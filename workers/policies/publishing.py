@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from events.audit import What
 from events.decode import LARGEST
 from events.envelope import STRUCTURED
 from events.revision import PolicyRevision
@@ -24,6 +25,7 @@ from policy_core.document.load import parse, read
 from policy_core.publication import Publication
 from policy_core.signature import sign
 from workers import files
+from workers.audit.recorder import acting, acting_here, ourselves
 from workers.console import Bootstrap, CommandError, Exit, Policies, Prefix, err, opened, out, settings, write_line
 from workers.known import Known, read_known, send
 from workers.policies.candidates import candidates, taken_back, withdrawal
@@ -91,6 +93,7 @@ def sign_(
     made = _made(file, _read(file), known, found, signing)
     _judged(file, made, known)
     lines = [one.value for one in made]
+    acting_here(found, "policy sign")
     if to is not None:
         try:
             with files.opened(to, "wb") as stream:
@@ -125,12 +128,13 @@ def publish(
     known = _from_brokers(found)
     signing = _Signing(key, author, effective, retroactive=retroactive, corrects=corrects)
     records = list(_signed_before(file, raw, found)) or _made(file, raw, known, found, signing)
-    if not _publish(file, records, known, found, Past(context.obj, log, found), execute=execute):
+    past = Past(context.obj, log, found)
+    if not _publish("policy publish", file, records, known, found, past, execute=execute):
         err.print(f"{file}: this is published already{_as_what(raw, known)}")
 
 
 def _publish(
-    file: Path | str, records: list[Outgoing], known: Known, found: Settings, past: Past, *, execute: bool
+    what: What, file: Path | str, records: list[Outgoing], known: Known, found: Settings, past: Past, *, execute: bool
 ) -> bool:
     """Say what records would do, and send them where that is wanted; False where all of it is published already."""
     verdicts = [one for one in _judged(file, records, known) if one.outcome is Outcome.ACCEPTED]
@@ -139,8 +143,7 @@ def _publish(
     if not verdicts:
         return False
     if execute:
-        send(found, records)
-        _look(found, verdicts)
+        _send(what, records, verdicts, found)
     else:
         newest = verdicts[-1].publication
         differs = newest is not None and past.tell(newest)
@@ -148,6 +151,16 @@ def _publish(
         if differs:
             raise typer.Exit(Exit.DIFFERENT)
     return True
+
+
+def _send(what: What, records: list[Outgoing], verdicts: list[Verdict], found: Settings) -> None:
+    newest = [one.publication for one in verdicts if one.publication is not None][-1]
+    where = {"policy_number": newest.policy, "revision": newest.revision, "digest": newest.digest}
+    topics = (found.topic(POLICY_REVISIONS),)
+    signer_of = newest.author if newest.signed_by is not None else None
+    with acting(found, what, ourselves(found, signer_of), **where, topics=topics, count=len(verdicts)):
+        send(found, records)
+        _look(found, newest)
 
 
 def withdraw(
@@ -169,7 +182,7 @@ def withdraw(
     name, private = _Signing(key, author, None, retroactive=retroactive).by(number, found)
     one = withdrawal(known.chain(number), digest, name, datetime.now(UTC), retroactive=retroactive)
     records = _records(number, [one], private, found)
-    _publish(number, records, known, found, Past(context.obj, log, found), execute=execute)
+    _publish("policy withdraw", number, records, known, found, Past(context.obj, log, found), execute=execute)
 
 
 # --- what is published already -------------------------------------------------------------------------------------
@@ -328,9 +341,8 @@ def _tell(verdict: Verdict) -> None:
     out.print(f"\neffective from {one.effective}; document {one.sha256}; digest {one.digest}; {signed}\n")
 
 
-def _look(found: Settings, verdicts: list[Verdict]) -> None:
+def _look(found: Settings, wanted: Publication) -> None:
     """See that what was sent is what is in force: somebody else may have published in between."""
-    wanted = [one.publication for one in verdicts if one.publication is not None][-1]
     if _from_brokers(found).chain(wanted.policy).find(wanted.digest) is None:
         raise CommandError(
             "another revision was published at the same time and came first; this one was sent and is refused: "

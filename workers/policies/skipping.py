@@ -11,6 +11,7 @@ import typer
 from policy_core.publication import Publication
 from policy_core.signature import SHOWN
 from policy_core.skip import Skip, SkipList, signed_skip
+from workers.audit.recorder import acting_here
 from workers.console import Bootstrap, CommandError, Policies, Prefix, err, out, settings
 from workers.known import Known, read_known
 from workers.policies.keys import name_of, private_key
@@ -48,6 +49,7 @@ def skip(
     newest = left.newest
     then = f"known through that of {newest.revision}, {newest.digest[:SHOWN]}" if newest is not None else "not known"
     err.print(f"{number} is then {then}; what was decided under what counts no more can be proved no more")
+    acting_here(found, "policy skip", key=by)
     entry = signed_skip(private, number, offset, one.digest, why, at)
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in entry.items()]
     out.print("  - " + "\n    ".join(lines), soft_wrap=True)

@@ -3,7 +3,7 @@
 # ruff: noqa: PLC0415, PLR0913 (see above; and each argument is a flag)
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ import typer
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from policy_core.library import documents
+from workers.audit.recorder import Act, acting
 from workers.console import Bootstrap, CommandError, DefaultPolicy, Output, Policies, Prefix, err, settings
 from workers.replay.log import Format, Source
 from workers.settings import Settings
@@ -78,13 +79,17 @@ def archive(
         from workers.replay.ranges import declared
     topics = declared(topic or ())
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, archive_key=key)
+    kept = tuple(map(found.topic, topics or ARCHIVED))
     if go_on:
         if start or end or partition:
             raise CommandError("--continue begins where the last archive ended: without --from, --to and --partition")
-        series.make_next(folder, form, topics or ARCHIVED, found, _processes(processes), needed=topics)
+        with acting(found, "archive", topics=kept, group=found.archive_group):
+            series.make_next(folder, form, topics or ARCHIVED, found, _processes(processes), needed=topics)
         return
     asked = _asked(start, end, partition)
-    archiving.make(folder, form, topics or ARCHIVED, asked, found, _processes(processes), topics)
+    with acting(found, "archive", topics=kept) as act:
+        made = archiving.make(folder, form, topics or ARCHIVED, asked, found, _processes(processes), topics)
+        act.note(count=sum(one.records for one in made.segments))
 
 
 @replay_cli.command("check")
@@ -174,7 +179,19 @@ def what_if(
     documents_said = _documents(found.policies), _documents(folders)
     name = runs.identity("what-if", source.identity, said, *documents_said, request_ids, publish)
     plan = Plan(source, found, folders, work / f"what-if-{name}", request_ids, meant, publish)
-    reporting.run(plan, _processes(processes), output, page)
+    with _published(found, publish) if publish is not None else nullcontext():
+        reporting.run(plan, _processes(processes), output, page)
+
+
+def _published(found: Settings, name: str) -> AbstractContextManager[Act]:
+    """Record that decisions of a replay are published meanwhile.
+
+    Raises:
+        ReplayError: It is no name for that.
+    """
+    from workers.replay.publish import own_topic
+
+    return acting(found, "replay what-if --publish", topics=(own_topic(found, name),), name=name)
 
 
 def effect(document: "PolicyDocument", found: Settings, log: Path | None) -> bool:

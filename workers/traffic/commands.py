@@ -15,6 +15,7 @@ from events.envelope import JSON, SPECVERSION, STRUCTURED, Attributes, Headers, 
 from events.request import AuthorizationRequest
 from events.topics import DEAD_LETTERS, DECISIONS, LARGEST_RECORD, POLICY_REVISIONS, REQUESTS, SHADOW
 from workers import access, jsonl, reading
+from workers.audit.recorder import acting
 from workers.console import Bootstrap, CommandError, Exit, Prefix, err, nobody_reads, settings, write_line
 from workers.records import Outgoing
 from workers.settings import Settings
@@ -49,11 +50,15 @@ def publish(file: jsonl.Events, bootstrap: Bootstrap = None, topic_prefix: Prefi
         raise CommandError(f"{lacking}: nothing was published; {reading.MAKE_TOPICS}")
     too_large: list[str] = []
     count = 0
-    with _progress() as progress, jsonl.events(file) as events:
-        task = progress.add_task(f"to {topic}", total=total)
-        for _ in sent(_fitting(events, topic, too_large), found):
-            count += 1
-            progress.advance(task)
+    with acting(found, "publish", topics=(topic,), count=total) as act:
+        try:
+            with _progress() as progress, jsonl.events(file) as events:
+                task = progress.add_task(f"to {topic}", total=total)
+                for _ in sent(_fitting(events, topic, too_large), found):
+                    count += 1
+                    progress.advance(task)
+        finally:
+            act.note(count=count)
     err.print(f"{count} published to {topic}")
     if too_large:
         err.print(f"not published, because larger than Kafka takes: {', '.join(too_large)}", markup=False)

@@ -1,0 +1,80 @@
+"""`dli audit`: who did what, and what came of it."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+from typing import Annotated, get_args
+
+import typer
+from pydantic import TypeAdapter
+from rich.table import Table
+
+from events.audit import What
+from events.scalars import Instant
+from workers.audit import reading
+from workers.audit.reading import Done
+from workers.audit.shown import COLUMNS, row
+from workers.console import Bootstrap, CommandError, Output, Prefix, err, out, settings, write_line
+from workers.printable import counted
+
+KINDS: tuple[str, ...] = get_args(What)
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command()(audit)
+
+
+def audit(
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DATE|INSTANT", help="Leave out what was before; a day is of UTC.")
+    ] = None,
+    what: Annotated[str | None, typer.Option("--what", help=f"One of: {', '.join(KINDS)}.")] = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="How to print them.")] = Output.TABLE,
+) -> None:
+    """Show who changed something, or tried to, with what, and what came of it; the newest first."""
+    if what is not None and what not in KINDS:
+        raise CommandError(f"nothing recorded is called {what}; there is {', '.join(KINDS)}")
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    acts = reading.acts(found, beginning(since) if since is not None else None, what)
+    if output is Output.JSONL:
+        for one in acts:
+            write_line(line(one))
+        return
+    out.print(_table(acts))
+    err.print(counted(len(acts), "act"))
+
+
+def _table(acts: Sequence[Done]) -> Table:
+    table = Table(header_style="bold")
+    for column in COLUMNS:
+        table.add_column(column, overflow="fold")
+    for one in acts:
+        table.add_row(*row(one))
+    return table
+
+
+def line(one: Done) -> bytes:
+    """An act as a line of JSON: the last event on it, with when it began and ended."""
+    until = one.until.isoformat() if one.until is not None else None
+    return json.dumps({"at": one.at.isoformat(), "until": until, **json.loads(one.last.to_json())}).encode()
+
+
+def beginning(text: str) -> datetime:
+    """An instant, or the beginning of a day in UTC, as a person writes it.
+
+    Raises:
+        CommandError: It is neither.
+    """
+    try:
+        return datetime.combine(date.fromisoformat(text), time.min, UTC)
+    except ValueError:
+        pass
+    try:
+        return _INSTANT.validate_python(text)
+    except ValueError:
+        example = "2026-01-01, or 2026-01-01T12:00:00Z"
+        raise CommandError(f"--since {text}: neither a day nor an instant; write it as {example}") from None
