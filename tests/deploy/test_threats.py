@@ -60,13 +60,10 @@ def _idle(test: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
     marks = {part.attr for one in test.decorator_list for part in ast.walk(one) if isinstance(part, ast.Attribute)}
     if marks & {"skip", "xfail"}:
         return "is not run, or may fail"
-    calls = {part.func.attr for part in ast.walk(test) if _is_method(part)}
+    called = (part.func for part in ast.walk(test) if isinstance(part, ast.Call))
+    calls = {func.attr for func in called if isinstance(func, ast.Attribute)}
     asserts = any(isinstance(part, ast.Assert) for part in ast.walk(test))
     return None if asserts or calls & {"raises", "fail"} else "asserts nothing"
-
-
-def _is_method(part: ast.AST) -> bool:
-    return isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)
 
 
 def problems(page: str, of: Callable[[str], dict[str, str | None]] = promises) -> list[str]:

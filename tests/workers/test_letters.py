@@ -226,6 +226,7 @@ def test_events_are_sent_again_once_for_each_letter_until_they_are_decided_or_tr
 
     # Third time lucky: the policy is loaded now.
     knowing = found.model_copy(update={"policies": (PACKAGED, OTHER_POLICIES)})
+    topics.apply(knowing)
     with worker(knowing, tmp_path, "knowing"):
         last = next(one for one in failed if one.tries == 2)
         redrive(found, [last])
