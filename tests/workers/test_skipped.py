@@ -150,7 +150,7 @@ def test_a_worker_with_the_list_decides_and_tells_as_if_the_record_had_never_bee
     private, public = keygen(tmp_path)
     monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
     forged = next_revision(CHAIN, author="Whoever")
-    publish_revisions(found, *CHAIN, forged)
+    publish_revisions(found, forged)
     anchored = found.model_copy(update={"policy_keys": public, "policy_signed_from": f"19@{forged.digest}"})
     monkeypatch.setenv("DLI_POLICY_SIGNED_FROM", f"19@{forged.digest}")
     with worker(anchored, tmp_path):
