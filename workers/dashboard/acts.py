@@ -1,4 +1,4 @@
-"""Whatever the dashboard changes: each act here, for who may act, and told in the log.
+"""Whatever the dashboard changes: each act here, for who may act, recorded as commands record theirs, and in the log.
 
 There is one, to send dead letters again. Everything else that pages do is to read.
 """
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import structlog
 
 from workers import letters as post
+from workers.audit.recorder import acting, letter_ids
+from workers.dashboard.entry.records import Records
 from workers.dashboard.entry.roles import Role, Visitor
 from workers.letters import Letter, Plan
 from workers.settings import Settings
@@ -32,20 +34,31 @@ def refusal(visitor: Visitor, allowed: bool) -> str | None:
     return None if visitor.may(Role.ACT) else TO_LOOK
 
 
-def redrive(visitor: Visitor, allowed: bool, settings: Settings, letters: Sequence[Letter]) -> list[Plan]:
+REASONS = {NOT_ALLOWED: "not_allowed", OVER: "session_over", TO_LOOK: "role"}
+"""In a word, as it is recorded."""
+
+
+def redrive(
+    visitor: Visitor, allowed: bool, settings: Settings, letters: Sequence[Letter], records: Records
+) -> list[Plan]:
     """Send letters again; what becomes of each.
 
     Raises:
         ForbiddenError: Who asks may not.
-        ReadingError: The brokers do not answer.
+        ReadingError: The brokers do not answer, or do not take the record of it; then nothing was sent.
         RefusedError: The cluster does not let us.
     """
     refused = refusal(visitor, allowed)
     session = visitor.session.name if visitor.session is not None else None
     if refused is not None:
         log.warning("act_refused", act="redrive", role=visitor.role.name, session=session)
+        records.refused("dashboard redrive", visitor, REASONS[refused])
         raise ForbiddenError(refused)
-    plans = post.redrive(settings, letters)
-    sent = [one.letter.id for one in plans if one.refusal is None]
+    meant = letter_ids(one.id for one in letters)
+    who = records.who(visitor)
+    with acting(settings, "dashboard redrive", who, letters=meant, count=len(letters), group=settings.app_id) as act:
+        plans = post.redrive(settings, letters)
+        sent = [one.letter.id for one in plans if one.refusal is None]
+        act.note(letters=letter_ids(sent), count=len(sent))
     log.info("letters_sent_again", letters=sent, role=visitor.role.name, session=session)
     return plans

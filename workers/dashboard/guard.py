@@ -3,7 +3,8 @@
 Without a token it answers to this machine's own names alone, so that no other site's page can speak to it through an
 operator's browser, by whatever name it got there. With one, nothing is answered to who has neither shown it as
 `Authorization: Bearer …` nor typed it in the form at `/login`, which begins a session. Whatever is shown wrongly costs
-its address time (`entry/toll.py`) and leaves a line in the log, which never has what was shown.
+its address time (`entry/toll.py`) and leaves a line in the log, which never has what was shown. Who comes and goes is
+recorded (`entry/records.py`).
 """
 
 import asyncio
@@ -16,10 +17,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from workers.access import RefusedError
 from workers.dashboard.entry.form import form
+from workers.dashboard.entry.records import Records
 from workers.dashboard.entry.roles import VISITOR, Role, Tokens, Visitor
 from workers.dashboard.entry.sessions import Sessions
 from workers.dashboard.entry.toll import FIRST_SECONDS, HELD_SECONDS, Toll
+from workers.reading import ReadingError
 from workers.web.host import host_of, is_loopback
 
 log = structlog.get_logger(__name__)
@@ -34,14 +38,18 @@ EVENT = '42["event"'
 """How a message there begins that somebody caused."""
 IN_ADDRESSES = ("token", "access_token")
 """Names under which a token is put into an address, where it is never taken."""
+UNRECORDED = "Who logs in is recorded, and the brokers do not take that now. The dashboard's log says why; try again."
 ADDRESSES = "a token in an address is not taken, for addresses are kept in histories and logs"
 
 
 class Guard:
     """Stands before everything that the dashboard answers, web sockets too."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, sessions: Sessions, *, first_s: float = FIRST_SECONDS) -> None:
+    def __init__(
+        self, app: ASGIApp, tokens: Tokens, sessions: Sessions, records: Records, *, first_s: float = FIRST_SECONDS
+    ) -> None:
         self._app = app
+        self._records = records
         self._tokens = tokens
         self._sessions = sessions
         self._toll = Toll(first_s)
@@ -119,6 +127,8 @@ class Guard:
         if owed:
             return _later(owed)
         paid = toll.wrong(address)
+        if toll is self._toll:  # a cookie from before a restart is no guess
+            self._records.wrong_token(address)
         log.warning("wrong_token", address=address[:LONGEST_ADDRESS], shown=how, **paid._asdict())
         await asyncio.sleep(min(paid.seconds, HELD_SECONDS))
         return PlainTextResponse(sentence, 401)
@@ -135,11 +145,18 @@ class Guard:
         found = await self._shown(request.scope, "form", token)
         if isinstance(found, Response):
             return _form_of(found)
+        begun = self._sessions.begin(found.role)
+        try:
+            await asyncio.to_thread(self._records.login, Visitor(found.role, self._sessions.find(begun)))
+        except (ReadingError, RefusedError) as error:
+            self._sessions.end(begun)
+            log.warning("login_not_recorded", role=found.role.name, detail=str(error))
+            return form(UNRECORDED, 503)
         self._sessions.end(_cookie(request.headers))
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             COOKIE,
-            self._sessions.begin(found.role),
+            begun,
             max_age=round(self._sessions.lasting_s),
             httponly=True,
             samesite="strict",
@@ -150,7 +167,11 @@ class Guard:
     def _logout(self, request: Request) -> Response:
         if request.method != "POST":
             return PlainTextResponse("to log out is a POST", 405, {"allow": "POST"})
-        self._sessions.end(_cookie(request.headers))
+        cookie = _cookie(request.headers)
+        session = self._sessions.find(cookie) if cookie else None
+        self._sessions.end(cookie)
+        if session is not None:
+            self._records.logout(Visitor(Role(session.role), session))
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer

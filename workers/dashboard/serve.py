@@ -1,4 +1,4 @@
-"""The dashboard as one process: two threads that ask the brokers, and a web server that shows what they know."""
+"""The dashboard as one process: threads that ask the brokers, one that records, and a web server for the pages."""
 
 import logging
 import socket
@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from nicegui import ui
 
 from workers.dashboard import pages
+from workers.dashboard.entry.records import Records
 from workers.dashboard.entry.roles import tokens_of
 from workers.dashboard.entry.sessions import Sessions
 from workers.dashboard.guard import Guard
@@ -46,16 +47,16 @@ def serve(settings: Settings, host: str, port: int, *, reports: Path, allow_redr
         OSError: The port is taken, or the host is not this machine's.
     """
     listening = _bound(host, port)
-    watch, reader, over = Watch(settings), Reader(settings), Event()
-    threads = [Thread(target=one.run, args=(over,), daemon=True) for one in (watch, reader)]
+    watch, reader, records, over = Watch(settings), Reader(settings), Records(settings), Event()
+    threads = [Thread(target=one.run, args=(over,), daemon=True) for one in (watch, reader, records)]
     for thread in threads:
         thread.start()
     try:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        pages.install(Shown(settings, watch, reader, reports, allow_redrive))
+        pages.install(Shown(settings, watch, reader, reports, allow_redrive, records))
         ui.run_with(app, title="dli dashboard", dark=None, show_welcome_message=False, language="en-US")
         sessions = Sessions(settings.dashboard_idle_minutes * 60, settings.dashboard_session_hours * 3600)
-        yield Server(Guard(app, tokens_of(settings), sessions), listening)
+        yield Server(Guard(app, tokens_of(settings), sessions, records), listening)
     finally:
         over.set()
         listening.close()

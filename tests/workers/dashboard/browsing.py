@@ -19,7 +19,7 @@ from workers.brokers import free_ports
 from workers.demo.run import ended
 from workers.settings import Settings
 
-PAGES = ("/", "/decisions", "/policy", "/dead-letters", "/replays")
+PAGES = ("/", "/decisions", "/policy", "/dead-letters", "/replays", "/audit")
 PATIENCE_SECONDS = 60.0
 PATIENCE_MS = 60_000
 FLAGS = [

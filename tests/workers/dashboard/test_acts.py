@@ -7,6 +7,7 @@ import pytest
 
 from tests.test_house import ROOT
 from workers.dashboard.acts import NOT_ALLOWED, OVER, TO_LOOK, ForbiddenError, redrive, refusal
+from workers.dashboard.entry.records import Records
 from workers.dashboard.entry.roles import Role, Visitor
 from workers.dashboard.entry.sessions import Sessions
 from workers.settings import Settings, read
@@ -37,7 +38,7 @@ def test_the_act_itself_asks_who_it_is(visitor: Visitor) -> None:
     nowhere: Settings = read(bootstrap="127.0.0.1:1")
 
     with pytest.raises(ForbiddenError):
-        redrive(visitor, True, nowhere, [])
+        redrive(visitor, True, nowhere, [], Records(nowhere))
 
 
 def test_no_other_module_of_the_dashboard_changes_anything() -> None:

@@ -18,9 +18,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from structlog.testing import capture_logs
 
 from tests.workers.commands import dli
+from workers.dashboard.entry.records import Records
 from workers.dashboard.entry.roles import VISITOR, Tokens, UnguardedError, check
 from workers.dashboard.entry.sessions import Sessions
 from workers.dashboard.guard import COOKIE, Guard
+from workers.settings import read
 
 TOKEN = "correct horse battery"  # noqa: S105 (of tests)
 ACT = "correct horse that may act"
@@ -59,9 +61,12 @@ class Clock:
         return self.now
 
 
-def guarded(tokens: Tokens, sessions: Sessions | None = None, first_s: float = 0.0) -> Guard:
+def guarded(
+    tokens: Tokens, sessions: Sessions | None = None, first_s: float = 0.0, records: Records | None = None
+) -> Guard:
     routes = [Route("/", _page), Route("/replays/a.html", _page), WebSocketRoute("/_nicegui_ws/live", _socket)]
-    return Guard(Starlette(routes=routes), tokens, sessions or Sessions(60, 600), first_s=first_s)
+    told = records or Records(read(), lambda *_: None)
+    return Guard(Starlette(routes=routes), tokens, sessions or Sessions(60, 600), told, first_s=first_s)
 
 
 def client(

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from kafka import KafkaProducer
 from nicegui import ui
 
+from events.audit import Acted, Actor, Arguments
 from events.dead_letter import DeadLetter
 from events.topics import DEAD_LETTERS, DECISIONS
 from tests.test_house import ROOT
@@ -24,7 +25,9 @@ from tests.workers.dashboard.test_tallies import every_decision
 from tests.workers.running import eventually, settings_for
 from tests.workers.test_printable import DATA, unseen
 from workers import topics
-from workers.dashboard.pages import decisions, letters, now, policy, replays, site
+from workers.audit.reading import Done
+from workers.dashboard.entry.records import Records
+from workers.dashboard.pages import audit, decisions, letters, now, policy, replays, site
 from workers.dashboard.pages.site import Shown
 from workers.dashboard.reader import Reader
 from workers.dashboard.search import Found, Section
@@ -36,7 +39,7 @@ from workers.dashboard.views.policy import RevisionRow
 from workers.dashboard.views.replays import reports
 from workers.dashboard.watch import Watch
 from workers.letters import Letter
-from workers.settings import read
+from workers.settings import Settings, read
 
 DRAWN = {
     "page", "row", "element", "card", "dialog", "button", "spinner", "timer", "input", "toggle", "linear_progress",
@@ -92,9 +95,28 @@ def draw_policy(text: str) -> None:
     policy._draw(((text,), text, ((text, (row,), 3),)))  # noqa: SLF001
 
 
+def shown_of(found: Settings, folder: Path, *, allow_redrive: bool) -> Shown:
+    return Shown(found, Watch(found), Reader(found), folder, allow_redrive, Records(found))
+
+
+def draw_audit(text: str) -> None:
+    page = audit._Audit(shown_of(read(bootstrap="127.0.0.1:1"), Path("reports"), allow_redrive=True))  # noqa: SLF001
+    page.draw()
+    who = Actor(user=text, kafka_user=text, key=text)
+    told = Acted(
+        act="0" * 32,
+        what="restore",
+        who=who,
+        arguments=Arguments(topics=(text, text), group=text, policy_number=text),
+        outcome="done",
+    )
+    page._found = [Done(AT, None, told), Done(AT, AT, told.model_copy(update={"act": "1" * 32}))]  # noqa: SLF001
+    page._list()  # noqa: SLF001
+
+
 def draw_letters(text: str) -> None:
     found = read(bootstrap="127.0.0.1:1")
-    page = letters._Letters(Shown(found, Watch(found), Reader(found), Path("reports"), True))  # noqa: SLF001
+    page = letters._Letters(shown_of(found, Path("reports"), allow_redrive=True))  # noqa: SLF001
     page.draw()
     many = [letter(text, f"{text}{number}") for number in range(2)]
     page._kept, page._count = many, 3  # noqa: SLF001
@@ -135,6 +157,7 @@ DRAWINGS: dict[str, Callable[[str], None]] = {
     "now": draw_now,
     "policy": draw_policy,
     "letters": draw_letters,
+    "audit": draw_audit,
     "shared": draw_shared,
 }
 
@@ -195,7 +218,7 @@ def test_two_letters_that_look_alike_are_told_apart() -> None:
     found = read(bootstrap="127.0.0.1:1")
     page = client()
     with page:
-        shown = letters._Letters(Shown(found, Watch(found), Reader(found), Path("reports"), True))  # noqa: SLF001
+        shown = letters._Letters(shown_of(found, Path("reports"), allow_redrive=True))  # noqa: SLF001
         shown.draw()
         shown._kept = [letter("x", "a\u202e"), letter("x", "a\\u202e"), letter("x", "a\\u202e")]  # noqa: SLF001
         shown._list()  # noqa: SLF001
@@ -216,7 +239,7 @@ def test_reports_are_data_too(tmp_path: Path) -> None:
     found = read(bootstrap="127.0.0.1:1")
     page = client()
     with page:
-        replays._draw(Shown(found, Watch(found), Reader(found), tmp_path, False), reports(tmp_path))  # noqa: SLF001
+        replays._draw(shown_of(found, tmp_path, allow_redrive=False), reports(tmp_path))  # noqa: SLF001
 
     assert sum("were identical" in one or "are identical" in one for one in texts(page)) == len(HOSTILE)
     assert (dangerous(page), tags(page) & RAW) == (set(), set())

@@ -1,10 +1,10 @@
 """The pages themselves: how what the views say is laid out in a browser."""
 
-from workers.dashboard.pages import decisions, letters, now, policy, replays
+from workers.dashboard.pages import audit, decisions, letters, now, policy, replays
 from workers.dashboard.pages.site import Shown
 
 
 def install(shown: Shown) -> None:
     """Add every page."""
-    for page in (now, decisions, policy, letters, replays):
+    for page in (now, decisions, policy, letters, replays, audit):
         page.install(shown)

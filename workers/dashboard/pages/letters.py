@@ -184,7 +184,8 @@ class _Letters:
 
     async def _send(self, chosen: Sequence[Letter]) -> None:
         try:
-            plans = await asked(acts.redrive, self._visitor, self._shown.allow_redrive, self._shown.settings, chosen)
+            shown = self._shown
+            plans = await asked(acts.redrive, self._visitor, shown.allow_redrive, shown.settings, chosen, shown.records)
         except (ReadingError, RefusedError, acts.ForbiddenError) as error:
             say(str(error), type="negative", multi_line=True)
             return

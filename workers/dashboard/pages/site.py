@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from nicegui import context, run, ui
 
+from workers.dashboard.entry.records import Records
 from workers.dashboard.entry.roles import VISITOR, Role, Visitor
 from workers.dashboard.reader import Reader
 from workers.dashboard.views.terms import Level
@@ -32,6 +33,7 @@ PAGES = (
     ("/policy", "Policy"),
     ("/dead-letters", "Dead letters"),
     ("/replays", "Replays"),
+    ("/audit", "Audit"),
 )
 NAVIGATION = "flex flex-wrap gap-x-1 order-last w-full md:order-none md:w-auto md:grow"
 THEME = "dli_theme"
@@ -77,6 +79,7 @@ class Shown:
     reader: Reader
     reports: Path
     allow_redrive: bool
+    records: Records
 
 
 def visitor() -> Visitor:

@@ -1,0 +1,75 @@
+"""The page *Audit*: read when it is opened, or asked to."""
+
+from datetime import UTC, datetime, timedelta
+
+from nicegui import ui
+
+from workers.access import RefusedError
+from workers.audit.reading import Done, acts
+from workers.dashboard.pages.site import Shown, asked, choice, empty, frame, label, note, offer, table
+from workers.dashboard.views import audit as views
+from workers.printable import counted
+from workers.reading import ReadingError
+
+EVERY = "everything"
+BACK = timedelta(days=90)
+"""How far back acts are shown; `dli audit` has all."""
+MOST = 500
+"""Acts that are shown, the newest."""
+COLUMNS = (
+    *(("when", "When"), ("who", "Who"), ("what", "What"), ("arguments", "With")),
+    *(("outcome", "Outcome"), ("took", "Took")),
+)
+
+
+def install(shown: Shown) -> None:
+    """Add the page."""
+
+    @ui.page("/audit")
+    async def audit() -> None:
+        with frame("/audit"):
+            page = _Audit(shown)
+            page.draw()
+        ui.timer(0.1, page.load, once=True)
+
+
+class _Audit:
+    """The acts as they were read."""
+
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
+        self._found: list[Done] = []
+
+    def draw(self) -> None:
+        """Lay it out."""
+        with ui.row().classes("w-full items-center gap-4"):
+            self._what = choice("What", [EVERY], self._list)
+            ui.button("Read again", icon="refresh", on_click=self.load).props("outline")
+        self._content = ui.element("div").classes("w-full flex flex-col gap-4")
+
+    async def load(self) -> None:
+        """Read the acts."""
+        self._content.clear()
+        with self._content:
+            ui.spinner(size="lg")
+        try:
+            self._found = await asked(acts, self._shown.settings, datetime.now(UTC) - BACK)
+        except (ReadingError, RefusedError) as error:
+            self._content.clear()
+            with self._content:
+                note("unknown", "Who did what cannot be read", (str(error),))
+            return
+        offer(self._what, [EVERY, *sorted({one.last.what for one in self._found})])
+        self._list()
+
+    def _list(self) -> None:
+        what = self._what.value
+        rows = views.chosen(self._found, None if what == EVERY else what)
+        self._content.clear()
+        with self._content:
+            if not rows:
+                empty(f"Nothing was recorded in {BACK.days} days", "`dli audit` looks further back.")
+                return
+            left = f"; the newest {MOST} are shown" if len(rows) > MOST else ""
+            label(f"{counted(len(rows), 'act')} in {BACK.days} days{left}")
+            table(COLUMNS, [one._asdict() for one in rows[:MOST]], "act", pagination=20)

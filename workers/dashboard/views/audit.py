@@ -1,0 +1,38 @@
+"""The page *Audit*: who did what, and what came of it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from workers.audit import shown
+from workers.audit.reading import Done
+from workers.dashboard.views.terms import lasting, moment
+
+
+class AuditRow(NamedTuple):
+    """One act in the list."""
+
+    act: str
+    when: str
+    who: str
+    what: str
+    arguments: str
+    outcome: str
+    took: str
+
+
+def row(one: Done) -> AuditRow:
+    """An act in the list."""
+    return AuditRow(
+        one.last.act,
+        moment(one.at),
+        shown.who(one.last.who),
+        one.last.what,
+        shown.arguments(one.last.arguments),
+        shown.outcome(one),
+        lasting((one.until - one.at).total_seconds()) if one.until is not None else "-",
+    )
+
+
+def chosen(found: Sequence[Done], what: str | None) -> tuple[AuditRow, ...]:
+    """The rows of one kind of act, or of all, the newest first."""
+    return tuple(row(one) for one in found if what in {None, one.last.what})
