@@ -6,6 +6,7 @@ near its end; a token that is held while the endpoint is away is used to its ver
 
 import asyncio
 import base64
+import re
 import ssl
 import time
 from collections.abc import Callable, Generator
@@ -29,6 +30,8 @@ RENEW_AT = 0.8
 LIFE_S = 300
 """What is assumed of a token that does not say how long it lives: RFC 6749 leaves it open."""
 LARGEST_ANSWER = 100_000
+_SECONDS = re.compile(r"[0-9]{1,9}")
+"""A life that one can reckon with: a longer one would never be renewed."""
 
 
 class TokenError(ConnectionError):
@@ -103,7 +106,7 @@ class TokenEndpoint:
         if not isinstance(token, str) or not token:
             raise TokenError(f"{self._where}: answered without an access_token")
         life = answer.get("expires_in", LIFE_S)
-        seconds = float(life) if isinstance(life, int | float | str) and str(life).isdigit() else float(LIFE_S)
+        seconds = float(life) if _SECONDS.fullmatch(str(life)) else float(LIFE_S)
         self._held, self._renew, self._end = token, now + RENEW_AT * seconds, now + seconds
 
     @property

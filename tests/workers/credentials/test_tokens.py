@@ -165,12 +165,18 @@ def test_an_endpoint_whose_certificate_is_not_trusted_is_not_asked(endpoint: End
     assert endpoint.asked == []
 
 
-@pytest.mark.parametrize("life", ['"soon"', "null", "-1"])
+@pytest.mark.parametrize("life", ['"soon"', "null", "-1", '"\u00b2"', f'"{"9" * 400}"', "true", "[]"])
 def test_a_life_that_is_none_is_taken_for_a_short_one(life: str, endpoint: Endpoint, tmp_path: Path) -> None:
     """The token is good; how long, RFC 6749 leaves open."""
     endpoint.body = f'{{"access_token": "x", "expires_in": {life}}}'
 
-    assert source(endpoint, tmp_path, Clock()).token() == "x"
+    clock = Clock()
+    one = source(endpoint, tmp_path, clock)
+    first = one.token()
+    clock.now += 86_400
+    endpoint.body = '{"access_token": "y"}'
+
+    assert (first, one.token()) == ("x", "y")
 
 
 def test_a_file_gives_what_it_has_when_it_is_used(tmp_path: Path) -> None:
