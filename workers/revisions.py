@@ -34,6 +34,7 @@ from events.revision import PolicyRevision, RevisionSignature
 from events.scalars import Instant
 from policy_core.chain import Chain, RefusedError
 from policy_core.document.check import MOST_PROBLEMS
+from policy_core.document.load import raw_of
 from policy_core.document.models import PolicyDocument, RevisionKind
 from policy_core.document.problems import PolicyDocumentError, Problem
 from policy_core.document.size import too_large
@@ -262,7 +263,9 @@ def terms_of(settings: Settings) -> Terms:
     keys = keyring(_files(folder)) if folder is not None else None
     return Terms(
         keyring=keys,
-        skips=skip_list(str(skips), _bytes(skips), keys) if keys is not None and skips is not None else SkipList(),
+        skips=skip_list(str(skips), raw_of(skips, "what is read there"), keys)
+        if keys is not None and skips is not None
+        else SkipList(),
         signed_from=Anchor.parse(anchor) if anchor is not None else None,
         notice=timedelta(days=settings.policy_notice_days),
     )
@@ -272,21 +275,10 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
     try:
         names = sorted(folder.iterdir())
     except OSError as error:
-        raise _unread(folder, error) from None
+        raise PolicyDocumentError(str(folder), [Problem((), f"cannot be read: {error.strerror}")]) from None
     for file in names:
         if file.suffix in {".yaml", ".yml"}:
-            yield str(file), _bytes(file)
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise _unread(file, error) from None
-
-
-def _unread(path: Path, error: OSError) -> PolicyDocumentError:
-    return PolicyDocumentError(str(path), [Problem((), f"cannot be read: {error.strerror}")])
+            yield str(file), raw_of(file, "what is read there")
 
 
 def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:

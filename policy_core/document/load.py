@@ -66,17 +66,28 @@ def load_with_warnings(file: Path) -> Read:
     Raises:
         PolicyDocumentError: As for `load`.
     """
+    return read(raw_of(file, "a policy document"), str(file))
+
+
+def raw_of(file: Path, what: str) -> bytes:
+    """The bytes of a file, no more of them than show that it is larger than a document may be.
+
+    Args:
+        file: What may lie anywhere, and be anything.
+        what: What is read there, for the sentence.
+
+    Raises:
+        PolicyDocumentError: It cannot be read, or is no regular file.
+    """
     try:
         if (kind := _kind(file.stat().st_mode)) is not None:
-            raise PolicyDocumentError(str(file), [Problem((), f"is a {kind}; {_REGULAR}")])
+            raise PolicyDocumentError(
+                str(file), [Problem((), f"is a {kind}; {what} is a regular file, or a link to one")]
+            )
         with file.open("rb") as stream:
-            raw = stream.read(LARGEST + 1)
+            return stream.read(LARGEST + 1)
     except OSError as error:
         raise PolicyDocumentError(str(file), [Problem((), f"cannot be read: {error.strerror}")]) from error
-    return read(raw, str(file))
-
-
-_REGULAR = "a policy document is a regular file, or a link to one"
 
 
 def _kind(mode: int) -> str | None:

@@ -1,8 +1,9 @@
 """Signed revisions: with keys, whoever may write to their topic is not whoever may publish."""
 
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -263,3 +264,33 @@ def test_a_trace_says_who_signed_where_that_is_proved() -> None:
     assert vouched(TERMS, {**event, "author": "Somebody"}, 3, AT) is None
     assert vouched(TERMS, {**event, "signature": None}, 3, AT) is None
     assert vouched(TERMS, None, 3, AT) is None
+
+
+def _endless(file: Path) -> None:
+    with file.open("wb") as stream:
+        stream.truncate(1 << 33)  # nothing of it is on the disk
+
+
+@pytest.mark.parametrize("setting", ["policy_keys", "policy_skip_list"])
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (os.mkfifo, "is a pipe; what is read there is a regular file, or a link to one"),
+        (lambda file: file.symlink_to("/dev/zero"), "is a device; what is read there is"),
+        (Path.mkdir, "is a folder; what is read there is"),
+        (_endless, "larger than 1,000,000 bytes"),
+    ],
+    ids=["pipe", "device", "folder", "endless"],
+)
+def test_no_start_waits_for_a_file_of_keys_or_skips_or_reads_it_without_end(
+    setting: str, make: Callable[[Path], None], why: str, tmp_path: Path
+) -> None:
+    folders = {name: tmp_path / name for name in ("policy_keys", "policy_skip_list")}
+    for one in folders.values():
+        one.mkdir()
+    (folders["policy_keys"] / "good.yaml").write_bytes(keys())
+    make(folders[setting] / "bad.yaml")
+    skips = {"policy_skip_list": folders[setting] / "bad.yaml"} if setting == "policy_skip_list" else {}
+
+    with pytest.raises(PolicyDocumentError, match=why):
+        terms_of(read(policy_keys=folders["policy_keys"], **skips))
