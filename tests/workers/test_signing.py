@@ -72,6 +72,24 @@ def test_keygen_makes_nothing_of_what_no_file_of_keys_may_have(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"specversion": "1.0"}\n' + "[" * 100_000, '{"specversion": ' + "[" * 100_000]
+)
+def test_what_is_nested_without_end_is_a_sentence_to_who_sends_it(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "signed.jsonl"
+    file.write_text(text, "utf-8")
+
+    ran = dli("policy", "publish", str(file), "--author", "X", "--bootstrap", "127.0.0.1:1")
+
+    assert (ran.code, "Traceback" in ran.err) == (1, False), ran.err
+
+
+def test_a_name_that_is_no_text_is_a_sentence(tmp_path: Path) -> None:
+    ran = dli("policy", "keygen", str(tmp_path / "key.pem"), "--name", "a\udcffb", "--policy", NUMBER)
+
+    assert (ran.code, "--name: is no text in UTF-8" in ran.err, list(tmp_path.iterdir())) == (1, True, []), ran.err
+
+
 def test_sign_without_brokers_signs_behind_what_is_packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     private, public = keygen(tmp_path)
     monkeypatch.setenv("DLI_POLICY_KEYS", str(public))

@@ -85,6 +85,9 @@ def keygen(
 ) -> None:
     """Make a key pair: the private key in a file for our own user alone, the public one as a file of keys has it."""
     found = settings()
+    for option, value in (("--name", name), ("--policy", policy)):
+        if not value.isprintable():
+            raise CommandError(f"{option}: is no text in UTF-8, of one line")
     key = new_private_key()
     since = datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
     lines = [

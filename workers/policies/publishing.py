@@ -125,9 +125,10 @@ def publish(
     """Check a new revision against all that is published, prove what it changes, and with --execute publish it."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     raw = _read(file)
+    ready = list(_signed_before(file, raw, found))
     known = _from_brokers(found)
     signing = _Signing(key, author, effective, retroactive=retroactive, corrects=corrects)
-    records = list(_signed_before(file, raw, found)) or _made(file, raw, known, found, signing)
+    records = ready or _made(file, raw, known, found, signing)
     past = Past(context.obj, log, found)
     if not _publish("policy publish", file, records, known, found, past, execute=execute):
         err.print(f"{file}: this is published already{_as_what(raw, known)}")
@@ -262,7 +263,7 @@ def _signed_before(file: Path, raw: bytes, found: Settings) -> Iterator[Outgoing
         try:
             event = json.loads(line)
             revision = PolicyRevision.model_validate(event["data"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise CommandError(f"{file}:{number}: is no revision as `dli policy sign` writes it") from None
         headers = (("content-type", STRUCTURED.encode()),)
         yield Outgoing(found.topic(POLICY_REVISIONS), revision.key, line, headers)
@@ -271,7 +272,7 @@ def _signed_before(file: Path, raw: bytes, found: Settings) -> Iterator[Outgoing
 def _is_event(raw: bytes) -> bool:
     try:
         tree = json.loads(raw.partition(b"\n")[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(tree, dict) and "specversion" in tree
 
