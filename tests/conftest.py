@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from workers.brokers import Broker, broker_named
 
 KINDS = ("embedded", "kafka", "given")
+
+# How long an example takes is the machine's matter: benchmarks measure, and a busy machine is no defect.
+settings.register_profile("dli", deadline=None)
+settings.load_profile("dli")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
