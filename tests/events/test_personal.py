@@ -12,12 +12,13 @@ import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
 import events.attestation
+from events.audit import Acted, Actor, Arguments
 from events.dead_letter import DeadLetter, FieldError, Header, Original
 from events.decision import Citation, ClockReading, Decision, PolicyReference, Program, Reference
 from events.decode import decode
 from events.personal import Private
 from events.request import AuthorizationRequest, Diagnosis
-from events.revision import PolicyRevision
+from events.revision import PolicyRevision, RevisionSignature
 from events.schemas import EVENTS
 from events.shadow import ShadowDifference
 from events.topics import TOPICS
@@ -33,8 +34,14 @@ ATTESTED = {
     for one in vars(events.attestation).values()
     if isinstance(one, type) and issubclass(one, BaseModel) and one.__module__ == events.attestation.__name__
 }
-NOT_PERSONAL = {FieldError, Citation, ClockReading, PolicyReference, Program, Reference, PolicyRevision} | ATTESTED
-"""Models that say something of the event's shape or of the policy, and nothing of anybody."""
+RECORDED = {Acted, Actor, Arguments}
+"""Models of who changed something: those who run this, who are to be named, and nobody whose care is asked about."""
+NOT_PERSONAL = (
+    {FieldError, Citation, ClockReading, PolicyReference, Program, Reference, PolicyRevision, RevisionSignature}
+    | ATTESTED
+    | RECORDED
+)
+"""Models that say something of the event's shape or of the policy, and nothing of any member."""
 
 Shown = Callable[[BaseModel], str]
 
