@@ -1,7 +1,8 @@
 """Codes as people write them, and the one spelling in which everything behind the wire has them.
 
-White space around a code says nothing (extracts of fixed width pad), nor do its case and its dots. So a code that has
-the form of its system is spelled in one way: in capitals, with the dot that its system prints, if it prints any.
+White space around a code says nothing (extracts of fixed width pad), nor does its case; nor do dots, but in CPT and
+HCPCS, which have none. So a code that has the form of its system is spelled in one way: in capitals, with the dot that
+its system prints.
 
 A diagnosis code is evidence. One that has not the form of its system would be passed over, and a contradiction with it:
 so it is refused. A procedure code that has not stays as it was written, and the policy answers it.
@@ -60,12 +61,10 @@ DIAGNOSES = {
 }
 """By system, the codes that are evidence."""
 PROCEDURES = {
-    "cpt": Form(_dotted(*[_EITHER] * 5), "Five letters or digits.", None),
-    "hcpcs": Form(_dotted(*[_EITHER] * 5), "Five letters or digits.", None),
     "icd-10-pcs": Form(_dotted(*[_EITHER] * 7), "Seven letters or digits.", None),
     "icd-9-pcs": Form(_dotted(_DIGIT, _DIGIT, more=_DIGIT, up_to=2), "Two digits, then up to two.", 2),
 }
-"""By system, the codes of what is asked for."""
+"""By system, the codes in which dots say nothing."""
 
 ANY_CODE = _around(f"[^{CONTROLS}{WHITE_SPACE}](?:[^{CONTROLS}]{{0,{LONGEST - 2}}}[^{CONTROLS}{WHITE_SPACE}])?")
 """What any code looks like, as JSON Schema says it."""
@@ -124,7 +123,7 @@ def _diagnosis(system: str, written: str) -> str:
 @lru_cache(maxsize=1 << 14)
 def _procedure(system: str, written: str) -> str:
     code = trimmed(written)
-    found = _spelled(system, code) if system in PROCEDURES else None  # a system that is none is refused beside it
+    found = _spelled(system, code) if system in PROCEDURES else None
     return found or (code.upper() if code.isascii() else code)
 
 

@@ -122,11 +122,6 @@ def answered(request: Json) -> Json | None:
     return None
 
 
-def decided(request: Json) -> bytes:
-    """The decision's bytes; the request has to be taken."""
-    return bytes(decide(decode(json.dumps(request).encode(), bare_allowed=True), library()).to_json())
-
-
 def with_diagnosis(system: str, code: str, clinical: Mapping[str, Any]) -> Json:
     return {**ASKED, "diagnoses": [{"system": system, "code": code}], "clinical": clinical}
 
@@ -189,31 +184,6 @@ def test_a_procedure_is_answered_plainly_or_refused_or_certified_by_no_spelling(
     (line,) = found["lines"]
     assert line["determination"] in ("not_addressed", "invalid_code")
     assert (found["action"], line["action"]) == ("A4", "A4")
-
-
-@st.composite
-def a_procedure_as_people_write_it(draw: st.DrawFn) -> tuple[str, str, str, str]:
-    """With any white space around it, in either case, and dots wherever they are put."""
-    system, code, day = draw(st.sampled_from(PROCEDURES))
-    pad, dots = st.text(st.sampled_from("".join(SPACES)), max_size=4), st.sampled_from(["", "", ".", ".."])
-    characters = [draw(st.sampled_from([one, one.lower()])) + draw(dots) for one in code.replace(".", "")]
-    return system, code, day, draw(pad) + draw(dots) + "".join(characters) + draw(pad)
-
-
-@example(("cpt", "38242", "2025-05-06", "382.42"))
-@example(("hcpcs", "S2150", "2025-05-06", "s.2150"))
-@example(("icd-10-pcs", "30233Q1", "2025-05-06", "302.33q1."))
-@repeatable
-@given(procedure=a_procedure_as_people_write_it())
-def test_white_space_case_and_dots_change_no_byte_of_the_answer_to_a_procedure(
-    procedure: tuple[str, str, str, str],
-) -> None:
-    system, plain, day, spelling = procedure
-    asked, same = with_procedure(system, plain, day), with_procedure(system, spelling, day)
-
-    assert decided(same) == decided(asked)
-    contents = {AuthorizationRequest.model_validate(one).content() for one in (asked, same)}
-    assert len(contents) == 1
 
 
 @pytest.mark.parametrize(("system", "code", "day"), PROCEDURES)
