@@ -60,8 +60,9 @@ class Library:
         """The library as it is now: itself."""
         return self
 
-    def chain(self, number: str) -> Chain:
-        """All that is known of a policy's revisions; empty where the policy is not loaded."""
+    def chain(self, number: str | None) -> Chain:
+        """All that is known of a policy's revisions, or of the default's; empty where the policy is not loaded."""
+        number = number or self.default or ""
         if number not in self._chains:
             policy = self._policies.get(number)
             self._chains[number] = chain_of(policy.document) if policy is not None else Chain(number)

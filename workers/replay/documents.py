@@ -63,7 +63,7 @@ class Documents:
 
     def chain(self, number: str | None) -> Chain:
         """All that was published of a policy, or of the default."""
-        return self._current.chain((self._current.default if number is None else number) or "")
+        return self._current.chain(number)
 
     def named(self, name: Named) -> Policy | None:
         """The policy that a decision was made under; None where it is not here."""
