@@ -80,7 +80,7 @@ def counted_by_the_dashboard(found: Settings) -> tuple[int, int, int]:
     thread = Thread(target=reader.run, args=(over,), daemon=True)
     thread.start()
     try:
-        assert eventually(lambda: reader.tallies.decisions + sum(reader.tallies.letters.values()) >= len(ITEMS))
+        assert eventually(lambda: reader.progress.begun and reader.progress.behind == 0)
         return reader.tallies.decisions, sum(reader.tallies.letters.values()), reader.progress.unreadable
     finally:
         over.set()
