@@ -105,8 +105,8 @@ def _of_the_dashboard(settings: Settings) -> Iterator[Right]:
         REQUESTS: "ends, and how long answers take",
         DECISIONS: "what was decided, and the trace of a request",
         DEAD_LETTERS: "what could not be decided",
-        LEDGER: "ends",
-        LINKS: "ends",
+        LEDGER: "ends, and how old what waits is",
+        LINKS: "as for the ledger",
         POLICY_REVISIONS: "the revisions",
         POLICY_ATTESTATIONS: "what each changes",
     }

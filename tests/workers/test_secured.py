@@ -12,9 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -37,12 +39,17 @@ from kafka.admin import (
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, POLICY_REVISIONS, REQUESTS, TOPICS
+from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, POLICY_REVISIONS, REQUESTS, SHADOW, TOPICS
 from tests import generator
+from tests.policy_core.examples import packaged
 from tests.workers.commands import Ran, dli
+from tests.workers.dashboard.browsing import dashboard
+from tests.workers.publishing import revised
 from tests.workers.running import eventually, everything_on
 from tests.workers.secured import ADMIN, WORKER, Issuer, Secured, give, password, secured_broker, take
+from tests.workers.test_policies import written
 from workers import access, topics
+from workers.audit.reading import acts
 from workers.brokers import free_ports
 from workers.demo.run import running_worker
 from workers.feed.lane import EXIT_FEED_LOST
@@ -55,7 +62,7 @@ from workers.traffic.commands import as_record, sent
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("secured")]
 
 PLATFORM, OPERATOR, EXPORTER, STRANGER = "claims-platform-1", "dli-operator", "dli-exporter", "stranger"
-ARCHIVE, LOSING = "dli-archive", "dli-worker-2"
+ARCHIVE, LOSING, VIEWER, POLICY = "dli-archive", "dli-worker-2", "dli-viewer", "dli-policy"
 ROLE_OF = {
     WORKER: "worker",
     LOSING: "worker",
@@ -63,6 +70,8 @@ ROLE_OF = {
     OPERATOR: "operator",
     EXPORTER: "exporter",
     ARCHIVE: "archive",
+    VIEWER: "dashboard",
+    POLICY: "policy",
 }
 FOREIGN = "someone-elses-topic"
 AUDIT = r"Principal = User:{} is (Allowed|Denied) operation = (\w+) from host = \S+ on resource = (\w+):LITERAL:(\S+)"
@@ -155,12 +164,16 @@ def test_archives_are_made_with_their_rights_and_use_all_of_them(secured: Secure
     assert {one for one in audit(secured, ARCHIVE) if one[0] == "Denied"} == set()
 
 
-@pytest.mark.usefixtures("archived")
-def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secured) -> None:
-    # Where nothing waits it need not look how old that is; the worker has ended.
+def leave_waiting(secured: Secured) -> None:
+    """Where nothing waits, nobody need look how old that is; the worker has ended."""
     list(sent([as_record(generator.encode(generator.request(2, 1)), REQUESTS)], secured.settings(PLATFORM)))
     list(sent([Outgoing(topic, b"k", b"v", ()) for topic in (LEDGER, LINKS)], secured.settings(WORKER)))
     list(sent([Outgoing(POLICY_REVISIONS, b"k", b"v", ())], secured.settings(OPERATOR)))
+
+
+@pytest.mark.usefixtures("archived")
+def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secured) -> None:
+    leave_waiting(secured)
     found = secured.settings(EXPORTER, partitions=2, exporter_port=free_ports().client)
     with serving(found):
         deadline = time.monotonic() + 60
@@ -172,6 +185,53 @@ def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secure
     assert 'kafka_consumergroup_lag{consumergroup="dli-authorization"' in said
     assert unused(secured, EXPORTER, "exporter") == []
     assert {one for one in audit(secured, EXPORTER) if one[0] == "Denied"} == set()
+
+
+@pytest.mark.usefixtures("used")
+def test_a_platform_asks_and_reads_answers_and_uses_every_right(secured: Secured) -> None:
+    """With a consumer group of its own, as platforms read."""
+    where = TopicPartition(DECISIONS, 0)
+    client = KafkaConsumer(**access.client(secured.settings(PLATFORM)), group_id="claims-platform-answers")
+    try:
+        client.assign([where])
+        client.commit({where: OffsetAndMetadata(0, "", -1)})
+    finally:
+        client.close()
+
+    assert unused(secured, PLATFORM, "platform") == []
+    assert {one for one in audit(secured, PLATFORM) if one[0] == "Denied"} == set()
+
+
+@pytest.mark.usefixtures("used")
+def test_a_dashboard_shows_and_records_with_its_rights_and_uses_every_one(secured: Secured, tmp_path: Path) -> None:
+    """What its pages show is read; a login is recorded."""
+    token = "a-token-to-look-with"  # noqa: S105 (of this dashboard alone)
+    leave_waiting(secured)
+    with dashboard(secured.settings(VIEWER, partitions=2), tmp_path, token=token) as url:
+        entering = Request(f"{url}/login", data=urlencode({"token": token}).encode())  # noqa: S310 (our own server)
+        with build_opener(HTTPCookieProcessor()).open(entering, timeout=20):
+            pass
+        # As the page does once a browser has opened it.
+        shown = acts(secured.settings(VIEWER), datetime.now(UTC) - timedelta(days=1))
+        assert eventually(lambda: unused(secured, VIEWER, "dashboard") == []), unused(secured, VIEWER, "dashboard")
+
+    assert "dashboard login" in {one.last.what for one in shown}
+    assert {one for one in audit(secured, VIEWER) if one[0] == "Denied"} == set()
+
+
+@pytest.mark.usefixtures("used")
+def test_who_answers_for_a_policy_publishes_and_uses_every_right(secured: Secured, tmp_path: Path) -> None:
+    """A revision behind what is published; and what a draft would change is looked at."""
+    values = environment(secured.settings(POLICY, partitions=2))
+    file = written(tmp_path, revised(packaged().document))
+    published = with_environment(values, "policy", "publish", file, "--author", "Office", "--execute")
+    nothing = with_environment(values, "policy", "publish-packaged")
+    looked = reading(SHADOW, secured.settings(POLICY))
+
+    assert (published.code, nothing.code) == (0, 0), (published, nothing)
+    assert looked == "{}"
+    assert unused(secured, POLICY, "policy") == []
+    assert {one for one in audit(secured, POLICY) if one[0] == "Denied"} == set()
 
 
 @pytest.mark.usefixtures("used")
@@ -489,3 +549,44 @@ def connects(arguments: dict[str, Any]) -> bool:
     found = {asyncio.run(with_aiokafka()), with_kafka_python()}
     assert len(found) == 1
     return found.pop()
+
+
+# --- what a person does; at the end, for partitions are added ----------------------------------------------------
+
+OPERATING = (
+    "topics apply",
+    "topics check",
+    *(f"tail {topic.name} --from-beginning --until-end" for topic in TOPICS),
+    "dead-letters redrive --reason undecodable --execute",
+    "reset-offset authorization.requests 0 --to current --execute",
+    "publish {requests}",
+    "replay what-if --policy {draft} --publish draft --work {work}",
+    "tail replay.draft.decisions --from-beginning --until-end",
+)
+FINDINGS = 3
+"""A command's exit code that did its work, and has something to report."""
+
+
+def test_an_operator_does_all_that_one_does_and_uses_every_right(
+    secured: Secured, used: set[tuple[str, ...]], tmp_path: Path
+) -> None:
+    assert used
+    values = environment(secured.settings(OPERATOR, partitions=2))
+    places = {name: tmp_path / name for name in ("requests", "work")}
+    # Enough for each partition: accounts are opened with the first record behind an offset that was set.
+    places["requests"].write_bytes(b"\n".join(generator.encode(generator.request(3, number)) for number in range(40)))
+    places["draft"] = Path(written(tmp_path, revised(packaged().document)))
+    with topics.admin(secured.settings(ADMIN)) as client:
+        for topic in TOPICS:
+            topics.set_on_topic(client, topic.name, {"max.message.bytes": "1000"})
+
+    done = {line: with_environment(values, *line.format(**places).split()) for line in OPERATING}
+    worker = secured.settings(WORKER, partitions=2, data_dir=tmp_path / "data", web_port=free_ports().client)
+    with running_worker(worker, tmp_path / "log"):
+        assert eventually(lambda: with_environment(values, "accounts").code == 0), with_environment(values, "accounts")
+    more = with_environment(values, "topics", "scale", "4", "--execute")
+
+    assert {line: ran for line, ran in done.items() if ran.code not in {0, FINDINGS}} == {}
+    assert more.code == 0, more
+    assert unused(secured, OPERATOR, "operator") == []
+    assert {one for one in audit(secured, OPERATOR) if one[0] == "Denied"} == set()
