@@ -21,13 +21,10 @@ from workers.replay.blocks import (
     read_name,
     written_name,
 )
+from workers.replay.footer import DICTIONARIES, FOOTER_BYTES, OF_HEADERS, Footer
 from workers.replay.log import Chunk, Piece
-from workers.replay.pages import Column
 
 LEVEL = 3
-_OF_HEADERS = ("headers.list.element.name", "headers.list.element.value")
-_DICTIONARIES = ("timestamp_type", *_OF_HEADERS)
-"""Of few different values only; keys and values of a log are all different."""
 
 
 def _schema(name: pa.DataType, value: pa.DataType) -> pa.Schema:
@@ -62,7 +59,7 @@ class ParquetWriter:
             _SCHEMA,
             compression="zstd",
             compression_level=LEVEL,
-            use_dictionary=list(_DICTIONARIES),
+            use_dictionary=list(DICTIONARIES),
             write_statistics=["offset", "timestamp"],
             write_page_checksum=True,
         )
@@ -90,73 +87,67 @@ class ParquetWriter:
         self._stream.close()
 
 
-def _opened(stream: BinaryIO) -> pq.ParquetFile:
-    """A file, its footer read.
+class _File:
+    """A file whose footer was read: by us, and then by Arrow."""
 
-    Raises:
-        UnsoundError: It is none of ours.
-    """
-    pages.check_footer(stream)
-    stream.seek(0)
-    opened = pq.ParquetFile(
-        stream,
-        memory_map=False,
-        pre_buffer=False,
-        page_checksum_verification=True,
-        read_dictionary=list(_OF_HEADERS),
-        thrift_string_size_limit=pages.FOOTER_BYTES,
-        thrift_container_size_limit=pages.FOOTER_BYTES,
-    )
-    if not opened.schema_arrow.equals(_READ):
-        raise UnsoundError("it has other columns")
-    return opened
+    def __init__(self, stream: BinaryIO) -> None:
+        """Read the footer.
 
+        Raises:
+            UnsoundError: It is none of ours.
+        """
+        self._stream = stream
+        self._footer = Footer(stream)
+        stream.seek(0)
+        self._arrow = pq.ParquetFile(
+            stream,
+            memory_map=False,
+            pre_buffer=False,
+            page_checksum_verification=True,
+            read_dictionary=list(OF_HEADERS),
+            thrift_string_size_limit=FOOTER_BYTES,
+            thrift_container_size_limit=FOOTER_BYTES,
+        )
+        if not self._arrow.schema_arrow.equals(_READ):
+            raise UnsoundError("it has other columns")
 
-def _row_group(opened: pq.ParquetFile, stream: BinaryIO, block: Block, names: Sequence[str]) -> pa.Table:
-    """Some columns of a row group.
+    def table(self, block: Block, names: Sequence[str]) -> pa.Table:
+        """Some columns of a row group.
 
-    Raises:
-        UnsoundError: It is not as ours are, or holds too much.
-    """
-    group = opened.metadata.row_group(block.at)
-    if group.num_rows != block.records:
-        raise UnsoundError(f"it has {group.num_rows:,} records, and not {block.records:,}")
-    total = 0
-    for number in range(group.num_columns):
-        said = group.column(number)
-        path = said.path_in_schema
-        top = path.partition(".")[0]
-        if top not in names:
-            continue
-        total += pages.check(stream, _column(said, path))
-        if said.file_path or said.compression != "ZSTD" or (top != "headers" and said.num_values != block.records):
-            raise UnsoundError(f"its column {top} is not as ours are")
-    if total > MOST_BYTES:
-        raise UnsoundError(f"it would decompress to {total:,} bytes, and a block has {MOST_BYTES:,} at most")
-    # Threads are for whoever has no other processes.
-    return opened.read_row_group(block.at, list(names), use_threads=False)
-
-
-def _column(said: Any, path: str) -> Column:
-    at = said.data_page_offset if said.dictionary_page_offset is None else said.dictionary_page_offset
-    return Column(at, said.total_compressed_size, said.num_values, path in _DICTIONARIES)
+        Raises:
+            UnsoundError: It is not as ours are, or holds too much.
+        """
+        group = self._footer.row_group(block.at)
+        if group.records != block.records:
+            raise UnsoundError(f"it has {group.records:,} records, and not {block.records:,}")
+        total = 0
+        for column in group.columns:
+            if column.name not in names:
+                continue
+            if column.path not in OF_HEADERS and column.values != block.records:
+                raise UnsoundError(f"its column {column.path} has {column.values:,} values")
+            total += pages.check(self._stream, column)
+        if total > MOST_BYTES:
+            raise UnsoundError(f"it would decompress to {total:,} bytes, and a block has {MOST_BYTES:,} at most")
+        # Threads are for whoever has no other processes.
+        return self._arrow.read_row_group(block.at, list(names), use_threads=False)
 
 
 def _tables(
     stream: BinaryIO, blocks: Sequence[Block], names: Sequence[str]
 ) -> Iterator[tuple[Block, pa.Table | UnsoundError]]:
     """Each block's table, or what is wrong with it."""
-    opened: pq.ParquetFile | None = None
+    opened: _File | None = None
     wrong = UnsoundError("")
     try:
-        opened = _opened(stream)
+        opened = _File(stream)
     except _NOT_SOUND as error:
         wrong = _unsound(error, "its footer cannot be read")
     for block in blocks:
         table: pa.Table | UnsoundError = wrong
         if opened is not None:
             try:
-                table = _row_group(opened, stream, block, names)
+                table = opened.table(block, names)
             except _NOT_SOUND as error:
                 table = _unsound(error, "it cannot be read")
         yield block, table

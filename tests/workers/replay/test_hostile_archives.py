@@ -127,6 +127,26 @@ def test_a_file_that_is_spoiled_anywhere_gives_the_same_records_or_a_finding(
         assert found["damages"]
 
 
+@pytest.mark.parametrize("bit", [0x01, 0x10])
+def test_a_footer_that_is_spoiled_in_any_byte_gives_the_same_records_or_a_finding(
+    readers: list[Reader], tmp_path: Path, bit: int
+) -> None:
+    """Of some footers, Arrow's own properties end the process: those that name a codec there is not."""
+    folder = archived(MemorySource({(TOPIC, 0): records(30)}), tmp_path / "kept")
+    whole = read(readers, folder)
+    file = file_of(folder)
+    sound = file.read_bytes()
+    length = int.from_bytes(sound[-8:-4], "little")
+    assert length > 1_000
+    for at in range(len(sound) - 8 - length, len(sound)):
+        file.write_bytes(sound[:at] + bytes([sound[at] ^ bit]) + sound[at + 1 :])
+        own_up(folder)
+
+        found = read(readers, folder)
+
+        assert found["problems"] or found["contents"] == whole["contents"], at
+
+
 @given(how=spoilings)
 @many
 def test_a_manifest_that_is_spoiled_anywhere_is_refused_or_gives_the_same_records_or_a_finding(
