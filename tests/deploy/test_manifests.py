@@ -17,11 +17,13 @@ from cloudcoil.models.keda.v1alpha1 import ScaledObject, TriggerAuthentication
 from deploy.generate import FOLDER as DEPLOY
 from deploy.kubernetes import strimzi
 from events.topics import PARTITIONS, POLICY_REVISIONS, TOPICS
+from tests.deploy.mounted import NotStartedError, laid_out, volume_at
+from workers.dashboard.entry.roles import Role, UnguardedError, check, tokens_of
 from workers.feed import lane
 from workers.leaving import LEAVE_SECONDS
 from workers.replay.commands import TOPICS as ARCHIVED
 from workers.rights import rights
-from workers.settings import Settings
+from workers.settings import Settings, read
 
 KUBERNETES = DEPLOY / "kubernetes"
 BASE = KUBERNETES / "base"
@@ -181,12 +183,12 @@ def test_every_topic_and_every_role_is_there_as_declared() -> None:
 
 @pytest.fixture(scope="module", params=OVERLAYS)
 def built(request: pytest.FixtureRequest) -> list[Manifest]:
-    if not KUSTOMIZE.exists():
-        pytest.fail("kustomize is not there: run `make tools`")
     return kustomized(KUBERNETES / request.param)
 
 
 def kustomized(folder: Path) -> list[Manifest]:
+    if not KUSTOMIZE.exists():
+        pytest.fail("kustomize is not there: run `make tools`")
     ran = subprocess.run([KUSTOMIZE, "build", folder], capture_output=True, text=True, check=False)  # noqa: S603 (built by us)
     if ran.returncode:
         raise ValueError(ran.stderr)
@@ -340,3 +342,31 @@ def test_every_pod_may_speak_with_kafka_and_dns_and_what_is_not_named_is_forbidd
     ports = [port["port"] for rule in policies["dli-out-to-kafka"]["egress"] for port in rule["ports"]]
     assert ports == [9093, 53, 53]
     assert all("ports" in rule for one in policies.values() for rule in one.get("ingress", []) + one.get("egress", []))
+
+
+# --- who may act on the dashboard ----------------------------------------------------------------------------------
+
+LOOK, ACT = "0123456789abcdef-look", "0123456789abcdef-act"
+
+
+def dashboard_with(folder: Path, monkeypatch: pytest.MonkeyPatch, tokens: dict[str, str]) -> Settings:
+    pod = pods()["dli-dashboard"]
+    volume = volume_at(pod, pod["containers"][0], "/etc/dli/secrets") or {}
+    mounted = laid_out(folder, volume, {"dli-viewer": {"password": "secret"}, "dli-dashboard": tokens})
+    monkeypatch.setenv("DLI_SECRETS_DIR", str(mounted))
+    return read(security_protocol="SASL_SSL", sasl_username="dli-viewer")
+
+
+def test_who_has_the_second_token_may_act_and_without_one_nobody_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = tokens_of(dashboard_with(tmp_path / "both", monkeypatch, {"token": LOOK, "act-token": ACT}))
+    one = tokens_of(dashboard_with(tmp_path / "one", monkeypatch, {"token": LOOK}))
+
+    assert (both.role_of(LOOK), both.role_of(ACT)) == (Role.VIEW, Role.ACT)
+    assert (one.role_of(LOOK), one.role_of(ACT)) == (Role.VIEW, None)
+    check("0.0.0.0", both, allow_redrive=True)  # noqa: S104 (as in a pod)
+    with pytest.raises(UnguardedError, match="nobody has the token to act"):
+        check("0.0.0.0", one, allow_redrive=True)  # noqa: S104
+    with pytest.raises(NotStartedError, match="has no token"):
+        dashboard_with(tmp_path / "none", monkeypatch, {"act-token": ACT})
