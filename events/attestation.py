@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from events.personal import Model
-from events.scalars import Day, Sha256
+from events.field_types import Day, Sha256
+from events.personal_types import Model
 
 Several = Field(strict=False)
 Value = bool | str | Annotated[tuple[str, ...], Several]

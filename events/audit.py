@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from events.dead_letter import Reason as LetterReason
-from events.personal import Model
-from events.scalars import Day, Sha256
+from events.field_types import Day, Sha256
+from events.personal_types import Model
 
 What = Literal[
     "topics apply",

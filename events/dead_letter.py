@@ -3,8 +3,8 @@
 from hashlib import sha256
 from typing import ClassVar, Literal
 
-from events.personal import Model, PersonalBytes, Private
-from events.scalars import RequestId, Sha256
+from events.field_types import RequestId, Sha256
+from events.personal_types import Model, PersonalBytes, Private
 
 Reason = Literal[
     "undecodable",

@@ -10,9 +10,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from events.personal import Model, Private
+from events.field_types import Day, Instant, RequestId, Sha256
+from events.personal_types import Model, Private
 from events.request import LineOfBusiness
-from events.scalars import Day, Instant, RequestId, Sha256
 
 Action = Literal["A1", "A2", "A3", "A4", "A6", "C", "CT"]
 """X12 code list 306. A3 and A6 are a reviewer's to give: nothing here computes them."""

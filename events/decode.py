@@ -17,9 +17,9 @@ from pydantic import BaseModel, ValidationError
 
 from events.dead_letter import SENTENCES, FieldError, Reason
 from events.envelope import SPECVERSION, Attributes, Headers, binary_attributes, is_binary, is_json, loads
-from events.paths import declared_names, shown_path
+from events.field_paths import declared_names, shown_path
+from events.field_types import CONTROLS
 from events.request import AuthorizationRequest
-from events.scalars import CONTROLS
 
 LARGEST = 1_000_000
 """Bytes; what Kafka takes by default, and far more than a request is."""

@@ -19,9 +19,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from events.codes import ANY_CODE, DIAGNOSIS_PATTERNS, diagnosis, procedure, trimmed
-from events.personal import Personal, Private
-from events.scalars import Day, Instant, NationalProviderIdentifier, RequestId, written_instant
+from events.code_spelling import ANY_CODE, DIAGNOSIS_PATTERNS, diagnosis, procedure, trimmed
+from events.field_types import Day, Instant, NationalProviderIdentifier, RequestId, written_instant
+from events.personal_types import Personal, Private
 
 Certification = Literal["initial", "revision", "extension", "renewal", "reconsideration", "cancellation"]
 Urgency = Literal["standard", "expedited"]

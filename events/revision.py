@@ -4,8 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from events.personal import Model
-from events.scalars import Day, Instant, Sha256
+from events.field_types import Day, Instant, Sha256
+from events.personal_types import Model
 
 Kind = Literal[
     "approval",

@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from events.decision import Determination
-from events.personal import Private
-from events.scalars import RequestId, Sha256
+from events.field_types import RequestId, Sha256
+from events.personal_types import Private
 
 ChangeKind = Literal["unchanged", "evidence", "reclassified", "looser", "stricter"]
 ShadowDetermination = Determination | Literal["dead_letter"]

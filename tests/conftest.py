@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 
-from workers.brokers import Broker, broker_named
+from workers.dev_brokers import Broker, broker_named
 
 KINDS = ("embedded", "kafka", "given")
 
@@ -23,9 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--broker") != "kafka":
-        leave_out = [item for item in items if "kafka" in item.keywords]
+        leave_out = [item for item in items if item.get_closest_marker("kafka") is not None]
         config.hook.pytest_deselected(items=leave_out)
-        items[:] = [item for item in items if "kafka" not in item.keywords]
+        items[:] = [item for item in items if item.get_closest_marker("kafka") is None]
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests import generator
-from tests.policy_core import naive
+from tests.support import generator, naive
 
 SEED = 20250328
 

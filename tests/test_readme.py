@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.places import ROOT
+
 README = (ROOT / "README.md").read_text("utf-8")
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
@@ -48,20 +49,53 @@ def test_every_make_command_is_a_target() -> None:
     assert [name for name in MAKE if name not in targets] == []
 
 
-def test_the_map_names_what_is_there_and_all_of_it() -> None:
-    [block] = re.findall(r"```text\n(policy_core/.*?)```", README, re.DOTALL)
-    rooms = [line.split()[0] for line in block.splitlines() if line and not line.startswith(" ")]
-    inside = re.findall(r"^  (\S+)", block, re.MULTILINE)
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
+[MAP] = re.findall(r"```text\n(policy_core/.*?)```", README, re.DOTALL)
+PACKAGES = ("policy_core", "events", "workers")
 
-    folders = {f"{name.split('/')[0]}/" for name in tracked.splitlines() if "/" in name and not name.startswith(".")}
-    assert set(rooms) == folders
-    room = ""
-    for line in block.splitlines():
-        room = line.split()[0] if line and not line.startswith(" ") else room
-        if line.startswith("  ") and not line.startswith("   "):
-            assert (ROOT / room / line.split()[0]).exists(), line
-    assert inside
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
+    return [Path(name) for name in listed.splitlines()]
+
+
+def mapped(text: str) -> dict[str, set[str]]:
+    """The folders of a map, each with the modules that it names there."""
+    found: dict[str, set[str]] = {}
+    top = room = ""
+    for line in text.splitlines():
+        name = line.split()[0]
+        if not line.startswith(" "):
+            top = room = name.rstrip("/")
+        elif not line.startswith("   "):
+            room = top if name == "." else f"{top}/{name}"
+        else:
+            found[room] |= set(line.split())
+        found.setdefault(room, set())
+    return found
+
+
+def test_the_map_names_every_module_and_no_other() -> None:
+    modules: dict[str, set[str]] = {}
+    for file in tracked():
+        if file.parts[0] in PACKAGES and file.suffix == ".py" and not file.stem.startswith("__"):
+            modules.setdefault(file.parent.as_posix(), set()).add(file.stem)
+
+    assert {room: names for room, names in mapped(MAP).items() if names} == modules
+
+
+def test_the_map_names_every_folder_at_the_top_and_none_that_is_not_there() -> None:
+    rooms = mapped(MAP)
+
+    assert {room for room in rooms if "/" not in room} == {
+        file.parts[0] for file in tracked() if len(file.parts) > 1 and not file.parts[0].startswith(".")
+    }
+    assert [room for room in rooms if not (ROOT / room).is_dir()] == []
+
+
+def test_a_map_that_lacks_a_module_is_noticed() -> None:
+    short = "workers/  how it runs\n  .       shared\n          app\n          cli\n  kafka   clients\n          lag\n"
+
+    assert mapped(short) == {"workers": {"app", "cli"}, "workers/kafka": {"lag"}}
 
 
 def test_every_page_it_links_to_is_there() -> None:

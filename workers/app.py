@@ -22,24 +22,24 @@ import faust
 from faust.assignor.partition_assignor import PartitionAssignor
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, DECISIONS_KEPT, LEDGER, LINKS, REQUESTS, SHADOW
-from workers import files, health, sensor
-from workers.access import client, faust_arguments
-from workers.decide.bookkeeper import Bookkeeper
+from workers import private_files
+from workers.accounts.listener import Bookkeeper
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.decide.shadow import Shadow
-from workers.feed import Feed, app_settings, feed
-from workers.footing import Footing
-from workers.history import agent as history
-from workers.history.follow import Follower
-from workers.ledger import views
-from workers.ledger.links import Links
+from workers.kafka.connect import client, faust_arguments
+from workers.ledger import http
 from workers.ledger.pointers import Keeper, PointerHandler, Pointers, partition_of
+from workers.ledger.supersedes_links import Links
+from workers.monitoring import faust_sensor, health, worker_port
+from workers.policies import history_agent as history
+from workers.policies.revision_follower import Follower
 from workers.records import Delivery
 from workers.settings import Settings
-from workers.store.changelog import KafkaChangelog
-from workers.topology import alike_topics
-from workers.web import door
+from workers.state.changelog import KafkaChangelog
+from workers.stream import Feed, app_settings, feed
+from workers.topics.layout import alike_topics
+from workers.topics.watch import Footing
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -49,7 +49,7 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
 
     What the footing finds is told to its feed of requests.
     """
-    files.folder(settings.data_dir)
+    private_files.folder(settings.data_dir)
     app = faust.App(
         settings.app_id,
         **faust_arguments(settings),
@@ -67,7 +67,7 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
         topic_allow_declare=True,
         **app_settings(),
     )
-    door.install(app, settings)
+    worker_port.install(app, settings)
     memory = AnsweredRequests(
         settings.data_dir / "answered",
         KafkaChangelog(client(settings), settings.topic(ANSWERED)),
@@ -88,7 +88,7 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
     footing.bears(fed)
     ledger = _keep_ledger(app, settings, behind=fed)
     history.install(app, settings, follower)
-    sensor.install(app)
+    faust_sensor.install(app)
     needed = health.checks(
         app,
         follower,
@@ -123,7 +123,7 @@ def _keep_ledger(app: faust.App, settings: Settings, behind: Feed) -> list[Feed]
     folder, log = settings.data_dir, partial(KafkaChangelog, client(settings))
     pointers = Pointers(folder / "ledger", log(settings.topic(LEDGER)), kept_ms)
     links = Links(settings, folder / "links", log(settings.topic(LINKS)))
-    views.install(app, settings, views.Ledger(pointers, links))
+    http.install(app, settings, http.Ledger(pointers, links))
     source = partial(raw_topic, app, settings)
     fed = partial(feed, app, behind=behind)
     letters = [settings.topic(DEAD_LETTERS)]

@@ -153,6 +153,11 @@ err = DataConsole(stderr=True, soft_wrap=True)
 
 Bootstrap = Annotated[str | None, typer.Option("--bootstrap", help="Kafka's bootstrap servers, host:port.")]
 Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="Put before every topic's name.")]
+AppId = Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")]
+Partitions = Annotated[int | None, typer.Option("--partitions", min=1, help="Of requests, decisions and dead letters.")]
+ArchiveKeys = Annotated[
+    Path | None, typer.Option("--keys", help="A folder of public keys, NAME.pem; one must have signed the archive.")
+]
 Policies = Annotated[
     list[Path] | None,
     typer.Option("--policies", help="A folder of policy documents; may be given several times."),
@@ -171,6 +176,15 @@ def settings(**flags: object) -> Settings:
     if (unread := configuration.unknown()) is not None:
         err.print(f"warning: {unread}")
     return found
+
+
+@contextmanager
+def needs_replay_extra() -> Iterator[None]:
+    """Turn an absent package into a sentence."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{error.name} is absent; install dli-authorization with its extra `replay`") from None
 
 
 @contextmanager

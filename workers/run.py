@@ -14,18 +14,19 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.worker import Worker
 
-from policy_core.library import Library
-from workers import logs, metrics, topics
+from policy_core.history.library import Library
+from workers import logs, metrics
 from workers.app import make_app
 from workers.console import CommandError
 from workers.decide.shadow import Shadow, shadow_of
-from workers.feed import EXIT_FEED_LOST
-from workers.footing import Footing
-from workers.history.follow import Follower
-from workers.packaged import ForkedError
+from workers.policies.publish_packaged import ForkedError
+from workers.policies.revision_follower import Follower
 from workers.settings import Settings
-from workers.topics import TopicsError
-from workers.topology import Topology, topology
+from workers.stream import EXIT_FEED_LOST
+from workers.topics import apply_topics
+from workers.topics.apply_topics import TopicsError
+from workers.topics.layout import Topology, topology
+from workers.topics.watch import Footing
 
 log = structlog.get_logger(__name__)
 
@@ -113,9 +114,9 @@ def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep
     waiting = 0.5
     while True:
         try:
-            misfit = topics.misfit_for_workers(settings)
-            small = topics.too_small(settings) if misfit is None else []
-            with topics.admin(settings) as client:
+            misfit = apply_topics.misfit_for_workers(settings)
+            small = apply_topics.too_small(settings) if misfit is None else []
+            with apply_topics.admin(settings) as client:
                 found = topology(client, settings)
             break
         except TopicsError as error:

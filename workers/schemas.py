@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from events.schemas import FOLDER, event_schemas, text
-from policy_core.document.load import load
 from policy_core.document.models import PolicyDocument
-from policy_core.facts import clinical_model
-from policy_core.library import PACKAGED, documents
+from policy_core.evaluate.facts import clinical_model
+from policy_core.history.library import PACKAGED, documents
+from policy_core.loading.load import load
 
 DOCUMENT_FORMAT = PACKAGED.parent / "policy.schema.json"
 

@@ -25,7 +25,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from events.topics import DECISIONS_KEPT
-from policy_core.library import PACKAGED
+from policy_core.history.library import PACKAGED
 from workers.records import Delivery
 
 _BY_TOKEN = "OAUTHBEARER"  # noqa: S105 (a mechanism's name)

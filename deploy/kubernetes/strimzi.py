@@ -6,9 +6,9 @@ from typing import Any
 import yaml
 
 from events.topics import TOPICS, Topic
-from workers.rights import ROLES, Right, Role, rights
+from workers.kafka.acls import ROLES, Right, Role, rights
 from workers.settings import Settings
-from workers.topics import partitions
+from workers.topics.apply_topics import partitions
 
 VERSION = "kafka.strimzi.io/v1"
 CLUSTER = "kafka"
@@ -42,7 +42,7 @@ def generated() -> dict[str, str]:
     settings = Settings()
     return {
         "topics.yaml": _text("events/topics.py", (_topic(topic, settings) for topic in TOPICS)),
-        "users.yaml": _text("workers/rights.py", (_user(role, settings) for role in ROLES)),
+        "users.yaml": _text("workers/kafka/acls.py", (_user(role, settings) for role in ROLES)),
     }
 
 

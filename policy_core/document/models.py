@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from policy_core.vocabulary import Determination
+from policy_core.determinations import Determination
 
 # The forms of what is written in one word; `mistakes` has a sentence for each.
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"

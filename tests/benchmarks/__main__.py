@@ -20,11 +20,12 @@ from typing import Any
 
 from tests.benchmarks import latency, policy, replay, throughput
 from tests.benchmarks.latency import Pace
-from tests.benchmarks.processes import ROOT, BenchmarkError, Variant, has
+from tests.benchmarks.processes import BenchmarkError, Variant, has
 from tests.benchmarks.tables import Mark, Spread, number, ratio, spread, table
 from tests.benchmarks.throughput import Run
 from tests.benchmarks.work import requests, save
-from workers.brokers import KafkaBroker
+from tests.support.places import ROOT
+from workers.dev_brokers import KafkaBroker
 from workers.records import Delivery
 
 LOOPS = "tests.benchmarks.loops"

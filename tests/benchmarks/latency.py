@@ -25,7 +25,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.topics import DECISIONS, REQUESTS
 from tests.benchmarks.processes import (
-    ROOT,
     BenchmarkError,
     Fill,
     Variant,
@@ -37,7 +36,8 @@ from tests.benchmarks.processes import (
 )
 from tests.benchmarks.tables import percentile
 from tests.benchmarks.work import HEADERS, PARTITIONS, Request, saved
-from workers.brokers import KafkaBroker
+from tests.support.places import ROOT
+from workers.dev_brokers import KafkaBroker
 from workers.settings import Settings, read
 
 WARM_UP = (500, 3_000)

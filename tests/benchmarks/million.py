@@ -28,10 +28,9 @@ from aiokafka import AIOKafkaProducer
 
 from events.decode import RejectedError, decode
 from events.topics import DECISIONS, REQUESTS
-from policy_core.distance import kind_of
-from policy_core.library import PACKAGED
+from policy_core.compare.strictness import kind_of
+from policy_core.history.library import PACKAGED
 from tests.benchmarks.processes import (
-    ROOT,
     BenchmarkError,
     Progress,
     Variant,
@@ -42,16 +41,17 @@ from tests.benchmarks.processes import (
     running,
 )
 from tests.benchmarks.tables import number, table
-from tests.policy_core import naive
-from workers.brokers import KafkaBroker
-from workers.feed import EXIT_FEED_LOST
-from workers.replay import archive, manifest
-from workers.replay.archive import ArchiveSource, Kept
-from workers.replay.crew import cores
-from workers.replay.crew import run as run_tasks
-from workers.replay.log import Chunk, Piece
+from tests.support import naive
+from tests.support.places import ROOT
+from workers.archive import archive, manifest
+from workers.archive.archive import ArchiveSource, Kept
+from workers.dev_brokers import KafkaBroker
+from workers.event_log.process_pool import cores
+from workers.event_log.process_pool import run as run_tasks
+from workers.event_log.source import Chunk, Piece
 from workers.settings import Settings
-from workers.store.digest import digest
+from workers.state.digests import digest
+from workers.stream import EXIT_FEED_LOST
 from workers.traffic.commands import as_record
 
 WORKER = Variant("our worker, exactly once", "workers", ("worker",))

@@ -7,14 +7,14 @@ import json
 import sys
 from random import Random
 
-from policy_core.determine import Policy
-from policy_core.diagram import UNKNOWN
-from policy_core.document.load import load
-from policy_core.library import PACKAGED
+from policy_core.diagrams.diagram import UNKNOWN
+from policy_core.evaluate.determine import Policy
+from policy_core.history.library import PACKAGED
+from policy_core.loading.load import load
 from tests.benchmarks.tables import microseconds
 from tests.benchmarks.zen_rules import SAMPLE, sample
-from tests.policy_core import naive
-from tests.policy_core.examples import case
+from tests.support import naive
+from tests.support.cases import case
 
 NEW_PATTERNS = 5_000
 CALLS = 5_000

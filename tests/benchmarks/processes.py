@@ -14,15 +14,15 @@ from aiokafka import AIOKafkaProducer
 from kafka import KafkaConsumer, TopicPartition
 
 from events.topics import DECISIONS, POLICY_ATTESTATIONS, REQUESTS
-from policy_core.library import load_library
+from policy_core.history.library import load_library
 from tests.benchmarks.work import HEADERS, PARTITIONS, Request
-from workers import topics
-from workers.brokers import free_ports
-from workers.feed import BATCH_BYTES
+from tests.support.places import ROOT
+from workers.dev_brokers import free_ports
 from workers.records import Delivery
 from workers.settings import Settings, read
+from workers.stream import BATCH_BYTES
+from workers.topics import apply_topics
 
-ROOT = Path(__file__).parents[2]
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -84,7 +84,7 @@ def room(
         data_dir=folder / name,
         delivery=delivery,
     )
-    topics.apply(found)
+    apply_topics.apply(found)
     return found
 
 

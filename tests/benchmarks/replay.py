@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from events.topics import DECISIONS, POLICY_REVISIONS, REQUESTS
-from policy_core.library import PACKAGED
-from tests.benchmarks.processes import ROOT, BenchmarkError, Progress, Variant, check, room, running
+from policy_core.history.library import PACKAGED
+from tests.benchmarks.processes import BenchmarkError, Progress, Variant, check, room, running
 from tests.benchmarks.scale import fill
 from tests.benchmarks.tables import number, table
-from workers.replay.archive import ArchiveSource
-from workers.replay.crew import Desk, cores, run
-from workers.replay.log import Source
-from workers.replay.ranges import Asked, on_kafka
-from workers.replay.walk import peak_bytes
+from tests.support.places import ROOT
+from workers.archive.archive import ArchiveSource
+from workers.event_log.process_pool import Desk, cores, run
+from workers.event_log.ranges import Asked, on_kafka
+from workers.event_log.source import Source
+from workers.replay.partition_replay import peak_bytes
 from workers.settings import Settings
 
 WORKER = Variant("our worker, exactly once", "workers", ("worker",))

@@ -20,7 +20,6 @@ from aiokafka import AIOKafkaProducer
 
 from events.topics import REQUESTS
 from tests.benchmarks.processes import (
-    ROOT,
     BenchmarkError,
     Progress,
     Variant,
@@ -33,7 +32,8 @@ from tests.benchmarks.processes import (
 )
 from tests.benchmarks.tables import number, ratio, table
 from tests.benchmarks.work import SEED
-from workers.brokers import KafkaBroker
+from tests.support.places import ROOT
+from workers.dev_brokers import KafkaBroker
 from workers.settings import Settings
 from workers.traffic.commands import as_record
 from workers.traffic.generate import Generator

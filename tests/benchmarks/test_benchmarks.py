@@ -8,7 +8,7 @@ import pytest
 from tests.benchmarks import work, zen_rules
 from tests.benchmarks.processes import Variant
 from tests.benchmarks.tables import Mark, microseconds, number, percentile, ratio, spread, table
-from tests.policy_core import naive
+from tests.support import naive
 
 
 def test_a_percentile_is_a_value_that_so_many_do_not_exceed() -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.processes import (
-    ROOT,
     BenchmarkError,
     Fill,
     Progress,
@@ -27,6 +26,7 @@ from tests.benchmarks.processes import (
     wait_until,
 )
 from tests.benchmarks.work import Request
+from tests.support.places import ROOT
 from workers.demo.run import is_ready
 from workers.settings import Settings, read
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from events.topics import ANSWERED, DECISIONS
-from policy_core.library import load_library
-from tests import generator
+from policy_core.history.library import load_library
+from tests.support import generator
 from workers import logs
 from workers.app import DAY_MS
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.records import Outgoing, Record
 from workers.settings import Settings
-from workers.store.changelog import Change
+from workers.state.changelog import Change
 from workers.traffic.commands import as_record
 
 SEED = 402

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, get_args
 
 from tests.benchmarks.tables import microseconds
-from tests.policy_core import naive
+from tests.support import naive
 
 RULES = Path(__file__).with_name("zen.json")
 SAMPLE = 2_000

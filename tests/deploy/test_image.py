@@ -19,13 +19,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.generate import FOLDER as DEPLOY
-from tests import generator
-from tests.deploy import image
-from tests.deploy.image import DATA, Container, Entry, Ran, Running, Store, entries, wait_until
-from tests.deploy.runbook import arguments, command_lines, filled, runbook
-from tests.deploy.test_runbook import leaf
-from workers.brokers import KafkaBroker, free_ports
+from tests.support import generator, image
+from tests.support.image import DATA, Container, Entry, Ran, Running, Store, entries, wait_until
+from tests.support.runbook import arguments, command_lines, filled, runbook
+from tests.support.runbook_words import leaf
 from workers.demo.run import REQUESTS_FILE
+from workers.dev_brokers import KafkaBroker, free_ports
 from workers.metrics import ACCOUNTS
 
 pytestmark = pytest.mark.image

@@ -2,82 +2,39 @@
 
 import copy
 import shutil
-import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import kubernetes_validate
 import pytest
 import yaml
-from cloudcoil.models.keda.v1alpha1 import ScaledObject, TriggerAuthentication
 
 from deploy.generate import FOLDER as DEPLOY
 from deploy.kubernetes import strimzi
 from events.topics import PARTITIONS, POLICY_REVISIONS, TOPICS
-from tests.deploy.mounted import NotStartedError, laid_out, volume_at
-from workers.dashboard.entry.roles import Role, UnguardedError, check, tokens_of
-from workers.feed import lane
-from workers.leaving import LEAVE_SECONDS
+from tests.support.manifests import (
+    KUBERNETES,
+    Manifest,
+    in_base,
+    kustomized,
+    named,
+    of_strimzi,
+    problem,
+)
+from tests.support.mounted import NotStartedError, laid_out, volume_at
+from workers.dashboard.sign_in.roles import Role, UnguardedError, check, tokens_of
+from workers.kafka.acls import rights
+from workers.kafka.client_lifetime import LEAVE_SECONDS
 from workers.replay.commands import TOPICS as ARCHIVED
-from workers.rights import rights
 from workers.settings import Settings, read
+from workers.stream import partition_loop
 
-KUBERNETES = DEPLOY / "kubernetes"
-BASE = KUBERNETES / "base"
 OVERLAYS = ["base", "overlays/production", "overlays/staging"]
-KUSTOMIZE = DEPLOY / "tools" / "target" / "kustomize"
-OLDEST = "1.31"
-"""The oldest Kubernetes that is promised; and the newest that the schemas know."""
-NEWEST = "1.37"
-KEDA = {"ScaledObject": ScaledObject, "TriggerAuthentication": TriggerAuthentication}
-
-Manifest = dict[str, Any]
-
-
-def documents(text: str) -> list[Manifest]:
-    return [one for one in yaml.safe_load_all(text) if one is not None]
-
-
-def in_base() -> list[Manifest]:
-    files = [BASE / name for name in yaml.safe_load((BASE / "kustomization.yaml").read_text("utf-8"))["resources"]]
-    return [one for file in files for one in documents(file.read_text("utf-8"))]
-
-
-def named(found: list[Manifest], kind: str, name: str) -> Manifest:
-    [one] = [one for one in found if (one["kind"], one["metadata"]["name"]) == (kind, name)]
-    return one
 
 
 # --- form ----------------------------------------------------------------------------------------------------------
-
-
-def problem(manifest: Manifest) -> str | None:
-    """What is wrong with a manifest of Kubernetes itself or of KEDA."""
-    if manifest["apiVersion"].startswith("keda.sh/"):
-        return keda_problem(manifest)
-    try:
-        for version in (OLDEST, NEWEST):
-            kubernetes_validate.validate(manifest, version, strict=True)
-    except kubernetes_validate.ValidationError as error:
-        return str(error.message)
-    return None
-
-
-def keda_problem(manifest: Manifest) -> str | None:
-    try:
-        read = KEDA[manifest["kind"]].model_validate(manifest)
-    except ValueError as error:
-        return str(error)
-    # The models let unknown fields pass, and forget them.
-    kept = read.model_dump(by_alias=True, exclude_unset=True, mode="json")
-    return None if kept == manifest else "a field that KEDA does not know"
-
-
-def of_strimzi(manifest: Manifest) -> bool:
-    return str(manifest["apiVersion"]).startswith("kafka.strimzi.io/")
 
 
 def test_every_manifest_has_the_form_that_its_schema_asks_for() -> None:
@@ -184,15 +141,6 @@ def test_every_topic_and_every_role_is_there_as_declared() -> None:
 @pytest.fixture(scope="module", params=OVERLAYS)
 def built(request: pytest.FixtureRequest) -> list[Manifest]:
     return kustomized(KUBERNETES / request.param)
-
-
-def kustomized(folder: Path) -> list[Manifest]:
-    if not KUSTOMIZE.exists():
-        pytest.fail("kustomize is not there: run `make tools`")
-    ran = subprocess.run([KUSTOMIZE, "build", folder], capture_output=True, text=True, check=False)  # noqa: S603 (built by us)
-    if ran.returncode:
-        raise ValueError(ran.stderr)
-    return documents(ran.stdout)
 
 
 @pytest.mark.tools
@@ -315,7 +263,7 @@ def test_a_worker_lives_by_live_and_gets_work_by_ready() -> None:
 
 
 def test_a_worker_has_time_to_end_its_batch_before_it_is_killed() -> None:
-    needed = lane._DRAIN_S + 4 * LEAVE_SECONDS  # noqa: SLF001 (the number itself)
+    needed = partition_loop._DRAIN_S + 4 * LEAVE_SECONDS  # noqa: SLF001 (the number itself)
 
     assert pods()["dli-worker"]["terminationGracePeriodSeconds"] >= needed
 

@@ -18,10 +18,10 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from deploy.generate import FOLDER as DEPLOY
 from deploy.grafana.dashboards import BOARDS, expressions
-from tests.prometheus import SETTINGS as PROMETHEUS
-from tests.prometheus import TOOLS, ask, running
+from tests.support.prometheus import SETTINGS as PROMETHEUS
+from tests.support.prometheus import TOOLS, ask, running
 from workers import metrics
-from workers.brokers import free_ports
+from workers.dev_brokers import free_ports
 from workers.metrics import FAMILIES
 
 GROUPS = yaml.safe_load((PROMETHEUS / "alerts.yaml").read_text("utf-8"))["groups"]

@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 
 from events.topics import ANSWERED, LEDGER, LINKS, REPLAYED_KEPT, TOPICS, Topic
-from tests.test_house import ROOT
+from tests.support.places import ROOT
 from workers.replay.commands import ARCHIVED
 
 PAGE = (ROOT / "deploy/personal-data.md").read_text("utf-8")

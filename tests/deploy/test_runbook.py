@@ -1,17 +1,14 @@
 """The runbook's command lines are ones that programs take; in the image they are run (test_image.py)."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 import yaml
 
 from deploy.generate import FOLDER as DEPLOY
-from tests.deploy.runbook import arguments, command_lines, runbook
-from workers.cli import cli
+from tests.support.runbook import arguments, command_lines, runbook
+from tests.support.runbook_words import leaf
 
 ROOT = DEPLOY.parent
 PAGES = [DEPLOY / "runbook.md", DEPLOY / "README.md", ROOT / "workers" / "README.md", *ROOT.glob("workers/*/README.md")]
@@ -23,15 +20,6 @@ def lines_of(program: str) -> list[str]:
 
 def as_numbers(_line: str, blank: str) -> str:
     return "7" if blank in {"N", "PARTITION"} else blank
-
-
-def leaf(words: Sequence[str]) -> tuple[Any, list[str]]:
-    """The command that words lead to, and the words behind its name; None where they lead to none."""
-    command: Any = typer.main.get_command(cli)
-    rest = list(words)
-    while command is not None and hasattr(command, "commands"):
-        command = command.commands.get(rest.pop(0)) if rest else None
-    return command, rest
 
 
 def usage_problem(line: str) -> str | None:

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from deploy.kubernetes.strimzi import USERS
 from events.topics import POLICY_REVISIONS
-from tests.deploy.mounted import (
+from tests.support.manifests import KUBERNETES, in_base, kustomized, named, of_strimzi, problem
+from tests.support.mounted import (
     Contents,
     Manifest,
     NotStartedError,
@@ -25,12 +26,11 @@ from tests.deploy.mounted import (
     sources,
     volume_at,
 )
-from tests.deploy.test_manifests import KUBERNETES, in_base, kustomized, named, of_strimzi, problem
-from tests.workers.test_signed import judged, keys, ours, packaged_chain, seen, signed
-from tests.workers.test_signed import why as reason
-from workers.replay.signing import private_key
-from workers.revisions import Judging, Outcome, terms_of
-from workers.rights import ROLES, rights
+from tests.support.signed_revisions import judged, keys, ours, packaged_chain, seen, signed
+from tests.support.signed_revisions import why as reason
+from workers.archive.signing import private_key
+from workers.kafka.acls import ROLES, rights
+from workers.policies.revision_events import Judging, Outcome, terms_of
 from workers.settings import Settings, read
 
 FIELDS = Settings.model_fields

@@ -4,11 +4,11 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.places import ROOT
+
 TESTS = ROOT / "tests"
 PAGE = (ROOT / "deploy/security.md").read_text("utf-8")
 NAMED = re.compile(r"`([^`\s]+::[^`\s]+)`")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from events.envelope import loads
 from events.request import AuthorizationRequest
-from tests import generator
+from tests.support import generator
 
 Json = dict[str, Any]
 

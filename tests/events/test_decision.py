@@ -22,11 +22,11 @@ from pydantic import BaseModel, ValidationError
 
 from events.decision import Decision, content_id
 from events.decode import decode
-from policy_core.library import PACKAGED, Library, load_library
-from tests import generator
+from policy_core.history.library import PACKAGED, Library, load_library
+from tests.support import generator
+from tests.support.places import ROOT
 from workers.decide.handler import decide
 
-ROOT = Path(__file__).parents[2]
 REQUESTS = ROOT / "events" / "examples" / "authorization.requested.v1" / "valid"
 README = ROOT / "events" / "README.md"
 GOLDEN = Path(__file__).parent / "golden" / "everything-stated.json"

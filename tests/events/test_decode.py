@@ -15,9 +15,9 @@ from events.dead_letter import SENTENCES, Reason
 from events.decode import Received, RejectedError, decode
 from events.envelope import Headers
 from events.request import AuthorizationRequest
-from policy_core.library import PACKAGED, Library, load_library
-from tests import generator
-from workers.dead_letters import dead_letter
+from policy_core.history.library import PACKAGED, Library, load_library
+from tests.support import generator
+from workers.dead_letters.write import dead_letter
 from workers.decide.handler import decide
 
 REASONS = set(get_args(Reason))

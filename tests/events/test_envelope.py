@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +12,10 @@ from events.decision import Decision
 from events.decode import LARGEST, RejectedError, decode
 from events.envelope import JSON, Attributes, Headers, Mode, is_binary, is_json, write
 from events.request import AuthorizationRequest
-from tests import generator
+from tests.support import generator
+from tests.support.places import ROOT
 
-README = Path(__file__).parents[2] / "events" / "README.md"
+README = ROOT / "events" / "README.md"
 MODES: tuple[Mode, ...] = ("structured", "binary")
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 DATA = generator.request(11, 4)

@@ -22,28 +22,29 @@ from events.audit import Acted
 from events.dead_letter import SENTENCES, DeadLetter
 from events.decision import Decision, Determination
 from events.decode import RejectedError, decode, field_errors
-from events.paths import UNDECLARED
+from events.field_paths import UNDECLARED
 from events.revision import PolicyRevision
 from events.schemas import FOLDER
 from events.shadow import ShadowDifference
 from events.topics import POLICY_REVISIONS, REQUESTS
-from policy_core.chain import policy_of
-from policy_core.compare import compare
-from policy_core.determine import Policy
-from policy_core.library import PACKAGED, Library, load_library
-from policy_core.terms import Terms
-from tests.workers.publishing import revised
-from workers.attestation import attestation
-from workers.audit.recorder import as_record as acted_record
+from policy_core.compare.answers import compare
+from policy_core.evaluate.determine import Policy
+from policy_core.history.acceptance import Terms
+from policy_core.history.chain import policy_of
+from policy_core.history.library import PACKAGED, Library, load_library
+from tests.support.places import ROOT
+from tests.support.publishing import revised
+from workers.audit.record import as_record as acted_record
 from workers.decide.handler import DecisionHandler, decide
 from workers.decide.shadow import Shadow
-from workers.history.agent import attested_record
+from workers.policies.attestation import attestation
+from workers.policies.history_agent import attested_record
+from workers.policies.revision_events import Packaged, Seen, as_record, judge
 from workers.records import Record
-from workers.revisions import Packaged, Seen, as_record, judge
 from workers.settings import Settings
 
 SETTINGS = Settings(source="/dli-authorization", mode="structured", topic_prefix="")
-EXAMPLES = Path(__file__).parents[2] / "events" / "examples"
+EXAMPLES = ROOT / "events" / "examples"
 REQUESTED = EXAMPLES / "authorization.requested.v1"
 DECIDED = EXAMPLES / "authorization.decided.v1"
 DEAD_LETTERED = EXAMPLES / "authorization.dead_lettered.v1"

@@ -14,13 +14,13 @@ import workers.schemas
 from events.dead_letter import SENTENCES
 from events.decode import RejectedError, decode
 from events.schemas import DIALECT, EVENTS, FOLDER
-from policy_core.library import PACKAGED, Library, load_library
-from tests import generator
-from workers.dead_letters import dead_letter
+from policy_core.history.library import PACKAGED, Library, load_library
+from tests.support import generator
+from tests.support.places import ROOT
+from workers.dead_letters.write import dead_letter
 from workers.decide.handler import decide
-from workers.revisions import event_of
+from workers.policies.revision_events import event_of
 
-ROOT = Path(__file__).parents[2]
 README = ROOT / "events" / "README.md"
 REQUEST = "authorization.requested.v1.json"
 CLINICAL = "clinical.L.2.03.402.json"

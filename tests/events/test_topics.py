@@ -3,7 +3,6 @@
 from collections import Counter
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -24,14 +23,15 @@ from events.topics import (
     TOPICS,
     Topic,
 )
-from policy_core.library import PACKAGED, Library, load_library
-from tests import generator
+from policy_core.history.library import PACKAGED, Library, load_library
+from tests.support import generator
+from tests.support.places import ROOT
 from workers.decide.handler import DecisionHandler
+from workers.policies.revision_events import as_record
 from workers.records import Outgoing, Record
-from workers.revisions import as_record
 from workers.settings import Settings
 
-README = Path(__file__).parents[2] / "events" / "README.md"
+README = ROOT / "events" / "README.md"
 BY_NAME = {topic.name: topic for topic in TOPICS}
 DAY = 24 * 60 * 60 * 1000
 """In milliseconds."""

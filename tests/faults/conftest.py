@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.report import Report
 from tests.faults.workload import Pool
-from workers.brokers import Broker, KafkaBroker
+from workers.dev_brokers import Broker, KafkaBroker
 
 TABLE = Path("var/faults.md")
 PROPERTIES = {"group.min.session.timeout.ms": "1000"}

@@ -23,12 +23,12 @@ from events.topics import ANSWERED, DECISIONS, REQUESTS
 from tests.faults import publisher
 from tests.faults.counting import Answer, Counted, count, digest
 from tests.faults.workload import Workload
-from tests.workers.running import settings_for
-from workers import topics
-from workers.brokers import free_ports
+from tests.support.running import settings_for
 from workers.demo.run import is_ready
-from workers.feed import EXIT_FEED_LOST
+from workers.dev_brokers import free_ports
 from workers.settings import Settings
+from workers.stream import EXIT_FEED_LOST
+from workers.topics import apply_topics
 
 SESSION_SECONDS = 1.5
 """After which a silent worker's partitions go to others; the tests' broker allows it."""
@@ -384,7 +384,7 @@ def flowing(
     found = settings_for(bootstrap, prefix, folder, session_timeout_seconds=SESSION_SECONDS, **flags)
     found = found.model_copy(update={"partitions": PARTITIONS})
     outside = found.model_copy(update={"bootstrap": direct or bootstrap})
-    topics.apply(outside)
+    apply_topics.apply(outside)
     fleet = Fleet(found, folder)
     watch = Watch(outside.bootstrap, found.topic(DECISIONS))
     source = Publisher(outside.bootstrap, found.topic(REQUESTS), workload, folder)

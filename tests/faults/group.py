@@ -11,11 +11,11 @@ from events.topics import DECISIONS, REQUESTS
 from tests.faults.counting import Answer, Counted, count, digest
 from tests.faults.flow import SESSION_SECONDS, Fleet, eventually
 from tests.faults.workload import Asked, Workload
-from tests.workers.running import everything_on, settings_for
-from workers import topics
-from workers.brokers import Broker
+from tests.support.running import everything_on, settings_for
+from workers.dev_brokers import Broker
 from workers.records import Outgoing
 from workers.settings import Settings
+from workers.topics import apply_topics
 from workers.traffic.commands import sent
 
 PARTITIONS = 2
@@ -28,7 +28,7 @@ def fleet(broker: Broker, prefix: str, folder: Path) -> Iterator[tuple[Fleet, Se
     """Places for workers, one more than there are partitions; all end in the end."""
     found = settings_for(broker.bootstrap, prefix, folder, session_timeout_seconds=SESSION_SECONDS)
     found = found.model_copy(update={"partitions": PARTITIONS})
-    topics.apply(found)
+    apply_topics.apply(found)
     workers = Fleet(found, folder, WORKERS)
     try:
         yield workers, found
@@ -51,5 +51,5 @@ def all_answered(found: Settings, asked: Sequence[Asked]) -> bool:
 
 
 def administer(found: Settings, do: Callable[[KafkaAdminClient], Any]) -> None:
-    with topics.admin(found) as client:
+    with apply_topics.admin(found) as client:
         do(client)

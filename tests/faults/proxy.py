@@ -5,7 +5,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import Self
 
-from workers.brokers import LOOPBACK
+from workers.dev_brokers import LOOPBACK
 
 CHUNK = 65_536
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from events.topics import POLICY_REVISIONS
-from policy_core.chain import chain_of
+from policy_core.history.chain import chain_of
 from tests.faults.flow import Flow, Worker, eventually, flowing
 from tests.faults.proxy import Proxy
 from tests.faults.report import Report
-from tests.faults.test_brokers import proxied_broker
 from tests.faults.workload import Pool
-from tests.policy_core.examples import packaged
-from tests.workers.publishing import next_revision
-from workers.revisions import as_record
+from tests.support.cases import packaged
+from tests.support.proxied_broker import proxied_broker
+from tests.support.publishing import next_revision
+from workers.policies.revision_events import as_record
 from workers.run import STOP_SECONDS
 from workers.traffic.commands import sent
 

@@ -13,10 +13,10 @@ from kafka.admin import KafkaAdminClient
 from events.topics import REQUESTS
 from tests.faults.conftest import PROPERTIES
 from tests.faults.flow import eventually, flowing
-from tests.faults.proxy import Proxy
 from tests.faults.report import Report
 from tests.faults.workload import Pool
-from workers.brokers import LOOPBACK, KafkaBroker, free_ports
+from tests.support.proxied_broker import proxied_broker
+from workers.dev_brokers import LOOPBACK, KafkaBroker, free_ports
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 
@@ -55,23 +55,6 @@ def test_a_broker_that_is_restarted_or_killed_costs_time_and_nothing_else(
     report.add("broker restarted or kill -9", restarts, counted, seconds, notes)
     assert counted.clean
     assert len(seconds) == restarts
-
-
-@contextmanager
-def proxied_broker() -> Iterator[tuple[KafkaBroker, Proxy, str]]:
-    """A broker with a second listener, which is only to be reached through a proxy."""
-    behind, front = free_ports()
-    ports = free_ports()
-    properties = {
-        **PROPERTIES,
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{ports.client},CONTROLLER://{LOOPBACK}:{ports.controller},"
-        f"PROXIED://{LOOPBACK}:{behind}",
-        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{ports.client},PROXIED://{LOOPBACK}:{front}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
-        "inter.broker.listener.name": "PLAINTEXT",
-    }
-    with KafkaBroker(ports=ports, properties=properties) as broker, Proxy(front, behind) as proxy:
-        yield broker, proxy, f"{LOOPBACK}:{front}"
 
 
 def test_a_network_that_cuts_delays_and_drops_costs_time_and_nothing_else(

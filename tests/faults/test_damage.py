@@ -9,12 +9,13 @@ from events.dead_letter import DeadLetter
 from events.topics import DECISIONS, LEDGER, REQUESTS
 from tests.faults.flow import eventually
 from tests.faults.report import Report
-from tests.workers.commands import dli
-from tests.workers.running import everything_on, settings_for, worker
-from tests.workers.test_odd_records import good, letters, send
-from workers import accounts, topics
-from workers.brokers import KafkaBroker
+from tests.support.commands import dli
+from tests.support.odd_records import good, letters, send
+from tests.support.running import everything_on, settings_for, worker
+from workers.accounts import account
+from workers.dev_brokers import KafkaBroker
 from workers.settings import Settings
+from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 
@@ -49,7 +50,7 @@ def test_damaged_batches_are_stepped_over_with_their_offsets_and_the_rest_is_dec
 ) -> None:
     with KafkaBroker(folder=tmp_path / "kafka") as broker:
         found = settings_for(broker.bootstrap, prefix, tmp_path)
-        topics.apply(found)
+        apply_topics.apply(found)
         for number in range(BATCHES):
             send(found, REQUESTS, [(good(f"D-{number}"), b"%d" % number, [])])
         broker.stop()
@@ -57,10 +58,10 @@ def test_damaged_batches_are_stepped_over_with_their_offsets_and_the_rest_is_dec
         broker.restart()
         with worker(found, tmp_path):
             assert eventually(lambda: len(everything_on(found, LEDGER)) >= BATCHES)
-            assert eventually(lambda: all(one.waiting == 0 for one in accounts.ask(found)))
+            assert eventually(lambda: all(one.waiting == 0 for one in account.ask(found)))
         decided = {one.key.decode() for one in everything_on(found, DECISIONS)}
         kept: list[DeadLetter] = letters(found)
-        standings = accounts.ask(found)
+        standings = account.ask(found)
         recounted = dli("accounts", "--recount", *where(found), "--app-id", found.app_id)
         archived = dli("archive", str(tmp_path / "kept"), *where(found))
         checked = dli("replay", "check", str(tmp_path / "kept"))

@@ -17,7 +17,7 @@ import pytest
 from tests.faults.flow import Flow, Worker, eventually, flowing
 from tests.faults.report import Report
 from tests.faults.workload import Pool, Workload
-from workers.brokers import Broker
+from workers.dev_brokers import Broker
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 

@@ -17,11 +17,11 @@ from tests.faults.flow import Fleet, eventually
 from tests.faults.group import PARTITIONS, WORKERS, administer, all_answered, ask, counted, fleet
 from tests.faults.report import Report
 from tests.faults.workload import Pool
-from tests.workers.commands import Ran, dli
-from tests.workers.running import everything_on, get, samples
-from workers import accounts
-from workers.brokers import Broker, KafkaBroker
-from workers.reading import kept
+from tests.support.commands import Ran, dli
+from tests.support.running import everything_on, get, samples
+from workers.accounts import account
+from workers.dev_brokers import Broker, KafkaBroker
+from workers.kafka.reader import kept
 from workers.settings import Settings
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
@@ -37,7 +37,7 @@ def ends(found: Settings) -> dict[int, int]:
 
 
 def all_read(found: Settings) -> bool:
-    return all(one.waiting == 0 for one in accounts.ask(found))
+    return all(one.waiting == 0 for one in account.ask(found))
 
 
 def place(found: Settings, partition: int) -> TopicPartition:
@@ -105,7 +105,7 @@ def test_what_is_removed_before_it_is_read_is_told_and_counted_and_all_else_is_a
             ask(found, asked[first + 400 : first + 500])
             assert eventually(lambda: all_read(found))
         counted_by_workers = sum(samples(one.settings.web_port)["dli_requests_lost_total"] for one in workers.running)
-        there, standing = counted(found, asked), accounts.ask(found)
+        there, standing = counted(found, asked), account.ask(found)
         answered = {bytes(one.key) for one in everything_on(found, DECISIONS)}
         shown = command(found, "accounts")
         said = lines(workers, "records_lost")
@@ -138,7 +138,7 @@ def test_requests_behind_open_transactions_wait_and_are_answered_once_these_end(
             opened = time.monotonic()
             ask(found, asked[200:400])
             noticed = eventually(lambda: unready(workers, "unheld"))
-            held = sum(one.waiting for one in accounts.ask(found))
+            held = sum(one.waiting for one in account.ask(found))
             while time.monotonic() < opened + OPEN_SECONDS:
                 time.sleep(0.2)
             before = counted(found, asked).lost
@@ -175,7 +175,7 @@ def test_offsets_beyond_the_end_are_refused_and_nothing_new_is_swallowed(
         refused = eventually(lambda: bool(lines(workers, "offset_not_in_log")) and unready(workers, "in_range"))
         # More come than the wrong offset is ahead: it must not become a right one by that.
         ask(found, asked[400:])
-        others = eventually(lambda: [one.waiting for one in accounts.ask(found)][1] == 0)
+        others = eventually(lambda: [one.waiting for one in account.ask(found)][1] == 0)
         waiting = counted(found, asked).lost
         reset = command(found, "reset-offset", found.topic(REQUESTS), "0", "--to", str(right[0]), "--execute")
         done = all_answered(found, asked)

@@ -20,14 +20,14 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from events.dead_letter import SENTENCES
 from events.decode import RejectedError, decode
 from events.topics import DEAD_LETTERS, REQUESTS
-from policy_core.library import PACKAGED, load_library
-from tests import generator
+from policy_core.history.library import PACKAGED, load_library
 from tests.faults.counting import count, digest
 from tests.faults.flow import FULL_SPEED, all_committed, answers, eventually, everything, flowing
 from tests.faults.report import Report
 from tests.faults.workload import Pool, Workload, answer
-from workers.brokers import Broker, KafkaBroker
+from tests.support import generator
 from workers.decide.handler import Decider
+from workers.dev_brokers import Broker, KafkaBroker
 from workers.records import Outgoing
 from workers.settings import Settings
 from workers.traffic.commands import as_record

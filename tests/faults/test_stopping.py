@@ -7,7 +7,7 @@ import pytest
 from tests.faults.flow import PARTITIONS, Flow, flowing, moved, taken_over
 from tests.faults.report import Report
 from tests.faults.workload import Pool
-from workers.brokers import Broker
+from workers.dev_brokers import Broker
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 

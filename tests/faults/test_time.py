@@ -16,9 +16,9 @@ from tests.faults.flow import SESSION_SECONDS, all_committed, answers, eventuall
 from tests.faults.publisher import HEADERS
 from tests.faults.report import Report
 from tests.faults.workload import Pool, Workload
-from workers import topics
-from workers.brokers import Broker
+from workers.dev_brokers import Broker
 from workers.settings import Settings
+from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 
@@ -98,10 +98,10 @@ def test_no_answer_depends_on_the_clocks_of_producers(
     now = int(time.time() * 1000)
     with flowing(broker.bootstrap, asked, tmp_path, prefix, duplicates_kept_days=KEPT_DAYS) as flow:
         found = flow.settings
-        with topics.admin(found) as client:
+        with apply_topics.admin(found) as client:
             # As topics were before, and with nothing in the way of any time.
             own = {TIME: PRODUCERS_CLOCK, "retention.ms": "-1", "message.timestamp.after.max.ms": str(NEWEST)}
-            topics.set_on_topic(client, found.topic(REQUESTS), own)
+            apply_topics.set_on_topic(client, found.topic(REQUESTS), own)
         send(found, asked, written(now))
         flow.fleet.workers[0].start()
         refused = flow.fleet.workers[0].process
@@ -109,7 +109,7 @@ def test_no_answer_depends_on_the_clocks_of_producers(
         assert refused.wait(60) == 1
         assert "message.timestamp.type: CreateTime, declared LogAppendTime" in flow.fleet.workers[0].said()
 
-        topics.apply(found)
+        apply_topics.apply(found)
         flow.fleet.start(2)
         assert eventually(lambda: all_committed(found, 3_000)), flow.fleet.said()
         send(found, asked, reversed(written(now)))

@@ -15,12 +15,12 @@ from tests.faults.flow import PATIENCE_SECONDS, Worker, eventually
 from tests.faults.group import PARTITIONS, WORKERS, administer, all_answered, ask, counted, fleet
 from tests.faults.report import Report
 from tests.faults.workload import Pool
-from tests.workers.running import everything_on
-from workers import topics
-from workers.brokers import Broker
-from workers.feed import EXIT_FEED_LOST
+from tests.support.running import everything_on
+from workers.dev_brokers import Broker
 from workers.settings import Settings
-from workers.store.digest import digest as digest_of_id
+from workers.state.digests import digest as digest_of_id
+from workers.stream import EXIT_FEED_LOST
+from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 
@@ -34,7 +34,7 @@ def delete(found: Settings, name: str) -> None:
 
 def create_again(found: Settings, name: str) -> None:
     delete(found, name)
-    assert eventually(lambda: bool(topics.apply(found).created))
+    assert eventually(lambda: bool(apply_topics.apply(found).created))
 
 
 def loud(worker: Worker, level: str) -> list[dict[str, Any]]:
@@ -142,7 +142,7 @@ def test_without_the_topic_of_requests_no_worker_is_ready_and_a_spare_is_while_o
         assert eventually(lambda: all(map(misses_topics, workers.workers)), NOTICED_SECONDS)
         assert [one.ready() for one in workers.workers] == [False] * WORKERS
         assert all(one.running for one in workers.workers)
-        topics.apply(found)
+        apply_topics.apply(found)
         workers.await_ready()
         ask(found, asked)
         assert all_answered(found, asked)

@@ -12,10 +12,10 @@ from pathlib import Path
 from events.decision import Decision
 from events.decode import decode
 from events.envelope import write
-from policy_core.library import PACKAGED, load_library
-from tests import generator
+from policy_core.history.library import PACKAGED, load_library
 from tests.faults.counting import digest
-from workers.dead_letters import caused_by
+from tests.support import generator
+from workers.dead_letters.write import caused_by
 from workers.decide.handler import Decider
 from workers.records import Outgoing
 from workers.settings import Settings, read

@@ -5,11 +5,11 @@ from socket import gethostname
 
 import pytest
 
-from policy_core.library import PACKAGED, load_library
+from policy_core.history.library import PACKAGED, load_library
 from workers.app import make_app
-from workers.footing import Footing
-from workers.history.follow import Follower
+from workers.policies.revision_follower import Follower
 from workers.settings import read
+from workers.topics.watch import Footing
 
 
 @pytest.mark.parametrize(

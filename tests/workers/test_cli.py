@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from policy_core.library import PACKAGED
-from tests import generator
-from tests.policy_core import naive
-from tests.workers.commands import Ran, dli
-from tests.workers.running import everything_on, settings_for
-from workers import topics
+from policy_core.history.library import PACKAGED
+from tests.support import generator, naive
+from tests.support.commands import Ran, dli
+from tests.support.places import POLICIES
+from tests.support.running import everything_on, settings_for
 from workers.demo.run import REQUESTS_FILE
+from workers.topics import apply_topics
 
 DOCUMENT = PACKAGED / "L.2.03.402.yaml"
 
@@ -172,7 +172,7 @@ def test_help_names_every_command() -> None:
 @pytest.mark.broker
 def test_publish_then_tail_gives_back_what_was_published(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     found = settings_for(bootstrap, prefix, tmp_path)
-    topics.apply(found)
+    apply_topics.apply(found)
     where = ("--bootstrap", bootstrap, "--topic-prefix", prefix)
     bare = [generator.encode(one) for one in generator.requests(12, 20)]
 
@@ -199,7 +199,7 @@ def test_tail_of_a_topic_that_is_not_there_is_a_sentence(bootstrap: str) -> None
 
 
 def test_another_insurers_policy_is_decided_from_a_folder_without_a_change_of_code() -> None:
-    here = Path(__file__).parents[1] / "policy_core" / "policies"
+    here = POLICIES
     header = {"urgency": "standard", "certification": "initial", "submitted_at": "2025-03-01T09:00:00Z"}
     people = {
         "member": {"member_id": "M-1", "line_of_business": "commercial"},
@@ -420,7 +420,7 @@ def test_publish_takes_what_decide_takes_and_nothing_of_a_file_that_cannot_be_re
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     found = settings_for(bootstrap, prefix, tmp_path)
-    topics.apply(found)
+    apply_topics.apply(found)
     where = ("--bootstrap", bootstrap, "--topic-prefix", prefix)
     bare = b"\n".join(generator.encode(generator.request(12, number)) for number in range(300))
     cut, whole = tmp_path / "cut.gz", tmp_path / "whole"
@@ -445,7 +445,7 @@ def test_an_event_too_large_for_kafka_is_named_and_the_others_are_published(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     found = settings_for(bootstrap, prefix, tmp_path)
-    topics.apply(found)
+    apply_topics.apply(found)
     good = [generator.encode(generator.request(12, number)) for number in range(2)]
     large = b'{"request_id":"PA-1","note":"' + b"x" * 2_100_000 + b'"}'
 

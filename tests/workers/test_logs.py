@@ -11,7 +11,7 @@ import structlog
 from kafka.errors import KafkaConnectionError
 
 from events.decode import decode
-from tests import generator
+from tests.support import generator
 from workers import logs
 
 MARKED = "MEMBER-MARKED-PERSONAL"

@@ -27,22 +27,23 @@ from events.topics import (
     REQUESTS,
     SHADOW,
 )
-from policy_core.document.load import load
-from policy_core.library import PACKAGED
-from tests.workers.commands import dli
-from tests.workers.dashboard.browsing import PAGES, dashboard
-from tests.workers.publishing import revised
-from tests.workers.running import eventually, everything_on, get, offsets, publish, settings_for, worker
-from tests.workers.test_files import open_to_others
-from tests.workers.test_handler import request
-from tests.workers.test_shadow import DOCUMENT, FROM, written
-from workers import accounts, topics
-from workers.brokers import free_ports
-from workers.operate.exporter import serving
-from workers.reading import data_of
+from policy_core.history.library import PACKAGED
+from policy_core.loading.load import load
+from tests.support.browsing import PAGES, dashboard
+from tests.support.commands import dli
+from tests.support.open_files import open_to_others
+from tests.support.publishing import revised
+from tests.support.requests import request
+from tests.support.running import eventually, everything_on, get, offsets, publish, settings_for, worker
+from tests.support.shadow import DOCUMENT, FROM, written
+from workers.accounts import account
+from workers.dev_brokers import free_ports
+from workers.kafka.reader import data_of
+from workers.monitoring.exporter import serving
 from workers.settings import Settings
+from workers.topics import apply_topics
 
-pytestmark = pytest.mark.broker
+pytestmark = pytest.mark.kafka
 
 MARK = "MARKED"
 PERSON = f"{MARK}-Mathilde-Musterfrau"
@@ -137,7 +138,7 @@ def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(
     draft = written(revised(load(DOCUMENT), FROM), tmp_path)
     ports = {"exporter_port": free_ports().client, "shadow_policy": draft}
     found = settings_for(bootstrap, prefix, tmp_path, log_level="DEBUG", **ports)
-    topics.apply(found)
+    apply_topics.apply(found)
     # An act, for the record of acts to show.
     assert dli("topics", "apply", "--bootstrap", bootstrap, "--topic-prefix", prefix).code == 0
     lines = list(events())
@@ -152,7 +153,7 @@ def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(
     ):
         publish(found, lines)
         _publish_by_hand(found)
-        assert eventually(lambda: accounts.total(accounts.ask(found)).consumed == len(lines) + 1)
+        assert eventually(lambda: account.total(account.ask(found)).consumed == len(lines) + 1)
         assert eventually(lambda: found.topic(POLICY_REVISIONS) in sources(found))
         assert eventually(lambda: "circular_link" in reasons(found))
         letters = everything_on(found, DEAD_LETTERS)

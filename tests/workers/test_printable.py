@@ -2,7 +2,6 @@
 
 import io
 import json
-from unicodedata import category
 
 import pytest
 from hypothesis import given
@@ -11,35 +10,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tests.test_house import ROOT
-from tests.workers.commands import dli
-from tests.workers.test_handler import request
+from tests.support.commands import dli
+from tests.support.places import ROOT
+from tests.support.requests import request
+from tests.support.unprintable import DATA, EVIL, UNSEEN, unseen
 from workers.console import OURS, DataConsole
 from workers.logs import configure
 from workers.printable import counted, printable, printable_json
-
-UNSEEN = (
-    *map(chr, [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]),
-    *"\u061c\u200b\u200e\u200f\u2028\u2029\ufeff\U000e0041",
-)
-EVIL = (
-    "\x1b[31mRED",
-    "\x9b31mRED",
-    "\x9d0;title\x9c",
-    "\x07\x08\x0b\x0c\r",
-    "\u202eRTL",
-    "\u2066isolated\u2069",
-    "[bold red]X[/bold red]",
-    "[/nothing]",
-    "[link=evil.example]PA[/link]",
-    ":smile:",
-)
-DATA = st.lists(st.one_of(st.sampled_from(UNSEEN), st.sampled_from(EVIL), st.text(max_size=5))).map("".join)
-
-
-def unseen(text: str) -> set[str]:
-    """What of a text does something, or shows nothing; our own lines aside."""
-    return {one for one in text if one not in OURS and category(one) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
 
 
 def printed(*renderables: object) -> str:
@@ -144,7 +121,7 @@ def test_pages_and_commands_print_by_these_alone() -> None:
     known = {
         "workers/console.py": {"Console(", "print_json("},
         "workers/dashboard/pages/site.py": {"ui.label("},
-        "workers/operate/dead_letters.py": {"print_json("},
+        "workers/dead_letters/commands.py": {"print_json("},
     }
     found = {
         (name, way)

@@ -1,6 +1,5 @@
 """Settings: which source wins, and what a wrong one says."""
 
-import os
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -10,18 +9,11 @@ import typer
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError as SourceError
 
-from tests.workers.commands import dli
+from tests.support.commands import dli
+from tests.support.settings import _nothing_from_outside  # noqa: F401 (a fixture)
 from workers import settings
 from workers.cli import cli
 from workers.settings import Settings, SettingsError, read
-
-
-@pytest.fixture(autouse=True)
-def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in os.environ:
-        if name.upper().startswith("DLI_"):
-            monkeypatch.delenv(name)
 
 
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(

@@ -9,14 +9,15 @@ import pytest
 
 from events.decode import decode
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
-from policy_core.library import PACKAGED, load_library
-from tests import generator
-from tests.workers.running import eventually, everything_on, get, offsets, publish, samples, settings_for, worker
-from workers import topics
+from policy_core.history.library import PACKAGED, load_library
+from tests.support import generator
+from tests.support.running import eventually, everything_on, get, publish, samples, settings_for, worker
+from tests.support.running_workers import all_committed, revisions_known
 from workers.console import CommandError
 from workers.decide.handler import decide
 from workers.records import Outgoing
 from workers.settings import Settings
+from workers.topics import apply_topics
 from workers.traffic.commands import sent
 
 pytestmark = pytest.mark.broker
@@ -29,17 +30,8 @@ PATIENCE_SECONDS = 60.0
 @pytest.fixture
 def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
-    topics.apply(made)
+    apply_topics.apply(made)
     return made
-
-
-def all_committed(found: Settings) -> bool:
-    committed, ends = offsets(found, REQUESTS)
-    return committed == ends and sum(ends.values()) > 0
-
-
-def revisions_known(found: Settings) -> int:
-    return len(get(found, "/policies/L.2.03.402/revisions")[1].get("revisions", []))
 
 
 def test_five_thousand_requests_are_each_answered_once(found: Settings, tmp_path: Path) -> None:

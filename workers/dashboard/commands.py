@@ -7,7 +7,7 @@ import typer
 
 from workers import logs
 from workers.console import Bootstrap, CommandError, Prefix, err, settings
-from workers.dashboard.entry.roles import UnguardedError, check, tokens_of
+from workers.dashboard.sign_in.roles import UnguardedError, check, tokens_of
 
 REPORTS = Path("var/reports")
 
@@ -34,7 +34,7 @@ def dashboard(
     """Serve the dashboard: lag, decisions, the policy's revisions, dead letters, replays; live, from the brokers."""
     try:
         # Only this command needs what serves pages, and only who installed it has it.
-        from workers.dashboard.serve import serve  # noqa: PLC0415
+        from workers.dashboard.server import serve  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"nicegui", "fastapi", "starlette", "uvicorn"}:
             raise

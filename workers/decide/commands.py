@@ -12,7 +12,7 @@ from rich.text import Text
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.decode import RejectedError, decode
-from policy_core.library import Library, load_library
+from policy_core.history.library import Library, load_library
 from workers.console import (
     CommandError,
     DefaultPolicy,
@@ -25,10 +25,10 @@ from workers.console import (
     settings,
     write_line,
 )
-from workers.dead_letters import dead_letter, defect
+from workers.dead_letters.write import dead_letter, defect
 from workers.decide.handler import decide as decide_one
+from workers.event_log.json_files import Events, events
 from workers.explain import ACTIONS, STYLES, explanation, rejection, words
-from workers.jsonl import Events, events
 from workers.printable import printable
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ Faust's own transactions tables fail when partitions move (its high-water marks 
 log). Here the copy never knows more than the changelog, and it is caught up from the changelog after the earlier owner
 of the partition is fenced, so it never knows less.
 
-What becomes of a copy that is lost or cannot be trusted is said in `workers.store.copies`.
+What becomes of a copy that is lost or cannot be trusted is said in `workers.state.partition_stores`.
 
 An answer is forgotten only when every clock says that its time is over: one that jumps, and a producer's that is wrong,
 must not have a request decided twice. So its age is that of the younger of its own time and the time of its record on
@@ -27,10 +27,10 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from workers.records import Outgoing, Record
-from workers.store.changelog import Change, Changelog
-from workers.store.copies import Copies
-from workers.store.copy import Copy, StorageError
-from workers.store.digest import DIGEST_BYTES
+from workers.state.changelog import Change, Changelog
+from workers.state.digests import DIGEST_BYTES
+from workers.state.partition_stores import Copies
+from workers.state.rocksdb_store import Copy, StorageError
 
 log = structlog.get_logger(__name__)
 

@@ -16,24 +16,24 @@ from events.dead_letter import FieldError
 from events.decision import Decision
 from events.decode import Received, RejectedError, decode
 from events.envelope import Attributes, write
-from events.provenance import Place, provenance
+from events.origin_headers import Place, provenance
 from events.request import AuthorizationRequest
 from events.topics import ANSWERED, DECISIONS, SHADOW
-from policy_core.determine import Policy
-from policy_core.facts import ClinicalViolationError
-from policy_core.library import Knowledge, Library
-from workers.dead_letters import caused_by, defect, rejection, too_large, unreadable
-from workers.decide.decided import Decided
+from policy_core.evaluate.determine import Policy
+from policy_core.evaluate.facts import ClinicalViolationError
+from policy_core.history.library import Knowledge, Library
+from workers.accounts.batch_counters import Answers, Tally
+from workers.dead_letters.write import caused_by, defect, rejection, too_large, unreadable
+from workers.decide.case_of_request import case_of
+from workers.decide.decision_json import DecisionEncoder
 from workers.decide.duplicates import ELSEWHERE, FORGETFUL, KNOWN_BYTES, Entry, Memory
-from workers.decide.encode import DecisionEncoder
+from workers.decide.outcome import Decided
 from workers.decide.shadow import FAILED, Shadow
-from workers.decide.tally import Answers, Tally
-from workers.decide.translate import case_of
 from workers.logs import Hasher, frames
 from workers.records import Delivery, Outgoing, Record, Unreadable
 from workers.settings import Settings
-from workers.store.copy import StorageError
-from workers.store.digest import digest
+from workers.state.digests import digest
+from workers.state.rocksdb_store import StorageError
 
 log = structlog.get_logger(__name__)
 

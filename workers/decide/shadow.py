@@ -7,20 +7,20 @@ comparison is the one that `dli replay what-if` makes of a log.
 import structlog
 
 from events.envelope import Attributes, write
-from events.provenance import SHADOW as HEADER
-from events.provenance import SHADOW_MARK, Place, provenance
+from events.origin_headers import SHADOW as HEADER
+from events.origin_headers import SHADOW_MARK, Place, provenance
 from events.shadow import ShadowDifference, difference_id
 from events.topics import SHADOW
-from policy_core.determine import CaseResult, Policy
-from policy_core.distance import Comparer, Kind, LineChange, undecided, weightiest
-from policy_core.document.load import load
+from policy_core.compare.strictness import Comparer, Kind, LineChange, undecided, weightiest
 from policy_core.document.problems import PolicyDocumentError, Problem
-from policy_core.facts import ClinicalViolationError
-from policy_core.library import Library
-from workers.dead_letters import caused_by
-from workers.decide.decided import Decided
-from workers.decide.tally import Tally
-from workers.decide.translate import case_of
+from policy_core.evaluate.determine import CaseResult, Policy
+from policy_core.evaluate.facts import ClinicalViolationError
+from policy_core.history.library import Library
+from policy_core.loading.load import load
+from workers.accounts.batch_counters import Tally
+from workers.dead_letters.write import caused_by
+from workers.decide.case_of_request import case_of
+from workers.decide.outcome import Decided
 from workers.logs import frames
 from workers.records import Outgoing, Record
 from workers.settings import Settings

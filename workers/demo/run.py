@@ -21,13 +21,15 @@ from rich.table import Table
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
-from workers import files, jsonl, topics
-from workers.brokers import bound, broker_named, free_ports
+from workers import private_files
 from workers.console import CommandError, err, out, settings
 from workers.decide.commands import rows, table
+from workers.dev_brokers import bound, broker_named, free_ports
+from workers.event_log import json_files
 from workers.explain import explanation
 from workers.printable import counted
 from workers.settings import Settings
+from workers.topics import apply_topics
 from workers.traffic.commands import as_record, read, sent
 
 REQUESTS_FILE = Path(__file__).parent / "requests.jsonl"
@@ -47,14 +49,14 @@ def run_demo(*, keep: bool, dashboard: int | None = None) -> None:
     Raises:
         CommandError: The worker does not get ready, or not every request is answered.
     """
-    with jsonl.events(REQUESTS_FILE) as events:
+    with json_files.events(REQUESTS_FILE) as events:
         requests = [one.raw for one in events]
     with interruptible(), ExitStack() as stack:
         broker = stack.enter_context(broker_named("embedded"))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="dli-demo-")))
         port = free_ports().client
         found = settings(bootstrap=broker.bootstrap, web_port=port, data_dir=folder / "worker", partitions=4)
-        topics.apply(found)
+        apply_topics.apply(found)
         err.print(f"embedded broker at {broker.bootstrap}, topics made; starting a worker …")
         stack.enter_context(running_worker(found, folder / "worker.log"))
         err.print(f"worker ready; publishing {len(requests)} requests to {REQUESTS} …")
@@ -124,7 +126,7 @@ def running_worker(found: Settings, log: Path) -> Iterator[subprocess.Popen[byte
     command = bound([sys.executable, "-m", "workers", "worker"])
     environment = found.environment()
     with (
-        files.opened(log, "wb") as sink,
+        private_files.opened(log, "wb") as sink,
         subprocess.Popen(command, stderr=sink, stdout=sink, env=environment) as process,  # noqa: S603 (our own command)
         ended(process),
     ):

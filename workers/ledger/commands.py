@@ -8,8 +8,8 @@ import typer
 
 from events.decode import is_request_id
 from workers.console import Bootstrap, CommandError, Prefix, out, settings, write_line
-from workers.ledger.show import shown
 from workers.ledger.trace import trace as trace_of
+from workers.ledger.trace_text import shown
 
 
 class TraceOutput(StrEnum):

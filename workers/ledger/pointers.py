@@ -19,16 +19,16 @@ import structlog
 
 from events.decode import is_request_id
 from events.envelope import Headers, header
-from events.provenance import REQUEST, SUPERSEDES, Place, cause_of
+from events.origin_headers import REQUEST, SUPERSEDES, Place, cause_of
 from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
-from workers.dead_letters import LONGEST_KEY, rejection, too_large, unreadable
-from workers.ledger.links import Link
+from workers.dead_letters.write import LONGEST_KEY, rejection, too_large, unreadable
+from workers.ledger.supersedes_links import Link
 from workers.records import Outgoing, Record, Unreadable
 from workers.settings import Settings
-from workers.store.changelog import Change, Changelog
-from workers.store.copies import FedCopies
-from workers.store.copy import Copy
-from workers.store.digest import DIGEST_BYTES, digest
+from workers.state.changelog import Change, Changelog
+from workers.state.digests import DIGEST_BYTES, digest
+from workers.state.partition_stores import FedCopies
+from workers.state.rocksdb_store import Copy
 
 log = structlog.get_logger(__name__)
 

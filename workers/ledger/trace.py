@@ -19,13 +19,13 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from events.envelope import is_binary, loads
-from events.provenance import Place
+from events.origin_headers import Place
 from events.topics import POLICY_REVISIONS
-from policy_core.terms import Terms
-from workers import access
+from policy_core.history.acceptance import Terms
 from workers.console import CommandError
-from workers.reading import headers_of
-from workers.revisions import terms_of, vouched
+from workers.kafka import connect
+from workers.kafka.reader import headers_of
+from workers.policies.revision_events import terms_of, vouched
 from workers.settings import Settings
 
 PATIENCE_SECONDS = 15.0
@@ -132,7 +132,7 @@ def trace(request_id: str, url: str, settings: Settings) -> Trace:
         RefusedError: The cluster does not let us in.
         PolicyDocumentError: The publishers' keys cannot be read.
     """
-    access.check(settings)
+    connect.check(settings)
     terms = terms_of(settings)
     found = _pointers(request_id, url)
     try:
@@ -143,7 +143,7 @@ def trace(request_id: str, url: str, settings: Settings) -> Trace:
             revisions = [_proved(one, terms) for one in _made_known(known, named)]
             return Trace(request_id, chain, tuple(revisions))
     except KafkaError as error:
-        raise CommandError(access.explained(settings, error)) from None
+        raise CommandError(connect.explained(settings, error)) from None
 
 
 def _pointers(request_id: str, url: str) -> Any:
@@ -195,7 +195,7 @@ class _Topics:
 @contextmanager
 def _reading(settings: Settings) -> Iterator[_Topics]:
     consumer = KafkaConsumer(
-        **access.client(settings),
+        **connect.client(settings),
         group_id=None,
         enable_auto_commit=False,
         isolation_level="read_committed",

@@ -7,15 +7,15 @@ import typer
 from rich.table import Table
 
 from events.topics import POLICY_REVISIONS
-from policy_core.determine import Policy
-from policy_core.document.check import places
-from policy_core.document.load import load, load_with_warnings
-from policy_core.library import documents, load_library
-from policy_core.source import SourceReport, verify
-from workers.audit.recorder import acting
+from policy_core.citations import SourceReport, verify
+from policy_core.evaluate.determine import Policy
+from policy_core.history.library import documents, load_library
+from policy_core.loading.check import places
+from policy_core.loading.load import load, load_with_warnings
+from workers.audit.record import acting
 from workers.console import Bootstrap, CommandError, Exit, Policies, Prefix, err, opened, out, settings
-from workers.packaged import ForkedError, is_behind, publish_packaged
-from workers.policies import keys, publishing, revisions, skipping
+from workers.policies import key_commands, publish, revision_commands, skip_command
+from workers.policies.publish_packaged import ForkedError, is_behind, publish_packaged
 from workers.printable import counted
 
 Number = Annotated[str, typer.Argument(help="The policy's number.")]
@@ -25,10 +25,10 @@ cli = typer.Typer(no_args_is_help=True, help="Policy documents and their revisio
 
 def add_to(root: typer.Typer) -> None:
     """Add the commands."""
-    revisions.add_to(cli)
-    publishing.add_to(cli)
-    keys.add_to(cli)
-    skipping.add_to(cli)
+    revision_commands.add_to(cli)
+    publish.add_to(cli)
+    key_commands.add_to(cli)
+    skip_command.add_to(cli)
     root.add_typer(cli, name="policy")
 
 

@@ -2,23 +2,34 @@
 
 # ruff: noqa: PLC0415, PLR0913 (see above; and each argument is a flag)
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
-from policy_core.library import documents
-from workers.audit.recorder import Act, acting
-from workers.console import Bootstrap, CommandError, DefaultPolicy, Output, Policies, Prefix, err, settings
-from workers.replay.log import Format, Source
+from policy_core.history.library import documents
+from workers.audit.record import Act, acting
+from workers.console import (
+    ArchiveKeys,
+    Bootstrap,
+    CommandError,
+    DefaultPolicy,
+    Output,
+    Policies,
+    Prefix,
+    err,
+    needs_replay_extra,
+    settings,
+)
+from workers.event_log.source import Format, Source
 from workers.settings import Settings
 
 if TYPE_CHECKING:
     from policy_core.document.models import PolicyDocument
-    from workers.replay.ranges import Asked
+    from workers.event_log.ranges import Asked
 
 TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
 """What is replayed."""
@@ -37,9 +48,6 @@ Earlier = Annotated[
 RequestIds = Annotated[bool, typer.Option("--request-ids", help="Name requests by their ids, which are personal data.")]
 Printed = Annotated[Output, typer.Option("-o", "--output", help="How findings are printed.")]
 Key = Annotated[Path | None, typer.Option("--key", help="The private key, Ed25519 in PEM, that signs the archive.")]
-Keys = Annotated[
-    Path | None, typer.Option("--keys", help="A folder of public keys, NAME.pem; one must have signed the archive.")
-]
 WORK = Path("var/replay")
 Work = Annotated[Path, typer.Option("--work", help="Where findings and an interrupted run's state are kept.")]
 
@@ -74,9 +82,9 @@ def archive(
 
     With --continue exit code 3 where Kafka has forgotten records since the last archive, or some cannot be read.
     """
-    with extra():
-        from workers.replay import archiving, series
-        from workers.replay.ranges import declared
+    with needs_replay_extra():
+        from workers.archive import make, series
+        from workers.event_log.ranges import declared
     topics = declared(topic or ())
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, archive_key=key)
     kept = tuple(map(found.topic, topics or ARCHIVED))
@@ -88,27 +96,27 @@ def archive(
         return
     asked = _asked(start, end, partition)
     with acting(found, "archive", topics=kept) as act:
-        made = archiving.make(folder, form, topics or ARCHIVED, asked, found, _processes(processes), topics)
+        made = make.make(folder, form, topics or ARCHIVED, asked, found, _processes(processes), topics)
         act.note(count=sum(one.records for one in made.segments))
 
 
 @replay_cli.command("check")
-def check(folder: Folder, keys: Keys = None) -> None:
+def check(folder: Folder, keys: ArchiveKeys = None) -> None:
     """Read every file of an archive and hold it against its counts and digests; exit 3 where one differs.
 
     Exit 3 also where public keys are known and none of them signed the archive as it is.
     """
-    with extra():
-        from workers.replay import archiving
-    archiving.check(folder, settings(archive_keys=keys))
+    with needs_replay_extra():
+        from workers.archive import make
+    make.check(folder, settings(archive_keys=keys))
 
 
 @replay_cli.command("sign")
 def sign(folder: Folder, key: Key = None) -> None:
     """Sign an archive that was made without a key, if every file of it is as it was kept; exit 3 where one differs."""
-    with extra():
-        from workers.replay import archiving
-    archiving.sign(folder, settings(archive_key=key))
+    with needs_replay_extra():
+        from workers.archive import make
+    make.sign(folder, settings(archive_key=key))
 
 
 @replay_cli.command("verify")
@@ -126,19 +134,19 @@ def verify(
     policies: Policies = None,
     policy: DefaultPolicy = None,
     processes: Processes = None,
-    keys: Keys = None,
+    keys: ArchiveKeys = None,
 ) -> None:
     """Decide each request again under the document that its decision names; exit 3 unless all bytes are identical."""
-    with extra():
-        from workers.replay import runs, verifying
-        from workers.replay.walk import Plan
+    with needs_replay_extra():
+        from workers.replay import runs, verify_report
+        from workers.replay.partition_replay import Plan
     place = {"bootstrap": bootstrap, "topic_prefix": topic_prefix, "archive_keys": keys}
     found = settings(**place, policies=policies, default_policy=policy)
     source = _source(log, found, _asked(start, end, partition))
     folders = tuple(earlier or ())
     name = runs.identity("verify", source.identity, _documents(found.policies), _documents(folders), request_ids)
     plan = Plan(source, found, folders, work / f"verify-{name}", request_ids)
-    verifying.run(plan, _processes(processes), output)
+    verify_report.run(plan, _processes(processes), output)
 
 
 @replay_cli.command("what-if")
@@ -163,13 +171,13 @@ def what_if(
     topic_prefix: Prefix = None,
     policies: Policies = None,
     processes: Processes = None,
-    keys: Keys = None,
+    keys: ArchiveKeys = None,
 ) -> None:
     """Decide a log under another document and report what changes, pair by pair; exit 3 when anything does."""
-    with extra():
-        from workers.replay import reporting, runs
+    with needs_replay_extra():
+        from workers.replay import runs, what_if_report
         from workers.replay.documents import draft
-        from workers.replay.walk import Plan
+        from workers.replay.partition_replay import Plan
     place = {"bootstrap": bootstrap, "topic_prefix": topic_prefix, "archive_keys": keys}
     found = settings(**place, policies=policies)
     source = _source(log, found, _asked(start, end, partition))
@@ -180,7 +188,7 @@ def what_if(
     name = runs.identity("what-if", source.identity, said, *documents_said, request_ids, publish)
     plan = Plan(source, found, folders, work / f"what-if-{name}", request_ids, meant, publish)
     with _published(found, publish) if publish is not None else nullcontext():
-        reporting.run(plan, _processes(processes), output, page)
+        what_if_report.run(plan, _processes(processes), output, page)
 
 
 def _published(found: Settings, name: str) -> AbstractContextManager[Act]:
@@ -189,7 +197,7 @@ def _published(found: Settings, name: str) -> AbstractContextManager[Act]:
     Raises:
         ReplayError: It is no name for that.
     """
-    from workers.replay.publish import own_topic
+    from workers.replay.publish_decisions import own_topic
 
     return acting(found, "replay what-if --publish", topics=(own_topic(found, name),), name=name)
 
@@ -200,8 +208,8 @@ def effect(document: "PolicyDocument", found: Settings, log: Path | None) -> boo
     Raises:
         CommandError: The log cannot be read.
     """
-    with extra():
-        from workers.replay import effect as told
+    with needs_replay_extra():
+        from workers.replay import draft_effect as told
     return told.tell(document, _source(log, found, _asked(None, None, None)), found, _processes(None))
 
 
@@ -218,10 +226,10 @@ def _source(log: Path | None, found: Settings, part: "Asked") -> Source:
     Raises:
         ReplayError: It is not there, or the flags do not fit it.
     """
-    from workers.replay import archiving
-    from workers.replay.archive import ArchiveSource
-    from workers.replay.log import ReplayError
-    from workers.replay.ranges import on_kafka
+    from workers.archive import make
+    from workers.archive.archive import ArchiveSource
+    from workers.event_log.ranges import on_kafka
+    from workers.event_log.source import ReplayError
 
     if log is None:
         return on_kafka(found.bootstrap, found.topic_prefix, TOPICS, part)
@@ -229,26 +237,17 @@ def _source(log: Path | None, found: Settings, part: "Asked") -> Source:
         raise ReplayError("--from and --to are for Kafka: an archive has the range that it was made with")
     source = ArchiveSource(log, part.partitions, found.archive_keys)
     err.print(f"{log}: {source.standing}", markup=False)
-    archiving.holds(source, source.topic(REQUESTS), part.partitions)
+    make.holds(source, source.topic(REQUESTS), part.partitions)
     return source
 
 
-@contextmanager
-def extra() -> Iterator[None]:
-    """Turn an absent package into a sentence."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise CommandError(f"{error.name} is absent; install dli-authorization with its extra `replay`") from None
-
-
 def _asked(start: str | None, end: str | None, partition: list[int] | None) -> "Asked":
-    from workers.replay.ranges import asked_for
+    from workers.event_log.ranges import asked_for
 
     return asked_for(start, end, partition or ())
 
 
 def _processes(asked: int | None) -> int:
-    from workers.replay.crew import cores
+    from workers.event_log.process_pool import cores
 
     return asked or cores()

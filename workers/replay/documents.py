@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from events.topics import POLICY_REVISIONS
-from policy_core.chain import Chain, chain_of, policy_of
-from policy_core.determine import Policy
-from policy_core.document.load import load
-from policy_core.library import Library, documents, load_library
+from policy_core.evaluate.determine import Policy
+from policy_core.history.chain import Chain, chain_of, policy_of
+from policy_core.history.library import Library, documents, load_library
+from policy_core.loading.load import load
 from workers.decide.handler import Decider
-from workers.replay.log import ReplayError, Source
-from workers.revisions import Judging, Seen, terms_of
+from workers.event_log.source import ReplayError, Source
+from workers.policies.revision_events import Judging, Seen, terms_of
 from workers.settings import Settings
 
 

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from workers import files
+from workers import private_files
 
 
 class Findings:
     """The findings of one partition, in the order in which they are made."""
 
     def __init__(self, folder: Path, partition: int) -> None:
-        files.folder(folder)
-        self._stream = files.opened(_file(folder, partition), "ab")
+        private_files.folder(folder)
+        self._stream = private_files.opened(_file(folder, partition), "ab")
         self._stream.truncate(0)
 
     def add(self, finding: Mapping[str, Any]) -> None:
@@ -35,8 +35,8 @@ class ResumedFindings(Findings):
     """The findings of a partition whose walk goes on: those after its last known state are forgotten."""
 
     def __init__(self, folder: Path, partition: int, size: int) -> None:
-        files.folder(folder)
-        self._stream = files.opened(_file(folder, partition), "ab")
+        private_files.folder(folder)
+        self._stream = private_files.opened(_file(folder, partition), "ab")
         self._stream.truncate(size)
         self._stream.seek(size)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from events.topics import REQUESTS
-from workers import files
+from workers import private_files
 from workers.console import err
-from workers.replay.crew import Desk, run
+from workers.event_log.process_pool import Desk, run
+from workers.event_log.progress import counting
+from workers.event_log.source import ReplayError
 from workers.replay.findings import read_all
-from workers.replay.log import ReplayError
-from workers.replay.progress import counting
-from workers.replay.walk import News, Plan, Task
+from workers.replay.partition_replay import News, Plan, Task
 
 STATE = "state.json"
 SAVED_EVERY_S = 2.0
@@ -77,7 +77,7 @@ def over(plan: Plan, work: Work, processes: int) -> Done:
     ends, states = _saved(plan.folder)
     plan = replace(plan, source=source.ending(ends)) if states else plan
     source = plan.source
-    files.folder(plan.folder)
+    private_files.folder(plan.folder)
     if states:
         err.print(f"going on where an interrupted run stood: {plan.folder}", markup=False)
     extents = {one: source.extent(topic, one) for one in partitions}
@@ -132,7 +132,7 @@ class _Ledger:
     def save(self) -> None:
         beside = self._folder / f"{STATE}.new"
         states = {str(one): state for one, state in self.states.items()}
-        files.write(beside, json.dumps({"ends": self._ends, "partitions": states}))
+        private_files.write(beside, json.dumps({"ends": self._ends, "partitions": states}))
         beside.replace(self._folder / STATE)
         self._saved = time.monotonic()
 

@@ -10,15 +10,15 @@ from typing import Any
 
 from events.dead_letter import FieldError
 from events.decode import Received, RejectedError
-from workers.dead_letters import defect
+from workers.dead_letters.write import defect
 from workers.decide.duplicates import Entry
+from workers.event_log.process_pool import Desk
+from workers.event_log.source import Damage
 from workers.records import Record
-from workers.replay.again import Again, Reading, differences, read
-from workers.replay.crew import Desk
 from workers.replay.documents import Documents, documents_of
 from workers.replay.findings import Findings, ResumedFindings
-from workers.replay.log import Damage
-from workers.replay.walk import News, Plan, Task, Walk, request_id_of
+from workers.replay.partition_replay import News, Plan, Task, Walk, request_id_of
+from workers.replay.redecide import Again, Reading, differences, read
 
 PATHS_SHOWN = 12
 

@@ -12,19 +12,19 @@ from typing import Any
 
 from events.decode import Received, RejectedError
 from events.request import AuthorizationRequest
-from policy_core.determine import CaseResult, Policy
-from policy_core.distance import Comparer, Kind, LineChange, undecided, weightiest
-from policy_core.facts import ClinicalViolationError
+from policy_core.compare.strictness import Comparer, Kind, LineChange, undecided, weightiest
+from policy_core.evaluate.determine import CaseResult, Policy
+from policy_core.evaluate.facts import ClinicalViolationError
+from workers.decide.case_of_request import case_of
 from workers.decide.duplicates import Entry
-from workers.decide.translate import case_of
+from workers.event_log.process_pool import Desk
+from workers.event_log.source import Damage
 from workers.records import Record
-from workers.replay.again import read
-from workers.replay.crew import Desk
 from workers.replay.documents import Documents, Named, documents_of
 from workers.replay.findings import Findings, ResumedFindings
-from workers.replay.log import Damage
-from workers.replay.publish import Publisher
-from workers.replay.walk import News, Plan, Task, Walk
+from workers.replay.partition_replay import News, Plan, Task, Walk
+from workers.replay.publish_decisions import Publisher
+from workers.replay.redecide import read
 
 _KNOWN = b'"known_through":"'
 _SHA_AT = -len('","known_through":"') - 64 + len('"known_through":"')

@@ -14,9 +14,10 @@ from events.decode import shown_request_id
 from events.envelope import JSON, SPECVERSION, STRUCTURED, Attributes, Headers, loads, write
 from events.request import AuthorizationRequest
 from events.topics import DEAD_LETTERS, DECISIONS, LARGEST_RECORD, POLICY_REVISIONS, REQUESTS, SHADOW
-from workers import access, jsonl, reading
-from workers.audit.recorder import acting
+from workers.audit.record import acting
 from workers.console import Bootstrap, CommandError, Exit, Prefix, err, nobody_reads, settings, write_line
+from workers.event_log import json_files
+from workers.kafka import connect, reader
 from workers.records import Outgoing
 from workers.settings import Settings
 from workers.traffic.generate import generate
@@ -37,7 +38,7 @@ def add_to(cli: typer.Typer) -> None:
     cli.command()(tail)
 
 
-def publish(file: jsonl.Events, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
+def publish(file: json_files.Events, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
     """Publish every event of a file as a request, keyed by its request id; bare data gets an envelope.
 
     A file that cannot be read to its end is refused before anything is published; standard input is published as it
@@ -45,14 +46,14 @@ def publish(file: jsonl.Events, bootstrap: Bootstrap = None, topic_prefix: Prefi
     """
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     topic = found.topic(REQUESTS)
-    total = jsonl.counted(file)
-    if (lacking := reading.lacking(found, [topic])) is not None:
-        raise CommandError(f"{lacking}: nothing was published; {reading.MAKE_TOPICS}")
+    total = json_files.counted(file)
+    if (lacking := reader.lacking(found, [topic])) is not None:
+        raise CommandError(f"{lacking}: nothing was published; {reader.MAKE_TOPICS}")
     too_large: list[str] = []
     count = 0
     with acting(found, "publish", topics=(topic,), count=total) as act:
         try:
-            with _progress() as progress, jsonl.events(file) as events:
+            with _progress() as progress, json_files.events(file) as events:
                 task = progress.add_task(f"to {topic}", total=total)
                 for _ in sent(_fitting(events, topic, too_large), found):
                     count += 1
@@ -65,7 +66,7 @@ def publish(file: jsonl.Events, bootstrap: Bootstrap = None, topic_prefix: Prefi
         raise typer.Exit(Exit.DIFFERENT)
 
 
-def _fitting(events: Iterable[jsonl.Event], topic: str, too_large: list[str]) -> Iterator[Outgoing]:
+def _fitting(events: Iterable[json_files.Event], topic: str, too_large: list[str]) -> Iterator[Outgoing]:
     """The records of events; of those that Kafka would refuse, where they stand is added to the list."""
     for one in events:
         record = as_record(one.raw, topic)
@@ -120,9 +121,9 @@ def sent(records: Iterable[Outgoing], found: Settings) -> Iterator[Outgoing]:
         CommandError: The broker does not answer or gives no right; what was yielded before is there.
         RefusedError: The cluster does not let us in.
     """
-    access.check(found)
+    connect.check(found)
     try:
-        producer = KafkaProducer(**access.client(found), **SENDING)
+        producer = KafkaProducer(**connect.client(found), **SENDING)
     except KafkaError as error:
         raise _unreachable(found, error) from None
     try:
@@ -151,7 +152,7 @@ def _headers(headers: Headers) -> list[tuple[str, bytes | None]]:
 
 
 def _unreachable(found: Settings, error: KafkaError) -> CommandError:
-    return CommandError(f"{access.explained(found, error)} `dli topics check` compares the topics.")
+    return CommandError(f"{connect.explained(found, error)} `dli topics check` compares the topics.")
 
 
 def tail(
@@ -205,9 +206,9 @@ def read(
         CommandError: There is no such topic.
         RefusedError: The cluster does not let us in.
     """
-    access.check(found)
+    connect.check(found)
     consumer = KafkaConsumer(
-        **access.client(found),
+        **connect.client(found),
         group_id=None,
         enable_auto_commit=False,
         isolation_level="read_committed",

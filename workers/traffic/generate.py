@@ -18,7 +18,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from workers import files
+from workers import private_files
 from workers.console import CommandError, Exit, nobody_reads
 
 BLOCK = 1_000
@@ -333,7 +333,7 @@ def generate(
             raise typer.Exit(Exit.UNREAD)
         return
     try:
-        with files.opened(out, "xb") as stream:
+        with private_files.opened(out, "xb") as stream:
             _write(made.lines(count), stream)
     except FileExistsError:
         raise CommandError(f"{out}: is there already, and is not written over") from None

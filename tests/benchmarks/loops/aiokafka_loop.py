@@ -14,9 +14,9 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from events.topics import REQUESTS
 from tests.benchmarks.work import BATCH, PARTITIONS, Kind, Work
-from workers.feed import BATCH_BYTES
 from workers.records import Outgoing, Record
 from workers.settings import Settings, read
+from workers.stream import BATCH_BYTES
 
 
 async def run(found: Settings, work: Work, *, transactional: bool) -> None:

@@ -10,8 +10,8 @@ from faust.worker import Worker
 
 from events.topics import DECISIONS, REQUESTS
 from tests.benchmarks.work import Work
-from workers.feed import app_settings, feed
 from workers.settings import read
+from workers.stream import app_settings, feed
 
 
 def main() -> None:

@@ -9,19 +9,19 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
-from tests import generator
+from tests.support import generator
+from tests.support.browsing import PAGES, PATIENCE_MS, Console, abroad, chromium, dashboard, level
+from tests.support.hostile_pages import EVERYTHING, HOSTILE, IMAGE
+from tests.support.hostile_records import write_by_hand
+from tests.support.requests import request
+from tests.support.running import eventually, everything_on, publish, settings_for, worker
+from tests.support.unprintable import unseen
 from tests.workers import test_no_personal_data as no_personal_data
-from tests.workers.dashboard.browsing import PAGES, PATIENCE_MS, Console, abroad, chromium, dashboard, level
-from tests.workers.dashboard.hostile import EVERYTHING, HOSTILE, IMAGE
-from tests.workers.dashboard.test_hostile import write_by_hand
-from tests.workers.running import eventually, everything_on, publish, settings_for, worker
-from tests.workers.test_handler import request
-from tests.workers.test_printable import unseen
-from workers import topics
-from workers.brokers import Broker, KafkaBroker
 from workers.demo.run import REQUESTS_FILE
-from workers.jsonl import events
+from workers.dev_brokers import Broker, KafkaBroker
+from workers.event_log.json_files import events
 from workers.settings import Settings
+from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -50,7 +50,7 @@ def browser() -> Iterator[Browser]:
 def served(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("dashboard")
     found = settings_for(broker.bootstrap, f"browser-{time.time_ns()}.", folder)
-    topics.apply(found)
+    apply_topics.apply(found)
     with worker(found, folder), events(REQUESTS_FILE) as requests:
         publish(found, [one.raw for one in requests])
         with dashboard(found, folder, "--allow-redrive", "--reports", str(folder / "reports")) as url:
@@ -241,7 +241,7 @@ def test_no_page_shows_what_is_personal_unasked(served: Served, page: Page) -> N
 
 def test_hostile_data_is_text_in_a_browser_too(broker: Broker, browser: Browser, tmp_path: Path) -> None:
     found = settings_for(broker.bootstrap, f"hostile-{time.time_ns()}.", tmp_path)
-    topics.apply(found)
+    apply_topics.apply(found)
     names = (IMAGE, "{{constructor.constructor('window.pwned=1')()}}", "W" * 100)
     with worker(found, tmp_path), dashboard(found, tmp_path) as url:
         publish(found, [request(request_id=name) for name in names])
@@ -293,7 +293,7 @@ def test_hostile_data_is_text_in_a_browser_too(broker: Broker, browser: Browser,
 def test_a_broker_that_goes_and_comes_back_is_told_and_the_page_goes_on(browser: Browser, tmp_path: Path) -> None:
     with KafkaBroker() as broker:
         found = settings_for(broker.bootstrap, "restart.", tmp_path)
-        topics.apply(found)
+        apply_topics.apply(found)
         with worker(found, tmp_path), dashboard(found, tmp_path) as url:
             page = browser.new_page()
             console = Console(page)
@@ -313,7 +313,7 @@ def test_a_broker_that_goes_and_comes_back_is_told_and_the_page_goes_on(browser:
 
 def test_a_worker_that_is_gone_never_looks_healthy(broker: Broker, browser: Browser, tmp_path: Path) -> None:
     found = settings_for(broker.bootstrap, f"gone-{time.time_ns()}.", tmp_path, stalled_seconds=3)
-    topics.apply(found)
+    apply_topics.apply(found)
     publish(found, [generator.encode(one) for one in generator.requests(93, 5)])
     with dashboard(found, tmp_path) as url:
         page = browser.new_page()

@@ -12,34 +12,34 @@ from urllib.request import urlopen
 
 import pytest
 from hypothesis import given, settings
-from kafka import KafkaProducer
 from nicegui import ui
 
 from events.audit import Acted, Actor, Arguments
 from events.dead_letter import DeadLetter
 from events.topics import DEAD_LETTERS, DECISIONS
-from tests.test_house import ROOT
-from tests.workers.dashboard.browsing import PAGES, dashboard
-from tests.workers.dashboard.hostile import EVERYTHING, HOSTILE, IMAGE, RAW, client, dangerous, tags, texts
-from tests.workers.dashboard.test_tallies import every_decision
-from tests.workers.running import eventually, settings_for
-from tests.workers.test_printable import DATA, unseen
-from workers import topics
-from workers.audit.reading import Done
-from workers.dashboard.entry.records import Records
+from tests.support.browsing import PAGES, dashboard
+from tests.support.every_decision import every_decision
+from tests.support.hostile_pages import EVERYTHING, HOSTILE, IMAGE, RAW, client, dangerous, tags, texts
+from tests.support.hostile_records import write_by_hand
+from tests.support.places import ROOT
+from tests.support.running import eventually, settings_for
+from tests.support.unprintable import DATA, unseen
+from workers.audit.read import Done
+from workers.dashboard.data.consumer import Reader
+from workers.dashboard.data.counters import Place, Tallies
+from workers.dashboard.data.find_decision import Found, Section
+from workers.dashboard.data.poller import Watch
 from workers.dashboard.pages import audit, decisions, letters, now, policy, replays, site
 from workers.dashboard.pages.site import Shown
-from workers.dashboard.reader import Reader
-from workers.dashboard.search import Found, Section
-from workers.dashboard.tallies import Place, Tallies
+from workers.dashboard.sign_in.records import Records
 from workers.dashboard.views import decisions as decisions_views
 from workers.dashboard.views.letters import Becomes
 from workers.dashboard.views.now import Now, PartitionRow, Tile, Verdict, WorkerRow
 from workers.dashboard.views.policy import RevisionRow
 from workers.dashboard.views.replays import reports
-from workers.dashboard.watch import Watch
-from workers.letters import Letter
+from workers.dead_letters.redrive import Letter
 from workers.settings import Settings, read
+from workers.topics import apply_topics
 
 DRAWN = {
     "page", "row", "element", "card", "dialog", "button", "spinner", "timer", "input", "toggle", "linear_progress",
@@ -265,7 +265,7 @@ def answers(url: str) -> Iterator[tuple[int, str, str]]:
 @pytest.mark.broker
 def test_no_address_and_no_record_brings_markup_into_a_page(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     found = settings_for(bootstrap, prefix, tmp_path)
-    topics.apply(found)
+    apply_topics.apply(found)
     write_by_hand(found.bootstrap, found.topic(DECISIONS), found.topic(DEAD_LETTERS))
     with dashboard(found, tmp_path) as url:
 
@@ -285,28 +285,3 @@ def test_no_address_and_no_record_brings_markup_into_a_page(bootstrap: str, pref
     for _, kind, told in asked:
         assert not kind.startswith("text/html") or ("<img" not in told and "<svg/" not in told)
         assert not kind.startswith("text/html") or unseen(told.replace("\n", "")) == set()
-
-
-def write_by_hand(bootstrap: str, decided: str, rejected: str) -> None:
-    """Decisions and letters that no worker wrote."""
-    producer = KafkaProducer(bootstrap_servers=bootstrap)
-    try:
-        envelope = {"specversion": "1.0", "source": "/x", "time": "2026-03-01T12:00:00Z"}
-        for number, text in enumerate(HOSTILE):
-            safe = text.encode("utf-8", "replace").decode()
-            [one, *_] = every_decision()
-            for line in one["lines"]:
-                line["determination"] = safe
-                line["policy"] |= {"number": safe, "revision": safe}
-            event = envelope | {
-                "id": safe,
-                "type": "authorization.decided.v1",
-                "data": one | {"request_id": str(number)},
-            }
-            producer.send(decided, json.dumps(event).encode(), key=str(number).encode())
-            letter_data = {"reason": "schema_violation", "message": safe, "errors": [], "original": {"topic": safe}}
-            event = envelope | {"id": safe, "type": "authorization.dead_lettered.v1", "data": letter_data}
-            producer.send(rejected, json.dumps(event).encode(), key=safe.encode())
-        producer.flush()
-    finally:
-        producer.close()

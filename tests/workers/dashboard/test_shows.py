@@ -15,14 +15,15 @@ import yaml
 from playwright.sync_api import Page, expect
 
 from events.topics import DEAD_LETTERS, DECISIONS
-from tests import generator
-from tests.prometheus import SETTINGS, firing, running
-from tests.workers.dashboard.browsing import Console, chromium, dashboard, level
-from tests.workers.running import everything_on, publish, settings_for, worker
-from workers import accounts, topics
-from workers.brokers import Broker, free_ports
+from tests.support import generator
+from tests.support.browsing import Console, chromium, dashboard, level
+from tests.support.prometheus import SETTINGS, firing, running
+from tests.support.running import everything_on, publish, settings_for, worker
+from workers.accounts import account
 from workers.demo.run import ended
+from workers.dev_brokers import Broker, free_ports
 from workers.settings import Settings
+from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.browser, pytest.mark.kafka, pytest.mark.tools]
 
@@ -101,7 +102,7 @@ def healthy(page: Page, prometheus: str) -> bool:
 
 def test_the_only_worker_is_killed_while_requests_flow(broker: Broker, prefix: str, tmp_path: Path) -> None:
     found = settings_for(broker.bootstrap, prefix, tmp_path, exporter_port=free_ports().client)
-    topics.apply(found)
+    apply_topics.apply(found)
     flow = Flow(found)
     with (
         exporter(found, tmp_path),
@@ -129,12 +130,12 @@ def test_the_only_worker_is_killed_while_requests_flow(broker: Broker, prefix: s
                 flow.stop()
                 within(
                     PATIENCE_SECONDS,
-                    lambda: accounts.total(accounts.ask(found)).consumed == flow.published,
+                    lambda: account.total(account.ask(found)).consumed == flow.published,
                     "every request is consumed",
                 )
                 expect(page.get_by_text("balanced")).to_be_visible()
                 expect(page.get_by_text(f"{flow.published:,} consumed")).to_be_visible()
-        standing = accounts.ask(found)
+        standing = account.ask(found)
     assert [one.problem for one in standing if one.problem] == []
     counted = answered(found)
     assert (len(counted), set(counted.values())) == (flow.published, {1})

@@ -11,13 +11,13 @@ import pytest
 from kafka import KafkaProducer
 
 from events.topics import DECISIONS, REQUESTS
-from policy_core.library import PACKAGED, load_library
-from tests.workers.commands import dli
-from tests.workers.replay.logs import MemorySource, archived, changed, recorded
-from tests.workers.replay.test_what_if import EDITS, edited
-from tests.workers.running import PARTITIONS, eventually, everything_on, offsets, publish, settings_for, worker
-from tests.workers.test_worker import all_committed
-from workers import topics
+from policy_core.history.library import PACKAGED, load_library
+from tests.support.commands import dli
+from tests.support.edits import EDITS, edited
+from tests.support.event_logs import MemorySource, archived, changed, recorded
+from tests.support.running import PARTITIONS, eventually, everything_on, offsets, publish, settings_for, worker
+from tests.support.running_workers import all_committed
+from workers.topics import apply_topics
 from workers.traffic.generate import Generator
 
 
@@ -89,7 +89,7 @@ def test_replay_does_not_even_load_what_reaches_live_topics(log: MemorySource, t
         "kafka.KafkaProducer.__init__ = aiokafka.AIOKafkaProducer.__init__ = refuse\n"
         "try: workers.cli.main()\n"
         "except SystemExit as ended: print('ended', ended.code)\n"
-        "print(sorted(name for name in ('faust', 'workers.feed', 'workers.app') if name in sys.modules))\n"
+        "print(sorted(name for name in ('faust', 'workers.stream', 'workers.app') if name in sys.modules))\n"
     )
 
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)  # noqa: S603 (our own)
@@ -142,7 +142,7 @@ def test_what_a_worker_answered_is_identical_read_from_kafka_and_from_an_archive
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     found = settings_for(bootstrap, prefix, tmp_path)
-    topics.apply(found)
+    apply_topics.apply(found)
     lines = list(Generator(77, duplicates=0.03, conflicts=0.02, malformed=0.03).lines(2_000))
     with worker(found, tmp_path):
         publish(found, lines)

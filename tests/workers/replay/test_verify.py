@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
-from policy_core.determine import Policy
-from policy_core.document.load import load
-from policy_core.library import PACKAGED, Library, load_library
-from tests.workers.publishing import next_revision
-from tests.workers.replay.logs import MemorySource, archived, changed, publishing, recorded
+from policy_core.evaluate.determine import Policy
+from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.loading.load import load
+from tests.support.event_logs import MemorySource, archived, changed, publishing, recorded
+from tests.support.interruptions import _StopsAfter, interrupted_often
+from tests.support.publishing import next_revision
+from workers.archive.archive import ArchiveSource
+from workers.event_log.process_pool import Desk
+from workers.event_log.source import Format, Source
 from workers.records import Record
-from workers.replay import runs, verify, walk
-from workers.replay.archive import ArchiveSource
-from workers.replay.crew import Desk
-from workers.replay.log import Format, Source
+from workers.replay import partition_replay, runs, verify
+from workers.replay.partition_replay import Plan
 from workers.replay.runs import Done
-from workers.replay.verifying import Report, report_of
-from workers.replay.walk import Plan
+from workers.replay.verify_report import Report, report_of
 from workers.settings import read
 from workers.traffic.generate import Generator
 
@@ -340,40 +341,10 @@ def test_decisions_that_cannot_be_read_leave_their_requests_in_doubt(log: Memory
 # --- interrupted ---------------------------------------------------------------------------------------------------
 
 
-class _StopsAfter:
-    """Ctrl-C after so many chunks."""
-
-    def __init__(self, chunks: int) -> None:
-        self._left = chunks
-
-    def set(self) -> None: ...
-
-    def is_set(self) -> bool:
-        self._left -= 1
-        return self._left < 0
-
-
-def interrupted_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every run end after one chunk more, as if somebody pressed Ctrl-C again and again."""
-
-    def stopping(
-        tasks: Sequence[Any],
-        work: Callable[..., None],
-        heard: Callable[..., None],
-        processes: int,  # noqa: ARG001 (one is enough)
-    ) -> bool:
-        waiting = [task for task in tasks if task.state is None or not task.state["done"]]
-        for task in waiting[:1]:
-            work(task, Desk(heard, _StopsAfter(0)))
-        return not waiting
-
-    monkeypatch.setattr(runs, "run", stopping)
-
-
 def test_interrupted_again_and_again_the_report_is_the_same(
     log: MemorySource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.workers.replay.logs.CHUNK", 90)
+    monkeypatch.setattr("tests.support.event_logs.CHUNK", 90)
     there = decisions(log)
     there[40], there[200] = there[200], there[40]
     there.insert(300, there[100])
@@ -406,8 +377,8 @@ class KilledError(Exception):
 def test_findings_of_a_killed_run_are_not_counted_twice(
     log: MemorySource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.workers.replay.logs.CHUNK", 90)
-    monkeypatch.setattr(walk, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr("tests.support.event_logs.CHUNK", 90)
+    monkeypatch.setattr(partition_replay, "CHECKPOINT_S", 0.0)
     spoiled = changed(log, DECISIONS, 0, [one._replace(value=b"{}") for one in decisions(log)])
     whole = findings(replayed(spoiled, tmp_path / "whole"))
 

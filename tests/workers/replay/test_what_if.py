@@ -10,22 +10,22 @@ from typing import Any
 import pytest
 
 from events.topics import DECISIONS
-from policy_core.determine import Policy
-from policy_core.document.load import load
-from policy_core.library import PACKAGED, Library, load_library
-from tests.workers.commands import dli
-from tests.workers.replay.logs import MemorySource, archived, changed, recorded
-from tests.workers.replay.test_verify import interrupted_often
+from policy_core.evaluate.determine import Policy
+from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.loading.load import load
+from tests.support.commands import dli
+from tests.support.edits import DOCUMENT, EDITS, edited
+from tests.support.event_logs import MemorySource, archived, changed, recorded
+from tests.support.interruptions import interrupted_often
 from workers.replay import runs
 from workers.replay.documents import Draft
-from workers.replay.reporting import Report, report_of
+from workers.replay.partition_replay import Plan
 from workers.replay.runs import Done
-from workers.replay.walk import Plan
 from workers.replay.what_if import ABSENT, UNRECORDED, what_if
+from workers.replay.what_if_report import Report, report_of
 from workers.settings import read
 from workers.traffic.generate import Generator
 
-DOCUMENT = PACKAGED / "L.2.03.402.yaml"
 NUMBER = "L.2.03.402"
 LINES = list(Generator(402, duplicates=0.02, malformed=0.02).lines(1_200))
 
@@ -38,17 +38,6 @@ def library() -> Library:
 @pytest.fixture(scope="module")
 def log(library: Library) -> MemorySource:
     return recorded(LINES, library)
-
-
-def edited(folder: Path, *changes: tuple[str, str]) -> Path:
-    """The packaged document with some of its text replaced."""
-    text = DOCUMENT.read_text("utf-8")
-    for before, after in changes:
-        assert before in text
-        text = text.replace(before, after)
-    file = folder / "draft.yaml"
-    file.write_text(text, "utf-8")
-    return file
 
 
 def compared(log: Any, draft: Path | Draft, folder: Path, *, request_ids: bool = True) -> tuple[Report, Done]:
@@ -100,19 +89,6 @@ def _kind(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, str, str]:
         return "reclassified", before, after
     further = NEXT.index(new["acts_next"]) > NEXT.index(old["acts_next"])
     return "stricter" if further else "looser", before, after
-
-
-EDITS = {
-    "nothing": (("# ", "#  "),),
-    "a word": (("The donor leukocytes are modified,", "The leukocytes of the donor are modified,"),),
-    "a code delisted": (('code: "86950"', 'code: "86951"'), ("cpt 86950]", "cpt 86951]")),
-    "another reason": (("reason: no_covered_indication", "reason: no_indication_at_all"),),
-    "another determination": (
-        ("determination: criteria_not_met, reason: no_covered_indication", "determination: investigational"),
-    ),
-    "a presumption less": (("    presumed:\n", "    presumed:\n      enabled: false\n"),),
-    "a longer clock": (("standard: {days: 7}", "standard: {days: 8}"),),
-}
 
 
 @pytest.mark.parametrize("name", EDITS)
@@ -183,7 +159,7 @@ def test_an_earlier_revision_can_be_asked_for_by_its_date(log: MemorySource, tmp
 def test_interrupted_and_taken_up_again_the_report_is_the_same(
     log: MemorySource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.workers.replay.logs.CHUNK", 150)
+    monkeypatch.setattr("tests.support.event_logs.CHUNK", 150)
     draft = edited(tmp_path, *EDITS["a presumption less"])
     whole, whole_done = compared(log, draft, tmp_path / "whole")
     interrupted_often(monkeypatch)

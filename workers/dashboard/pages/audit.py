@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
 
-from workers.access import RefusedError
-from workers.audit.reading import Done, acts
+from workers.audit.read import Done, acts
 from workers.dashboard.pages.site import Shown, asked, choice, empty, frame, label, note, offer, table
 from workers.dashboard.views import audit as views
+from workers.kafka.connect import RefusedError
+from workers.kafka.reader import ReadingError
 from workers.printable import counted
-from workers.reading import ReadingError
 
 EVERY = "everything"
 BACK = timedelta(days=90)

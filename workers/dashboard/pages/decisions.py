@@ -6,8 +6,8 @@ from typing import Any
 import structlog
 from nicegui import context, ui
 
-from workers.access import RefusedError
-from workers.dashboard import search
+from workers.dashboard.data import find_decision
+from workers.dashboard.data.find_decision import Found
 from workers.dashboard.pages.site import (
     COLOURS,
     EVERY_SECONDS,
@@ -28,12 +28,12 @@ from workers.dashboard.pages.site import (
     redraw,
     table,
 )
-from workers.dashboard.search import Found
 from workers.dashboard.views import decisions as views
 from workers.dashboard.views.decisions import DETERMINATIONS, Decisions, Stack
 from workers.dashboard.views.now import of_reading
-from workers.dashboard.views.terms import words
-from workers.reading import ReadingError
+from workers.dashboard.views.wording import words
+from workers.kafka.connect import RefusedError
+from workers.kafka.reader import ReadingError
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +177,7 @@ class _Search:
         with self._result:
             ui.spinner(size="lg")
         try:
-            found = await asked(search.at_place, settings, place, request_id) if place is not None else None
+            found = await asked(find_decision.at_place, settings, place, request_id) if place is not None else None
         except (ReadingError, RefusedError) as error:
             self._show_error(str(error))
             return
@@ -199,7 +199,7 @@ class _Search:
             timer = ui.timer(0.5, lambda: bar.set_value(self._done))
             ui.button("Stop", on_click=self._stop.set).props("outline")
         try:
-            found = await asked(search.anywhere, self._shown.settings, request_id, self._tell, self._stop.is_set)
+            found = await asked(find_decision.anywhere, self._shown.settings, request_id, self._tell, self._stop.is_set)
         except (ReadingError, RefusedError) as error:
             self._show_error(str(error))
             return

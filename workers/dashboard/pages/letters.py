@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
-from workers import letters as post
-from workers.access import RefusedError
-from workers.dashboard import acts
+from workers.dashboard.data import actions
 from workers.dashboard.pages.site import (
     EVERY_SECONDS,
     Shown,
@@ -25,10 +23,12 @@ from workers.dashboard.pages.site import (
 )
 from workers.dashboard.views import letters as views
 from workers.dashboard.views.letters import SHORT, Becomes
-from workers.letters import Letter
+from workers.dead_letters import redrive as post
+from workers.dead_letters.redrive import Letter
+from workers.kafka.connect import RefusedError
+from workers.kafka.reader import ReadingError
 from workers.logs import Hasher
 from workers.printable import printable_json
-from workers.reading import ReadingError
 from workers.settings import Settings
 
 MOST = 500
@@ -79,7 +79,7 @@ class _Letters:
             self._reason = choice("Reason", [EVERY], self._list)
             ui.button("Read again", icon="refresh", on_click=self.load).props("outline")
             self._news = label("").props("role=status")
-        refusal = acts.refusal(self._visitor, self._shown.allow_redrive)
+        refusal = actions.refusal(self._visitor, self._shown.allow_redrive)
         if refusal is not None:
             label(refusal).classes("text-sm")
         self._content = ui.element("div").classes("w-full flex flex-col gap-4")
@@ -136,7 +136,7 @@ class _Letters:
             )
             with ui.row().classes("gap-2"):
                 ui.button("Show", icon="visibility", on_click=lambda: self._show(self._chosen(numbered)))
-                if acts.refusal(self._visitor, self._shown.allow_redrive) is None:
+                if actions.refusal(self._visitor, self._shown.allow_redrive) is None:
                     ui.button("Send again …", icon="replay", on_click=lambda: self._plan(self._chosen(numbered))).props(
                         "outline"
                     )
@@ -185,8 +185,10 @@ class _Letters:
     async def _send(self, chosen: Sequence[Letter]) -> None:
         try:
             shown = self._shown
-            plans = await asked(acts.redrive, self._visitor, shown.allow_redrive, shown.settings, chosen, shown.records)
-        except (ReadingError, RefusedError, acts.ForbiddenError) as error:
+            plans = await asked(
+                actions.redrive, self._visitor, shown.allow_redrive, shown.settings, chosen, shown.records
+            )
+        except (ReadingError, RefusedError, actions.ForbiddenError) as error:
             say(str(error), type="negative", multi_line=True)
             return
         became = views.becomes(plans, sent=True)

@@ -6,7 +6,7 @@ from workers.dashboard.pages.site import Shown, empty, entry, fold, frame, label
 from workers.dashboard.views import policy as views
 from workers.dashboard.views.now import of_reading
 from workers.dashboard.views.policy import RevisionRow
-from workers.dashboard.views.terms import moment
+from workers.dashboard.views.wording import moment
 
 FEW = 3
 """Changes that are shown without being asked for."""

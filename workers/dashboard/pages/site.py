@@ -13,13 +13,13 @@ from urllib.parse import quote
 
 from nicegui import context, run, ui
 
-from workers.dashboard.entry.records import Records
-from workers.dashboard.entry.roles import VISITOR, Role, Visitor
-from workers.dashboard.reader import Reader
-from workers.dashboard.views.terms import Level
-from workers.dashboard.watch import Watch
+from workers.dashboard.data.consumer import Reader
+from workers.dashboard.data.poller import Watch
+from workers.dashboard.sign_in.records import Records
+from workers.dashboard.sign_in.roles import VISITOR, Role, Visitor
+from workers.dashboard.views.wording import Level
+from workers.kafka.reader import ReadingError
 from workers.printable import printable
-from workers.reading import ReadingError
 from workers.settings import Settings
 
 P = ParamSpec("P")

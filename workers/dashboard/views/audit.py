@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from workers.audit import shown
-from workers.audit.reading import Done
-from workers.dashboard.views.terms import lasting, moment
+from workers.audit import columns
+from workers.audit.read import Done
+from workers.dashboard.views.wording import lasting, moment
 
 
 class AuditRow(NamedTuple):
@@ -25,10 +25,10 @@ def row(one: Done) -> AuditRow:
     return AuditRow(
         one.last.act,
         moment(one.at),
-        shown.who(one.last.who),
+        columns.who(one.last.who),
         one.last.what,
-        shown.arguments(one.last.arguments),
-        shown.outcome(one),
+        columns.arguments(one.last.arguments),
+        columns.outcome(one),
         lasting((one.until - one.at).total_seconds()) if one.until is not None else "-",
     )
 

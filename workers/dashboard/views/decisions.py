@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from workers.dashboard.tallies import NONE, Mix, Revision, Tallies
-from workers.dashboard.views.terms import moment, words
+from workers.dashboard.data.counters import NONE, Mix, Revision, Tallies
+from workers.dashboard.views.wording import moment, words
 
 DETERMINATIONS = (
     "medically_necessary",

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from workers.dashboard.views.terms import moment, words
-from workers.letters import Letter, Plan, masked
+from workers.dashboard.views.wording import moment, words
+from workers.dead_letters.redrive import Letter, Plan, masked
 
 SHORT = 12
 """Digits of a letter's id that are shown, and enough to name it."""

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import NamedTuple
 
-from workers.accounts import total
-from workers.dashboard.reader import Progress
-from workers.dashboard.tallies import Latencies
-from workers.dashboard.views.terms import Level, lasting, moment
-from workers.dashboard.watch import Point, Watched
-from workers.lag import Lag, Member
+from workers.accounts.account import total
+from workers.dashboard.data.consumer import Progress
+from workers.dashboard.data.counters import Latencies
+from workers.dashboard.data.poller import Point, Watched
+from workers.dashboard.views.wording import Level, lasting, moment
+from workers.kafka.lag import Lag, Member
 
 FRESH_SECONDS = 15.0
 """What the brokers said longer ago than this is not how things are: one look may take half as long."""

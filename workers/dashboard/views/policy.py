@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from policy_core.signature import SHOWN
-from workers.dashboard.publications import Proof
-from workers.dashboard.publications import Revision as Published
-from workers.dashboard.tallies import NONE, Revision
-from workers.dashboard.views.terms import words
+from policy_core.publications.signatures import SHOWN
+from workers.dashboard.data.counters import NONE, Revision
+from workers.dashboard.data.revisions import Proof
+from workers.dashboard.data.revisions import Revision as Published
+from workers.dashboard.views.wording import words
 
 
 class RevisionRow(NamedTuple):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from workers.dashboard.views.terms import Level, moment, words
+from workers.dashboard.views.wording import Level, moment, words
 
 LONGEST = 1_000_000
 """Bytes of a summary that are read."""

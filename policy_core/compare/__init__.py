@@ -1,0 +1,1 @@
+"""What one document changes from another, proved over every case there can be."""

@@ -1,0 +1,590 @@
+"""What one document answers otherwise than another, proved over every case there can be.
+
+A line's answer is a function of finitely many things: the stretch of service dates between two dates that either
+document names, the line of business, the code, whether the service came too early, and the deciding facts. For every
+combination of the first four, both documents' answers are decision diagrams over the facts of both; their product has
+the answer of each to every complete case, and where the two are the same diagram the documents decide alike. Nothing
+is sampled.
+
+Requests with facts missing need no proof of their own: what is found of them, and what they are asked, follows from the
+complete cases that they may become.
+
+An answer is a determination with its reasons and, when redirected, the program's name. What facts are read from, when a
+decision is due, what is asked, said and cited is compared part by part.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from itertools import pairwise, product
+from math import prod
+from typing import NamedTuple, TypeVar
+
+from policy_core.compare.wording_and_citations import PartChange, part_changes
+from policy_core.diagrams.diagram import Diagrams, Node, answers, example
+from policy_core.diagrams.editions import DrawnEdition
+from policy_core.diagrams.readable_conditions import Cube, cover
+from policy_core.diagrams.variables import Value, Variable
+from policy_core.document.models import Dated, FactDeclaration, FactKind, PolicyDocument, Window
+from policy_core.evaluate.determine import Answer, Policy, Step
+from policy_core.work_limit import ELEMENTS_COMPARED, FACTS_COMPARED, NODES_COMPARED, TooComplexError, Work
+
+OTHER_BUSINESS = "any other"
+"""Stands for every line of business that neither document names."""
+
+
+class Aspect(StrEnum):
+    """What in the documents makes an answer change."""
+
+    RECORD = "record"
+    EXCEPTIONS = "exceptions"
+    CODES = "codes"
+    PRIOR_AUTHORIZATION = "prior_authorization"
+    STATEMENTS = "statements"
+    FACTS = "facts"
+    """One of the documents does not know a fact's value, and refuses a request that states it."""
+
+
+_ASPECTS = {
+    Step.POLICY_ON_RECORD: Aspect.RECORD,
+    Step.EXCEPTION: Aspect.EXCEPTIONS,
+    Step.CODE_VALID: Aspect.CODES,
+    Step.CODE_LISTED: Aspect.CODES,
+    Step.PRIOR_AUTHORIZATION: Aspect.PRIOR_AUTHORIZATION,
+    Step.CLINICAL_STATEMENTS: Aspect.STATEMENTS,
+}
+
+
+class Said(NamedTuple):
+    """What one document says of a case."""
+
+    determination: str | None
+    """None where it refuses the request, because it does not know a fact's value."""
+    reasons: tuple[str, ...]
+    program: str | None
+    aspect: Aspect
+    by: str
+    """The rule, or the step, that says it."""
+
+    @property
+    def answer(self) -> tuple[str | None, tuple[str, ...], str | None]:
+        """What must be alike for two documents to decide alike."""
+        return self.determination, self.reasons, self.program
+
+
+_REFUSED = Said(None, (), None, Aspect.FACTS, "no such value")
+_READ = Said("decided", (), None, Aspect.FACTS, "as any other request")
+"""Beside `_REFUSED`: that a request is read at all is one difference, whatever is then decided."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One complete case that is decided otherwise."""
+
+    day: date
+    line_of_business: str
+    system: str
+    code: str
+    unauthorized: bool
+    facts: Mapping[str, Value]
+    """Every deciding fact of either document, by path."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """Lines that a change concerns: every combination of these."""
+
+    days: tuple[Window, ...]
+    """The service dates, in stretches."""
+    lines_of_business: tuple[str, ...]
+    """Empty: every one."""
+    codes: tuple[str, ...]
+    """Empty: every one."""
+    unauthorized: bool | None
+    """Whether the service comes before its request without an authorization; None where that makes no difference."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One way in which answers differ, with the exact conditions."""
+
+    before: Said
+    after: Said
+    where: tuple[Where, ...]
+    """Any of these."""
+    conditions: tuple[Cube, ...]
+    """Any of these: the values of facts, by the joint variable; an empty one holds in every case."""
+    whole: bool
+    """Whether `conditions` hold all of its cases; there may be too many to be written down."""
+    cases: int
+    """Of how many complete cases this is true."""
+    example: Example
+
+    @property
+    def aspect(self) -> Aspect:
+        """What in the documents makes the difference: the earlier of the two steps."""
+        order = list(Aspect)
+        return min(self.before.aspect, self.after.aspect, key=order.index)
+
+
+@dataclass(frozen=True)
+class JointVariable:
+    """A fact that decides under either document, with every value that either knows."""
+
+    path: str
+    question: str
+    domain: tuple[Value, ...]
+    kind: FactKind
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the newer of two documents answers, reads and says otherwise."""
+
+    old: Policy
+    new: Policy
+    cases: int
+    """How many complete cases there are, over the facts of both."""
+    cases_that_change: int
+    """In how many of them some answer differs."""
+    variables: tuple[JointVariable, ...]
+    lines_of_business: tuple[str, ...]
+    """Those that either document names, then `OTHER_BUSINESS`."""
+    changes: tuple[Change, ...]
+    parts: tuple[PartChange, ...]
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether every request is decided alike: every case, code and date, every fact read, every deadline."""
+        return not self.changes and not any(one.decides for one in self.parts)
+
+
+def compare(old: Policy, new: Policy, *, before: date | None = None) -> Comparison:
+    """What `new` does otherwise than `old`; where a day is given, what it answers otherwise for services before it.
+
+    Raises:
+        TooComplexError: Comparing the two asks for more work than both documents may. Whether it does is the same
+            with a day and without one.
+    """
+    joint = _Joint(old, new)
+    points = joint.points()
+    changed = joint.diagrams.any_of(dict.fromkeys(node for _, _, node in points))
+    return Comparison(
+        old,
+        new,
+        prod(joint.diagrams.sizes),
+        joint.diagrams.count(changed).get(True, 0),
+        joint.variables,
+        tuple(joint.businesses),
+        tuple(_changes(joint, joint.before(before, points) if before is not None else points)),
+        tuple(part_changes(old.document, new.document)),
+    )
+
+
+# --- the space of both ----------------------------------------------------------------------------------------------
+
+
+class _Code(NamedTuple):
+    """A procedure code, or one that stands for all that are like it."""
+
+    system: str
+    code: str
+    label: str
+
+
+class _Point(NamedTuple):
+    """A combination of what is no clinical fact."""
+
+    cell: int
+    line_of_business: str
+    code: _Code
+    unauthorized: bool
+
+
+_Key = tuple[Said, Said, Node]
+"""Two answers that differ, and the cases in which they do."""
+_Place = tuple[int, int, int, bool]
+"""A point by the indices of its stretch of days, line of business and code."""
+Points = dict[_Key, list[_Point]]
+Thing = TypeVar("Thing")
+
+
+class _Joint:
+    """Both documents over one space."""
+
+    def __init__(self, old: Policy, new: Policy) -> None:
+        self.sides = (old, new)
+        self.variables = _variables(old, new)
+        work = Work(old.allowed + new.allowed, NODES_COMPARED)
+        self.diagrams = Diagrams([len(one.domain) for one in self.variables], work)
+        days = sorted(_boundaries(old.document) | _boundaries(new.document))
+        self.cells = [Window(until=days[0]), *(Window(since=a, until=b) for a, b in pairwise(days))]
+        self.cells.append(Window(since=days[-1]))
+        self.businesses = [*_businesses(old.document, new.document), OTHER_BUSINESS]
+        self.codes = tuple(_codes(old, new))
+        self._translations = tuple(_Translation(self, side) for side in self.sides)
+        self._different: dict[tuple[int, int], tuple[tuple[tuple[Said, Said], Node], ...]] = {}
+
+    def day(self, cell: int) -> date:
+        """A day that stands for all of its stretch."""
+        window = self.cells[cell]
+        return window.since if window.since is not None else (window.until or date.max) - timedelta(days=1)
+
+    def points(self) -> Points:
+        """For each pair of answers that differ, and the cases in which they do, where that is so, in order."""
+        found: dict[_Key, list[_Place]] = {}
+        for cell in range(len(self.cells)):
+            for key, place in self._differing(cell):
+                self.diagrams.work.step()
+                found.setdefault(key, []).append(place)
+        return {
+            key: [
+                _Point(cell, self.businesses[business], self.codes[code], early)
+                for cell, business, code, early in sorted(some)
+            ]
+            for key, some in found.items()
+        }
+
+    def before(self, day: date, points: Points) -> Points:
+        """Of points, those of the days before one."""
+        early = {at for at, cell in enumerate(self.cells) if cell.since is None or cell.since < day}
+        found = {key: [one for one in some if one.cell in early] for key, some in points.items()}
+        return {key: some for key, some in found.items() if some}
+
+    def _differing(self, cell: int) -> Iterator[tuple[_Key, _Place]]:
+        """Where the answers of one stretch of days differ.
+
+        Lines of business for which both documents say the same are asked about once, and so are such codes.
+        """
+        day = self.day(cell)
+        businesses = self._classes(self.businesses, lambda policy, one: policy.by_exception(one, day))
+        codes = self._classes(self.codes, lambda policy, one: policy.by_code(one.system, one.code, day))
+        for some, others, unauthorized in product(businesses, codes, (False, True)):
+            self.diagrams.work.step()
+            business, code = self.businesses[some[0]], self.codes[others[0]]
+            before, after = (one.said(business, code, day, unauthorized=unauthorized) for one in self._translations)
+            for (was, is_), node in self._differences(before, after):
+                for one, other in product(some, others):
+                    yield (was, is_, node), (cell, one, other, unauthorized)
+
+    def _classes(self, things: Sequence[Thing], said: Callable[[Policy, Thing], Answer | None]) -> list[list[int]]:
+        """The things of which each document says alike, together, by index."""
+        found: dict[tuple[Answer | None, ...], list[int]] = {}
+        for at, thing in enumerate(things):
+            self.diagrams.work.step()
+            found.setdefault(tuple(said(policy, thing) for policy in self.sides), []).append(at)
+        return list(found.values())
+
+    def _differences(self, before: Node, after: Node) -> tuple[tuple[tuple[Said, Said], Node], ...]:
+        key = (id(before), id(after))
+        if key not in self._different:
+            pairs = self.diagrams.apply(_different, before, after)
+            self._different[key] = tuple(
+                (pair, self.diagrams.apply(_is(pair), pairs)) for pair in _in_order(answers(pairs))
+            )
+        return self._different[key]
+
+
+def _different(before: Said, after: Said) -> tuple[Said, Said] | None:
+    if before.answer == after.answer:
+        return None
+    if _REFUSED in (before, after):
+        return (_REFUSED, _READ) if before == _REFUSED else (_READ, _REFUSED)
+    return before, after
+
+
+def _is(answer: Hashable) -> Callable[[Hashable], bool]:
+    return lambda given: given == answer
+
+
+def _in_order(pairs: Iterable[Hashable]) -> list[tuple[Said, Said]]:
+    return sorted((one for one in pairs if isinstance(one, tuple)), key=repr)
+
+
+class _Translation:
+    """One document's answers, over the space of both."""
+
+    def __init__(self, joint: _Joint, policy: Policy) -> None:
+        self._diagrams = joint.diagrams
+        self._policy = policy
+        self._own = {variable.path: index for index, variable in enumerate(policy.variables)}
+        self._joint = {variable.path: index for index, variable in enumerate(joint.variables)}
+        self._values = [self._readings(variable) for variable in joint.variables]
+        self._known = self._all_known()
+        self._index = {edition.since: at for at, edition in enumerate(policy.document.editions)}
+        self._editions: dict[date, Node] = {}
+
+    def said(self, business: str, code: _Code, day: date, *, unauthorized: bool) -> Node:
+        """What the document says of every case."""
+        early = self._policy.before_statements(business, code.system, code.code, day, unauthorized=unauthorized)
+        edition = self._policy.edition_on(day)
+        if early is None and edition is not None:
+            return self._edition(edition)
+        return self._or_refused(self._diagrams.terminal(_said_early(early)))
+
+    def _edition(self, edition: DrawnEdition) -> Node:
+        if edition.since not in self._editions:
+            with self._diagrams.work.on("editions", self._index[edition.since]):
+                self._editions[edition.since] = self._or_refused(self._translated(edition))
+        return self._editions[edition.since]
+
+    def _translated(self, edition: DrawnEdition) -> Node:
+        memo: dict[int, Node] = {}
+        own = [variable.path for variable in self._policy.variables]
+
+        def walk(node: Node) -> Node:
+            if id(node) not in memo:
+                memo[id(node)] = leaf(node) if node.terminal else inner(node)
+            return memo[id(node)]
+
+        def leaf(node: Node) -> Node:
+            row = edition.rows[node.value] if isinstance(node.value, int) else None
+            if row is None:
+                raise TypeError("a diagram of rules ends in rules")
+            reasons = (row.outcome.reason,) if row.outcome.reason is not None else ()
+            return self._diagrams.terminal(
+                Said(row.outcome.determination.value, reasons, None, Aspect.STATEMENTS, row.rule.id)
+            )
+
+        def inner(node: Node) -> Node:
+            at = self._joint[own[node.variable]]
+            result = self._diagrams.terminal(_REFUSED)
+            for value, reading in enumerate(self._values[at]):
+                if reading is not None:
+                    chosen = self._diagrams.member(at, {value})
+                    result = self._diagrams.choice(chosen, walk(node.children[reading]), result)
+            return result
+
+        return walk(edition.by_rule)
+
+    def _readings(self, variable: JointVariable) -> list[int | None]:
+        """For each joint value the index of what the document makes of it; None where it knows no such value."""
+        declared = next((one for one in self._policy.document.facts if one.path == variable.path), None)
+        if declared is None:
+            return [0] * len(variable.domain)  # a fact that it does not have is left out of a request
+        own = self._own.get(variable.path)
+        index = self._policy.variables[own].index if own is not None else lambda _value: 0
+        return [index(value) if _declares(declared, value) else None for value in variable.domain]
+
+    def _all_known(self) -> Node:
+        known = [
+            self._diagrams.member(at, {value for value, reading in enumerate(readings) if reading is not None})
+            for at, readings in enumerate(self._values)
+        ]
+        return self._diagrams.all_of(known)
+
+    def _or_refused(self, node: Node) -> Node:
+        # Whatever decides a line, a request with a value that is not on the list is no request.
+        return self._diagrams.choice(self._known, node, self._diagrams.terminal(_REFUSED))
+
+
+def _said_early(answer: Answer | None) -> Said:
+    if answer is None:
+        raise TypeError("a day without an edition has an answer before the statements")
+    program = answer.program.name if answer.program else None
+    return Said(answer.determination.value, answer.reasons, program, _ASPECTS[answer.step], answer.step.value)
+
+
+def _variables(old: Policy, new: Policy) -> tuple[JointVariable, ...]:
+    """The deciding facts of either document: the older one's order, then what is new."""
+    own = {one.path: one for one in old.variables}
+    its = {one.path: one for one in new.variables}
+    paths = dict.fromkeys([*own, *its])
+    if len(paths) > FACTS_COMPARED:
+        raise TooComplexError((), len(paths), FACTS_COMPARED, "deciding facts")
+    return tuple(_joined(own.get(path), its.get(path)) for path in paths)
+
+
+def _joined(one: Variable | None, other: Variable | None) -> JointVariable:
+    present = [variable for variable in (one, other) if variable is not None]
+    newest = present[-1].declaration
+    if all(variable.declaration.kind is FactKind.SET for variable in present):
+        asked = dict.fromkeys(element for variable in present for element in variable.asked)
+        if len(asked) > ELEMENTS_COMPARED:
+            raise TooComplexError((newest.path,), len(asked), ELEMENTS_COMPARED, "values of one set")
+        domain: Iterable[Value] = _subsets(list(asked))
+    else:
+        # `True` and `1` do not meet here, but a boolean that became a choice has values of both kinds.
+        domain = dict.fromkeys(value for variable in present for value in variable.domain)
+    return JointVariable(newest.path, newest.question, tuple(domain), newest.kind)
+
+
+def _subsets(elements: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for mask in range(1 << len(elements)):
+        yield tuple(element for bit, element in enumerate(elements) if mask >> bit & 1)
+
+
+def _declares(fact: FactDeclaration, value: Value) -> bool:
+    """Whether a request may state the value."""
+    if fact.kind is FactKind.BOOLEAN:
+        return isinstance(value, bool)
+    if fact.kind is FactKind.SET:
+        return isinstance(value, tuple) and all(element in fact.values for element in value)
+    return fact.kind is FactKind.CHOICE and value in fact.values
+
+
+def _boundaries(document: PolicyDocument) -> set[date]:
+    """Every day on which an answer can begin to be another."""
+    dated: list[Dated] = [*document.statements, *document.indications]
+    dated += [outcome for rule in document.rules for outcome in rule.outcomes]
+    dated += [outcome for exception in document.exceptions for outcome in exception.outcomes]
+    windows = [system.valid for system in document.codes.systems]
+    windows += [window for code in document.codes.listed for window in (code.listed, code.valid)]
+    ends = [day for one in dated for day in (one.since, one.until)]
+    ends += [day for window in windows for day in (window.since, window.until)]
+    return {day for day in ends if day is not None} | {edition.since for edition in document.editions}
+
+
+def _businesses(old: PolicyDocument, new: PolicyDocument) -> list[str]:
+    # Those with a clock first: they are the ones whose requests are decided here.
+    clocks = [one.line_of_business for document in (old, new) for one in document.clock_for]
+    exceptions = [one.line_of_business for document in (old, new) for one in document.exceptions]
+    return list(dict.fromkeys([*clocks, *exceptions]))
+
+
+# --- codes ----------------------------------------------------------------------------------------------------------
+
+
+def _codes(old: Policy, new: Policy) -> Iterator[_Code]:
+    """Codes that stand for all there can be; those of one label stand alike in both documents on every day."""
+    seen: set[tuple[str, str]] = set()
+    for code in (*_listed(old, new), *_unlisted(old, new)):
+        if (code.system, code.code) not in seen:
+            seen.add((code.system, code.code))
+            yield code
+
+
+def _spellings(code: str) -> tuple[str, str, str]:
+    """As it is, without a dot and with one: all that a code system can make a difference of."""
+    bare = code.replace(".", "")
+    return code, bare, f"{bare[:1]}.{bare[1:]}"
+
+
+def _listed(old: Policy, new: Policy) -> Iterator[_Code]:
+    for one in (*old.document.codes.listed, *new.document.codes.listed):
+        listed = [policy.codes.entry(one.system, one.code) for policy in (old, new)]
+        for spelling in _spellings(one.code):
+            found = [policy.codes.entry(one.system, spelling) for policy in (old, new)]
+            if found == listed:
+                yield _Code(one.system, spelling, f"{one.system} {one.code}")
+            elif any(found):
+                yield _Code(one.system, spelling, f"{one.system} {spelling}")
+
+
+def _unlisted(old: Policy, new: Policy) -> Iterator[_Code]:
+    """How a code that is on no list stands depends on its system and its form alone: its length and its dots."""
+    systems = dict.fromkeys(one.system for policy in (old, new) for one in policy.document.codes.systems)
+    for system in systems:
+        rules = [one for policy in (old, new) for one in policy.document.codes.systems if one.system == system]
+        lengths = {one.length for one in rules if one.length is not None}
+        odd = next(number for number in range(1, len(lengths) + 2) if number not in lengths)
+        for length in sorted({*lengths, odd}):
+            for spelling in _spellings(_unused(system, length, (old, new)))[1:]:
+                fits = {policy.codes.well_formed(system, spelling) for policy in (old, new)}
+                if len(fits) > 1:
+                    label = f"{system} code of a form as {spelling}"
+                else:
+                    label = f"any other {system} code" if True in fits else f"{system} code of another form"
+                yield _Code(system, spelling, label)
+    another = "another" + "_" * (1 + max(map(len, systems), default=0))
+    yield _Code(another, "0", "any code of another system")
+
+
+def _unused(system: str, length: int, policies: Iterable[Policy]) -> str:
+    letters = "ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210"
+    tried = ("".join(one) for one in product(letters, repeat=length))
+    taken = {
+        one.code.replace(".", "") for policy in policies for one in policy.document.codes.listed if one.system == system
+    }
+    return next((one for one in tried if one not in taken), "?" * length)
+
+
+# --- from points to changes -----------------------------------------------------------------------------------------
+
+
+def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
+    for (before, after, node), where in points.items():
+        # The newest stretch of days, and of the rest what the documents name first.
+        shown = max(where, key=lambda one: one.cell)
+        facts = example(node, answer=True) or {}
+        found = cover(joint.diagrams, node)
+        yield Change(
+            before,
+            after,
+            where=tuple(_where(joint, box) for box in _boxes(where)),
+            conditions=tuple(found.cubes),
+            whole=found.whole,
+            cases=joint.diagrams.count(node).get(True, 0),
+            example=Example(
+                joint.day(shown.cell),
+                shown.line_of_business,
+                shown.code.system,
+                shown.code.code,
+                shown.unauthorized,
+                {one.path: one.domain[facts.get(at, 0)] for at, one in enumerate(joint.variables)},
+            ),
+        )
+
+
+def _where(joint: _Joint, box: "_Box") -> Where:
+    return Where(
+        days=_windows(joint, box.cells),
+        lines_of_business=_all_or(box.businesses, joint.businesses),
+        codes=_all_or(box.codes, [one.label for one in joint.codes]),
+        unauthorized=next(iter(box.unauthorized)) if len(box.unauthorized) == 1 else None,
+    )
+
+
+class _Box(NamedTuple):
+    """Points of which every combination of these sides is one."""
+
+    cells: frozenset[int]
+    businesses: frozenset[str]
+    codes: frozenset[str]
+    unauthorized: frozenset[bool]
+
+
+def _boxes(points: Iterable[_Point]) -> Iterator[_Box]:
+    """The points as boxes: codes that behave alike together, then lines of business, then the rest."""
+    by_code: dict[str, set[tuple[str, bool, int]]] = {}
+    for one in points:
+        by_code.setdefault(one.code.label, set()).add((one.line_of_business, one.unauthorized, one.cell))
+    for codes, of_codes in _alike(by_code):
+        by_business: dict[str, set[tuple[bool, int]]] = {}
+        for business, unauthorized, cell in of_codes:
+            by_business.setdefault(business, set()).add((unauthorized, cell))
+        for businesses, of_businesses in _alike(by_business):
+            by_time: dict[bool, set[int]] = {}
+            for unauthorized, cell in of_businesses:
+                by_time.setdefault(unauthorized, set()).add(cell)
+            for times, cells in _alike(by_time):
+                yield _Box(cells, businesses, codes, times)
+
+
+Name = TypeVar("Name", bound=Hashable)
+Rest = TypeVar("Rest", bound=Hashable)
+
+
+def _alike(named: Mapping[Name, set[Rest]]) -> Iterator[tuple[frozenset[Name], frozenset[Rest]]]:
+    """The names that stand with the same rest, together."""
+    same: dict[frozenset[Rest], list[Name]] = {}
+    for name, behind in named.items():
+        same.setdefault(frozenset(behind), []).append(name)
+    for rest, names in same.items():
+        yield frozenset(names), rest
+
+
+def _all_or(chosen: frozenset[str], known: Sequence[str]) -> tuple[str, ...]:
+    return () if chosen == set(known) else tuple(dict.fromkeys(one for one in known if one in chosen))
+
+
+def _windows(joint: _Joint, cells: frozenset[int]) -> tuple[Window, ...]:
+    """Neighbouring stretches as one."""
+    windows: list[Window] = []
+    for cell in sorted(cells):
+        since, until = joint.cells[cell].since, joint.cells[cell].until
+        if windows and windows[-1].until == since:
+            since = windows.pop().since
+        windows.append(Window(since=since, until=until))
+    return tuple(windows)

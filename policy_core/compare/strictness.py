@@ -1,0 +1,153 @@
+"""How far one result is from another, line by line: stricter, looser, reclassified, other evidence, or the same.
+
+The order is that of the consequences of determinations, by who acts next: how far a line is from a certification.
+
+    certified (nobody) < the provider < case management < a medical-policy reviewer < a physician reviewer
+
+A line that moves to the right is stricter, to the left looser. Where determinations differ and who acts next does not,
+the line is reclassified; so it is where it moves to or from what lies outside this order: another program, a
+cancellation, or no decision at all. Where the determination stays and something that explains it differs, only the
+evidence does.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping
+from datetime import date
+from enum import StrEnum
+from typing import NamedTuple
+
+from policy_core.determinations import CONSEQUENCES, Action, ActsNext, Determination
+from policy_core.diagrams.editions import Finding
+from policy_core.evaluate.deadline import Deadline
+from policy_core.evaluate.determine import CaseResult, LineResult
+
+UNDECIDED = "dead_letter"
+"""In a determination's place: the request is no event that this policy can decide."""
+
+_DISTANCES = {
+    ActsNext.NOBODY: 0,
+    ActsNext.PROVIDER: 1,
+    ActsNext.CASE_MANAGEMENT: 2,
+    ActsNext.MEDICAL_POLICY_REVIEWER: 3,
+    ActsNext.PHYSICIAN_REVIEWER: 4,
+}
+_OUTSIDE = frozenset({Action.CONTACT_PAYER, Action.CANCELLED})
+_FACTS = ("facts",)
+_REMEMBERED = 1 << 16
+
+
+class Kind(StrEnum):
+    """What a change comes to; the later weigh more where one request has several."""
+
+    UNCHANGED = "unchanged"
+    EVIDENCE = "evidence"
+    RECLASSIFIED = "reclassified"
+    LOOSER = "looser"
+    STRICTER = "stricter"
+
+
+WEIGHT = {kind: weight for weight, kind in enumerate(Kind)}
+
+
+class LineChange(NamedTuple):
+    """One line under two policies."""
+
+    kind: Kind
+    before: str
+    after: str
+    rules_before: tuple[str, ...]
+    """What decided: the policy's rules, or the step where no rule was asked."""
+    rules_after: tuple[str, ...]
+
+
+def distance(determination: str) -> int | None:
+    """How far a determination is from a certification; None outside that order."""
+    if determination == UNDECIDED:
+        return None
+    consequence = CONSEQUENCES[Determination(determination)]
+    return None if consequence.action in _OUTSIDE else _DISTANCES[consequence.acts_next]
+
+
+def kind_of(before: str, after: str) -> Kind:
+    """What the change from one determination to another is."""
+    if before == after:
+        return Kind.UNCHANGED
+    near, far = distance(before), distance(after)
+    if near is None or far is None or near == far:
+        return Kind.RECLASSIFIED
+    return Kind.STRICTER if far > near else Kind.LOOSER
+
+
+class Comparer:
+    """Compares results of the same requests under two policies; what was compared before is remembered."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Hashable, tuple[LineChange, object]] = {}
+        self._findings: dict[tuple[int, int], tuple[bool, object]] = {}
+
+    def lines(self, before: CaseResult, after: CaseResult) -> list[LineChange]:
+        """Each line's change, in the order of the request."""
+        return [self._line(one, other) for one, other in zip(before.lines, after.lines, strict=True)]
+
+    def _line(self, one: LineResult, other: LineResult) -> LineChange:
+        # Answers are shared by all lines that have them, so their identity stands for their content.
+        key = (id(one.answer), id(other.answer), one.guidance, other.guidance)
+        found = self._lines.get(key)
+        if found is None:
+            if len(self._lines) >= _REMEMBERED:
+                self._lines.clear()
+            found = self._lines[key] = (_change(one, other), (one.answer, other.answer))
+        return found[0]
+
+    def evidence(self, before: CaseResult, after: CaseResult) -> bool:
+        """Whether anything beside the lines differs: facts, statements, deadline."""
+        if _reads(before.deadline) != _reads(after.deadline) or before.findings.keys() != after.findings.keys():
+            return True
+        if not before.findings:
+            return False
+        return not self._same(before.findings, after.findings) or before.facts != after.facts
+
+    def _same(self, before: Mapping[date, Finding], after: Mapping[date, Finding]) -> bool:
+        return all(self._same_finding(one, after[since]) for since, one in before.items())
+
+    def _same_finding(self, one: Finding, other: Finding) -> bool:
+        key = (id(one), id(other))
+        found = self._findings.get(key)
+        if found is None:
+            if len(self._findings) >= _REMEMBERED:
+                self._findings.clear()
+            found = self._findings[key] = (one.statuses == other.statuses, (one, other))
+        return found[0]
+
+
+def undecided(before: CaseResult | None, after: CaseResult | None, lines: int) -> list[LineChange]:
+    """The changes of so many lines where one of the policies, or both, cannot decide a case: it has other facts."""
+    changes = []
+    for index in range(lines):
+        one = before.lines[index].answer.determination.value if before is not None else UNDECIDED
+        other = after.lines[index].answer.determination.value if after is not None else UNDECIDED
+        changes.append(LineChange(kind_of(one, other), one, other, _FACTS, _FACTS))
+    return changes
+
+
+def weightiest(changes: Iterable[LineChange], *, evidence: bool) -> Kind:
+    """What the changes of a request's lines, and whether other evidence is behind them, come to as a whole."""
+    kinds = [Kind.EVIDENCE if evidence else Kind.UNCHANGED, *(one.kind for one in changes)]
+    return max(kinds, key=WEIGHT.__getitem__)
+
+
+def _reads(deadline: Deadline) -> tuple[object, ...]:
+    """A deadline as a decision tells it."""
+    clock = deadline.clock
+    return deadline.due_at, deadline.state, clock and clock.id, clock and clock.rule
+
+
+def _change(one: LineResult, other: LineResult) -> LineChange:
+    before, after = one.answer, other.answer
+    kind = kind_of(before.determination, after.determination)
+    if kind is Kind.UNCHANGED and (before != after or one.guidance != other.guidance):
+        kind = Kind.EVIDENCE
+    return LineChange(kind, before.determination.value, after.determination.value, _decided_by(one), _decided_by(other))
+
+
+def _decided_by(line: LineResult) -> tuple[str, ...]:
+    return line.answer.rules or (line.answer.step.value,)

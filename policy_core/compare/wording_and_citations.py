@@ -1,0 +1,186 @@
+"""What two documents read, ask, say and cite otherwise, part by part.
+
+Beside its answers, which `compare.answers` proves, a document says how facts are read off a request, when a decision is
+due, what to ask, what to say beside an answer, and which sentences it rests on. Each of these is put down as one text
+under its part and field, and two documents differ where these texts do.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from policy_core.diagrams.editions import in_force
+from policy_core.document.models import Citation, Clock, CodeSelector, FactDeclaration, Length, PolicyDocument
+from policy_core.loading.check import citations, cited_parts
+
+
+class Category(StrEnum):
+    """What a part of a document is about."""
+
+    READING = "reading"
+    """Which facts there are, what they can be, what they are derived from or presumed to be."""
+    CLOCKS = "clocks"
+    QUESTIONS = "questions"
+    GUIDANCE = "guidance"
+    """Beside which answers something is said."""
+    GROUNDS = "grounds"
+    """The cited parts that carry an answer."""
+    TRACE = "trace"
+    """When a statement is said to speak of a case."""
+    WORDING = "wording"
+    CITATIONS = "citations"
+    HISTORY = "history"
+    """The revisions themselves."""
+
+
+DECIDING = frozenset({Category.READING, Category.CLOCKS})
+"""What can give a request another answer, or another day on which it is due."""
+
+
+@dataclass(frozen=True)
+class PartChange:
+    """One field of one part that reads otherwise."""
+
+    category: Category
+    part: str
+    field: str
+    before: str | None
+    """None where the part was not there."""
+    after: str | None
+    """None where it is not there any more."""
+
+    @property
+    def decides(self) -> bool:
+        """Whether it can give a request another answer or another deadline."""
+        return self.category in DECIDING
+
+
+Key = tuple[Category, str, str]
+
+
+def part_changes(old: PolicyDocument, new: PolicyDocument) -> Iterator[PartChange]:
+    """Every field that reads otherwise in `new`, by category."""
+    days = sorted({edition.since for document in (old, new) for edition in document.editions})
+    before, after = dict(_texts(old, days)), dict(_texts(new, days))
+    order = list(Category)
+    for key in sorted(dict.fromkeys([*before, *after]), key=lambda one: order.index(one[0])):
+        if before.get(key) != after.get(key):
+            yield PartChange(*key, before.get(key), after.get(key))
+
+
+def _texts(document: PolicyDocument, days: Iterable[date]) -> Iterator[tuple[Key, str]]:
+    for fact in document.facts:
+        yield from _fact(fact)
+    yield from _clocks(document)
+    for one in (*document.guidance, *document.definitions):
+        yield (Category.GUIDANCE, one.id, "is said of"), _applies(one.applies_to.model_dump(exclude_defaults=True))
+    for rule in document.rules:
+        for day in days:
+            if (outcome := in_force(rule.outcomes, day)) is not None:
+                yield (Category.GROUNDS, f"rule {rule.id}", f"from {day} rests on"), ", ".join(outcome.rests_on)
+    for statement in document.statements:
+        yield (Category.TRACE, statement.id, "holds"), _stretch(statement.since, statement.until)
+        yield (Category.TRACE, statement.id, "applies when"), statement.applies_when.model_dump_json(by_alias=True)
+    for indication in document.indications:
+        yield (Category.TRACE, indication.id, "holds"), _stretch(indication.since, indication.until)
+    yield from _wording(document)
+    yield from _cited(document)
+    for revision in document.revisions:
+        kinds = ", ".join(kind.value for kind in revision.kinds)
+        number = f"; number {revision.number}" if revision.number else ""
+        yield (Category.HISTORY, f"revision {revision.date}", "is"), f"{kinds}: {revision.says}{number}"
+
+
+def _fact(fact: FactDeclaration) -> Iterator[tuple[Key, str]]:
+    yield (Category.READING, fact.path, "is a"), fact.kind.value
+    # Their order decides nothing.
+    yield (Category.READING, fact.path, "can be"), ", ".join(sorted(fact.values))
+    derived = sorted(f"{_value(one.value)} from {_selected(one)}" for one in fact.derived)
+    yield (Category.READING, fact.path, "is derived as"), "; ".join(derived)
+    presumed = fact.presumed if fact.presumed is not None and fact.presumed.enabled else None
+    yield (Category.READING, fact.path, "is presumed to be"), _value(presumed.value) if presumed else ""
+    yield (Category.QUESTIONS, fact.path, "is asked as"), fact.question
+    if fact.presumed is not None:
+        yield (Category.WORDING, fact.path, "is presumed because"), fact.presumed.because
+
+
+def _clocks(document: PolicyDocument) -> Iterator[tuple[Key, str]]:
+    clocks = {clock.id: clock for clock in document.clocks}
+    for assigned in document.clock_for:
+        yield (Category.CLOCKS, assigned.line_of_business, "is due"), _due(clocks[assigned.clock])
+
+
+def _due(clock: Clock) -> str:
+    starts = clock.starts.value.replace("_", " ")
+    standard, expedited = _length(clock.standard), _length(clock.expedited)
+    return f"{standard}, {expedited} when expedited, from {starts} (clock {clock.id})"
+
+
+def _length(length: Length) -> str:
+    parts = (f"{length.days} days" if length.days else "", f"{length.hours} hours" if length.hours else "")
+    return " ".join(part for part in parts if part)
+
+
+def _wording(document: PolicyDocument) -> Iterator[tuple[Key, str]]:
+    yield (Category.WORDING, "document", "title"), document.title
+    yield (Category.WORDING, "document", "publisher"), document.source.publisher
+    for _, part in cited_parts(document):
+        yield (Category.WORDING, part.id, "says"), part.says
+    for name in ("conditions", "rules", "clocks"):
+        for one in getattr(document, name):
+            yield (Category.WORDING, f"{name.removesuffix('s')} {one.id}", "says"), one.says
+    for clock in document.clocks:
+        yield (Category.WORDING, f"clock {clock.id}", "follows"), clock.rule
+    for edition in document.editions:
+        yield (Category.WORDING, f"edition {edition.since}", "says"), edition.says
+    yield from _words_of_codes(document)
+    for exception in document.exceptions:
+        for outcome in exception.outcomes:
+            if outcome.program is not None:
+                yield (Category.WORDING, f"{exception.id} from {outcome.since}", "says"), outcome.program.says
+
+
+def _words_of_codes(document: PolicyDocument) -> Iterator[tuple[Key, str]]:
+    for system in document.codes.systems:
+        yield (Category.WORDING, f"code system {system.system}", "says"), system.says
+    for code in document.codes.listed:
+        if code.says is not None:
+            yield (Category.WORDING, f"{code.system} {code.code}", "says"), code.says
+
+
+def _cited(document: PolicyDocument) -> Iterator[tuple[Key, str]]:
+    cites: dict[str, list[Citation]] = {}
+    for _, claimed_by, citation in citations(document):
+        cites.setdefault(claimed_by, []).append(citation)
+    for part, some in cites.items():
+        yield (Category.CITATIONS, part, "cites"), ", ".join(f"{c.section} {c.ordinal} ({c.sha256[:12]})" for c in some)
+
+
+def _selected(selector: CodeSelector) -> str:
+    text = f"{selector.system} {', '.join(sorted(selector.codes))}"
+    if selector.length is not None:
+        text += f", {selector.length} characters"
+    return text + (f", ending in {selector.ends_with}" if selector.ends_with is not None else "")
+
+
+def _applies(applies: dict[str, object]) -> str:
+    if not applies:
+        return "every line"
+    return "; ".join(f"{name.replace('_', ' ')}: {_listed(value)}" for name, value in applies.items())
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(_listed, value)) if isinstance(value, list | tuple) else _member(value)
+
+
+def _member(value: object) -> str:
+    return ", ".join(_listed(one) for one in value.values()) if isinstance(value, dict) else str(value)
+
+
+def _stretch(since: date, until: date | None) -> str:
+    return f"from {since}" + (f" up to {until}" if until is not None else "")
+
+
+def _value(value: str | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,270 @@
+"""Reduced ordered multi-valued decision diagrams: a function of finitely many finite variables, drawn once.
+
+A node asks one variable and has one child for every value it can take; a terminal holds the answer. Variables are
+asked in one fixed order, equal nodes are one object and a node whose children are all the same is left out, so that
+two functions are equal exactly when their diagrams are the same object, and a diagram asks exactly the variables on
+which its function depends (Bryant 1986; Kam et al. 1998 for the multi-valued kind).
+"""
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from math import prod
+
+from policy_core.work_limit import Work
+
+UNKNOWN = -1
+"""In an assignment: the variable's value is not known."""
+
+
+class Node:
+    """A node or a terminal of a diagram; made by `Diagrams` only, which sees to it that equal ones are one object."""
+
+    __slots__ = ("children", "value", "variable")
+
+    def __init__(self, variable: int, children: tuple["Node", ...], value: Hashable) -> None:
+        self.variable = variable
+        """The index of the variable asked; past the last one for a terminal."""
+        self.children = children
+        self.value = value
+        """A terminal's answer."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether this node is an answer."""
+        return not self.children
+
+
+class Diagrams:
+    """All diagrams over the same variables, each given as the number of values it can take.
+
+    Whatever makes or combines diagrams raises `TooComplexError` where that asks for more work than is allowed.
+    """
+
+    def __init__(self, sizes: Sequence[int], work: Work | None = None) -> None:
+        self.sizes = tuple(sizes)
+        self.work = work or Work()
+        self._terminals: dict[tuple[type, Hashable], Node] = {}
+        self._nodes: dict[tuple[int, tuple[int, ...]], Node] = {}
+
+    # --- making ---
+
+    def terminal(self, value: Hashable) -> Node:
+        """The constant function `value`."""
+        key = (type(value), value)  # True and 1 are equal, but not the same answer
+        if key not in self._terminals:
+            self._terminals[key] = Node(len(self.sizes), (), value)
+        return self._terminals[key]
+
+    def node(self, variable: int, children: Sequence[Node]) -> Node:
+        """The function that goes to the child for the variable's value; children ask later variables only."""
+        known = len(self._nodes)
+        made = _reduced(self._nodes, variable, tuple(children))
+        if len(self._nodes) > known:
+            self.work.node()
+        return made
+
+    def member(self, variable: int, values: set[int]) -> Node:
+        """True where the variable has one of `values`, by index."""
+        self.work.step(self.sizes[variable])
+        choices = [self.terminal(value in values) for value in range(self.sizes[variable])]
+        return self.node(variable, choices)
+
+    def cube(self, values: Mapping[int, Collection[int]]) -> Node:
+        """True where each of the variables has one of its values."""
+        never, inside = self.terminal(False), self.terminal(True)
+        for variable in sorted(values, reverse=True):
+            self.work.step(self.sizes[variable])
+            some = values[variable]
+            inside = self.node(variable, [inside if at in some else never for at in range(self.sizes[variable])])
+        return inside
+
+    # --- combining ---
+
+    def apply(
+        self,
+        operation: Callable[..., Hashable],
+        *operands: Node,
+        known: Callable[[tuple[Node, ...]], Node | None] | None = None,
+    ) -> Node:
+        """The function that gives, for every case, `operation` of what the operands give.
+
+        `known` tells what comes of some operands without looking into them, or None.
+        """
+        memo: dict[tuple[int, ...], Node] = {}
+
+        def combine(nodes: tuple[Node, ...]) -> Node:
+            if known is not None and (found := known(nodes)) is not None:
+                return found
+            key = tuple(map(id, nodes))
+            if key not in memo:
+                variable = min(node.variable for node in nodes)
+                if variable == len(self.sizes):
+                    memo[key] = self.terminal(operation(*(node.value for node in nodes)))
+                else:
+                    self.work.step(self.sizes[variable])
+                    memo[key] = self.node(
+                        variable,
+                        [combine(_cofactors(nodes, variable, value)) for value in range(self.sizes[variable])],
+                    )
+            return memo[key]
+
+        return combine(operands)
+
+    def all_of(self, nodes: Iterable[Node]) -> Node:
+        """True where every one of `nodes` is."""
+        return reduce(lambda one, other: self.apply(_and, one, other, known=_and_known), nodes, self.terminal(True))
+
+    def any_of(self, nodes: Iterable[Node]) -> Node:
+        """True where at least one of `nodes` is."""
+        return reduce(lambda one, other: self.apply(_or, one, other, known=_or_known), nodes, self.terminal(False))
+
+    def negation(self, node: Node) -> Node:
+        """True where `node` is not."""
+        return self.apply(_not, node)
+
+    def choice(self, condition: Node, then: Node, otherwise: Node) -> Node:
+        """What `then` gives where the condition is true, what `otherwise` gives where it is not."""
+        return self.apply(_if, condition, then, otherwise, known=_if_known)
+
+    # --- asking ---
+
+    def restrict(self, node: Node, assignment: Sequence[int]) -> Node:
+        """The function that is left when the variables in `assignment` that are not `UNKNOWN` are fixed.
+
+        What comes back is reduced in itself but not kept among these diagrams, so that a worker that meets ever new
+        cases does not grow.
+        """
+        memo: dict[int, Node] = {}
+        made: dict[tuple[int, tuple[int, ...]], Node] = {}
+
+        def walk(one: Node) -> Node:
+            while one.children and assignment[one.variable] != UNKNOWN:
+                one = one.children[assignment[one.variable]]
+            if not one.children:
+                return one
+            found = memo.get(id(one))
+            if found is None:
+                children = tuple([walk(child) for child in one.children])
+                found = memo[id(one)] = _reduced(made, one.variable, children)
+            return found
+
+        return walk(node)
+
+    def count(self, node: Node) -> dict[Hashable, int]:
+        """For every answer, in how many complete cases it is given."""
+        memo: dict[int, dict[Hashable, int]] = {}
+
+        def cases(one: Node) -> dict[Hashable, int]:
+            """Over the variables from this node's own on."""
+            if one.terminal:
+                return {one.value: 1}
+            if id(one) not in memo:
+                total: dict[Hashable, int] = {}
+                for child in one.children:
+                    skipped = prod(self.sizes[one.variable + 1 : child.variable])
+                    for answer, number in cases(child).items():
+                        total[answer] = total.get(answer, 0) + number * skipped
+                memo[id(one)] = total
+            return memo[id(one)]
+
+        before = prod(self.sizes[: node.variable])
+        return {answer: number * before for answer, number in cases(node).items()}
+
+
+def _reduced(known: dict[tuple[int, tuple[int, ...]], Node], variable: int, children: tuple[Node, ...]) -> Node:
+    first = children[0]
+    if all(child is first for child in children):
+        return first
+    key = (variable, tuple(map(id, children)))
+    if key not in known:
+        known[key] = Node(variable, children, None)
+    return known[key]
+
+
+def _and(one: bool, other: bool) -> bool:
+    return one and other
+
+
+def _or(one: bool, other: bool) -> bool:
+    return one or other
+
+
+def _and_known(nodes: tuple[Node, ...]) -> Node | None:
+    return _decided(nodes, absorbing=False)
+
+
+def _or_known(nodes: tuple[Node, ...]) -> Node | None:
+    return _decided(nodes, absorbing=True)
+
+
+def _decided(nodes: tuple[Node, ...], *, absorbing: bool) -> Node | None:
+    """One operand decides where it is constant, and so do two that are the same."""
+    one, other = nodes
+    if one is other:
+        return one
+    for constant, rest in ((one, other), (other, one)):
+        if constant.terminal:
+            return constant if constant.value is absorbing else rest
+    return None
+
+
+def _if_known(nodes: tuple[Node, ...]) -> Node | None:
+    condition, then, otherwise = nodes
+    if then is otherwise:
+        return then
+    if condition.terminal:
+        return then if condition.value else otherwise
+    return None
+
+
+def _not(one: bool) -> bool:
+    return not one
+
+
+def _if(condition: bool, then: Hashable, otherwise: Hashable) -> Hashable:
+    return then if condition else otherwise
+
+
+def _cofactors(nodes: tuple[Node, ...], variable: int, value: int) -> tuple[Node, ...]:
+    return tuple(node.children[value] if node.variable == variable else node for node in nodes)
+
+
+def reachable(node: Node) -> Iterator[Node]:
+    """Every node of the diagram once, terminals included, in no order that means anything."""
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting.extend(one.children)
+
+
+def support(node: Node) -> frozenset[int]:
+    """The variables on which the function depends."""
+    return frozenset(one.variable for one in reachable(node) if not one.terminal)
+
+
+def answers(node: Node) -> frozenset[Hashable]:
+    """Every answer that some case gets."""
+    return frozenset(one.value for one in reachable(node) if one.terminal)
+
+
+def example(node: Node, answer: Hashable) -> dict[int, int] | None:
+    """One case that gets `answer`, by variable; variables left out do not matter. None where no case does."""
+    dead: set[int] = set()
+
+    def search(one: Node) -> dict[int, int] | None:
+        if one.terminal:
+            return {} if one.value == answer else None
+        for value, child in enumerate(one.children):
+            if id(child) in dead:
+                continue
+            found = search(child)
+            if found is not None:
+                return {one.variable: value} | found
+            dead.add(id(child))
+        return None
+
+    return search(node)

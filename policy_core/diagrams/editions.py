@@ -1,0 +1,223 @@
+"""Editions, drawn: for each stretch of service dates, what the rules say of every case there can be.
+
+Each edition on record becomes one decision diagram whose answers are the rules that decide, and from it one whose
+answers are determinations. A case with facts missing is the first diagram restricted: its answers are the rules that
+some completion meets. The second one restricted says the rest: an answer alone means that every completion agrees, and
+otherwise the variables it still asks are exactly the facts that can change the determination.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import lru_cache
+from typing import TypeVar, cast
+
+from policy_core.determinations import Determination
+from policy_core.diagrams.diagram import Diagrams, Node, answers, support
+from policy_core.diagrams.variables import Variable, variables
+from policy_core.document.models import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Dated,
+    Edition,
+    FactIn,
+    FactIncludes,
+    FactIs,
+    IndicationsOf,
+    Named,
+    Not,
+    Outcome,
+    PolicyDocument,
+    Rule,
+)
+from policy_core.work_limit import Work
+
+SomeDated = TypeVar("SomeDated", bound=Dated)
+
+OPEN = -1
+"""The answer of a case that no rule reaches; no checked document has one."""
+
+REMEMBERED = 1 << 16
+"""Fact patterns whose finding is kept per edition: a finding is a few hundred bytes, a log has far fewer patterns."""
+
+
+class Status(StrEnum):
+    """Whether a statement speaks of a case."""
+
+    APPLIES = "applies"
+    DOES_NOT_APPLY = "does_not_apply"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A rule with its outcome in one edition."""
+
+    rule: Rule
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the clinical statements of one edition say of one pattern of facts."""
+
+    determination: Determination
+    reasons: tuple[str, ...]
+    """Of every completion, in the rules' order; empty when information is needed."""
+    rows: tuple[Row, ...]
+    """The rules that some completion meets."""
+    missing: tuple[int, ...]
+    """The variables that can still change the determination, in the document's order."""
+    statuses: Mapping[str, Status]
+    """For each statement and indication on record in the edition, by id."""
+
+
+class DrawnEdition:
+    """One edition with its diagrams."""
+
+    def __init__(self, edition: Edition, rows: Sequence[Row], drawing: "Drawing") -> None:
+        self.since = edition.since
+        self.edition = edition
+        self.rows = tuple(rows)
+        self._diagrams = drawing.diagrams
+        self.conditions, self.by_rule = drawing.rules(rows, edition.since)
+        self.by_determination = self._diagrams.apply(self._determination_of, self.by_rule)
+        self.spoken = drawing.spoken(edition.since)
+        self.find = lru_cache(maxsize=REMEMBERED)(self._find)
+
+    def takers(self, index: int) -> frozenset[int]:
+        """The rules that decide the cases which the rule at `index` means."""
+        found = self._diagrams.apply(lambda meant, rule: rule if meant else None, self.conditions[index], self.by_rule)
+        return cast("frozenset[int]", answers(found) - {None})
+
+    def _determination_of(self, row: int) -> str:
+        return "open" if row == OPEN else self.rows[row].outcome.determination
+
+    def _find(self, pattern: tuple[int, ...]) -> Finding:
+        """The finding for a pattern: for each variable the index of its value, or UNKNOWN."""
+        determined = self._diagrams.restrict(self.by_determination, pattern)
+        rules = sorted(cast("frozenset[int]", answers(self._diagrams.restrict(self.by_rule, pattern))))
+        rows = tuple(self.rows[index] for index in rules)
+        statuses = {name: self._status(node, pattern) for name, node in self.spoken.items()}
+        if not determined.terminal:
+            return Finding(Determination.INFORMATION_NEEDED, (), rows, tuple(sorted(support(determined))), statuses)
+        reasons = dict.fromkeys(row.outcome.reason for row in rows if row.outcome.reason is not None)
+        return Finding(rows[0].outcome.determination, tuple(reasons), rows, (), statuses)
+
+    def _status(self, node: Node, pattern: tuple[int, ...]) -> Status:
+        left = self._diagrams.restrict(node, pattern)
+        if not left.terminal:
+            return Status.UNKNOWN
+        return Status.APPLIES if left.value else Status.DOES_NOT_APPLY
+
+
+class Drawing:
+    """Turns the conditions of one document into diagrams over its variables."""
+
+    def __init__(self, document: PolicyDocument, work: Work | None = None) -> None:
+        """Begin to draw.
+
+        Args:
+            document: A document whose parts fit together.
+            work: What drawing may ask for; by default, as much as the largest document may. Whatever is drawn
+                beyond raises `TooComplexError`.
+        """
+        self.document = document
+        self.variables = variables(document)
+        self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work)
+        self.work = self.diagrams.work
+        self._index = {variable.path: index for index, variable in enumerate(self.variables)}
+        self._drawn: dict[tuple[str, date], Node] = {}
+
+    def editions(self) -> tuple[DrawnEdition, ...]:
+        """Every edition whose statements are on record, by its first day."""
+        return tuple(self._edition(edition) for edition in self.document.editions if edition.on_record)
+
+    def _edition(self, edition: Edition) -> DrawnEdition:
+        # Each named condition once and in order: a name stands for conditions before it only.
+        for at, named in enumerate(self.document.conditions):
+            with self.work.on("conditions", at):
+                self._drawn[named.id, edition.since] = self.draw(named.when, edition.since)
+        return DrawnEdition(edition, rows_of(self.document, edition.since), self)
+
+    def rules(self, rows: Sequence[Row], day: date) -> tuple[list[Node], Node]:
+        """What each row's condition is, and the row that decides: the first whose condition holds, by index."""
+        places = {rule.id: at for at, rule in enumerate(self.document.rules)}
+        conditions = []
+        for row in rows:
+            with self.work.on("rules", places[row.rule.id]):
+                conditions.append(self.draw(row.rule.when, day))
+        decides = self.diagrams.terminal(OPEN)
+        for index in reversed(range(len(rows))):
+            with self.work.on("rules", places[rows[index].rule.id]):
+                decides = self.diagrams.choice(conditions[index], self.diagrams.terminal(index), decides)
+        return conditions, decides
+
+    def spoken(self, day: date) -> dict[str, Node]:
+        """For each statement and indication on record, by id, the cases of which it speaks."""
+        drawn: dict[str, Node] = {}
+        for at, statement in enumerate(self.document.statements):
+            if statement.on(day):
+                with self.work.on("statements", at):
+                    drawn[statement.id] = self.draw(statement.applies_when, day)
+        for at, indication in enumerate(self.document.indications):
+            if indication.on(day):
+                with self.work.on("indications", at):
+                    drawn[indication.id] = self.draw(indication.when, day)
+        return drawn
+
+    # One case for each shape of a condition: a table of them would say no more.
+    def draw(self, condition: Condition, day: date) -> Node:  # noqa: PLR0911
+        """The cases in which the condition holds, in the edition that begins on `day`."""
+        self.work.step()
+        match condition:
+            case FactIs(fact=fact, is_=value):
+                return self._among(fact, (value,))
+            case FactIn(fact=fact, in_=values):
+                return self._among(fact, values)
+            case FactIncludes(fact=fact, includes=element):
+                return self._including(fact, element)
+            case AllOf(all=parts):
+                return self.diagrams.all_of([self.draw(part, day) for part in parts])
+            case AnyOf(any=parts):
+                return self.diagrams.any_of([self.draw(part, day) for part in parts])
+            case Not(not_=part):
+                return self.diagrams.negation(self.draw(part, day))
+            case Named(condition=name):
+                return self._drawn[name, day]
+            case IndicationsOf(indications_of=statement):
+                self.work.step(len(self.document.indications))
+                return self.diagrams.any_of(
+                    [
+                        self.draw(one.when, day)
+                        for one in self.document.indications
+                        if one.statement == statement and one.on(day)
+                    ]
+                )
+        return self.diagrams.terminal(True)
+
+    def _variable(self, fact: str) -> tuple[int, Variable]:
+        index = self._index[fact]
+        return index, self.variables[index]
+
+    def _among(self, fact: str, values: Sequence[str | bool]) -> Node:
+        index, variable = self._variable(fact)
+        return self.diagrams.member(index, {variable.index(value) for value in values})
+
+    def _including(self, fact: str, element: str) -> Node:
+        index, variable = self._variable(fact)
+        holding = {at for at, value in enumerate(variable.domain) if isinstance(value, tuple) and element in value}
+        return self.diagrams.member(index, holding)
+
+
+def in_force(parts: Sequence[SomeDated], day: date) -> SomeDated | None:
+    """The one part that holds on `day`, if any; a checked document has no two."""
+    return next((part for part in parts if part.on(day)), None)
+
+
+def rows_of(document: PolicyDocument, day: date) -> list[Row]:
+    """The rules that say something on `day`, in order, each with what it says then."""
+    found = [(rule, in_force(rule.outcomes, day)) for rule in document.rules]
+    return [Row(rule, outcome) for rule, outcome in found if outcome is not None]

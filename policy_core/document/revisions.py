@@ -1,0 +1,51 @@
+"""The register of the revisions in one document: which is in force on a day. What was known when is for `chain`."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from policy_core.document.models import Edition, PolicyDocument, Revision
+
+
+@dataclass(frozen=True)
+class RegisteredRevision:
+    """One revision with what follows from its place among the others."""
+
+    revision: Revision
+    number: str | None
+    """The policy's number under this revision; None before any was given."""
+    until: date | None
+    """The first day on which the next revision is in force."""
+    statements_on_record: bool
+
+
+class Register:
+    """A policy's revisions in order of their dates."""
+
+    def __init__(self, document: PolicyDocument) -> None:
+        self.policy = document.number
+        self.revisions = _registered(document)
+        self._dates = [one.revision.date for one in self.revisions]
+
+    def in_force(self, day: date) -> RegisteredRevision | None:
+        """The revision in force on `day`; None before the first."""
+        index = bisect_right(self._dates, day)
+        return self.revisions[index - 1] if index else None
+
+
+def edition_on(editions: Sequence[Edition], day: date) -> Edition | None:
+    """The edition in force on `day`; None before the first."""
+    return next((edition for edition in reversed(editions) if edition.since <= day), None)
+
+
+def _registered(document: PolicyDocument) -> tuple[RegisteredRevision, ...]:
+    registered: list[RegisteredRevision] = []
+    number: str | None = None
+    for index, revision in enumerate(document.revisions):
+        number = revision.number or number
+        following = document.revisions[index + 1].date if index + 1 < len(document.revisions) else None
+        edition = edition_on(document.editions, revision.date)
+        on_record = edition is not None and edition.on_record
+        registered.append(RegisteredRevision(revision, number, following, on_record))
+    return tuple(registered)

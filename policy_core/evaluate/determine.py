@@ -1,0 +1,351 @@
+"""One case under one policy: every service line determined, every step of the way named.
+
+The steps of a line, in order; the first that applies decides it:
+
+1. cancellation            the request takes itself back
+2. policy_on_record        a revision was in force on the service date and its statements are on record
+3. exception               another program answers for this line of business
+4. code_valid              the code is valid in its own code set
+5. code_listed             the policy lists the code
+6. prior_authorization     the service does not come before the request for it
+7. clinical_statements     what the policy's rules say over the facts that are known
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cached_property, lru_cache
+from math import prod
+from typing import NamedTuple
+
+from policy_core.determinations import CODE_NOT_LISTED, CONSEQUENCES, Action, ActsNext, Determination, overall
+from policy_core.diagrams.editions import REMEMBERED, Drawing, DrawnEdition, Finding
+from policy_core.document.code_listings import CodeIndex, Standing, normal_diagnosis, selector
+from policy_core.document.models import Clock, ExceptionOutcome, Guidance, PolicyDocument, Program
+from policy_core.document.revisions import Register, RegisteredRevision, edition_on
+from policy_core.evaluate.case import Case, ServiceLine
+from policy_core.evaluate.deadline import Deadline, deadline
+from policy_core.evaluate.facts import Claim, Fact, FactReader, Origin
+from policy_core.publications.publication import publications
+from policy_core.work_limit import allowed
+
+
+class Step(StrEnum):
+    """The step that decided a line."""
+
+    CANCELLATION = "cancellation"
+    POLICY_ON_RECORD = "policy_on_record"
+    EXCEPTION = "exception"
+    CODE_VALID = "code_valid"
+    CODE_LISTED = "code_listed"
+    PRIOR_AUTHORIZATION = "prior_authorization"
+    CLINICAL_STATEMENTS = "clinical_statements"
+
+
+@dataclass(frozen=True, slots=True)
+class MissingFact:
+    """A fact that can still change a determination, and what to ask for it."""
+
+    path: str
+    question: str
+    conflict: tuple[Claim, ...] = ()
+
+
+class Answer(NamedTuple):
+    """What the step that decided a line says of it."""
+
+    determination: Determination
+    step: Step
+    reasons: tuple[str, ...] = ()
+    missing: tuple[MissingFact, ...] = ()
+    rules: tuple[str, ...] = ()
+    """The rules that decide, or that still may."""
+    rests_on: tuple[str, ...] = ()
+    """The cited parts of the document that carry the determination, by id."""
+    program: Program | None = None
+    edition: date | None = None
+    """The edition whose clinical statements were asked, by its first day."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineResult:
+    """The determination of one service line."""
+
+    line: ServiceLine
+    answer: Answer
+    revision: RegisteredRevision | None
+    """The revision in force on the service date."""
+    guidance: tuple[str, ...]
+    """What the document says beside the determination, by id."""
+
+    @property
+    def action(self) -> Action:
+        """What the determination becomes."""
+        return CONSEQUENCES[self.answer.determination].action
+
+    @property
+    def acts_next(self) -> ActsNext:
+        """Who has to do something now."""
+        return CONSEQUENCES[self.answer.determination].acts_next
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """The determination of one request."""
+
+    action: Action
+    deadline: Deadline
+    lines: tuple[LineResult, ...]
+    findings: Mapping[date, Finding]
+    """What the clinical statements say, for each edition that a line asked."""
+    facts: Mapping[str, Fact]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A case with all that is worked out once for its lines."""
+
+    case: Case
+    pattern: tuple[int, ...]
+    conflicts: tuple[Fact, ...]
+    concerned: tuple[bool, ...]
+    """For each piece of guidance, whether the diagnoses are among those it speaks of."""
+
+
+class Policy:
+    """One policy document, compiled: everything that can be worked out before the first request."""
+
+    def __init__(self, document: PolicyDocument, known_through: str | None = None) -> None:
+        """Compile a document.
+
+        Args:
+            document: The policy, whole.
+            known_through: The digest of its newest publication; where it is not given, the document is taken to be
+                all that was ever published of the policy.
+        """
+        drawing = Drawing(document)
+        self._known_through = known_through
+        self.document = document
+        self.number = document.number
+        self.sha256 = document.digest()
+        self.register = Register(document)
+        self.variables = drawing.variables
+        self.editions = {drawn.since: drawn for drawn in drawing.editions()}
+        self.reader = FactReader(document, drawing.variables)
+        self.codes = CodeIndex(document.codes)
+        self._exceptions = _exceptions(document)
+        self._not_listed = _not_listed(document)
+        self._unauthorized = _unauthorized(document)
+        self._clocks = _clocks(document)
+        self._guidance = _Guidance(document, self.codes)
+        self._by_statements = lru_cache(maxsize=REMEMBERED)(self._find)
+
+    @cached_property
+    def known_through(self) -> str:
+        """The digest of the newest publication that is known of the policy."""
+        return self._known_through or publications(self.document)[-1].digest
+
+    @cached_property
+    def allowed(self) -> int:
+        """The steps that the document may ask for."""
+        return allowed(len(self.document.canonical()))
+
+    def determine(self, case: Case) -> CaseResult:
+        """What this policy makes of a case: the same for the same case, always.
+
+        Raises:
+            ClinicalViolationError: The case's clinical object does not fit the policy's facts.
+        """
+        facts = self.reader.read(case)
+        diagnoses = tuple([(one.system, normal_diagnosis(one.code)) for one in case.diagnoses])
+        question = _Question(
+            case,
+            self.reader.pattern(facts),
+            tuple([fact for fact in facts.values() if fact.origin is Origin.CONFLICTING]),
+            self._guidance.concerned(diagnoses),
+        )
+        lines = tuple([self._line(question, line) for line in case.service_lines])
+        action = overall([line.action for line in lines])
+        due = deadline(
+            self._clocks.get(case.line_of_business),
+            case.urgency,
+            case.submitted_at,
+            information_needed=any(line.answer.determination is Determination.INFORMATION_NEEDED for line in lines),
+            answered=action is not Action.PENDED,
+        )
+        asked = sorted({line.answer.edition for line in lines if line.answer.edition})
+        findings = {since: self.editions[since].find(question.pattern) for since in asked}
+        return CaseResult(action, due, lines, findings, facts)
+
+    def cases(self) -> int:
+        """How many complete cases there are: every combination of values of the deciding facts."""
+        return prod(len(variable.domain) for variable in self.variables)
+
+    def edition_on(self, day: date) -> DrawnEdition | None:
+        """The edition whose statements are in force on `day`, if they are on record."""
+        edition = edition_on(self.document.editions, day)
+        return self.editions.get(edition.since) if edition else None
+
+    def _line(self, question: _Question, line: ServiceLine) -> LineResult:
+        answer = self._answer(question, line)
+        guidance = self._guidance.of(line, answer, question.concerned)
+        return LineResult(line, answer, self.register.in_force(line.service_date), guidance)
+
+    def _answer(self, question: _Question, line: ServiceLine) -> Answer:
+        case = question.case
+        if case.certification == "cancellation":
+            return _CANCELLED
+        unauthorized = line.service_date < case.submitted_at.date() and not case.has_prior_authorization
+        edition = self.edition_on(line.service_date)
+        if edition is None:
+            return _NOT_ON_RECORD
+        return self._before_statements(
+            case.line_of_business, line.system, line.code, line.service_date, unauthorized=unauthorized
+        ) or self._by_statements(edition, question.pattern, question.conflicts)
+
+    def before_statements(
+        self, line_of_business: str, system: str, code: str, day: date, *, unauthorized: bool
+    ) -> Answer | None:
+        """What steps 2 to 6 say of a line; None where its facts decide.
+
+        `unauthorized`: the service comes before its request, and without an authorization.
+        """
+        if self.edition_on(day) is None:
+            return _NOT_ON_RECORD
+        return self._before_statements(line_of_business, system, code, day, unauthorized=unauthorized)
+
+    def _before_statements(
+        self, line_of_business: str, system: str, code: str, day: date, *, unauthorized: bool
+    ) -> Answer | None:
+        """Steps 3 to 6."""
+        return (
+            self.by_exception(line_of_business, day)
+            or self.by_code(system, code, day)
+            or (self._unauthorized if unauthorized else None)
+        )
+
+    def by_exception(self, line_of_business: str, day: date) -> Answer | None:
+        """What step 3 says of a line; None where no exception does."""
+        outcomes = self._exceptions.get(line_of_business, ())
+        return next((answer for outcome, answer in outcomes if outcome.on(day)), None)
+
+    def by_code(self, system: str, code: str, day: date) -> Answer | None:
+        """What steps 4 and 5 say of a line; None where its code is valid and listed."""
+        standing = self.codes.standing(system, code, day)
+        if standing is Standing.INVALID:
+            return _INVALID_CODE
+        return self._not_listed if standing is Standing.NOT_LISTED else None
+
+    def _find(self, edition: DrawnEdition, pattern: tuple[int, ...], conflicts: tuple[Fact, ...]) -> Answer:
+        finding = edition.find(pattern)
+        missing = [self.variables[index].declaration for index in finding.missing]
+        claims = {fact.path: fact.claims for fact in conflicts}
+        return Answer(
+            finding.determination,
+            Step.CLINICAL_STATEMENTS,
+            reasons=finding.reasons,
+            missing=tuple([MissingFact(one.path, one.question, claims.get(one.path, ())) for one in missing]),
+            rules=tuple([row.rule.id for row in finding.rows]),
+            rests_on=tuple(dict.fromkeys([part for row in finding.rows for part in row.outcome.rests_on])),
+            edition=edition.since,
+        )
+
+
+_CANCELLED = Answer(Determination.CANCELLED, Step.CANCELLATION)
+_NOT_ON_RECORD = Answer(Determination.POLICY_NOT_ON_RECORD, Step.POLICY_ON_RECORD)
+_INVALID_CODE = Answer(Determination.INVALID_CODE, Step.CODE_VALID)
+
+
+def _not_listed(document: PolicyDocument) -> Answer:
+    return Answer(
+        Determination.NOT_ADDRESSED, Step.CODE_LISTED, reasons=(CODE_NOT_LISTED,), rests_on=(document.codes.id,)
+    )
+
+
+def _unauthorized(document: PolicyDocument) -> Answer | None:
+    required = document.prior_authorization
+    if required is None:
+        return None
+    return Answer(Determination.NO_PRIOR_AUTHORIZATION, Step.PRIOR_AUTHORIZATION, rests_on=(required.id,))
+
+
+def _exceptions(document: PolicyDocument) -> dict[str, tuple[tuple[ExceptionOutcome, Answer], ...]]:
+    """By line of business, what an exception answers and when."""
+    return {
+        exception.line_of_business: tuple(
+            (
+                outcome,
+                Answer(outcome.determination, Step.EXCEPTION, rests_on=(exception.id,), program=outcome.program),
+            )
+            for outcome in exception.outcomes
+        )
+        for exception in document.exceptions
+    }
+
+
+class _Guidance:
+    """Which guidance concerns which line."""
+
+    def __init__(self, document: PolicyDocument, index: CodeIndex) -> None:
+        self._index = index
+        self._all = [_Applies(one, index) for one in (*document.guidance, *document.definitions)]
+        self._of = lru_cache(maxsize=REMEMBERED)(self._find)
+
+    def concerned(self, diagnoses: Sequence[tuple[str, str]]) -> tuple[bool, ...]:
+        """For each piece of guidance, whether the diagnoses are among those it speaks of."""
+        return tuple([one.speaks_of(diagnoses) for one in self._all])
+
+    def of(self, line: ServiceLine, answer: Answer, concerned: tuple[bool, ...]) -> tuple[str, ...]:
+        """The guidance on a line, by id, in the document's order."""
+        code = (line.system, self._index.normal(line.system, line.code))
+        found: tuple[str, ...] = self._of(line.performed_on, code, answer.determination, answer.reasons, concerned)
+        return found
+
+    def _find(
+        self,
+        performed_on: str,
+        code: tuple[str, str],
+        determination: Determination,
+        reasons: tuple[str, ...],
+        concerned: tuple[bool, ...],
+    ) -> tuple[str, ...]:
+        return tuple(
+            one.id
+            for one, speaks in zip(self._all, concerned, strict=True)
+            if speaks and one.fits(performed_on, code, determination, reasons)
+        )
+
+
+class _Applies:
+    """Whether a piece of guidance concerns a line."""
+
+    def __init__(self, guidance: Guidance, index: CodeIndex) -> None:
+        self.id = guidance.id
+        applies = guidance.applies_to
+        self._performed_on = applies.performed_on
+        self._diagnoses = [selector(one) for one in applies.diagnoses]
+        named = [one.split(" ", 1) for one in applies.codes]
+        self._codes = frozenset((system, index.normal(system, code)) for system, code in named)
+        self._determinations = frozenset(applies.determinations)
+        self._reasons = frozenset(applies.reasons)
+
+    def speaks_of(self, diagnoses: Sequence[tuple[str, str]]) -> bool:
+        return not self._diagnoses or any(
+            matches(system, code) for matches in self._diagnoses for system, code in diagnoses
+        )
+
+    def fits(
+        self, performed_on: str, code: tuple[str, str], determination: Determination, reasons: tuple[str, ...]
+    ) -> bool:
+        return (
+            (self._performed_on is None or performed_on == self._performed_on)
+            and (not self._codes or code in self._codes)
+            and (not self._determinations or determination in self._determinations)
+            and (not self._reasons or not self._reasons.isdisjoint(reasons))
+        )
+
+
+def _clocks(document: PolicyDocument) -> dict[str, Clock]:
+    by_id = {clock.id: clock for clock in document.clocks}
+    return {one.line_of_business: by_id[one.clock] for one in document.clock_for}

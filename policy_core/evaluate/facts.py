@@ -1,0 +1,252 @@
+"""From a request's clinical object and diagnoses to facts: stated, derived, presumed, conflicting or not known.
+
+A fact that is not stated may follow from a diagnosis code; what nobody writes down may be presumed, where the document
+says so. Values that contradict each other make a fact conflicting: it counts as not known, and nothing resolves it
+here.
+"""
+
+import re
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import lru_cache, partial
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import PydanticCustomError
+
+from policy_core.diagrams.diagram import UNKNOWN
+from policy_core.diagrams.variables import Value, Variable
+from policy_core.document.code_listings import normal_diagnosis, selector
+from policy_core.document.models import FactDeclaration, FactKind, PolicyDocument
+from policy_core.evaluate.case import Case, Diagnosis
+
+REMEMBERED = 1 << 14
+"""Values and codes that are kept for each fact, with what they make it: a log has far fewer."""
+
+
+class Origin(StrEnum):
+    """Where a fact's value comes from."""
+
+    STATED = "stated"
+    DERIVED = "derived"
+    PRESUMED = "presumed"
+    CONFLICTING = "conflicting"
+    NOT_STATED = "not_stated"
+
+
+class Claim(NamedTuple):
+    """One value that something says a fact has."""
+
+    value: Value
+    diagnoses: tuple[Diagnosis, ...]
+    """The codes that say it; empty when the request states it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact of one request."""
+
+    path: str
+    origin: Origin
+    value: Value | None
+    """None when conflicting or not stated."""
+    diagnoses: tuple[Diagnosis, ...] = ()
+    """The codes that it is derived from."""
+    claims: tuple[Claim, ...] = ()
+    """What contradicts what, when conflicting."""
+
+
+class Violation(NamedTuple):
+    """A part of the clinical object that does not fit the document's facts; the message repeats no value."""
+
+    path: str
+    message: str
+
+
+class ClinicalViolationError(Exception):
+    """The clinical object does not fit the document's facts."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(f"{one.path}: {one.message}" for one in violations))
+
+
+class FactReader:
+    """Reads facts as one document declares them."""
+
+    def __init__(self, document: PolicyDocument, variables: Sequence[Variable]) -> None:
+        self.model = clinical_model(document)
+        self._names = {name for fact in document.facts for name in fact.path.split(".")[1:]}
+        self._facts = [_Read(fact) for fact in document.facts]
+        # An index is worked out once for each value that a variable is seen with: there are few.
+        self._indexes = [(variable.path, lru_cache(maxsize=1 << 10)(variable.index)) for variable in variables]
+
+    def read(self, case: Case) -> dict[str, Fact]:
+        """Every declared fact of the case, by path.
+
+        Raises:
+            ClinicalViolationError: A field that no fact declares, or a value outside its list.
+        """
+        try:
+            self.model.model_validate(case.clinical)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)
+            raise ClinicalViolationError([_violation(one, self._names) for one in found]) from None
+        codes = [(diagnosis, normal_diagnosis(diagnosis.code)) for diagnosis in case.diagnoses]
+        return {read.path: read.fact(case.clinical, codes) for read in self._facts}
+
+    def pattern(self, facts: Mapping[str, Fact]) -> tuple[int, ...]:
+        """The facts as the diagrams' variables: for each the index of its value, or UNKNOWN."""
+        return tuple(
+            [UNKNOWN if (value := facts[path].value) is None else index(value) for path, index in self._indexes]
+        )
+
+
+class _Read:
+    """How one declared fact is read."""
+
+    def __init__(self, declaration: FactDeclaration) -> None:
+        self.path = declaration.path
+        self._keys = declaration.path.split(".")[1:]
+        self._is_set = declaration.kind is FactKind.SET
+        self._values = declaration.values
+        self._derived = [(selector(one), one.value) for one in declaration.derived]
+        # The same fact is the same object, so that it can be recognized by whoever writes it out.
+        self._stated_as = lru_cache(maxsize=REMEMBERED)(partial(Fact, self.path, Origin.STATED))
+        self._derived_as = lru_cache(maxsize=REMEMBERED)(partial(Fact, self.path, Origin.DERIVED))
+        self._values_of = lru_cache(maxsize=REMEMBERED)(self._find_values_of)
+        presumed = declaration.presumed
+        self._absent = (
+            Fact(self.path, Origin.PRESUMED, presumed.value)
+            if presumed is not None and presumed.enabled
+            else Fact(self.path, Origin.NOT_STATED, None)
+        )
+
+    def fact(self, clinical: Mapping[str, Any], codes: Sequence[tuple[Diagnosis, str]]) -> Fact:
+        stated = self._stated(clinical)
+        said = self._said_by(codes) if self._derived else {}
+        if len(said) > 1 or (stated is not None and said and stated not in said):
+            own = [Claim(stated, ())] if stated is not None else []
+            return Fact(self.path, Origin.CONFLICTING, None, claims=(*own, *(Claim(*one) for one in said.items())))
+        if stated is not None:
+            return self._stated_as(stated)
+        for value, diagnoses in said.items():
+            return self._derived_as(value, diagnoses)
+        return self._absent
+
+    def _stated(self, clinical: Mapping[str, Any]) -> Value | None:
+        value: Any = clinical
+        for key in self._keys:
+            if value is None:
+                return None
+            value = value.get(key)
+        if self._is_set and value is not None:
+            return tuple(one for one in self._values if one in value)
+        stated: Value | None = value
+        return stated
+
+    def _said_by(self, codes: Sequence[tuple[Diagnosis, str]]) -> dict[Value, tuple[Diagnosis, ...]]:
+        said: dict[Value, tuple[Diagnosis, ...]] = {}
+        for diagnosis, code in codes:
+            for value in self._values_of(diagnosis.system, code):
+                if diagnosis not in said.get(value, ()):
+                    said[value] = (*said.get(value, ()), diagnosis)
+        return said
+
+    def _find_values_of(self, system: str, code: str) -> tuple[Value, ...]:
+        """What a diagnosis code says the fact's value is."""
+        return tuple(value for matches, value in self._derived if matches(system, code))
+
+
+# --- the clinical object's model, made from the document ----------------------------------------------------------
+
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _real_date(text: str) -> str:
+    try:
+        if _ISO_DATE.fullmatch(text):
+            date.fromisoformat(text)
+            return text
+    except ValueError:
+        pass
+    raise ValueError("should be a day that exists, as YYYY-MM-DD")
+
+
+MOST_VALUES = 99
+"""Of a set, as it is stated: none has so many."""
+
+
+def _few(stated: Any) -> Any:
+    # Before any of them is looked at: a list of hundreds of thousands is refused at once.
+    if isinstance(stated, list) and len(stated) > MOST_VALUES:
+        raise PydanticCustomError("too_many", "should have at most {most} entries", {"most": MOST_VALUES})
+    return stated
+
+
+_ISODate = Annotated[StrictStr, AfterValidator(_real_date), Field(json_schema_extra={"format": "date"})]
+
+
+def clinical_model(document: PolicyDocument) -> type[BaseModel]:
+    """A pydantic model of the clinical object that this document's facts allow: closed, every field optional.
+
+    Its JSON Schema is the contract for whoever sends requests under this policy.
+    """
+    tree: dict[str, Any] = {}
+    for fact in document.facts:
+        *above, name = fact.path.split(".")[1:]
+        place = tree
+        for key in above:
+            place = place.setdefault(key, {})
+        place[name] = fact
+    return _model("Clinical", tree)
+
+
+def _model(name: str, tree: Mapping[str, Any]) -> type[BaseModel]:
+    # Numbered names with aliases, so that no path of a document can clash with a name that pydantic keeps for itself.
+    fields: dict[str, Any] = {
+        f"field_{index}": (_field_type(key, below) | None, _field(key, below))
+        for index, (key, below) in enumerate(tree.items())
+    }
+    config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    return create_model(name, __config__=config, __doc__=f"{name} facts of the policy.", **fields)
+
+
+def _field(key: str, below: Any) -> Any:
+    description = below.question if isinstance(below, FactDeclaration) else None
+    return Field(default=None, alias=key, description=description)
+
+
+def _field_type(key: str, below: Any) -> Any:
+    if not isinstance(below, FactDeclaration):
+        return _model(key.title().replace("_", ""), below)
+    if below.kind is FactKind.BOOLEAN:
+        return StrictBool
+    if below.kind is FactKind.DATE:
+        return _ISODate
+    # Built from the document at run time: no static type can name these values.
+    choice: Any = Literal[below.values]
+    return Annotated[list[choice], BeforeValidator(_few)] if below.kind is FactKind.SET else choice
+
+
+def _violation(error: Any, declared: Container[str]) -> Violation:
+    # A key that nobody declared may be somebody's name, however it is spelled.
+    parts = [str(part) if isinstance(part, int) or part in declared else "?" for part in error["loc"]]
+    message = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "should be")
+    if error["type"] == "extra_forbidden":
+        message = "no fact of this policy"
+    elif error["type"] in ("model_type", "model_attributes_type"):
+        message = "should be an object"
+    return Violation(".".join(["clinical", *parts]), message)

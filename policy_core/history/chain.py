@@ -1,0 +1,293 @@
+"""The chain of a policy's publications: what is known of the policy, in two times.
+
+*Valid time* is the service date: which revision is in force on a day. *Transaction time* is when a publication came to
+be known. A chain only grows, and only at its end, so that whoever knows its newest digest knows what was known when.
+
+A publication that *corrects* another takes it back, with whatever stands behind it, and stands in its place; where its
+document is the one that stood before, nothing does: the other is withdrawn. What is taken back stays in the chain, for
+what was decided under it. So a publication has its ordinal in the chain, and not every one *stands*.
+
+`accept` refuses what does not continue the chain, with a sentence; the chain stays as it was:
+
+* a publication whose digests are not those of its content, or whose document is not in order;
+* one whose predecessor is not the newest: a fork, or a gap;
+* one that gives a date again with other content, or comes before the newest, and corrects neither;
+* one that corrects what does not stand, or comes after what it corrects;
+* one that takes more work to compare with its predecessor than it may, see `work_limit`;
+* one that reaches into the past: effective before its predecessor, or answering otherwise for services before its own
+  effective date. The last is proved over every case, see `compare.answers`.
+"""
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+from policy_core.compare.answers import Change, compare
+from policy_core.document.models import PolicyDocument
+from policy_core.document.problems import PathPart
+from policy_core.evaluate.determine import Policy
+from policy_core.loading.check import check
+from policy_core.publications.publication import Publication, number_under, publications
+from policy_core.work_limit import TooComplexError
+
+REMEMBERED = 64
+"""Compiled policies that are kept, by publication; a policy has some twenty."""
+
+
+class RefusedError(Exception):
+    """A publication that does not continue its chain; `path` leads to the field at fault.
+
+    Its text is for the author of the document, and has the whole path: keys of the document's own may be in it.
+    """
+
+    def __init__(self, path: tuple[PathPart, ...], sentence: str) -> None:
+        self.path = path
+        self.sentence = sentence
+        super().__init__(f"{'.'.join(map(str, path))}: {sentence}")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A policy's publications, oldest first; immutable."""
+
+    policy: str
+    links: tuple[Publication, ...] = ()
+
+    # --- asking ---
+
+    @cached_property
+    def standing(self) -> tuple[Publication, ...]:
+        """The publications that were not taken back, in order of their dates: the reading as it is now."""
+        return tuple(self.links[at] for at in self._stood.standing)
+
+    @cached_property
+    def taken_back(self) -> Mapping[str, str]:
+        """The digests of those that were taken back, each with the digest of what took it back."""
+        return {self.links[at].digest: self.links[by].digest for at, by in self._stood.taken_back.items()}
+
+    @cached_property
+    def _stood(self) -> "Stood":
+        return stood([(one.digest, one.sha256, one.corrects) for one in self.links])
+
+    @property
+    def newest(self) -> Publication | None:
+        """The last publication; None of an empty chain."""
+        return self.links[-1] if self.links else None
+
+    @property
+    def known_through(self) -> str | None:
+        """The digest of the newest publication: what a decision made now knows of the policy."""
+        return self.links[-1].digest if self.links else None
+
+    def find(self, digest: str) -> Publication | None:
+        """The publication whose digest is, or begins with, `digest`."""
+        return next((one for one in self.links if one.digest.startswith(digest)), None)
+
+    def of(self, revision: date) -> Publication | None:
+        """The publication of the revision of that date, as it reads now; None where none stands."""
+        return next((one for one in reversed(self.standing) if one.revision == revision), None)
+
+    def in_force(self, day: date) -> Publication | None:
+        """The revision in force on a service date; None before the first."""
+        index = bisect_right([one.revision for one in self.standing], day)
+        return self.standing[index - 1] if index else None
+
+    def as_known_at(self, moment: datetime) -> "Chain":
+        """What of the chain was known at a moment: all up to the last that was published by then."""
+        known = [at for at, one in enumerate(self.links, 1) if one.published <= moment]
+        return Chain(self.policy, self.links[: known[-1] if known else 0])
+
+    def before(self, one: Publication) -> Publication | None:
+        """The publication before one of the chain's; None for the first."""
+        return self.find(one.predecessor) if one.predecessor is not None else None
+
+    def __iter__(self) -> Iterator[Publication]:
+        return iter(self.links)
+
+    def __len__(self) -> int:
+        return len(self.links)
+
+    # --- growing ---
+
+    def accept(self, one: Publication, proven: Collection[str] = ()) -> "Chain":
+        """The chain with one more publication; the chain itself where it has that one already.
+
+        Args:
+            one: What was published.
+            proven: Digests of publications whose documents are known to be in order and not to reach into the past.
+
+        Raises:
+            RefusedError: It does not continue the chain.
+        """
+        if one.sha256 != one.document.digest():
+            raise RefusedError(("sha256",), f"is not the document's digest, which is {one.document.digest()}")
+        if any(one.digest == known.digest for known in self.links):
+            return self
+        _as_the_document_says(self.policy, one)
+        _behind(self, one)
+        if one.digest not in proven:
+            _in_order(one.document)
+            _leaving_the_past(self.newest, one)
+        return Chain(self.policy, (*self.links, one))
+
+
+class Stood(NamedTuple):
+    """What stands of a chain, by places in it."""
+
+    standing: list[int]
+    taken_back: dict[int, int]
+    """By the place of what was taken back, the place of what took it."""
+
+
+def stood(chain: Iterable[tuple[str, str, str | None]]) -> Stood:
+    """What stands of publications, oldest first: of each its digest, its document's and the digest that it corrects."""
+    found = Stood([], {})
+    links = list(chain)
+    for at, (_, sha256, corrects) in enumerate(links):
+        index = next((index for index, other in enumerate(found.standing) if links[other][0] == corrects), None)
+        if index is not None:
+            found.taken_back.update(dict.fromkeys(found.standing[index:], at))
+            del found.standing[index:]
+        withdraws = index is not None and bool(found.standing) and links[found.standing[-1]][1] == sha256
+        if not withdraws:
+            found.standing.append(at)
+    return found
+
+
+def _as_the_document_says(policy: str, one: Publication) -> None:
+    """What is said beside the document must be what it says itself."""
+    newest = one.document.revisions[-1]
+    for path, said, meant in (
+        ("policy_number", one.policy, policy),
+        ("policy_number", one.policy, one.document.number),
+        ("revision", one.revision, newest.date),
+        ("kinds", one.kinds, newest.kinds),
+        ("number", one.number, number_under(one.document)),
+    ):
+        if said != meant:
+            raise RefusedError((path,), f"is {_written(said)}, but the document says {_written(meant)}")
+
+
+def _written(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _behind(chain: Chain, one: Publication) -> None:
+    """It must come right behind the newest one."""
+    newest = chain.newest
+    if newest is None:
+        _as_a_first(chain, one)
+        return
+    if one.corrects is not None:
+        _correcting(chain, one, newest)
+        return
+    last = chain.standing[-1]
+    if (known := chain.of(one.revision)) is not None:
+        sentence = f"the revision of {one.revision} is known already, with other content (digest {known.digest})"
+        raise RefusedError(("revision",), sentence)
+    if one.revision < last.revision:
+        raise RefusedError(("revision",), f"{one.revision} reaches into the past: the newest is of {last.revision}")
+    if one.predecessor != newest.digest:
+        raise RefusedError(("predecessor",), _no_successor(chain, newest, one))
+    if one.effective < last.effective:
+        sentence = f"{one.effective} reaches into the past: the newest revision is effective from {last.effective}"
+        raise RefusedError(("effective",), sentence)
+    if one.published < newest.published:
+        raise RefusedError(("published",), "is before its predecessor was published")
+    _with_the_history_of(last, one)
+
+
+def _as_a_first(chain: Chain, one: Publication) -> None:
+    for name in ("predecessor", "corrects"):
+        if (named := getattr(one, name)) is not None:
+            raise RefusedError((name,), f"names {named}, but nothing of {chain.policy} is known yet")
+
+
+def _correcting(chain: Chain, one: Publication, newest: Publication) -> None:
+    """It must name what stands, and take its place among what stands before it."""
+    if one.predecessor != newest.digest:
+        raise RefusedError(("predecessor",), _no_successor(chain, newest, one))
+    at = next((at for at, other in enumerate(chain.standing) if other.digest == one.corrects), None)
+    if at is None:
+        by = chain.taken_back.get(one.corrects or "")
+        why = f"which was taken back by {by}" if by is not None else "which is no revision that stands"
+        raise RefusedError(("corrects",), f"names {one.corrects}, {why}")
+    corrected, base = chain.standing[at], chain.standing[at - 1] if at else None
+    if one.revision > corrected.revision:
+        sentence = f"{one.revision} is after {corrected.revision}, which it corrects: publish it behind that one"
+        raise RefusedError(("revision",), sentence)
+    # One that was dated far ahead, before any of it was refused, must not keep its own correction out.
+    if one.published < newest.published and newest not in chain.standing[at:]:
+        raise RefusedError(("published",), "is before its predecessor was published")
+    if base is None or one.sha256 == base.sha256:
+        return
+    if one.revision <= base.revision:
+        sentence = f"{one.revision} reaches beyond what it corrects: before that stands the revision of {base.revision}"
+        raise RefusedError(("revision",), sentence)
+    _with_the_history_of(base, one)
+
+
+def _with_the_history_of(base: Publication, one: Publication) -> None:
+    if one.document.revisions[:-1] != base.document.revisions:
+        raise RefusedError(
+            ("document", "revisions"), "an earlier entry of the history reads otherwise than it was published"
+        )
+
+
+def _no_successor(chain: Chain, newest: Publication, one: Publication) -> str:
+    if one.predecessor is None:
+        return f"names none, but the newest revision is of {newest.revision} (digest {newest.digest})"
+    forked = chain.find(one.predecessor) if one.predecessor else None
+    if forked is not None:
+        return f"forks the chain: {one.predecessor}, of {forked.revision}, has a successor, of {_next(chain, forked)}"
+    return f"names {one.predecessor}, which is not known; the newest revision has {newest.digest}"
+
+
+def _next(chain: Chain, one: Publication) -> date:
+    return chain.links[chain.links.index(one) + 1].revision
+
+
+def _in_order(document: PolicyDocument) -> None:
+    if problems := check(document):
+        first = problems[0]
+        more = f" (and {len(problems) - 1} more mistakes)" if len(problems) > 1 else ""
+        raise RefusedError(("document", *first.path), f"{first.message}{more}")
+
+
+def _leaving_the_past(newest: Publication | None, one: Publication) -> None:
+    if newest is None:
+        return
+    try:
+        found = compare(policy_of(newest), policy_of(one), before=one.effective)
+    except TooComplexError as error:
+        sentence = f"cannot be compared with the revision of {newest.revision}, which {error}; {_SMALLER}"
+        raise RefusedError(("document",), sentence) from None
+    if found.changes:
+        raise RefusedError(("document",), f"reaches into the past: {_for_example(found.changes[0])}, {_only(one)}")
+
+
+_SMALLER = "publish the change as several revisions, and leave the order of `facts` as it was"
+
+
+def _for_example(change: Change) -> str:
+    example = change.example
+    before, after = (side.determination or "refused" for side in (change.before, change.after))
+    return f"{example.system} {example.code} on {example.day} would be {after} instead of {before}"
+
+
+def _only(one: Publication) -> str:
+    return f"but it is effective from {one.effective} only"
+
+
+@lru_cache(maxsize=REMEMBERED)
+def policy_of(one: Publication) -> Policy:
+    """A publication's policy, compiled; kept for whoever asks again."""
+    return Policy(one.document, one.digest)
+
+
+def chain_of(document: PolicyDocument) -> Chain:
+    """A document's own past as a chain; that it accepts itself is a matter of tests."""
+    return Chain(document.number, publications(document))

@@ -1,0 +1,486 @@
+"""What a document's shape cannot show: that its parts fit together, and that its rules answer every case.
+
+Each check below yields problems with the path of the part at fault. The rules are checked last, by drawing them: that
+needs parts that fit.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import chain, islice, pairwise
+
+from policy_core.citations import Place
+from policy_core.determinations import CODE_NOT_LISTED
+from policy_core.diagrams.diagram import answers, example, support
+from policy_core.diagrams.editions import OPEN, Drawing, DrawnEdition
+from policy_core.diagrams.variables import leaves, tested_elements
+from policy_core.document.code_listings import bounds
+from policy_core.document.models import (
+    Citation,
+    Cited,
+    CodeSelector,
+    CodeSystem,
+    Condition,
+    Dated,
+    FactDeclaration,
+    FactIn,
+    FactIncludes,
+    FactIs,
+    FactKind,
+    Indication,
+    IndicationsOf,
+    Named,
+    NamedCondition,
+    PolicyDocument,
+    Statement,
+    Window,
+)
+from policy_core.document.problems import PathPart, Problem, did_you_mean, listed
+from policy_core.work_limit import ELEMENTS, FACTS, TooComplexError, Work, allowed
+
+Path = tuple[PathPart, ...]
+
+MOST_PROBLEMS = 50
+"""That are told at once: with so many, one mistake is behind most."""
+
+
+def check(document: PolicyDocument) -> list[Problem]:
+    """What is wrong with a document whose shape is right; the first of it, where that is much."""
+    fitting = chain(
+        _ids(document),
+        _facts(document),
+        _conditions(document),
+        _tested(document),
+        _time_line(document),
+        _references(document),
+        _codes(document),
+        _selectors(document),
+        _guidance(document),
+        _citations(document),
+    )
+    return list(islice(fitting, MOST_PROBLEMS)) or list(islice(_rules(document), MOST_PROBLEMS))
+
+
+# --- names ---------------------------------------------------------------------------------------------------------
+
+
+def cited_parts(document: PolicyDocument) -> Iterator[tuple[Path, Cited]]:
+    """Every part that has an id and cites, with its path."""
+    for name in ("statements", "indications", "exceptions", "guidance", "definitions", "description", "page"):
+        for index, part in enumerate(getattr(document, name)):
+            yield (name, index), part
+    yield ("codes",), document.codes
+    if document.prior_authorization is not None:
+        yield ("prior_authorization",), document.prior_authorization
+
+
+def citations(document: PolicyDocument) -> Iterator[tuple[Path, str, Citation]]:
+    """Every citation, with its path and the part that claims the sentence."""
+    for path, part in cited_parts(document):
+        for index, citation in enumerate(part.cites):
+            yield (*path, "cites", index), part.id, citation
+    for at, code in enumerate(document.codes.listed):
+        for index, citation in enumerate(code.cites):
+            yield ("codes", "listed", at, "cites", index), f"{code.system} {code.code}", citation
+    for at, revision in enumerate(document.revisions):
+        for index, citation in enumerate(revision.cites):
+            yield ("revisions", at, "cites", index), f"revision {revision.date}", citation
+    for at, fact in enumerate(document.facts):
+        for index, citation in enumerate(fact.presumed.cites if fact.presumed else ()):
+            yield ("facts", at, "presumed", "cites", index), f"presumption of {fact.path}", citation
+
+
+def places(document: PolicyDocument) -> Iterator[Place]:
+    """Every citation as the place in the text that it names."""
+    for _, claimed_by, citation in citations(document):
+        yield Place(citation.section, citation.ordinal, citation.sha256, claimed_by)
+
+
+def _ids(document: PolicyDocument) -> Iterator[Problem]:
+    yield from _twice([((*path, "id"), part.id) for path, part in cited_parts(document)], "id")
+    for name in ("conditions", "rules", "clocks"):
+        yield from _twice([((name, at, "id"), part.id) for at, part in enumerate(getattr(document, name))], "id")
+    yield from _twice([(("facts", at, "path"), fact.path) for at, fact in enumerate(document.facts)], "fact")
+    for name in ("exceptions", "clock_for"):
+        parts = enumerate(getattr(document, name))
+        yield from _twice([((name, at), part.line_of_business) for at, part in parts], "line of business")
+
+
+def _twice(named: Sequence[tuple[Path, str]], what: str) -> Iterator[Problem]:
+    seen: Counter[str] = Counter()
+    for path, name in named:
+        seen[name] += 1
+        if seen[name] > 1:
+            yield Problem(path, f"the {what} `{name}` stands here a second time; give each its own")
+
+
+# --- facts and conditions ------------------------------------------------------------------------------------------
+
+
+def _facts(document: PolicyDocument) -> Iterator[Problem]:
+    paths = {fact.path for fact in document.facts}
+    for at, fact in enumerate(document.facts):
+        parts = fact.path.split(".")
+        above = next((one for end in range(2, len(parts)) if (one := ".".join(parts[:end])) in paths), None)
+        if above:
+            yield Problem(("facts", at, "path"), f"`{above}` is a fact itself and cannot hold others; rename one")
+
+
+def _conditions(document: PolicyDocument) -> Iterator[Problem]:
+    known = _Known(document)
+    for at, named in enumerate(document.conditions):
+        yield from known.misfits(("conditions", at, "when"), named.when)
+        known.names(named)
+    for at, statement in enumerate(document.statements):
+        yield from known.misfits(("statements", at, "applies_when"), statement.applies_when)
+    for at, indication in enumerate(document.indications):
+        path = ("indications", at, "when")
+        yield from known.misfits(path, indication.when)
+        if known.asks_for_indications(indication.when):
+            yield Problem(path, "an indication cannot ask for indications; write its facts here")
+    for at, rule in enumerate(document.rules):
+        yield from known.misfits(("rules", at, "when"), rule.when)
+
+
+class _Known:
+    """What a condition can speak of: facts, statements, and the named conditions before it."""
+
+    def __init__(self, document: PolicyDocument) -> None:
+        self._facts = {fact.path: fact for fact in document.facts}
+        self._statements = {statement.id for statement in document.statements}
+        self._named: dict[str, bool] = {}
+        """The conditions so far, and whether each asks for indications."""
+
+    def names(self, named: NamedCondition) -> None:
+        """What comes after may use this name."""
+        self._named[named.id] = self.asks_for_indications(named.when)
+
+    def asks_for_indications(self, condition: Condition) -> bool:
+        return any(
+            isinstance(leaf, IndicationsOf) or (isinstance(leaf, Named) and self._named.get(leaf.condition, False))
+            for leaf in leaves(condition)
+        )
+
+    def misfits(self, path: Path, condition: Condition) -> Iterator[Problem]:
+        for leaf in leaves(condition):
+            if isinstance(leaf, FactIs | FactIn | FactIncludes):
+                fact = self._facts.get(leaf.fact)
+                if fact is None:
+                    yield Problem(path, f"no fact `{leaf.fact}`; {did_you_mean(leaf.fact, list(self._facts))}")
+                elif message := _misfit(fact, leaf):
+                    yield Problem(path, message)
+            elif isinstance(leaf, Named) and leaf.condition not in self._named:
+                hint = did_you_mean(leaf.condition, list(self._named))
+                yield Problem(path, f"no condition `{leaf.condition}` before this place; {hint}")
+            elif isinstance(leaf, IndicationsOf) and leaf.indications_of not in self._statements:
+                hint = did_you_mean(leaf.indications_of, sorted(self._statements))
+                yield Problem(path, f"no statement `{leaf.indications_of}`; {hint}")
+
+
+def _tested(document: PolicyDocument) -> Iterator[Problem]:
+    tested = tested_elements(document)
+    deciding = [at for at, fact in enumerate(document.facts) if fact.path in tested]
+    if len(deciding) > FACTS:
+        message = (
+            f"conditions test {len(deciding)} facts, more than {FACTS}; make one fact, a choice, of some that belong "
+            "together, or two policies of this one"
+        )
+        yield Problem(("facts", deciding[FACTS]), message)
+    for at, fact in enumerate(document.facts):
+        if len(tested.get(fact.path, ())) > ELEMENTS:
+            message = f"conditions ask for more than {ELEMENTS} of its values; make a fact of its own of some"
+            yield Problem(("facts", at, "values"), message)
+
+
+def _misfit(fact: FactDeclaration, leaf: FactIs | FactIn | FactIncludes) -> str | None:
+    """Why a condition does not fit the fact it tests."""
+    if fact.kind is FactKind.DATE:
+        return f"`{fact.path}` is a date; dates are recorded and never decide"
+    if isinstance(leaf, FactIncludes) != (fact.kind is FactKind.SET):
+        shape = "includes" if fact.kind is FactKind.SET else "is"
+        return f"`{fact.path}` is a {fact.kind}; test it with {{fact: {fact.path}, {shape}: …}}"
+    asked = {FactIs: "is_", FactIn: "in_", FactIncludes: "includes"}[type(leaf)]
+    tested = getattr(leaf, asked)
+    allowed: list[str | bool] = [False, True] if fact.kind is FactKind.BOOLEAN else list(fact.values)
+    for value in tested if isinstance(tested, tuple) else (tested,):
+        if not any(value is one or (isinstance(value, str) and value == one) for one in allowed):
+            written = ", ".join(str(one).lower() if isinstance(one, bool) else one for one in allowed)
+            return f"{value!r} is no value of `{fact.path}`; write one of: {written}"
+    return None
+
+
+# --- time ----------------------------------------------------------------------------------------------------------
+
+
+def _time_line(document: PolicyDocument) -> Iterator[Problem]:
+    revisions = [revision.date for revision in document.revisions]
+    editions = [edition.since for edition in document.editions]
+    yield from _ascending("revisions", revisions, "date")
+    yield from _ascending("editions", editions, "since")
+    if editions[0] != revisions[0]:
+        message = f"the first edition begins on {editions[0]}, the first revision on {revisions[0]}; begin both alike"
+        yield Problem(("editions", 0, "since"), message)
+    for at, since in enumerate(editions):
+        yield from _among(("editions", at, "since"), since, revisions, "revision")
+    for name in ("statements", "indications"):
+        for at, part in enumerate(getattr(document, name)):
+            yield from _ends((name, at), part, editions, "edition")
+    for at, rule in enumerate(document.rules):
+        yield from _outcomes(("rules", at), rule.outcomes, editions, "edition")
+    for at, exception in enumerate(document.exceptions):
+        yield from _outcomes(("exceptions", at), exception.outcomes, revisions, "revision")
+    for at, code in enumerate(document.codes.listed):
+        yield from _window(("codes", "listed", at, "listed"), code.listed, revisions)
+        yield from _window(("codes", "listed", at, "valid"), code.valid, None)
+
+
+def _ascending(name: str, days: Sequence[date], field: str) -> Iterator[Problem]:
+    for at, (earlier, later) in enumerate(pairwise(days), start=1):
+        if later <= earlier:
+            yield Problem((name, at, field), f"{later} does not come after {earlier}; put them in order, each day once")
+
+
+def _among(path: Path, day: date, known: Sequence[date], what: str) -> Iterator[Problem]:
+    if day not in known:
+        near = min(known, key=lambda one: abs((one - day).days))
+        yield Problem(path, f"no {what} begins on {day}; the nearest begins on {near}")
+
+
+def _ends(path: Path, part: Dated, known: Sequence[date], what: str) -> Iterator[Problem]:
+    yield from _among((*path, "since"), part.since, known, what)
+    if part.until is not None:
+        yield from _among((*path, "until"), part.until, known, what)
+
+
+def _outcomes(path: Path, outcomes: Sequence[Dated], known: Sequence[date], what: str) -> Iterator[Problem]:
+    for at, outcome in enumerate(outcomes):
+        yield from _ends((*path, "outcomes", at), outcome, known, what)
+    for at, (earlier, later) in enumerate(pairwise(outcomes), start=1):
+        if later.since < (earlier.until or date.max):
+            message = (
+                f"begins on {later.since} while the one before it still holds; give that one `until: {later.since}`"
+            )
+            yield Problem((*path, "outcomes", at, "since"), message)
+
+
+def _window(path: Path, window: Window, known: Sequence[date] | None) -> Iterator[Problem]:
+    if window.since is not None and window.until is not None and window.until <= window.since:
+        yield Problem(path, "`until` is not after `since`; it names the first day on which this no longer holds")
+    for field in ("since", "until"):
+        day = getattr(window, field)
+        if known is not None and day is not None:
+            yield from _among((*path, field), day, known, "revision")
+
+
+# --- references ----------------------------------------------------------------------------------------------------
+
+
+def _references(document: PolicyDocument) -> Iterator[Problem]:
+    parts = {part.id: part for _, part in cited_parts(document)}
+    for at, rule in enumerate(document.rules):
+        for number, outcome in enumerate(rule.outcomes):
+            for position, name in enumerate(outcome.rests_on):
+                path = ("rules", at, "outcomes", number, "rests_on", position)
+                yield from _known(path, name, list(parts), "cited part")
+                yield from _in_force(path, parts.get(name), outcome.since)
+    statements = [statement.id for statement in document.statements]
+    for at, indication in enumerate(document.indications):
+        yield from _known(("indications", at, "statement"), indication.statement, statements, "statement")
+    clocks = [clock.id for clock in document.clocks]
+    for at, assigned in enumerate(document.clock_for):
+        yield from _known(("clock_for", at, "clock"), assigned.clock, clocks, "clock")
+
+
+def _in_force(path: Path, part: Cited | None, day: date) -> Iterator[Problem]:
+    if isinstance(part, Statement | Indication) and not part.on(day):
+        held = f"from {part.since}" + (f" up to {part.until}" if part.until else "")
+        yield Problem(path, f"`{part.id}` is not in force on {day}; it holds {held}")
+
+
+def _known(path: Path, name: str, known: Sequence[str], what: str) -> Iterator[Problem]:
+    if name not in known:
+        yield Problem(path, f"no {what} `{name}`; {did_you_mean(name, known)}")
+
+
+def _codes(document: PolicyDocument) -> Iterator[Problem]:
+    systems = {system.system: system for system in document.codes.systems}
+    path: Path = ("codes", "listed")
+    listed = list(enumerate(document.codes.listed))
+    yield from _twice(
+        [((*path, at), f"{one.system} {_bare(systems.get(one.system), one.code)}") for at, one in listed],
+        "code",
+    )
+    yield from _twice(
+        [(("codes", "systems", at), one.system) for at, one in enumerate(document.codes.systems)],
+        "code system",
+    )
+    for at, one in listed:
+        system = systems.get(one.system)
+        if system is None:
+            yield from _known((*path, at, "system"), one.system, list(systems), "code system")
+        elif system.length not in (None, len(_bare(system, one.code))):
+            yield Problem((*path, at, "code"), f"a code of {one.system} has {system.length} characters")
+
+
+def _bare(system: CodeSystem | None, code: str) -> str:
+    return code.replace(".", "") if system and system.ignores_dots else code
+
+
+def _selectors(document: PolicyDocument) -> Iterator[Problem]:
+    for path, selected in _selected(document):
+        for at, written in enumerate(selected.codes):
+            low, high = bounds(written)
+            if high < low:
+                yield Problem(
+                    (*path, "codes", at),
+                    f"`{written}` runs backwards and holds no code; begin with the lower",
+                )
+
+
+def _selected(document: PolicyDocument) -> Iterator[tuple[Path, CodeSelector]]:
+    for at, fact in enumerate(document.facts):
+        yield from ((("facts", at, "derived", index), one) for index, one in enumerate(fact.derived))
+    for name in ("guidance", "definitions"):
+        for at, part in enumerate(getattr(document, name)):
+            applies = part.applies_to.diagnoses
+            yield from (((name, at, "applies_to", "diagnoses", index), one) for index, one in enumerate(applies))
+
+
+def _guidance(document: PolicyDocument) -> Iterator[Problem]:
+    codes = sorted(f"{one.system} {one.code}" for one in document.codes.listed)
+    given = {outcome.reason for rule in document.rules for outcome in rule.outcomes if outcome.reason is not None}
+    reasons = sorted(given | {CODE_NOT_LISTED})
+    for name in ("guidance", "definitions"):
+        for at, part in enumerate(getattr(document, name)):
+            path = (name, at, "applies_to")
+            for index, code in enumerate(part.applies_to.codes):
+                yield from _known((*path, "codes", index), code, codes, "listed code")
+            for index, reason in enumerate(part.applies_to.reasons):
+                yield from _known((*path, "reasons", index), reason, reasons, "reason")
+
+
+def _citations(document: PolicyDocument) -> Iterator[Problem]:
+    first: dict[tuple[str, int], str] = {}
+    for path, _, citation in citations(document):
+        yield from _known((*path, "section"), citation.section, document.source.sections, "section of the source")
+        place = (citation.section, citation.ordinal)
+        if first.setdefault(place, citation.sha256) != citation.sha256:
+            message = (
+                f"{citation.section} {citation.ordinal} is cited elsewhere with another digest; one of them is wrong"
+            )
+            yield Problem((*path, "sha256"), message)
+
+
+# --- rules ---------------------------------------------------------------------------------------------------------
+
+
+def _rules(document: PolicyDocument) -> Iterator[Problem]:
+    try:
+        yield from _drawn(document, Drawing(document, Work(allowed(len(document.canonical())))))
+    except TooComplexError as error:
+        yield _too_complex(document, error)
+
+
+def _too_complex(document: PolicyDocument, error: TooComplexError) -> Problem:
+    message = f"drawing the rules takes more than the {error.allowed:,} {error.what} that it may"
+    if error.part:
+        message += f", and {_called(document, error.part)} takes {error.spent:,} of them"
+    message += "; write facts that are tested together one behind the other in `facts`"
+    facts = _facts_of(document, error.part)
+    if facts:
+        message += f" (here {len(facts)}: {listed(facts)})"
+    return Problem(error.part, f"{message}, or make one fact, a choice, of some that belong together")
+
+
+def _called(document: PolicyDocument, part: Path) -> str:
+    match part:
+        case (str(name), int(at)):
+            return f"the {name.removesuffix('s')} `{getattr(document, name)[at].id}`"
+    return ".".join(map(str, part))
+
+
+def _facts_of(document: PolicyDocument, part: Path) -> list[str]:
+    """The facts that a part's own condition tests, in the document's order."""
+    match part:
+        case ("statements", int(at)):
+            condition = document.statements[at].applies_when
+        case ("conditions" | "indications" | "rules" as name, int(at)):
+            condition = getattr(document, name)[at].when
+        case _:
+            return []
+    named = {one.id: one.when for one in document.conditions}
+    tested: set[str] = set()
+    waiting = [condition]
+    while waiting:
+        for leaf in leaves(waiting.pop()):
+            if isinstance(leaf, FactIs | FactIn | FactIncludes):
+                tested.add(leaf.fact)
+            elif isinstance(leaf, Named) and (behind := named.pop(leaf.condition, None)) is not None:
+                waiting.append(behind)
+            elif isinstance(leaf, IndicationsOf):
+                waiting += [one.when for one in document.indications if one.statement == leaf.indications_of]
+    return [fact.path for fact in document.facts if fact.path in tested]
+
+
+def _drawn(document: PolicyDocument, drawing: Drawing) -> Iterator[Problem]:
+    recorded = {drawn.since: drawn for drawn in drawing.editions()}
+    for at, edition in enumerate(document.editions):
+        drawn = recorded.get(edition.since)
+        if drawn is not None:
+            yield from _open_case(("editions", at), drawn, drawing)
+            yield from _idle_rules(document, drawn, drawing)
+            yield from _idle_indications(document, drawn)
+        else:
+            for number, rule in enumerate(document.rules):
+                if any(outcome.on(edition.since) for outcome in rule.outcomes):
+                    message = f"says something of {edition.since}, when no statement is on record; begin it later"
+                    yield Problem(("rules", number, "outcomes"), message)
+
+
+def _open_case(path: Path, drawn: DrawnEdition, drawing: Drawing) -> Iterator[Problem]:
+    case = example(drawn.by_rule, OPEN)
+    if case is not None:
+        written = ", ".join(
+            f"{drawing.variables[index].path} = {_written(drawing.variables[index].domain[value])}"
+            for index, value in sorted(case.items())
+        )
+        message = (
+            f"from {drawn.since} on, no rule answers the case {written or 'with any facts'}; "
+            "add a rule for it, or a last one with `when: {otherwise: true}`"
+        )
+        yield Problem(path, message)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(value) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _idle_rules(document: PolicyDocument, drawn: DrawnEdition, drawing: Drawing) -> Iterator[Problem]:
+    positions = {rule.id: at for at, rule in enumerate(document.rules)}
+    deciding = answers(drawn.by_rule)
+    for index, row in enumerate(drawn.rows):
+        if index not in deciding:
+            at = ("rules", positions[row.rule.id])
+            with drawing.work.on(*at):
+                message = f"can never apply from {drawn.since} on: {_why_idle(drawn, index)}"
+            yield Problem(at, message)
+
+
+def _why_idle(drawn: DrawnEdition, index: int) -> str:
+    if answers(drawn.conditions[index]) == {False}:
+        return "its condition is never true; correct it or remove the rule"
+    takers = sorted(drawn.takers(index))
+    names = listed([f"`{drawn.rows[taker].rule.id}`" for taker in takers])
+    return f"every case it means is taken before it, by {names}; move it up or remove it"
+
+
+def _idle_indications(document: PolicyDocument, drawn: DrawnEdition) -> Iterator[Problem]:
+    for at, indication in enumerate(document.indications):
+        if indication.on(drawn.since):
+            node = drawn.spoken[indication.id]
+            if not support(node):
+                always = "always" if answers(node) == {True} else "never"
+                message = f"{always} holds from {drawn.since} on; correct its condition"
+                yield Problem(("indications", at, "when"), message)

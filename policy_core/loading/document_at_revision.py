@@ -1,0 +1,161 @@
+"""A document as it read at one of its revisions.
+
+A document has every part with its dates, so its own past is inside it: what begins after the revision was not there,
+what ends after it had no end yet. One rule serves all dates: a date is known from the revision that is in force on
+that day. What has no dates (facts, guidance, definitions, clocks) reads as it does now.
+"""
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date
+from typing import TypeVar
+
+from policy_core.determinations import CODE_NOT_LISTED
+from policy_core.document.models import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Dated,
+    Guidance,
+    IndicationsOf,
+    ListedCode,
+    Not,
+    Otherwise,
+    PolicyDocument,
+    PolicyException,
+    Rule,
+)
+from policy_core.loading.check import cited_parts
+
+SomeDated = TypeVar("SomeDated", bound=Dated)
+
+_NEVER = Not.model_validate({"not": Otherwise(otherwise=True)})
+
+
+def as_of(document: PolicyDocument, revision: date) -> PolicyDocument:
+    """The document as it read when the revision of that date was its newest; at the last one it is the document itself.
+
+    Raises:
+        ValueError: The document has no revision of that date.
+    """
+    if all(one.date != revision for one in document.revisions):
+        raise ValueError(f"no revision of {revision}")
+    if revision == document.revisions[-1].date:
+        return document
+    return _without_dangling(_Past(document, revision).document())
+
+
+class _Past:
+    """What a document knew at one of its revisions."""
+
+    def __init__(self, document: PolicyDocument, revision: date) -> None:
+        self._document = document
+        self._revision = revision
+        self._days = [one.date for one in document.revisions]
+
+    def document(self) -> PolicyDocument:
+        now = self._document
+        return now.model_copy(
+            update={
+                "editions": tuple(one for one in now.editions if self._known(one.since)),
+                "statements": tuple(self._dated(now.statements)),
+                "indications": tuple(self._dated(now.indications)),
+                "rules": tuple(self._rules()),
+                "codes": now.codes.model_copy(update={"listed": tuple(self._listed())}),
+                "exceptions": tuple(self._exceptions()),
+                "revisions": tuple(one for one in now.revisions if self._known(one.date)),
+            }
+        )
+
+    def _known(self, day: date) -> bool:
+        index = bisect_right(self._days, day)
+        return index == 0 or self._days[index - 1] <= self._revision
+
+    def _end(self, day: date | None) -> date | None:
+        return day if day is not None and self._known(day) else None
+
+    def _dated(self, parts: Sequence[SomeDated]) -> Iterator[SomeDated]:
+        for part in parts:
+            if self._known(part.since):
+                yield part.model_copy(update={"until": self._end(part.until)})
+
+    def _rules(self) -> Iterator[Rule]:
+        for rule in self._document.rules:
+            if outcomes := tuple(self._dated(rule.outcomes)):
+                yield rule.model_copy(update={"outcomes": outcomes})
+
+    def _exceptions(self) -> Iterator[PolicyException]:
+        for exception in self._document.exceptions:
+            if outcomes := tuple(self._dated(exception.outcomes)):
+                yield exception.model_copy(update={"outcomes": outcomes})
+
+    def _listed(self) -> Iterator[ListedCode]:
+        for code in self._document.codes.listed:
+            since = code.listed.since
+            if since is None or self._known(since):
+                listed = code.listed.model_copy(update={"until": self._end(code.listed.until)})
+                # A code set says itself from when a code is valid; that it is deleted is noted by a revision.
+                valid = code.valid.model_copy(update={"until": self._end(code.valid.until)})
+                yield code.model_copy(update={"listed": listed, "valid": valid})
+
+
+# --- references to what was not there yet ---------------------------------------------------------------------------
+
+
+def _without_dangling(document: PolicyDocument) -> PolicyDocument:
+    """The document without its references to parts that it has no more."""
+    codes = {f"{one.system} {one.code}" for one in document.codes.listed}
+    reasons = {outcome.reason for rule in document.rules for outcome in rule.outcomes if outcome.reason is not None}
+    kept = document.model_copy(
+        update={
+            name: tuple(_guidance(getattr(document, name), codes, reasons | {CODE_NOT_LISTED}))
+            for name in ("guidance", "definitions")
+        }
+    )
+    parts = {part.id for _, part in cited_parts(kept)}
+    statements = {one.id for one in kept.statements}
+    return kept.model_copy(
+        update={
+            "conditions": tuple(
+                one.model_copy(update={"when": _asking(one.when, statements)}) for one in kept.conditions
+            ),
+            "statements": tuple(
+                one.model_copy(update={"applies_when": _asking(one.applies_when, statements)})
+                for one in kept.statements
+            ),
+            "indications": tuple(one for one in kept.indications if one.statement in statements),
+            "rules": tuple(_resting(one, parts, statements) for one in kept.rules),
+        }
+    )
+
+
+def _guidance(guidance: Sequence[Guidance], codes: Collection[str], reasons: Collection[str]) -> Iterator[Guidance]:
+    for one in guidance:
+        applies = one.applies_to
+        named = tuple(code for code in applies.codes if code in codes)
+        given = tuple(reason for reason in applies.reasons if reason in reasons)
+        # With nothing left of what it is about, it is about nothing, and not about everything.
+        if bool(named) == bool(applies.codes) and bool(given) == bool(applies.reasons):
+            yield one.model_copy(update={"applies_to": applies.model_copy(update={"codes": named, "reasons": given})})
+
+
+def _resting(rule: Rule, parts: Collection[str], statements: Collection[str]) -> Rule:
+    outcomes = tuple(
+        one.model_copy(update={"rests_on": tuple(name for name in one.rests_on if name in parts)})
+        for one in rule.outcomes
+    )
+    return rule.model_copy(update={"when": _asking(rule.when, statements), "outcomes": outcomes})
+
+
+def _asking(condition: Condition, statements: Collection[str]) -> Condition:
+    """The condition, where indications of a statement that is not there hold in no case."""
+    match condition:
+        case AllOf(all=parts):
+            return AllOf(all=tuple(_asking(part, statements) for part in parts))
+        case AnyOf(any=parts):
+            return AnyOf(any=tuple(_asking(part, statements) for part in parts))
+        case Not(not_=part):
+            return Not.model_validate({"not": _asking(part, statements)})
+        case IndicationsOf(indications_of=statement) if statement not in statements:
+            return _NEVER
+    return condition

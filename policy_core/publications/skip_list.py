@@ -1,0 +1,140 @@
+"""The last resort: publications that count no more, each named by its place and its digest, and signed.
+
+A correction takes back what was published and leaves it known. A skip says that it never counted: whatever was decided
+under it can be proved no more. It is for what no correction can reach, such as what a stolen key signed.
+"""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Annotated
+
+import rfc8785
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from policy_core.document.problems import PolicyDocumentError, Problem
+from policy_core.loading.load import located, mapping, problems_of
+from policy_core.publications.publication import instant
+from policy_core.publications.signatures import Keyring, Signature, SignatureError, sign
+
+CONTEXT = b"dli-authorization policy.revisions.skip.v1\0"
+"""Stands before the digest, so that no signature on a publication is one on a skip, and none the other way about."""
+
+
+@dataclass(frozen=True)
+class Skip:
+    """One publication that counts no more."""
+
+    policy: str
+    offset: int
+    """Of its record; a later repeat of it counts as little."""
+    digest: str
+    why: str
+    at: datetime
+    """When it was signed, as its signer says."""
+    by: str
+    """Whom the key stands for."""
+
+
+class SkipList:
+    """All that a deployment skips."""
+
+    def __init__(self, skips: tuple[Skip, ...] = ()) -> None:
+        # Of several entries for one publication the first place counts.
+        by_place = sorted(skips, key=lambda one: one.offset, reverse=True)
+        self._skips = {(one.policy, one.digest): one for one in by_place}
+
+    def of(self, policy: str, offset: int, digest: str) -> Skip | None:
+        """Why a policy's publication in the record at an offset does not count; None where it may.
+
+        A key of one policy has no say in another: what it signed is looked up under its own policy alone.
+        """
+        found = self._skips.get((policy, digest))
+        return found if found is not None and found.offset <= offset else None
+
+    def __iter__(self) -> Iterator[Skip]:
+        return iter(self._skips.values())
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("should be an instant, such as 2026-12-01T12:00:00Z")  # noqa: TRY004 (pydantic's way)
+    return value
+
+
+class _Written(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _WrittenSkip(_Written):
+    policy: Annotated[str, Field(min_length=1, max_length=128)]
+    offset: Annotated[int, Field(ge=0, le=10**15, strict=True)]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    why: Annotated[str, Field(min_length=1, max_length=512)]
+    at: Annotated[datetime, BeforeValidator(_text)]
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    signature: str
+
+    def said(self) -> str:
+        """The digest of what is signed."""
+        return _said(self.policy, self.offset, self.digest, self.why, self.at)
+
+
+class _WrittenList(_Written):
+    skip: tuple[_WrittenSkip, ...]
+
+
+def _said(policy: str, offset: int, digest: str, why: str, at: datetime) -> str:
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    content: dict[str, str | int] = {
+        "policy": policy,
+        "offset": offset,
+        "digest": digest,
+        "why": why,
+        "at": instant(at),
+    }
+    return sha256(rfc8785.dumps(content)).hexdigest()
+
+
+def signed_skip(
+    key: Ed25519PrivateKey, policy: str, offset: int, digest: str, why: str, at: datetime
+) -> dict[str, str | int]:
+    """An entry of a list, signed, as its file has it."""
+    made = sign(key, _said(policy, offset, digest, why, at), CONTEXT)
+    return {
+        "policy": policy,
+        "offset": offset,
+        "digest": digest,
+        "why": why,
+        "at": instant(at),
+        "key": made.key,
+        "signature": base64.b64encode(made.value).decode(),
+    }
+
+
+def skip_list(name: str, raw: bytes, keys: Keyring) -> SkipList:
+    """The list in the bytes of a YAML text.
+
+    Raises:
+        PolicyDocumentError: It cannot be used, or no key of the policy signed an entry.
+    """
+    tree, plain = mapping(raw, name, "a list of skips begins with `skip:`")
+    try:
+        written = _WrittenList.model_validate(plain)
+    except ValidationError as error:
+        raise PolicyDocumentError(name, problems_of(error, tree)) from None
+    found: list[Skip] = []
+    for index, one in enumerate(written.skip):
+        try:
+            value = base64.b64decode(one.signature, validate=True)
+            at = one.at if one.at.tzinfo is not None else one.at.replace(tzinfo=UTC)
+            key = keys.signer(one.policy, one.said(), Signature(one.key, value), at, CONTEXT)
+        except (ValueError, SignatureError) as error:
+            why = str(error) if isinstance(error, SignatureError) else "is no base64"
+            problem = located(tree, Problem(("skip", index, "signature"), why))
+            raise PolicyDocumentError(name, [problem]) from None
+        found.append(Skip(one.policy, one.offset, one.digest, one.why, at, key.name))
+    return SkipList(tuple(found))

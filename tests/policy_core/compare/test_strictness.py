@@ -1,0 +1,50 @@
+"""What a change of determination is: the order is that of who acts next, and nothing falls between its kinds."""
+
+from itertools import product
+
+import pytest
+
+from policy_core.compare.strictness import UNDECIDED, Kind, distance, kind_of
+from policy_core.determinations import CONSEQUENCES, Determination
+
+OPPOSITE = {
+    Kind.STRICTER: Kind.LOOSER,
+    Kind.LOOSER: Kind.STRICTER,
+    Kind.RECLASSIFIED: Kind.RECLASSIFIED,
+    Kind.UNCHANGED: Kind.UNCHANGED,
+}
+ALL = [*map(str, Determination), UNDECIDED]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        ("medically_necessary", "information_needed", Kind.STRICTER),
+        ("information_needed", "criteria_not_met", Kind.STRICTER),
+        ("not_addressed", "investigational", Kind.STRICTER),
+        ("no_prior_authorization", "not_addressed", Kind.STRICTER),
+        ("invalid_code", "no_prior_authorization", Kind.STRICTER),
+        ("criteria_not_met", "medically_necessary", Kind.LOOSER),
+        ("investigational", "criteria_not_met", Kind.RECLASSIFIED),
+        ("not_addressed", "policy_not_on_record", Kind.RECLASSIFIED),
+        ("information_needed", "invalid_code", Kind.RECLASSIFIED),
+        ("medically_necessary", "redirected", Kind.RECLASSIFIED),
+        ("cancelled", "criteria_not_met", Kind.RECLASSIFIED),
+        ("dead_letter", "medically_necessary", Kind.RECLASSIFIED),
+    ],
+)
+def test_a_change_is_stricter_looser_or_reclassified(before: str, after: str, kind: Kind) -> None:
+    assert kind_of(before, after) is kind
+
+
+def test_every_pair_has_a_kind_and_its_opposite_the_opposite_kind() -> None:
+    for before, after in product(ALL, repeat=2):
+        assert kind_of(after, before) is OPPOSITE[kind_of(before, after)]
+        assert (kind_of(before, after) is Kind.UNCHANGED) == (before == after)
+
+
+def test_only_a_certification_is_at_no_distance_from_one() -> None:
+    assert [one for one in ALL if distance(one) == 0] == ["medically_necessary"]
+    assert {CONSEQUENCES[Determination(one)].acts_next for one in ALL[:-1] if distance(one) == 4} == {
+        "physician_reviewer"
+    }

@@ -1,0 +1,211 @@
+"""Decision diagrams, held against tables: every law over small random functions, by brute force."""
+
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from itertools import product
+from typing import NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy_core.diagrams.diagram import UNKNOWN, Diagrams, Node, answers, example, reachable, support
+
+Case = tuple[int, ...]
+Table = Mapping[Case, Hashable]
+"""A function the naive way: its answer for every case."""
+
+
+class World(NamedTuple):
+    """Diagrams over a few small variables, with some functions as tables."""
+
+    diagrams: Diagrams
+    tables: tuple[Table, ...]
+
+    @property
+    def cases(self) -> list[Case]:
+        return list(product(*(range(size) for size in self.diagrams.sizes)))
+
+    def draw(self, table: Table) -> Node:
+        """The diagram of a table, one variable after the other and no cleverness."""
+
+        def below(fixed: Case) -> Node:
+            if len(fixed) == len(self.diagrams.sizes):
+                return self.diagrams.terminal(table[fixed])
+            size = self.diagrams.sizes[len(fixed)]
+            return self.diagrams.node(len(fixed), [below((*fixed, value)) for value in range(size)])
+
+        return below(())
+
+
+def answer(node: Node, case: Case) -> Hashable:
+    while not node.terminal:
+        node = node.children[case[node.variable]]
+    return node.value
+
+
+def table_of(node: Node, world: World) -> Table:
+    return {case: answer(node, case) for case in world.cases}
+
+
+def essential(table: Table, sizes: Case) -> set[int]:
+    """The variables of which two cases that differ in it alone get different answers."""
+    return {
+        variable
+        for variable, size in enumerate(sizes)
+        for case in table
+        for value in range(size)
+        if table[case] != table[*case[:variable], value, *case[variable + 1 :]]
+    }
+
+
+@st.composite
+def worlds(draw: st.DrawFn, functions: int = 1, values: tuple[Hashable, ...] = ("a", "b", "c")) -> World:
+    sizes = draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
+    cases = list(product(*(range(size) for size in sizes)))
+    tables = []
+    for _ in range(functions):
+        # A function of few of the variables, often, so that nodes are left out and shared.
+        kept = draw(st.sets(st.integers(0, len(sizes) - 1)))
+        seen: dict[Case, Hashable] = {}
+        table: dict[Case, Hashable] = {}
+        for case in cases:
+            key = tuple(value for variable, value in enumerate(case) if variable in kept)
+            if key not in seen:
+                seen[key] = draw(st.sampled_from(values))
+            table[case] = seen[key]
+        tables.append(table)
+    return World(Diagrams(sizes), tuple(tables))
+
+
+BOOLEANS = (False, True)
+
+
+@given(worlds(functions=2))
+def test_applying_an_operation_is_applying_it_case_by_case(world: World) -> None:
+    one, other = world.tables
+
+    combined = world.diagrams.apply(lambda left, right: (left, right), world.draw(one), world.draw(other))
+
+    assert {case: (one[case], other[case]) for case in world.cases} == table_of(combined, world)
+
+
+@given(worlds(functions=3, values=BOOLEANS))
+def test_all_of_any_of_and_negation_are_what_logic_says(world: World) -> None:
+    nodes = [world.draw(table) for table in world.tables]
+
+    every, some = world.diagrams.all_of(nodes), world.diagrams.any_of(nodes)
+    opposite = world.diagrams.negation(nodes[0])
+
+    given_to = {case: [table[case] for table in world.tables] for case in world.cases}
+    assert {case: all(values) for case, values in given_to.items()} == table_of(every, world)
+    assert {case: any(values) for case, values in given_to.items()} == table_of(some, world)
+    assert {case: not values[0] for case, values in given_to.items()} == table_of(opposite, world)
+
+
+@given(worlds(functions=3, values=BOOLEANS))
+def test_a_choice_is_the_one_where_its_condition_is_true_and_the_other_where_not(world: World) -> None:
+    condition, then, otherwise = world.tables
+
+    chosen = world.diagrams.choice(*(world.draw(table) for table in world.tables))
+
+    expected = {case: (then if condition[case] else otherwise)[case] for case in world.cases}
+    assert expected == table_of(chosen, world)
+
+
+def test_all_of_nothing_holds_always_and_any_of_nothing_never() -> None:
+    diagrams = Diagrams([2])
+
+    assert diagrams.all_of([]) is diagrams.terminal(value=True)
+    assert diagrams.any_of([]) is diagrams.terminal(value=False)
+
+
+@given(worlds(), st.data())
+def test_a_variable_is_a_member_of_exactly_the_values_named(world: World, data: st.DataObject) -> None:
+    variable = data.draw(st.integers(0, len(world.diagrams.sizes) - 1))
+    values = data.draw(st.sets(st.integers(0, world.diagrams.sizes[variable] - 1)))
+
+    assert {case: case[variable] in values for case in world.cases} == table_of(
+        world.diagrams.member(variable, values), world
+    )
+
+
+@given(worlds(functions=2, values=BOOLEANS))
+def test_equal_functions_are_the_same_object_and_different_ones_are_not(world: World) -> None:
+    one, other = (world.draw(table) for table in world.tables)
+    diagrams = world.diagrams
+    # The same function by another way: De Morgan.
+    one_and_other = diagrams.all_of([one, other])
+    by_detour = diagrams.negation(diagrams.any_of([diagrams.negation(one), diagrams.negation(other)]))
+
+    assert one_and_other is by_detour
+    assert diagrams.negation(diagrams.negation(one)) is one
+    assert (world.tables[0] == world.tables[1]) == (one is other)
+
+
+def test_true_and_one_are_different_answers() -> None:
+    diagrams = Diagrams([2])
+
+    assert diagrams.terminal(value=True) is not diagrams.terminal(1)
+    assert diagrams.node(0, [diagrams.terminal(value=True), diagrams.terminal(1)]).terminal is False
+
+
+@given(worlds(), st.data())
+def test_restricting_fixes_what_is_known_and_asks_what_matters(world: World, data: st.DataObject) -> None:
+    table = world.tables[0]
+    known = data.draw(st.tuples(*(st.integers(UNKNOWN, size - 1) for size in world.diagrams.sizes)))
+
+    left = world.diagrams.restrict(world.draw(table), known)
+
+    def fixed(case: Case) -> Case:
+        return tuple(value if given == UNKNOWN else given for value, given in zip(case, known, strict=True))
+
+    expected = {case: table[fixed(case)] for case in world.cases}
+    assert expected == table_of(left, world)
+    assert essential(expected, world.diagrams.sizes) == support(left)
+
+
+@given(worlds(), st.data())
+def test_restricting_leaves_nothing_behind(world: World, data: st.DataObject) -> None:
+    drawn = world.draw(world.tables[0])
+    known = data.draw(st.tuples(*(st.integers(UNKNOWN, size - 1) for size in world.diagrams.sizes)))
+    nodes = len(world.diagrams._nodes)  # noqa: SLF001 (that nothing is kept shows nowhere else)
+
+    world.diagrams.restrict(drawn, known)
+
+    assert nodes == len(world.diagrams._nodes)  # noqa: SLF001
+
+
+@given(worlds())
+def test_the_support_is_the_variables_on_which_the_function_depends(world: World) -> None:
+    assert essential(world.tables[0], world.diagrams.sizes) == support(world.draw(world.tables[0]))
+
+
+@given(worlds())
+def test_answers_and_their_counts_are_those_of_the_cases(world: World) -> None:
+    drawn = world.draw(world.tables[0])
+
+    assert Counter(world.tables[0].values()) == world.diagrams.count(drawn)
+    assert set(world.tables[0].values()) == answers(drawn)
+
+
+@given(worlds())
+def test_an_example_gets_its_answer_whatever_the_variables_it_leaves_out(world: World) -> None:
+    table = world.tables[0]
+    drawn = world.draw(table)
+
+    for wanted in ("a", "b", "c"):
+        found = example(drawn, wanted)
+        if found is None:
+            assert wanted not in table.values()
+        else:
+            meant = [case for case in world.cases if all(case[at] == value for at, value in found.items())]
+            assert {wanted} == {table[case] for case in meant}
+
+
+@given(worlds())
+def test_no_node_asks_in_vain_and_none_stands_twice(world: World) -> None:
+    nodes = [node for node in reachable(world.draw(world.tables[0])) if not node.terminal]
+
+    in_vain = [node for node in nodes if len(set(map(id, node.children))) == 1]
+    assert in_vain == []
+    assert len(nodes) == len({(node.variable, *map(id, node.children)) for node in nodes})

@@ -1,0 +1,176 @@
+"""Corrections: what was published and was wrong is taken back, and stays known for what was decided under it."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policy_core.document.models import PolicyDocument
+from policy_core.history.chain import Chain, RefusedError, policy_of, stood
+from policy_core.history.library import Library
+from policy_core.publications.publication import Publication, publication
+from tests.support.chain_corrections import AT, PUBLISHED, WRONG, correction, withdrawal
+from tests.support.chains import NEW, OTHER, early, gestational_covered, revised
+
+LAST = OTHER.links[-1]
+
+
+# --- both readings -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("day", [NEW, NEW - timedelta(days=20)], ids=["the same date", "an earlier date"])
+def test_a_correction_stands_in_the_place_of_what_it_corrects_and_both_stay_known(day: date) -> None:
+    one = correction(day=day, effective=day)
+    chain = PUBLISHED.accept(one)
+
+    assert [link.digest for link in chain] == [*(link.digest for link in OTHER), WRONG.digest, one.digest]
+    assert chain.standing == (*OTHER.links, one)
+    assert chain.taken_back == {WRONG.digest: one.digest}
+    assert (chain.of(day), chain.in_force(day), chain.newest) == (one, one, one)
+    assert chain.of(NEW) == (one if day == NEW else None)
+
+
+def test_the_two_times_keep_both_readings_apart() -> None:
+    one = correction()
+    chain = PUBLISHED.accept(one)
+    services = (LAST.revision, NEW + timedelta(days=30))
+    before, between, after = (chain.as_known_at(at) for at in (AT - timedelta(1), AT, one.published))
+
+    assert [before.in_force(day) for day in services] == [LAST, LAST]
+    assert [between.in_force(day) for day in services] == [LAST, WRONG]
+    assert [after.in_force(day) for day in services] == [LAST, one]
+
+
+def test_what_was_decided_meanwhile_is_decided_again_under_what_was_known_then() -> None:
+    chain = PUBLISHED.accept(correction())
+    library = Library([policy_of(OTHER.links[-1])], OTHER.policy, {OTHER.policy: OTHER}).knowing_also(chain)
+
+    assert library[OTHER.policy].known_through == chain.known_through
+    meanwhile = library.knowing(OTHER.policy, WRONG.digest)
+    assert meanwhile is not None
+    assert (meanwhile.known_through, meanwhile.sha256) == (WRONG.digest, WRONG.sha256)
+
+
+def test_what_is_withdrawn_leaves_what_stood_before_it() -> None:
+    one = withdrawal()
+    chain = PUBLISHED.accept(one)
+
+    assert chain.standing == OTHER.links
+    assert (chain.newest, chain.taken_back) == (one, {WRONG.digest: one.digest})
+    assert chain.in_force(NEW) == LAST
+    again = publication(revised(gestational_covered), chain.known_through, published=AT + timedelta(days=10))
+    assert chain.accept(again).standing == (*OTHER.links, again), "and it may be published once more"
+
+
+def test_all_that_stands_behind_what_is_corrected_is_taken_back_with_it() -> None:
+    later = publication(revised_twice(), PUBLISHED.known_through, published=AT + timedelta(days=1))
+    chain = PUBLISHED.accept(later)
+    one = correction(chain=chain)
+    corrected = chain.accept(one)
+
+    assert corrected.standing == (*OTHER.links, one)
+    assert corrected.taken_back == {WRONG.digest: one.digest, later.digest: one.digest}
+
+
+def revised_twice() -> PolicyDocument:
+    tree = WRONG.document.model_dump(mode="json", by_alias=True)
+    tree["revisions"].append({"date": "2025-07-01", "kinds": ["review"], "says": "Reviewed.", "cites": []})
+    return PolicyDocument.model_validate(tree, strict=False)
+
+
+def test_a_correction_is_corrected_and_the_chain_goes_on_behind_it() -> None:
+    first = correction(effective=NEW)
+    second = correction(gestational_covered, chain=PUBLISHED.accept(first), of=first, published=AT + timedelta(days=11))
+    chain = PUBLISHED.accept(first).accept(second)
+    following = publication(revised_twice(), chain.known_through, published=AT + timedelta(days=12))
+
+    assert chain.standing == (*OTHER.links, second)
+    assert chain.accept(following).standing == (*OTHER.links, second, following)
+
+
+def test_a_date_that_was_taken_far_ahead_before_dates_were_bounded_is_taken_back() -> None:
+    far = publication(
+        revised(day=date(9998, 12, 31)), OTHER.known_through, published=datetime(9998, 12, 30, tzinfo=UTC)
+    )
+    blocked = OTHER.accept(far)
+    with pytest.raises(RefusedError, match="reaches into the past"):
+        blocked.accept(publication(revised(), far.digest, published=AT))
+
+    for one in (correction(chain=blocked, of=far), withdrawal(blocked, far)):
+        chain = blocked.accept(one)
+        assert chain.standing[: len(OTHER)] == OTHER.links
+        assert chain.as_known_at(one.published).newest == one
+
+
+# --- what is refused -----------------------------------------------------------------------------------------------
+
+
+def another_history(tree: dict[str, Any]) -> None:
+    tree["revisions"][0]["says"] = "Otherwise."
+
+
+SECOND, FIRST = PUBLISHED.accept(correction()), Chain("EV-12")
+TOO_LATE, TOO_EARLY = correction(day=NEW + timedelta(days=1)), correction(day=LAST.revision + timedelta(days=-1))
+REFUSED = [
+    ("what nobody knows", PUBLISHED, correction(corrects="0" * 64), "corrects", "is no revision that stands"),
+    ("what is taken back", SECOND, correction(early, chain=SECOND), "corrects", "was taken back by"),
+    ("a later date", PUBLISHED, TOO_LATE, "revision", "is after 2025-06-01, which it corrects"),
+    ("a gap", PUBLISHED, correction(predecessor=LAST.digest), "predecessor", "forks the chain"),
+    ("a date before what stands", PUBLISHED, TOO_EARLY, "revision", "reaches beyond what it corrects: before that"),
+    ("another history", PUBLISHED, correction(another_history), "document.revisions", "an earlier entry"),
+    ("answers before its day", PUBLISHED, correction(early), "document", "reaches into the past"),
+    ("a first", FIRST, replace(OTHER.links[0], corrects="0" * 64), "corrects", "nothing of EV-12 is known"),
+]
+
+
+@pytest.mark.parametrize(("chain", "one", "path", "message"), [o[1:] for o in REFUSED], ids=[o[0] for o in REFUSED])
+def test_what_corrects_nothing_that_stands_is_refused(chain: Chain, one: Publication, path: str, message: str) -> None:
+    with pytest.raises(RefusedError, match=message) as caught:
+        chain.accept(one)
+
+    assert ".".join(map(str, caught.value.path)) == path
+
+
+def test_a_withdrawal_changes_no_answer_before_what_it_withdraws_was_effective() -> None:
+    with pytest.raises(RefusedError, match="reaches into the past"):
+        PUBLISHED.accept(withdrawal(effective=NEW + timedelta(days=1)))
+
+
+def test_what_a_publication_corrects_is_covered_by_its_digest_and_what_corrects_nothing_keeps_its_own() -> None:
+    assert correction().digest != correction(corrects="1" * 64).digest
+    assert "corrects" not in WRONG.content()
+    assert "retroactive" not in WRONG.content()
+
+
+@settings(deadline=None)  # no proof here, but many
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=12))
+def test_whatever_is_corrected_each_stands_or_was_taken_back_or_took_something_back(
+    moves: list[tuple[int, bool]],
+) -> None:
+    """`stood`, of any history of publications, corrections and withdrawals, against a stack."""
+    links: list[tuple[str, str, str | None]] = [("d0", "s0", None)]
+    stack = [0]
+    for number, (target, withdraws) in enumerate(moves, 1):
+        at = len(stack) - 1 - target
+        if at < 0:
+            links.append((f"d{number}", f"s{number}", None))
+            stack.append(number)
+            continue
+        corrected = links[stack[at]][0]
+        del stack[at:]
+        if withdraws and stack:
+            links.append((f"d{number}", links[stack[-1]][1], corrected))
+        else:
+            links.append((f"d{number}", f"s{number}", corrected))
+            stack.append(number)
+
+    found = stood(links)
+
+    assert found.standing == stack
+    assert not set(found.standing) & set(found.taken_back)
+    took = set(found.taken_back.values())
+    assert set(range(len(links))) == set(found.standing) | set(found.taken_back) | took
+    assert all(gone < by for gone, by in found.taken_back.items())

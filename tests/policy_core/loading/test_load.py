@@ -1,0 +1,998 @@
+"""The policy document: what is refused, in words that mend it, and what its digest covers."""
+
+import json
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from policy_core.citations import verify
+from policy_core.determinations import Determination
+from policy_core.document.models import PolicyDocument
+from policy_core.document.problems import PolicyDocumentError, did_you_mean
+from policy_core.evaluate.determine import Policy
+from policy_core.history.library import PACKAGED
+from policy_core.loading.check import places
+from policy_core.loading.load import load, parse
+from policy_core.loading.size_limit import LARGEST
+from tests.support.cases import (
+    COVERED,
+    OTHER_FILE,
+    PACKAGED_FILE,
+    case,
+    first_line,
+    line,
+    other,
+    packaged,
+    problems,
+)
+from tests.support.documents import PAGE, blocks, explained, plain
+
+REAL = PACKAGED_FILE.read_text("utf-8")
+OTHER = OTHER_FILE.read_text("utf-8")
+SCHEMA = json.loads((PACKAGED.parent / "policy.schema.json").read_text("utf-8"))
+
+
+def edited(old: str, new: str, text: str = REAL) -> str:
+    assert old in text, f"the document no longer has {old!r}"
+    return text.replace(old, new, 1)
+
+
+def line_of(marker: str, text: str) -> int:
+    """The number of the one line that has `marker`."""
+    (found,) = [number for number, line in enumerate(text.splitlines(), start=1) if marker in line]
+    return found
+
+
+class Mistake(NamedTuple):
+    """An edit of the packaged document, and the problem that must be told of it."""
+
+    name: str
+    old: str
+    new: str
+    marker: str
+    """What stands in the line that the problem must name, and in none before it."""
+    path: str
+    message: str
+
+
+IS_ALLOGENEIC = "when: {fact: clinical.transplant.type, is: allogeneic}"
+IS_REFRACTORY = "when: {fact: clinical.disease_status, is: refractory}"
+NO_CONDITION = (
+    "not a condition; write one of {fact: …, is: …}, {fact: …, in: […]}, {fact: …, includes: …}, {all: […]}, "
+    "{any: […]}, {not: …}, {condition: …}, {indications_of: …}, {otherwise: true}"
+)
+
+SHAPES = [
+    Mistake(
+        "misspelt field",
+        "says: The malignancy is hematologic.",
+        "sayz: The malignancy is hematologic.",
+        "sayz:",
+        "conditions.2.sayz",
+        "unknown field; did you mean `says`?",
+    ),
+    Mistake(
+        "missing field",
+        "    says: The malignancy is hematologic.\n",
+        "",
+        "- id: hematologic",
+        "conditions.2.says",
+        "missing; write `says: …`",
+    ),
+    Mistake(
+        "misspelt field of a condition",
+        IS_ALLOGENEIC,
+        "when: {fct: clinical.transplant.type, is: allogeneic}",
+        "{fct:",
+        "conditions.1.when.fct",
+        "unknown field; did you mean `fact`?",
+    ),
+    Mistake(
+        "missing field of a condition",
+        IS_ALLOGENEIC,
+        "when: {not: {not: {is: allogeneic}}}",
+        "{not: {not: {is",
+        "conditions.1.when.not.not.fact",
+        "missing; write `fact: …`",
+    ),
+    Mistake(
+        "code that is a whole number",
+        'code: "38242"',
+        "code: 38242",
+        "code: 38242",
+        "codes.listed.0.code",
+        'a number where text belongs; write it in quotes: "38242"',
+    ),
+    Mistake(
+        "code that is a decimal number",
+        'code: "99.09"',
+        "code: 99.10",
+        "code: 99.10",
+        "codes.listed.7.code",
+        'a number where text belongs; write it in quotes: "99.10"',
+    ),
+    Mistake(
+        "diagnosis code that is a number",
+        '"209"]',
+        "209]",
+        " 209]",
+        "facts.0.derived.3.codes.1",
+        'a number where text belongs; write it in quotes: "209"',
+    ),
+    Mistake(
+        "condition without a shape",
+        IS_ALLOGENEIC,
+        "when: {fact: clinical.transplant.type, was: allogeneic}",
+        "was: allogeneic",
+        "conditions.1.when",
+        NO_CONDITION,
+    ),
+    Mistake(
+        "word for a condition",
+        IS_ALLOGENEIC,
+        "when: allogeneic",
+        "when: allogeneic",
+        "conditions.1.when",
+        NO_CONDITION,
+    ),
+    Mistake(
+        "list for a condition",
+        IS_ALLOGENEIC,
+        "when: [allogeneic]",
+        "when: [allogeneic]",
+        "conditions.1.when",
+        NO_CONDITION,
+    ),
+    Mistake(
+        "empty list of conditions",
+        IS_ALLOGENEIC,
+        "when: {all: []}",
+        "{all: []}",
+        "conditions.1.when.all",
+        "empty; write at least one, or leave `all` out where it is not required",
+    ),
+    Mistake(
+        "determination that no rule may give",
+        "until: 2016-03-08, determination: policy_not_on_record}\n      - {since: 2016-03-08, determination: investig",
+        "until: 2016-03-08, determination: denied}\n      - {since: 2016-03-08, determination: investig",
+        "determination: denied",
+        "rules.0.outcomes.0.determination",
+        "`denied` cannot be written: no document refuses care; write `criteria_not_met` or `investigational`",
+    ),
+    Mistake(
+        "day that does not exist",
+        "date: 2002-02-14",
+        'date: "2002-02-30"',
+        "2002-02-30",
+        "revisions.1.date",
+        "`2002-02-30` is not in the calendar; write a year",
+    ),
+    Mistake(
+        "format of another year",
+        "format: 1",
+        "format: 2",
+        "format: 2",
+        "format",
+        "`2` cannot be written here; write `format: 1`",
+    ),
+    Mistake(
+        "end before the beginning",
+        "- {since: 2011-08-11, until: 2016-03-08, determination: not_addressed",
+        "- {since: 2011-08-11, until: 2011-08-11, determination: not_addressed",
+        "until: 2011-08-11",
+        "rules.2.outcomes.0",
+        "`until` is not after `since`; it names the first day on which this no longer holds",
+    ),
+    Mistake(
+        "choice without values",
+        "    values: [mixed, full_donor, recipient]\n",
+        "",
+        "- path: clinical.chimerism",
+        "facts.7",
+        "a choice needs `values`, each once",
+    ),
+    Mistake(
+        "value that stands twice",
+        "values: [mixed, full_donor, recipient]",
+        "values: [mixed, full_donor, mixed]",
+        "- path: clinical.chimerism",
+        "facts.7",
+        "a choice needs `values`, each once",
+    ),
+    Mistake(
+        "date with values",
+        "    kind: date\n",
+        "    kind: date\n    values: [early, late]\n",
+        "- path: clinical.transplant.date",
+        "facts.5",
+        "a date has no `values`; remove them, or write `kind: choice`",
+    ),
+    Mistake(
+        "derived value outside the list",
+        "{value: hematologic, system: icd-10-cm",
+        "{value: blood, system: icd-10-cm",
+        "- path: clinical.malignancy",
+        "facts.0",
+        "'blood' is not one of this fact's values; write one of ['hematologic', 'nonhematologic', 'none']",
+    ),
+    Mistake(
+        "presumed set",
+        "values: [treat_relapse, treat_refractory_disease, prevent_relapse, convert_mixed_chimerism]",
+        "values: [treat_relapse, prevent_relapse, convert_mixed_chimerism]\n"
+        "    presumed: {value: treat_relapse, because: It is.}",
+        "- path: clinical.purposes",
+        "facts.8",
+        "a set can be neither derived nor presumed",
+    ),
+    Mistake(
+        "clock without time",
+        "    standard: {days: 7}\n    expedited: {hours: 48}",
+        "    standard: {days: 0}\n    expedited: {hours: 48}",
+        "standard: {days: 0}",
+        "clocks.0.standard",
+        "no time at all; write {days: …} or {hours: …}",
+    ),
+    Mistake(
+        "redirected nowhere",
+        "    outcomes:\n      - {since: 1998-08-01, until: 2024-04-29, determination: policy_not_on_record}",
+        "    outcomes:\n      - {since: 1998-08-01, until: 2024-04-29, determination: redirected}",
+        "determination: redirected}",
+        "exceptions.0.outcomes.0",
+        "`redirected` needs a `program` to go to, and nothing else has one",
+    ),
+]
+
+PARTS = [
+    Mistake(
+        "unknown fact",
+        IS_ALLOGENEIC,
+        "when: {fact: clinical.transplant.tipe, is: allogeneic}",
+        "tipe",
+        "conditions.1.when",
+        "no fact `clinical.transplant.tipe`; did you mean `clinical.transplant.type`?",
+    ),
+    Mistake(
+        "unknown fact under a negation",
+        "when: {not: {condition: allogeneic-transplant}}",
+        "when: {not: {fact: clinical.transplant.tipe, is: allogeneic}}",
+        "tipe",
+        "rules.3.when",
+        "no fact `clinical.transplant.tipe`; did you mean `clinical.transplant.type`?",
+    ),
+    Mistake(
+        "value outside the list",
+        IS_ALLOGENEIC,
+        "when: {fact: clinical.transplant.type, is: alogeneic}",
+        "is: alogeneic",
+        "conditions.1.when",
+        "'alogeneic' is no value of `clinical.transplant.type`; write one of: allogeneic, autologous, none",
+    ),
+    Mistake(
+        "word for a boolean",
+        "when: {fact: clinical.infusion.donor_is_transplant_donor, is: false}",
+        'when: {fact: clinical.infusion.donor_is_transplant_donor, is: "no"}',
+        'is: "no"',
+        "rules.1.when",
+        "'no' is no value of `clinical.infusion.donor_is_transplant_donor`; write one of: false, true",
+    ),
+    Mistake(
+        "choice tested as a set",
+        IS_ALLOGENEIC,
+        "when: {fact: clinical.transplant.type, includes: allogeneic}",
+        "includes: allogeneic",
+        "conditions.1.when",
+        "`clinical.transplant.type` is a choice; test it with {fact: clinical.transplant.type, is: …}",
+    ),
+    Mistake(
+        "set tested as a choice",
+        "when: {fact: clinical.purposes, includes: prevent_relapse}",
+        "when: {fact: clinical.purposes, is: prevent_relapse}",
+        "clinical.purposes, is:",
+        "conditions.5.when",
+        "`clinical.purposes` is a set; test it with {fact: clinical.purposes, includes: …}",
+    ),
+    Mistake(
+        "date that decides",
+        IS_ALLOGENEIC,
+        'when: {fact: clinical.transplant.date, is: "2020-01-01"}',
+        'is: "2020-01-01"',
+        "conditions.1.when",
+        "`clinical.transplant.date` is a date; dates are recorded and never decide",
+    ),
+    Mistake(
+        "fact inside a fact",
+        "path: clinical.transplant.type",
+        "path: clinical.malignancy.type",
+        "path: clinical.malignancy.type",
+        "facts.1.path",
+        "`clinical.malignancy` is a fact itself and cannot hold others; rename one",
+    ),
+    Mistake(
+        "condition that comes later",
+        "when: {fact: clinical.infusion.leukocyte_modification, in: [genetic, other]}",
+        "when: {condition: hematologic}",
+        "when: {condition: hematologic}",
+        "conditions.0.when",
+        "no condition `hematologic` before this place; none is declared",
+    ),
+    Mistake(
+        "indication that asks for indications",
+        "when: {fact: clinical.disease_status, is: relapsed}",
+        "when: {indications_of: S1}",
+        "    when: {indications_of: S1}",
+        "indications.0.when",
+        "an indication cannot ask for indications; write its facts here",
+    ),
+    Mistake(
+        "indications of no statement",
+        "    when: {indications_of: S1}",
+        "    when: {indications_of: S9}",
+        "S9",
+        "rules.6.when",
+        "no statement `S9`; known: S1, S2, S3, S4",
+    ),
+    Mistake(
+        "indication of no statement",
+        "- id: S1-refractory\n    statement: S1",
+        "- id: S1-refractory\n    statement: S9",
+        "S9",
+        "indications.1.statement",
+        "no statement `S9`; known: S1, S2, S3, S4",
+    ),
+    Mistake(
+        "id that stands twice",
+        "- id: risks",
+        "- id: what-it-is  # again",
+        "# again",
+        "description.1.id",
+        "the id `what-it-is` stands here a second time; give each its own",
+    ),
+    Mistake(
+        "rule that stands twice",
+        "- id: no-malignancy",
+        "- id: another-donor  # again",
+        "# again",
+        "rules.2.id",
+        "the id `another-donor` stands here a second time; give each its own",
+    ),
+    Mistake(
+        "fact that stands twice",
+        "path: clinical.chimerism",
+        "path: clinical.disease_status  # again",
+        "# again",
+        "facts.7.path",
+        "the fact `clinical.disease_status` stands here a second time; give each its own",
+    ),
+    Mistake(
+        "exception that stands twice",
+        "line_of_business: state_and_school",
+        "line_of_business: fep",
+        "- id: state-and-school-employees",
+        "exceptions.1",
+        "the line of business `fep` stands here a second time; give each its own",
+    ),
+    Mistake(
+        "outcomes that overlap",
+        "      - {since: 2011-08-11, until: 2016-03-08, determination: policy_not_on_record}\n"
+        "      - {since: 2016-03-08, determination: investigational, rests_on: [S3]}",
+        "      - {since: 2011-08-11, determination: policy_not_on_record}\n"
+        "      - {since: 2016-03-08, determination: investigational, rests_on: [S3]}",
+        "rests_on: [S3]}",
+        "rules.4.outcomes.1.since",
+        "begins on 2016-03-08 while the one before it still holds; give that one `until: 2016-03-08`",
+    ),
+    Mistake(
+        "edition on no revision's day",
+        "  - since: 2016-03-08\n    on_record: true",
+        "  - since: 2016-03-09\n    on_record: true",
+        "  - since: 2016-03-09",
+        "editions.2.since",
+        "no revision begins on 2016-03-09; the nearest begins on 2016-03-08",
+    ),
+    Mistake(
+        "first edition that is not the first revision's",
+        "- since: 1998-08-01",
+        "- since: 2002-02-14",
+        "- since: 2002-02-14",
+        "editions.0.since",
+        "the first edition begins on 2002-02-14, the first revision on 1998-08-01; begin both alike",
+    ),
+    Mistake(
+        "revisions out of order",
+        "date: 2002-04-26",
+        "date: 2002-02-14  # too early",
+        "# too early",
+        "revisions.2.date",
+        "2002-02-14 does not come after 2002-02-14; put them in order, each day once",
+    ),
+    Mistake(
+        "outcome on no edition's day",
+        "{since: 2011-08-11, determination: not_addressed, reason: not_dli_by_definition",
+        "{since: 2012-06-06, determination: not_addressed, reason: not_dli_by_definition",
+        "{since: 2012-06-06, determination",
+        "rules.1.outcomes.0.since",
+        "no edition begins on 2012-06-06; the nearest begins on 2011-08-11",
+    ),
+    Mistake(
+        "exception on no revision's day",
+        "      - since: 2024-04-29\n        determination: redirected\n        program:\n          name: Federal",
+        "      - since: 2024-05-01\n        determination: redirected\n        program:\n          name: Federal",
+        "- since: 2024-05-01",
+        "exceptions.0.outcomes.1.since",
+        "no revision begins on 2024-05-01; the nearest begins on 2024-04-29",
+    ),
+    Mistake(
+        "code listed on no revision's day",
+        "listed: {since: 2005-01-10}",
+        "listed: {since: 2005-01-11}",
+        "listed: {since: 2005-01-11}",
+        "codes.listed.0.listed.since",
+        "no revision begins on 2005-01-11; the nearest begins on 2005-01-10",
+    ),
+    Mistake(
+        "window that runs backwards",
+        "listed: {since: 2004-09-02, until: 2005-01-10}",
+        "listed: {since: 2005-01-10, until: 2004-09-02}",
+        "{since: 2005-01-10, until: 2004-09-02}",
+        "codes.listed.5.listed",
+        "`until` is not after `since`; it names the first day on which this no longer holds",
+    ),
+    Mistake(
+        "outcome that rests on nothing there is",
+        "rests_on: [what-it-is]",
+        "rests_on: [what-it-was]",
+        "[what-it-was]",
+        "rules.1.outcomes.0.rests_on.0",
+        "no cited part `what-it-was`; did you mean `what-it-is`?",
+    ),
+    Mistake(
+        "outcome that rests on a later statement",
+        "reason: not_a_malignancy, rests_on: [S1]}",
+        "reason: not_a_malignancy, rests_on: [S2]}",
+        "rests_on: [S2]}\n",
+        "rules.2.outcomes.0.rests_on.0",
+        "`S2` is not in force on 2011-08-11; it holds from 2016-03-08",
+    ),
+    Mistake(
+        "clock that is not there",
+        "clock: ms-prior-authorization-reform-act}",
+        "clock: ms-prior-authorisation}",
+        "clock: ms-prior-authorisation}",
+        "clock_for.0.clock",
+        "no clock `ms-prior-authorisation`; did you mean `ms-prior-authorization-reform-act`?",
+    ),
+    Mistake(
+        "code of the wrong length",
+        'code: "86812"',
+        'code: "868"',
+        'code: "868"',
+        "codes.listed.1.code",
+        "a code of cpt has 5 characters",
+    ),
+    Mistake(
+        "code of an unknown system",
+        'system: cpt\n      code: "38242"',
+        'system: cpd\n      code: "38242"',
+        "system: cpd",
+        "codes.listed.0.system",
+        "no code system `cpd`; did you mean `cpt`?",
+    ),
+    Mistake(
+        "code that stands twice, its dot left out",
+        "- system: icd-10-pcs\n      code: 30233Q1\n      listed: {since: 2015-08-25}",
+        '- system: icd-9-pcs  # again\n      code: "9909"',
+        "# again",
+        "codes.listed.8",
+        "the code `icd-9-pcs 9909` stands here a second time; give each its own",
+    ),
+    Mistake(
+        "guidance for a code that is not listed",
+        "codes: [cpt 86812,",
+        "codes: [cpt 86811,",
+        "[cpt 86811,",
+        "guidance.4.applies_to.codes.0",
+        "no listed code `cpt 86811`; did you mean `cpt 86817`?",
+    ),
+    Mistake(
+        "guidance for a reason that no rule gives",
+        "reasons: [unlisted_high_risk_setting]",
+        "reasons: [unlisted_high_risk]",
+        "reasons: [unlisted_high_risk]",
+        "guidance.3.applies_to.reasons.0",
+        "no reason `unlisted_high_risk`; did you mean `unlisted_high_risk_setting`?",
+    ),
+    Mistake(
+        "range of codes that runs backwards",
+        "codes: [C81-C96, D46]",
+        "codes: [C96-C81, D46]",
+        "C96-C81",
+        "facts.0.derived.0.codes.0",
+        "`C96-C81` runs backwards and holds no code; begin with the lower",
+    ),
+    Mistake(
+        "citation of an unknown section",
+        "{section: history, ordinal: 2, sha256: 7",
+        "{section: histories, ordinal: 2, sha256: 7",
+        "section: histories",
+        "revisions.1.cites.0.section",
+        "no section of the source `histories`; did you mean `history`?",
+    ),
+    Mistake(
+        "one sentence with two digests",
+        "{section: policy, ordinal: 2, sha256: e71feb8305001124501354c69dbe4b1c054c0d0f5a59d5b56a87d72f8bdd27bc}\n"
+        "      - {section: guidelines",
+        "{section: policy, ordinal: 2, sha256: e71feb8305001124501354c69dbe4b1c054c0d0f5a59d5b56a87d72f8bdd27bd}\n"
+        "      - {section: guidelines",
+        "27bd}",
+        "indications.2.cites.0.sha256",
+        "policy 2 is cited elsewhere with another digest; one of them is wrong",
+    ),
+]
+
+RULES = [
+    Mistake(
+        "case that no rule answers",
+        "when: {otherwise: true}",
+        "when: {fact: clinical.chimerism, is: recipient}",
+        "- since: 2011-08-11\n    on_record: true",
+        "editions.1",
+        "from 2011-08-11 on, no rule answers the case clinical.malignancy = hematologic, "
+        "clinical.transplant.type = allogeneic, clinical.transplant.original_determination = medically_necessary, ",
+    ),
+    Mistake(
+        "rule that others shadow",
+        "when: {fact: clinical.malignancy, is: none}\n    outcomes:",
+        "when: {all: [condition: leukocytes-modified, {fact: clinical.malignancy, is: none}]}\n    outcomes:",
+        "- id: no-malignancy",
+        "rules.2",
+        "can never apply from 2011-08-11 on: every case it means is taken before it, by `modified-leukocytes`; "
+        "move it up or remove it",
+    ),
+    Mistake(
+        "rule that two others shadow",
+        "when: {condition: nonhematologic}\n    outcomes:",
+        "when: {fact: clinical.transplant.type, in: [autologous, none]}\n    outcomes:",
+        "- id: nonhematologic-malignancy",
+        "rules.4",
+        "can never apply from 2011-08-11 on: every case it means is taken before it, by `modified-leukocytes`, "
+        "`another-donor`, `no-malignancy`, `no-allogeneic-transplant`; move it up or remove it",
+    ),
+    Mistake(
+        "condition that is never true",
+        "when: {condition: nonhematologic}\n    outcomes:",
+        "when: {all: [condition: hematologic, condition: nonhematologic]}\n    outcomes:",
+        "- id: nonhematologic-malignancy",
+        "rules.4",
+        "can never apply from 2011-08-11 on: its condition is never true; correct it or remove the rule",
+    ),
+    Mistake(
+        "indication that always holds",
+        IS_REFRACTORY + "\n    cites:",
+        "when: {any: [condition: hematologic, {not: {condition: hematologic}}]}\n    cites:",
+        "{any: [condition",
+        "indications.1.when",
+        "always holds from 2011-08-11 on; correct its condition",
+    ),
+    Mistake(
+        "indication that never holds",
+        IS_REFRACTORY + "\n    cites:",
+        "when: {all: [condition: hematologic, {not: {condition: hematologic}}]}\n    cites:",
+        "{all: [condition",
+        "indications.1.when",
+        "never holds from 2011-08-11 on; correct its condition",
+    ),
+    Mistake(
+        "rule for an edition without statements",
+        "{since: 2011-08-11, determination: not_addressed, reason: not_dli_by_definition",
+        "{since: 1998-08-01, determination: not_addressed, reason: not_dli_by_definition",
+        "    outcomes:\n      - {since: 1998-08-01, determination",
+        "rules.1.outcomes",
+        "says something of 1998-08-01, when no statement is on record; begin it later",
+    ),
+]
+
+
+@pytest.mark.parametrize("mistake", [*SHAPES, *PARTS, *RULES], ids=lambda mistake: mistake.name)
+def test_a_mistake_is_told_with_its_line_its_path_and_what_to_write_instead(mistake: Mistake) -> None:
+    text = edited(mistake.old, mistake.new)
+    line = text[: text.index(mistake.marker)].count("\n") + 1
+
+    found = problems(text)
+
+    expected = f"policy.yaml:{line}: {mistake.path}: {mistake.message}"
+    assert expected in [one[: len(expected)] for one in found]
+
+
+def test_the_documents_as_they_are_have_no_problem() -> None:
+    assert [problems(REAL), problems(OTHER)] == [[], []]
+
+
+def test_every_mistake_is_told_at_once_each_in_one_line() -> None:
+    text = edited('code: "38242"', "code: 38242", edited("says: The malignancy is hematologic.", "", REAL))
+
+    found = problems(text)
+
+    assert [one.split(": ")[1] for one in found] == ["conditions.2.says", "codes.listed.0.code"]
+
+
+def test_a_set_of_which_too_many_values_are_asked_for_is_refused_before_it_is_drawn() -> None:
+    values = [f"kind_{number}" for number in range(40)]
+    asked = ", ".join(f"{{fact: clinical.hypoglycemia, includes: {one}}}" for one in values)
+    text = edited("values: [mild, severe, at_night, unnoticed]", f"values: [{', '.join(values)}]", OTHER)
+    text = edited("        - {fact: clinical.hypoglycemia, includes: severe}\n", "", text)
+    text = edited("any:\n        - {fact: clinical.hypoglycemia, includes: unnoticed}\n", f"any: [{asked}]\n", text)
+
+    line = line_of("values: [kind_0", text)
+    message = "conditions ask for more than 10 of its values; make a fact of its own of some"
+    assert problems(text) == [f"policy.yaml:{line}: facts.3.values: {message}"]
+
+
+def test_named_conditions_may_build_on_each_other_however_deep() -> None:
+    named = "".join(
+        f"  - id: deeper-{number}\n    says: As before.\n"
+        f"    when: {{all: [condition: {before}, condition: {before}]}}\n"
+        for number in range(400)
+        for before in [f"deeper-{number - 1}" if number else "grave-hypoglycemia"]
+    )
+    text = edited("\neditions:", f"{named}\neditions:", OTHER)
+    text = edited("when: {condition: grave-hypoglycemia}", "when: {condition: deeper-399}", text)
+
+    policy = Policy(parse(text.encode(), "deep.yaml"))
+
+    assert [one.by_rule.variable for one in policy.editions.values()] == [
+        one.by_rule.variable for one in other().editions.values()
+    ]
+
+
+# --- files that are no documents -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"", "policy.yaml: not a mapping; a document begins with `format: 1`"),
+        (b"- format: 1\n", "policy.yaml: not a mapping; a document begins with `format: 1`"),
+        (b"a policy in prose\n", "policy.yaml: not a mapping; a document begins with `format: 1`"),
+        (b"format: 1\nnumber: [\n", "policy.yaml:3: not YAML: nothing stands where a value belongs"),
+        (b"format: 1\nnumber: \xe9\n", "policy.yaml: not UTF-8 at byte 18"),
+        (b"a: " + b"[" * 1000, "policy.yaml:1: nested more than 40 deep"),
+        (b" " * (LARGEST + 1), "policy.yaml: larger than 1,000,000 bytes: not a policy document"),
+        (b"format: 1\nformat: 1\n", "policy.yaml:2: not YAML: the key `format` stands twice; write it once"),
+        (b"format: 1\n---\nformat: 1\n", "policy.yaml:2: not YAML: a second document begins"),
+        (b"format: 1\nnumber: !secret X\n", "policy.yaml:2: tags (!) have no place here"),
+        (b"format: 1\nnumber: &one X\n", "policy.yaml:2: anchors (&) and aliases (*) have no place here"),
+        (b"format: 1\nnumber: *one\n", "policy.yaml:2: anchors (&) and aliases (*) have no place here"),
+    ],
+    ids=lambda value: value[:20].decode("utf-8", "replace") if isinstance(value, bytes) else None,
+)
+def test_a_file_that_is_no_document_is_refused(raw: bytes, expected: str) -> None:
+    (found,) = problems(raw)
+
+    assert found.startswith(expected)
+
+
+def test_a_key_that_stands_twice_deep_in_a_document_is_told_with_its_line() -> None:
+    text = edited("    kind: date\n", "    kind: date\n    kind: choice\n")
+
+    (found,) = problems(text)
+
+    line = line_of("    kind: date", text) + 1
+    assert found == f"policy.yaml:{line}: not YAML: the key `kind` stands twice; write it once"
+
+
+def test_yes_and_no_are_words() -> None:
+    text = edited("title: Continuous glucose monitors", "title: no", OTHER)
+
+    assert parse(text.encode(), "policy.yaml").title == "no"
+
+
+def test_a_document_may_be_written_as_json_and_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("\ufeff" + json.dumps(plain(OTHER)), "utf-8")
+
+    assert other().document == load(file)
+
+
+def test_a_file_that_is_not_there_is_refused_as_a_document_is(tmp_path: Path) -> None:
+    with pytest.raises(PolicyDocumentError, match="cannot be read: No such file or directory"):
+        load(tmp_path / "policy.yaml")
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "expected"),
+    [
+        ("relapsd", ["relapsed", "remission"], "did you mean `relapsed`?"),
+        ("x", ["relapsed", "remission"], "known: relapsed, remission"),
+        ("x", [], "none is declared"),
+    ],
+)
+def test_a_hint_is_the_closest_word_or_all_of_them(word: str, known: list[str], expected: str) -> None:
+    assert expected == did_you_mean(word, known)
+
+
+# --- whatever the bytes ----------------------------------------------------------------------------
+
+
+def document_or_problems(raw: bytes) -> PolicyDocument | list[str]:
+    """The only two things that may come of any bytes; another exception fails the test."""
+    try:
+        return parse(raw, "fuzz.yaml")
+    except PolicyDocumentError as error:
+        return str(error).splitlines()
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_random_bytes_give_a_problem_and_no_other_exception(raw: bytes) -> None:
+    found = document_or_problems(raw)
+
+    assert isinstance(found, list)
+    assert found[0].startswith("fuzz.yaml")
+
+
+TOKENS = (
+    *("{", "}", "[", "]", ":", ",", "- ", "\n", "  ", "#", "'", '"', "|", ">", "? ", "&a ", "*a", "!a ", "<<: ", "="),
+    *("null", "true", "0", "-1", "1.5", ".nan", ".inf", "1e9", "2016-03-08", "2016-02-30", "\x00", "\u2028", "\ufeff"),
+    *("is", "in", "not", "all: []", "{}", "[]", "policy_not_on_record", "clinical", "9" * 5000),
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn, text: str, most: int) -> bytes:
+    """The text with a few pieces replaced, repeated or removed."""
+    for _ in range(draw(st.integers(1, most))):
+        at = draw(st.integers(0, len(text)))
+        end = min(len(text), at + draw(st.sampled_from([0, 0, 1, 4, 30, 400])))
+        piece = draw(st.sampled_from(TOKENS) | st.just(text[at:end] * 2))
+        text = text[:at] + piece + text[end:]
+    return text.encode("utf-8", "surrogatepass")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(mutated(OTHER, 4))
+def test_a_mutated_document_gives_a_document_or_problems(raw: bytes) -> None:
+    assert document_or_problems(raw)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(mutated(REAL, 2))
+def test_the_mutated_packaged_document_gives_a_document_or_problems(raw: bytes) -> None:
+    assert document_or_problems(raw)
+
+
+NODES: list[Any] = [None, True, 0, 1.5, "", "x", [], {}, ["x"], {"x": "x"}, {"fact": "x", "is": []}, {"not": {}}]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_document_with_any_part_replaced_gives_a_document_or_problems(data: st.DataObject) -> None:
+    tree = plain(OTHER)
+    *above, last = data.draw(st.sampled_from(list(every_path(tree))))
+    at(tree, tuple(above))[last] = data.draw(st.sampled_from(NODES))
+
+    assert document_or_problems(json.dumps(tree).encode())
+
+
+# --- the digest ------------------------------------------------------------------------------------
+
+
+Route = tuple[str | int, ...]
+
+
+def every_path(node: Any, above: Route = ()) -> Iterator[Route]:
+    parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for part, below in parts:
+        yield (*above, part)
+        yield from every_path(below, (*above, part))
+
+
+def shuffled(node: Any) -> Any:
+    """The same with the keys of every mapping in another order."""
+    if isinstance(node, dict):
+        return {key: shuffled(node[key]) for key in sorted(node, reverse=True)}
+    return [shuffled(one) for one in node] if isinstance(node, list) else node
+
+
+def test_the_digest_is_of_what_a_document_says_and_not_of_how_it_is_written() -> None:
+    dumped = StringIO()
+    YAML(typ="safe", pure=True).dump(plain(OTHER), dumped)
+    written = [
+        OTHER.replace("\n\n", "\n# a comment\n"),
+        OTHER.replace("\n", "\r\n"),
+        dumped.getvalue(),
+        json.dumps(shuffled(plain(OTHER)), indent=4),
+    ]
+
+    assert [other().sha256] * 4 == [parse(one.encode(), "policy.yaml").digest() for one in written]
+
+
+def test_a_default_written_out_changes_no_digest() -> None:
+    text = edited("presumed:\n      value: true", "presumed:\n      enabled: true\n      value: true", OTHER)
+
+    assert other().sha256 == parse(text.encode(), "policy.yaml").digest()
+
+
+def at(tree: Any, path: Route) -> Any:
+    for part in path:
+        tree = tree[part]
+    return tree
+
+
+def test_the_canonical_form_holds_all_that_a_document_says() -> None:
+    assert plain(OTHER) == json.loads(other().document.canonical())
+    assert plain(REAL) == json.loads(packaged().document.canonical())
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("number",), "EV-13"),
+        (("facts", 3, "values", 0), "slight"),
+        (("facts", 5, "presumed", "because"), "Most are."),
+        (("facts", 5, "presumed", "enabled"), False),
+        (("rules", 0, "says"), "Something else."),
+        (("rules", 0, "outcomes", 0, "reason"), "other_reason"),
+        (("statements", 0, "cites", 0, "ordinal"), 7),
+        (("codes", "systems", 1, "ignores_dots"), False),
+        (("codes", "listed", 0, "listed", "since"), "2022-01-16"),
+        (("clocks", 0, "standard", "hours"), 13),
+        (("revisions", 3, "says"), "Something else."),
+        (("definitions",), []),
+    ],
+)
+def test_the_digest_changes_with_any_value(path: Route, value: Any) -> None:
+    tree = plain(OTHER)
+    at(tree, path[:-1])[path[-1]] = value
+
+    assert other().sha256 != digest_of(tree)
+
+
+def digest_of(tree: Any) -> str:
+    return PolicyDocument.model_validate_json(json.dumps(tree), strict=True).digest()
+
+
+TINY = """
+format: 1
+number: T-1
+title: Tiny
+source: {publisher: Us, sections: [text]}
+facts: [{path: clinical.fit, kind: boolean, question: "Fit?"}]
+editions: [{since: 2020-01-01, on_record: true, says: All.}]
+rules:
+  - id: fit
+    says: Fit.
+    when: {fact: clinical.fit, is: true}
+    outcomes: [{since: 2020-01-01, determination: medically_necessary}]
+  - {id: not, says: Not., when: {otherwise: true}, outcomes: [{since: 2020-01-01, determination: criteria_not_met}]}
+codes:
+  {id: codes, says: Codes., systems: [{system: own, says: Ours.}], listed: [{system: own, code: "1"}]}
+revisions: [{date: 2020-01-01, kinds: [approval], says: Approved.}]
+"""
+CANONICAL = (
+    '{"codes":{"id":"codes","listed":[{"code":"1","system":"own"}],"says":"Codes.",'
+    '"systems":[{"says":"Ours.","system":"own"}]},'
+    '"editions":[{"on_record":true,"says":"All.","since":"2020-01-01"}],'
+    '"facts":[{"kind":"boolean","path":"clinical.fit","question":"Fit?"}],'
+    '"format":1,"number":"T-1",'
+    '"revisions":[{"date":"2020-01-01","kinds":["approval"],"says":"Approved."}],'
+    '"rules":[{"id":"fit","outcomes":[{"determination":"medically_necessary","since":"2020-01-01"}],'
+    '"says":"Fit.","when":{"fact":"clinical.fit","is":true}},'
+    '{"id":"not","outcomes":[{"determination":"criteria_not_met","since":"2020-01-01"}],'
+    '"says":"Not.","when":{"otherwise":true}}],'
+    '"source":{"publisher":"Us","sections":["text"]},"title":"Tiny"}'
+)
+
+
+def test_the_canonical_form_is_json_with_sorted_keys_and_without_defaults() -> None:
+    document = parse(TINY.encode(), "tiny.yaml")
+
+    assert CANONICAL.encode() == document.canonical()
+    assert sha256(CANONICAL.encode()).hexdigest() == document.digest()
+
+
+def test_a_fact_decides_though_it_is_tested_under_a_negation_alone() -> None:
+    text = edited("when: {fact: clinical.fit, is: true}", "when: {not: {fact: clinical.fit, is: false}}", TINY)
+
+    assert [one.path for one in Policy(parse(text.encode(), "tiny.yaml")).variables] == ["clinical.fit"]
+
+
+# --- the JSON Schema -------------------------------------------------------------------------------
+
+
+def refused_by_the_schema(tree: Any) -> set[Route]:
+    return {tuple(error.absolute_path) for error in Draft202012Validator(SCHEMA).iter_errors(tree)}
+
+
+@pytest.mark.parametrize("text", [REAL, OTHER, TINY], ids=["packaged", "other", "tiny"])
+def test_the_schema_takes_every_good_document(text: str) -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+    assert refused_by_the_schema(plain(text)) == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("format",), 2),
+        (("facts", 0, "kind"), "word"),
+        (("facts", 0, "path"), "Clinical.diabetes"),
+        (("rules", 0, "outcomes", 0, "determination"), "denied"),
+        (("rules", 0, "outcomes", 0, "determination"), "redirected"),
+        (("rules", 0, "when"), {"fact": "clinical.monitor", "equals": "professional"}),
+        (("codes", "listed", 0, "code"), 38242),
+        (("revisions", 0, "kinds"), []),
+        (("statements", 0, "cites", 0, "sha256"), "0"),
+    ],
+)
+def test_the_schema_refuses_what_the_models_refuse(path: Route, value: Any) -> None:
+    tree = plain(OTHER)
+    at(tree, path[:-1])[path[-1]] = value
+
+    assert refused_by_the_schema(tree) == {path}
+    with pytest.raises(ValidationError):
+        digest_of(tree)
+
+
+def test_the_schema_refuses_a_field_that_the_format_does_not_have() -> None:
+    tree = plain(OTHER)
+    tree["facts"][0]["note"] = "x"
+
+    assert refused_by_the_schema(tree) == {("facts", 0)}
+
+
+# --- presumptions ----------------------------------------------------------------------------------
+
+
+def test_a_presumption_turned_off_in_the_document_makes_its_fact_asked_for() -> None:
+    text = edited("    presumed:\n      value: true\n", "    presumed:\n      enabled: false\n      value: true\n")
+    turned_off = Policy(parse(text.encode(), "policy.yaml"))
+
+    asked = first_line(case(clinical=COVERED), turned_off).answer
+
+    assert first_line(case(clinical=COVERED)).answer.determination is Determination.MEDICALLY_NECESSARY
+    assert asked.determination is Determination.INFORMATION_NEEDED
+    assert [one.path for one in asked.missing] == ["clinical.infusion.donor_is_transplant_donor"]
+    assert turned_off.sha256 != packaged().sha256
+
+
+# --- the page about the format ---------------------------------------------------------------------
+
+
+def test_the_pieces_that_the_page_explains_are_a_whole_document_of_its_text() -> None:
+    document = explained().document
+
+    report = verify(places(document), document.source.sections, blocks("text"))
+
+    assert document.number == "EX-1"
+    assert report.agrees
+    assert report.sentences == 6
+
+
+def test_the_page_explains_every_part_of_a_document() -> None:
+    assert set(PolicyDocument.model_fields) == set(plain(blocks("yaml")))
+
+
+def test_the_page_tells_truly_what_its_document_asks_for() -> None:
+    def asked(clinical: dict[str, Any]) -> tuple[Determination, list[str]]:
+        answer = first_line(case(line(code="HA1", system="own"), clinical=clinical), explained()).answer
+        return answer.determination, [one.path for one in answer.missing]
+
+    assert asked({"loss": {"degree": "severe"}}) == (Determination.MEDICALLY_NECESSARY, [])
+    expected = (Determination.INFORMATION_NEEDED, ["clinical.loss.degree"])
+    assert expected == asked({"aid": {"anchored": True}})
+
+
+def test_the_page_names_every_module() -> None:
+    folder = PACKAGED.parent
+    modules = {one.relative_to(folder).as_posix() for one in folder.rglob("*.py") if one.name != "__init__.py"}
+
+    assert modules == set(re.findall(r"^\| `([a-z/_]+\.py)` \|", PAGE, re.MULTILINE))

@@ -1,0 +1,174 @@
+"""A published text and the citations of it: what a sentence is, and what is seen when the two part ways."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from policy_core.citations import Place, SourceReport, digest, sentences, verify
+from policy_core.document.models import PolicyDocument
+from policy_core.history.library import PACKAGED
+from policy_core.loading.check import places
+from policy_core.loading.load import load
+from tests.support.cases import OTHER_FILE, OTHER_TEXT, other
+
+PUBLISHED = OTHER_TEXT.read_text("utf-8")
+
+
+def held_against(text: str, document: PolicyDocument | None = None) -> SourceReport:
+    document = document or other().document
+    return verify(places(document), document.source.sections, text)
+
+
+def homeless(report: SourceReport) -> list[tuple[int, str]]:
+    return [(sentence.line, sentence.text) for sentence in report.without_home]
+
+
+def lost(report: SourceReport) -> list[tuple[str, int, str]]:
+    return [(place.section, place.ordinal, place.claimed_by) for place in report.without_sentence]
+
+
+# --- sentences -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("One. Two? Three! Four", ["One.", "Two?", "Three!", "Four"]),
+        ("As e.g. Basal, i.e. Long-acting, vs. None.", ["As e.g. Basal, i.e. Long-acting, vs. None."]),
+        ("See No. 7 of Dr. Who in St. Louis, U.S. Code.", ["See No. 7 of Dr. Who in St. Louis, U.S. Code."]),
+        ("A. Consistent with it; and", ["A. Consistent with it; and"]),
+        ("12. Appropriate.", ["12. Appropriate."]),
+        ("As follows. A. Consistent. B. Safe.", ["As follows.", "A. Consistent.", "B. Safe."]),
+        ("Type A. Then type B.", ["Type A.", "Then type B."]),
+        ('It is "good." Next.', ['It is "good."', "Next."]),
+        ("It is “good.” Next (see there.) Last.", ["It is “good.”", "Next (see there.)", "Last."]),
+        ("It ends. “Another” begins. (So does this.)", ["It ends.", "“Another” begins.", "(So does this.)"]),
+        ("From 2.5 to 99.09 and 2.03.03 on.", ["From 2.5 to 99.09 and 2.03.03 on."]),
+        ("It ends. but goes on.", ["It ends. but goes on."]),
+        ("1/1/2018: Approved.", ["1/1/2018: Approved."]),
+        ("99.09 | of A. B. | or C", ["99.09 | of A.", "B. | or C"]),
+        ("E2103 | listed in 2022", ["E2103 | listed in 2022"]),
+        ("  Runs \t of   white\u00a0space. ", ["Runs of white space."]),
+        ("", []),
+    ],
+)
+def test_a_sentence_ends_where_the_rules_say(line: str, expected: list[str]) -> None:
+    assert expected == [sentence.text for sentence in sentences(line)]
+
+
+def test_a_line_break_always_ends_a_sentence_and_lines_are_counted_from_one() -> None:
+    found = sentences("A heading\n\nOne. Two\nthree.")
+
+    expected = [(1, "A heading"), (3, "One."), (3, "Two"), (4, "three.")]
+    assert expected == [(sentence.line, sentence.text) for sentence in found]
+
+
+@pytest.mark.parametrize("written", ["\ufeffOne. Two.\nThree.", "One. Two.\r\nThree.\r\n", "One.  Two.\n\nThree."])
+def test_marks_of_an_editor_change_no_sentence(written: str) -> None:
+    plain = [sentence.sha256 for sentence in sentences("One. Two.\nThree.")]
+
+    assert plain == [sentence.sha256 for sentence in sentences(written)]
+
+
+def test_a_digest_is_the_sha256_of_the_sentence_in_utf_8_with_single_spaces() -> None:
+    expected = sha256("“Good” care.".encode()).hexdigest()
+
+    assert expected == digest("“Good”  care.")
+    assert expected == digest(" “Good”\n care. ")
+    assert expected != digest("“good” care.")
+
+
+# --- a document against its text -------------------------------------------------------------------
+
+
+def test_the_text_a_document_was_written_from_agrees_with_it() -> None:
+    report = held_against(PUBLISHED)
+
+    assert SourceReport(17, (), ()) == report
+    assert report.agrees
+
+
+def test_a_changed_letter_is_a_sentence_without_home_and_its_citations_without_sentence() -> None:
+    report = held_against(PUBLISHED.replace("For gestational diabetes", "for gestational diabetes"))
+
+    assert homeless(report) == [(3, "for gestational diabetes a monitor is considered investigational.")]
+    assert lost(report) == [("coverage", 4, "gestational")]
+    assert not report.agrees
+
+
+def test_a_removed_sentence_is_missed_by_every_element_that_claims_it() -> None:
+    report = held_against(PUBLISHED.replace("The member must be trained in its use, e.g. By a nurse.\n", ""))
+
+    assert homeless(report) == []
+    assert lost(report) == [("coverage", 5, "training"), ("coverage", 5, "presumption of clinical.trained")]
+
+
+def test_an_added_sentence_has_no_home() -> None:
+    report = held_against(PUBLISHED.replace("Its answer stands.", "Its answer stands. Ask early."))
+
+    assert homeless(report) == [(7, "Ask early.")]
+    assert lost(report) == []
+    assert not report.agrees
+
+
+def test_a_moved_sentence_is_seen() -> None:
+    moved = "For gestational diabetes a monitor is considered investigational."
+    report = held_against(PUBLISHED.replace(f"{moved}\n", "") + moved)
+
+    assert homeless(report) == [(15, moved)]
+    assert lost(report) == [("coverage", 4, "gestational")]
+
+
+def test_a_sentence_that_stands_twice_needs_two_citations() -> None:
+    twice = "E2103 | listed in January 2022\n"
+    report = held_against(PUBLISHED.replace(twice, twice * 2))
+
+    assert [text for _, text in homeless(report)] == [twice.strip()]
+    assert lost(report) == []
+
+    cited = [Place("only", ordinal, digest("Again."), "element") for ordinal in (1, 2)]
+    assert verify(cited, ["only"], "Again. Again.").agrees
+    assert not verify(cited, ["only"], "Again.").agrees
+
+
+def test_two_elements_may_claim_one_sentence() -> None:
+    cited = [Place("only", 1, digest("One."), element) for element in ("first", "second")]
+
+    assert verify(cited, ["only"], "One.").agrees
+    assert lost(verify(cited, ["only"], "Won.")) == [("only", 1, "first"), ("only", 1, "second")]
+
+
+def test_sections_stand_in_the_order_of_the_source_and_not_of_the_document() -> None:
+    cited = [Place("later", 1, digest("Two."), "a"), Place("earlier", 1, digest("One."), "b")]
+
+    assert verify(cited, ["earlier", "later"], "One. Two.").agrees
+    assert not verify(cited, ["later", "earlier"], "One. Two.").agrees
+
+
+def test_an_ordinal_that_skips_a_sentence_is_seen_although_every_digest_fits() -> None:
+    cited = [Place("only", ordinal, digest(text), text) for ordinal, text in ((1, "One."), (3, "Two."))]
+
+    assert lost(verify(cited, ["only"], "One. Two.")) == [("only", 3, "Two.")]
+
+
+# --- documents against their texts -----------------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A pair for the invented policy, and one for each packaged policy whose text `--published-texts` has."""
+    if "document_and_text" in metafunc.fixturenames:
+        given = metafunc.config.getoption("--published-texts")
+        packaged = sorted(PACKAGED.glob("*.yaml")) if given else []
+        pairs = [(OTHER_FILE, OTHER_TEXT)]
+        pairs += [(file, Path(given) / f"{file.stem}.source.txt") for file in packaged]
+        metafunc.parametrize("document_and_text", pairs, ids=[file.stem for file, _ in pairs])
+
+
+def test_a_document_agrees_with_its_published_text(document_and_text: tuple[Path, Path]) -> None:
+    file, text = document_and_text
+
+    report = held_against(text.read_text("utf-8"), load(file))
+
+    assert (homeless(report), lost(report)) == ([], [])
+    assert report.sentences > 0

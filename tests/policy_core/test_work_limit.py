@@ -1,0 +1,309 @@
+"""What a document may ask for: bounds that are counted, that good documents stay far below, and that bombs meet."""
+
+from datetime import date
+from itertools import pairwise, product
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policy_core.compare import answers as compare_module
+from policy_core.compare.answers import compare
+from policy_core.diagrams.diagram import Node
+from policy_core.diagrams.editions import Drawing
+from policy_core.diagrams.readable_conditions import MOST_CUBES
+from policy_core.document.models import PolicyDocument
+from policy_core.evaluate.determine import Policy
+from policy_core.history.chain import RefusedError, chain_of
+from policy_core.loading.check import check
+from policy_core.publications.publication import publication, publications
+from policy_core.work_limit import MOST, NODES, STEPS, TooComplexError, Work, allowed
+from tests.support.bombs import Json, chained_parity, document, is_, pairs
+from tests.support.cases import other, packaged
+from tests.support.documents import explained
+from tests.support.second_policy import decide
+
+MARGIN = 20
+DAY = date(2020, 1, 1)
+
+
+def drawn(one: PolicyDocument, work: Work | None = None) -> Drawing:
+    drawing = Drawing(one, work)
+    drawing.editions()
+    return drawing
+
+
+# --- what there is stays far below ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", [packaged(), other(), explained()], ids=lambda one: one.number)
+def test_a_real_document_takes_a_small_part_of_what_it_may(policy: Policy) -> None:
+    work = drawn(policy.document).work
+
+    assert work.taken * MARGIN < allowed(len(policy.document.canonical()))
+    assert work.made * MARGIN < NODES
+
+
+@pytest.mark.parametrize("policy", [packaged(), other()], ids=lambda one: one.number)
+def test_revisions_compare_whole_for_a_small_part_of_what_they_may(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tight(steps: int, nodes: int) -> Work:
+        return Work(steps // MARGIN, nodes // MARGIN)
+
+    monkeypatch.setattr(compare_module, "Work", tight)
+    versions = [Policy(one.document, one.digest) for one in publications(policy.document)]
+
+    for before, after in pairwise(versions):
+        assert all(change.whole for change in compare(before, after).changes)
+
+
+def test_a_larger_document_may_ask_for_more_and_none_for_more_than_the_largest() -> None:
+    assert allowed(0) == STEPS < allowed(30_000) < allowed(1_000_000) == allowed(10**9) == MOST
+
+
+# --- bombs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [16, 24, 60])
+def test_pairs_of_facts_in_the_worst_order_are_refused_with_the_condition_and_what_to_write(count: int) -> None:
+    worst, _, when = pairs(count)
+
+    [problem] = check(document(worst, when))
+
+    assert problem.path == ("conditions", 0)
+    assert problem.message.startswith("drawing the rules takes more than the 20,000 nodes that it may, and the cond")
+    assert "the condition `bomb` takes" in problem.message
+    assert "write facts that are tested together one behind the other in `facts`" in problem.message
+    assert f"(here {2 * count}: clinical.x0, clinical.x1, " in problem.message
+
+
+def test_the_order_that_the_refusal_asks_for_is_drawn() -> None:
+    _, best, when = pairs(60)
+
+    assert check(document(best, when)) == []
+
+
+def test_the_same_document_takes_the_same_work_every_time() -> None:
+    worst, _, when = pairs(10)
+    one, again = (drawn(document(worst, when)).work for _ in range(2))
+
+    assert (one.taken, one.made) == (again.taken, again.made)
+    drawn(document(worst, when), Work(one.taken, one.made))
+    for steps, nodes in ((one.taken - 1, one.made), (one.taken, one.made - 1)):
+        with pytest.raises(TooComplexError):
+            drawn(document(worst, when), Work(steps, nodes))
+
+
+def test_what_is_refused_names_the_part_that_takes_most_and_not_the_last_one() -> None:
+    worst, _, when = pairs(9)
+    small = [{"id": f"small-{at}", "says": "Small.", "when": is_(worst[at])} for at in range(9)]
+    conditions = [small[0], {"id": "bomb", "says": "Large.", "when": when}, *small[1:]]
+    one = document(worst, when, conditions=conditions)
+    whole = drawn(one).work.taken
+
+    with pytest.raises(TooComplexError) as caught:
+        drawn(one, Work(whole - 1))
+
+    assert caught.value.part == ("conditions", 1)
+
+
+def test_many_editions_of_many_conditions_are_counted_too() -> None:
+    days = [date(2020 + at // 12, 1 + at % 12, 1).isoformat() for at in range(200)]
+    facts = ["a", "b"]
+    conditions = [{"id": f"c{at}", "says": "Again.", "when": {"not": is_("a")}} for at in range(900)]
+    one = document(
+        facts,
+        is_("a"),
+        conditions=[{"id": "bomb", "says": "It.", "when": is_("b")}, *conditions],
+        editions=[{"since": day, "on_record": True, "says": "One."} for day in days],
+        revisions=[{"date": day, "kinds": ["review"], "says": "One."} for day in days],
+    )
+
+    [problem] = check(one)
+
+    assert "steps that it may" in problem.message
+
+
+def test_more_facts_than_can_be_drawn_are_refused_before_anything_is() -> None:
+    facts = [f"f{at}" for at in range(400)]
+
+    [problem] = check(document(facts, {"all": [is_(one) for one in facts]}))
+
+    assert problem.path == ("facts", 150)
+    assert problem.message.startswith("conditions test 400 facts, more than 150; make one fact, a choice, of some")
+
+
+def test_as_many_facts_as_there_may_be_are_drawn_and_compared() -> None:
+    facts = [f"f{at}" for at in range(150)]
+    one = document(facts, {"all": [is_(fact) for fact in facts]})
+
+    assert check(one) == []
+    assert compare(Policy(one), Policy(document(facts, is_("f0")))).cases_that_change == 2**149 - 1
+
+
+# --- comparing -----------------------------------------------------------------------------------------------------
+
+
+def revised(first: PolicyDocument, facts: list[str], when: Json) -> PolicyDocument:
+    """The document with another condition and order of facts from a new edition on."""
+    day = "2021-01-01"
+    tree = first.model_dump(mode="json", by_alias=True)
+    made = document(facts, when).model_dump(mode="json", by_alias=True)
+    for rule in tree["rules"]:
+        rule["outcomes"][0]["until"] = day
+    new = [{**rule, "id": f"new-{rule['id']}"} for rule in made["rules"]]
+    new[0]["when"] = {"condition": "new"}
+    for rule in new:
+        rule["outcomes"][0]["since"] = day
+    tree["facts"] = made["facts"]
+    tree["conditions"].append({"id": "new", "says": "New.", "when": when})
+    tree["rules"] = [*tree["rules"], *new]
+    tree["editions"].append({"since": day, "on_record": True, "says": "New."})
+    tree["revisions"].append({"date": day, "kinds": ["statement"], "says": "New."})
+    return PolicyDocument.model_validate(tree, strict=False)
+
+
+def test_two_documents_that_are_small_alone_and_large_together_are_refused_by_the_chain() -> None:
+    worst, best, when = pairs(40)
+    # Each fact decides in the first one, so that its order is that of both.
+    first = document(worst, {"all": [is_(one) for one in worst]})
+    chain = chain_of(first)
+    second = revised(first, best, when)
+    assert check(first) == check(second) == []
+
+    with pytest.raises(RefusedError) as caught:
+        chain.accept(publication(second, chain.known_through))
+
+    assert caught.value.path == ("document",)
+    assert caught.value.sentence.startswith("cannot be compared with the revision of 2020-01-01, which asks for more")
+    assert caught.value.sentence.endswith(
+        "publish the change as several revisions, and leave the order of `facts` as it was"
+    )
+
+
+def test_sets_that_are_small_alone_and_large_together_are_not_spread_out() -> None:
+    values = [f"v{at}" for at in range(20)]
+    fact: Json = {"path": "clinical.s", "kind": "set", "values": values, "question": "Which?"}
+
+    def asking(some: list[str]) -> Policy:
+        when = {"any": [{"fact": "clinical.s", "includes": one} for one in some]}
+        tree = document(["s"], when).model_dump(mode="json", by_alias=True)
+        return Policy(PolicyDocument.model_validate({**tree, "facts": [fact]}, strict=False))
+
+    with pytest.raises(TooComplexError, match=r"more than the 12 values of one set that it may; clinical\.s takes 20"):
+        compare(asking(values[:10]), asking(values[10:]))
+
+
+def test_a_difference_that_is_long_to_write_is_counted_whole_and_written_in_part() -> None:
+    facts = [f"f{at}" for at in range(12)]
+    conditions = [*chained_parity(facts)]
+    odd = document(
+        facts,
+        {"condition": "odd-11"},
+        conditions=[*conditions, {"id": "bomb", "says": "It.", "when": {"condition": "odd-11"}}],
+    )
+    even = document(
+        facts,
+        is_("f0"),
+        conditions=[*conditions, {"id": "bomb", "says": "It.", "when": {"not": {"condition": "odd-11"}}}],
+    )
+
+    found = compare(Policy(odd), Policy(even))
+
+    assert found.cases_that_change == found.cases == 2**12
+    for change in found.changes:
+        assert change.cases == 2**11
+        assert not change.whole
+        assert 0 < len(change.conditions) <= MOST_CUBES
+
+
+# --- against brute force -------------------------------------------------------------------------------------------
+
+FACTS = ["a", "b", "c", "d"]
+
+
+def conditions() -> st.SearchStrategy[Json]:
+    leaf = st.sampled_from(FACTS).map(is_)
+    return st.recursive(
+        leaf,
+        lambda part: st.one_of(
+            st.lists(part, min_size=1, max_size=3).map(lambda some: {"all": some}),
+            st.lists(part, min_size=1, max_size=3).map(lambda some: {"any": some}),
+            part.map(lambda one: {"not": one}),
+        ),
+        max_leaves=8,
+    )
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> PolicyDocument:
+    whens = draw(st.lists(conditions(), min_size=1, max_size=3))
+    outcome = st.sampled_from(["medically_necessary", "investigational", "not_addressed"])
+    rules: list[Json] = [
+        {
+            "id": f"rule-{at}",
+            "says": "One.",
+            "when": when,
+            "outcomes": [{"since": "2020-01-01", "determination": draw(outcome)}],
+        }
+        for at, when in enumerate([*whens, {"condition": "bomb"}, {"otherwise": True}])
+    ]
+    return document(FACTS, draw(conditions()), rules=rules)
+
+
+def answered(node: Node, case: tuple[int, ...]) -> Any:
+    while not node.terminal:
+        node = node.children[case[node.variable]]
+    return node.value
+
+
+def complete(drawing: Drawing) -> list[tuple[int, ...]]:
+    return list(product(*(range(len(one.domain)) for one in drawing.variables)))
+
+
+@settings(deadline=None)
+@given(documents(), st.integers(0, 400))
+def test_a_small_document_is_drawn_as_every_case_says_or_refused_whatever_it_may_ask_for(
+    one: PolicyDocument, steps: int
+) -> None:
+    try:
+        drawing = Drawing(one, Work(steps))
+        [edition] = drawing.editions()
+    except TooComplexError:
+        assert drawn(one).work.taken > steps
+        return
+
+    assert drawing.work.taken <= steps
+    for case in complete(drawing):
+        facts = {variable.path: variable.domain[at] for variable, at in zip(drawing.variables, case, strict=True)}
+        assert answered(edition.by_determination, case) == decide(facts, one, DAY)[0]
+
+
+@settings(deadline=None, max_examples=40)
+@given(documents(), documents(), st.integers(0, 2_000))
+def test_what_two_small_documents_answer_otherwise_is_what_every_case_says_whatever_is_left_to_write_it_down(
+    one: PolicyDocument, another: PolicyDocument, steps: int
+) -> None:
+    old, new = Policy(one), Policy(another)
+    old.__dict__["allowed"], new.__dict__["allowed"] = steps, 0
+    try:
+        found = compare(old, new)
+    except TooComplexError:
+        return
+
+    expected = 0
+    for case in product((False, True), repeat=len(found.variables)):
+        facts = dict.fromkeys((f"clinical.{name}" for name in FACTS), False)
+        facts |= {variable.path: value for variable, value in zip(found.variables, case, strict=True)}
+        expected += decide(facts, one, DAY) != decide(facts, another, DAY)
+    assert found.cases_that_change == 0 or found.changes != ()
+    listed = [change for change in found.changes if change.before.aspect == "statements"]
+    assert sum(change.cases for change in listed) == expected
+    for change in listed:
+        covered = sum(
+            any(all(values[at] in some for at, some in cube.items()) for cube in change.conditions)
+            for values in product((0, 1), repeat=len(found.variables))
+        )
+        assert covered == change.cases if change.whole else covered <= change.cases

@@ -1,0 +1,17 @@
+"""What the tests of record share with others."""
+
+from kafka.admin import KafkaAdminClient
+
+from events.topics import AUDIT
+from tests.support.running import eventually
+from workers.settings import Settings
+
+
+def without_the_topic(found: Settings) -> None:
+    """The same deployment, without the topic of acts."""
+    client = KafkaAdminClient(bootstrap_servers=found.bootstrap.split(","))
+    try:
+        client.delete_topics([found.topic(AUDIT)])
+        assert eventually(lambda: found.topic(AUDIT) not in client.list_topics())
+    finally:
+        client.close()

@@ -1,0 +1,14 @@
+"""What the tests of settings share with others."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.upper().startswith("DLI_"):
+            monkeypatch.delenv(name)

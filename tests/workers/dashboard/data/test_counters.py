@@ -1,0 +1,111 @@
+"""What is kept of decisions: the right counts, and never more than was allowed."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from policy_core.history.chain import chain_of
+from tests.support.cases import packaged
+from tests.support.every_decision import EXAMPLES, every_decision
+from workers.dashboard.data import counters as kept
+from workers.dashboard.data.counters import Mix, Place, Tallies
+from workers.dashboard.data.revisions import Publications
+from workers.dashboard.views.decisions import decisions, stack
+from workers.dashboard.views.policy import before_any, revisions
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+POLICY = "L.2.03.402"
+
+
+def example(kind: str, name: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((EXAMPLES / kind / "valid" / f"{name}.json").read_bytes())["data"]
+    return data
+
+
+def counted(some: list[dict[str, Any]]) -> Tallies:
+    made = Tallies()
+    for number, one in enumerate(some):
+        made.decided(one, AT + timedelta(minutes=number), Place("decisions", 0, number))
+    return made
+
+
+def test_every_decision_and_line_is_counted_once() -> None:
+    some = every_decision()
+    found = decisions(counted(some))
+
+    lines = Counter(line["determination"].replace("_", " ") for one in some for line in one["lines"])
+    shown: Counter[str] = Counter()
+    for row in found.mix:
+        shown.update(dict(row.shares))
+        assert row.lines == sum(count for _, count in row.shares)
+    assert (found.count, shown) == (len(some), lines)
+    asked = Counter(fact for one in some for fact in {m["fact"] for line in one["lines"] for m in line["missing"]})
+    assert {row.fact: row.decisions for row in found.asked} == dict(asked)
+    assert "MBR" not in repr(found)
+
+
+def test_the_chart_has_every_line_under_one_revision_or_all() -> None:
+    made = counted(every_decision())
+    every = stack(made.by_minute)
+    one = stack(made.by_minute, f"{POLICY} 2025-03-28")
+
+    assert sum(sum(band) for _, band in every.bands) == made.lines.total()
+    of_one = sum(count for (revision, _), count in made.lines.items() if revision == (POLICY, "2025-03-28"))
+    assert 0 < sum(sum(band) for _, band in one.bands) == of_one < made.lines.total()
+    assert {len(band) for _, band in every.bands} == {len(every.starts)}
+    assert stack(made.by_minute, "no such").bands == ()
+
+
+def test_buckets_without_lines_are_there_and_old_ones_go() -> None:
+    mix = Mix(timedelta(minutes=1), most=3)
+    for minute in (0, 4, 5, 6, 1):
+        mix.take(AT + timedelta(minutes=minute, seconds=59), (POLICY, "2025-03-28"), "cancelled")
+
+    assert [start.minute for start in mix.buckets()] == [4, 5, 6]
+    gap = Mix(timedelta(minutes=1), most=10)
+    for minute in (0, 3):
+        gap.take(AT + timedelta(minutes=minute), (POLICY, "2025-03-28"), "cancelled")
+    assert stack(gap).bands == (("cancelled", (1, 0, 0, 1)),)
+
+
+def test_nothing_grows_with_the_number_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("POINTERS", "WAITING"):
+        monkeypatch.setattr(kept, name, 5)
+    one = example("authorization.decided.v1", "minimal")
+    made = Tallies()
+    for number in range(50):
+        made.decided(one | {"request_id": f"PA-{number}"}, AT, Place("decisions", 0, number))
+        made.latencies.asked(f"asked-{number}".encode(), 0)
+        made.latencies.answered(f"answered-{number}".encode(), 0)
+
+    assert (made.decisions, len(made.places)) == (50, 5)
+    assert (len(made.latencies._requests), len(made.latencies._answers)) == (5, 5)  # noqa: SLF001 (what must not grow)
+    assert made.place_of("PA-49") == ("decisions", 0, 49)
+    assert made.place_of("PA-1") is None
+
+
+# --- revisions -----------------------------------------------------------------------------------------------------
+
+
+def test_revisions_are_told_with_what_was_proved_and_decided_under_them() -> None:
+    known, chain = Publications(), chain_of(packaged().document)
+    for one in chain:
+        known.accepted(one)
+    for name in ("2016-03-08", "2025-03-28"):
+        known.attested(example("policy.revision.attested.v1", name))
+    rows = revisions(known.revisions(POLICY), {(POLICY, "2025-03-28"): 7, (POLICY, "none"): 2})
+    by_date = {row.date: row for row in rows}
+
+    assert [row.date for row in rows] == [one.revision.isoformat() for one in reversed(chain.links)]
+    assert {row.date: row.decisions for row in rows if row.decisions} == {"2025-03-28": 7}
+    assert [by_date[day].on_record for day in ("2025-03-28", "2016-03-08", "1998-08-01")] == [True, True, False]
+    assert "Equivalent: all 46,656" in rows[0].changed
+    assert "are decided otherwise" in by_date["2016-03-08"].changed
+    assert by_date["2016-03-08"].changes
+    assert "not proved" in by_date["2024-04-29"].changed
+    assert rows[-1].changed == "The first on record."
+    assert {row.signed for row in rows} == {"signed by nobody"}
+    assert before_any(POLICY, {(POLICY, "none"): 2}) == 2

@@ -1,0 +1,46 @@
+"""The decision's bytes are the contract's, whatever pieces they are put together from."""
+
+from collections.abc import Iterator
+
+from events.decision import Decision, content_id
+from events.decode import decode
+from policy_core.history.library import PACKAGED, load_library
+from tests.support import generator
+from workers.decide.handler import Decider
+from workers.decide.outcome import Decided
+
+
+def decided(decider: Decider, seed: int, count: int) -> Iterator[Decided]:
+    for one in generator.requests(seed, count):
+        yield decider.decide(decode(generator.encode(one), bare_allowed=True).request)
+
+
+def test_what_is_written_reads_back_as_a_decision_and_is_written_again_as_the_same_bytes() -> None:
+    decider = Decider(load_library([PACKAGED], "L.2.03.402"))
+
+    for one in decided(decider, 31, 3_000):
+        decision = Decision.model_validate_json(one.encoded.data)
+        assert decision.to_json() == one.encoded.data
+        assert content_id(decision.content()) == decision.decision_id == one.encoded.decision_id
+
+
+def test_what_is_remembered_changes_no_byte() -> None:
+    used = Decider(load_library([PACKAGED], "L.2.03.402"))
+    for _ in decided(used, 32, 2_000):
+        pass
+
+    again = [one.encoded for one in decided(used, 33, 300)]
+    fresh = [one.encoded for one in decided(Decider(load_library([PACKAGED], "L.2.03.402")), 33, 300)]
+
+    assert again == fresh
+
+
+def test_text_of_every_kind_is_written_as_json_writes_it() -> None:
+    decider = Decider(load_library([PACKAGED], "L.2.03.402"))
+    for name in ('quote"backslash\\', "naïve Δ 漢", "\U0001f9ec", "\u2028\u2029", "</script>", "\xa0"):
+        request = generator.request(34, 1) | {"request_id": name, "supersedes": f"{name} 2"}
+        received = decode(generator.encode(request), bare_allowed=True)
+
+        data = decider.decide(received.request).encoded.data
+
+        assert Decision.model_validate_json(data).to_json() == data

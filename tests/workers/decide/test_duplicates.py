@@ -1,0 +1,341 @@
+"""The memory of what was answered: it knows what the changelog knows, whatever becomes of its copy on disk."""
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
+from tests.support import generator
+from tests.support.running import everything_on, offsets, publish, settings_for, worker
+from workers.decide.duplicates import AnsweredRequests, Entry, unpacked
+from workers.records import Outgoing, Record
+from workers.settings import Settings
+from workers.state.changelog import Change
+from workers.state.digests import digest
+from workers.state.rocksdb_store import Copy, StorageError
+from workers.topics import apply_topics
+
+DAY = 24 * 60 * 60 * 1000
+KEPT = 10 * DAY
+KNOWN = bytes(16)
+TOPIC = "t.answered"
+
+
+class Log:
+    """A changelog as the broker has it, in a list."""
+
+    topic = TOPIC
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.reads: list[int] = []
+
+    async def end(self, partition: int) -> int:  # noqa: ARG002 (one partition)
+        return len(self.changes)
+
+    async def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Change]]:  # noqa: ARG002 (as above)
+        self.reads.append(start)
+        for change in self.changes[start:end]:
+            yield [change]
+
+
+class Partition:
+    """One partition's life: batches committed, taken away, taken over."""
+
+    def __init__(self, folder: Path, log: Log) -> None:
+        self.log = log
+        self.now = 0
+        """By this machine's clock, in milliseconds."""
+        self.memory = AnsweredRequests(folder, log, KEPT, lambda: self.now / 1000)
+
+    def take_over(self) -> None:
+        asyncio.run(self.memory.assigned(0, 0))
+
+    def commit(self, *names: str, now: int = 0, appended: int | None = None, tell: bool = True) -> None:
+        """Commit answers to requests that came at `now`, on the changelog at `appended`.
+
+        With `tell` off, crash before the copy hears of it.
+        """
+        self.now = at = now if appended is None else appended
+        entries = [Entry(digest(name.encode()), n, now, KNOWN) for n, name in enumerate(names)]
+        sent = [Outgoing(TOPIC, digest(name.encode()), one.packed()) for name, one in zip(names, entries, strict=True)]
+        self.log.changes += [Change(len(self.log.changes) + n, one.key, one.value, at) for n, one in enumerate(sent)]
+        if tell:
+            records = [Record("r", 0, n, now, None, b"", ()) for n in range(max(1, len(names)))]
+            self.memory.after_commit(0, records, sent, {TOPIC: len(self.log.changes)} if names else {})
+
+    def knows(self, name: str, now: int = 0, clock: int | None = None) -> bool:
+        """Whether a request of that time is known to be answered, by this machine's clock of that time or another."""
+        self.now = now if clock is None else clock
+        return self.memory.find(0, digest(name.encode()), now) is not None
+
+
+@pytest.fixture
+def partition(tmp_path: Path) -> Partition:
+    made = Partition(tmp_path / "answered", Log())
+    made.take_over()
+    return made
+
+
+def test_what_was_committed_is_known_and_nothing_else(partition: Partition) -> None:
+    partition.commit("a", "b")
+
+    assert [partition.knows(name) for name in ("a", "b", "c")] == [True, True, False]
+
+
+def test_a_restart_reads_only_what_the_copy_missed(partition: Partition) -> None:
+    partition.commit("a", "b")
+    partition.commit("c")
+    partition.memory.revoked(0)
+
+    partition.take_over()
+
+    assert partition.log.reads == [0, 2]
+    assert [partition.knows(name) for name in ("a", "b", "c")] == [True, True, True]
+
+
+def test_a_commit_that_was_acknowledged_and_came_undone_is_not_remembered(partition: Partition) -> None:
+    partition.commit("a")
+    partition.commit("b")
+    del partition.log.changes[1:]
+    partition.memory.revoked(0)
+
+    partition.take_over()
+
+    assert [partition.knows(name) for name in ("a", "b")] == [True, False]
+
+
+def test_a_crash_between_the_commit_and_the_copy_loses_nothing(partition: Partition) -> None:
+    partition.commit("a")
+    partition.commit("b", tell=False)
+    partition.memory.revoked(0)
+
+    partition.take_over()
+
+    assert partition.knows("b")
+
+
+def test_a_lost_disk_is_read_again_from_the_changelog(partition: Partition, tmp_path: Path) -> None:
+    partition.commit("a", "b")
+    partition.memory.revoked(0)
+    shutil.rmtree(tmp_path / "answered")
+
+    partition.take_over()
+
+    assert [partition.knows(name) for name in ("a", "b")] == [True, True]
+
+
+@pytest.mark.parametrize("damage", ["MANIFEST", "CURRENT", ".log", "IDENTITY", "OPTIONS"])
+def test_a_corrupt_copy_is_thrown_away_and_read_again(partition: Partition, tmp_path: Path, damage: str) -> None:
+    partition.commit("a", "b")
+    partition.memory.revoked(0)
+    hurt = [file for file in (tmp_path / "answered" / "0").iterdir() if damage in file.name]
+    for file in hurt:
+        file.write_bytes(b"\xde\xad" * 100)
+
+    partition.take_over()
+
+    assert hurt != []
+    assert [partition.knows(name) for name in ("a", "b")] == [True, True]
+
+
+def test_an_entry_that_is_none_makes_the_copy_be_read_again(partition: Partition, tmp_path: Path) -> None:
+    partition.commit("a")
+    partition.commit("b")
+    partition.memory.revoked(0)
+    copy = Copy(tmp_path / "answered" / "0")
+    copy.apply({digest(b"a"): b"no entry"}, copy.applied)
+    copy.close()
+    partition.take_over()
+
+    with pytest.raises(StorageError):
+        partition.knows("a")
+    partition.memory.revoked(0)
+    partition.take_over()
+    assert partition.knows("a")
+
+
+def test_a_copy_of_another_log_is_thrown_away(partition: Partition) -> None:
+    partition.commit("a", "b")
+    partition.memory.revoked(0)
+    partition.log.changes.clear()
+    partition.commit("z", tell=False)
+
+    partition.take_over()
+
+    assert [partition.knows(name) for name in ("a", "b", "z")] == [False, False, True]
+
+
+def test_a_disk_that_takes_no_copy_makes_the_partition_wait(tmp_path: Path) -> None:
+    (tmp_path / "answered").write_text("a file where the folder should be")
+    partition = Partition(tmp_path / "answered", Log())
+
+    with pytest.raises(StorageError):
+        partition.take_over()
+
+
+def test_an_answer_is_forgotten_after_its_time_by_the_brokers_clock(partition: Partition) -> None:
+    partition.commit("a", now=5 * DAY)
+
+    assert [partition.knows("a", now) for now in (5 * DAY, 15 * DAY, 15 * DAY + 1)] == [True, True, False]
+
+
+def test_a_record_from_before_the_answer_is_no_reason_to_forget(partition: Partition) -> None:
+    partition.commit("a", now=50 * DAY)
+
+    assert partition.knows("a", now=0)
+
+
+def test_what_is_forgotten_leaves_the_disk_a_little_with_every_batch(partition: Partition, tmp_path: Path) -> None:
+    names = [f"old {n}" for n in range(500)]
+    partition.commit(*names, now=0)
+    for n in range(41):  # the last batch is not in the copy yet
+        partition.commit(*(f"new {n} {m}" for m in range(15)), now=KEPT + 2)
+    partition.memory.revoked(0)
+
+    copy = Copy(tmp_path / "answered" / "0")
+    left = [name for name in names if copy.get(digest(name.encode())) is not None]
+    kept = [n for n in range(40) if copy.get(digest(f"new {n} 0".encode())) is not None]
+    copy.close()
+
+    assert left == []
+    assert len(kept) == 40
+
+
+TIMES = st.integers(-(2**63), 2**63 - 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(first=TIMES, again=TIMES, lost=st.booleans())
+def test_whatever_times_producers_write_an_answer_is_known_for_as_long_as_it_is_to_be(
+    first: int, again: int, lost: bool
+) -> None:
+    today = 20_000 * DAY
+    with TemporaryDirectory() as folder:
+        partition = Partition(Path(folder) / "answered", Log())
+        partition.take_over()
+        partition.commit("a", now=first, appended=today)
+        partition.commit("b", now=today)
+        partition.memory.revoked(0)
+        if lost:
+            shutil.rmtree(folder)
+        partition.take_over()
+
+        assert [partition.knows("a", again, clock=today + late) for late in (-KEPT, 0, KEPT)] == [True, True, True]
+        partition.memory.revoked(0)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_answer_is_forgotten_only_when_every_clock_says_so(partition: Partition, tmp_path: Path, lost: bool) -> None:
+    today, later = 20_000 * DAY, 20_000 * DAY + KEPT + 1
+    partition.commit("a", now=today)
+    partition.commit("b", now=today)
+    partition.memory.revoked(0)
+    if lost:
+        shutil.rmtree(tmp_path / "answered")
+    partition.take_over()
+
+    assert partition.knows("a", now=later, clock=today), "the request's time jumped"
+    assert partition.knows("a", now=today, clock=later), "this machine's clock jumped"
+    assert partition.knows("a", now=-1, clock=later), "the request has no time"
+    assert not partition.knows("a", now=later, clock=later)
+
+
+def test_a_copy_of_an_earlier_version_is_read_again(partition: Partition, tmp_path: Path) -> None:
+    partition.commit("a")
+    partition.commit("b")
+    partition.memory.revoked(0)
+    copy = Copy(tmp_path / "answered" / "0")
+    copy.apply({digest(b"a"): partition.log.changes[0].value}, copy.applied)
+    copy.close()
+    partition.take_over()
+
+    with pytest.raises(StorageError):
+        partition.knows("a")
+    partition.memory.revoked(0)
+    partition.take_over()
+
+    assert partition.knows("a")
+
+
+DIGEST = st.binary(min_size=16, max_size=16)
+
+
+@given(st.builds(Entry, DIGEST, TIMES, TIMES, DIGEST))
+def test_an_entry_reads_back_as_it_was_written(entry: Entry) -> None:
+    assert unpacked(entry.packed()) == entry
+
+
+def test_nothing_of_a_request_is_in_its_entry() -> None:
+    entry = Entry(digest(b"content"), 1, 2, KNOWN).packed()
+
+    assert len(entry) == 48
+    assert b"content" not in entry
+
+
+# --- on a broker ---------------------------------------------------------------------------------------------------
+
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture
+def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    made = settings_for(bootstrap, prefix, tmp_path)
+    apply_topics.apply(made)
+    return made
+
+
+def await_committed(found: Settings) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        committed, ends = offsets(found, REQUESTS)
+        if committed == ends:
+            return
+        time.sleep(0.2)
+    pytest.fail(f"not all was committed in {PATIENCE_SECONDS} seconds")
+
+
+def nothing(_found: Settings) -> None:
+    """The disk is as it was left."""
+
+
+def lose(found: Settings) -> None:
+    shutil.rmtree(found.data_dir)
+
+
+def corrupt(found: Settings) -> None:
+    for file in found.data_dir.rglob("CURRENT"):
+        file.write_bytes(b"\x00nonsense")
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("harm", [nothing, lose, corrupt])
+def test_duplicates_are_known_after_a_restart_whatever_became_of_the_disk(
+    found: Settings, tmp_path: Path, harm: Callable[[Settings], None]
+) -> None:
+    requests = [one for one in generator.requests(41, 120) if isinstance(one, dict)]
+    lines = [generator.encode(one) for one in requests]
+    other = [generator.encode(one | {"prior_authorization_number": "PA-OTHER"}) for one in requests[:10]]
+
+    with worker(found, tmp_path, "first"):
+        publish(found, lines)
+        await_committed(found)
+    harm(found)
+    with worker(found, tmp_path, "second"):
+        publish(found, lines + other)
+        await_committed(found)
+        decisions, letters = everything_on(found, DECISIONS), everything_on(found, DEAD_LETTERS)
+        answered = everything_on(found, ANSWERED)
+
+    assert sorted(one.key.decode() for one in decisions) == sorted(one["request_id"] for one in requests)
+    assert {json.loads(one.value)["data"]["reason"] for one in letters} == {"conflicting_duplicate"}
+    assert len(letters) == 10
+    assert len(answered) == 120

@@ -1,0 +1,316 @@
+"""The shadow: a draft decides beside; what it makes otherwise is told exactly, and nothing of it reaches a decision."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from events.decode import decode
+from events.shadow import ShadowDifference
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS, SHADOW
+from policy_core.document.models import PolicyDocument
+from policy_core.document.problems import PolicyDocumentError
+from policy_core.evaluate.case import Case
+from policy_core.evaluate.determine import CaseResult, Policy
+from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.loading.load import load
+from tests.support.accounts import show
+from tests.support.commands import dli
+from tests.support.places import ROOT
+from tests.support.publishing import revised
+from tests.support.running import eventually, everything_on, publish, samples, settings_for, worker
+from tests.support.running_workers import all_committed
+from tests.support.shadow import DOCUMENT, FROM, written
+from workers.accounts.batch_counters import Tally
+from workers.decide import shadow
+from workers.decide.duplicates import Entry, unpacked
+from workers.decide.handler import Decider, DecisionHandler
+from workers.decide.shadow import Shadow, shadow_of
+from workers.records import Outgoing, Record
+from workers.settings import read
+from workers.topics import apply_topics
+from workers.traffic.commands import as_record
+from workers.traffic.generate import Generator
+
+NUMBER = "L.2.03.402"
+STATED = ROOT / "events/examples/authorization.requested.v1/valid/everything-stated.json"
+LINES = list(Generator(77, duplicates=0.05, malformed=0.05).lines(1_500))
+SETTINGS = read(topic_prefix="t.")
+
+
+@pytest.fixture(scope="module")
+def document() -> PolicyDocument:
+    return load(DOCUMENT)
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return load_library([PACKAGED], NUMBER)
+
+
+@pytest.fixture
+def draft(document: PolicyDocument) -> Policy:
+    return Policy(revised(document, FROM))
+
+
+def records(lines: Iterable[bytes] = LINES) -> list[Record]:
+    sent = [as_record(line, "t." + REQUESTS) for line in lines]
+    return [Record(one.topic, 3, at, 1_750_000_000_000, one.key or None, one.value) for at, one in enumerate(sent)]
+
+
+def told(answers: Sequence[Outgoing], topic: str = SHADOW) -> list[Outgoing]:
+    return [one for one in answers if one.topic.endswith(topic)]
+
+
+def data(outgoing: Outgoing) -> Any:
+    return json.loads(outgoing.value)["data"]
+
+
+# --- decisions stay as they are -----------------------------------------------------------------------------------
+
+
+def test_all_that_is_answered_is_the_same_to_the_byte_with_a_shadow_and_without(
+    library: Library, draft: Policy
+) -> None:
+    alone = DecisionHandler(library, SETTINGS)(records())
+    beside = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records())
+
+    assert len(told(beside)) > 50
+    assert [one for one in beside if one.topic != "t." + SHADOW] == list(alone)
+    without = {name: value for name, value in vars(beside.tally).items() if not name.startswith("shadow")}
+    assert without == {name: value for name, value in vars(alone.tally).items() if not name.startswith("shadow")}
+
+
+class Broken(Policy):
+    """A draft that chokes on what it reads, and repeats it."""
+
+    def determine(self, case: Case) -> CaseResult:
+        raise ValueError(f"cannot read {case.clinical}")
+
+
+def test_a_draft_that_fails_harms_no_decision_and_is_told_once_without_a_persons_data(
+    library: Library, document: PolicyDocument
+) -> None:
+    alone = DecisionHandler(library, SETTINGS)(records())
+    with capture_logs() as logs:
+        answers = DecisionHandler(library, SETTINGS, shadow=Shadow(Broken(document), SETTINGS))(records())
+
+    assert list(answers) == list(alone)
+    assert answers.tally.shadow == {"failed": len(told(alone, DECISIONS))}
+    [line] = [one for one in logs if one["event"] == "shadow_failed"]
+    assert (line["error"], line["policy"]) == ("ValueError", NUMBER)
+    assert "test_shadow.py" in line["at"][-1]
+    assert set(line) == {"event", "log_level", "error", "policy", "draft", "at"}
+
+
+def test_what_is_no_request_or_came_again_is_not_asked_of_the_draft(library: Library, draft: Policy) -> None:
+    answers = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records())
+
+    assert answers.tally.duplicates > 0
+    assert told(answers, DEAD_LETTERS) != []
+    assert answers.tally.shadow.total() == len(told(answers, DECISIONS))
+
+
+# --- what is told ---------------------------------------------------------------------------------------------------
+
+
+def test_a_difference_is_told_of_exactly_those_requests_that_the_draft_decides_otherwise(
+    library: Library, draft: Policy
+) -> None:
+    answers = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records())
+    # Counted by somebody else: the decisions' JSON beside those that the draft would have given.
+    drafted = DecisionHandler(Library([draft], NUMBER), SETTINGS)(records())
+    expected: dict[str, list[tuple[int, str, str]]] = {}
+    for old, new in zip(map(data, told(answers, DECISIONS)), map(data, told(drafted, DECISIONS)), strict=True):
+        lines = [
+            (one["line"], one["determination"], other["determination"])
+            for one, other in zip(old["lines"], new["lines"], strict=True)
+            if {**one, "policy": None} != {**other, "policy": None}
+        ]
+        if lines or old["trace"] != new["trace"]:
+            expected[old["request_id"]] = lines
+
+    found = {
+        one["request_id"]: [(line["line"], line["from"], line["to"]) for line in one["lines"]]
+        for one in map(data, told(answers))
+    }
+
+    assert found == expected
+    assert (
+        Counter(pair[1:] for lines in found.values() for pair in lines)["medically_necessary", "criteria_not_met"] > 5
+    )
+    assert answers.tally.shadow["unchanged"] == len(told(answers, DECISIONS)) - len(expected)
+    assert sum(answers.tally.shadow_lines.values()) == sum(map(len, found.values()))
+
+
+def test_a_difference_names_both_documents_and_is_marked_so_that_nobody_takes_it_for_a_decision(
+    library: Library, draft: Policy
+) -> None:
+    answers = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records())
+    decisions = {one.key: one for one in told(answers, DECISIONS)}
+
+    for one in told(answers):
+        event = json.loads(one.value)
+        said = event["data"]
+        decision = json.loads(decisions[one.key].value)
+        policy = decision["data"]["lines"][0]["policy"]
+        assert one.key.decode() == said["request_id"] == event["subject"]
+        assert (said["sha256"], said["known_through"]) == (policy["sha256"], policy["known_through"])
+        assert said["decision_id"] == decision["id"]
+        assert event["type"] == ShadowDifference.TYPE != decision["type"]
+        assert event["dlishadow"] == said["draft_sha256"] == draft.sha256
+        headers = dict(one.headers)
+        assert headers["dli-shadow"].decode() == draft.sha256
+        assert headers["dli-cause"] == dict(decisions[one.key].headers)["dli-cause"]
+        assert (
+            ShadowDifference.model_validate_json(json.dumps(said)).to_json()
+            == json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
+        )
+
+
+def test_in_binary_mode_the_mark_is_a_header(library: Library, draft: Policy) -> None:
+    binary = read(topic_prefix="t.", mode="binary")
+    answers = DecisionHandler(library, binary, shadow=Shadow(draft, binary))(records())
+
+    assert {dict(one.headers)["ce_dlishadow"].decode() for one in told(answers)} == {draft.sha256}
+    assert all("dlishadow" not in dict(one.headers) for one in told(answers, DECISIONS))
+
+
+def test_the_document_in_force_as_its_own_shadow_differs_in_nothing(library: Library, document: PolicyDocument) -> None:
+    answers = DecisionHandler(library, SETTINGS, shadow=Shadow(Policy(document), SETTINGS))(records())
+
+    assert told(answers) == []
+    assert answers.tally.shadow == {"unchanged": len(told(answers, DECISIONS))}
+
+
+def test_a_draft_that_lacks_a_stated_fact_would_put_the_request_among_the_dead_letters(
+    library: Library, document: PolicyDocument
+) -> None:
+    class Lacking(Policy):
+        def determine(self, case: Case) -> CaseResult:
+            # Facts that no policy has: what a draft without them makes of those that are stated.
+            return super().determine(Case(**{**fields(case), "clinical": {"unheard_of": True}}))
+
+    answers = DecisionHandler(library, SETTINGS, shadow=Shadow(Lacking(document), SETTINGS))(records())
+
+    assert {line["to"] for one in told(answers) for line in data(one)["lines"]} == {"dead_letter"}
+    assert {data(one)["kind"] for one in told(answers)} == {"reclassified"}
+    assert answers.tally.shadow == {"reclassified": len(told(answers, DECISIONS))}
+
+
+def fields(case: Case) -> dict[str, Any]:
+    return {name: getattr(case, name) for name in Case.__slots__}
+
+
+def test_an_event_that_would_stand_in_the_way_is_counted_and_not_sent(
+    library: Library, draft: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "LARGEST", 500)
+    answers = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records([STATED.read_bytes()]))
+
+    assert len(told(answers, DECISIONS)) == 1
+    assert told(answers) == []
+    assert answers.tally.shadow == {"failed": 1}
+
+
+# --- a worker --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kafka
+def test_a_worker_with_a_shadow_decides_to_the_byte_as_without_and_its_accounts_balance(
+    bootstrap: str, prefix: str, tmp_path: Path, library: Library, document: PolicyDocument
+) -> None:
+    found = settings_for(
+        bootstrap, prefix, tmp_path, shadow_policy=written(revised(document, FROM), tmp_path), mode="binary"
+    )
+    apply_topics.apply(found)
+    with worker(found, tmp_path):
+        publish(found, LINES)
+        assert eventually(lambda: all_committed(found))
+        counted = samples(found.web_port)
+        read_back = {name: everything_on(found, name) for name in (REQUESTS, DECISIONS, DEAD_LETTERS, SHADOW)}
+
+    alone, draft = DecisionHandler(library, found, Remembering()), shadow_of(found, library)
+    assert draft is not None
+    expected: list[Outgoing] = []
+    told_of: list[Outgoing] = []
+    decider, tally = Decider(library), Tally()
+    for one in read_back[REQUESTS]:
+        record = Record(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value, tuple(one.headers))
+        for answer in alone([record]):
+            if answer.topic == found.topic(ANSWERED):
+                alone.memory.entries[one.partition, answer.key] = unpacked(answer.value)  # type: ignore[attr-defined]  # Remembering
+                continue
+            expected.append(answer)
+            if answer.topic == found.topic(DECISIONS):
+                received = decode(record.value, record.headers)
+                told_of += draft.beside(record, received.attributes, decider.decide(received.request), tally)
+
+    def as_sent(name: str) -> list[tuple[bytes, bytes, tuple[tuple[str, bytes], ...]]]:
+        return sorted((one.key, one.value, tuple(one.headers)) for one in read_back[name])
+
+    for name in (DECISIONS, DEAD_LETTERS):
+        assert as_sent(name) == sorted(one[1:] for one in expected if one.topic == found.topic(name))
+    assert as_sent(SHADOW) == sorted(one[1:] for one in told_of) != []
+    outcomes = {
+        name.removeprefix("dli_shadow_requests_total outcome="): value
+        for name, value in counted.items()
+        if name.startswith("dli_shadow_requests_total")
+    }
+    assert outcomes == tally.shadow
+    assert sum(outcomes.values()) == len(read_back[DECISIONS])
+    assert counted[f"dli_shadow_policy_info policy={NUMBER} sha256={draft.draft.sha256}"] == 1
+    code, said = show(found, "--recount")
+    assert (code, "the recount agrees" in said) == (0, True), said
+
+
+class Remembering:
+    """What was answered, in memory."""
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[int, bytes], Entry] = {}
+
+    def find(self, partition: int, key: bytes, now: int) -> Entry | None:  # noqa: ARG002 (nothing is forgotten here)
+        return self.entries.get((partition, key))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "cannot be read"),
+        ("format: 1\nnumber: [", "not YAML"),
+        ("format: 1\n", "missing; write"),
+    ],
+)
+def test_a_bad_draft_is_a_sentence_at_the_start(
+    text: str | None, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "draft.yaml"
+    if text is not None:
+        file.write_text(text, "utf-8")
+    monkeypatch.setenv("DLI_SHADOW_POLICY", str(file))
+
+    done = dli("worker", "--bootstrap", "127.0.0.1:1")
+
+    assert done.code == 1
+    assert str(file) in done.err
+    assert sentence in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_draft_of_a_policy_that_is_not_loaded_is_a_sentence_too(
+    library: Library, document: PolicyDocument, tmp_path: Path
+) -> None:
+    tree = document.model_dump(mode="json", by_alias=True)
+    other = PolicyDocument.model_validate(tree | {"number": "X.1"}, strict=False)
+
+    with pytest.raises(PolicyDocumentError, match=f"a draft of `X.1`, but loaded are {NUMBER}"):
+        shadow_of(read(shadow_policy=written(other, tmp_path)), library)
+
+
+def test_without_the_setting_there_is_no_shadow(library: Library) -> None:
+    assert shadow_of(SETTINGS, library) is None

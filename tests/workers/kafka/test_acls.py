@@ -1,0 +1,66 @@
+"""The table of rights: it follows names, covers every topic, and its page says the same."""
+
+from events.topics import TOPICS
+from tests.support.commands import dli
+from tests.support.places import ROOT
+from workers.kafka.acls import ROLES, Right, rights
+from workers.settings import Settings
+
+PAGE = ROOT / "deploy" / "security.md"
+
+
+def row(one: Right) -> str:
+    name = f"`{one.name}`{'…' if one.is_prefix else ''}"
+    return f"| {' | '.join((one.role, ', '.join(one.operations), one.resource, name, one.why))} |"
+
+
+def test_the_page_has_the_table() -> None:
+    section = PAGE.read_text("utf-8").split("\n## Who may do what\n")[1].partition("\n## ")[0]
+
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    assert rows[2:] == [row(one) for one in rights(Settings())]
+
+
+def test_every_role_has_rights_and_every_topic_a_reader_and_a_writer() -> None:
+    found = [one for one in rights(Settings()) if one.resource == "topic"]
+
+    assert {one.role for one in found} == set(ROLES)
+    for topic in TOPICS:
+        operations = {operation for one in found if one.name == topic.name for operation in one.operations}
+        assert {"READ", "WRITE", "CREATE"} <= operations
+
+
+def test_nobody_may_delete_anything_only_an_operator_may_set_topics_and_the_exporter_may_only_look() -> None:
+    found = rights(Settings())
+
+    assert {operation for one in found for operation in one.operations} == {
+        "READ",
+        "WRITE",
+        "CREATE",
+        "ALTER",
+        "ALTER_CONFIGS",
+        "DESCRIBE",
+        "DESCRIBE_CONFIGS",
+    }
+    assert {one.role for one in found if {"ALTER", "ALTER_CONFIGS"} & set(one.operations)} == {"operator"}
+    assert {operation for one in found if one.role == "exporter" for operation in one.operations} == {
+        "READ",
+        "DESCRIBE",
+    }
+
+
+def test_rights_follow_a_deployments_names() -> None:
+    found = rights(Settings(topic_prefix="north.", app_id="north-dli"), "worker")
+
+    assert all(one.name.startswith(("north.", "north-dli")) for one in found)
+    assert "north-dli-north.authorization.requests-" in {one.name for one in found}
+
+
+def test_the_command_shows_one_role_or_says_which_there_are() -> None:
+    shown, unknown = dli("rights", "--role", "platform"), dli("rights", "--role", "nobody")
+
+    assert shown.code == 0
+    assert "claims-platform*" in shown.out
+    assert "transactional-id" not in shown.out
+    assert unknown.code == 1
+    assert "there are worker, exporter, dashboard, archive, platform, policy, operator" in " ".join(unknown.err.split())

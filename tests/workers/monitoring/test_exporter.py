@@ -1,0 +1,145 @@
+"""`dli exporter`: a stalled or absent worker never looks healthy, nor do brokers that do not answer."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from events.topics import DECISIONS
+from tests.support import generator
+from tests.support.commands import dli
+from tests.support.running import eventually, everything_on, publish, samples, settings_for, worker
+from tests.support.scrape import Scrape
+from workers.accounts import account
+from workers.dev_brokers import Broker, free_ports
+from workers.monitoring.exporter import of_accounts, serving
+from workers.settings import Settings
+from workers.topics import apply_topics
+
+
+@pytest.fixture
+def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    made = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client)
+    apply_topics.apply(made)
+    return made
+
+
+def test_without_brokers_it_says_so_and_tells_no_number(tmp_path: Path) -> None:
+    nowhere = settings_for("127.0.0.1:1", "none.", tmp_path, exporter_port=free_ports().client)
+    with serving(nowhere):
+        told = samples(nowhere.exporter_port)
+
+    assert told == {"dli_exporter_up": 0}
+
+
+def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+    port = free_ports().client
+    with serving(settings_for("127.0.0.1:1", "none.", tmp_path, exporter_port=port)):
+        ran = dli("exporter", "--bootstrap", "127.0.0.1:1", "--port", str(port))
+
+    assert (ran.code, "DLI_EXPORTER_PORT" in ran.err, "Traceback" in ran.err) == (1, True, False), ran.err
+
+
+@pytest.mark.broker
+def test_lag_accounts_and_what_waits_are_told_with_and_without_a_worker(found: Settings, tmp_path: Path) -> None:
+    lines = [generator.encode(one) for one in generator.requests(71, 200, malformed=0.1)]
+    with serving(found):
+        publish(found, lines)
+        # On a slow broker the first look may end before it has found the oldest record; it has waited by the second.
+        assert eventually(lambda: Scrape(found).seconds > 0)
+        nobody = Scrape(found)
+        with worker(found, tmp_path):
+            assert eventually(lambda: (now := Scrape(found)).lag == 0 and now.outcome("consumed") == 200)
+            decisions = len(everything_on(found, DECISIONS))
+            assert eventually(lambda: Scrape(found).pended > 0)
+            working = Scrape(found)
+
+    assert (nobody.up, nobody.lag, nobody.members) == (1, 200, 0)
+    assert nobody.seconds > 0
+    # The revisions of packaged documents wait too, and longer.
+    assert nobody.all[f"kafka_consumergroup_group_max_lag_seconds group={found.app_id}"] >= nobody.seconds
+    assert (working.lag, working.seconds, working.members, working.balanced) == (0, 0, 1, 1)
+    assert [working.outcome(name) for name in ("decided", "duplicates", "dead_lettered")] == [decisions, 0, 20]
+    # The generated requests are of years past: whatever has a due date is overdue.
+    assert 0 < (working.overdue or 0) <= working.pended <= decisions
+
+
+def test_where_there_are_no_requests_at_all_nothing_is_said_to_balance() -> None:
+    [balanced] = [one for one in of_accounts([]) if one.name == "dli_accounts_balanced"]
+    assert [one.value for one in balanced.samples] == [0]
+
+
+@contextmanager
+def flowing(found: Settings, seconds: float) -> Iterator[int]:
+    """Requests published before and after what is done in here, in all so many."""
+    lines = [generator.encode(one) for one in generator.requests(72, 600, malformed=0.02)]
+    publish(found, lines[:300])
+    yield len(lines)
+    for start in range(300, 600, 100):
+        publish(found, lines[start : start + 100])
+        time.sleep(seconds / 3)
+
+
+@pytest.mark.kafka
+@pytest.mark.broker
+def test_when_the_only_worker_is_killed_lag_rises_until_another_brings_all_back_to_balance(
+    found: Settings, tmp_path: Path
+) -> None:
+    with serving(found):
+        with worker(found, tmp_path, "first") as first:
+            with flowing(found, seconds=3) as total:
+                assert eventually(lambda: Scrape(found).outcome("consumed") == 300)
+                before = Scrape(found)
+                first.kill()
+                first.wait()
+                killed = datetime.now(UTC)
+            seen = []
+            while datetime.now(UTC) < killed + timedelta(seconds=15):
+                seen.append(Scrape(found))
+                time.sleep(1)
+        with worker(found, tmp_path, "second"):
+            assert eventually(lambda: (now := Scrape(found)).lag == 0 and now.outcome("consumed") == total)
+            after = Scrape(found)
+
+    assert (before.lag, before.seconds, before.members) == (0, 0, 1)
+    assert [one.lag for one in seen] == [300] * len(seen)
+    waited = [one.seconds for one in seen]
+    assert waited == sorted(waited)
+    assert waited[-1] - waited[0] > 8
+    assert (seen[-1].members, seen[-1].up) == (0, 1)  # its session is over
+    assert (after.lag, after.seconds, after.members, after.balanced) == (0, 0, 1, 1)
+    assert [one.problem for one in account.recount(found)] == [None] * 4
+
+
+@pytest.mark.kafka
+@pytest.mark.broker
+def test_a_worker_whose_broker_is_away_is_alive_and_not_ready_and_neither_are_its_numbers(
+    prefix: str, tmp_path: Path
+) -> None:
+    from tests.support.running import get  # noqa: PLC0415
+    from workers.dev_brokers import KafkaBroker  # noqa: PLC0415
+
+    broker: Broker
+    with KafkaBroker() as broker:
+        found = settings_for(broker.bootstrap, prefix, tmp_path, exporter_port=free_ports().client, stalled_seconds=4)
+        apply_topics.apply(found)
+        with serving(found), worker(found, tmp_path):
+            publish(found, [generator.encode(one) for one in generator.requests(73, 50)])
+            assert eventually(lambda: Scrape(found).outcome("consumed") == 50)
+            assert isinstance(broker, KafkaBroker)
+            broker.kill()
+            assert eventually(lambda: not get(found, "/ready")[1]["broker"])
+            away, alive, told = get(found, "/ready"), get(found, "/live"), samples(found.web_port)
+            scraped = samples(found.exporter_port)
+            broker.restart()
+            assert eventually(lambda: get(found, "/ready")[0] == 200)
+            publish(found, [generator.encode(one) for one in generator.requests(74, 50)])
+            assert eventually(lambda: Scrape(found).outcome("consumed") == 100)
+
+    assert (away[0], away[1]["ready"]) == (503, False)
+    assert alive == (200, {"live": True})
+    assert (told["dli_ready"], told["dli_ready_check check=broker"]) == (0, 0)
+    assert scraped == {"dli_exporter_up": 0}

@@ -1,0 +1,174 @@
+"""Workers follow the topic of revisions: what it says counts, from its start on and without a restart."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from events.topics import DEAD_LETTERS, POLICY_ATTESTATIONS, POLICY_REVISIONS
+from policy_core.history.chain import Chain, chain_of
+from policy_core.history.library import PACKAGED, load_library
+from tests.support.cases import packaged
+from tests.support.publishing import next_revision
+from tests.support.requests import covered
+from tests.support.revisions import data, decided, publish_revisions
+from tests.support.running import eventually, everything_on, get, publish, settings_for, worker
+from tests.support.running_workers import all_committed, revisions_known
+from workers.console import CommandError
+from workers.dev_brokers import EmbeddedBroker
+from workers.policies.revision_follower import Follower
+from workers.settings import Settings
+from workers.topics import apply_topics
+
+pytestmark = pytest.mark.kafka
+
+NUMBER = "L.2.03.402"
+
+
+@pytest.fixture
+def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    made = settings_for(bootstrap, prefix, tmp_path)
+    apply_topics.apply(made)
+    return made
+
+
+@pytest.fixture
+def bare(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    """With topics, on which nobody has published anything."""
+    made = settings_for(bootstrap, prefix, tmp_path)
+    apply_topics.declare(made)
+    return made
+
+
+def chain() -> Chain:
+    return chain_of(packaged().document)
+
+
+def test_a_revision_is_taken_up_without_a_restart_and_a_bad_one_is_not(found: Settings, tmp_path: Path) -> None:
+    new = next_revision(chain())
+    fork = next_revision(chain(), author="Somebody else")
+    with worker(found, tmp_path):
+        publish(found, [covered("F-1")])
+        assert eventually(lambda: decided(found, "F-1") is not None)
+        publish_revisions(found, new, fork, new)
+        assert eventually(lambda: revisions_known(found) == 20)
+        assert eventually(lambda: len(data(found, DEAD_LETTERS)) == 1)
+        publish(found, [covered("F-2"), covered("F-3", "2025-12-31")])
+        assert eventually(lambda: decided(found, "F-3") is not None)
+        before, after, earlier = (decided(found, one) for one in ("F-1", "F-2", "F-3"))
+        assert eventually(lambda: all_committed(found))
+        _, row = get(found, f"/policies/{NUMBER}/revisions/2026-01-05")
+        _, register = get(found, f"/policies/{NUMBER}/revisions")
+        _, then = get(found, f"/policies/{NUMBER}/in-force?on=2026-02-01&known_at=2025-11-30")
+        _, now = get(found, f"/policies/{NUMBER}/in-force?on=2026-02-01")
+        [letter] = data(found, DEAD_LETTERS)
+        attested = data(found, POLICY_ATTESTATIONS)
+
+    assert before is not None
+    assert after is not None
+    assert earlier is not None
+    assert (before["determination"], before["policy"]["sha256"]) == ("medically_necessary", packaged().sha256)
+    assert before["policy"]["known_through"] == packaged().known_through
+    assert (after["determination"], after["policy"]["sha256"]) == ("criteria_not_met", new.sha256)
+    assert after["policy"]["known_through"] == earlier["policy"]["known_through"] == new.digest
+    assert (after["policy"]["revision"], earlier["policy"]["revision"]) == ("2026-01-05", "2025-03-28")
+    assert earlier["determination"] == "medically_necessary"
+
+    assert letter["reason"] == "revision_refused"
+    assert letter["errors"][0]["path"] == "revision"
+    assert "known already, with other content" in letter["errors"][0]["message"]
+
+    assert (row["digest"], row["changes"]["equivalent"]) == (new.digest, False)
+    counted = {one["revision"]: one["decisions"] for one in register["revisions"] if one["decisions"]}
+    assert counted == {"2025-03-28": 2, "2026-01-05": 1}
+    assert (then["revision"], now["revision"]) == ("2025-03-28", "2026-01-05")
+    assert [(one["before"]["digest"], one["after"]["digest"]) for one in attested] == [
+        (one.predecessor, one.digest) for one in (*chain().links[1:], new)
+    ]
+    assert [(one["before"]["by"], one["after"]["by"], one["cases"]) for one in attested[-1]["changes"]] == [
+        # 2 grafts, 3 conditionings, 3 chimerisms, 4 purposes, 2 other risks: all else is fixed
+        ("covered-indication", "relapse-covered-no-more", 144)
+    ]
+
+
+def test_a_topic_that_lacks_a_packaged_revision_stops_the_start_and_is_left_as_it_is(
+    bare: Settings, tmp_path: Path
+) -> None:
+    """A worker has no right to publish: who applies the topics does, once."""
+    with pytest.raises(CommandError) as caught, worker(bare, tmp_path):
+        pass
+    untouched = everything_on(bare, POLICY_REVISIONS)
+    published = [apply_topics.apply(bare).published for _ in range(2)]
+    with worker(bare, tmp_path):
+        known = eventually(lambda: revisions_known(bare) == 19)
+
+    assert "lacks the packaged revision of 1998-08-01; `dli topics apply` of this" in str(caught.value)
+    assert (untouched, published, known) == ([], [19, 0], True)
+
+
+def test_what_a_newer_release_knows_is_published_behind_what_is_there(bare: Settings) -> None:
+    """The topic has the document as it was a revision ago."""
+    publish_revisions(bare, *chain().links[:-1])
+
+    assert apply_topics.apply(bare).published == 1
+    assert len(everything_on(bare, POLICY_REVISIONS)) == 19
+
+
+def test_a_longer_chain_on_the_topic_is_followed_from_the_first_decision_on(bare: Settings, tmp_path: Path) -> None:
+    found, new = bare, next_revision(chain())
+    publish_revisions(found, *chain(), new)
+    publish(found, [covered("F-4")])
+
+    with worker(found, tmp_path):
+        assert eventually(lambda: decided(found, "F-4") is not None)
+        line = decided(found, "F-4")
+        records = everything_on(found, POLICY_REVISIONS)
+
+    assert line is not None
+    assert (line["determination"], line["policy"]["known_through"]) == ("criteria_not_met", new.digest)
+    assert len(records) == 20
+
+
+def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(bare: Settings, tmp_path: Path) -> None:
+    found = bare
+    *others, newest = chain().links
+    other = newest.document.model_copy(update={"title": "Another title"})
+    publish_revisions(found, *others, replace(newest, document=other, sha256=other.digest()))
+
+    with pytest.raises(CommandError) as caught, worker(found, tmp_path):
+        pass
+
+    assert f"the packaged document has the revision of 2025-03-28 as {newest.sha256}" in str(caught.value)
+    assert "take that revision back: `dli policy publish --corrects`" in str(caught.value)
+
+
+def test_a_follower_whose_broker_is_silent_knows_that_it_may_be_behind_and_says_so(prefix: str, tmp_path: Path) -> None:
+    with EmbeddedBroker() as broker, capture_logs() as said:
+        found = settings_for(broker.bootstrap, prefix, tmp_path, stalled_seconds=6)
+        apply_topics.apply(found)
+        heard, unheard = asyncio.run(_behind(found, broker))
+
+    assert heard < 6
+    assert unheard > 7
+    loud = [(one["event"], one["topic"]) for one in said if one["log_level"] == "error"]
+    assert loud == [("revisions_unread", found.topic(POLICY_REVISIONS))]
+
+
+async def _behind(found: Settings, broker: EmbeddedBroker) -> tuple[float, float]:
+    """How far it is behind eight seconds after its start, and eight seconds after its broker's end."""
+    follower = Follower(found, load_library([PACKAGED], NUMBER))
+    await follower.catch_up()
+    following = asyncio.create_task(follower.follow())
+    try:
+        await asyncio.sleep(8)
+        heard = follower.behind_seconds
+        await asyncio.to_thread(broker.stop)
+        await asyncio.sleep(8)
+        return heard, follower.behind_seconds
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following

@@ -1,0 +1,100 @@
+"""The copy of a changelog on a worker's disk."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from workers.state.rocksdb_store import Copy
+
+BATCHES, ENTRIES = 60, 1_000
+
+
+def test_little_of_a_copy_is_in_memory_however_much_it_has(tmp_path: Path) -> None:
+    copy = Copy(tmp_path / "0")
+    for batch in range(BATCHES):
+        keys = (f"{number:08} {batch}".encode() for number in range(ENTRIES))
+        copy.apply(dict.fromkeys(keys, b"x" * 64), batch + 1)
+
+    unwritten = copy._database.property_int_value("rocksdb.size-all-mem-tables")  # noqa: SLF001 (nothing else shows it)
+    held = copy._database.property_int_value("rocksdb.estimate-table-readers-mem")  # noqa: SLF001 (as above)
+    known = [copy.get(f"{number:08} 7".encode()) for number in (0, ENTRIES - 1, ENTRIES)]
+    copy.close()
+
+    assert unwritten is not None
+    assert unwritten < 3 << 20 < BATCHES * ENTRIES * 80
+    assert held is not None
+    assert held < BATCHES * ENTRIES, "filters and indexes are in the cache, which is bounded"
+    assert known == [b"x" * 64, b"x" * 64, None]
+
+
+# --- what is too old -----------------------------------------------------------------------------------------------
+
+
+class Looked:
+    """The time of an entry, and how often it was asked for."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, value: bytes) -> int:
+        self.times += 1
+        return int(value)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Copy]:
+    made = Copy(tmp_path / "0")
+    yield made
+    made.close()
+
+
+def fill(copy: Copy, count: int, time: int, name: str = "") -> None:
+    copy.apply({f"{name}{number:08}".encode(): b"%d" % time for number in range(count)}, 1)
+
+
+def sweep(copy: Copy, looked: Looked, before: int, written: int) -> int:
+    """Take out what is old, as with one batch; how many that were."""
+    old = copy.outdated(looked, before, written)
+    copy.apply(dict.fromkeys(old), 1)
+    return len(old)
+
+
+def test_a_batch_looks_at_a_part_of_the_copy_that_depends_on_what_it_writes_and_not_on_the_copys_size(
+    copy: Copy,
+) -> None:
+    fill(copy, 20_000, time=5)
+    looked = Looked()
+
+    seen = []
+    for written in (1, 100, 400):
+        before = looked.times
+        sweep(copy, looked, before=6, written=written)
+        seen.append(looked.times - before)
+
+    assert seen == [0, 0, 2 * 501]
+
+
+def test_all_that_is_old_goes_while_half_as_much_is_written(copy: Copy) -> None:
+    fill(copy, 3_000, time=5, name="old")
+    fill(copy, 3_000, time=8, name="new")
+
+    gone = sum(sweep(copy, Looked(), before=6, written=200) for _ in range(16))
+
+    assert gone == 3_000
+    assert len(copy.beginning_with(b"old")) == 0
+    assert len(copy.beginning_with(b"new")) == 3_000
+
+
+def test_where_a_sweep_found_nothing_old_nothing_is_looked_at_until_something_can_be(copy: Copy) -> None:
+    fill(copy, 1_000, time=5, name="a")
+    fill(copy, 1_000, time=7, name="b")
+    looked = Looked()
+    swept = [sweep(copy, looked, before=4, written=500) for _ in range(3)]
+    whole = looked.times
+
+    resting = [sweep(copy, looked, before=before, written=500) for before in (4, 5, 3)]
+
+    assert (sum(swept), sum(resting)) == (0, 0)
+    assert looked.times == whole
+    assert sum(sweep(copy, looked, before=6, written=500) for _ in range(4)) == 1_000

@@ -1,0 +1,21 @@
+"""What the feed leans on in Faust and aiokafka is still there, and a start where it is not is refused."""
+
+import faust
+import pytest
+
+from workers.stream.faust_assumptions import VERSIONS, Assumption, AssumptionError, check_assumptions
+
+
+def test_assumptions_hold_for_the_versions_installed() -> None:
+    check_assumptions()
+
+
+def test_another_version_is_refused_with_a_sentence() -> None:
+    with pytest.raises(AssumptionError, match=r"faust-streaming is 0\.15\.3, and the feed was written against 0\.16"):
+        check_assumptions(versions={"faust-streaming": "0.16"})
+
+
+def test_a_changed_private_part_is_refused_with_the_reason_it_matters() -> None:
+    changed = Assumption(faust.App.on_stop, "words that are not there", "the last batch would be cut off")
+    with pytest.raises(AssumptionError, match=r"App.on_stop no longer says .* the last batch would be cut off"):
+        check_assumptions(VERSIONS, [changed])

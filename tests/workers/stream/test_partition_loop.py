@@ -1,0 +1,338 @@
+"""One partition's loop beside others: what it tells, when it waits, and for whom; without a broker."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.structs import TopicPartition
+from faust.types import TP
+
+from workers.records import Companion, Outgoing, Record
+from workers.stream import EXIT_FEED_LOST, Feed, FeedLost
+from workers.stream.faust_internals import Chunk, Kept
+from workers.stream.partition_loop import Lane
+from workers.stream.partition_output import UnevenTopicsError
+from workers.stream.processor import BATCHES_AT_ONCE, Turns
+
+
+def test_losing_the_feed_ends_a_process_with_its_own_exit_code() -> None:
+    with pytest.raises(SystemExit) as ended:
+        raise FeedLost("another worker has the partition")
+    assert ended.value.code == EXIT_FEED_LOST == 70
+
+
+def test_what_is_behind_a_feed_starts_one_batch_at_a_time_while_a_whole_batch_waits_there() -> None:
+    first = object.__new__(Feed)
+    first.max_batch, first._turn = 10, asyncio.Lock()
+
+    async def three_starts(waiting: int) -> float:
+        first._lanes = dict.fromkeys(range(2), SimpleNamespace(waiting=waiting))  # type: ignore[arg-type]
+        begun = time.perf_counter()
+        await asyncio.gather(*(first.let_go_first() for _ in range(3)))
+        return time.perf_counter() - begun
+
+    assert asyncio.run(three_starts(waiting=4)) < 0.1
+    assert 0.6 <= asyncio.run(three_starts(waiting=5)) < 2
+
+
+class _Stuck:
+    """Delivers once it is let go."""
+
+    unsettled = False
+
+    def __init__(self) -> None:
+        self.let_go = asyncio.Event()
+
+    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
+        await self.let_go.wait()
+        return {}
+
+
+def test_records_that_wait_behind_a_stuck_delivery_show_as_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def through() -> list[tuple[bool, bool]]:
+        courier = _Stuck()
+        lane = Lane(_owner(), 0)
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
+        seen = []
+        for _ in range(2):
+            await asyncio.sleep(0.3)
+            seen.append((lane.progress.started, lane.progress.waiting_seconds > 0.1))
+            courier.let_go.set()
+        lane._task.cancel()  # noqa: SLF001
+        return seen
+
+    assert asyncio.run(through()) == [(True, True), (True, False)]
+
+
+def test_a_broker_that_answers_nothing_new_shows_as_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def through() -> list[bool]:
+        marks = iter([*range(10), *[10] * 1_000])
+        lane = Lane(_owner(marks), 0)
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(_Stuck()))
+        seen = []
+        for pause in (0.1, 0.6):
+            await asyncio.sleep(pause)
+            seen.append(lane.progress.silent_seconds > 0.2)
+        lane._task.cancel()  # noqa: SLF001
+        return seen
+
+    assert asyncio.run(through()) == [False, True]
+
+
+class _Unsettled:
+    """Has a transaction to confirm, and does so once it is let go."""
+
+    unsettled = True
+
+    def __init__(self) -> None:
+        self.settling, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def settle(self) -> None:
+        self.settling.set()
+        await self.let_go.wait()
+
+
+def test_a_quiet_partition_that_is_closed_while_it_settles_ends_once_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def through() -> tuple[bool, bool]:
+        courier = _Unsettled()
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
+        lane = Lane(_owner(records=0), 0)
+        await asyncio.wait_for(courier.settling.wait(), 10)
+        closing = asyncio.create_task(lane.close())
+        await asyncio.sleep(0.1)
+        early = closing.done()
+        courier.let_go.set()
+        await asyncio.wait({closing}, timeout=5)
+        return early, closing.done()
+
+    assert asyncio.run(through()) == (False, True)
+
+
+class _Counting:
+    """Takes a while to deliver, and notes how many do so at once."""
+
+    unsettled = False
+
+    def __init__(self) -> None:
+        self.busy: list[int] = []
+        self._now = 0
+
+    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
+        self._now += 1
+        self.busy.append(self._now)
+        await asyncio.sleep(0.02)
+        self._now -= 1
+        return {}
+
+
+def test_of_many_partitions_few_have_a_batch_under_way_so_that_none_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def through() -> list[int]:
+        courier = _Counting()
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
+        owner = _owner(records=40)
+        lanes = [Lane(owner, partition) for partition in range(20)]
+        while len(courier.busy) < 20:  # noqa: ASYNC110 (twenty lanes say so, each for itself)
+            await asyncio.sleep(0.01)
+        for lane in lanes:
+            await lane.close()
+        return courier.busy
+
+    assert max(asyncio.run(asyncio.wait_for(through(), 20))) == BATCHES_AT_ONCE
+
+
+def test_a_feed_behind_another_gathers_even_a_trickle_before_it_takes_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def through() -> list[float]:
+        starts: list[float] = []
+
+        def handler(_: object) -> list[Outgoing]:
+            starts.append(time.perf_counter())
+            return []
+
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(_Counting()))
+        owner = _owner(records=1_000)
+        owner.max_batch, owner.handler = 10_000, handler
+        owner.behind = SimpleNamespace(let_go_first=partial(asyncio.sleep, 0))
+        lane = Lane(owner, 0)
+        while len(starts) < 3:  # noqa: ASYNC110 (the handler says so)
+            await asyncio.sleep(0.01)
+        await lane.close()
+        return starts
+
+    starts = asyncio.run(asyncio.wait_for(through(), 20))
+    assert min(later - earlier for earlier, later in pairwise(starts)) > 0.45
+
+
+def test_a_batch_that_takes_too_long_holds_up_no_other_and_gives_its_turn_back_once() -> None:
+    async def through() -> list[str]:
+        turns, said = Turns(1, longest=0.1), []
+
+        async def batch(name: str, seconds: float) -> None:
+            async with turns.one():
+                said.append(name)
+                await asyncio.sleep(seconds)
+                said.append(f"{name} ends")
+
+        await asyncio.gather(batch("stuck", 0.3), batch("other", 0.05))
+        await asyncio.gather(batch("first", 0.02), batch("second", 0.02))
+        return said
+
+    assert asyncio.run(through()) == [
+        *("stuck", "other", "other ends", "stuck ends"),
+        *("first", "first ends", "second", "second ends"),
+    ]
+
+
+def test_uneven_topics_end_the_process_with_the_sentence_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Uneven(_Counting):
+        async def deliver(self, *_: object) -> dict[str, int]:
+            raise UnevenTopicsError("requests has 4 partitions and decisions has 2")
+
+    async def through() -> list[str]:
+        said: list[str] = []
+
+        async def give_up(sentence: str) -> None:
+            said.append(sentence)
+
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(Uneven()))
+        owner = _owner()
+        owner.give_up = give_up
+        await asyncio.wait_for(Lane(owner, 0)._task, 20)  # noqa: SLF001
+        return said
+
+    assert asyncio.run(through()) == ["requests-0: requests has 4 partitions and decisions has 2"]
+
+
+class _Noting(_Counting):
+    """Notes what offsets it commits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.committed: list[tuple[int, str]] = []
+
+    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:
+        self.committed.append((upto, note))
+        return await super().deliver(outputs, upto, note)
+
+
+def test_a_partition_of_another_log_commits_its_beginning_before_it_asks_where_to_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def through(*, from_beginning: bool) -> list[tuple[int, str]]:
+        courier = _Noting()
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
+        lane = Lane(_owner(), 0, from_beginning=from_beginning)
+        while not courier.busy or lane.waiting:  # noqa: ASYNC110 (the courier says so)
+            await asyncio.sleep(0.01)
+        await lane.close()
+        return courier.committed
+
+    assert asyncio.run(asyncio.wait_for(through(from_beginning=True), 20))[0] == (3, "")
+    assert [upto for upto, _ in asyncio.run(asyncio.wait_for(through(from_beginning=False), 20))] == [8]
+
+
+class _Lane:
+    """As much of a lane as a feed that begins anew needs."""
+
+    def __init__(
+        self,
+        _owner: object,
+        partition: int,
+        *,
+        from_beginning: bool = False,
+        new_log: bool = False,
+        began: float = 9.0,
+    ) -> None:
+        self.partition, self.from_beginning, self.new_log, self.began = partition, from_beginning, new_log, began
+        self.closing = asyncio.Event()
+
+    async def close(self) -> None:
+        await self.closing.wait()
+
+
+def test_a_topic_that_was_created_again_is_begun_at_its_beginning_by_those_that_saw_the_old_one_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules[Feed.__module__], "Lane", _Lane)
+    feed = object.__new__(Feed)
+    feed.topic = "requests"
+
+    async def anew() -> dict[int, tuple[bool, bool]]:
+        old, young, leaving = (_Lane(feed, number, began=began) for number, began in enumerate((1.0, 3.0, 1.0)))
+        feed._lanes = {one.partition: one for one in (old, young, leaving)}  # type: ignore[misc]
+        feed._assigned = {0, 1, 2}
+        beginning = asyncio.create_task(feed.begin_anew(before=2.0))
+        await asyncio.sleep(0)
+        # The group takes one away while the lanes end.
+        await feed._on_revoked(feed, [TP("requests", 2)])
+        for lane in (old, young, leaving):
+            lane.closing.set()
+        await beginning
+        return {number: (lane.from_beginning, lane.new_log) for number, lane in feed._lanes.items()}  # type: ignore[attr-defined]
+
+    assert asyncio.run(anew()) == {0: (True, True), 1: (False, True)}
+
+
+@pytest.mark.parametrize(("ago", "new_log"), [(1.0, True), (59.0, True), (61.0, False), (None, False)])
+def test_partitions_that_the_group_gives_out_soon_after_may_have_offsets_of_the_old_log(
+    monkeypatch: pytest.MonkeyPatch, ago: float | None, new_log: bool
+) -> None:
+    """Until somebody has committed to the new one; later an offset that is not in the log is a cut log's."""
+    monkeypatch.setattr(sys.modules[Feed.__module__], "Lane", _Lane)
+    feed = object.__new__(Feed)
+    feed.topic, feed._lanes, feed._assigned = "requests", {}, set()
+    feed._created_again = time.monotonic() - ago if ago is not None else None
+
+    asyncio.run(feed._on_assigned(feed, [TP("requests", 0)]))
+
+    assert {number: lane.new_log for number, lane in feed._lanes.items()} == {0: new_log}  # type: ignore[attr-defined]
+
+
+def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
+    """As much of a feed as a lane needs, with some records to read."""
+    waiting = [Record("requests", 0, 7, 0, None, b"1")] * records
+
+    async def committed(_: TopicPartition) -> tuple[int, str]:
+        return 7, ""
+
+    async def beginning(_: TopicPartition) -> int:
+        return 3
+
+    async def kept(_: TopicPartition) -> Kept:
+        return Kept(0, 7)
+
+    async def read_from(_tp: TopicPartition, wanted: int, _limit: int) -> Chunk:
+        await asyncio.sleep(0.01)
+        mark = next(marks) if marks is not None else round(time.time() * 1000)
+        return Chunk([waiting.pop()], 8, mark) if waiting else Chunk([], wanted, mark)
+
+    async def acquire() -> None:
+        pass
+
+    return SimpleNamespace(
+        topic="requests",
+        handler=lambda _: [],
+        max_batch=10,
+        behind=None,
+        turns=Turns(BATCHES_AT_ONCE, 5.0),
+        companion=Companion(),
+        app=SimpleNamespace(
+            flow_control=SimpleNamespace(acquire=acquire),
+            consumer=SimpleNamespace(
+                thread=SimpleNamespace(committed=committed, beginning=beginning, kept=kept, read_from=read_from)
+            ),
+        ),
+    )
+
+
+@asynccontextmanager
+async def _entered(courier: Any) -> AsyncIterator[Any]:
+    yield courier

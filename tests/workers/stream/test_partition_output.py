@@ -1,0 +1,195 @@
+"""Where outputs go and what a transaction covers, with a producer that only notes it."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata, TopicPartition
+
+from workers.records import Outgoing, Placing
+from workers.stream.partition_output import Courier, TransactionalCourier, UnevenTopicsError
+
+
+class _Producer:
+    """As much of a producer as packing and placing need."""
+
+    def __init__(self, **partitions: int) -> None:
+        self._partitions = partitions
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(1_000, 0, is_transactional=1)
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        return set(range(self._partitions[topic]))
+
+
+def _placed(
+    producer: _Producer, topic: str, key: bytes, place: Placing | None = None, alike: frozenset[str] = frozenset()
+) -> int:
+    owner = SimpleNamespace(place=place, alike=alike)
+    courier = Courier(producer, owner, TopicPartition("requests", 3))
+    return asyncio.run(courier._place(topic))(key)  # noqa: SLF001
+
+
+ALIKE = frozenset({"decisions", "pointers"})
+
+
+def test_an_output_stays_in_its_partition_where_the_topics_are_declared_alike() -> None:
+    assert _placed(_Producer(requests=4, decisions=4), "decisions", b"any", alike=ALIKE) == 3
+
+
+@pytest.mark.parametrize("there", [1, 2, 3, 5, 8])
+def test_where_topics_that_are_declared_alike_are_not_an_output_goes_nowhere(there: int) -> None:
+    with pytest.raises(UnevenTopicsError, match=rf"requests has 4 partitions and decisions has {there},"):
+        _placed(_Producer(requests=4, decisions=there), "decisions", b"any", alike=ALIKE)
+    with pytest.raises(UnevenTopicsError, match=rf"requests has 4 partitions and pointers has {there},"):
+        _placed(_Producer(requests=4, pointers=there), "pointers", b"\x06", lambda key, n: key[0] % n, ALIKE)
+
+
+def test_elsewhere_an_output_goes_where_kafkas_own_clients_put_its_key() -> None:
+    for there in (4, 7):
+        expected = DefaultPartitioner()(b"r-17", list(range(there)), list(range(there)))
+        assert expected == _placed(_Producer(requests=4, letters=there), "letters", b"r-17", alike=ALIKE)
+    assert _placed(_Producer(requests=4, links=1), "links", b"r-17", alike=ALIKE) == 0
+
+
+def test_where_the_feed_is_told_how_to_place_that_holds_for_topics_that_are_alike_too() -> None:
+    producer = _Producer(requests=4, pointers=4, links=1)
+    assert _placed(producer, "pointers", b"\x06", lambda key, count: key[0] % count, ALIKE) == 2
+    assert _placed(producer, "links", b"\x06", lambda key, count: key[0] % count, ALIKE) == 0
+
+
+class _Transactions:
+    """As much of a transactional producer as a courier needs; it notes what each transaction covers."""
+
+    def __init__(self, *topics: str) -> None:
+        self._topics = topics
+        self._txn_manager = self
+        self.ended: list[tuple[str, set[str]]] = []
+        self._covered: set[str] = set()
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(1_000, 0, is_transactional=1)
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        assert topic in self._topics
+        return {0, 1, 2}
+
+    def maybe_add_partition_to_txn(self, place: TopicPartition) -> None:
+        self._covered.add(f"{place.topic}-{place.partition}")
+
+    async def send_batch(self, _batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[RecordMetadata]:
+        where = TopicPartition(topic, partition)
+        self.maybe_add_partition_to_txn(where)
+        sent = asyncio.get_running_loop().create_future()
+        sent.set_result(RecordMetadata(topic, partition, where, 7, 0, 0, 0))
+        return sent
+
+    async def start(self) -> None:
+        pass
+
+    async def begin_transaction(self) -> None:
+        self._covered = set()
+
+    async def send_offsets_to_transaction(self, offsets: dict[TopicPartition, Any], group: str) -> None:
+        self._covered.update(f"{group}:{place.partition}" for place in offsets)
+
+    async def commit_transaction(self) -> None:
+        self.ended.append(("commit", self._covered))
+
+    async def abort_transaction(self) -> None:
+        self.ended.append(("abort", self._covered))
+
+
+def _courier(producer: _Transactions, *outputs: str) -> TransactionalCourier:
+    owner = SimpleNamespace(
+        place=None,
+        outputs=frozenset(outputs),
+        alike=frozenset(outputs),
+        app=SimpleNamespace(conf=SimpleNamespace(id="group")),
+    )
+    return TransactionalCourier(producer, owner, TopicPartition("requests", 2))
+
+
+def test_a_new_owner_first_aborts_all_that_an_earlier_one_may_have_left_hanging() -> None:
+    producer = _Transactions("requests", "decisions", "letters")
+    asyncio.run(_courier(producer, "decisions", "letters").start())
+    assert producer.ended == [("abort", {"decisions-2", "letters-2", "group:2"})]
+
+
+def test_a_transaction_shares_the_fate_of_the_two_before_it_and_a_quiet_spell_confirms_the_last() -> None:
+    producer = _Transactions("requests", "decisions", "letters")
+    courier = _courier(producer, "decisions", "letters")
+
+    async def deliver() -> None:
+        await courier.start()
+        await courier.deliver([Outgoing("decisions", b"1", b"")], 1, "")
+        await courier.deliver([Outgoing("letters", b"2", b"")], 2, "")
+        await courier.deliver([], 3, "")
+        assert courier.unsettled
+        await courier.settle()
+
+    asyncio.run(deliver())
+    both = {"decisions-2", "letters-2", "group:2"}
+    assert producer.ended == [
+        ("abort", both),
+        ("commit", {"decisions-2", "group:2"}),
+        ("commit", both),
+        ("commit", both),
+        ("commit", both),
+    ]
+    assert not courier.unsettled
+
+
+class _Slow(_Producer):
+    """A producer whose broker takes its time; it notes what is sent and what has arrived."""
+
+    def __init__(self, **partitions: int) -> None:
+        super().__init__(**partitions)
+        self.seen: list[str] = []
+
+    async def start(self) -> None:
+        pass
+
+    async def send_batch(self, _batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[RecordMetadata]:
+        self.seen.append(f"{topic} sent")
+        arriving = asyncio.get_running_loop().create_future()
+
+        def arrive() -> None:
+            self.seen.append(f"{topic} arrived")
+            arriving.set_result(RecordMetadata(topic, partition, TopicPartition(topic, partition), 7, 0, 0, 0))
+
+        asyncio.get_running_loop().call_later(0.01, arrive)
+        return arriving
+
+    async def commit_offset(self, *_: object) -> None:
+        self.seen.append("offset committed")
+
+
+def test_at_least_once_what_must_be_there_first_has_arrived_before_anything_else_is_sent() -> None:
+    producer = _Slow(requests=4, decisions=4, answered=4)
+    app = SimpleNamespace(consumer=SimpleNamespace(thread=producer))
+    owner = SimpleNamespace(
+        app=app,
+        place=None,
+        alike=frozenset({"decisions", "answered"}),
+        companion=SimpleNamespace(first=frozenset({"answered"})),
+    )
+    courier = Courier(producer, owner, TopicPartition("requests", 3))
+    outputs = [Outgoing("decisions", b"1", b""), Outgoing("answered", b"1", b""), Outgoing("decisions", b"2", b"")]
+
+    ends = asyncio.run(courier.deliver(outputs, 2, ""))
+
+    expected = ["answered sent", "answered arrived", "decisions sent", "decisions arrived", "offset committed"]
+    assert producer.seen == expected
+    assert ends == {"answered": 8, "decisions": 9}
+
+
+def test_an_output_for_a_topic_that_was_not_declared_is_refused() -> None:
+    producer = _Transactions("requests", "decisions", "letters")
+    with pytest.raises(ValueError, match="sent to letters, which is not among its outputs"):
+        asyncio.run(_courier(producer, "decisions").deliver([Outgoing("letters", b"", b"")], 1, ""))
+    assert producer.ended == []

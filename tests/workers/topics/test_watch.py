@@ -1,0 +1,183 @@
+"""What a worker does when its topics or its group change under it; the cluster is played."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from queue import Queue
+
+import pytest
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    InconsistentGroupProtocolError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+)
+from structlog.testing import capture_logs
+
+from events.topics import POLICY_REVISIONS, REQUESTS
+from tests.support.layouts import FOUND, lying
+from workers.topics import watch as footing
+from workers.topics.layout import Lying, Topology
+from workers.topics.watch import Footing, Seen
+
+NAME = FOUND.topic(REQUESTS)
+
+
+class _Fed:
+    """Notes what it is told."""
+
+    stopping = False
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.told: list[str] = []
+        self.before: list[float] = []
+
+    async def give_up(self, sentence: str) -> None:
+        self.told.append(sentence)
+
+    async def begin_anew(self, before: float) -> None:
+        self.before.append(before)
+
+    async def check_group(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+def judged(*looks: Topology) -> tuple[_Fed, Footing, list[bool]]:
+    """What came of looks at times 1, 2 and so on, after a start with everything in order."""
+    fed, found = _Fed(), Footing(FOUND, lying())
+
+    async def judge() -> list[bool]:
+        return [await found.judge(Seen(float(at), one), fed) for at, one in enumerate(looks, 1)]
+
+    return fed, found, asyncio.run(judge())
+
+
+def without(name: str) -> Topology:
+    return {one: where for one, where in lying().items() if one != name}
+
+
+def again(name: str) -> Topology:
+    return lying() | {name: Lying("another", lying()[name].partitions)}
+
+
+def test_nothing_follows_while_nothing_changes() -> None:
+    fed, found, going_on = judged(lying(), lying())
+    assert (fed.told, fed.before, going_on) == ([], [], [True, True])
+    assert found.topics_there()
+
+
+def test_a_topic_that_grew_ends_the_worker() -> None:
+    fed, _, going_on = judged(lying(), lying(requests=8))
+    assert going_on == [True, False]
+    assert len(fed.told) == 1
+    assert f"8 in {NAME}" in fed.told[0]
+
+
+def test_requests_that_were_created_again_are_begun_anew_once_with_the_time_when_the_old_were_seen_last() -> None:
+    fed, _, going_on = judged(lying(), lying(), again(NAME), again(NAME))
+    assert (fed.told, fed.before, going_on) == ([], [2.0], [True] * 4)
+
+
+def test_requests_that_were_absent_in_between_are_begun_anew_too() -> None:
+    fed, found, _ = judged(lying(), without(NAME), again(NAME))
+    assert fed.before == [1.0]
+    assert found.topics_there()
+
+
+def test_an_absent_topic_is_said_loudly_once_in_a_while_and_no_worker_is_ready() -> None:
+    with capture_logs() as said:
+        fed, found, going_on = judged(without(NAME), without(NAME))
+    assert (fed.told, fed.before, going_on) == ([], [], [True, True])
+    assert not found.topics_there()
+    assert [(one["event"], one["topics"]) for one in said if one["log_level"] == "error"] == [("topics_absent", [NAME])]
+
+
+def test_any_other_topic_that_was_created_again_ends_the_worker() -> None:
+    for name in sorted(set(lying()) - {NAME}):
+        fed, _, going_on = judged(again(name))
+        assert going_on == [False]
+        assert f"created again while this worker ran: {name};" in fed.told[0]
+    fed, _, _ = judged({**again(NAME), FOUND.topic(POLICY_REVISIONS): Lying("another", 1)})
+    assert (len(fed.told), fed.before) == (1, [])
+
+
+def watched(*errors: Exception, seconds: float = 5.0) -> list[str]:
+    """What the feed was told to give up for, within some time, where the group says these errors."""
+    fed, found = _Fed(*errors), Footing(FOUND, lying())
+    found.bears(fed)
+
+    async def watch() -> None:
+        watching = asyncio.create_task(found.watch())
+        await asyncio.wait({watching}, timeout=seconds)
+        watching.cancel()
+
+    asyncio.run(watch())
+    return fed.told
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (InconsistentGroupProtocolError(), "another application uses this group; stop it, or give one of the two"),
+        (InvalidSessionTimeoutError(), "see DLI_SESSION_TIMEOUT_SECONDS"),
+        (GroupAuthorizationFailedError(FOUND.app_id), "is lost to this worker"),
+        (KafkaError("Unexpected error during coordination"), "is lost to this worker"),
+    ],
+)
+def test_a_group_that_cannot_be_joined_ends_the_worker_with_a_sentence(error: KafkaError, words: str) -> None:
+    [sentence] = watched(error)
+    assert words in sentence
+
+
+def test_a_group_that_is_only_unsettled_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footing, "LOOK_SECONDS", 0.05)
+    assert watched(*[GroupCoordinatorNotAvailableError()] * 3, seconds=0.5) == []
+
+
+def test_a_consumer_that_is_ending_is_nothing_to_give_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footing, "LOOK_SECONDS", 0.05)
+    assert watched(*[ConnectionAbortedError()] * 3, seconds=0.5) == []
+
+
+def test_a_worker_that_stops_is_watched_no_more_and_ends_as_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Fed, "stopping", True)
+    assert watched(InconsistentGroupProtocolError()) == []
+
+
+def test_a_defect_in_watching_ends_the_worker_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footing, "LOOK_SECONDS", 0.05)
+
+    async def broken(*_: object) -> bool:
+        raise ValueError
+
+    monkeypatch.setattr(Footing, "_check_group", broken)
+    assert watched(seconds=2) == ["the topics and the group cannot be watched any more"]
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_who_is_cancelled_just_as_a_look_arrives_ends_all_the_same(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    tells: Queue[Callable[[Seen], None]] = Queue()
+    monkeypatch.setattr(footing, "_look", lambda _settings, tell, _over: tells.put(tell))
+    fed, found = _Fed(), Footing(FOUND, lying())
+    found.bears(fed)
+
+    async def watch() -> bool:
+        watching = asyncio.create_task(found.watch())
+        tell = await asyncio.to_thread(tells.get, timeout=10)
+        tell(Seen(1.0, lying()))
+        for _ in range(turns):  # of the loop: the look is in the queue, is taken out of it, is judged
+            await asyncio.sleep(0)
+        watching.cancel()
+        await asyncio.wait({watching}, timeout=1)
+        return watching.cancelled()
+
+    assert asyncio.run(watch())
+
+
+def test_a_spare_is_who_has_nothing_while_others_have_all() -> None:
+    _, found, _ = judged(lying())
+    shares: Sequence[dict[str, list[int]]] = [{NAME: [0, 1]}, {NAME: [2, 3]}, {}]
+    assert found.spare({str(number): share for number, share in enumerate(shares)})
+    assert not found.spare({"one": {NAME: [0, 1, 2]}, "other": {}})

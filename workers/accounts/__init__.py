@@ -1,0 +1,1 @@
+"""Accounts that balance: what became of every record of requests, proved from what Kafka holds."""

@@ -1,0 +1,369 @@
+"""Accounts that balance: what became of the records of each partition of requests, proved from what Kafka holds.
+
+With every batch, the transaction that carries its answers and its offset carries a note: how many records have been
+consumed since the account was opened, and how many of them were decided, duplicates, or dead letters. Consumed is
+counted where records come in, decided and dead letters where answers go out, duplicates where one is recognized; so a
+record that leaves no trace, or two, shows as a difference.
+
+    consumed = decided + duplicates + dead-lettered
+
+What the broker removed before anybody read it was never consumed. It is counted apart, as lost, by its offsets; an
+account with anything lost does not balance.
+
+It also says under which revisions of the policies how many decisions were made: one with lines under two revisions
+counts for both.
+
+A note lives where the committed offset lives: it is taken over with the partition, comes again with no batch that
+failed, and outlasts workers. Who resets the group's offsets clears the notes; new accounts are opened there.
+
+`standings` reads the notes; `recount` goes further, reads the topics through and counts what is really there.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from kafka import TopicPartition
+from kafka.errors import GroupIdNotFoundError
+
+from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from workers.kafka import offset_metadata
+from workers.kafka.lag import Look, Watcher
+from workers.kafka.reader import Span, StrangeError, data_of, kept, new_admin, pass_over, records, told
+from workers.printable import counted
+from workers.records import Lost
+from workers.settings import Settings
+
+_NOTE = re.compile(
+    r"accounts/1 since=(\d+) consumed=(\d+) decided=(\d+) duplicates=(\d+) dead_lettered=(\d+)"
+    r"(?: lost=(\d+)@([\d,-]+))?(?: under=(\S+))?"
+)
+_STRETCHES = 10
+"""Of lost offsets that a note names; the count is of all."""
+_LONGEST_UNDER = 3_000
+"""Characters: Kafka keeps 4,096 of a note unless told otherwise."""
+OTHERS = ("", "")
+"""Stands for policies and revisions that a note has no room for."""
+Revision = tuple[str, str]
+"""A policy's number and its revision's date, or `none` where none was in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One partition's."""
+
+    since: int
+    """The offset from which on records are counted."""
+    consumed: int = 0
+    decided: int = 0
+    duplicates: int = 0
+    dead_lettered: int = 0
+    under: Mapping[Revision, int] = field(default_factory=dict)
+    """Decisions by policy and revision."""
+    lost: int = 0
+    """Offsets that the broker removed before anybody read them."""
+    lost_at: tuple[tuple[int, int], ...] = ()
+    """The first and the last of each stretch of these; the newest stretches only, where there were many."""
+
+    @property
+    def difference(self) -> int:
+        """Records consumed that left no trace; below 0, traces without a record."""
+        return self.consumed - self.decided - self.duplicates - self.dead_lettered
+
+    def after(
+        self,
+        consumed: int,
+        decided: int,
+        duplicates: int,
+        dead_lettered: int,
+        under: Mapping[Revision, int] | None = None,
+    ) -> "Account":
+        """The account with one more batch."""
+        return replace(
+            self,
+            under=_fitting(Counter(self.under) + Counter(under)) if under else self.under,
+            consumed=self.consumed + consumed,
+            decided=self.decided + decided,
+            duplicates=self.duplicates + duplicates,
+            dead_lettered=self.dead_lettered + dead_lettered,
+        )
+
+    def losing(self, lost: Lost) -> "Account":
+        """The account with more that was lost."""
+        stretches = (*self.lost_at, (lost.first, lost.last))[-_STRETCHES:]
+        return replace(self, lost=self.lost + lost.count, lost_at=stretches)
+
+    def note(self) -> str:
+        """As it is committed with the offset."""
+        text = (
+            f"accounts/1 since={self.since} consumed={self.consumed} decided={self.decided} "
+            f"duplicates={self.duplicates} dead_lettered={self.dead_lettered}"
+        )
+        if self.lost:
+            text += f" lost={self.lost}@{_stretches(self.lost_at, '-')}"
+        return text + (f" under={_written(self.under)}" if self.under else "")
+
+
+def read_note(note: str) -> Account | None:
+    """The account in a committed offset's note; None where there is none."""
+    found = _NOTE.fullmatch(offset_metadata.read(note).text)
+    if found is None:
+        return None
+    *numbers, lost, stretches, under = found.groups()
+    try:
+        by_revision = dict(map(_read, under.split(","))) if under else {}
+        lost_at = tuple(map(_stretch, stretches.split(","))) if stretches else ()
+    except ValueError:
+        return None
+    since, consumed, decided, duplicates, dead_lettered = map(int, numbers)
+    return Account(since, consumed, decided, duplicates, dead_lettered, by_revision, int(lost or 0), lost_at)
+
+
+def _stretches(found: Iterable[tuple[int, int]], between: str) -> str:
+    return ",".join(f"{first}{between}{last}" for first, last in found)
+
+
+def _stretch(text: str) -> tuple[int, int]:
+    first, last = text.split("-")
+    return int(first), int(last)
+
+
+def _written(under: Mapping[Revision, int]) -> str:
+    return ",".join(f"{policy}@{revision}:{count}" for (policy, revision), count in under.items())
+
+
+def _read(text: str) -> tuple[Revision, int]:
+    # Neither a policy's number nor a date has an at sign, a colon or a comma.
+    name, count = text.split(":")
+    policy, revision = name.split("@")
+    return (policy, revision), int(count)
+
+
+def _fitting(under: Counter[Revision]) -> dict[Revision, int]:
+    """As much as a note has room for: where that is too little, the rarest go among the others."""
+    kept = dict(under)
+    while len(_written(kept)) > _LONGEST_UNDER:
+        rarest = min((one for one in kept if one != OTHERS), key=kept.__getitem__)
+        kept[OTHERS] = kept.get(OTHERS, 0) + kept.pop(rarest)
+    return kept
+
+
+class Standing(NamedTuple):
+    """How one partition stands."""
+
+    partition: int
+    committed: int | None
+    """None where nothing has been consumed yet."""
+    waiting: int
+    """Offsets that are not consumed yet."""
+    account: Account | None
+    """None where there is none, as after the group's offsets were set by hand."""
+    beginning: int = 0
+    """The oldest offset that is kept."""
+    end: int | None = None
+    """The end of the log, as far as is known."""
+    refused: int | None = None
+    """The end of the log when workers found that the committed offset lies nowhere in it; None where it does."""
+    held: int = 0
+    """Of the offsets that wait, those behind the beginning of an open transaction."""
+
+    @property
+    def problem(self) -> str | None:
+        """What does not balance; None where all does."""
+        return "; ".join(self._problems()) or None
+
+    def _problems(self) -> Iterator[str]:
+        if self.committed is None:
+            return
+        if self.refused is not None or (self.end is not None and self.committed > self.end):
+            end = self.refused if self.refused is not None else self.end
+            yield (
+                f"the committed offset {self.committed:,} is not in the log, which ended at {end:,}: nothing is read "
+                "until it is set anew (dli reset-offset)"
+            )
+        if self.committed < self.beginning:
+            gone = self.beginning - self.committed
+            yield f"{gone:,} removed before they were read, at offsets {self.committed} to {self.beginning - 1}"
+        if self.account is None:
+            yield "no account stands at the committed offset; was it set by hand?"
+            return
+        if self.account.difference:
+            yield f"{self.account.difference:+,} between records consumed and what became of them"
+        if self.account.lost:
+            yield f"{self.account.lost:,} lost before they were read, at offsets {_told(self.account)}"
+        beyond = self.account.since + self.account.consumed + self.account.lost - self.committed
+        if beyond > 0 and not self.account.difference:
+            yield f"{beyond:,} more records consumed than there are offsets"
+
+
+def _told(account: Account) -> str:
+    """Where what is lost was."""
+    named = sum(last - first + 1 for first, last in account.lost_at)
+    return ("…, " if named < account.lost else "") + _stretches(account.lost_at, " to ").replace(",", ", ")
+
+
+def standings(look: Look, settings: Settings) -> list[Standing]:
+    """How each partition of requests stands, by what the brokers said."""
+    return [
+        Standing(
+            lag.partition,
+            lag.committed,
+            lag.waiting,
+            read_note(lag.note),
+            lag.span.beginning,
+            lag.span.end,
+            offset_metadata.read(lag.note).refused,
+            lag.held,
+        )
+        for lag in look.lags
+        if (lag.group, lag.topic) == (settings.app_id, settings.topic(REQUESTS))
+    ]
+
+
+def ask(settings: Settings) -> list[Standing]:
+    """The same, asked of the brokers now.
+
+    Raises:
+        ReadingError: They do not answer.
+    """
+    watcher = Watcher(settings, others=False)
+    try:
+        return standings(watcher.look(), settings)
+    finally:
+        watcher.close()
+
+
+def decisions_under(settings: Settings) -> Counter[Revision]:
+    """How many decisions were made under each revision of each policy, by the notes that stand with the offsets.
+
+    Raises:
+        ReadingError: The brokers do not answer.
+    """
+    topic = settings.topic(REQUESTS)
+    counted: Counter[Revision] = Counter()
+    with told(settings):
+        admin = new_admin(settings)
+        try:
+            committed = admin.list_group_offsets({settings.app_id: None}).get(settings.app_id, {})
+        except GroupIdNotFoundError:
+            committed = {}  # nobody has decided anything yet
+        finally:
+            admin.close()
+    for partition, one in committed.items():
+        account = read_note(one.metadata or "") if partition.topic == topic else None
+        counted.update(account.under if account is not None else {})
+    return counted
+
+
+def total(found: Iterable[Standing]) -> Account:
+    """All partitions' accounts as one."""
+    known = [one.account for one in found if one.account is not None]
+    return Account(
+        since=0,
+        consumed=sum(one.consumed for one in known),
+        decided=sum(one.decided for one in known),
+        duplicates=sum(one.duplicates for one in known),
+        dead_lettered=sum(one.dead_lettered for one in known),
+        lost=sum(one.lost for one in known),
+    )
+
+
+# --- counted again, from the topics themselves ---------------------------------------------------------------------
+
+
+class Recounted(NamedTuple):
+    """What the topics hold of one partition, beside its account."""
+
+    partition: int
+    account: Account | None
+    requests: int
+    decisions: int
+    repeated: int
+    """Decisions beyond a request's first."""
+    dead_letters: int
+    gone: int
+    """Requests' offsets since the account was opened that retention has removed: they cannot be counted again."""
+    moved: bool
+    """Whether workers went on meanwhile, so that the numbers are of different moments."""
+
+    @property
+    def problem(self) -> str | None:
+        """What the topics hold otherwise than the account says; None where nothing, or where none can tell."""
+        account = self.account
+        if account is None or self.moved or account.since or self.gone:
+            return None
+        found = [
+            f"{counted(there, what)} on the topic, {said:,} in the account"
+            for what, there, said in (
+                ("request", self.requests, account.consumed),
+                ("decision", self.decisions, account.decided),
+                ("dead letter", self.dead_letters, account.dead_lettered),
+            )
+            if there != said
+        ]
+        if self.repeated:
+            repeat = "repeats" if self.repeated == 1 else "repeat"
+            found.append(f"{counted(self.repeated, 'decision')} {repeat} an earlier one's request")
+        return "; ".join(found) or None
+
+
+def recount(settings: Settings) -> list[Recounted]:
+    """Count the records of requests, decisions and dead letters, partition by partition: it reads all that is kept.
+
+    Raises:
+        ReadingError: The brokers do not answer.
+    """
+    before = ask(settings)
+    names = [settings.topic(name) for name in (REQUESTS, DECISIONS, DEAD_LETTERS)]
+    there = kept(settings, names)
+    requests, decisions, letters = (_of(there, name) for name in names)
+    dead = _dead_letters(settings, letters)
+    found = [_recounted(settings, one, requests, decisions, dead) for one in before]
+    after = {one.partition: one.account for one in ask(settings)}
+    return [one._replace(moved=after.get(one.partition) != one.account) for one in found]
+
+
+def _of(kept: dict[TopicPartition, Span], topic: str) -> dict[TopicPartition, Span]:
+    return {tp: span for tp, span in kept.items() if tp.topic == topic}
+
+
+def _recounted(
+    settings: Settings,
+    one: Standing,
+    requests: dict[TopicPartition, Span],
+    decisions: dict[TopicPartition, Span],
+    dead: Counter[int],
+) -> Recounted:
+    since = one.account.since if one.account else 0
+    asked = TopicPartition(settings.topic(REQUESTS), one.partition)
+    answered = TopicPartition(settings.topic(DECISIONS), one.partition)
+    span = Span(max(since, requests[asked].beginning), one.committed or 0)
+    keys = Counter(record.key for record in records(settings, {answered: decisions[answered]}))
+    return Recounted(
+        partition=one.partition,
+        account=one.account,
+        requests=sum(1 for _ in records(settings, {asked: span})),
+        decisions=keys.total(),
+        repeated=keys.total() - len(keys),
+        dead_letters=dead[one.partition],
+        gone=max(requests[asked].beginning - since, 0),
+        moved=False,
+    )
+
+
+def _dead_letters(settings: Settings, letters: dict[TopicPartition, Span]) -> Counter[int]:
+    """Dead letters by the partition of requests that they came from."""
+    found: Counter[int] = Counter()
+    for record in records(settings, letters):
+        try:
+            original = data_of(record.value).get("original")
+        except StrangeError as error:
+            pass_over(record, error)
+            continue
+        if not isinstance(original, dict):
+            pass_over(record, StrangeError("it is no dead letter"))
+        elif original.get("topic") == settings.topic(REQUESTS) and isinstance(original.get("partition"), int):
+            found[original["partition"]] += 1
+    return found

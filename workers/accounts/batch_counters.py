@@ -1,0 +1,72 @@
+"""What a batch came to, in numbers: counted while it is decided, told only once Kafka has its answers."""
+
+from collections import Counter
+from datetime import date
+
+from policy_core.evaluate.determine import CaseResult
+from workers import metrics
+from workers.records import Outgoing
+
+NONE = "none"
+"""In place of a revision's date, where none was in force."""
+
+
+class Tally:
+    """One batch's."""
+
+    def __init__(self) -> None:
+        self.duplicates = 0
+        self.actions: Counter[str] = Counter()
+        self.lines: Counter[tuple[str, str, str, date | None]] = Counter()
+        """By determination, action, policy, and its revision in force."""
+        self.under: Counter[tuple[str, str]] = Counter()
+        """Decisions by policy and revision; one with lines under two revisions counts for both."""
+        self.asked: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.defects: Counter[str] = Counter()
+        self.oversized: Counter[str] = Counter()
+        """Records whose answer Kafka took for too large, by the topic that it was for."""
+        self.shadow: Counter[str] = Counter()
+        """Decisions by what a draft would make of them."""
+        self.shadow_lines: Counter[tuple[str, str, str]] = Counter()
+        """Lines that a draft would make otherwise, by kind, determination, and the draft's."""
+
+    def count(self, result: CaseResult, policy: str) -> None:
+        """Count one decision."""
+        self.actions[result.action] += 1
+        revisions: set[date | None] = set()
+        for line in result.lines:
+            revision = line.revision.revision.date if line.revision else None
+            self.lines[line.answer.determination, line.action, policy, revision] += 1
+            revisions.add(revision)
+        for one in revisions:
+            self.under[policy, one.isoformat() if one else NONE] += 1
+        self.asked.update({one.path for line in result.lines for one in line.answer.missing})
+
+    def tell(self) -> None:
+        """Add it to the metrics."""
+        metrics.DUPLICATES.inc(self.duplicates)
+        for action, count in self.actions.items():
+            metrics.DECISIONS.labels(action).inc(count)
+        for (determination, action, policy, revision), count in self.lines.items():
+            metrics.DECIDED_LINES.labels(determination, action, policy, str(revision or "none")).inc(count)
+        for fact, count in self.asked.items():
+            metrics.INFORMATION_REQUESTS.labels(fact).inc(count)
+        for reason, count in self.rejected.items():
+            metrics.DEAD_LETTERS.labels(reason).inc(count)
+        for error, count in self.defects.items():
+            metrics.ERRORS.labels("evaluate", error).inc(count)
+        for topic, count in self.oversized.items():
+            metrics.OVERSIZED.labels(topic).inc(count)
+        for outcome, count in self.shadow.items():
+            metrics.SHADOW_REQUESTS.labels(outcome).inc(count)
+        for (kind, determination, draft), count in self.shadow_lines.items():
+            metrics.SHADOW_LINES.labels(kind, determination, draft).inc(count)
+
+
+class Answers(list[Outgoing]):
+    """All that is to be sent because of a batch, with its tally."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tally = Tally()

@@ -1,0 +1,50 @@
+"""`dli accounts`."""
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from workers.accounts import account as books
+from workers.accounts import report
+from workers.console import AppId, Bootstrap, CommandError, Exit, Output, Prefix, err, out, settings
+from workers.kafka import reader
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command()(accounts)
+
+
+def accounts(
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    app_id: AppId = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="How to print the partitions.")] = Output.TABLE,
+    recount: Annotated[
+        bool, typer.Option("--recount", help="Read the topics through, and count what is really there.")
+    ] = False,
+) -> None:
+    """Show that consumed = decided + duplicates + dead-lettered for every partition, and nothing lost; else exit 3.
+
+    Where nothing is consumed yet it says so; that is exit 3 too where requests are there.
+    """
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
+    needed = (REQUESTS, DECISIONS, DEAD_LETTERS) if recount else (REQUESTS,)
+    if (lacking := reader.lacking(found, list(map(found.topic, needed)))) is not None:
+        raise CommandError(f"{lacking}: there are no accounts; {reader.MAKE_TOPICS}")
+    standing = books.ask(found)
+    counted = books.recount(found) if recount else []
+    if output is Output.TABLE:
+        out.print(report.table(standing))
+    else:
+        for one in standing:
+            out.print(report.line(one), markup=False, soft_wrap=True)
+    balances = report.balanced(standing)
+    # Of data for a machine, only the data is on standard output.
+    beside = out if output is Output.TABLE else err
+    beside.print(Text(report.sentence(standing, found.app_id), style="green" if balances else "bold red"))
+    differing = report.tell_recount(beside, counted, found) if recount else False
+    if differing or not balances:
+        raise typer.Exit(Exit.DIFFERENT)

@@ -1,0 +1,108 @@
+"""Beside the decision handler: the accounts of its partitions, and its metrics. What is told is what Kafka has."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from workers import metrics
+from workers.accounts.account import Account, read_note
+from workers.accounts.batch_counters import Answers, Tally
+from workers.records import BatchReport, Companion, Lost, Outgoing, Record
+
+log = structlog.get_logger(__name__)
+
+
+class Bookkeeper(Companion):
+    """Keeps the accounts and tells the metrics; whatever else a companion does, the one it wraps does.
+
+    Args:
+        memory: What lives beside the handler.
+        decisions: The topic of decisions.
+        dead_letters: The topic of dead letters.
+        clock: Seconds since the epoch; for latencies only, no decision sees it.
+    """
+
+    def __init__(
+        self, memory: Companion, decisions: str, dead_letters: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._memory = memory
+        self.first = memory.first
+        self._decisions = decisions
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._accounts: dict[int, Account] = {}
+        self._noted: dict[int, Account] = {}
+
+    async def assigned(self, partition: int, start: int) -> None:
+        """Have the memory brought up to date, and tell how long that took."""
+        with metrics.RECOVERY.labels("answered").time():
+            await self._memory.assigned(partition, start)
+
+    def resumed(self, partition: int, offset: int, note: str) -> None:
+        """Go on with the account that was committed, or open one."""
+        self._memory.resumed(partition, offset, note)
+        account = read_note(note)
+        if account is None:
+            account = Account(offset)
+            log.info("account_opened", partition=partition, offset=offset)
+        self._accounts[partition] = account
+
+    def passing_over(self, partition: int, lost: Lost) -> str:
+        """The account as it is once work goes on behind what was lost."""
+        self._memory.passing_over(partition, lost)
+        noted = self._noted[partition] = self._accounts[partition].losing(lost)
+        return noted.note()
+
+    def passed_over(self, partition: int, lost: Lost) -> None:
+        """Tell of requests that nobody read."""
+        self._accounts[partition] = self._noted.pop(partition)
+        metrics.REQUESTS_LOST.inc(lost.count)
+        self._memory.passed_over(partition, lost)
+
+    def note(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> str:
+        """The account as it is if this batch is delivered."""
+        topics = [one.topic for one in outputs]
+        tally = outputs.tally if isinstance(outputs, Answers) else Tally()
+        noted = self._noted[partition] = self._accounts[partition].after(
+            len(records),
+            topics.count(self._decisions),
+            tally.duplicates,
+            topics.count(self._dead_letters),
+            tally.under,
+        )
+        return noted.note()
+
+    def after_commit(
+        self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing], ends: Mapping[str, int]
+    ) -> None:
+        """Tell what the batch came to, then have the memory take it over."""
+        self._accounts[partition] = self._noted.pop(partition)
+        now = self._clock() * 1000
+        # One without a timestamp has -1, and nobody knows how long it took.
+        dated = [record.timestamp for record in records if record.timestamp >= 0]
+        metrics.END_TO_END.observe_many([max(now - timestamp, 0) / 1000 for timestamp in dated])
+        metrics.REQUESTS.inc(len(records))
+        metrics.COMMITS.inc()
+        if isinstance(outputs, Answers):
+            outputs.tally.tell()
+        self._memory.after_commit(partition, records, outputs, ends)
+
+    def on_batch(self, report: BatchReport) -> None:
+        """Tell how long the batch took."""
+        metrics.EVALUATION.observe_many([report.handler_seconds / report.records] * report.records)
+        metrics.DELIVERY.observe(report.delivery_seconds)
+        self._memory.on_batch(report)
+
+    def failed(self, partition: int, stage: str, error: BaseException) -> None:
+        """Tell what went wrong: its kind, and never its text."""
+        metrics.ERRORS.labels(stage, type(error).__name__).inc()
+        if stage == "deliver":
+            metrics.COMMIT_FAILURES.inc()
+        self._memory.failed(partition, stage, error)
+
+    def revoked(self, partition: int) -> None:
+        """Forget the partition's account: whoever has it next reads it from the broker."""
+        self._accounts.pop(partition, None)
+        self._noted.pop(partition, None)
+        self._memory.revoked(partition)

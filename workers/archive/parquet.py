@@ -1,0 +1,231 @@
+"""Parquet, each block a row group."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workers import private_files
+from workers.archive import parquet_pages
+from workers.archive.blocks import (
+    MOST_BYTES,
+    MOST_HEADERS,
+    Block,
+    Place,
+    UnsoundError,
+    all_fit,
+    lost,
+    read_name,
+    written_name,
+)
+from workers.archive.parquet_footer import DICTIONARIES, FOOTER_BYTES, OF_HEADERS, Footer
+from workers.event_log.source import Chunk, Piece
+from workers.records import Headers, Record
+
+LEVEL = 3
+
+
+def _schema(name: pa.DataType, value: pa.DataType) -> pa.Schema:
+    header = pa.struct([pa.field("name", name, nullable=False), pa.field("value", value)])
+    return pa.schema(
+        [
+            pa.field("offset", pa.int64(), nullable=False),
+            pa.field("timestamp", pa.timestamp("ms", tz="UTC"), nullable=False),
+            pa.field("timestamp_type", pa.int8(), nullable=False),
+            pa.field("key", pa.binary()),
+            pa.field("headers", pa.list_(header), nullable=False),
+            pa.field("value", pa.binary()),
+        ]
+    )
+
+
+_SCHEMA = _schema(pa.string(), pa.binary())
+_READ = _schema(pa.dictionary(pa.int32(), pa.string()), pa.dictionary(pa.int32(), pa.binary()))
+"""With the dictionaries of headers as they are in the file: written out, a few bytes may be gigabytes."""
+
+_NOT_SOUND = (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError, pa.ArrowException)
+"""What Arrow, and what Python makes of what it reads, raise for bytes that are not as they should be."""
+
+
+class ParquetWriter:
+    """Writes a Parquet file."""
+
+    def __init__(self, file: Path) -> None:
+        self._stream = private_files.opened(file, "xb")
+        self._writer = pq.ParquetWriter(
+            self._stream,
+            _SCHEMA,
+            compression="zstd",
+            compression_level=LEVEL,
+            use_dictionary=list(DICTIONARIES),
+            write_statistics=["offset", "timestamp"],
+            write_page_checksum=True,
+        )
+        self._groups = 0
+
+    def add(self, chunk: Chunk) -> Block:
+        """Write a block."""
+        records = chunk.records
+        headers = [[{"name": written_name(name), "value": value} for name, value in one.headers] for one in records]
+        columns = [
+            pa.array([one.offset for one in records], pa.int64()),
+            pa.array([one.timestamp for one in records], pa.int64()).cast(pa.timestamp("ms", tz="UTC")),
+            pa.array(chunk.types, pa.int8()),
+            pa.array([one.key for one in records], pa.binary()),
+            pa.array(headers, _SCHEMA.field("headers").type),
+            pa.array([one.value for one in records], pa.binary()),
+        ]
+        self._writer.write_batch(pa.record_batch(columns, schema=_SCHEMA), row_group_size=len(records))
+        self._groups += 1
+        return Block(records[0].offset, records[-1].offset, len(records), self._groups - 1, 0)
+
+    def close(self) -> None:
+        """No more blocks."""
+        self._writer.close()
+        self._stream.close()
+
+
+class _File:
+    """A file whose footer was read: by us, and then by Arrow."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        """Read the footer.
+
+        Raises:
+            UnsoundError: It is none of ours.
+        """
+        self._stream = stream
+        self._footer = Footer(stream)
+        stream.seek(0)
+        self._arrow = pq.ParquetFile(
+            stream,
+            memory_map=False,
+            pre_buffer=False,
+            page_checksum_verification=True,
+            read_dictionary=list(OF_HEADERS),
+            thrift_string_size_limit=FOOTER_BYTES,
+            thrift_container_size_limit=FOOTER_BYTES,
+        )
+        if not self._arrow.schema_arrow.equals(_READ):
+            raise UnsoundError("it has other columns")
+
+    def table(self, block: Block, names: Sequence[str]) -> pa.Table:
+        """Some columns of a row group.
+
+        Raises:
+            UnsoundError: It is not as ours are, or holds too much.
+        """
+        group = self._footer.row_group(block.at)
+        if group.records != block.records:
+            raise UnsoundError(f"it has {group.records:,} records, and not {block.records:,}")
+        total = 0
+        for column in group.columns:
+            if column.name not in names:
+                continue
+            if column.path not in OF_HEADERS and column.values != block.records:
+                raise UnsoundError(f"its column {column.path} has {column.values:,} values")
+            total += parquet_pages.check(self._stream, column)
+        if total > MOST_BYTES:
+            raise UnsoundError(f"it would decompress to {total:,} bytes, and a block has {MOST_BYTES:,} at most")
+        # Threads are for whoever has no other processes.
+        return self._arrow.read_row_group(block.at, list(names), use_threads=False)
+
+
+def _tables(
+    stream: BinaryIO, blocks: Sequence[Block], names: Sequence[str]
+) -> Iterator[tuple[Block, pa.Table | UnsoundError]]:
+    """Each block's table, or what is wrong with it."""
+    opened: _File | None = None
+    wrong = UnsoundError("")
+    try:
+        opened = _File(stream)
+    except _NOT_SOUND as error:
+        wrong = _unsound(error, "its footer cannot be read")
+    for block in blocks:
+        table: pa.Table | UnsoundError = wrong
+        if opened is not None:
+            try:
+                table = opened.table(block, names)
+            except _NOT_SOUND as error:
+                table = _unsound(error, "it cannot be read")
+        yield block, table
+    # Arrow keeps what it had for the next file, which another process may read.
+    pa.default_memory_pool().release_unused()
+
+
+def _unsound(error: BaseException, otherwise: str) -> UnsoundError:
+    # What Arrow says may repeat bytes of the file, which are somebody's health data.
+    return error if isinstance(error, UnsoundError) else UnsoundError(otherwise)
+
+
+def read_keys(stream: BinaryIO, blocks: Sequence[Block]) -> Iterator[Sequence[bytes | None]]:
+    """The keys of a file's records, as far as they can be read."""
+    for _, table in _tables(stream, blocks, ["key"]):
+        if not isinstance(table, UnsoundError):
+            yield table.column("key").to_pylist()
+
+
+def read(stream: BinaryIO, name: str, place: Place, blocks: Sequence[Block]) -> Iterator[Piece]:
+    """Records of some of a file's row groups."""
+    for block, table in _tables(stream, blocks, _SCHEMA.names):
+        try:
+            if isinstance(table, UnsoundError):
+                raise table
+            chunk = _chunk(table, place)
+            if not all_fit(chunk, block):
+                raise UnsoundError("its records are not those that were kept there")
+        except _NOT_SOUND as error:
+            why = _unsound(error, "it holds no records")
+            yield lost(place, block, f"{name} is damaged in row group {block.at}: {why}")
+            continue
+        yield Piece(chunk)
+
+
+def _chunk(table: pa.Table, place: Place) -> Chunk:
+    columns = {name: table.column(name) for name in _SCHEMA.names}
+    rows = zip(
+        columns["offset"].to_pylist(),
+        columns["timestamp"].cast(pa.int64()).to_pylist(),
+        columns["key"].to_pylist(),
+        columns["value"].to_pylist(),
+        _headers(columns["headers"]),
+        strict=True,
+    )
+    topic, partition = place
+    records = [
+        Record(topic, partition, offset, time, key, value, headers) for offset, time, key, value, headers in rows
+    ]
+    return Chunk(records, columns["timestamp_type"].to_pylist())
+
+
+def _headers(column: pa.ChunkedArray) -> list[Headers]:
+    """The headers of every record; of a log nearly all are alike, and made once."""
+    made: dict[Headers, Headers] = {}
+    found: list[Headers] = []
+    size = 0
+    for part in column.chunks:
+        entries = part.flatten()
+        if len(entries) > MOST_HEADERS:
+            raise UnsoundError(f"it has {len(entries):,} headers, and a block has {MOST_HEADERS:,} at most")
+        names, of_names = _written_out(entries.field(0))
+        values, of_values = _written_out(entries.field(1))
+        size += of_names + of_values
+        if size > MOST_BYTES:
+            raise UnsoundError(f"its headers have {size:,} bytes, and a block has {MOST_BYTES:,} at most")
+        at = 0
+        for length in part.value_lengths().to_pylist():
+            one = tuple(zip(map(read_name, names[at : at + length]), values[at : at + length], strict=True))
+            found.append(made.setdefault(one, one))
+            at += length
+    return found
+
+
+def _written_out(column: pa.DictionaryArray) -> tuple[list[Any], int]:
+    """A column's values, each made once, and how many bytes they would be."""
+    known = column.dictionary.to_pylist()
+    sizes = [len(one or b"") for one in known]
+    places = column.indices.to_pylist()
+    size = sum(sizes[place] for place in places if place is not None)
+    return [None if place is None else known[place] for place in places], size

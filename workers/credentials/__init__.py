@@ -1,1 +1,0 @@
-"""What proves to Kafka who we are: certificates, passwords, tokens. Each is read again when it changes."""

@@ -1,0 +1,64 @@
+"""Whatever the dashboard changes: each act here, for who may act, recorded as commands record theirs, and in the log.
+
+There is one, to send dead letters again. Everything else that pages do is to read.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from workers.audit.record import acting, letter_ids
+from workers.dashboard.sign_in.records import Records
+from workers.dashboard.sign_in.roles import Role, Visitor
+from workers.dead_letters import redrive as post
+from workers.dead_letters.redrive import Letter, Plan
+from workers.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+NOT_ALLOWED = "Nothing can be sent again from here: `dli dashboard --allow-redrive` would let you."
+TO_LOOK = "You are here to look: to send events again, log in with the token to act (DLI_DASHBOARD_ACT_TOKEN)."
+OVER = "Your session has ended: log in again."
+
+
+class ForbiddenError(Exception):
+    """Who asks may not; the message says why."""
+
+
+def refusal(visitor: Visitor, allowed: bool) -> str | None:
+    """Why somebody may not send letters again now; None where they may."""
+    if not allowed:
+        return NOT_ALLOWED
+    if not visitor.stands():
+        return OVER
+    return None if visitor.may(Role.ACT) else TO_LOOK
+
+
+REASONS = {NOT_ALLOWED: "not_allowed", OVER: "session_over", TO_LOOK: "role"}
+"""In a word, as it is recorded."""
+
+
+def redrive(
+    visitor: Visitor, allowed: bool, settings: Settings, letters: Sequence[Letter], records: Records
+) -> list[Plan]:
+    """Send letters again; what becomes of each.
+
+    Raises:
+        ForbiddenError: Who asks may not.
+        ReadingError: The brokers do not answer, or do not take the record of it; then nothing was sent.
+        RefusedError: The cluster does not let us.
+    """
+    refused = refusal(visitor, allowed)
+    session = visitor.session.name if visitor.session is not None else None
+    if refused is not None:
+        log.warning("act_refused", act="redrive", role=visitor.role.name, session=session)
+        records.refused("dashboard redrive", visitor, REASONS[refused])
+        raise ForbiddenError(refused)
+    meant = letter_ids(one.id for one in letters)
+    who = records.who(visitor)
+    with acting(settings, "dashboard redrive", who, letters=meant, count=len(letters), group=settings.app_id) as act:
+        plans = post.redrive(settings, letters)
+        sent = [one.letter.id for one in plans if one.refusal is None]
+        act.note(letters=letter_ids(sent), count=len(sent))
+    log.info("letters_sent_again", letters=sent, role=visitor.role.name, session=session)
+    return plans

@@ -1,0 +1,106 @@
+"""One request's decision, found where it stands on Kafka."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from kafka import TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+
+from events.decision import Decision
+from events.topics import DECISIONS
+from workers.dashboard.data.counters import Place
+from workers.explain import LINE, headline, line_of, sections
+from workers.kafka.reader import Span, StrangeError, data_of, kept, pass_over, records, written_at
+from workers.settings import Settings
+
+TOLD_EVERY = 5_000
+"""Records between two tellings of how far a search is."""
+
+
+class Section(NamedTuple):
+    """One part of a trace."""
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+
+
+class Found(NamedTuple):
+    """What is shown of one decision: what `dli explain` shows, and where it stands."""
+
+    request_id: str
+    headline: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    sections: tuple[Section, ...]
+
+
+def at_place(settings: Settings, place: Place, request_id: str) -> Found | None:
+    """The decision at a place; None where it is not kept there any more.
+
+    Raises:
+        ReadingError: The brokers do not answer.
+        RefusedError: The cluster does not let us in.
+    """
+    where = TopicPartition(place.topic, place.partition)
+    for record in records(settings, {where: Span(place.offset, place.offset + 1)}):
+        if record.offset == place.offset and record.key == request_id.encode() and _is_decision(record):
+            return shown(record)
+    return None
+
+
+def anywhere(
+    settings: Settings, request_id: str, tell: Callable[[float], None], stopped: Callable[[], bool]
+) -> Found | None:
+    """The newest decision on a request among all that are kept: every partition is read, until `stopped`.
+
+    `tell` is told now and then how much of it was read, from 0 to 1.
+
+    Raises:
+        ReadingError: The brokers do not answer.
+        RefusedError: The cluster does not let us in.
+    """
+    wanted = kept(settings, [settings.topic(DECISIONS)])
+    key, newest, total = request_id.encode(), None, sum(span.end - span.beginning for span in wanted.values())
+    for number, record in enumerate(records(settings, wanted)):
+        if stopped():
+            return None
+        if number % TOLD_EVERY == 0:
+            tell(min(number / max(total, 1), 1.0))
+        if record.key == key and (newest is None or record.timestamp >= newest.timestamp) and _is_decision(record):
+            newest = record
+    return shown(newest) if newest is not None else None
+
+
+def _is_decision(record: ConsumerRecord) -> bool:
+    """Whether a record is a decision of ours, as a page can show it."""
+    try:
+        written_at(record)
+        Decision.model_validate_json(json.dumps(data_of(record.value)))
+    except ValueError:
+        pass_over(record, StrangeError("it is no decision"))
+        return False
+    return True
+
+
+def shown(record: ConsumerRecord) -> Found:
+    """What a page shows of the decision in a record."""
+    decision = Decision.model_validate_json(json.dumps(data_of(record.value)))
+    return Found(
+        decision.request_id,
+        headline(decision).plain,
+        LINE,
+        tuple(map(line_of, decision.lines)),
+        tuple(_sections(decision, record)),
+    )
+
+
+def _sections(decision: Decision, record: ConsumerRecord) -> Iterator[Section]:
+    for title, rows in sections(decision):
+        found = tuple(rows)
+        if found:
+            yield Section(title, found)
+    decided = datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds")
+    place = Place(record.topic, record.partition, record.offset)
+    yield Section("Where it stands", (("record", str(place)), ("written", decided)))

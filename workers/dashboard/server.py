@@ -1,0 +1,76 @@
+"""The dashboard as one process: threads that ask the brokers, one that records, and a web server for the pages."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import ui
+
+from workers.dashboard import pages
+from workers.dashboard.data.consumer import Reader
+from workers.dashboard.data.poller import Watch
+from workers.dashboard.pages.site import Shown
+from workers.dashboard.sign_in.guard import Guard
+from workers.dashboard.sign_in.records import Records
+from workers.dashboard.sign_in.roles import tokens_of
+from workers.dashboard.sign_in.sessions import Sessions
+from workers.settings import Settings
+
+
+class Server:
+    """The web server on its socket, which is open already: that a port is taken shows before anything runs."""
+
+    def __init__(self, app: Guard, listening: socket.socket) -> None:
+        self._listening = listening
+        # It tells of every page that is opened.
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        # A page that is left open would hold the process for ever otherwise.
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2)
+        )
+
+    def run(self) -> None:
+        """Serve until told to stop by a signal."""
+        self._server.run(sockets=[self._listening])
+
+
+@contextmanager
+def serve(settings: Settings, host: str, port: int, *, reports: Path, allow_redrive: bool) -> Iterator[Server]:
+    """The server, with the threads that feed it while this lasts.
+
+    Raises:
+        OSError: The port is taken, or the host is not this machine's.
+    """
+    listening = _bound(host, port)
+    watch, reader, records, over = Watch(settings), Reader(settings), Records(settings), Event()
+    threads = [Thread(target=one.run, args=(over,), daemon=True) for one in (watch, reader, records)]
+    for thread in threads:
+        thread.start()
+    try:
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        pages.install(Shown(settings, watch, reader, reports, allow_redrive, records))
+        ui.run_with(app, title="dli dashboard", dark=None, show_welcome_message=False, language="en-US")
+        sessions = Sessions(settings.dashboard_idle_minutes * 60, settings.dashboard_session_hours * 3600)
+        yield Server(Guard(app, tokens_of(settings), sessions, records), listening)
+    finally:
+        over.set()
+        listening.close()
+        for thread in threads:
+            thread.join(10)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError:
+        made.close()
+        raise
+    return made

@@ -1,0 +1,210 @@
+"""`dli dead-letters …`: list them, show one, send them again."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.table import Table
+
+from events.dead_letter import Reason
+from events.topics import DEAD_LETTERS
+from workers.audit.record import acting, letter_ids
+from workers.console import (
+    AppId,
+    Bootstrap,
+    CommandError,
+    Exit,
+    Output,
+    Prefix,
+    err,
+    out,
+    print_json,
+    settings,
+    write_line,
+)
+from workers.dead_letters import redrive as post
+from workers.dead_letters.redrive import MOST_TRIES, Letter, Plan
+from workers.kafka import reader
+from workers.logs import Hasher
+from workers.printable import counted
+from workers.settings import Settings
+
+cli = typer.Typer(no_args_is_help=True, help="Events that could not be decided: list, show, send again.")
+
+ReasonOption = Annotated[str | None, typer.Option("--reason", help=f"One of {', '.join(get_args(Reason))}.")]
+SHORT = 12
+"""Digits of a letter's id that are shown, and enough to name it."""
+
+
+def add_to(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.add_typer(cli, name="dead-letters")
+
+
+@cli.command("list")
+def list_(
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    reason: ReasonOption = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="How to print them.")] = Output.TABLE,
+) -> None:
+    """List the dead letters that are kept; request ids as the keyed hashes that stand in logs."""
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    hasher = Hasher(found.log_key)
+    kept = sorted(_kept(found, _reason(reason)), key=lambda one: one.written)
+    if output is Output.JSONL:
+        for one in kept:
+            write_line(json.dumps(_fields(one, hasher)).encode())
+        return
+    table = Table(header_style="bold")
+    for column in ("letter", "written", "reason", "request", "from", "tries", "fields at fault"):
+        table.add_column(column, overflow="fold")
+    for one in kept:
+        fields = _fields(one, hasher)
+        table.add_row(
+            one.id[:SHORT],
+            fields["written"],
+            fields["reason"],
+            fields["request"] or "-",
+            fields["from"] or "-",
+            str(one.tries),
+            ", ".join(error["path"] or "the whole" for error in fields["errors"]),
+        )
+    out.print(table)
+    counts = Counter(one.content.reason for one in kept)
+    err.print(counted(len(kept), "dead letter") + "".join(f"; {count} {name}" for name, count in counts.most_common()))
+
+
+def _fields(one: Letter, hasher: Hasher) -> dict[str, Any]:
+    """What of a letter leads to nobody."""
+    original = one.content.original
+    place = f"{original.topic}/{original.partition}/{original.offset}" if original.topic is not None else None
+    return {
+        "letter": one.id,
+        "written": one.written.isoformat(timespec="seconds"),
+        "reason": one.content.reason,
+        "errors": [error.model_dump() for error in one.content.errors],
+        "request": hasher(one.content.request_id),
+        "from": place,
+        "tries": one.tries,
+    }
+
+
+@cli.command()
+def show(
+    letter: Annotated[str, typer.Argument(help="The letter's id, or the beginning of it.")],
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show the event as it came, personal data and all.")] = False,
+) -> None:
+    """Show one dead letter with the event it keeps; whatever may be personal is masked unless asked for."""
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    [one] = chosen(_kept(found), [letter])
+    fields = _fields(one, Hasher(found.log_key)) | {"message": one.content.message}
+    fields["event"] = _revealed(one) if reveal else post.masked(one)
+    print_json(fields)
+    if not reveal:
+        err.print("masked: --reveal shows all of it")
+
+
+def _revealed(one: Letter) -> Any:
+    raw = one.value or b""
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw.decode("utf-8", "backslashreplace")
+
+
+@cli.command()
+def redrive(
+    letters: Annotated[list[str] | None, typer.Argument(help="Letters' ids, or their beginnings.")] = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    app_id: AppId = None,
+    reason: ReasonOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Every letter that is kept.")] = False,
+    tries: Annotated[int, typer.Option("--tries", min=1, help="Times that one event is sent again.")] = MOST_TRIES,
+    execute: Annotated[bool, typer.Option("--execute", help="Send; without it, only say what would be sent.")] = False,
+) -> None:
+    """Send dead letters' events again, each as it came, where it came from; exit 3 where some cannot be."""
+    if sum((bool(letters), reason is not None, every)) != 1:
+        raise CommandError("choose letters by their ids, by --reason, or --all")
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
+    kept = _kept(found, _reason(reason))
+    sending = chosen(kept, letters) if letters else kept
+    plans = _sent(found, sending, tries, reason) if execute else post.planned(found, sending, tries)
+    out.print(_table(plans, execute=execute))
+    _summary(plans, execute=execute)
+    if any(one.refusal and not one.done for one in plans):
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _sent(found: Settings, sending: Sequence[Letter], tries: int, reason: str | None) -> list[Plan]:
+    meant = letter_ids(one.id for one in sending)
+    with acting(
+        found, "dead-letters redrive", letters=meant, letter_reason=reason, count=len(sending), group=found.app_id
+    ) as act:
+        plans = post.redrive(found, sending, tries)
+        sent = [one.letter.id for one in plans if one.refusal is None]
+        act.note(letters=letter_ids(sent), count=len(sent))
+    return plans
+
+
+def _table(plans: Sequence[Plan], *, execute: bool) -> Table:
+    table = Table(header_style="bold")
+    for column in ("letter", "reason", "to", "try", "what becomes of it"):
+        table.add_column(column, overflow="fold")
+    for one in plans:
+        original = one.letter.content.original
+        to = f"{original.topic}/{original.partition}" if original.topic is not None else "-"
+        becomes = one.refusal or ("sent" if execute else "would be sent")
+        table.add_row(one.letter.id[:SHORT], one.letter.content.reason, to, str(one.letter.tries + 1), becomes)
+    return table
+
+
+def _summary(plans: Sequence[Plan], *, execute: bool) -> None:
+    sent = sum(one.refusal is None for one in plans)
+    before = sum(one.done for one in plans)
+    refused = len(plans) - sent - before
+    verb = "sent again" if execute else "would be sent again (--execute sends)"
+    text = f"{sent:,} of {counted(len(plans), 'dead letter')} {verb}"
+    text += f"; {before:,} had been sent again earlier" if before else ""
+    err.print(text + (f"; {refused:,} cannot be sent again" if refused else ""))
+
+
+def _kept(found: Settings, reason: str | None = None) -> list[Letter]:
+    topic = found.topic(DEAD_LETTERS)
+    if (lacking := reader.lacking(found, [topic])) is not None:
+        raise CommandError(f"{lacking}: there are no dead letters to show; {reader.MAKE_TOPICS}")
+    return list(post.letters(found, reason))
+
+
+def _reason(reason: str | None) -> str | None:
+    if reason is not None and reason not in get_args(Reason):
+        raise CommandError(f"no reason {reason}; there is {', '.join(get_args(Reason))}")
+    return reason
+
+
+def chosen(kept: Sequence[Letter], ids: Sequence[str]) -> list[Letter]:
+    """The letters of these ids, or beginnings of ids.
+
+    Raises:
+        CommandError: One names no letter, or more than one.
+    """
+    found: dict[str, Letter] = {}
+    for wanted in ids:
+        if not wanted.strip():
+            raise CommandError(f"a letter's id, or its beginning, is not empty; {_LISTED} shows what is kept")
+        matching = [one for one in kept if one.id.startswith(wanted)]
+        if not matching:
+            raise CommandError(f"no dead letter has an id that begins with {wanted}; {_LISTED} shows what is kept")
+        if len(matching) > 1:
+            many = counted(len(matching), "dead letter")
+            raise CommandError(f"{many} have an id that begins with {wanted}; give more of it, as {_LISTED} shows it")
+        found[matching[0].id] = matching[0]
+    return list(found.values())
+
+
+_LISTED = "`dli dead-letters list`"

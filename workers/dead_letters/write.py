@@ -1,0 +1,202 @@
+"""Dead letters: how every agent puts aside an event that it cannot use, with its reason, and whole where it can be.
+
+A letter always fits its topic, whatever it is about. Value, key and headers share `CARRIED`; what has no room is cut to
+its beginning, and the letter has its length and digest. Errors are the first hundred and their number. Should Kafka
+refuse a letter all the same, because its topic takes less than is declared, `smallest` makes one that says where the
+record stands and what its parts are the digests of.
+"""
+
+from base64 import b64encode
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from pydantic import SecretStr
+
+from events.dead_letter import MOST_ERRORS, SENTENCES, DeadLetter, FieldError, Header, Original, letter_id
+from events.decode import LARGEST, RejectedError
+from events.envelope import JSON, SPECVERSION, Attributes, write
+from events.origin_headers import Place, provenance
+from events.topics import DEAD_LETTERS
+from workers.records import Headers, Outgoing, Record, Unreadable, name_bytes
+from workers.settings import Settings
+
+
+def rejection(record: Record, rejected: RejectedError, settings: Settings, *, small: bool = False) -> Outgoing:
+    """The record that puts an event among the dead letters, under its own key or, without one of use, its place.
+
+    A `small` one has nothing of the record but where it stands, and what its parts are the digests of.
+    """
+    letter = dead_letter(record, record.value, rejected, _NOTHING if small else _ROOM)
+    data = letter.to_json()
+    cause = None if small else rejected.attributes
+    caused = caused_by(cause, letter_id(data), settings.source, DeadLetter.TYPE, letter.request_id)
+    value, headers = write(caused, data, settings.mode)
+    place = Place(record.topic, record.partition, record.offset)
+    origin = provenance(place, request=letter.request_id)
+    own = record.key if record.key and len(record.key) <= LONGEST_KEY else None
+    return Outgoing(settings.topic(DEAD_LETTERS), own or str(place).encode(), value, headers + origin)
+
+
+def caused_by(attributes: Attributes | None, event_id: str, source: str, kind: str, subject: str | None) -> Attributes:
+    """The attributes of an event that another one, whose attributes may not be known, brought about."""
+    if attributes is not None:
+        return attributes.caused(id=event_id, source=source, type=kind, subject=subject)
+    return Attributes(
+        id=event_id, source=source, specversion=SPECVERSION, type=kind, subject=subject, datacontenttype=JSON
+    )
+
+
+class Room(NamedTuple):
+    """How much of a record a letter may have, and what is left of a part that is too much."""
+
+    all_parts: int
+    """For value, key and headers together, in characters of JSON."""
+    value: int
+    """Bytes of a value that is cut."""
+    key: int
+    """Bytes of a key that is cut."""
+    headers: int
+    """How many of headers that are cut."""
+    errors: int
+    """How many of those that were found."""
+
+
+CARRIED = 1_700_000
+"""Characters of JSON: the largest value that is read, in base64, and a third of a million for key and headers."""
+BEGINNING = 64 * 1024
+"""Bytes of a value that is too large to be carried whole."""
+LONGEST_KEY = 1_024
+"""Bytes of a key that a letter is sent under, too: the longest request id has no more."""
+_HEADER_BEGINNING = 256
+_HEADER_SYNTAX = 40
+_CUT_HEADERS = 200_000  # what is kept for headers that are cut, in characters
+_LONGEST_PATH = 256
+_LONGEST_MESSAGE = 512
+_ROOM = Room(CARRIED, BEGINNING, LONGEST_KEY, 50, MOST_ERRORS)
+_NOTHING = Room(0, 0, 0, 0, 1)
+
+
+def dead_letter(record: Record | None, value: bytes | None, rejected: RejectedError, room: Room = _ROOM) -> DeadLetter:
+    """The dead letter for an event: the record, byte for byte, or only its value where there was no record."""
+    told = [_bounded(one) for one in rejected.errors[: room.errors]]
+    found = len(rejected.errors)
+    return DeadLetter(
+        reason=rejected.reason,
+        message=SENTENCES[rejected.reason],
+        errors=tuple(told),
+        error_count=found if found > len(told) else None,
+        request_id=rejected.request_id,
+        original=_original(record, value, room),
+    )
+
+
+def _bounded(error: FieldError) -> FieldError:
+    if len(error.path) <= _LONGEST_PATH and len(error.message) <= _LONGEST_MESSAGE:
+        return error
+    return FieldError(path=_shortened(error.path, _LONGEST_PATH), message=_shortened(error.message, _LONGEST_MESSAGE))
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def defect() -> RejectedError:
+    """The reason for an event that met a defect of ours: nothing of the defect's own text, which may repeat data."""
+    return RejectedError(
+        "internal_error", [FieldError(path="", message="not decided; the worker's log names the defect")]
+    )
+
+
+def too_large() -> RejectedError:
+    """The reason for a record whose answer Kafka takes for too large."""
+    message = "not answered: the answer is larger than its topic takes; `dli topics check` compares the limits"
+    return RejectedError("internal_error", [FieldError(path="", message=message)])
+
+
+def unreadable(value: Unreadable) -> RejectedError:
+    """The reason for what cannot be read as a record."""
+    message = f"cannot be read as a record, up to offset {value.last}: {value.why}"
+    return RejectedError("undecodable", [FieldError(path="", message=message)])
+
+
+# --- what of the record has room ---------------------------------------------------------------------------------
+
+
+def _original(record: Record | None, value: bytes | None, room: Room) -> Original:
+    if record is None:
+        return Original(**_part("value", value, room.all_parts, room.value, LARGEST))
+    left = room.all_parts - min(room.all_parts, _CUT_HEADERS)
+    parts = _part("value", value, left, room.value, LARGEST)
+    left -= _length(parts)
+    parts |= _part("key", record.key, left, room.key)
+    left = room.all_parts - _length(parts)
+    return Original(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        last_offset=value.last if isinstance(value, Unreadable) else None,
+        timestamp=record.timestamp,
+        **parts,
+        **_headers(record.headers, left, room.headers),
+    )
+
+
+def _part(name: str, raw: bytes | None, left: int, beginning: int, most: int | None = None) -> dict[str, Any]:
+    """A part of the record: whole where it has room, else its beginning, its length and its digest."""
+    if raw is None:
+        return {}
+    if _in_base64(len(raw)) <= left and (most is None or len(raw) <= most):
+        return {f"{name}_base64": _encoded(raw)}
+    return {
+        f"{name}_base64": _encoded(raw[:beginning]),
+        f"{name}_bytes": len(raw),
+        f"{name}_sha256": sha256(raw).hexdigest(),
+    }
+
+
+def _length(parts: dict[str, Any]) -> int:
+    return sum(len(one.get_secret_value()) for one in parts.values() if isinstance(one, SecretStr))
+
+
+def _headers(headers: Headers, left: int, most: int) -> dict[str, Any]:
+    if _size(headers, left) <= left:
+        return {"headers": tuple(_header(name, value) for name, value in headers)}
+    digest, length = sha256(), 0
+    for name, value in headers:
+        raw = name_bytes(name)
+        digest.update(b"%b\0%d\0%b" % (raw, -1 if value is None else len(value), value or b""))
+        length += len(raw) + len(value or b"")
+    return {
+        "headers": tuple(_header(name, value, _HEADER_BEGINNING) for name, value in headers[:most]),
+        "headers_count": len(headers),
+        "headers_bytes": length,
+        "headers_sha256": digest.hexdigest(),
+    }
+
+
+def _size(headers: Headers, most: int) -> int:
+    """How many characters of JSON the headers are; of more than `most`, some number that is more."""
+    size = 0
+    for name, value in headers:
+        size += _HEADER_SYNTAX + 2 * _in_base64(len(name) * 4) + _in_base64(len(value or b""))
+        if size > most:
+            break
+    return size
+
+
+def _header(name: str, value: bytes | None, most: int | None = None) -> Header:
+    raw = name_bytes(name)
+    shown = raw[:most].decode("utf-8", "replace")
+    return Header(
+        name=shown,
+        name_base64=_encoded(raw[:most]) if shown.encode() != raw else None,
+        **_part("value", value, 0 if most is not None and len(value or b"") > most else CARRIED, most or 0),
+    )
+
+
+def _in_base64(length: int) -> int:
+    return 4 * -(-length // 3)
+
+
+def _encoded(raw: bytes) -> SecretStr:
+    return SecretStr(b64encode(raw).decode())

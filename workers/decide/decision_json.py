@@ -1,0 +1,188 @@
+"""From a result to a decision's bytes, for which `events.decision.Decision` is the contract.
+
+Decisions share most of what they say: two requests that meet the same rules have the same trace, the same citations and
+the same questions. So the JSON is put together from pieces, each made once and remembered, and only what differs is
+made anew. Whatever comes out must read back as a `Decision` and be written again as the same bytes; a test holds it to
+that on thousands of requests.
+"""
+
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from datetime import date, datetime
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from events.decision import content_id
+from events.request import AuthorizationRequest
+from policy_core.diagrams.editions import Finding
+from policy_core.evaluate.deadline import Deadline
+from policy_core.evaluate.determine import CaseResult, LineResult, Policy
+from policy_core.evaluate.facts import Claim, Fact
+from policy_core.loading.check import cited_parts
+
+Piece = TypeVar("Piece")
+
+REMEMBERED = 1 << 16
+"""Pieces of one kind that are kept; past that all are forgotten, which costs a few microseconds each to make again."""
+
+
+class Encoded(NamedTuple):
+    """A decision as it goes out."""
+
+    decision_id: str
+    data: bytes
+
+
+class DecisionEncoder:
+    """Writes the decisions made under one policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._paths = [variable.path for variable in policy.variables]
+        self._references = _references(policy)
+        self._tails: _Remembered[tuple[str, tuple[str, ...]]] = _Remembered()
+        self._editions: _Remembered[str] = _Remembered()
+        self._facts: _Remembered[str] = _Remembered()
+        self._named: _Remembered[str] = _Remembered()
+
+    def encode(self, request: AuthorizationRequest, result: CaseResult) -> Encoded:
+        """The decision's id and canonical event data."""
+        lines, named = self._lines(result)
+        supersedes = f',"supersedes":{_text(request.supersedes)}' if request.supersedes is not None else ""
+        content = (
+            f'"request_id":{_text(request.request_id)}{supersedes}'
+            f',"line_of_business":"{request.member.line_of_business}","action":"{result.action}"'
+            f'{_clock(result.deadline)},"lines":[{lines}]'
+            f',"trace":{self._trace(result)},"references":[{self._referred(named, result)}]}}'
+        )
+        decision_id = content_id(f"{{{content}".encode())
+        return Encoded(decision_id, f'{{"decision_id":"{decision_id}",{content}'.encode())
+
+    # --- lines ---
+
+    def _lines(self, result: CaseResult) -> tuple[str, tuple[str, ...]]:
+        written: list[str] = []
+        named: dict[str, None] = {}
+        for one in result.lines:
+            # An answer is one object for all lines that share it, so its identity stands for its content.
+            key = (id(one.answer), one.guidance, one.revision and one.revision.revision.date)
+            tail, names = self._tails.get(key, partial(self._tail, one), keep=one.answer)
+            line = one.line
+            written.append(f'{{"line":{line.line},"system":"{line.system}","code":{_text(line.code)}{tail}')
+            named.update(dict.fromkeys(names))
+        return ",".join(written), tuple(named)
+
+    def _tail(self, result: LineResult) -> tuple[str, tuple[str, ...]]:
+        """A line's JSON behind its code, and the parts of the policy that it names."""
+        answer = result.answer
+        program = answer.program and {"name": answer.program.name, "says": answer.program.says}
+        revision = result.revision and result.revision.revision.date.isoformat()
+        missing = [
+            {"fact": one.path, "question": one.question, "conflict": _claims(one.conflict)} for one in answer.missing
+        ]
+        fields = {
+            "determination": answer.determination.value,
+            "reasons": answer.reasons,
+            "action": result.action.value,
+            "acts_next": result.acts_next.value,
+            "step": answer.step.value,
+            "rules": answer.rules,
+            "rests_on": answer.rests_on,
+            "guidance": result.guidance,
+            "missing": [_present(one) for one in missing],
+            "program": program,
+            "edition": answer.edition and answer.edition.isoformat(),
+            "policy": _present(
+                {
+                    "number": self._policy.number,
+                    "revision": revision,
+                    "sha256": self._policy.sha256,
+                    "known_through": self._policy.known_through,
+                }
+            ),
+        }
+        return f",{_json(_present(fields))[1:]}", (*answer.rests_on, *result.guidance)
+
+    # --- trace ---
+
+    def _trace(self, result: CaseResult) -> str:
+        if not result.findings:
+            return '{"facts":[],"editions":[]}'
+        facts = ",".join([self._fact(result.facts[path]) for path in self._paths])
+        editions = ",".join([self._edition(since, finding) for since, finding in result.findings.items()])
+        return f'{{"facts":[{facts}],"editions":[{editions}]}}'
+
+    def _fact(self, fact: Fact) -> str:
+        # Equal facts are the same object, as far as the reader remembers them.
+        return self._facts.get(id(fact), lambda: _json(_present(_fact_fields(fact))), keep=fact)
+
+    def _edition(self, since: date, finding: Finding) -> str:
+        def written() -> str:
+            statements = [{"id": name, "status": status.value} for name, status in finding.statuses.items()]
+            return _json({"since": since.isoformat(), "statements": statements})
+
+        return self._editions.get(id(finding), written, keep=finding)
+
+    # --- references ---
+
+    def _referred(self, named: tuple[str, ...], result: CaseResult) -> str:
+        spoken = [name for finding in result.findings.values() for name in finding.statuses]
+        key = (*named, *spoken)
+        return self._named.get(key, lambda: ",".join(self._references[name] for name in dict.fromkeys(key)))
+
+
+class _Remembered(dict[Hashable, tuple[Piece, object]]):
+    """Pieces by what they were made from; with each, the object whose identity its key may be, kept alive."""
+
+    def get(self, key: Hashable, make: Callable[[], Piece], keep: object = None) -> Piece:  # type: ignore[override]  # a memory, not a mapping with defaults
+        found = super().get(key)
+        if found is None:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            found = self[key] = (make(), keep)
+        return found[0]
+
+
+def _references(policy: Policy) -> Mapping[str, str]:
+    """Every part of the policy that a decision can name, as JSON, by id."""
+    return {
+        part.id: _json({"id": part.id, "says": part.says, "cites": [one.model_dump() for one in part.cites]})
+        for _, part in cited_parts(policy.document)
+    }
+
+
+def _clock(deadline: Deadline) -> str:
+    clock = deadline.clock
+    due = f',"due_at":"{_instant(deadline.due_at)}"' if deadline.due_at is not None else ""
+    named = f'"name":{_text(clock.id)},"rule":{_text(clock.rule)},' if clock is not None else ""
+    return f'{due},"clock":{{{named}"state":"{deadline.state}"}}'
+
+
+def _instant(instant: datetime) -> str:
+    text = instant.isoformat()
+    return f"{text[:-6]}Z" if text.endswith("+00:00") else text
+
+
+def _fact_fields(fact: Fact) -> dict[str, object]:
+    return {
+        "fact": fact.path,
+        "origin": fact.origin.value,
+        "value": fact.value,
+        "diagnoses": [one._asdict() for one in fact.diagnoses] or None,
+        "conflict": _claims(fact.claims),
+    }
+
+
+def _claims(claims: Iterable[Claim]) -> list[dict[str, object]] | None:
+    return [{"value": one.value, "diagnoses": [code._asdict() for code in one.diagnoses]} for one in claims] or None
+
+
+def _present(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+_text = json.JSONEncoder(ensure_ascii=False).encode

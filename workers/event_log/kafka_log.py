@@ -1,0 +1,193 @@
+"""A log that lies on Kafka, read by a consumer of no group: it joins nobody, and commits nothing."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from workers.event_log.source import Chunk, Damage, Extent, Piece, ReplayError
+from workers.kafka.client_lifetime import started
+from workers.kafka.connect import client
+from workers.records import Record, Unreadable
+from workers.settings import Settings, read
+
+WAIT_MS = 500
+FETCH_BYTES = 16_000_000
+"""Of one partition at a time: small fetches cost more than what they bring."""
+CHUNK_RECORDS = 4_000
+PATIENCE_S = 30.0
+"""How long a broker that fails is asked again."""
+
+
+@dataclass(frozen=True)
+class KafkaSource:
+    """Ranges of topics on a cluster, their ends fixed when the source is made."""
+
+    bootstrap: str
+    prefix: str
+    extents: Mapping[tuple[str, int], Extent]
+    """By topic's full name and partition."""
+
+    @property
+    def identity(self) -> str:
+        """The same for the same topics from the same offsets: their ends move, and a run keeps its own."""
+        named = sorted((topic, partition, one.first) for (topic, partition), one in self.extents.items())
+        return sha256(repr((self.bootstrap, named)).encode()).hexdigest()
+
+    def topic(self, name: str) -> str:
+        """The full name of a declared topic."""
+        return self.prefix + name
+
+    def partitions(self, topic: str) -> Sequence[int]:
+        """The partitions of a topic that were asked for."""
+        return sorted(partition for name, partition in self.extents if name == topic)
+
+    def extent(self, topic: str, partition: int) -> Extent:
+        """What there is of a partition."""
+        return self.extents[topic, partition]
+
+    def ends(self) -> dict[str, int]:
+        """The offset behind the last record, for each topic and partition."""
+        return {f"{topic}/{partition}": one.end for (topic, partition), one in self.extents.items()}
+
+    def ending(self, ends: Mapping[str, int]) -> "KafkaSource":
+        """The same with the ends that an earlier attempt saw."""
+        extents = {
+            (topic, partition): replace(one, end=ends[f"{topic}/{partition}"])
+            for (topic, partition), one in self.extents.items()
+            if f"{topic}/{partition}" in ends
+        }
+        return replace(self, extents=extents)
+
+    def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
+        """Committed records from an offset to the extent's end.
+
+        Raises:
+            ReplayError: The broker does not answer, or no longer has them.
+        """
+        loop = asyncio.new_event_loop()
+        pieces = _pieces(self.bootstrap, topic, partition, start, self.extents[topic, partition].end)
+        try:
+            while True:
+                try:
+                    yield loop.run_until_complete(anext(pieces))
+                except StopAsyncIteration:
+                    return
+                except OffsetOutOfRangeError:
+                    sentence = f"{topic}/{partition}: offset {start} is no longer kept; begin later, or use an archive"
+                    raise ReplayError(sentence) from None
+                except (KafkaError, OSError) as error:
+                    raise unreachable(self.bootstrap, error) from None
+        finally:
+            loop.run_until_complete(pieces.aclose())
+            loop.close()
+
+    def keys(self, topic: str, partition: int) -> Iterator[Sequence[bytes | None]]:
+        """The keys of all committed records of a partition."""
+        for piece in self.read(topic, partition, self.extents[topic, partition].first):
+            if piece.chunk is not None:
+                yield [record.key for record in piece.chunk.records]
+
+
+def committed(settings: Settings, ends: Mapping[tuple[str, int], int], until: datetime) -> None:
+    """Commit how far archives go, and until when, as a group that nobody joins.
+
+    Raises:
+        ReplayError: Kafka does not take it.
+    """
+    note = until.isoformat(timespec="seconds")
+    offsets = {TopicPartition(*where): OffsetAndMetadata(end, note) for where, end in ends.items()}
+    try:
+        asyncio.run(_commit(settings, offsets))
+    except (KafkaError, OSError) as error:
+        raise ReplayError(
+            f"{settings.bootstrap}: {type(error).__name__}: the archive is complete, and that it is could not be told "
+            f"Kafka; may we read the group {settings.archive_group} (`dli rights`)?"
+        ) from None
+
+
+async def _commit(settings: Settings, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+    consumer = AIOKafkaConsumer(**client(settings), group_id=settings.archive_group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign(list(offsets))
+        await consumer.commit(dict(offsets))
+    finally:
+        await consumer.stop()
+
+
+def unreachable(bootstrap: str, error: BaseException) -> ReplayError:
+    """What to tell of a broker that fails."""
+    return ReplayError(f"{bootstrap}: {type(error).__name__}; is Kafka there, and is --bootstrap its address?")
+
+
+@asynccontextmanager
+async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer that nobody else notices."""
+    consumer = AIOKafkaConsumer(
+        # Read here and not handed down: sources travel between processes, and how to get in is no part of them.
+        **client(read(bootstrap=bootstrap)),
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        auto_offset_reset="none",
+        max_partition_fetch_bytes=FETCH_BYTES,
+    )
+    async with started(consumer):
+        yield consumer
+
+
+async def _pieces(bootstrap: str, topic: str, partition: int, start: int, end: int) -> AsyncGenerator[Piece, None]:
+    if start >= end:
+        return
+    where = TopicPartition(topic, partition)
+    async with reader(bootstrap) as consumer:
+        consumer.assign([where])
+        consumer.seek(where, start)
+        lost: int | None = None
+        at = start
+        while at < end:
+            try:
+                found = (await consumer.getmany(where, timeout_ms=WAIT_MS, max_records=CHUNK_RECORDS)).get(where, [])
+            except CorruptRecordException:
+                # Which of the batch's records are lost is not known before one behind them is read.
+                lost = at if lost is None else lost
+                at += 1
+                consumer.seek(where, at)
+                continue
+            at = await consumer.position(where)
+            kept = [one for one in found if one.offset < end]
+            if lost is not None and (kept or at >= end):
+                last = (kept[0].offset if kept else end) - 1
+                yield Piece(
+                    damage=Damage(topic, partition, lost, last, "Kafka's own check sum is not that of the records")
+                )
+                lost = None
+            for one in (one for one in kept if isinstance(one.value, Unreadable)):
+                last = min(one.value.last, end - 1)
+                yield Piece(damage=Damage(topic, partition, one.offset, last, f"Kafka has it, but {one.value.why}"))
+            kept = [one for one in kept if not isinstance(one.value, Unreadable)]
+            if kept:
+                yield Piece(Chunk([_record(one) for one in kept], [one.timestamp_type for one in kept]))
+        if lost is not None:
+            yield Piece(
+                damage=Damage(topic, partition, lost, end - 1, "Kafka's own check sum is not that of the records")
+            )
+
+
+def _record(one: object) -> Record:
+    return Record(
+        one.topic,  # type: ignore[attr-defined]  # aiokafka ships no types
+        one.partition,  # type: ignore[attr-defined]
+        one.offset,  # type: ignore[attr-defined]
+        one.timestamp,  # type: ignore[attr-defined]
+        one.key,  # type: ignore[attr-defined]
+        one.value,  # type: ignore[attr-defined]
+        tuple(one.headers),  # type: ignore[attr-defined]
+    )

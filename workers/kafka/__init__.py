@@ -1,0 +1,1 @@
+"""How processes talk to Kafka: clients, readers of no group, lag, access rules."""

@@ -1,0 +1,36 @@
+"""`dli rights`."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from workers.console import CommandError, Prefix, out, settings
+from workers.kafka import acls
+from workers.kafka.acls import Right
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command("rights")(show_rights)
+
+
+def show_rights(
+    role: Annotated[str | None, typer.Option("--role", help=f"One of {', '.join(acls.ROLES)}.")] = None,
+    topic_prefix: Prefix = None,
+) -> None:
+    """Show who needs which rights on a Kafka that asks who is there."""
+    if role is not None and role not in acls.ROLES:
+        raise CommandError(f"no role {role}; there are {', '.join(acls.ROLES)}")
+    out.print(_rights_table(acls.rights(settings(topic_prefix=topic_prefix), role)))
+
+
+def _rights_table(found: Iterable[Right]) -> Table:
+    table = Table(header_style="bold")
+    for column in ("role", "operations", "resource", "name", "why"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        name = f"{one.name}*" if one.is_prefix else one.name
+        table.add_row(one.role, ", ".join(one.operations), one.resource, name, one.why)
+    return table

@@ -1,0 +1,228 @@
+"""How processes get into Kafka: settings in, the arguments of every client out.
+
+kafka-python and aiokafka name what they need alike; Faust has words of its own. Nothing else turns settings into what a
+client connects with.
+"""
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.errors import AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+from aiokafka.errors import KafkaError as ConnectionRefused
+from aiokafka.protocol.metadata import MetadataRequest
+from kafka.errors import AuthorizationError, KafkaError
+from pydantic import SecretStr
+
+from workers.kafka import compression, damaged_records
+from workers.kafka.bearer_tokens import Client, TokenEndpoint, TokenError, TokenFile, Tokens
+from workers.kafka.renewed_credentials import RenewedContext, RenewedPassword
+from workers.settings import Settings, SettingsError, mounted
+
+if TYPE_CHECKING:
+    import faust
+
+NOT_LET_IN = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
+KNOCK_MS = 5_000
+"""How long a server may take to answer when it is asked whether it lets us in."""
+
+
+class RefusedError(Exception):
+    """The cluster is there and does not let us, however often we try; the message says why and never a password."""
+
+
+def client(settings: Settings) -> dict[str, Any]:
+    """The arguments of a client of kafka-python or aiokafka: where the cluster is, and how to get in.
+
+    Raises:
+        SettingsError: A certificate or key cannot be used.
+    """
+    compression.install()
+    damaged_records.install()
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap.split(","),
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol != "PLAINTEXT":
+        arguments["ssl_context"] = tls(settings)
+    if settings.security_protocol == "SASL_SSL":
+        arguments["sasl_mechanism"] = settings.sasl_mechanism
+        if settings.sasl_mechanism == "OAUTHBEARER":
+            arguments["sasl_oauth_token_provider"] = tokens(settings)
+        else:
+            arguments["sasl_plain_username"] = settings.sasl_username
+            arguments["sasl_plain_password"] = _renewed("sasl_password", settings.sasl_password)
+    return arguments
+
+
+def faust_arguments(settings: Settings) -> dict[str, Any]:
+    """The same for a Faust app.
+
+    Raises:
+        SettingsError: A certificate or key cannot be used.
+    """
+    compression.install()
+    damaged_records.install()
+    return {
+        "broker": f"kafka://{settings.bootstrap.replace(',', ';kafka://')}",
+        "broker_credentials": _faust_credentials(settings),
+    }
+
+
+def _faust_credentials(settings: Settings) -> "faust.types.auth.CredentialsT | None":
+    # Faust is imported by workers alone: commands start in a third of the time without it.
+    from faust import OAuthCredentials, SASLCredentials, SSLCredentials  # noqa: PLC0415
+
+    if settings.security_protocol == "PLAINTEXT":
+        return None
+    if settings.security_protocol == "SSL":
+        return SSLCredentials(tls(settings))
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        return OAuthCredentials(oauth_cb=tokens(settings), ssl_context=tls(settings))
+    return SASLCredentials(
+        username=settings.sasl_username,
+        password=_renewed("sasl_password", settings.sasl_password),
+        mechanism=settings.sasl_mechanism,
+        ssl_context=tls(settings),
+    )
+
+
+def tls(settings: Settings) -> RenewedContext:
+    """Trust in the cluster's certificate, name included, and our own certificate where there is one.
+
+    Raises:
+        SettingsError: A certificate or key cannot be used; the sentence names which, and nothing of its content.
+    """
+    files = (settings.tls_ca, settings.tls_certificate, settings.tls_key)
+    return RenewedContext(lambda: _tls(settings), tuple(file for file in files if file is not None))
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    context = _trust(settings)
+    if settings.tls_certificate is not None:
+        password = _secret(settings.tls_key_password) or ""
+        try:
+            # With a password of some kind: OpenSSL would otherwise ask for one at the terminal, and wait.
+            context.load_cert_chain(settings.tls_certificate, settings.tls_key, password)
+        except OSError as error:
+            where = f"{settings.tls_certificate}, {settings.tls_key}"
+            raise SettingsError(f"DLI_TLS_CERTIFICATE, DLI_TLS_KEY: {where}: {_why(error)}") from None
+    return context
+
+
+def _trust(settings: Settings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=settings.tls_ca)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"DLI_TLS_CA: {settings.tls_ca}: {_why(error)}") from None
+
+
+def tokens(settings: Settings) -> Tokens:
+    """Where bearer tokens come from.
+
+    Raises:
+        SettingsError: A certificate cannot be used.
+    """
+    if settings.oauth_token_file is not None:
+        return Tokens(TokenFile(settings.oauth_token_file))
+    secret = _renewed("oauth_client_secret", settings.oauth_client_secret) or ""
+    asks = Client(
+        settings.oauth_client_id or "",
+        secret.current if isinstance(secret, RenewedPassword) else lambda: secret,
+        settings.oauth_scope,
+    )
+    context = RenewedContext(lambda: _trust(settings), (settings.tls_ca,) if settings.tls_ca is not None else ())
+    return Tokens(TokenEndpoint(settings.oauth_token_url or "", asks, context))
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "not certificates and keys in PEM that belong together and open with the password given"
+    return error.strerror or type(error).__name__
+
+
+def check(settings: Settings) -> None:
+    """See whether the cluster lets us in. A client that it does not let in says only that its time ran out.
+
+    Where nobody answers nothing is wrong yet, and without encryption there is nothing to see.
+
+    Raises:
+        RefusedError: It does not.
+    """
+    if settings.security_protocol == "PLAINTEXT":
+        return
+    refusal = asyncio.run(_knock(settings))
+    if isinstance(refusal, NOT_LET_IN):
+        see = (
+            "DLI_OAUTH_TOKEN_FILE or DLI_OAUTH_TOKEN_URL, and whether the cluster trusts who issues its tokens"
+            if settings.sasl_mechanism == "OAUTHBEARER"
+            else "DLI_SASL_USERNAME, DLI_SASL_PASSWORD and DLI_SASL_MECHANISM"
+        )
+        raise RefusedError(f"{settings.bootstrap}: the cluster refuses {_user(settings)}: see {see}")
+    if isinstance(refusal, TokenError):
+        raise RefusedError(str(refusal))
+    if isinstance(refusal, ssl.SSLCertVerificationError):
+        raise RefusedError(
+            f"{settings.bootstrap}: the cluster's certificate is not trusted ({refusal.verify_message.rstrip('.')}): "
+            "see DLI_TLS_CA, and whether DLI_BOOTSTRAP names the brokers as their certificate does"
+        )
+
+
+async def _knock(settings: Settings) -> BaseException | None:
+    """What the first server that answers has against us; None where nothing, or where nobody answers."""
+    arguments = client(settings)
+    for server in arguments.pop("bootstrap_servers"):
+        host, _, port = server.rpartition(":")
+        try:
+            connection = await create_conn(host, int(port), request_timeout_ms=KNOCK_MS, **arguments)
+            if settings.sasl_mechanism == "OAUTHBEARER":
+                await _is_let_in(connection)
+        except (*NOT_LET_IN, TokenError, ssl.SSLCertVerificationError) as error:
+            return error
+        except (ConnectionRefused, OSError):
+            continue
+        connection.close()
+        return None
+    return None
+
+
+async def _is_let_in(connection: AIOKafkaConnection) -> None:
+    """See whether a token was taken: aiokafka takes the answer that refuses it for one that does not.
+
+    Raises:
+        SaslAuthenticationFailed: The server hangs up at the next question, or answers it with nothing.
+    """
+    try:
+        answer = await connection.send(MetadataRequest([]))
+    except ConnectionRefused:
+        answer = None
+    if answer is None or not answer.brokers:
+        raise SaslAuthenticationFailed("the token was refused")
+
+
+def explained(settings: Settings, error: KafkaError) -> str:
+    """What an error of a client means, and what to do."""
+    if isinstance(error, AuthorizationError):
+        what = type(error).__name__.removesuffix("AuthorizationFailedError").lower()
+        return f"{settings.bootstrap}: {_user(settings)} lacks a right ({what}): `dli rights` lists who needs which"
+    return (
+        f"{settings.bootstrap}: {type(error).__name__}; is Kafka there, is DLI_BOOTSTRAP (--bootstrap) its address, "
+        f"and does it speak {settings.security_protocol} (DLI_SECURITY_PROTOCOL)?"
+    )
+
+
+def _user(settings: Settings) -> str:
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        return "the client that our token names"
+    return f"user {settings.sasl_username}" if settings.sasl_username else "a client without a user's name"
+
+
+def _renewed(name: str, value: SecretStr | None) -> str | None:
+    """A secret; one that a mounted file gave is read there again whenever it is used."""
+    file = mounted(name, value) if value is not None else None
+    return _secret(value) if file is None or value is None else RenewedPassword(value.get_secret_value(), file)
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None

@@ -1,0 +1,114 @@
+"""A trace as a person reads it."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from events.dead_letter import DeadLetter
+from events.decision import Decision
+from policy_core.publications.signatures import SHOWN
+from workers.explain import ACTIONS, STYLES, explanation, rejection, section, words
+from workers.ledger.trace import Answer, Event, Trace
+from workers.printable import printable
+
+NO_LONGER = "no longer kept there"
+
+
+def shown(trace: Trace) -> RenderableType:
+    """The whole trace, to be printed."""
+    parts: list[RenderableType] = [Text.assemble("Trace of request ", (printable(trace.request_id), "bold"))]
+    parts += [Text("\nThe chain, each after the one that it supersedes", style="bold"), _chain(trace)]
+    parts += section("Of its links", _links(trace))
+    for answer in trace.asked.answers:
+        parts += section("What was asked", _asked(answer))
+        parts += section("Where the answer stands", _stands(answer))
+        parts += [Text(""), _answered(answer)]
+    parts += section("The events that made these revisions known", _revisions(trace.revisions))
+    return Group(*parts)
+
+
+def _chain(trace: Trace) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("", "request", "supersedes", "answer", "", "stands at"):
+        table.add_column(column, header_style="dim", overflow="fold")
+    for one in trace.chain:
+        for index, answer in enumerate(one.answers or (None,)):
+            newest = one.newest and answer is not None and answer is one.decision
+            table.add_row(
+                "►" if index == 0 and one.request_id == trace.request_id else "",
+                one.request_id if index == 0 else "",
+                one.supersedes or "" if index == 0 else "",
+                _short(answer),
+                Text("newest", style="bold") if newest else "",
+                str(answer.event.place) if answer is not None else "",
+            )
+    return table
+
+
+def _short(answer: Answer | None) -> Text:
+    if answer is None:
+        return Text("unknown here", style="dim")
+    data = answer.event.data
+    if data is None:
+        return Text(NO_LONGER, style="dim")
+    if answer.kind == "dead_letter":
+        return Text(printable(words(str(data.get("reason")))), style="red")
+    action = str(data.get("action"))
+    return Text(f"{action} {ACTIONS.get(action, '')}", style=STYLES.get(action, "bold"))
+
+
+def _links(trace: Trace) -> Iterator[tuple[str, str]]:
+    known = {one.request_id for one in trace.chain if one.answers}
+    for one in trace.chain:
+        if one.refused:
+            yield one.request_id, f"its link to {one.supersedes} is refused: it would close a circle"
+        elif one.supersedes is not None and one.supersedes not in known:
+            yield one.request_id, f"supersedes {one.supersedes}, which is unknown here"
+
+
+def _stands(answer: Answer) -> Iterator[tuple[str, str]]:
+    yield "record", str(answer.event.place)
+    when = datetime.fromtimestamp(answer.timestamp / 1000, UTC)
+    yield "sent", when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _asked(answer: Answer) -> Iterator[tuple[str, str]]:
+    if answer.request is None:
+        if answer.kind == "decision":
+            yield "record", "the answer does not say where it stood"
+        return
+    yield "record", str(answer.request.place)
+    data = answer.request.data
+    if data is None:
+        yield "", NO_LONGER
+        return
+    for name in ("certification", "urgency", "submitted_at", "supersedes", "policy_number"):
+        if isinstance(data.get(name), str):
+            yield words(name), data[name]
+
+
+def _answered(answer: Answer) -> RenderableType:
+    data = answer.event.data
+    if data is None:
+        return Text(NO_LONGER)
+    text = json.dumps(data)
+    try:
+        if answer.kind == "decision":
+            return explanation(Decision.model_validate_json(text))
+        return rejection(DeadLetter.model_validate_json(text))
+    except ValidationError:
+        return Text("of a shape that this version does not know; -o json shows it")
+
+
+def _revisions(events: tuple[Event, ...]) -> Iterator[tuple[str, str]]:
+    for one in events:
+        data = one.data or {}
+        yield f"{data.get('policy_number')} {data.get('revision')}", str(one.place)
+        yield "", f"sha256 {data.get('digest')}"
+        if one.signed_by is not None:
+            yield "", f"signed by {printable(str(data.get('author')))}, key {one.signed_by[:SHOWN]}"

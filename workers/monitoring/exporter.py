@@ -1,0 +1,210 @@
+"""`dli exporter`: lag, accounts and what waits, for Prometheus, asked of the brokers at each scrape.
+
+It knows nothing of the workers, so that it tells the truth about those that are stalled or gone. Where the brokers do
+not answer it says so and nothing else: a number from before would look like health.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from threading import Event, Lock, Thread
+
+import structlog
+from kafka.consumer.fetcher import ConsumerRecord
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from events.topics import DECISIONS, TOPICS
+from workers import metrics
+from workers.accounts.account import Standing, standings
+from workers.kafka.connect import RefusedError
+from workers.kafka.lag import Look, Unread, Watcher
+from workers.kafka.reader import (
+    ReadingError,
+    StrangeError,
+    data_of,
+    new_admin,
+    new_consumer,
+    partitions_of,
+    pass_over,
+    told,
+    written_at,
+)
+from workers.monitoring.pended import Pended
+from workers.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+PAUSE_SECONDS = 5.0
+"""Before the topic of decisions is read on after the brokers went away."""
+
+
+def now_utc() -> datetime:
+    """The time, for what is overdue."""
+    return datetime.now(UTC)
+
+
+class BrokerCollector(Collector):
+    """What one scrape tells."""
+
+    def __init__(
+        self, settings: Settings, watcher: Watcher, pended: Pended, clock: Callable[[], datetime] = now_utc
+    ) -> None:
+        self._settings = settings
+        self._watcher = watcher
+        self._pended = pended
+        self._clock = clock
+        self._lock = Lock()
+        self._known: frozenset[Unread] = frozenset()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Ask the brokers; two scrapes at once take turns."""
+        with self._lock:
+            try:
+                look = self._watcher.look()
+            except (ReadingError, RefusedError) as error:
+                log.warning("scrape_failed", detail=str(error))
+                yield metrics.EXPORTER_UP.of([((), 0)])
+                return
+        self._tell(look)
+        yield metrics.EXPORTER_UP.of([((), 1)])
+        yield metrics.UNREAD.of(((one.what, one.name, one.cause), 1) for one in look.unread)
+        archive = self._settings.archive_group
+        yield from of_lag(without(look, archive))
+        yield metrics.ARCHIVED.of([((), archived_until(look, archive))])
+        yield metrics.RETENTION.of(
+            ((self._settings.topic(topic.name),), topic.retention.total_seconds())
+            for topic in TOPICS
+            if topic.retention is not None and topic.cleanup == "delete"
+        )
+        yield from of_accounts(standings(look, self._settings))
+        states, overdue = self._pended.count(self._clock())
+        yield metrics.PENDED.of(((state,), count) for state, count in states.items())
+        yield metrics.OVERDUE.of([((), overdue)])
+
+    def _tell(self, look: Look) -> None:
+        """Say once of each thing that it cannot be read, for as long as it cannot."""
+        for one in look.unread:
+            if one not in self._known:
+                log.warning("series_unread", what=one.what, name=one.name, cause=one.cause)
+        self._known = frozenset(look.unread)
+
+
+def without(look: Look, group: str) -> Look:
+    """The look without a group: one that only says how far archives go follows no topic, and is never behind."""
+    lags = [lag for lag in look.lags if lag.group != group]
+    members = {name: count for name, count in look.members.items() if name != group}
+    return look._replace(lags=lags, members=members)
+
+
+def archived_until(look: Look, group: str) -> float:
+    """Until when all is archived, in seconds since the epoch; 0 where nobody said so."""
+    noted = [_instant(lag.note) for lag in look.lags if lag.group == group]
+    return min(noted, default=0.0)
+
+
+def _instant(note: str) -> float:
+    try:
+        return datetime.fromisoformat(note).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def of_lag(look: Look) -> Iterator[GaugeMetricFamily]:
+    """The metrics of partitions and groups."""
+    places = {tp: (tp.topic, str(tp.partition)) for tp in look.spans}
+    yield metrics.PARTITION_END.of((places[tp], span.end) for tp, span in look.spans.items())
+    yield metrics.PARTITION_STABLE.of((places[tp], span.stable) for tp, span in look.spans.items())
+    yield metrics.OPEN_TRANSACTION.of((places[tp], seconds) for tp, seconds in look.open_seconds.items())
+    yield metrics.PARTITION_BEGINNING.of((places[tp], span.beginning) for tp, span in look.spans.items())
+    labelled = [((lag.group, lag.topic, str(lag.partition)), lag) for lag in look.lags]
+    yield metrics.GROUP_OFFSET.of((labels, -1 if lag.committed is None else lag.committed) for labels, lag in labelled)
+    yield metrics.GROUP_LAG.of((labels, lag.waiting) for labels, lag in labelled)
+    sums: dict[tuple[str, ...], float] = {}
+    longest: dict[tuple[str, ...], float] = {}
+    for lag in look.lags:
+        sums[lag.group, lag.topic] = sums.get((lag.group, lag.topic), 0) + lag.waiting
+        longest[lag.group,] = max(longest.get((lag.group,), 0), lag.seconds)
+    yield metrics.GROUP_LAG_SUM.of(sums.items())
+    yield metrics.GROUP_LAG_SECONDS.of((labels, lag.seconds) for labels, lag in labelled)
+    yield metrics.GROUP_MAX_LAG_SECONDS.of(longest.items())
+    yield metrics.GROUP_MEMBERS.of(((group,), count) for group, count in look.members.items())
+
+
+def of_accounts(found: list[Standing]) -> Iterator[GaugeMetricFamily]:
+    """The metrics of the accounts."""
+    known = [(str(one.partition), one.account) for one in found if one.account is not None]
+    yield metrics.ACCOUNTS.of(
+        ((partition, outcome), getattr(account, outcome))
+        for partition, account in known
+        for outcome in ("consumed", "decided", "duplicates", "dead_lettered", "lost")
+    )
+    yield metrics.ACCOUNTS_DIFFERENCE.of(((partition,), account.difference) for partition, account in known)
+    yield metrics.ACCOUNTS_BALANCED.of([((), float(bool(found) and not any(one.problem for one in found)))])
+
+
+def follow(settings: Settings, pended: Pended, over: Event) -> None:
+    """Read decisions into `pended`, from as long ago as it counts them, until told that it is over."""
+    while not over.is_set():
+        try:
+            with told(settings):
+                _follow(settings, pended, over)
+        except (ReadingError, RefusedError) as error:
+            log.warning("decisions_unread", detail=str(error), next_try_in_seconds=PAUSE_SECONDS)
+            over.wait(PAUSE_SECONDS)
+
+
+def _follow(settings: Settings, pended: Pended, over: Event) -> None:
+    admin = new_admin(settings)
+    try:
+        partitions = partitions_of(admin, [settings.topic(DECISIONS)])
+    finally:
+        admin.close()
+    consumer = new_consumer(settings)
+    try:
+        consumer.assign(partitions)
+        since = round((now_utc() - pended.kept).timestamp() * 1000)
+        for tp, found in consumer.offsets_for_times(dict.fromkeys(partitions, since)).items():
+            consumer.seek(tp, found.offset) if found is not None else consumer.seek_to_end(tp)
+        while not over.is_set():
+            for records in consumer.poll(timeout_ms=500).values():
+                for record in records:
+                    _take(pended, record)
+    finally:
+        consumer.close()
+
+
+def _take(pended: Pended, record: ConsumerRecord) -> None:
+    try:
+        data, at = data_of(record.value), written_at(record)
+        try:
+            pended.take(data, at)
+        except ValueError:
+            raise StrangeError("it is no decision") from None
+    except StrangeError as error:
+        pass_over(record, error)
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[None]:
+    """Answer at the settings' exporter port while this lasts.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    registry = CollectorRegistry()
+    watcher, pended, over = Watcher(settings), Pended(), Event()
+    registry.register(BrokerCollector(settings, watcher, pended))
+    server, answering = start_http_server(settings.exporter_port, settings.web_host, registry)
+    reader = Thread(target=follow, args=(settings, pended, over), daemon=True)
+    reader.start()
+    try:
+        yield
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+        answering.join()
+        reader.join()
+        watcher.close()

@@ -1,0 +1,199 @@
+"""What a revision changes, as a policy analyst reads it."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from policy_core.compare.answers import Change, Comparison, JointVariable, Said, Where
+from policy_core.compare.wording_and_citations import PartChange
+from policy_core.diagrams.readable_conditions import Cube
+from policy_core.diagrams.variables import Value
+from policy_core.document.models import Window
+
+MOST_CONDITIONS = 12
+"""Shown of one change; the JSON output has them all."""
+
+_CATEGORIES = {
+    "reading": "How facts are read",
+    "clocks": "When a decision is due",
+    "questions": "What is asked",
+    "guidance": "What is said beside an answer",
+    "grounds": "What carries an answer",
+    "trace": "When a statement is shown to apply",
+    "wording": "Wording",
+    "citations": "Citations",
+    "history": "History",
+}
+
+
+def words(term: str) -> str:
+    """A term of the vocabulary, as words."""
+    return term.replace("_", " ")
+
+
+def fact_name(path: str) -> str:
+    """A fact's path, as words."""
+    return words(path.removeprefix("clinical.").replace(".", " "))
+
+
+def comparison(found: Comparison) -> RenderableType:
+    """The whole comparison, to be printed."""
+    before, after = (one.document.revisions[-1].date for one in (found.old, found.new))
+    parts: list[RenderableType] = [Text.assemble((found.new.number, "bold"), f": {before} → {after}"), verdict(found)]
+    for number, change in enumerate(found.changes, start=1):
+        parts += [Text(f"\n{number}. {_headline(change)}", style="bold"), Padding(_change(change, found), (0, 0, 0, 3))]
+    for category, title in _CATEGORIES.items():
+        rows = [one for one in found.parts if one.category == category]
+        if rows:
+            parts += [Text(f"\n{title}", style="bold"), Padding(_parts(rows), (0, 0, 0, 2))]
+    return Group(*parts)
+
+
+def verdict(found: Comparison) -> Text:
+    """Equivalent or different, in one sentence."""
+    if found.equivalent:
+        sentence = f"every one of the {found.cases:,} complete cases, and every code and date, is decided alike"
+        return Text.assemble(("equivalent", "bold green"), f": {sentence}")
+    if not found.changes:
+        sentence = (
+            f"the {found.cases:,} complete cases are decided alike, but facts are read or deadlines set otherwise"
+        )
+    else:
+        sentence = f"of {found.cases:,} complete cases {found.cases_that_change:,} are decided otherwise"
+    return Text.assemble(("different", "bold yellow"), f": {sentence}")
+
+
+def _headline(change: Change) -> str:
+    return f"{_said(change.before)} → {_said(change.after)}"
+
+
+def _said(said: Said) -> str:
+    if said.determination is None:
+        return "refused"
+    reasons = f" ({', '.join(map(words, said.reasons))})" if said.reasons else ""
+    return words(said.determination) + reasons + (f" to {said.program}" if said.program else "")
+
+
+def _change(change: Change, found: Comparison) -> Table:
+    table = _plain()
+    by = dict.fromkeys(_by(one, found) for one in (change.before, change.after))
+    table.add_row("by", Text(" → ".join(by)))
+    table.add_row("cases", Text(f"{change.cases:,} of {found.cases:,}"))
+    for number, where in enumerate(change.where):
+        table.add_row("or for" if number else "for", Text(lines_of(where)))
+    for number, cube in enumerate(change.conditions[:MOST_CONDITIONS]):
+        table.add_row("or when" if number else "when", Text(_condition(cube, found.variables)))
+    if len(change.conditions) > MOST_CONDITIONS:
+        table.add_row("", Text(f"or {len(change.conditions) - MOST_CONDITIONS} more conditions, in the JSON output"))
+    if not change.whole:
+        table.add_row("", Text("and in other cases, which are counted above: too many to be written as conditions"))
+    table.add_row("example", Text(_example(change, found)))
+    return table
+
+
+def _plain() -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    return table
+
+
+def _by(said: Said, found: Comparison) -> str:
+    rules = {rule.id: rule.says for policy in (found.old, found.new) for rule in policy.document.rules}
+    return f"{said.by} ({' '.join(rules[said.by].split())})" if said.by in rules else f"the step {words(said.by)}"
+
+
+def lines_of(where: Where) -> str:
+    """The lines that a change concerns, in one sentence."""
+    said = [f"services {', '.join(map(_days, where.days))}"]
+    if where.lines_of_business:
+        said.append(f"line of business {' or '.join(where.lines_of_business)}")
+    if where.codes:
+        said.append(f"code {', '.join(where.codes)}")
+    if where.unauthorized is not None:
+        early = "before the request, without an authorization"
+        said.append(early if where.unauthorized else "not before the request, or authorized")
+    return "; ".join(said)
+
+
+def _days(window: Window) -> str:
+    since = f"from {window.since}" if window.since is not None else ""
+    until = f"before {window.until}" if window.until is not None else ""
+    return f"{since} {until}".strip() or "on every day"
+
+
+def _condition(cube: Cube, variables: Sequence[JointVariable]) -> str:
+    return "; ".join(_fact(variables[one], sorted(cube[one])) for one in sorted(cube)) or "every case"
+
+
+def _fact(variable: JointVariable, values: Sequence[int]) -> str:
+    name = fact_name(variable.path)
+    chosen = [variable.domain[value] for value in values]
+    if all(isinstance(one, tuple) for one in variable.domain):
+        return _set(name, variable, [one for one in chosen if isinstance(one, tuple)])
+    others = [one for one in variable.domain if one not in chosen]
+    if len(others) == 1 and len(variable.domain) > 3:  # noqa: PLR2004 (of three values two are as short)
+        return f"{name} is not {_value(others[0])}"
+    return f"{name} is {' or '.join(map(_value, chosen))}"
+
+
+def _set(name: str, variable: JointVariable, chosen: Sequence[tuple[str, ...]]) -> str:
+    """A set by what it includes and what it does not, where that says it all; else value by value."""
+    everything = [one for one in variable.domain if isinstance(one, tuple)]
+    elements = max(everything, key=len)
+    with_, without = (
+        [one for one in elements if all((one in value) is included for value in chosen)] for included in (True, False)
+    )
+    said = [
+        one
+        for one in everything
+        if all(element in one for element in with_) and not any(element in one for element in without)
+    ]
+    if len(said) == len(chosen):
+        parts = (
+            f"include {' and '.join(map(words, with_))}" if with_ else "",
+            f"do not include {' or '.join(map(words, without))}" if without else "",
+        )
+        return f"{name} {' and '.join(part for part in parts if part)}"
+    return f"{name} are {' or '.join(map(_value, chosen))}"
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return "{" + ", ".join(map(words, value)) + "}"
+    return words(value)
+
+
+def _example(change: Change, found: Comparison) -> str:
+    example = change.example
+    facts = "; ".join(f"{fact_name(one.path)}: {_value(example.facts[one.path])}" for one in found.variables)
+    early = ", before its request and without an authorization" if example.unauthorized else ""
+    return f"{example.system} {example.code} on {example.day}, {example.line_of_business}{early}; {facts}"
+
+
+def _parts(rows: Sequence[PartChange]) -> Table:
+    table = _plain()
+    for one in rows:
+        for label, text in _told(one):
+            table.add_row(label, Text(text))
+    return table
+
+
+def _told(part: PartChange) -> Iterator[tuple[str, str]]:
+    label = f"{part.part} {part.field}"
+    if part.before is None:
+        yield label, f"new: {_quoted(part.after)}"
+    elif part.after is None:
+        yield label, f"gone: {_quoted(part.before)}"
+    else:
+        yield label, _quoted(part.before)
+        yield "", f"→ {_quoted(part.after)}"
+
+
+def _quoted(text: str | None) -> str:
+    return " ".join((text or "").split()) or "nothing"

@@ -1,0 +1,43 @@
+"""What is recorded already, for a revision that reaches into it: how much it would change there, and which lines."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from policy_core.document.models import PolicyDocument
+from policy_core.publications.publication import Publication
+from workers.console import CommandError, err, out
+from workers.settings import Settings
+
+Effect = Callable[[PolicyDocument, Settings, Path | None], bool]
+"""Prints what a document would change of what is recorded, and says whether anything."""
+Log = Annotated[
+    Path | None,
+    typer.Option("--log", metavar="ARCHIVE", help="The record that one of the past is held against; Kafka otherwise."),
+]
+
+
+class Past:
+    """What is recorded already, for a revision that reaches into it."""
+
+    def __init__(self, effect: Effect, log: Path | None, found: Settings) -> None:
+        self._effect = effect
+        self._log = log
+        self._found = found
+
+    def tell(self, one: Publication) -> bool:
+        """Say whether a revision lies in the past, and what it would change there; whether it would change anything."""
+        days = (datetime.now(UTC).date() - one.effective).days
+        if days <= 0 or one.predecessor is None:
+            return False
+        out.print(f"It lies in the past: it is effective from {one.effective}, {days} days ago. Of what is recorded:")
+        try:
+            return self._effect(one.document, self._found, self._log)
+        except CommandError as error:
+            err.print(
+                f"what it would change of recorded decisions is not known: {error}; --log ARCHIVE names another log"
+            )
+            return False

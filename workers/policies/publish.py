@@ -1,0 +1,352 @@
+"""`dli policy sign` and `publish`: a new revision checked against all that is published, signed, sent.
+
+Who signs needs no right to write to the brokers, and who sends needs no key: `sign` writes what `publish` sends.
+"""
+
+# ruff: noqa: PLR0913 (each argument is a flag)
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from events.audit import What
+from events.decode import LARGEST
+from events.envelope import STRUCTURED
+from events.revision import PolicyRevision
+from events.topics import POLICY_REVISIONS
+from policy_core.history.chain import RefusedError
+from policy_core.loading.load import parse, read
+from policy_core.publications.publication import Publication
+from policy_core.publications.signatures import sign
+from workers import private_files
+from workers.audit.record import acting, acting_here, ourselves
+from workers.console import Bootstrap, CommandError, Exit, Policies, Prefix, err, opened, out, settings, write_line
+from workers.policies.diff_text import comparison
+from workers.policies.key_commands import name_of, private_key
+from workers.policies.past_decisions import Log, Past
+from workers.policies.publication_candidates import candidates, taken_back, withdrawal
+from workers.policies.register_text import signer
+from workers.policies.revision_commands import comparison_of, day_of, known_library, online
+from workers.policies.revision_events import Judging, Outcome, Seen, Verdict, as_record, terms_of
+from workers.policies.revision_topic import Known, read_known, send
+from workers.records import Outgoing
+from workers.settings import Settings
+
+Key = Annotated[Path | None, typer.Option("--key", help="The private key to sign with, in PEM.")]
+Author = Annotated[
+    str | None, typer.Option("--author", help="Who answers for the document; by default whom the key stands for.")
+]
+Effective = Annotated[
+    str | None,
+    typer.Option("--effective", metavar="DATE", help="The first service date it may change; by default its own."),
+]
+Retroactive = Annotated[
+    bool, typer.Option("--retroactive", help="Say that it may answer otherwise for services of days gone by.")
+]
+Corrects = Annotated[
+    str | None,
+    typer.Option(
+        "--corrects",
+        metavar="DIGEST",
+        help="Take back the publication whose digest begins so, and all behind it.",
+    ),
+]
+
+
+Execute = Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")]
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add the commands."""
+    cli.command("sign")(sign_)
+    cli.command()(publish)
+    cli.command()(withdraw)
+
+
+# --- the commands --------------------------------------------------------------------------------------------------
+
+
+def sign_(
+    file: Annotated[Path, typer.Argument(help="A policy document with a revision that is not published yet.")],
+    key: Key = None,
+    author: Author = None,
+    effective: Effective = None,
+    retroactive: Retroactive = False,
+    corrects: Corrects = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The file to write; standard output when absent.")] = None,
+    policies: Policies = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+) -> None:
+    """Sign a new revision behind what is published, or packaged where no brokers are named; `publish` sends it."""
+    if key is None:
+        raise CommandError("name the private key to sign with: --key FILE")
+    found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
+    known = _known(found)
+    signing = _Signing(key, author, effective, retroactive=retroactive, corrects=corrects)
+    made = _made(file, _read(file), known, found, signing)
+    _judged(file, made, known)
+    lines = [one.value for one in made]
+    acting_here(found, "policy sign")
+    if to is not None:
+        try:
+            with private_files.opened(to, "wb") as stream:
+                stream.writelines(line + b"\n" for line in lines)
+        except OSError as error:
+            raise CommandError(f"{to}: {error.strerror}") from None
+    else:
+        for line in lines:
+            write_line(line)
+    err.print(f"{len(lines)} signed" if lines else "this document is published already")
+
+
+def publish(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="A policy document with a revision that is not published yet, or what `sign` wrote.")
+    ],
+    author: Author = None,
+    effective: Effective = None,
+    retroactive: Retroactive = False,
+    corrects: Corrects = None,
+    key: Key = None,
+    execute: Execute = False,
+    log: Log = None,
+    policies: Policies = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+) -> None:
+    """Check a new revision against all that is published, prove what it changes, and with --execute publish it."""
+    found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
+    raw = _read(file)
+    ready = list(_signed_before(file, raw, found))
+    known = _from_brokers(found)
+    signing = _Signing(key, author, effective, retroactive=retroactive, corrects=corrects)
+    records = ready or _made(file, raw, known, found, signing)
+    past = Past(context.obj, log, found)
+    if not _publish("policy publish", file, records, known, found, past, execute=execute):
+        err.print(f"{file}: this is published already{_as_what(raw, known)}")
+
+
+def _publish(
+    what: What, file: Path | str, records: list[Outgoing], known: Known, found: Settings, past: Past, *, execute: bool
+) -> bool:
+    """Say what records would do, and send them where that is wanted; False where all of it is published already."""
+    verdicts = [one for one in _judged(file, records, known) if one.outcome is Outcome.ACCEPTED]
+    for one in verdicts:
+        _tell(one)
+    if not verdicts:
+        return False
+    if execute:
+        _send(what, records, verdicts, found)
+    else:
+        newest = verdicts[-1].publication
+        differs = newest is not None and past.tell(newest)
+        err.print("nothing was sent; --execute publishes it")
+        if differs:
+            raise typer.Exit(Exit.DIFFERENT)
+    return True
+
+
+def _send(what: What, records: list[Outgoing], verdicts: list[Verdict], found: Settings) -> None:
+    newest = [one.publication for one in verdicts if one.publication is not None][-1]
+    where = {"policy_number": newest.policy, "revision": newest.revision, "digest": newest.digest}
+    topics = (found.topic(POLICY_REVISIONS),)
+    signer_of = newest.author if newest.signed_by is not None else None
+    with acting(found, what, ourselves(found, signer_of), **where, topics=topics, count=len(verdicts)):
+        send(found, records)
+        _look(found, newest)
+
+
+def withdraw(
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The policy's number.")],
+    digest: Annotated[str, typer.Argument(help="The beginning of the digest of what is withdrawn.")],
+    author: Author = None,
+    key: Key = None,
+    retroactive: Retroactive = False,
+    execute: Execute = False,
+    log: Log = None,
+    policies: Policies = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+) -> None:
+    """Take back a publication, with all behind it: the policy reads as before it; what was decided stays as it was."""
+    found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
+    known = _from_brokers(found)
+    name, private = _Signing(key, author, None, retroactive=retroactive).by(number, found)
+    one = withdrawal(known.chain(number), digest, name, datetime.now(UTC), retroactive=retroactive)
+    records = _records(number, [one], private, found)
+    _publish("policy withdraw", number, records, known, found, Past(context.obj, log, found), execute=execute)
+
+
+# --- what is published already -------------------------------------------------------------------------------------
+
+
+def _from_brokers(found: Settings) -> Known:
+    return read_known(found, known_library(found))
+
+
+def _known(found: Settings) -> Known:
+    """All that is published, by the brokers or, where none are named, by the packaged documents."""
+    if online(found):
+        return _from_brokers(found)
+    library = known_library(found)
+    judging = Judging(terms_of(found), chains := [library.chain(number) for number in library.numbers])
+    judging.chains = {chain.policy: chain for chain in chains}
+    return Known(judging, {}, 0)
+
+
+def _as_what(raw: bytes, known: Known) -> str:
+    newest = None if _is_event(raw) else known.chain(parse(raw, "").number).newest
+    return f", as the revision of {newest.revision}" if newest is not None else ""
+
+
+# --- what is to be ------------------------------------------------------------------------------------------------
+
+
+HINTS = {
+    "signature": "; sign it with --key FILE",
+    "effective": "; --effective DATE names a later day, --retroactive says that it may be so",
+}
+"""What to do about a refusal, by the field at fault."""
+
+
+class _Signing:
+    """Who answers for what is made, and what they say beside it."""
+
+    def __init__(
+        self,
+        key: Path | None,
+        author: str | None,
+        effective: str | None,
+        *,
+        retroactive: bool,
+        corrects: str | None = None,
+    ) -> None:
+        self._file = key
+        self._author = author
+        self.effective = day_of(effective) if effective is not None else None
+        self.retroactive = retroactive
+        self.corrects = corrects
+
+    def by(self, policy: str, found: Settings) -> tuple[str, Ed25519PrivateKey | None]:
+        """The author, and the key to sign with, if any.
+
+        Raises:
+            CommandError: There is no author, or the key cannot be used.
+        """
+        if self._file is None:
+            if self._author is None:
+                raise CommandError("name who answers for the document: sign it with --key FILE, or name the --author")
+            return self._author, None
+        key = private_key(self._file, found)
+        return self._author or name_of(key, policy, terms_of(found)), key
+
+
+def _read(file: Path) -> bytes:
+    with opened(file) as stream:
+        return stream.read(64 * LARGEST)
+
+
+def _signed_before(file: Path, raw: bytes, found: Settings) -> Iterator[Outgoing]:
+    """The records of what `sign` wrote; none where the file is something else, such as a document."""
+    if not _is_event(raw):
+        return
+    for number, line in enumerate(raw.splitlines(), 1):
+        try:
+            event = json.loads(line)
+            revision = PolicyRevision.model_validate(event["data"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise CommandError(f"{file}:{number}: is no revision as `dli policy sign` writes it") from None
+        headers = (("content-type", STRUCTURED.encode()),)
+        yield Outgoing(found.topic(POLICY_REVISIONS), revision.key, line, headers)
+
+
+def _is_event(raw: bytes) -> bool:
+    try:
+        tree = json.loads(raw.partition(b"\n")[0])
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(tree, dict) and "specversion" in tree
+
+
+def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signing) -> list[Outgoing]:
+    """The records of what a document has that is not published yet."""
+    document, warnings = read(raw, str(file))
+    for warning in warnings:
+        err.print(f"warning: {warning.sentence(str(file))}", markup=False)
+    author, key = signing.by(document.number, found)
+    chain = known.chain(document.number)
+    corrected = taken_back(chain, signing.corrects) if signing.corrects is not None else None
+    wanted = candidates(
+        document,
+        chain,
+        author,
+        signing.effective,
+        datetime.now(UTC),
+        retroactive=signing.retroactive,
+        corrects=corrected,
+    )
+    return _records(file, wanted, key, found)
+
+
+def _records(
+    file: Path | str, wanted: list[Publication], key: Ed25519PrivateKey | None, found: Settings
+) -> list[Outgoing]:
+    topic, mode = found.topic(POLICY_REVISIONS), "structured" if key is not None else found.mode
+    try:
+        signed = (replace(one, signature=sign(key, one.digest)) if key is not None else one for one in wanted)
+        return [as_record(one, topic, found.source, mode) for one in signed]
+    except RefusedError as refused:
+        raise CommandError(f"{file}: {refused}") from None
+
+
+def _judged(file: Path | str, records: list[Outgoing], known: Known) -> list[Verdict]:
+    """What every worker would make of these records, were they sent now.
+
+    Raises:
+        CommandError: They would refuse one.
+    """
+    verdicts = []
+    for offset, one in enumerate(records, known.end):
+        now = round(datetime.now(UTC).timestamp() * 1000)
+        verdict = known.judging.take(Seen(offset, now, one.value, one.headers))
+        if verdict.rejected is not None:
+            why = "; ".join(f"{error.path}: {error.message}" for error in verdict.rejected.errors)
+            hint = next((HINTS[error.path] for error in verdict.rejected.errors if error.path in HINTS), "")
+            raise CommandError(f"{file}: {why}{hint}")
+        verdicts.append(verdict)
+    return verdicts
+
+
+def _tell(verdict: Verdict) -> None:
+    one, chain = verdict.publication, verdict.chain
+    if one is None or chain is None:
+        return
+    before = chain.before(one)
+    if before is not None:
+        out.print(comparison(comparison_of(before, one)))
+    else:
+        out.print(f"{one.policy}: revision of {one.revision}, the first")
+    signed = signer(one.author, one.signed_by) if one.signed_by is not None else "signed by nobody"
+    if one.corrects is not None:
+        gone = [back for back, by in chain.taken_back.items() if by == one.digest]
+        out.print(f"\ntakes back {', '.join(gone)}")
+    out.print(f"\neffective from {one.effective}; document {one.sha256}; digest {one.digest}; {signed}\n")
+
+
+def _look(found: Settings, wanted: Publication) -> None:
+    """See that what was sent is what is in force: somebody else may have published in between."""
+    if _from_brokers(found).chain(wanted.policy).find(wanted.digest) is None:
+        raise CommandError(
+            "another revision was published at the same time and came first; this one was sent and is refused: "
+            "compare again, and publish it behind the other"
+        )
+    err.print(f"published; {wanted.policy} is known through {wanted.digest}")

@@ -1,0 +1,106 @@
+"""The register's rows, as plain functions: what is known of each revision, and which was in force and known when."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from events.attestation import PolicyAttestation
+from policy_core.document.revisions import edition_on
+from policy_core.history.chain import Stood, stood
+from policy_core.publications.publication import Publication, instant
+
+Row = Mapping[str, Any]
+
+
+def row_of(one: Publication, attested: PolicyAttestation | None) -> Row:
+    """A revision's row; `attested` is None for a policy's first."""
+    edition = edition_on(one.document.editions, one.revision)
+    row: dict[str, Any] = {
+        "policy_number": one.policy,
+        "revision": one.revision.isoformat(),
+        "effective": one.effective.isoformat(),
+        "number": one.number,
+        "kinds": [kind.value for kind in one.kinds],
+        "says": one.document.revisions[-1].says,
+        "author": one.author,
+        "signed_by": one.signed_by,
+        "published": instant(one.published),
+        "statements_on_record": edition is not None and edition.on_record,
+        "sha256": one.sha256,
+        "digest": one.digest,
+        "predecessor": one.predecessor,
+        "retroactive": True if one.retroactive else None,
+        "corrects": one.corrects,
+    }
+    if attested is not None:
+        row["changes"] = changes_of(attested)
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def changes_of(attested: PolicyAttestation) -> Row:
+    """What a revision changed, in short."""
+    return {
+        "equivalent": attested.equivalent,
+        "cases": attested.cases,
+        "cases_that_change": attested.cases_that_change,
+        "aspects": list(dict.fromkeys(one.aspect for one in attested.changes)),
+        "parts": list(dict.fromkeys(one.category for one in attested.parts)),
+    }
+
+
+def with_decisions(rows: Sequence[Row], counted: Mapping[tuple[str, str], int]) -> list[Row]:
+    """Rows with the number of decisions that have a line under each, by policy and revision."""
+    return [{**one, "decisions": counted.get((one["policy_number"], one["revision"]), 0)} for one in rows]
+
+
+def key_of(one: Publication) -> bytes:
+    """The row's key in the table; what corrects another may have its date, and no other's digest."""
+    key = f"{one.policy}@{one.revision.isoformat()}"
+    return (key if one.corrects is None else f"{key}~{one.digest}").encode()
+
+
+def written(row: Row) -> bytes:
+    """A row as it stands in the table and its changelog: the same row gives the same bytes."""
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def of_policy(rows: Iterable[Row], number: str) -> list[Row]:
+    """A policy's rows in the order of their chain, each with its ordinal in it, and with what took it back, if any."""
+    mine = {one.get("predecessor"): one for one in rows if one["policy_number"] == number}
+    ordered: list[Row] = []
+    while (following := mine.pop(ordered[-1]["digest"] if ordered else None, None)) is not None:
+        ordered.append(following)
+    ordered += sorted(mine.values(), key=lambda one: str(one["revision"]))  # their predecessors have no row
+    return _with_standing(ordered)
+
+
+def _with_standing(ordered: Sequence[Row]) -> list[Row]:
+    gone = _stood(ordered).taken_back
+    return [
+        {**one, "ordinal": at + 1, **({"taken_back_by": ordered[gone[at]]["digest"]} if at in gone else {})}
+        for at, one in enumerate(ordered)
+    ]
+
+
+def _stood(ordered: Sequence[Row]) -> Stood:
+    return stood([(one["digest"], one["sha256"], one.get("corrects")) for one in ordered])
+
+
+def in_force(rows: Sequence[Row], day: date, known_at: datetime | None = None) -> Row | None:
+    """The revision in force on a service date, of those that were known at a moment; by default, of all."""
+    by_then = [
+        at
+        for at, one in enumerate(rows, 1)
+        if known_at is None or datetime.fromisoformat(str(one["published"])) <= known_at
+    ]
+    known = _with_standing(rows[: by_then[-1] if by_then else 0])
+    standing = [known[at] for at in _stood(known).standing]
+    return next((one for one in reversed(standing) if date.fromisoformat(str(one["revision"])) <= day), None)
+
+
+def of_day(rows: Sequence[Row], day: str) -> Row | None:
+    """The revision of a date as it reads now; where none of that date stands, the last that did."""
+    dated = [one for one in rows if one["revision"] == day]
+    standing = [one for one in dated if "taken_back_by" not in one]
+    return (standing or dated)[-1] if dated else None

@@ -1,0 +1,213 @@
+"""`dli policy …` on revisions: what one changes, the register of all, and one as it was known.
+
+What is known comes from the brokers where they are named, and from the packaged documents otherwise.
+"""
+
+import json
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from events.attestation import PolicyAttestation
+from events.topics import POLICY_REVISIONS
+from policy_core.compare.answers import Comparison, compare
+from policy_core.evaluate.determine import Policy
+from policy_core.history.chain import Chain, policy_of
+from policy_core.history.library import Library, load_library
+from policy_core.loading.load import load
+from policy_core.publications.publication import Publication
+from policy_core.work_limit import TooComplexError
+from workers.accounts.account import decisions_under
+from workers.console import Bootstrap, CommandError, Exit, Form, Policies, Prefix, err, out, settings, write_line
+from workers.policies.attestation import attestation
+from workers.policies.diff_text import comparison
+from workers.policies.register import Row, of_policy, row_of, with_decisions
+from workers.policies.register_text import history_of, standing
+from workers.policies.revision_events import moment
+from workers.policies.revision_topic import read_known
+from workers.settings import Settings
+
+Number = Annotated[str, typer.Argument(help="The policy's number.")]
+Revision = Annotated[str, typer.Argument(metavar="DATE|FILE", help="A revision's date, or a document's file.")]
+Shape = Annotated[Form, typer.Option("-o", "--output", help="How to print it.")]
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (diff, history, show):
+        cli.command()(command)
+
+
+# --- what is known -------------------------------------------------------------------------------------------------
+
+
+def online(found: Settings) -> bool:
+    """Whether somebody named the brokers."""
+    return "bootstrap" in found.model_fields_set
+
+
+def _chain(number: str, found: Settings, library: Library) -> Chain:
+    """All that is known of a policy.
+
+    Raises:
+        CommandError: Nothing is.
+        ReadingError: The brokers do not answer.
+    """
+    chain = read_known(found, library).chain(number) if online(found) else library.chain(number)
+    if not chain.links:
+        where = found.topic(POLICY_REVISIONS) if online(found) else "the folders of documents"
+        raise CommandError(f"no policy {number} in {where}; there is {', '.join(library.numbers)}")
+    return chain
+
+
+def known_library(found: Settings) -> Library:
+    """The policies of the folders; they are looked at and decide nothing, so the default need not be among them."""
+    return load_library(found.policies, default=None)
+
+
+# --- diff ----------------------------------------------------------------------------------------------------------
+
+
+def diff(
+    number: Number,
+    old: Revision,
+    new: Revision,
+    output: Shape = Form.TEXT,
+    policies: Policies = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+) -> None:
+    """Prove what one revision answers otherwise than another; exit 0 where they are equivalent, 3 where not."""
+    found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
+    chain = _chain(number, found, known_library(found))
+    before, after = version(chain, old), version(chain, new)
+    try:
+        compared = compare(before, after)
+    except TooComplexError as error:
+        raise CommandError(f"{number}: {old} and {new} cannot be compared: this {error}") from None
+    if output is Form.JSON:
+        known = [one.known_through if chain.find(one.known_through) else None for one in (before, after)]
+        write_line(attestation(compared, *known).to_json())
+    else:
+        out.print(comparison(compared))
+    if not compared.equivalent:
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def version(chain: Chain, named: str) -> Policy:
+    """The policy as the revision of a date has it, or as a file does.
+
+    Raises:
+        CommandError: There is no such revision, or the file has another policy.
+        PolicyDocumentError: The file's document cannot be used.
+    """
+    try:
+        day = date.fromisoformat(named)
+    except ValueError:
+        other = Policy(load(Path(named)), known_through="draft")
+        if other.number != chain.policy:
+            raise CommandError(f"{named}: is policy {other.number}, not {chain.policy}") from None
+        return other
+    one = chain.of(day)
+    if one is None:
+        near = min((link.revision for link in chain), key=lambda link: abs((link - day).days))
+        raise CommandError(f"{chain.policy} has no revision of {day}; the nearest is of {near}")
+    return policy_of(one)
+
+
+# --- history and show ----------------------------------------------------------------------------------------------
+
+
+def history(
+    number: Number,
+    output: Shape = Form.TEXT,
+    policies: Policies = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+) -> None:
+    """Show every revision: its date, kind, what it changed, what is on record; with brokers, the decisions under it."""
+    found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
+    rows = rows_of(_chain(number, found, known_library(found)))
+    if online(found):
+        rows = with_decisions(rows, decisions_under(found))
+    if output is Form.JSON:
+        _write({"policy_number": number, "revisions": rows})
+    else:
+        out.print(history_of(number, rows))
+
+
+def rows_of(chain: Chain) -> list[Row]:
+    """The register's rows of a chain, each revision compared with the one before it."""
+    rows = []
+    for one in chain:
+        before = chain.before(one)
+        rows.append(row_of(one, _attested(before, one)))
+    return of_policy(rows, chain.policy)
+
+
+def _attested(before: Publication | None, one: Publication) -> PolicyAttestation | None:
+    if before is None:
+        return None
+    try:
+        return attestation(comparison_of(before, one))
+    except TooComplexError as error:
+        err.print(f"revision of {one.revision}: cannot be compared with the one before it: this {error}", markup=False)
+        return None
+
+
+def _write(content: object) -> None:
+    write_line(json.dumps(content, ensure_ascii=False).encode())
+
+
+def show(
+    number: Number,
+    on: Annotated[str, typer.Option("--on", metavar="DATE", help="The service date.")],
+    as_known_at: Annotated[
+        str | None,
+        typer.Option("--as-known-at", metavar="DATE|INSTANT", help="Among what was known then; by default, now."),
+    ] = None,
+    output: Shape = Form.TEXT,
+    policies: Policies = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+) -> None:
+    """Show the policy for services of a day, as it was known at a moment: in two times."""
+    found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
+    day = day_of(on)
+    chain = _chain(number, found, known_library(found))
+    if as_known_at is not None:
+        chain = chain.as_known_at(_moment(as_known_at))
+    newest = chain.newest
+    if newest is None:
+        raise CommandError(f"nothing of {number} was known at {as_known_at}")
+    if output is Form.JSON:
+        _write(standing(chain, newest, day).as_row())
+    else:
+        out.print(standing(chain, newest, day).as_text())
+
+
+def day_of(text: str) -> date:
+    """A day as a person writes it.
+
+    Raises:
+        CommandError: It is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise CommandError(f"{text} is no day; write it as YYYY-MM-DD") from None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return moment(text)
+    except ValueError:
+        example = "2025-01-01, or 2025-01-01T12:00:00Z"
+        raise CommandError(f"{text} is neither a day nor an instant; write it as {example}") from None
+
+
+def comparison_of(before: Publication, after: Publication) -> Comparison:
+    """Two publications compared."""
+    return compare(policy_of(before), policy_of(after))

@@ -1,0 +1,361 @@
+"""Publications of policies as events: written to the topic of revisions, read from it, and judged.
+
+`judge` is a pure function of what came before on the topic and of the deployment's terms: every worker that has read
+the same records has the same chains, and says the same of each record.
+"""
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from events.dead_letter import FieldError
+from events.decode import LARGEST, RejectedError, field_errors
+from events.envelope import (
+    JSON,
+    SPECVERSION,
+    Attributes,
+    Headers,
+    Mode,
+    binary_attributes,
+    is_binary,
+    loads,
+    write,
+)
+from events.field_paths import declared_names, shown_path
+from events.field_types import Instant
+from events.revision import PolicyRevision, RevisionSignature
+from policy_core.document.models import PolicyDocument, RevisionKind
+from policy_core.document.problems import PolicyDocumentError, Problem
+from policy_core.history.acceptance import Anchor, Terms, Times
+from policy_core.history.chain import Chain, RefusedError
+from policy_core.loading.check import MOST_PROBLEMS
+from policy_core.loading.load import raw_of
+from policy_core.loading.size_limit import too_large
+from policy_core.publications.publication import Publication, instant
+from policy_core.publications.signatures import Key, Signature, keyring
+from policy_core.publications.skip_list import Skip, SkipList, skip_list
+from workers.dead_letters.write import defect, unreadable
+from workers.records import Outgoing, Unreadable
+from workers.settings import Settings
+
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
+_NAMES = declared_names(PolicyRevision) | declared_names(PolicyDocument)
+Chains = Mapping[str, Chain]
+"""By policy."""
+
+
+def event_of(one: Publication) -> PolicyRevision:
+    """A publication as an event."""
+    return PolicyRevision(
+        policy_number=one.policy,
+        number=one.number,
+        revision=one.revision,
+        effective=one.effective,
+        kinds=tuple(kind.value for kind in one.kinds),
+        author=one.author,
+        published=one.published.astimezone(UTC),
+        sha256=one.sha256,
+        predecessor=one.predecessor,
+        retroactive=True if one.retroactive else None,
+        corrects=one.corrects,
+        digest=one.digest,
+        signature=_written_signature(one.signature),
+        document=json.loads(one.document.canonical()),
+    )
+
+
+def _written_signature(one: Signature | None) -> RevisionSignature | None:
+    return RevisionSignature(key=one.key, value=b64encode(one.value).decode()) if one is not None else None
+
+
+def as_record(one: Publication, topic: str, source: str, mode: Mode) -> Outgoing:
+    """The record that publishes a revision: the same publication gives the same bytes, whoever sends it.
+
+    Raises:
+        RefusedError: It is larger than what is read.
+    """
+    revision = event_of(one)
+    attributes = Attributes(
+        id=one.digest,
+        source=source,
+        specversion=SPECVERSION,
+        type=PolicyRevision.TYPE,
+        subject=revision.key.decode(),
+        datacontenttype=JSON,
+    )
+    value, headers = write(attributes, revision.to_json(), mode)
+    if len(value) > LARGEST:
+        raise RefusedError(("document",), f"is larger than {LARGEST:,} bytes with its envelope")
+    return Outgoing(topic, revision.key, value, headers)
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+class Outcome(StrEnum):
+    """What became of a record of the topic of revisions."""
+
+    ACCEPTED = "accepted"
+    REPEATED = "repeated"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a record of the topic of revisions is."""
+
+    outcome: Outcome
+    publication: Publication | None = None
+    """None where the record is refused."""
+    chain: Chain | None = None
+    """The policy's chain with it."""
+    rejected: RejectedError | None = None
+    """Why it is refused."""
+    skipped: Skip | None = None
+    """Who said so, where it counts no more."""
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """Publications that come with the software: what the topic repeats of them need not be proved again."""
+
+    by_digest: Mapping[str, Publication] = field(default_factory=dict)
+
+    def same(self, event: PolicyRevision) -> Publication | None:
+        """The packaged publication that an event repeats, byte for byte but for its signature."""
+        known = self.by_digest.get(event.digest)
+        unsigned = event.model_copy(update={"signature": None})
+        return known if known is not None and _event_again(known) == unsigned else None
+
+
+_event_again = lru_cache(maxsize=256)(event_of)
+
+
+class Seen(NamedTuple):
+    """A record of the topic of revisions: what it says, and where and when the broker took it."""
+
+    offset: int
+    timestamp: int
+    """Milliseconds since the epoch; negative where nobody gave one."""
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def at(self) -> datetime | None:
+        """When the broker took it; None where it says no time, or one in no year."""
+        try:
+            return datetime.fromtimestamp(self.timestamp / 1000, UTC) if self.timestamp >= 0 else None
+        except (ValueError, OverflowError, OSError):
+            return None
+
+
+def judge(chains: Chains, terms: Terms, packaged: Packaged, seen: Seen) -> Verdict:
+    """What a record is to those who know these chains, on these terms; it raises for none."""
+    try:
+        if isinstance(seen.value, Unreadable):
+            raise unreadable(seen.value)  # noqa: TRY301 (as any other reason)
+        event = decode_revision(seen.value, seen.headers)
+        before = chains.get(event.policy_number, Chain(event.policy_number))
+        # First of all: what nobody may publish costs no worker a proof.
+        if (skip := terms.skips.of(event.policy_number, seen.offset, event.digest)) is not None:
+            return Verdict(Outcome.REFUSED, rejected=_passed_over(skip), skipped=skip)
+        again = _repeats(before, event)
+        signer = _signer(terms, event, seen) if not again else None
+        if not again:
+            terms.timely(_times(event), event.digest, seen.offset, seen.at)
+        known = packaged.same(event)
+        published = known or publication_of(event)
+        if signer is not None:
+            published = replace(published, signature=_signature(event), signed_by=signer.id)
+        after = before.accept(published, proven=packaged.by_digest if known else ())
+    except RefusedError as refused:
+        error = FieldError(path=shown_path(refused.path, _NAMES), message=refused.sentence)
+        return Verdict(Outcome.REFUSED, rejected=RejectedError("revision_refused", [error]))
+    except RejectedError as rejected:
+        return Verdict(Outcome.REFUSED, rejected=rejected)
+    except Exception:  # noqa: BLE001 (every worker reads every record: none may stop them all)
+        return Verdict(Outcome.REFUSED, rejected=defect())
+    outcome = Outcome.REPEATED if after is before else Outcome.ACCEPTED
+    return Verdict(outcome, published, after)
+
+
+def vouched(terms: Terms, data: Any, offset: int, timestamp: int) -> str | None:
+    """The id of the key that signed the publication in an event's data; None where no key is proved to have."""
+    try:
+        event = PolicyRevision.model_validate(data)
+        key = _signer(terms, event, Seen(offset, timestamp, None, ()))
+        return key.id if key is not None and publication_of(event).digest == event.digest else None
+    except (ValidationError, RejectedError, RefusedError):
+        return None
+
+
+def _passed_over(skip: Skip) -> RejectedError:
+    sentence = f"is passed over, by the word of {skip.by} of {instant(skip.at)}"
+    return RejectedError("revision_refused", [FieldError(path="digest", message=sentence)])
+
+
+def _repeats(chain: Chain, event: PolicyRevision) -> bool:
+    return any(one.digest == event.digest for one in chain)
+
+
+def _signer(terms: Terms, event: PolicyRevision, seen: Seen) -> Key | None:
+    signature = _signature(event)
+    return terms.signer(event.policy_number, event.author, event.digest, signature, seen.offset, seen.at)
+
+
+def _times(event: PolicyRevision) -> Times:
+    return Times(event.revision, event.effective, event.published, retroactive=event.retroactive is True)
+
+
+def _signature(event: PolicyRevision) -> Signature | None:
+    written = event.signature
+    return Signature(written.key, b64decode(written.value)) if written is not None else None
+
+
+class Judging:
+    """A whole topic judged, its records one behind the other."""
+
+    def __init__(self, terms: Terms, packaged: Iterable[Chain]) -> None:
+        """Judge on these terms; what packaged documents have too need not be proved again."""
+        self.terms = terms
+        self.chains: dict[str, Chain] = {}
+        self._packaged = Packaged({one.digest: one for chain in packaged for one in chain})
+        self._position = 0
+        self._at_anchor: str | None = None
+
+    def take(self, seen: Seen) -> Verdict:
+        """What the next record is."""
+        verdict = judge(self.chains, self.terms, self._packaged, seen)
+        if verdict.chain is not None:
+            # Another thread may be reading the old one.
+            self.chains = {**self.chains, verdict.chain.policy: verdict.chain}
+        self._position = seen.offset + 1
+        anchor = self.terms.signed_from
+        found = verdict.publication or verdict.skipped
+        if anchor is not None and seen.offset == anchor.offset and found is not None:
+            self._at_anchor = found.digest
+        return verdict
+
+    def astray(self) -> str | None:
+        """Why the topic is not the one that the anchor is of; None where it is, or where there is no anchor."""
+        anchor = self.terms.signed_from
+        if anchor is None or self._at_anchor == anchor.digest:
+            return None
+        there = self._at_anchor or ("no accepted revision" if self._position > anchor.offset else "nothing yet")
+        return f"DLI_POLICY_SIGNED_FROM names the revision {anchor.digest} at offset {anchor.offset}; there is {there}"
+
+
+def terms_of(settings: Settings) -> Terms:
+    """The terms that a deployment's settings set.
+
+    Raises:
+        PolicyDocumentError: A file of keys or of skips, or the folder of keys, that cannot be used.
+    """
+    folder, anchor, skips = settings.policy_keys, settings.policy_signed_from, settings.policy_skip_list
+    keys = keyring(_files(folder)) if folder is not None else None
+    return Terms(
+        keyring=keys,
+        skips=skip_list(str(skips), raw_of(skips, "what is read there"), keys)
+        if keys is not None and skips is not None
+        else SkipList(),
+        signed_from=Anchor.parse(anchor) if anchor is not None else None,
+        notice=timedelta(days=settings.policy_notice_days),
+    )
+
+
+def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        names = sorted(folder.iterdir())
+    except OSError as error:
+        raise PolicyDocumentError(str(folder), [Problem((), f"cannot be read: {error.strerror}")]) from None
+    for file in names:
+        if file.suffix in {".yaml", ".yml"}:
+            yield str(file), raw_of(file, "what is read there")
+
+
+def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:
+    """The revision in a record of the topic of revisions.
+
+    Raises:
+        RejectedError: As for a request.
+        RefusedError: It is larger than a document may be.
+    """
+    if value is not None and len(value) > LARGEST:
+        raise RejectedError("undecodable", [FieldError(path="", message=f"larger than {LARGEST:,} bytes")])
+    try:
+        tree = loads(value or b"")
+    except ValueError as error:
+        raise RejectedError("undecodable", [FieldError(path="", message=str(error))]) from None
+    if not isinstance(tree, dict):
+        raise RejectedError("undecodable", [FieldError(path="", message="not a JSON object")])
+    kind, data = (
+        (binary_attributes(headers).get("type"), tree) if is_binary(headers) else (tree.get("type"), tree.get("data"))
+    )
+    if kind != PolicyRevision.TYPE:
+        message = f"should be {PolicyRevision.TYPE}"
+        raise RejectedError("unsupported_type", [FieldError(path="type", message=message)])
+    if isinstance(data, dict):
+        # What is in its document, which may be as large by itself, `publication_of` looks at.
+        _within_bounds({**data, "document": None})
+    try:
+        return PolicyRevision.model_validate(data)
+    except ValidationError as error:
+        raise RejectedError("schema_violation", field_errors(error, PolicyRevision)[:MOST_PROBLEMS]) from None
+
+
+def _within_bounds(tree: Any, *above: str) -> None:
+    if (found := too_large(tree)) is not None:
+        raise RefusedError((*above, *found.path), found.message)
+
+
+def publication_of(event: PolicyRevision) -> Publication:
+    """The publication that an event tells of, with the digest that it claims.
+
+    Raises:
+        RejectedError: Its document does not have the shape of one.
+        RefusedError: It claims a digest that it has not.
+    """
+    _within_bounds(event.document, "document")
+    try:
+        document = PolicyDocument.model_validate_json(json.dumps(event.document), strict=True)
+    except ValidationError as error:
+        found = field_errors(error, PolicyDocument)[:MOST_PROBLEMS]
+        errors = [FieldError(path=f"document.{one.path}", message=one.message) for one in found]
+        raise RejectedError("schema_violation", errors) from None
+    published = Publication(
+        document=document,
+        sha256=event.sha256,
+        policy=event.policy_number,
+        number=event.number,
+        revision=event.revision,
+        effective=event.effective,
+        kinds=tuple(RevisionKind(kind) for kind in event.kinds),
+        author=event.author,
+        published=event.published,
+        predecessor=event.predecessor,
+        retroactive=event.retroactive is True,
+        corrects=event.corrects,
+    )
+    if published.digest != event.digest:
+        raise RefusedError(("digest",), f"is not the publication's digest, which is {published.digest}")
+    return published
+
+
+def moment(text: str) -> datetime:
+    """An instant, or the end of a day in UTC, as a person writes it.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    try:
+        return datetime.combine(date.fromisoformat(text), time.max, UTC)
+    except ValueError:
+        return _INSTANT.validate_python(text)

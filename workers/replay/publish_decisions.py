@@ -1,0 +1,146 @@
+"""What another document would have decided, as events on a topic of replay's own: marked, and where nobody waits.
+
+The name is made here and cannot be a live topic's; the producer refuses any other. Sent with everything acknowledged
+before a state is kept: taken up again after Ctrl-C nothing comes twice, after a crash some may, as the same bytes.
+"""
+
+import re
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from events.decision import Decision
+from events.decode import Received
+from events.envelope import write
+from events.origin_headers import REPLAY, REPLAY_MARK, Place, provenance
+from events.topics import LARGEST_RECORD, REPLAYED_KEPT, TOPICS
+from policy_core.evaluate.determine import CaseResult, Policy
+from workers.dead_letters.write import caused_by
+from workers.decide.decision_json import DecisionEncoder
+from workers.event_log.source import ReplayError
+from workers.kafka import connect
+from workers.records import Record
+from workers.settings import Settings
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}", re.ASCII)
+PATIENCE_MS = 30_000
+
+
+def own_topic(settings: Settings, name: str) -> str:
+    """The topic of a replay of that name.
+
+    Raises:
+        ReplayError: It is no name, or would make a topic that somebody may be reading.
+    """
+    if not _NAME.fullmatch(name):
+        raise ReplayError(f"--publish {name}: should be letters a to z, digits and hyphens, 60 at most")
+    topic = settings.topic(f"replay.{name}.decisions")
+    live = next((one.name for one in TOPICS if topic.endswith(one.name)), None)
+    if live is not None:
+        raise ReplayError(f"--publish {name}: {topic} may be another deployment's {live}; choose another name")
+    return topic
+
+
+def make(settings: Settings, topic: str, partitions: int) -> None:
+    """Create a replay's topic.
+
+    Raises:
+        ReplayError: It is there already, or cannot be made.
+    """
+    connect.check(settings)
+    try:
+        client = KafkaAdminClient(**connect.client(settings), bootstrap_timeout_ms=PATIENCE_MS)
+        try:
+            if topic in client.list_topics():
+                raise ReplayError(f"{topic}: is there already, and is not written over; choose another name")
+            configs = {
+                "cleanup.policy": "delete",
+                "retention.ms": str(int(REPLAYED_KEPT.total_seconds() * 1000)),
+                "max.message.bytes": str(LARGEST_RECORD),
+            }
+            wanted = {
+                "num_partitions": partitions,
+                "replication_factor": settings.replication_factor,
+                "configs": configs,
+            }
+            client.create_topics({topic: wanted}, wait_for_metadata=True)
+        finally:
+            client.close()
+    except TopicAlreadyExistsError:
+        raise ReplayError(f"{topic}: is there already, and is not written over; choose another name") from None
+    except KafkaError as error:
+        raise ReplayError(connect.explained(settings, error)) from None
+
+
+class Publisher:
+    """Sends what a document decides of one partition's requests."""
+
+    def __init__(self, settings: Settings, name: str, draft: Policy) -> None:
+        """Send to the topic of the replay of that name.
+
+        Raises:
+            ReplayError: The brokers do not answer.
+        """
+        self._settings = settings
+        self._name = name
+        self._topic = own_topic(settings, name)
+        self._encoder = DecisionEncoder(draft)
+        self._error: BaseException | None = None
+        try:
+            self._producer = KafkaProducer(
+                **connect.client(settings),
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=20,
+                batch_size=500_000,
+                max_request_size=LARGEST_RECORD,
+            )
+        except KafkaError as error:
+            raise ReplayError(connect.explained(settings, error)) from None
+
+    def send(self, record: Record, received: Received, result: CaseResult) -> None:
+        """Send the decision that a result makes of a request.
+
+        Raises:
+            ReplayError: An earlier one was not taken.
+        """
+        request = received.request
+        decision_id, data = self._encoder.encode(request, result)
+        settings = self._settings
+        caused = caused_by(received.attributes, decision_id, settings.source, Decision.TYPE, request.request_id)
+        value, headers = write(caused, data, settings.mode, {REPLAY_MARK: self._name})
+        cause = provenance(Place(record.topic, record.partition, record.offset), supersedes=request.supersedes)
+        marked = [*headers, *cause, (REPLAY, self._name.encode())]
+        self._check()
+        try:
+            sent = self._producer.send(
+                self._topic, value, key=request.request_id.encode(), headers=marked, partition=record.partition
+            )
+        except KafkaError as error:
+            raise ReplayError(connect.explained(settings, error)) from None
+        sent.add_errback(self._failed)
+
+    def _failed(self, error: Any) -> None:
+        self._error = error
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise ReplayError(f"{self._topic}: not taken: {type(self._error).__name__}")
+
+    def flush(self) -> None:
+        """Return once the brokers have all that was sent.
+
+        Raises:
+            ReplayError: They do not.
+        """
+        try:
+            self._producer.flush(timeout=PATIENCE_MS / 1000)
+        except KafkaError as error:
+            raise ReplayError(f"{self._topic}: not taken: {type(error).__name__}") from None
+        self._check()
+
+    def close(self) -> None:
+        """Send no more."""
+        self._producer.close(timeout=PATIENCE_MS / 1000)

@@ -1,0 +1,169 @@
+"""What was recorded in answer to requests, read along with them.
+
+Answers to one partition's requests lie in one partition, in the order of the requests. So the next answer is mostly
+the one that is looked for; where it is not, it is looked for among the next few thousand, and those that are passed
+over are kept at hand for a while: they may only be out of order.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Protocol
+
+from workers.event_log.source import Damage, Source
+from workers.records import Record
+
+WINDOW = 2_000
+"""Answers that are looked at ahead, and as many that are kept at hand behind."""
+WINDOW_BYTES = 32_000_000
+
+KeyOf = Callable[[Record], Hashable]
+"""What an answer is looked for by; None where it is none of these requests'."""
+
+
+class Reader(Protocol):
+    """Whoever reads answers along."""
+
+    def unclaimed(self, record: Record) -> None:
+        """An answer that nobody took."""
+
+    def damaged(self, damage: Damage) -> None:
+        """Answers that cannot be read."""
+
+
+class Answers:
+    """The records of one partition of answers, each to be taken once."""
+
+    def __init__(self, source: Source, topic: str, partition: int, key_of: KeyOf, reader: "Reader") -> None:
+        """Read answers along.
+
+        Args:
+            source: The log.
+            topic: The full name of the answers' topic.
+            partition: Its partition.
+            key_of: What an answer is looked for by.
+            reader: Told of every answer that nobody took, and of what cannot be read.
+        """
+        self.there = partition in source.partitions(topic)
+        self._source, self._topic, self._partition = source, topic, partition
+        self._key_of = key_of
+        self._reader = reader
+        self._ahead: deque[tuple[Hashable, Record]] = deque()
+        self._bytes = 0
+        self._passed: dict[tuple[Hashable, int], Record] = {}
+        self._next = source.extent(topic, partition).first if self.there else 0
+        self._skipped: frozenset[int] = frozenset()
+        self._pieces: Iterator[Any] = iter(())
+        self.in_doubt = False
+        """Whether an answer that is missing may lie in a stretch that cannot be read."""
+        self._missed = False
+        self.open()
+
+    def open(self) -> None:
+        """Begin to read where this stands."""
+        start = min(self._skipped, default=self._next)
+        self._pieces = self._source.read(self._topic, self._partition, start) if self.there else iter(())
+
+    @property
+    def topic(self) -> str:
+        """The full name of the answers' topic."""
+        return self._topic
+
+    def next_is(self, key: Hashable) -> bool:
+        """Whether the very next answer has that key."""
+        self._fill(1)
+        return bool(self._ahead) and self._ahead[0][0] == key
+
+    def take(self, key: Hashable) -> Record | None:
+        """The answer of that key; None where there is none at hand."""
+        if not self._ahead:
+            self._fill(1)
+        if self._ahead and self._ahead[0][0] == key:
+            found = self._ahead.popleft()[1]
+            self._next = found.offset + 1
+        else:
+            missing = self._search(key)
+            if missing is None:
+                self._missed = True
+                return None
+            found = missing
+        if self.in_doubt and self._missed:
+            self.in_doubt = False
+        self._missed = False
+        return found
+
+    def _search(self, key: Hashable) -> Record | None:
+        for known in self._passed:
+            if known[0] == key:
+                return self._passed.pop(known)
+        self._fill(WINDOW)
+        at = next((index for index, (one, _) in enumerate(self._ahead) if one == key), None)
+        if at is None:
+            return None
+        for _ in range(at):
+            self._pass()
+        found = self._ahead.popleft()[1]
+        self._next = found.offset + 1
+        return found
+
+    def _pass(self) -> None:
+        key, record = self._ahead.popleft()
+        self._passed[key, record.offset] = record
+        self._next = record.offset + 1
+        while len(self._passed) > WINDOW:
+            oldest = next(iter(self._passed))
+            self._reader.unclaimed(self._passed.pop(oldest))
+
+    def _fill(self, wanted: int) -> None:
+        """Read until so many are ahead, or all, or as much as memory should hold."""
+        size = sum(len(record.value or b"") for _, record in self._ahead) if wanted > 1 else 0
+        while len(self._ahead) < wanted and size < WINDOW_BYTES:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return
+            if piece.damage is not None:
+                self._reader.damaged(piece.damage)
+                self.in_doubt = self.in_doubt or piece.damage.lost
+            for record in piece.chunk.records if piece.chunk is not None else ():
+                self._arrive(record)
+                size += len(record.value or b"")
+
+    def _arrive(self, record: Record) -> None:
+        key = self._key_of(record)
+        if record.offset in self._skipped and key is not None:
+            self._passed[key, record.offset] = record
+        elif record.offset >= self._next and key is not None:
+            self._ahead.append((key, record))
+
+    def end(self) -> None:
+        """Nobody takes any more: all that is left was not claimed."""
+        while self._passed:
+            self._reader.unclaimed(self._passed.pop(next(iter(self._passed))))
+        while True:
+            self._fill(1)
+            if not self._ahead:
+                return
+            record = self._ahead.popleft()[1]
+            self._next = record.offset + 1
+            self._reader.unclaimed(record)
+
+    # --- interrupted and taken up again ---
+
+    def state(self) -> dict[str, Any]:
+        """Where this stands, without a record."""
+        passed = [record.offset for record in self._passed.values()]
+        return {"next": self._next, "passed": passed, "in_doubt": self.in_doubt, "missed": self._missed}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Stand where it stood."""
+        self._next, self._skipped = state["next"], frozenset(state["passed"])
+        self.in_doubt, self._missed = state["in_doubt"], state["missed"]
+        self._ahead.clear()
+        self.open()
+        if self._skipped:
+            # All that was passed over comes back with what is read first.
+            while len(self._passed) < len(self._skipped):
+                piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                for record in piece.chunk.records if piece.chunk is not None else ():
+                    self._arrive(record)

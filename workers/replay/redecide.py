@@ -1,0 +1,133 @@
+"""What the decision agent sends for a request, made again: under given documents, and in a given manner."""
+
+from typing import Any, NamedTuple
+
+from events.decision import Decision
+from events.decode import Received, RejectedError
+from events.envelope import Headers, Mode, binary_attributes, is_binary, loads, write
+from events.origin_headers import Place, provenance
+from policy_core.evaluate.determine import Policy
+from workers.dead_letters.write import caused_by, rejection
+from workers.decide.outcome import Decided
+from workers.records import Record
+from workers.replay.documents import Documents, Named
+from workers.settings import Settings
+
+
+class Manner(NamedTuple):
+    """How an event is written."""
+
+    source: str
+    mode: Mode
+
+
+class Again:
+    """Decides again, as the recorded answers say that was decided.
+
+    What one answer names (documents, mode, source) is tried on the next one first: a log changes them seldom.
+    """
+
+    def __init__(self, documents: Documents, settings: Settings) -> None:
+        self._documents = documents
+        self._settings = settings
+        self.policies: dict[str, Policy] = documents.current()
+        self.manner = Manner(settings.source, settings.mode)
+        self._decider = documents.decider(self.policies)
+
+    def under(self, policy: Policy) -> None:
+        """Decide under this document from now on."""
+        self.policies = self.policies | {policy.number: policy}
+        self._decider = self._documents.decider(self.policies)
+
+    def decided(self, received: Received) -> Decided:
+        """What is decided of a request.
+
+        Raises:
+            RejectedError: Nothing: it becomes a dead letter.
+        """
+        return self._decider.decide(received.request)
+
+    def decision(self, record: Record, received: Received) -> tuple[bytes, Headers]:
+        """The value and headers of the decision's record.
+
+        Raises:
+            RejectedError: There is none: the request becomes a dead letter.
+        """
+        decided = self._decider.decide(received.request)
+        source, mode = self.manner
+        request_id = received.request.request_id
+        caused = caused_by(received.attributes, decided.encoded.decision_id, source, Decision.TYPE, request_id)
+        value, headers = write(caused, decided.encoded.data, mode)
+        cause = Place(record.topic, record.partition, record.offset)
+        return value, headers + provenance(cause, supersedes=received.request.supersedes)
+
+    def letter(
+        self, record: Record, rejected: RejectedError, received: Received | None
+    ) -> tuple[bytes, bytes, Headers]:
+        """The key, value and headers of the dead letter's record."""
+        if received is not None:
+            rejected.attributes = received.attributes
+            rejected.request_id = received.request.request_id
+        settings = self._settings.model_copy(update={"source": self.manner.source, "mode": self.manner.mode})
+        made = rejection(record, rejected, settings)
+        return made.key, made.value, made.headers
+
+
+class Reading(NamedTuple):
+    """A recorded answer, read."""
+
+    manner: Manner | None
+    """None where its envelope cannot be read."""
+    attributes: dict[str, Any]
+    data: dict[str, Any]
+
+    def named(self) -> Named | None:
+        """The document that its first line names; all lines name one."""
+        lines = self.data.get("lines")
+        policy = lines[0].get("policy") if isinstance(lines, list) and lines and isinstance(lines[0], dict) else None
+        if not isinstance(policy, dict):
+            return None
+        return Named(*(str(policy.get(name)) for name in Named._fields))
+
+
+def read(record: Record) -> Reading:
+    """A recorded answer, as far as it can be read."""
+    try:
+        tree = loads(record.value or b"")
+    except ValueError:
+        return Reading(None, {}, {})
+    if not isinstance(tree, dict):
+        return Reading(None, {}, {})
+    binary = is_binary(record.headers)
+    attributes = binary_attributes(record.headers) if binary else {name: tree[name] for name in tree if name != "data"}
+    data = tree if binary else tree.get("data")
+    source = attributes.get("source")
+    manner = Manner(source, "binary" if binary else "structured") if isinstance(source, str) else None
+    return Reading(manner, attributes, data if isinstance(data, dict) else {})
+
+
+def differences(one: Reading, other: Reading) -> list[str]:
+    """The paths at which two answers differ, without a value."""
+    found = [f"envelope.{path}" for path in _paths(one.attributes, other.attributes, "")]
+    return found + list(_paths(one.data, other.data, ""))
+
+
+def _paths(one: Any, other: Any, at: str) -> list[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = dict.fromkeys([*one, *other])
+        return [
+            path for name in names for path in _paths(one.get(name, _ABSENT), other.get(name, _ABSENT), _at(at, name))
+        ]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return [path for n, pair in enumerate(zip(one, other, strict=True)) for path in _paths(*pair, _at(at, str(n)))]
+    same = type(one) is type(other) and one == other
+    return [] if same else [at]
+
+
+_ABSENT = object()
+
+
+def _at(path: str, name: str) -> str:
+    # A name that no decision has may be anything, a person's data too.
+    shown = name if name.replace("_", "").isalnum() and name.isascii() and len(name) <= 64 else "?"  # noqa: PLR2004 (as in dead letters)
+    return f"{path}.{shown}" if path else shown

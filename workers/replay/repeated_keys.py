@@ -1,0 +1,39 @@
+"""Which keys of a partition come more than once: only those have to be remembered while it is replayed.
+
+The keys' hashes go to files by their leading bits, and one file at a time is sorted: memory stays flat however long the
+log. Two keys of one hash are taken for a repetition; that costs a look, and decides nothing.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from workers import private_files
+from workers.event_log.source import Source
+
+BITS = 6
+"""As many files as these have values: 50 million keys are 400 MB, 6 MB in each."""
+
+
+def repeated(source: Source, topic: str, partition: int) -> frozenset[int]:
+    """The hashes, as `hash` has them in this process, of keys that come more than once."""
+    with TemporaryDirectory(prefix="dli-replay-") as name:
+        buckets = [Path(name) / str(number) for number in range(1 << BITS)]
+        for keys in source.keys(topic, partition):
+            hashes = np.array([hash(key) for key in keys if key is not None], dtype=np.int64)
+            leading = (hashes.view(np.uint64) >> np.uint64(64 - BITS)).astype(np.intp)
+            hashes = hashes[np.argsort(leading, kind="stable")]
+            at = 0
+            for bucket, count in enumerate(np.bincount(leading, minlength=1 << BITS)):
+                if count:
+                    with private_files.opened(buckets[bucket], "ab") as stream:
+                        hashes[at : at + count].tofile(stream)
+                    at += int(count)
+        return frozenset(one for bucket in buckets if bucket.exists() for one in _twice(bucket))
+
+
+def _twice(bucket: Path) -> list[int]:
+    hashes = np.sort(np.fromfile(bucket, dtype=np.int64))
+    again: list[int] = np.unique(hashes[1:][hashes[1:] == hashes[:-1]]).tolist()
+    return again

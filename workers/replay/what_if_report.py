@@ -1,0 +1,252 @@
+"""`dli replay what-if`, as a person sees it: on a terminal, as lines of JSON, and as one page for a committee."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+from rich.table import Table
+
+from events.topics import REQUESTS
+from policy_core.compare.strictness import Kind
+from policy_core.evaluate.determine import Policy
+from workers import private_files
+from workers.console import Exit, Output, err, out, write_line
+from workers.event_log.source import ReplayError
+from workers.replay import runs
+from workers.replay.documents import Named, documents_of, name_of
+from workers.replay.partition_replay import Plan
+from workers.replay.publish_decisions import make, own_topic
+from workers.replay.runs import Done
+from workers.replay.what_if import OR, Tally, draft_of, what_if
+
+CHANGED = (Kind.STRICTER, Kind.LOOSER, Kind.RECLASSIFIED, Kind.EVIDENCE)
+"""In the order in which they are shown: what weighs most first."""
+SAYS = {
+    Kind.STRICTER: "further from a certification",
+    Kind.LOOSER: "nearer to a certification",
+    Kind.RECLASSIFIED: "another determination, equally far",
+    Kind.EVIDENCE: "the same determination, otherwise explained",
+    Kind.UNCHANGED: "the same in every way",
+}
+EXAMPLES = 5
+RULES_SHOWN = 5
+
+
+class Rules(NamedTuple):
+    """What decided before and after, and how many lines that made."""
+
+    before: str
+    after: str
+    lines: int
+
+
+class PairRow(NamedTuple):
+    """One pair of determinations."""
+
+    kind: str
+    before: str
+    after: str
+    lines: int
+    requests: int
+    rules: tuple[Rules, ...]
+    """What decided, the most frequent first."""
+
+
+def responsible(row: PairRow) -> list[tuple[str, int]]:
+    """The rules that a pair's lines are due to, with how many are.
+
+    Those that decide now, or may, and did not; else those that no longer do; else the same ones, which now give
+    something else or rest on something else.
+    """
+    found: Counter[str] = Counter()
+    for one in row.rules:
+        before, after = one.before.split(OR), one.after.split(OR)
+        new = ", ".join(rule for rule in after if rule not in before)
+        gone = ", ".join(rule for rule in before if rule not in after)
+        same = f"as before by {', '.join(after)}"
+        found[f"now by {new}" if new else f"no longer by {gone}" if gone else same] += one.lines
+    return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of it."""
+
+    complete: bool
+    read: int
+    """Requests of the log that were read."""
+    before: tuple[Named, ...]
+    """The deployment's documents; the log's decisions may name others."""
+    after: Named
+    tally: Tally
+
+    @property
+    def changes(self) -> int:
+        """Lines that are not the same in every way."""
+        return sum(count for (kind, _, _), count in self.tally.lines.items() if kind != Kind.UNCHANGED)
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything changes."""
+        return any(self.tally.requests[kind] for kind in CHANGED)
+
+    def lines(self, kind: Kind) -> int:
+        """Lines of a kind of change."""
+        return sum(count for pair, count in self.tally.lines.items() if pair[0] == kind)
+
+    def pairs(self) -> list[PairRow]:
+        """Every pair that changes, what weighs most first."""
+        order = {kind.value: at for at, kind in enumerate(CHANGED)}
+        changed = [(pair, count) for pair, count in self.tally.lines.items() if pair[0] in order]
+        return [
+            PairRow(*pair, count, self.tally.of_requests[pair], self._rules(pair))
+            for pair, count in sorted(changed, key=lambda one: (order[one[0][0]], -one[1], one[0]))
+        ]
+
+    def _rules(self, pair: tuple[str, str, str]) -> tuple[Rules, ...]:
+        found = [Rules(*key[3:], count) for key, count in self.tally.rules.items() if key[:3] == pair]
+        return tuple(sorted(found, key=lambda one: (-one.lines, one.before, one.after)))
+
+    def as_json(self) -> dict[str, Any]:
+        """The report, the same for the same log and document."""
+        return {
+            "complete": self.complete,
+            "requests_read": self.read,
+            "before": [one._asdict() for one in self.before],
+            "after": self.after._asdict(),
+            "requests": {kind.value: self.tally.requests[kind] for kind in Kind},
+            "lines": {kind.value: self.lines(kind) for kind in Kind},
+            "pairs": [{**row._asdict(), "rules": [one._asdict() for one in row.rules]} for row in self.pairs()],
+            "by_month": _nested(self.tally.months.items()),
+            "by_line_of_business": _nested(self.tally.businesses.items()),
+            "beside": dict(sorted(self.tally.beside.items())),
+        }
+
+
+def _nested(rows: Any) -> dict[str, dict[str, int]]:
+    made: dict[str, dict[str, int]] = {}
+    for (name, kind), count in sorted(rows):
+        made.setdefault(name, {})[kind] = count
+    return made
+
+
+def report_of(done: Done, before: Sequence[Policy], after: Policy) -> Report:
+    """All partitions together."""
+    tally = Tally()
+    for state in done.states.values():
+        tally.add(Tally.of(state["judge"]["tally"]))
+    return Report(done.finished, done.requests, tuple(map(name_of, before)), name_of(after), tally)
+
+
+def run(plan: Plan, processes: int, output: Output, page: Path | None) -> None:
+    """Compare a log with what another document makes of it, and print what came of it.
+
+    Raises:
+        ReplayError: The log cannot be read, the document is of a policy that is not here, or the page not written.
+        typer.Exit: It was interrupted, or something changes.
+    """
+    documents = documents_of(plan.source, plan.settings, plan.earlier)
+    after = draft_of(plan)
+    if after.number not in documents.current():
+        raise ReplayError(f"the document is of policy {after.number}, which this deployment does not have")
+    if page is not None and page.exists():
+        raise ReplayError(f"{page}: is there already, and is not written over")
+    topic = _topic(plan) if plan.publish is not None else None
+    done = runs.over(plan, what_if, processes)
+    report = report_of(done, list(documents.current().values()), after)
+    if output is Output.JSONL:
+        for line in _lines(report, done):
+            write_line(line)
+    else:
+        show(report, done)
+    if page is not None:
+        _write(page, report, done, documents.current()[after.number], after)
+    if topic is not None:
+        sent = sum(state["judge"]["published"] for state in done.states.values())
+        err.print(f"{sent:,} decisions under that document on {topic}, marked as a replay's", markup=False)
+    if not done.finished:
+        err.print(f"interrupted; the same command goes on, from {plan.folder}", markup=False)
+        raise typer.Exit(Exit.INTERRUPTED)
+    runs.forget(plan.folder)
+    if report.differs:
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _topic(plan: Plan) -> str:
+    """The topic of the replay's own, made unless an interrupted run goes on."""
+    topic = own_topic(plan.settings, plan.publish or "")
+    if not runs.interrupted(plan.folder):
+        make(plan.settings, topic, 1 + max(plan.source.partitions(plan.source.topic(REQUESTS)), default=0))
+    return topic
+
+
+def _lines(report: Report, done: Done) -> Iterator[bytes]:
+    yield json.dumps({"summary": report.as_json(), "run": done.about()}).encode()
+    yield from done.findings()
+
+
+def _write(page: Path, report: Report, done: Done, before: Policy, after: Policy) -> None:
+    from workers.replay.what_if_html import html  # noqa: PLC0415 (charts take a moment to load)
+
+    text = html(report, examples(done), before, after)
+    try:
+        private_files.write(page, text)
+    except OSError as error:
+        raise ReplayError(f"{page}: {error.strerror}") from None
+    err.print(f"written: {page}", markup=False)
+
+
+def examples(done: Done) -> dict[tuple[str, str, str], list[str]]:
+    """Of each pair the first few lines, by their place or, where those were asked for, their request's id."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for line in done.findings():
+        one = json.loads(line)
+        if "from" not in one:
+            continue
+        mine = found.setdefault((one["kind"], one["from"], one["to"]), [])
+        if len(mine) < EXAMPLES:
+            place = f"{one['partition']}/{one['offset']} line {one['line']}"
+            mine.append(f"{one['request_id']} ({place})" if "request_id" in one else place)
+    return found
+
+
+def words(term: str) -> str:
+    """A term as a person reads it."""
+    return term.replace("_", " ")
+
+
+def show(report: Report, done: Done) -> None:
+    """Print a report."""
+    out.print(f"Under {report.after}")
+    counts = Table(header_style="bold", box=None)
+    for column in ("", "requests", "lines"):
+        counts.add_column(column, justify="left" if not column else "right")
+    counts.add_column("")
+    for kind in (*CHANGED, Kind.UNCHANGED):
+        row = f"{report.tally.requests[kind]:,}", f"{report.lines(kind):,}"
+        counts.add_row(words(kind), *row, SAYS[kind])
+    out.print(counts)
+    if report.pairs():
+        pairs = Table(header_style="bold")
+        for column in ("", "from", "to", "lines", "requests", "decided otherwise"):
+            pairs.add_column(column, justify="right" if column in {"lines", "requests"} else "left", overflow="fold")
+        for one in report.pairs():
+            due = responsible(one)
+            shown = [f"{rules}: {count:,}" for rules, count in due[:RULES_SHOWN]]
+            more = [f"… {len(due) - RULES_SHOWN} more"] if len(due) > RULES_SHOWN else []
+            numbers = f"{one.lines:,}", f"{one.requests:,}"
+            pairs.add_row(words(one.kind), words(one.before), words(one.after), *numbers, "\n".join(shown + more))
+        out.print(pairs)
+    for what, count in sorted(report.tally.beside.items()):
+        out.print(f"{count:,} {what}", markup=False)
+    if not report.complete:
+        out.print(f"So far: the run was interrupted after {report.read:,} requests.")
+    about = done.about()
+    err.print(
+        f"{about['requests']:,} requests in {done.seconds:,.1f} s, {about['requests_per_second']:,}/s"
+        f" in {done.processes} processes, each {done.peak / 1e6:,.0f} MB at most"
+    )

@@ -1,0 +1,160 @@
+"""`dli topics …`, `dli reset-offset` and `dli restore`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from events.topics import AUDIT, TOPICS
+from workers.audit.record import acting
+from workers.console import (
+    AppId,
+    ArchiveKeys,
+    Bootstrap,
+    CommandError,
+    Exit,
+    Partitions,
+    Prefix,
+    err,
+    needs_replay_extra,
+    out,
+    settings,
+)
+from workers.policies.publish_packaged import ForkedError
+from workers.printable import counted
+from workers.settings import Settings
+from workers.topics import add_partitions as scaling
+from workers.topics import apply_topics
+from workers.topics.reset_offset import reset_offset
+
+topics = typer.Typer(no_args_is_help=True, help="The declared Kafka topics: create, compare, show.")
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add the commands."""
+    cli.add_typer(topics, name="topics")
+    cli.command()(reset_offset)
+    cli.command()(restore)
+
+
+@topics.command()
+def apply(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: Partitions = None) -> None:
+    """Create the topics that are not there, set on others what must not differ, publish what packaged policies know."""
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions)
+    # The one act that cannot be recorded before anything is done: it makes where acts are recorded.
+    made = apply_topics.make(found, AUDIT)
+    with acting(found, "topics apply") as act:
+        try:
+            done = apply_topics.apply(found)
+        except ForkedError as forked:
+            raise CommandError(str(forked)) from None
+        created = sorted([*made, *done.created])
+        act.note(topics=tuple(created), count=done.published)
+    err.print(f"created: {', '.join(created)}" if created else "nothing to create")
+    for one in done.altered:
+        err.print(f"{one.topic}: {one.what} was {one.found}, is {one.declared} now", markup=False)
+    for one in done.left:
+        err.print(f"{one.topic}: {one.what} is {one.found}, declared {one.declared}; left as it is", markup=False)
+    if done.published:
+        err.print(f"published: {counted(done.published, 'revision')} that packaged documents know")
+
+
+@topics.command("check")
+def check_topics(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: Partitions = None) -> None:
+    """Compare the declared topics with what is there; exit 3 on a difference."""
+    differences = apply_topics.compare(settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions))
+    for one in differences:
+        out.print(f"{one.topic}: {one.what} is {one.found}, declared {one.declared}", markup=False)
+    if differences:
+        raise typer.Exit(Exit.DIFFERENT)
+    err.print("topics are as declared")
+
+
+@topics.command()
+def scale(
+    partitions: Annotated[int, typer.Argument(min=2, help="How many there are to be; a multiple of what there are.")],
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    app_id: AppId = None,
+    before: Annotated[
+        int | None, typer.Option("--from", min=1, help="How many there were, where requests have more already.")
+    ] = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; without it, only say what would be done.")] = False,
+) -> None:
+    """Add partitions to all topics that must be alike, and put what is remembered where it will be looked for."""
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
+    made = scaling.plan(found, partitions, before)
+    for step in made.steps:
+        copied = f", of up to {counted(step.copies, 'record')} each is copied" if step.copies else ""
+        out.print(f"{step.topic}: {step.now} → {counted(step.then, 'partition')}{copied}", markup=False)
+    if not execute:
+        err.print("nothing is done yet (--execute does it): stop the platforms first, they must not publish meanwhile")
+        return
+    with acting(found, "topics scale", topics=tuple(one.topic for one in made.steps), partitions=partitions):
+        scaling.execute(found, made, _tell_step)
+    err.print(f"done: set DLI_PARTITIONS to {partitions}, start the workers, then the platforms")
+
+
+def _tell_step(step: scaling.Step, written: int) -> None:
+    err.print(f"{step.topic}: {counted(step.then, 'partition')}, {counted(written, 'record')} copied", markup=False)
+
+
+@topics.command()
+def show(topic_prefix: Prefix = None) -> None:
+    """Show the declared topics."""
+    out.print(_topic_table(settings(topic_prefix=topic_prefix)))
+
+
+def _topic_table(found: Settings) -> Table:
+    table = Table(header_style="bold")
+    for column in ("topic", "event", "key", "partitions", "kept", "written by", "read by"):
+        table.add_column(column, overflow="fold")
+    for topic in TOPICS:
+        days = counted(topic.retention.days, "day") if topic.retention else "ever"
+        table.add_row(
+            found.topic(topic.name),
+            topic.event or topic.holds,
+            topic.key,
+            str(apply_topics.partitions(topic, found)),
+            "compacted" if topic.cleanup == "compact" else days,
+            ", ".join(topic.producers),
+            ", ".join(topic.consumers),
+        )
+    return table
+
+
+def restore(
+    archives: Annotated[list[Path], typer.Argument(help="Folders that `dli archive` made, in that order.")],
+    topic: Annotated[
+        list[str] | None, typer.Option("--topic", help="A declared topic, instead of all archived.")
+    ] = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    partitions: Partitions = None,
+    app_id: AppId = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; without it, only say what would be done.")] = False,
+    keys: ArchiveKeys = None,
+) -> None:
+    """Put archives back on empty topics, with keys, headers and times, and hold what is there then against them."""
+    with needs_replay_extra():
+        from workers.topics import restore_archive as restoring  # noqa: PLC0415 (it needs the extra `replay`)
+    place = {"bootstrap": bootstrap, "topic_prefix": topic_prefix, "archive_keys": keys}
+    found = settings(**place, partitions=partitions, app_id=app_id)
+    kept = restoring.opened(archives, err.print, found.archive_keys)
+    made = restoring.plan(found, kept, topic or ())
+    for one in made:
+        out.print(
+            f"{one.name}: {counted(one.partitions, 'partition')}, up to {counted(one.records, 'record')}", markup=False
+        )
+    if not execute:
+        err.print("nothing is done yet (--execute does it)")
+        return
+    # As for `topics apply`, which comes behind this: nothing may be on the cluster yet.
+    apply_topics.make(found, AUDIT)
+    records = sum(one.records for one in made)
+    with acting(found, "restore", topics=tuple(one.name for one in made), count=records):
+        restoring.execute(
+            found, kept, made, lambda one, count: err.print(f"{one.name}: {counted(count, 'record')}, as archived")
+        )
+    err.print("done: topics have the broker's time; see `dli topics check`, then start workers")

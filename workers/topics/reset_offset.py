@@ -1,0 +1,147 @@
+"""`dli reset-offset`: say where workers are to go on with a partition, while nobody works on it.
+
+Kafka lets nobody set the offsets of a group that has members. But workers that refuse an offset, because it lies
+nowhere in its log, do no work on the partition, and need not be stopped for another one: it is set in a transaction,
+and they see it and go on.
+"""
+
+import re
+from typing import Annotated, NamedTuple
+
+import typer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from workers.audit.record import acting
+from workers.console import AppId, Bootstrap, CommandError, Prefix, err, out, settings
+from workers.kafka import connect, offset_metadata
+from workers.kafka.reader import Span, new_admin, partitions_of, spans, told
+from workers.printable import counted
+from workers.settings import Settings
+
+PLACES = ("earliest", "latest", "current")
+_OFFSET = re.compile("[0-9]{1,19}")
+"""Of Kafka: 64 bits, which have 19 digits."""
+
+
+class Plan(NamedTuple):
+    """One partition's offset as it is, and as it is to be."""
+
+    where: TopicPartition
+    committed: int | None
+    kept: Span
+    offset: int
+
+    def __str__(self) -> str:
+        """What setting it means."""
+        if self.committed is not None:
+            becomes = f"{self.committed:,} becomes {self.offset:,}"
+        else:
+            becomes = f"{self.offset:,} is set where none was"
+        read, passed = max(self.kept.end - self.offset, 0), max(self.offset - self.kept.beginning, 0)
+        return (
+            f"{self.where.topic} {self.where.partition}: offset {becomes}. Workers go on there: they read "
+            f"{counted(read, 'offset')}, to the end of the log, and pass over {counted(passed, 'older one')} that it "
+            "keeps. Requests that were answered are known and not answered again; a new account is opened."
+        )
+
+
+def reset_offset(
+    topic: Annotated[str, typer.Argument(help="The topic, with its prefix, as in the worker's log.")],
+    partition: Annotated[int, typer.Argument(min=0)],
+    to: Annotated[str, typer.Option("--to", help=f"An offset, or one of {', '.join(PLACES)}.")],
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    app_id: AppId = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; without, say what would be done.")] = False,
+) -> None:
+    """Set where workers go on with a partition: one that they refuse, or any while none runs."""
+    place = wanted(to)
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
+    plan = planned(found, TopicPartition(topic, partition), place)
+    out.print(str(plan), markup=False)
+    if not execute:
+        err.print("nothing is done without --execute")
+        return
+    with acting(found, "reset-offset", topics=(topic,), partition=partition, offset=plan.offset, group=found.app_id):
+        carry_out(found, plan)
+    err.print("set")
+
+
+def wanted(to: str) -> str | int:
+    """An offset as it is given: a number, or one of the places.
+
+    Raises:
+        CommandError: It is neither.
+    """
+    if to in PLACES:
+        return to
+    if not _OFFSET.fullmatch(to):
+        raise CommandError(f"--to: give an offset, in digits 0 to 9, or one of {', '.join(PLACES)}")
+    return int(to)
+
+
+def planned(settings: Settings, where: TopicPartition, to: str | int) -> Plan:
+    """What is to be done.
+
+    Raises:
+        CommandError: It cannot be, or workers are at work on the partition.
+        ReadingError: The brokers do not answer.
+    """
+    with told(settings):
+        admin = new_admin(settings)
+        try:
+            return _planned(settings, admin, where, to)
+        finally:
+            admin.close()
+
+
+def _planned(settings: Settings, admin: KafkaAdminClient, where: TopicPartition, to: str | int) -> Plan:
+    if where not in partitions_of(admin, [where.topic]):
+        raise CommandError(
+            f"there is no partition {where.partition} of {where.topic}; `dli topics show` has the topics"
+        )
+    groups = {one["group_id"] for one in admin.list_groups()}
+    group = settings.app_id
+    found = admin.list_group_offsets({group: None})[group].get(where) if group in groups else None
+    committed = found.offset if found is not None and found.offset >= 0 else None
+    kept = spans(admin, [where])[where]
+    refused = found is not None and offset_metadata.read(found.metadata or "").refused is not None
+    members = len(admin.describe_groups([group])[group]["members"]) if group in groups else 0
+    if members and not refused:
+        raise CommandError(
+            f"workers of {group} run ({members}) and do not refuse this offset: they would commit theirs over yours; "
+            "stop them first"
+        )
+    return Plan(where, committed, kept, _offset(to, committed, kept))
+
+
+def _offset(to: str | int, committed: int | None, kept: Span) -> int:
+    named = {"earliest": kept.beginning, "latest": kept.end, "current": committed}
+    offset = to if isinstance(to, int) else named[to]
+    if offset is None or not kept.beginning <= offset <= kept.end:
+        raise CommandError(f"--to {to}: choose one of {kept.beginning} to {kept.end}, which is what the log keeps")
+    return offset
+
+
+def carry_out(settings: Settings, plan: Plan) -> None:
+    """Commit the offset for the group, without a note.
+
+    Raises:
+        ReadingError: The brokers do not answer, or refuse.
+    """
+    connect.check(settings)
+    with told(settings):
+        producer = KafkaProducer(
+            **connect.client(settings),
+            transactional_id=f"{settings.app_id}-reset-offset",
+            acks="all",
+            enable_idempotence=True,
+        )
+        try:
+            producer.init_transactions()
+            producer.begin_transaction()
+            producer.send_offsets_to_transaction({plan.where: OffsetAndMetadata(plan.offset, "", -1)}, settings.app_id)
+            producer.commit_transaction()
+        finally:
+            producer.close(timeout=10)

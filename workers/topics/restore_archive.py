@@ -1,0 +1,363 @@
+"""What was archived is put back on Kafka, with the times that it had.
+
+Topics have the broker's time, so that nothing hangs on the clocks of producers. While records are put back it must be
+the other way round, or all would be as old as today: a topic is created with the times of producers, filled, read again
+and held against the archive, and only then given the broker's time and its retention. No worker starts before that.
+
+Offsets are new: Kafka gives them. So the header `dli-cause` of an answer, which says where its request stood, is
+written anew and says where it stands now; it is left out where the archives do not have the request. All else is to the
+byte what was kept.
+"""
+
+import asyncio
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise, zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from kafka import KafkaAdminClient
+from kafka.admin import OffsetSpec
+
+from events.origin_headers import CAUSE, Place, place_of
+from events.topics import ANSWERED, BROKERS_CLOCK, LARGEST_RECORD, PRODUCERS_CLOCK, REQUESTS, TIME, TOPICS, Topic
+from workers.archive import archive
+from workers.archive.archive import ArchiveSource
+from workers.event_log.kafka_log import KafkaSource
+from workers.event_log.source import Extent, ReplayError, Source
+from workers.kafka import connect
+from workers.kafka.reader import partitions_of
+from workers.records import Headers, Record
+from workers.settings import Settings
+from workers.topics import apply_topics
+
+BATCH_BYTES = 1_000_000
+RETENTION = "retention.ms"
+FOR_EVER = "-1"
+UNDER_WAY = 8
+"""Batches of a partition that may be on their way at once."""
+
+
+class Restored(NamedTuple):
+    """One topic that is put back."""
+
+    topic: Topic
+    name: str
+    """Its full name."""
+    partitions: int
+    records: int
+
+
+@dataclass
+class Archives:
+    """Archives of one log, in the order in which they were made; where they overlap, a record counts once."""
+
+    sources: Sequence[ArchiveSource]
+    prefix: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        prefixes = {one.manifest.prefix for one in self.sources}
+        if len(prefixes) > 1:
+            raise ReplayError(f"these are archives of different deployments: {', '.join(sorted(map(repr, prefixes)))}")
+        self.prefix = prefixes.pop()
+
+    def topics(self) -> set[str]:
+        """The declared names of all topics in them.
+
+        Raises:
+            ReplayError: One is not declared.
+        """
+        names = {one.topic.removeprefix(self.prefix) for source in self.sources for one in source.manifest.partitions}
+        strange = names - {one.name for one in TOPICS}
+        if strange:
+            raise ReplayError(f"{', '.join(sorted(strange))}: is archived, and no topic of this version")
+        return names
+
+    def partitions(self, name: str) -> list[int]:
+        """Of one topic."""
+        return sorted({number for source in self.sources for number in source.partitions(self.prefix + name)})
+
+    def read(self, name: str, partition: int) -> Iterator[Record]:
+        """The records of one partition.
+
+        Raises:
+            ReplayError: Some cannot be read.
+        """
+        last = -1
+        for source in self.sources:
+            for piece in source.read(self.prefix + name, partition, last + 1):
+                if piece.damage is not None:
+                    raise ReplayError(str(piece.damage))
+                if piece.chunk is not None:
+                    yield from piece.chunk.records
+                    last = piece.chunk.records[-1].offset
+
+
+def opened(folders: Sequence[Path], told: Callable[[str], None], keys: Path | None = None) -> Archives:
+    """The archives, each file of them held against its digest.
+
+    Args:
+        folders: Where they are, in the order in which they were made.
+        told: Hears of each.
+        keys: The folder of public keys, one of which must have signed each; None where anybody's are taken.
+
+    Raises:
+        ReplayError: One is none, is unfinished, is not as it was kept or signed, or does not go on from the one before.
+    """
+    found = Archives([ArchiveSource(folder, keys_in=keys) for folder in folders])
+    for before, source in pairwise(found.sources):
+        goes_on_from = source.standing.previous
+        if goes_on_from not in {None, before.digest}:
+            raise ReplayError(
+                f"{source.folder}: was signed as what goes on from another archive than {before.folder}: name the "
+                "one that is missing between them, or an older one is in its place"
+            )
+    for source in found.sources:
+        told(f"{source.folder}: {source.standing}; reading every file")
+        for segment, problem in archive.check(source):
+            if problem is not None:
+                raise ReplayError(
+                    f"{source.folder}: {segment.file}: damaged or altered: {problem}; nothing is restored from it"
+                )
+    return found
+
+
+def plan(settings: Settings, archives: Archives, only: Sequence[str] = ()) -> list[Restored]:
+    """What is put back where: requests first, for what answers them says where they stand.
+
+    Raises:
+        ReplayError: It must not be, or cannot.
+        TopicsError: The cluster does not answer.
+    """
+    there = archives.topics()
+    absent = [name for name in only if name not in there]
+    if absent:
+        raise ReplayError(f"{', '.join(absent)}: not in these archives; there is {', '.join(sorted(there))}")
+    chosen = set(only) or there
+    if REQUESTS in chosen and ANSWERED not in chosen:
+        raise ReplayError(
+            f"requests without {ANSWERED} would all be decided again; choose the others with --topic, or archive "
+            f"that topic too"
+        )
+    wanted = sorted((one for one in TOPICS if one.name in chosen), key=lambda one: one.name != REQUESTS)
+    made = [_restored(settings, archives, topic) for topic in wanted]
+    with apply_topics.admin(settings) as client:
+        wrong = [*_members(client, settings), *_in_use(client, made)]
+    if wrong:
+        raise ReplayError("\n".join(wrong))
+    return made
+
+
+def _restored(settings: Settings, archives: Archives, topic: Topic) -> Restored:
+    kept = archives.partitions(topic.name)
+    number = apply_topics.partitions(topic, settings)
+    if kept != list(range(number)):
+        raise ReplayError(
+            f"{topic.name}: archived are partitions {', '.join(map(str, kept))}, and there are to be {number}: an id's "
+            f"partition would be another one. Set DLI_PARTITIONS to the number that the platforms wrote to, and use "
+            f"archives of all partitions"
+        )
+    records = sum(
+        one.extent(archives.prefix + topic.name, partition).records or 0
+        for one in archives.sources
+        for partition in kept
+    )
+    return Restored(topic, settings.topic(topic.name), number, records)
+
+
+def _members(client: KafkaAdminClient, settings: Settings) -> Iterator[str]:
+    members = client.describe_groups([settings.app_id])[settings.app_id].get("members") or ()
+    if members:
+        yield (
+            f"members of group {settings.app_id}: {len(members)}; stop all workers first (one that was killed is a "
+            f"member for {settings.session_timeout_seconds:g} s more)"
+        )
+
+
+def _in_use(client: KafkaAdminClient, made: Sequence[Restored]) -> Iterator[str]:
+    present = set(client.list_topics())
+    places = partitions_of(client, [one.name for one in made if one.name in present])
+    ends = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST)) if places else {}
+    used = sorted({where.topic for where, one in ends.items() if one.offset > 0})
+    if used:
+        yield (
+            f"{', '.join(used)}: holds records, or held some that are gone by now; archives are put back on new topics "
+            "only: delete what an interrupted run left, or choose another --topic-prefix"
+        )
+
+
+def execute(
+    settings: Settings, archives: Archives, made: Sequence[Restored], told: Callable[[Restored, int], None]
+) -> None:
+    """Put it back; `told` hears of each topic once it is read again, and of how many records.
+
+    Raises:
+        ReplayError: It cannot be written, or is not on Kafka what the archives have; topics are left as they are then,
+            and workers do not start on them.
+        TopicsError: The cluster does not answer.
+    """
+    with apply_topics.admin(settings) as client:
+        ends = _make(client, settings, made)
+        asked = _Asked(archives, settings, {})
+        for one in made:
+            if one.topic.name == REQUESTS:
+                asked.learn(one.partitions)
+            try:
+                asyncio.run(_write(settings, one, asked))
+            except KafkaError as error:
+                raise ReplayError(f"{one.name}: {type(error).__name__}; delete it and try again") from None
+            told(one, _compare(settings, one, asked))
+        for one in made:
+            apply_topics.set_on_topic(client, one.name, ends[one.name])
+
+
+def _make(client: KafkaAdminClient, settings: Settings, made: Sequence[Restored]) -> dict[str, dict[str, str]]:
+    """Have the topics take old records, with their times; the configuration that each is to have in the end."""
+    present = set(client.list_topics())
+    missing = {
+        one.name: {
+            "num_partitions": one.partitions,
+            "replication_factor": settings.replication_factor,
+            "configs": one.topic.settings(),
+        }
+        for one in made
+        if one.name not in present
+    }
+    if missing:
+        client.create_topics(missing, wait_for_metadata=True)
+    ends = {}
+    for one in made:
+        ends[one.name] = {TIME: BROKERS_CLOCK, RETENTION: str(apply_topics.settings_there(client, one.name)[RETENTION])}
+        apply_topics.set_on_topic(client, one.name, {TIME: PRODUCERS_CLOCK, RETENTION: FOR_EVER})
+    return ends
+
+
+@dataclass
+class _Asked:
+    """Where requests stood, and where they stand now."""
+
+    archives: Archives
+    settings: Settings
+    offsets: dict[int, "array[int]"]
+    """By partition: the offsets that requests had, in the order in which they are written again."""
+
+    def learn(self, partitions: int) -> None:
+        for number in range(partitions):
+            self.offsets[number] = array("q", (one.offset for one in self.archives.read(REQUESTS, number)))
+
+    def records(self, name: str, partition: int) -> Iterator[Record]:
+        """The records of a partition as they are to be on Kafka."""
+        for offset, one in enumerate(self.archives.read(name, partition)):
+            yield one._replace(offset=offset, headers=self._moved(one.headers))
+
+    def _moved(self, headers: Headers) -> Headers:
+        if all(name != CAUSE for name, _ in headers):
+            return headers
+        found = ((name, value if name != CAUSE else self._now(value)) for name, value in headers)
+        return tuple((name, value) for name, value in found if name != CAUSE or value is not None)
+
+    def _now(self, said: bytes | None) -> bytes | None:
+        """A request's place, as it is now; None where it is not put back."""
+        place = place_of((said or b"").decode("utf-8", "replace"))
+        if place is None or place.topic != self.archives.prefix + REQUESTS:
+            return said
+        known = self.offsets.get(place.partition, array("q"))
+        at = bisect_left(known, place.offset)
+        if at == len(known) or known[at] != place.offset:
+            return None
+        return str(Place(self.settings.topic(REQUESTS), place.partition, at)).encode()
+
+
+class _Name(str):
+    """A header's name that is written as the bytes that it had."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        return str.encode(self, "utf-8", "surrogateescape")
+
+
+async def _write(settings: Settings, one: Restored, asked: _Asked) -> None:
+    producer = AIOKafkaProducer(
+        **connect.client(settings),
+        acks="all",
+        enable_idempotence=True,
+        max_batch_size=BATCH_BYTES,
+        max_request_size=2 * LARGEST_RECORD,
+    )
+    await producer.start()
+    try:
+        for number in range(one.partitions):
+            under_way: deque[asyncio.Future[Any]] = deque()
+            for batch in _batches(asked.records(one.topic.name, number)):
+                under_way.append(await producer.send_batch(batch, one.name, partition=number))
+                if len(under_way) > UNDER_WAY:
+                    await under_way.popleft()
+            for sent in under_way:
+                await sent
+    finally:
+        await producer.stop()
+
+
+def _batches(records: Iterator[Record]) -> Iterator[BatchBuilder]:
+    batch = _Batch()
+    for one in records:
+        headers = [(_Name(name), value) for name, value in one.headers]
+        fields = {"timestamp": one.timestamp, "key": one.key, "value": one.value, "headers": headers}
+        if batch.append(**fields) is None:
+            yield batch
+            batch = _Batch()
+            batch.append(**fields)  # an empty batch takes any record
+    if batch.record_count():
+        yield batch
+
+
+class _Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka ships no types
+    """A batch that is packed in Python, because what does so in C takes no name of a header that is not UTF-8."""
+
+    def __init__(self) -> None:
+        super().__init__(BATCH_BYTES, 0)
+        self._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, BATCH_BYTES)
+
+    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
+        self._builder.set_producer_state(producer_id, producer_epoch, base_sequence)
+
+
+def _compare(settings: Settings, one: Restored, asked: _Asked) -> int:
+    """Read a topic again, and hold it against the archives; how many records it has.
+
+    Raises:
+        ReplayError: It has another record somewhere.
+    """
+    total = 0
+    for number in range(one.partitions):
+        wanted = asked.records(one.topic.name, number)
+        for kept, there in zip_longest(wanted, _there(settings, one.name, number)):
+            if kept is None or there is None or kept[2:] != there[2:]:
+                at = (kept or there).offset
+                raise ReplayError(
+                    f"{one.name}/{number}: at offset {at} is not what the archives have. Whoever else writes there "
+                    f"must not; delete the topics that are restored and begin again"
+                )
+            total += 1
+    return total
+
+
+def _there(settings: Settings, name: str, number: int) -> Iterator[Record]:
+    with apply_topics.admin(settings) as client:
+        [where] = [one for one in partitions_of(client, [name]) if one.partition == number]
+        end = client.list_partition_offsets({where: OffsetSpec.LATEST})[where].offset
+    extents: Mapping[tuple[str, int], Extent] = {(name, number): Extent(0, end, whole=True, to_end=True)}
+    source: Source = KafkaSource(settings.bootstrap, "", extents)
+    for piece in source.read(name, number, 0):
+        if piece.damage is not None:
+            raise ReplayError(str(piece.damage))
+        if piece.chunk is not None:
+            yield from piece.chunk.records

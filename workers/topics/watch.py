@@ -1,0 +1,209 @@
+"""What a worker stands on while it runs: its topics, and its place in the group.
+
+Clients notice little of it: aiokafka takes a topic that was created again for the one it knew, and hides why it cannot
+join its group. So every worker looks for itself every few seconds.
+
+| what is found | what follows |
+| --- | --- |
+| other numbers of partitions, or uneven ones | the process ends: an id belongs to another partition now |
+| the topic of requests was created again | its partitions start again, from their beginning |
+| another topic was created again | the process ends: what it knows is of a log that is gone |
+| a topic is absent | not ready, and said loudly |
+| the group cannot be joined, and trying again cannot help | the process ends |
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event, Thread
+from time import monotonic
+from typing import NamedTuple, Protocol
+
+import structlog
+from aiokafka.errors import InconsistentGroupProtocolError, InvalidSessionTimeoutError
+from aiokafka.errors import KafkaError as ClientError
+from faust.types.assignor import HostToPartitionMap
+from kafka.errors import KafkaError
+
+from events.topics import REQUESTS
+from workers.settings import Settings
+from workers.topics.layout import Looker, Topology, absent, created_again, held_by_all, resized
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 5.0
+"""Between two looks."""
+TOLD_SECONDS = 60.0
+"""Between two lines that say the same."""
+
+
+class Fed(Protocol):
+    """The feed of requests, as far as it is told what is found."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker ends already."""
+
+    async def give_up(self, sentence: str) -> None:
+        """End the process: whatever is wrong, trying again cannot help."""
+
+    async def begin_anew(self, before: float) -> None:
+        """The topic is another log: what was taken over `before` starts at the beginning, all else where it should."""
+
+    async def check_group(self) -> None:
+        """Raise what keeps this worker out of its group, if anything does."""
+
+
+class Seen(NamedTuple):
+    """What came of a look."""
+
+    at: float
+    """When it began, by the monotonic clock."""
+    topology: Topology
+
+
+class Footing:
+    """Watches what a worker stands on, and says what follows.
+
+    Args:
+        settings: The group, and where the topics are.
+        first: The topics as they were when the worker was found fit to start.
+    """
+
+    def __init__(self, settings: Settings, first: Topology) -> None:
+        self._settings = settings
+        self._requests = settings.topic(REQUESTS)
+        self._known = dict(first)
+        self._last = Seen(monotonic(), first)
+        self._requests_seen = self._last.at
+        self._told: dict[str, float] = {}
+        self._fed: Fed | None = None
+
+    def bears(self, fed: Fed) -> None:
+        """Name the feed of requests, which is told what is found."""
+        self._fed = fed
+
+    # --- what the checks of health ask ---
+
+    def topics_there(self) -> bool:
+        """Whether every declared topic was there at the last look."""
+        return not absent(self._settings, self._last.topology)
+
+    def spare(self, distribution: HostToPartitionMap) -> bool:
+        """Whether the members of the group have all partitions of requests between them, by what each has."""
+        return held_by_all(distribution.values(), self._requests, self._last.topology)
+
+    # --- while it runs ---
+
+    async def watch(self) -> None:
+        """Look again and again, until the process ends."""
+        fed = self._fed
+        if fed is None:
+            raise TypeError("no feed is named")
+        looks: asyncio.Queue[Seen] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def tell(seen: Seen) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+                loop.call_soon_threadsafe(looks.put_nowait, seen)
+
+        over = Event()
+        # A daemon: an executor's thread would hold up the end of the process where the cluster does not answer.
+        Thread(target=_look, args=(self._settings, tell, over), name="topology", daemon=True).start()
+        try:
+            while not fed.stopping and await self._check_group(fed):
+                try:
+                    # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with a look.
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        seen = await looks.get()
+                except TimeoutError:
+                    continue
+                if fed.stopping or not await self.judge(seen, fed):
+                    return
+        except Exception:
+            log.exception("footing_lost")
+            await fed.give_up("the topics and the group cannot be watched any more")
+        finally:
+            over.set()
+
+    async def judge(self, seen: Seen, fed: Fed) -> bool:
+        """Whether the worker can go on with the topics as they are seen now."""
+        again = created_again(self._known, seen.topology)
+        others = [name for name in again if name != self._requests]
+        sentence = resized(self._settings, self._known, seen.topology)
+        if sentence is None and others:
+            sentence = (
+                f"created again while this worker ran: {', '.join(others)}; what it knows is of a log that is gone, "
+                "and a new process begins with the one that is there"
+            )
+        if sentence is not None:
+            await fed.give_up(sentence)
+            return False
+        if again:
+            log.error("topic_created_again", topic=self._requests, what_follows="it is read from its beginning")
+            await fed.begin_anew(self._requests_seen)
+        self._take(seen)
+        return True
+
+    def _take(self, seen: Seen) -> None:
+        self._last = seen
+        self._known |= seen.topology
+        if self._requests in seen.topology:
+            self._requests_seen = seen.at
+        missing = absent(self._settings, seen.topology)
+        if missing and self._is_news("absent"):
+            log.error("topics_absent", topics=missing, what_to_do="`dli topics apply` creates them; this worker waits")
+
+    async def _check_group(self, fed: Fed) -> bool:
+        """Whether the worker has, or may still get, its place in the group."""
+        try:
+            await fed.check_group()
+        except ConnectionAbortedError:  # the worker is ending, or its consumer is started anew
+            return True
+        except ClientError as error:
+            if error.retriable:
+                if self._is_news(type(error).__name__):
+                    log.warning("group_unsettled", group=self._settings.app_id, error=type(error).__name__)
+                return True
+            await fed.give_up(_why_out(error, self._settings))
+            return False
+        return True
+
+    def _is_news(self, what: str) -> bool:
+        """Whether it was not said lately."""
+        now = monotonic()
+        if now - self._told.get(what, -TOLD_SECONDS) < TOLD_SECONDS:
+            return False
+        self._told[what] = now
+        return True
+
+
+def _look(settings: Settings, tell: Callable[[Seen], None], over: Event) -> None:
+    looker = Looker(settings)
+    failing = False
+    while not over.wait(LOOK_SECONDS):
+        began = monotonic()
+        try:
+            tell(Seen(began, looker.look()))
+            failing = False
+        except (KafkaError, OSError) as error:
+            if not failing:
+                log.warning("topics_unseen", error=type(error).__name__)
+            failing = True
+    looker.close()
+
+
+def _why_out(error: ClientError, settings: Settings) -> str:
+    """Why a worker cannot have its place in the group, and what to do."""
+    group = settings.app_id
+    if isinstance(error, InconsistentGroupProtocolError):
+        return (
+            f"the group {group} has members that share partitions by another protocol: another application uses this "
+            "group; stop it, or give one of the two another name (DLI_APP_ID)"
+        )
+    if isinstance(error, InvalidSessionTimeoutError):
+        return (
+            f"the brokers refuse a session of {settings.session_timeout_seconds:g} s: see DLI_SESSION_TIMEOUT_SECONDS, "
+            "and group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers"
+        )
+    return f"the group {group} is lost to this worker: {error!r}"
