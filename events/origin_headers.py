@@ -24,7 +24,7 @@ REPLAY = "dli-replay"
 REPLAY_MARK = "dlireplay"
 
 
-class Place(NamedTuple):
+class RecordPosition(NamedTuple):
     """Where a record stands."""
 
     topic: str
@@ -35,26 +35,26 @@ class Place(NamedTuple):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
-def place_of(text: str) -> Place | None:
+def place_of(text: str) -> RecordPosition | None:
     """The place that a text names; None where it names none."""
     topic, _, rest = text.partition("/")
     partition, _, offset = rest.partition("/")
     if not topic or not _is_number(partition) or not _is_number(offset):
         return None
-    return Place(topic, int(partition), int(offset))
+    return RecordPosition(topic, int(partition), int(offset))
 
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 18  # noqa: PLR2004 (digits of what Kafka counts in)
 
 
-def provenance(cause: Place, *, request: str | None = None, supersedes: str | None = None) -> WrittenHeaders:
+def provenance(cause: RecordPosition, *, request: str | None = None, supersedes: str | None = None) -> WrittenHeaders:
     """The headers of an answer."""
     named = ((CAUSE, str(cause)), (REQUEST, request), (SUPERSEDES, supersedes))
     return tuple((name, text.encode()) for name, text in named if text is not None)
 
 
-def cause_of(headers: Headers) -> Place | None:
+def cause_of(headers: Headers) -> RecordPosition | None:
     """The place of what was answered; None where the headers do not say it."""
     found = header(headers, CAUSE)
     return place_of(found) if found is not None else None

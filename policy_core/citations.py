@@ -31,7 +31,7 @@ class Sentence(NamedTuple):
     sha256: str
 
 
-class Place(NamedTuple):
+class SentencePlace(NamedTuple):
     """One citation of a document: the place it names, the digest it expects, and the element that claims it."""
 
     section: str
@@ -47,7 +47,7 @@ class SourceReport:
     sentences: int
     without_home: tuple[Sentence, ...]
     """Sentences of the text that no element of the document claims."""
-    without_sentence: tuple[Place, ...]
+    without_sentence: tuple[SentencePlace, ...]
     """Citations of the document that no sentence of the text meets at their place."""
 
     @property
@@ -70,7 +70,7 @@ def sentences(text: str) -> tuple[Sentence, ...]:
     )
 
 
-def verify(cited: Iterable[Place], section_order: Sequence[str], text: str) -> SourceReport:
+def verify(cited: Iterable[SentencePlace], section_order: Sequence[str], text: str) -> SourceReport:
     """Hold a document's citations against a text, in the text's order.
 
     Args:
@@ -79,14 +79,14 @@ def verify(cited: Iterable[Place], section_order: Sequence[str], text: str) -> S
         text: The published text.
     """
     rank = {section: index for index, section in enumerate(section_order)}
-    places: dict[tuple[int, int, str], list[Place]] = {}
+    places: dict[tuple[int, int, str], list[SentencePlace]] = {}
     for place in cited:
         places.setdefault((rank[place.section], place.ordinal, place.sha256), []).append(place)
     expected = sorted(places)
     found = sentences(text)
     # In order, so that a sentence that moved or stands twice is seen and not only one that changed.
     matcher = SequenceMatcher(None, [key[2] for key in expected], [one.sha256 for one in found], autojunk=False)
-    lost: list[Place] = []
+    lost: list[SentencePlace] = []
     homeless: list[Sentence] = []
     for tag, from_expected, to_expected, from_found, to_found in matcher.get_opcodes():
         if tag != "equal":

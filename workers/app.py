@@ -23,7 +23,7 @@ from faust.assignor.partition_assignor import PartitionAssignor
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, DECISIONS_KEPT, LEDGER, LINKS, REQUESTS, SHADOW
 from workers import private_files
-from workers.accounts.listener import Bookkeeper
+from workers.accounts.listener import AccountingListener
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.decide.shadow import Shadow
@@ -37,7 +37,7 @@ from workers.policies.revision_follower import Follower
 from workers.records import Delivery
 from workers.settings import Settings
 from workers.state.changelog import KafkaChangelog
-from workers.stream import Feed, app_settings, feed
+from workers.stream import StreamProcessor, app_settings, feed
 from workers.topics.layout import alike_topics
 from workers.topics.watch import Footing
 
@@ -73,7 +73,7 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
         KafkaChangelog(client(settings), settings.topic(ANSWERED)),
         settings.duplicates_kept_days * DAY_MS,
     )
-    books = Bookkeeper(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
+    books = AccountingListener(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
     handler = DecisionHandler(follower, settings, memory, shadow)
     fed = feed(
         app,
@@ -117,7 +117,7 @@ def raw_topic(app: faust.App, settings: Settings, name: str) -> faust.TopicT:
     return app.topic(settings.topic(name), key_serializer="raw", value_serializer="raw")
 
 
-def _keep_ledger(app: faust.App, settings: Settings, behind: Feed) -> list[Feed]:
+def _keep_ledger(app: faust.App, settings: Settings, behind: StreamProcessor) -> list[StreamProcessor]:
     """The ledger agent: requests go first, and what it writes can come twice without harm; but dead letters do not."""
     kept_ms = DECISIONS_KEPT // timedelta(milliseconds=1)
     folder, log = settings.data_dir, partial(KafkaChangelog, client(settings))

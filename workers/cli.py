@@ -38,7 +38,7 @@ from workers.decide import commands as decide_commands
 from workers.dev_brokers import BrokerError
 from workers.dev_brokers import commands as dev_brokers_commands
 from workers.kafka import commands as kafka_commands
-from workers.kafka.connect import RefusedError
+from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
 from workers.ledger import commands as ledger_commands
 from workers.monitoring import commands as monitoring_commands
@@ -98,7 +98,7 @@ def _run() -> None:
         CommandError,
         PolicyDocumentError,
         SettingsError,
-        RefusedError,
+        AccessRefusedError,
         TopicsError,
         BrokerError,
         ReadingError,

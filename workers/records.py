@@ -54,7 +54,7 @@ class Record(NamedTuple):
     headers: Headers = ()
 
 
-class Outgoing(NamedTuple):
+class OutgoingRecord(NamedTuple):
     """One record that is to be sent."""
 
     topic: str
@@ -63,10 +63,10 @@ class Outgoing(NamedTuple):
     headers: WrittenHeaders = ()
 
 
-Handler = Callable[[Sequence[Record]], Sequence[Outgoing]]
+Handler = Callable[[Sequence[Record]], Sequence[OutgoingRecord]]
 """Records of one partition in offset order, to all that is to be sent because of them."""
 
-Instead = Callable[[Record, frozenset[str]], Sequence[Outgoing]]
+Instead = Callable[[Record, frozenset[str]], Sequence[OutgoingRecord]]
 """A record whose answer Kafka takes for too large, and the topics that refused it, to what is sent instead."""
 
 Placing = Callable[[bytes, int], int]
@@ -113,7 +113,7 @@ class Lost:
         return self.last - self.first + 1
 
 
-class Companion:
+class PartitionListener:
     """What lives beside a handler, partition by partition. Override what you need.
 
     `assigned` and `revoked` come in pairs, also when a partition starts again after a failure: what is kept for a
@@ -139,12 +139,12 @@ class Companion:
     def passed_over(self, partition: int, lost: Lost) -> None:
         """The broker has that note: these records are lost, and are told of once."""
 
-    def note(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> str:  # noqa: ARG002 (nothing to note)
+    def note(self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord]) -> str:  # noqa: ARG002 (nothing to note)
         """What Kafka is to keep with the offset behind these records: committed with it or not at all; 4 KB at most."""
         return ""
 
     def after_commit(
-        self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing], ends: Mapping[str, int]
+        self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord], ends: Mapping[str, int]
     ) -> None:
         """The broker has the outputs and the offset. A crash may come between that and this call.
 

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from events.topics import TOPICS, Topic
-from workers.kafka.acls import ROLES, Right, Role, rights
+from workers.kafka.acls import ROLES, AclRule, Role, rights
 from workers.settings import Settings
 from workers.topics.apply_topics import partitions
 
@@ -81,7 +81,7 @@ def _user(role: Role, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _acl(one: Right) -> dict[str, Any]:
+def _acl(one: AclRule) -> dict[str, Any]:
     return {
         "resource": {
             "type": _RESOURCES[one.resource],

@@ -77,7 +77,7 @@ class Finding:
 class DrawnEdition:
     """One edition with its diagrams."""
 
-    def __init__(self, edition: Edition, rows: Sequence[Row], drawing: "Drawing") -> None:
+    def __init__(self, edition: Edition, rows: Sequence[Row], drawing: "EditionCompiler") -> None:
         self.since = edition.since
         self.edition = edition
         self.rows = tuple(rows)
@@ -113,7 +113,7 @@ class DrawnEdition:
         return Status.APPLIES if left.value else Status.DOES_NOT_APPLY
 
 
-class Drawing:
+class EditionCompiler:
     """Turns the conditions of one document into diagrams over its variables."""
 
     def __init__(self, document: PolicyDocument, work: Work | None = None) -> None:

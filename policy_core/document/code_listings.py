@@ -49,7 +49,7 @@ def _within(code: str, low: str, high: str) -> bool:
     return len(code) >= max(len(low), len(high)) and low <= code[: len(low)] and code[: len(high)] <= high
 
 
-class Standing(Enum):
+class CodeStatus(Enum):
     """How a procedure code stands on a day."""
 
     LISTED = auto()
@@ -79,17 +79,17 @@ class CodeIndex:
         return known is None or known.length is None or _has_length(self.normal(system, code), known.length)
 
     @lru_cache(maxsize=1 << 14)  # noqa: B019 (an index lives as long as its policy)
-    def standing(self, system: str, code: str, day: date) -> Standing:
+    def standing(self, system: str, code: str, day: date) -> CodeStatus:
         """How the code stands on `day`: validity in its own code set first, then the policy's list."""
         entry = self.entry(system, code)
         known = self._systems.get(system)
         if known is not None and not _valid_in(known, self.normal(system, code), day):
-            return Standing.INVALID
+            return CodeStatus.INVALID
         if entry is None:
-            return Standing.NOT_LISTED
+            return CodeStatus.NOT_LISTED
         if not entry.valid.holds(day):
-            return Standing.INVALID
-        return Standing.LISTED if entry.listed.holds(day) else Standing.NOT_LISTED
+            return CodeStatus.INVALID
+        return CodeStatus.LISTED if entry.listed.holds(day) else CodeStatus.NOT_LISTED
 
 
 def _valid_in(system: CodeSystem, code: str, day: date) -> bool:

@@ -20,8 +20,8 @@ from math import prod
 from typing import NamedTuple
 
 from policy_core.determinations import CODE_NOT_LISTED, CONSEQUENCES, Action, ActsNext, Determination, overall
-from policy_core.diagrams.editions import REMEMBERED, Drawing, DrawnEdition, Finding
-from policy_core.document.code_listings import CodeIndex, Standing, normal_diagnosis, selector
+from policy_core.diagrams.editions import REMEMBERED, DrawnEdition, EditionCompiler, Finding
+from policy_core.document.code_listings import CodeIndex, CodeStatus, normal_diagnosis, selector
 from policy_core.document.models import Clock, ExceptionOutcome, Guidance, PolicyDocument, Program
 from policy_core.document.revisions import Register, RegisteredRevision, edition_on
 from policy_core.evaluate.case import Case, ServiceLine
@@ -124,7 +124,7 @@ class Policy:
             known_through: The digest of its newest publication; where it is not given, the document is taken to be
                 all that was ever published of the policy.
         """
-        drawing = Drawing(document)
+        drawing = EditionCompiler(document)
         self._known_through = known_through
         self.document = document
         self.number = document.number
@@ -233,9 +233,9 @@ class Policy:
     def by_code(self, system: str, code: str, day: date) -> Answer | None:
         """What steps 4 and 5 say of a line; None where its code is valid and listed."""
         standing = self.codes.standing(system, code, day)
-        if standing is Standing.INVALID:
+        if standing is CodeStatus.INVALID:
             return _INVALID_CODE
-        return self._not_listed if standing is Standing.NOT_LISTED else None
+        return self._not_listed if standing is CodeStatus.NOT_LISTED else None
 
     def _find(self, edition: DrawnEdition, pattern: tuple[int, ...], conflicts: tuple[Fact, ...]) -> Answer:
         finding = edition.find(pattern)

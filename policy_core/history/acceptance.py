@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
-from policy_core.history.chain import RefusedError
+from policy_core.history.chain import PublicationRefusedError
 from policy_core.history.library import PACKAGED
 from policy_core.publications.publication import instant
 from policy_core.publications.signatures import Key, Keyring, Signature, SignatureError
@@ -90,13 +90,17 @@ class Terms:
         if at is None or self.settled(offset) or digest in released():
             return
         if said.published - at > AHEAD:
-            raise RefusedError(("published",), f"is later than the broker took it, {instant(at)}, by more than a day")
+            raise PublicationRefusedError(
+                ("published",), f"is later than the broker took it, {instant(at)}, by more than a day"
+            )
         for name, day in (("revision", said.revision), ("effective", said.effective)):
             if day - at.date() > self.notice:
                 sentence = f"{day} lies further ahead than notice is given of a change here, {self.notice.days} days"
-                raise RefusedError((name,), sentence)
+                raise PublicationRefusedError((name,), sentence)
         if self.wants_signature(offset, digest) and not said.retroactive and said.effective < reached(said, at):
-            raise RefusedError(("effective",), f"{said.effective} lies in the past, and it does not say `retroactive`")
+            raise PublicationRefusedError(
+                ("effective",), f"{said.effective} lies in the past, and it does not say `retroactive`"
+            )
 
     def signer(
         self, policy: str, author: str, digest: str, signature: Signature | None, offset: int, at: datetime | None
@@ -112,11 +116,11 @@ class Terms:
             key = self.keyring.signer(policy, digest, signature, at)
         except SignatureError as error:
             if self.wants_signature(offset, digest):
-                raise RefusedError(("signature",), str(error)) from None
+                raise PublicationRefusedError(("signature",), str(error)) from None
             return None
         if key.name != author:
             if self.wants_signature(offset, digest):
-                raise RefusedError(("author",), "is not the name that its key stands for")
+                raise PublicationRefusedError(("author",), "is not the name that its key stands for")
             return None
         return key
 

@@ -37,7 +37,7 @@ REMEMBERED = 64
 """Compiled policies that are kept, by publication; a policy has some twenty."""
 
 
-class RefusedError(Exception):
+class PublicationRefusedError(Exception):
     """A publication that does not continue its chain; `path` leads to the field at fault.
 
     Its text is for the author of the document, and has the whole path: keys of the document's own may be in it.
@@ -123,7 +123,9 @@ class Chain:
             RefusedError: It does not continue the chain.
         """
         if one.sha256 != one.document.digest():
-            raise RefusedError(("sha256",), f"is not the document's digest, which is {one.document.digest()}")
+            raise PublicationRefusedError(
+                ("sha256",), f"is not the document's digest, which is {one.document.digest()}"
+            )
         if any(one.digest == known.digest for known in self.links):
             return self
         _as_the_document_says(self.policy, one)
@@ -168,7 +170,7 @@ def _as_the_document_says(policy: str, one: Publication) -> None:
         ("number", one.number, number_under(one.document)),
     ):
         if said != meant:
-            raise RefusedError((path,), f"is {_written(said)}, but the document says {_written(meant)}")
+            raise PublicationRefusedError((path,), f"is {_written(said)}, but the document says {_written(meant)}")
 
 
 def _written(value: object) -> str:
@@ -187,52 +189,54 @@ def _behind(chain: Chain, one: Publication) -> None:
     last = chain.standing[-1]
     if (known := chain.of(one.revision)) is not None:
         sentence = f"the revision of {one.revision} is known already, with other content (digest {known.digest})"
-        raise RefusedError(("revision",), sentence)
+        raise PublicationRefusedError(("revision",), sentence)
     if one.revision < last.revision:
-        raise RefusedError(("revision",), f"{one.revision} reaches into the past: the newest is of {last.revision}")
+        raise PublicationRefusedError(
+            ("revision",), f"{one.revision} reaches into the past: the newest is of {last.revision}"
+        )
     if one.predecessor != newest.digest:
-        raise RefusedError(("predecessor",), _no_successor(chain, newest, one))
+        raise PublicationRefusedError(("predecessor",), _no_successor(chain, newest, one))
     if one.effective < last.effective:
         sentence = f"{one.effective} reaches into the past: the newest revision is effective from {last.effective}"
-        raise RefusedError(("effective",), sentence)
+        raise PublicationRefusedError(("effective",), sentence)
     if one.published < newest.published:
-        raise RefusedError(("published",), "is before its predecessor was published")
+        raise PublicationRefusedError(("published",), "is before its predecessor was published")
     _with_the_history_of(last, one)
 
 
 def _as_a_first(chain: Chain, one: Publication) -> None:
     for name in ("predecessor", "corrects"):
         if (named := getattr(one, name)) is not None:
-            raise RefusedError((name,), f"names {named}, but nothing of {chain.policy} is known yet")
+            raise PublicationRefusedError((name,), f"names {named}, but nothing of {chain.policy} is known yet")
 
 
 def _correcting(chain: Chain, one: Publication, newest: Publication) -> None:
     """It must name what stands, and take its place among what stands before it."""
     if one.predecessor != newest.digest:
-        raise RefusedError(("predecessor",), _no_successor(chain, newest, one))
+        raise PublicationRefusedError(("predecessor",), _no_successor(chain, newest, one))
     at = next((at for at, other in enumerate(chain.standing) if other.digest == one.corrects), None)
     if at is None:
         by = chain.taken_back.get(one.corrects or "")
         why = f"which was taken back by {by}" if by is not None else "which is no revision that stands"
-        raise RefusedError(("corrects",), f"names {one.corrects}, {why}")
+        raise PublicationRefusedError(("corrects",), f"names {one.corrects}, {why}")
     corrected, base = chain.standing[at], chain.standing[at - 1] if at else None
     if one.revision > corrected.revision:
         sentence = f"{one.revision} is after {corrected.revision}, which it corrects: publish it behind that one"
-        raise RefusedError(("revision",), sentence)
+        raise PublicationRefusedError(("revision",), sentence)
     # One that was dated far ahead, before any of it was refused, must not keep its own correction out.
     if one.published < newest.published and newest not in chain.standing[at:]:
-        raise RefusedError(("published",), "is before its predecessor was published")
+        raise PublicationRefusedError(("published",), "is before its predecessor was published")
     if base is None or one.sha256 == base.sha256:
         return
     if one.revision <= base.revision:
         sentence = f"{one.revision} reaches beyond what it corrects: before that stands the revision of {base.revision}"
-        raise RefusedError(("revision",), sentence)
+        raise PublicationRefusedError(("revision",), sentence)
     _with_the_history_of(base, one)
 
 
 def _with_the_history_of(base: Publication, one: Publication) -> None:
     if one.document.revisions[:-1] != base.document.revisions:
-        raise RefusedError(
+        raise PublicationRefusedError(
             ("document", "revisions"), "an earlier entry of the history reads otherwise than it was published"
         )
 
@@ -254,7 +258,7 @@ def _in_order(document: PolicyDocument) -> None:
     if problems := check(document):
         first = problems[0]
         more = f" (and {len(problems) - 1} more mistakes)" if len(problems) > 1 else ""
-        raise RefusedError(("document", *first.path), f"{first.message}{more}")
+        raise PublicationRefusedError(("document", *first.path), f"{first.message}{more}")
 
 
 def _leaving_the_past(newest: Publication | None, one: Publication) -> None:
@@ -264,9 +268,11 @@ def _leaving_the_past(newest: Publication | None, one: Publication) -> None:
         found = compare(policy_of(newest), policy_of(one), before=one.effective)
     except TooComplexError as error:
         sentence = f"cannot be compared with the revision of {newest.revision}, which {error}; {_SMALLER}"
-        raise RefusedError(("document",), sentence) from None
+        raise PublicationRefusedError(("document",), sentence) from None
     if found.changes:
-        raise RefusedError(("document",), f"reaches into the past: {_for_example(found.changes[0])}, {_only(one)}")
+        raise PublicationRefusedError(
+            ("document",), f"reaches into the past: {_for_example(found.changes[0])}, {_only(one)}"
+        )
 
 
 _SMALLER = "publish the change as several revisions, and leave the order of `facts` as it was"

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import chain, islice, pairwise
 
-from policy_core.citations import Place
+from policy_core.citations import SentencePlace
 from policy_core.determinations import CODE_NOT_LISTED
 from policy_core.diagrams.diagram import answers, example, support
-from policy_core.diagrams.editions import OPEN, Drawing, DrawnEdition
+from policy_core.diagrams.editions import OPEN, DrawnEdition, EditionCompiler
 from policy_core.diagrams.variables import leaves, tested_elements
 from policy_core.document.code_listings import bounds
 from policy_core.document.models import (
@@ -90,10 +90,10 @@ def citations(document: PolicyDocument) -> Iterator[tuple[Path, str, Citation]]:
             yield ("facts", at, "presumed", "cites", index), f"presumption of {fact.path}", citation
 
 
-def places(document: PolicyDocument) -> Iterator[Place]:
+def places(document: PolicyDocument) -> Iterator[SentencePlace]:
     """Every citation as the place in the text that it names."""
     for _, claimed_by, citation in citations(document):
-        yield Place(citation.section, citation.ordinal, citation.sha256, claimed_by)
+        yield SentencePlace(citation.section, citation.ordinal, citation.sha256, claimed_by)
 
 
 def _ids(document: PolicyDocument) -> Iterator[Problem]:
@@ -376,7 +376,7 @@ def _citations(document: PolicyDocument) -> Iterator[Problem]:
 
 def _rules(document: PolicyDocument) -> Iterator[Problem]:
     try:
-        yield from _drawn(document, Drawing(document, Work(allowed(len(document.canonical())))))
+        yield from _drawn(document, EditionCompiler(document, Work(allowed(len(document.canonical())))))
     except TooComplexError as error:
         yield _too_complex(document, error)
 
@@ -422,7 +422,7 @@ def _facts_of(document: PolicyDocument, part: Path) -> list[str]:
     return [fact.path for fact in document.facts if fact.path in tested]
 
 
-def _drawn(document: PolicyDocument, drawing: Drawing) -> Iterator[Problem]:
+def _drawn(document: PolicyDocument, drawing: EditionCompiler) -> Iterator[Problem]:
     recorded = {drawn.since: drawn for drawn in drawing.editions()}
     for at, edition in enumerate(document.editions):
         drawn = recorded.get(edition.since)
@@ -437,7 +437,7 @@ def _drawn(document: PolicyDocument, drawing: Drawing) -> Iterator[Problem]:
                     yield Problem(("rules", number, "outcomes"), message)
 
 
-def _open_case(path: Path, drawn: DrawnEdition, drawing: Drawing) -> Iterator[Problem]:
+def _open_case(path: Path, drawn: DrawnEdition, drawing: EditionCompiler) -> Iterator[Problem]:
     case = example(drawn.by_rule, OPEN)
     if case is not None:
         written = ", ".join(
@@ -457,7 +457,7 @@ def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _idle_rules(document: PolicyDocument, drawn: DrawnEdition, drawing: Drawing) -> Iterator[Problem]:
+def _idle_rules(document: PolicyDocument, drawn: DrawnEdition, drawing: EditionCompiler) -> Iterator[Problem]:
     positions = {rule.id: at for at, rule in enumerate(document.rules)}
     deciding = answers(drawn.by_rule)
     for index, row in enumerate(drawn.rows):

@@ -20,7 +20,7 @@ from tests.benchmarks.scale import fill
 from tests.benchmarks.tables import number, table
 from tests.support.places import ROOT
 from workers.archive.archive import ArchiveSource
-from workers.event_log.process_pool import Desk, cores, run
+from workers.event_log.process_pool import WorkerHandle, cores, run
 from workers.event_log.ranges import Asked, on_kafka
 from workers.event_log.source import Source
 from workers.replay.partition_replay import peak_bytes
@@ -65,7 +65,7 @@ class Read(NamedTuple):
     peak: int
 
 
-def read(task: Reading, desk: Desk[Read]) -> None:
+def read(task: Reading, desk: WorkerHandle[Read]) -> None:
     """Read a partition's requests and decisions, and do nothing with them."""
     source, partition = task
     for name in (REQUESTS, DECISIONS):

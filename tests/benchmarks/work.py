@@ -17,7 +17,7 @@ from workers import logs
 from workers.app import DAY_MS
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.settings import Settings
 from workers.state.changelog import Change
 from workers.traffic.commands import as_record
@@ -60,22 +60,22 @@ class Work:
         self._handler = DecisionHandler(
             load_library(settings.policies, settings.default_policy), settings, self._memory
         )
-        self._waiting: dict[int, tuple[list[Record], list[Outgoing]]] = defaultdict(lambda: ([], []))
+        self._waiting: dict[int, tuple[list[Record], list[OutgoingRecord]]] = defaultdict(lambda: ([], []))
         for partition in range(PARTITIONS):
             asyncio.run(self._memory.assigned(partition, 0))
 
-    def decide(self, records: Sequence[Record]) -> list[Outgoing]:
+    def decide(self, records: Sequence[Record]) -> list[OutgoingRecord]:
         """What is to be sent for records of one partition."""
         if self._trivial:
-            return [Outgoing(self._decisions, one.key or b"", one.value or b"") for one in records]
+            return [OutgoingRecord(self._decisions, one.key or b"", one.value or b"") for one in records]
         return self._handler(records)
 
-    def committed(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> None:
+    def committed(self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord]) -> None:
         """Remember what was sent."""
         if not self._trivial:
             self._memory.after_commit(partition, records, outputs, {})
 
-    def one_by_one(self, record: Record) -> list[Outgoing]:
+    def one_by_one(self, record: Record) -> list[OutgoingRecord]:
         """For a framework that hands out single records; what they leave in the memory is written together."""
         outputs = self.decide([record])
         records, left = self._waiting[record.partition]

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.origin_headers import CAUSE, Place, cause_of, place_of, provenance
+from events.origin_headers import CAUSE, RecordPosition, cause_of, place_of, provenance
 
 NAMES = st.text("abcXYZ019._-", min_size=1, max_size=30)
 
 
 @given(NAMES, st.integers(0, 10_000), st.integers(0, 10**17))
 def test_a_place_reads_back_as_it_was_written(topic: str, partition: int, offset: int) -> None:
-    place = Place(topic, partition, offset)
+    place = RecordPosition(topic, partition, offset)
 
     assert place_of(str(place)) == place
     assert cause_of(provenance(place)) == place
@@ -31,7 +31,7 @@ def test_a_header_that_is_not_text_names_no_place() -> None:
 
 
 def test_headers_have_what_is_known_and_nothing_else() -> None:
-    place = Place("requests", 3, 41)
+    place = RecordPosition("requests", 3, 41)
 
     assert provenance(place) == (("dli-cause", b"requests/3/41"),)
     assert provenance(place, supersedes="PA-1") == (("dli-cause", b"requests/3/41"), ("dli-supersedes", b"PA-1"))

@@ -28,7 +28,7 @@ from tests.support import generator
 from tests.support.places import ROOT
 from workers.decide.handler import DecisionHandler
 from workers.policies.revision_events import as_record
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.settings import Settings
 
 README = ROOT / "events" / "README.md"
@@ -42,7 +42,7 @@ def library() -> Library:
     return load_library([PACKAGED], "L.2.03.402")
 
 
-def answer(value: bytes, key: bytes | None) -> Outgoing:
+def answer(value: bytes, key: bytes | None) -> OutgoingRecord:
     """What the decision agent sends because of a record."""
     record = Record(REQUESTS, 3, 41, 0, key, value, ())
     outgoing, *changelog = DecisionHandler(library(), Settings(topic_prefix=""))([record])

@@ -13,7 +13,7 @@ from tests.faults.flow import SESSION_SECONDS, Fleet, eventually
 from tests.faults.workload import Asked, Workload
 from tests.support.running import everything_on, settings_for
 from workers.dev_brokers import Broker
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.settings import Settings
 from workers.topics import apply_topics
 from workers.traffic.commands import sent
@@ -38,7 +38,7 @@ def fleet(broker: Broker, prefix: str, folder: Path) -> Iterator[tuple[Fleet, Se
 
 def ask(found: Settings, asked: Sequence[Asked]) -> None:
     """Publish requests, all acknowledged."""
-    list(sent([Outgoing(found.topic(REQUESTS), key, value) for key, value, _ in asked], found))
+    list(sent([OutgoingRecord(found.topic(REQUESTS), key, value) for key, value, _ in asked], found))
 
 
 def counted(found: Settings, asked: Sequence[Asked]) -> Counted:

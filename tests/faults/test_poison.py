@@ -28,7 +28,7 @@ from tests.faults.workload import Pool, Workload, answer
 from tests.support import generator
 from workers.decide.handler import Decider
 from workers.dev_brokers import Broker, KafkaBroker
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.settings import Settings
 from workers.traffic.commands import as_record
 
@@ -53,20 +53,24 @@ def dated(seed: int, number: int, day: str, instant: str) -> bytes:
     return generator.encode(made)
 
 
-def oddities(seed: int) -> Iterator[Outgoing]:
+def oddities(seed: int) -> Iterator[OutgoingRecord]:
     """Records that are no ordinary malformed request."""
     line = generator.encode(generator.request(seed, 0) | {"request_id": "ODD-0"})
     good = as_record(line, "")
-    yield Outgoing("", b"huge", b'{"specversion":"1.0","data":"' + b"x" * HUGE + b'"}')
-    yield Outgoing("", b"huge", b"\x00" * 1_900_000)
+    yield OutgoingRecord("", b"huge", b'{"specversion":"1.0","data":"' + b"x" * HUGE + b'"}')
+    yield OutgoingRecord("", b"huge", b"\x00" * 1_900_000)
     for depth in (50, 200, 5_000, 200_000):
-        yield Outgoing("", b"deep", nested(depth))
-        yield Outgoing("", b"deep", good.value.replace(b'"data":{', b'"data":{"deep":' + nested(depth) + b",", 1))
-    yield Outgoing("", b"twice", good.value.replace(b'"data":{', b'"data":{"urgency":"standard",', 1), good.headers)
-    yield Outgoing("", b"twice", good.value.replace(b'"data":{', b'"data":{},"data":{', 1), good.headers)
-    yield Outgoing("", b"nul", b"\x00" * 100)
-    yield Outgoing("", b"header", good.value, (("ce_specversion", b"\xff\xfe"), ("", b""), ("x" * 1000, b"y" * 1000)))
-    yield Outgoing("", b"header", good.value, (("ce_specversion", b"1.0"), ("ce_type", b"nobody.knows.v1")))
+        yield OutgoingRecord("", b"deep", nested(depth))
+        yield OutgoingRecord("", b"deep", good.value.replace(b'"data":{', b'"data":{"deep":' + nested(depth) + b",", 1))
+    yield OutgoingRecord(
+        "", b"twice", good.value.replace(b'"data":{', b'"data":{"urgency":"standard",', 1), good.headers
+    )
+    yield OutgoingRecord("", b"twice", good.value.replace(b'"data":{', b'"data":{},"data":{', 1), good.headers)
+    yield OutgoingRecord("", b"nul", b"\x00" * 100)
+    yield OutgoingRecord(
+        "", b"header", good.value, (("ce_specversion", b"\xff\xfe"), ("", b""), ("x" * 1000, b"y" * 1000))
+    )
+    yield OutgoingRecord("", b"header", good.value, (("ce_specversion", b"1.0"), ("ce_type", b"nobody.knows.v1")))
     days = ("0001-01-01", "1900-02-28", "2999-12-31", "9999-12-31")
     # The third is a leap second.
     instants = (
@@ -79,7 +83,7 @@ def oddities(seed: int) -> Iterator[Outgoing]:
         yield as_record(dated(seed, number, day, instant), "")
 
 
-def of_all_kinds(seed: int, how_many: int) -> Iterator[Outgoing]:
+def of_all_kinds(seed: int, how_many: int) -> Iterator[OutgoingRecord]:
     """Malformed requests of every kind in turn."""
     kinds = list(generator.malformed_kinds)
     for number in range(max(how_many, len(kinds))):
@@ -88,7 +92,7 @@ def of_all_kinds(seed: int, how_many: int) -> Iterator[Outgoing]:
         yield record._replace(key=record.key or b"poison-%d" % number)
 
 
-async def publish(found: Settings, records: list[Outgoing]) -> None:
+async def publish(found: Settings, records: list[OutgoingRecord]) -> None:
     """Send records of any size."""
     async with AIOKafkaProducer(bootstrap_servers=found.bootstrap, max_request_size=2 * HUGE) as producer:
         for one in records:

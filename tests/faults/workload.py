@@ -17,7 +17,7 @@ from tests.faults.counting import digest
 from tests.support import generator
 from workers.dead_letters.write import caused_by
 from workers.decide.handler import Decider
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.settings import Settings, read
 from workers.traffic.commands import as_record
 
@@ -85,7 +85,7 @@ def _decider() -> tuple[Decider, Settings]:
     return Decider(load_library([PACKAGED], found.default_policy)), found
 
 
-def answer(request: Outgoing) -> Outgoing:
+def answer(request: OutgoingRecord) -> OutgoingRecord:
     """What a worker must answer to a well-formed request, made without one."""
     decider, found = _decider()
     received = decode(request.value, request.headers)
@@ -93,4 +93,4 @@ def answer(request: Outgoing) -> Outgoing:
     request_id = received.request.request_id
     caused = caused_by(received.attributes, decision_id, found.source, Decision.TYPE, request_id)
     value, headers = write(caused, data, found.mode)
-    return Outgoing("", request_id.encode(), value, headers)
+    return OutgoingRecord("", request_id.encode(), value, headers)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from policy_core.citations import Place, SourceReport, digest, sentences, verify
+from policy_core.citations import SentencePlace, SourceReport, digest, sentences, verify
 from policy_core.document.models import PolicyDocument
 from policy_core.history.library import PACKAGED
 from policy_core.loading.check import places
@@ -127,27 +127,27 @@ def test_a_sentence_that_stands_twice_needs_two_citations() -> None:
     assert [text for _, text in homeless(report)] == [twice.strip()]
     assert lost(report) == []
 
-    cited = [Place("only", ordinal, digest("Again."), "element") for ordinal in (1, 2)]
+    cited = [SentencePlace("only", ordinal, digest("Again."), "element") for ordinal in (1, 2)]
     assert verify(cited, ["only"], "Again. Again.").agrees
     assert not verify(cited, ["only"], "Again.").agrees
 
 
 def test_two_elements_may_claim_one_sentence() -> None:
-    cited = [Place("only", 1, digest("One."), element) for element in ("first", "second")]
+    cited = [SentencePlace("only", 1, digest("One."), element) for element in ("first", "second")]
 
     assert verify(cited, ["only"], "One.").agrees
     assert lost(verify(cited, ["only"], "Won.")) == [("only", 1, "first"), ("only", 1, "second")]
 
 
 def test_sections_stand_in_the_order_of_the_source_and_not_of_the_document() -> None:
-    cited = [Place("later", 1, digest("Two."), "a"), Place("earlier", 1, digest("One."), "b")]
+    cited = [SentencePlace("later", 1, digest("Two."), "a"), SentencePlace("earlier", 1, digest("One."), "b")]
 
     assert verify(cited, ["earlier", "later"], "One. Two.").agrees
     assert not verify(cited, ["later", "earlier"], "One. Two.").agrees
 
 
 def test_an_ordinal_that_skips_a_sentence_is_seen_although_every_digest_fits() -> None:
-    cited = [Place("only", ordinal, digest(text), text) for ordinal, text in ((1, "One."), (3, "Two."))]
+    cited = [SentencePlace("only", ordinal, digest(text), text) for ordinal, text in ((1, "One."), (3, "Two."))]
 
     assert lost(verify(cited, ["only"], "One. Two.")) == [("only", 3, "Two.")]
 

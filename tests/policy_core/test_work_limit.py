@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from policy_core.compare import answers as compare_module
 from policy_core.compare.answers import compare
 from policy_core.diagrams.diagram import Node
-from policy_core.diagrams.editions import Drawing
+from policy_core.diagrams.editions import EditionCompiler
 from policy_core.diagrams.readable_conditions import MOST_CUBES
 from policy_core.document.models import PolicyDocument
 from policy_core.evaluate.determine import Policy
-from policy_core.history.chain import RefusedError, chain_of
+from policy_core.history.chain import PublicationRefusedError, chain_of
 from policy_core.loading.check import check
 from policy_core.publications.publication import publication, publications
 from policy_core.work_limit import MOST, NODES, STEPS, TooComplexError, Work, allowed
@@ -28,8 +28,8 @@ MARGIN = 20
 DAY = date(2020, 1, 1)
 
 
-def drawn(one: PolicyDocument, work: Work | None = None) -> Drawing:
-    drawing = Drawing(one, work)
+def drawn(one: PolicyDocument, work: Work | None = None) -> EditionCompiler:
+    drawing = EditionCompiler(one, work)
     drawing.editions()
     return drawing
 
@@ -173,7 +173,7 @@ def test_two_documents_that_are_small_alone_and_large_together_are_refused_by_th
     second = revised(first, best, when)
     assert check(first) == check(second) == []
 
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(PublicationRefusedError) as caught:
         chain.accept(publication(second, chain.known_through))
 
     assert caught.value.path == ("document",)
@@ -259,7 +259,7 @@ def answered(node: Node, case: tuple[int, ...]) -> Any:
     return node.value
 
 
-def complete(drawing: Drawing) -> list[tuple[int, ...]]:
+def complete(drawing: EditionCompiler) -> list[tuple[int, ...]]:
     return list(product(*(range(len(one.domain)) for one in drawing.variables)))
 
 
@@ -269,7 +269,7 @@ def test_a_small_document_is_drawn_as_every_case_says_or_refused_whatever_it_may
     one: PolicyDocument, steps: int
 ) -> None:
     try:
-        drawing = Drawing(one, Work(steps))
+        drawing = EditionCompiler(one, Work(steps))
         [edition] = drawing.editions()
     except TooComplexError:
         assert drawn(one).work.taken > steps

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from workers.event_log.process_pool import Desk
+from workers.event_log.process_pool import WorkerHandle
 from workers.replay import runs
 
 
@@ -33,7 +33,7 @@ def interrupted_often(monkeypatch: pytest.MonkeyPatch) -> None:
     ) -> bool:
         waiting = [task for task in tasks if task.state is None or not task.state["done"]]
         for task in waiting[:1]:
-            work(task, Desk(heard, _StopsAfter(0)))
+            work(task, WorkerHandle(heard, _StopsAfter(0)))
         return not waiting
 
     monkeypatch.setattr(runs, "run", stopping)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import faust
 
-from workers.records import Companion, Delivery, Outgoing, Record
+from workers.records import Delivery, OutgoingRecord, PartitionListener, Record
 from workers.stream import app_settings, feed
 
 PARTITIONS = 4
@@ -37,7 +37,7 @@ class Place(NamedTuple):
         return f"{self.app_id}.policies"
 
 
-class _Repeater(Companion):
+class _Repeater(PartitionListener):
     def __init__(self, topic: str) -> None:
         self._topic = topic
 
@@ -47,14 +47,14 @@ class _Repeater(Companion):
         assert note == (str(offset) if offset else ""), (offset, note)
         self._done[partition] = int(note or 0)
 
-    def note(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> str:  # noqa: ARG002
+    def note(self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord]) -> str:  # noqa: ARG002
         return str(self._done[partition] + len(records))
 
     def after_commit(self, partition: int, records: Sequence[Record], *_: Any) -> None:
         self._done[partition] += len(records)
 
-    def handle(self, records: Sequence[Record]) -> Sequence[Outgoing]:
-        return [Outgoing(self._topic, record.key or b"", _checked(record.value)) for record in records]
+    def handle(self, records: Sequence[Record]) -> Sequence[OutgoingRecord]:
+        return [OutgoingRecord(self._topic, record.key or b"", _checked(record.value)) for record in records]
 
 
 def _checked(value: bytes | None) -> bytes:

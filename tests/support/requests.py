@@ -8,7 +8,7 @@ from events.topics import ANSWERED
 from tests.support import generator
 from tests.support.places import ROOT
 from workers.decide.duplicates import Entry, unpacked
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.traffic.commands import as_record
 
 EXAMPLES = ROOT / "events" / "examples" / "authorization.requested.v1" / "valid"
@@ -32,7 +32,7 @@ class Remembering:
     def find(self, partition: int, key: bytes, now: int) -> Entry | None:  # noqa: ARG002 (one partition, no time)
         return self.entries.get(key)
 
-    def take(self, sent: Sequence[Outgoing]) -> list[Outgoing]:
+    def take(self, sent: Sequence[OutgoingRecord]) -> list[OutgoingRecord]:
         self.entries |= {one.key: unpacked(one.value) for one in sent if one.topic == "t." + ANSWERED}
         return [one for one in sent if one.topic != "t." + ANSWERED]
 

@@ -23,7 +23,7 @@ from kafka.admin import (
 )
 
 from workers.dev_brokers import LOOPBACK, KafkaBroker, Ports, free_ports
-from workers.kafka.acls import Right
+from workers.kafka.acls import AclRule
 from workers.settings import Settings, read
 from workers.topics import apply_topics
 
@@ -178,19 +178,19 @@ def _properties(certificates: Path, ports: Ports, mutual: int, by_token: int, ke
     }
 
 
-def give(secured: Secured, user: str, rights: Iterable[Right]) -> None:
+def give(secured: Secured, user: str, rights: Iterable[AclRule]) -> None:
     """Let a user do what these rights say."""
     with apply_topics.admin(secured.settings(ADMIN)) as client:
         client.create_acls(_acls(user, rights))
 
 
-def take(secured: Secured, user: str, rights: Iterable[Right]) -> None:
+def take(secured: Secured, user: str, rights: Iterable[AclRule]) -> None:
     """Let a user do so no more."""
     with apply_topics.admin(secured.settings(ADMIN)) as client:
         client.delete_acls(_acls(user, rights))
 
 
-def _acls(user: str, rights: Iterable[Right]) -> list[ACL]:
+def _acls(user: str, rights: Iterable[AclRule]) -> list[ACL]:
     return [
         ACL(
             f"User:{user}",

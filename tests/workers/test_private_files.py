@@ -21,7 +21,7 @@ from workers import private_files
 from workers.event_log.source import Format
 from workers.replay.findings import Findings, ResumedFindings
 from workers.replay.repeated_keys import repeated
-from workers.state.rocksdb_store import Copy
+from workers.state.rocksdb_store import ChangelogStore
 from workers.traffic.generate import Generator
 
 UMASKS = (0o000, 0o022, 0o002, 0o077, 0o777)
@@ -124,22 +124,22 @@ def test_a_file_where_a_folder_belongs_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("any_umask")
 def test_a_copy_of_a_changelog_is_ours_alone(tmp_path: Path) -> None:
-    copy = Copy(tmp_path / "state" / "answered" / "0")
+    copy = ChangelogStore(tmp_path / "state" / "answered" / "0")
     copy.apply({b"key": b"value" * 300_000, b"other": b"value" * 300_000}, 1)  # more than stays in memory
     copy.apply({b"third": b"value"}, 2)
     copy.close()
-    Copy(tmp_path / "state" / "answered" / "0").close()
+    ChangelogStore(tmp_path / "state" / "answered" / "0").close()
 
     assert open_to_others(tmp_path) == {}
     assert sum(one.is_file() for one in tmp_path.rglob("*")) > 3
 
 
 def test_a_copy_that_an_earlier_version_made_is_closed(tmp_path: Path) -> None:
-    Copy(tmp_path / "0").close()
+    ChangelogStore(tmp_path / "0").close()
     for one in ((tmp_path / "0"), *(tmp_path / "0").iterdir()):
         one.chmod(0o755 if one.is_dir() else 0o644)
 
-    Copy(tmp_path / "0").close()
+    ChangelogStore(tmp_path / "0").close()
 
     assert open_to_others(tmp_path) == {}
 

@@ -15,7 +15,7 @@ from tests.support.running import eventually, everything_on, get, publish, sampl
 from tests.support.running_workers import all_committed, revisions_known
 from workers.console import CommandError
 from workers.decide.handler import decide
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.settings import Settings
 from workers.topics import apply_topics
 from workers.traffic.commands import sent
@@ -164,7 +164,7 @@ def dead_letters_counted(found: Settings) -> dict[str, float]:
 
 
 def publish_to(found: Settings, topic: str, values: list[bytes]) -> None:
-    list(sent([Outgoing(found.topic(topic), b"bad %d" % n, value, ()) for n, value in enumerate(values)], found))
+    list(sent([OutgoingRecord(found.topic(topic), b"bad %d" % n, value, ()) for n, value in enumerate(values)], found))
 
 
 def test_health_says_live_and_ready_and_metrics_count(found: Settings, tmp_path: Path) -> None:

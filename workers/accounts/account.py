@@ -150,7 +150,7 @@ def _fitting(under: Counter[Revision]) -> dict[Revision, int]:
     return kept
 
 
-class Standing(NamedTuple):
+class PartitionBalance(NamedTuple):
     """How one partition stands."""
 
     partition: int
@@ -204,10 +204,10 @@ def _told(account: Account) -> str:
     return ("…, " if named < account.lost else "") + _stretches(account.lost_at, " to ").replace(",", ", ")
 
 
-def standings(look: Look, settings: Settings) -> list[Standing]:
+def standings(look: Look, settings: Settings) -> list[PartitionBalance]:
     """How each partition of requests stands, by what the brokers said."""
     return [
-        Standing(
+        PartitionBalance(
             lag.partition,
             lag.committed,
             lag.waiting,
@@ -222,7 +222,7 @@ def standings(look: Look, settings: Settings) -> list[Standing]:
     ]
 
 
-def ask(settings: Settings) -> list[Standing]:
+def ask(settings: Settings) -> list[PartitionBalance]:
     """The same, asked of the brokers now.
 
     Raises:
@@ -257,7 +257,7 @@ def decisions_under(settings: Settings) -> Counter[Revision]:
     return counted
 
 
-def total(found: Iterable[Standing]) -> Account:
+def total(found: Iterable[PartitionBalance]) -> Account:
     """All partitions' accounts as one."""
     known = [one.account for one in found if one.account is not None]
     return Account(
@@ -331,7 +331,7 @@ def _of(kept: dict[TopicPartition, Span], topic: str) -> dict[TopicPartition, Sp
 
 def _recounted(
     settings: Settings,
-    one: Standing,
+    one: PartitionBalance,
     requests: dict[TopicPartition, Span],
     decisions: dict[TopicPartition, Span],
     dead: Counter[int],

@@ -5,13 +5,13 @@ from datetime import date
 
 from policy_core.evaluate.determine import CaseResult
 from workers import metrics
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 
 NONE = "none"
 """In place of a revision's date, where none was in force."""
 
 
-class Tally:
+class BatchCounters:
     """One batch's."""
 
     def __init__(self) -> None:
@@ -64,9 +64,9 @@ class Tally:
             metrics.SHADOW_LINES.labels(kind, determination, draft).inc(count)
 
 
-class Answers(list[Outgoing]):
+class Answers(list[OutgoingRecord]):
     """All that is to be sent because of a batch, with its tally."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tally = Tally()
+        self.tally = BatchCounters()

@@ -7,13 +7,13 @@ import structlog
 
 from workers import metrics
 from workers.accounts.account import Account, read_note
-from workers.accounts.batch_counters import Answers, Tally
-from workers.records import BatchReport, Companion, Lost, Outgoing, Record
+from workers.accounts.batch_counters import Answers, BatchCounters
+from workers.records import BatchReport, Lost, OutgoingRecord, PartitionListener, Record
 
 log = structlog.get_logger(__name__)
 
 
-class Bookkeeper(Companion):
+class AccountingListener(PartitionListener):
     """Keeps the accounts and tells the metrics; whatever else a companion does, the one it wraps does.
 
     Args:
@@ -24,7 +24,7 @@ class Bookkeeper(Companion):
     """
 
     def __init__(
-        self, memory: Companion, decisions: str, dead_letters: str, clock: Callable[[], float] = time.time
+        self, memory: PartitionListener, decisions: str, dead_letters: str, clock: Callable[[], float] = time.time
     ) -> None:
         self._memory = memory
         self.first = memory.first
@@ -60,10 +60,10 @@ class Bookkeeper(Companion):
         metrics.REQUESTS_LOST.inc(lost.count)
         self._memory.passed_over(partition, lost)
 
-    def note(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> str:
+    def note(self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord]) -> str:
         """The account as it is if this batch is delivered."""
         topics = [one.topic for one in outputs]
-        tally = outputs.tally if isinstance(outputs, Answers) else Tally()
+        tally = outputs.tally if isinstance(outputs, Answers) else BatchCounters()
         noted = self._noted[partition] = self._accounts[partition].after(
             len(records),
             topics.count(self._decisions),
@@ -74,7 +74,7 @@ class Bookkeeper(Companion):
         return noted.note()
 
     def after_commit(
-        self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing], ends: Mapping[str, int]
+        self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord], ends: Mapping[str, int]
     ) -> None:
         """Tell what the batch came to, then have the memory take it over."""
         self._accounts[partition] = self._noted.pop(partition)

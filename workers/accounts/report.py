@@ -7,24 +7,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from workers.accounts.account import Recounted, Standing, total
+from workers.accounts.account import PartitionBalance, Recounted, total
 from workers.printable import counted
 from workers.settings import Settings
 
 
-def balanced(found: Sequence[Standing]) -> bool:
+def balanced(found: Sequence[PartitionBalance]) -> bool:
     """Whether all is accounted for; not where there is nothing to account for it."""
     if not found or any(one.problem for one in found):
         return False
     return not _unused(found) or not any(one.waiting or one.beginning for one in found)
 
 
-def _unused(found: Sequence[Standing]) -> bool:
+def _unused(found: Sequence[PartitionBalance]) -> bool:
     """Whether the group has committed nothing yet."""
     return all(one.committed is None for one in found)
 
 
-def sentence(found: Sequence[Standing], group: str) -> str:
+def sentence(found: Sequence[PartitionBalance], group: str) -> str:
     """All of it in one line: that it balances, by how much it does not, or that the group has consumed nothing yet."""
     if _unused(found):
         return _of_unused(found, group)
@@ -43,7 +43,7 @@ def sentence(found: Sequence[Standing], group: str) -> str:
     return f"NOT balanced: {told_of} ({named})"
 
 
-def _of_unused(found: Sequence[Standing], group: str) -> str:
+def _of_unused(found: Sequence[PartitionBalance], group: str) -> str:
     waiting, gone = sum(one.waiting for one in found), sum(one.beginning for one in found)
     if not waiting and not gone:
         return f"nothing consumed yet: there are no requests, and the group {group} has committed nothing"
@@ -57,7 +57,7 @@ def _of_unused(found: Sequence[Standing], group: str) -> str:
     )
 
 
-def line(one: Standing) -> str:
+def line(one: PartitionBalance) -> str:
     """One partition as JSON."""
     account = one.account
     fields = {
@@ -73,7 +73,7 @@ def line(one: Standing) -> str:
 OUTCOMES = ("consumed", "decided", "duplicates", "dead_lettered", "lost")
 
 
-def table(found: Sequence[Standing]) -> Table:
+def table(found: Sequence[PartitionBalance]) -> Table:
     """The partitions, one a row."""
     made = Table(header_style="bold")
     for column in ("partition", "committed", "waiting", "since", *OUTCOMES, "difference"):

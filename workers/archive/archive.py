@@ -17,10 +17,10 @@ from pathlib import Path
 
 from workers import private_files
 from workers.archive import formats, manifest, plain_files, signing
-from workers.archive.blocks import BLOCK_RAW, BLOCK_RECORDS, Block, Digest, Place, raw_size
+from workers.archive.blocks import BLOCK_RAW, BLOCK_RECORDS, Block, Digest, LogPartition, raw_size
 from workers.archive.manifest import KeptPartition, Manifest, Segment
-from workers.archive.signing import Standing
-from workers.event_log.process_pool import Desk
+from workers.archive.signing import SignatureStatus
+from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Chunk, Damage, Extent, Format, Piece, ReplayError, Source
 from workers.records import Record
 
@@ -101,7 +101,7 @@ def tasks(made: Manifest, folder: Path, source: Source) -> list[Keep]:
     return sorted(left, key=lambda keep: keep.start - keep.range.end)
 
 
-def keep(task: Keep, desk: Desk[Kept]) -> None:
+def keep(task: Keep, desk: WorkerHandle[Kept]) -> None:
     """Keep one partition, file by file.
 
     Raises:
@@ -123,7 +123,7 @@ def keep(task: Keep, desk: Desk[Kept]) -> None:
         raise ReplayError(f"{task.folder}: {error.strerror or type(error).__name__}") from None
 
 
-def _blocks(task: Keep, desk: Desk[Kept]) -> Iterator[Chunk]:
+def _blocks(task: Keep, desk: WorkerHandle[Kept]) -> Iterator[Chunk]:
     """The partition's records in chunks as large as a block."""
     records: list[Record] = []
     types: list[int] = []
@@ -222,7 +222,9 @@ def file_problem(segment: Segment, stream: BufferedReader) -> str | None:
 def content_problem(segment: Segment, stream: BufferedReader, form: Format) -> str | None:
     """What a file has otherwise than its segment says; None where it is as it was kept."""
     digest = Digest()
-    for piece in formats.read(form, stream, segment.file, Place(segment.topic, segment.partition), segment.blocks):
+    for piece in formats.read(
+        form, stream, segment.file, LogPartition(segment.topic, segment.partition), segment.blocks
+    ):
         if piece.damage is not None:
             return str(piece.damage)
         if piece.chunk is not None:
@@ -246,7 +248,7 @@ class ArchiveSource:
     """A folder of public keys, one of which must have signed it; None where anybody's archive is taken."""
 
     @cached_property
-    def _read(self) -> tuple[Manifest, Standing, str]:
+    def _read(self) -> tuple[Manifest, SignatureStatus, str]:
         text = manifest.written(self.folder)
         if text is None:
             raise ReplayError(f"{self.folder}: no archive there")
@@ -267,7 +269,7 @@ class ArchiveSource:
         return self._read[0]
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> SignatureStatus:
         """Who made it, as far as that is known.
 
         Raises:
@@ -324,7 +326,7 @@ class ArchiveSource:
                 yield Piece(_from(piece.chunk, start), piece.damage) if blocks and piece.chunk else piece
 
     def _segment(self, segment: Segment, blocks: Sequence[Block]) -> Iterator[Piece]:
-        place = Place(segment.topic, segment.partition)
+        place = LogPartition(segment.topic, segment.partition)
         try:
             with plain_files.opened(self.folder, segment.file) as stream:
                 problem = file_problem(segment, stream)
@@ -339,7 +341,7 @@ class ArchiveSource:
     def keys(self, topic: str, partition: int) -> Iterator[Sequence[bytes | None]]:
         """The keys of all that can be read of a partition."""
         for segment in self.manifest.of(topic, partition):
-            place = Place(topic, partition)
+            place = LogPartition(topic, partition)
             try:
                 with plain_files.opened(self.folder, segment.file) as stream:
                     yield from formats.read_keys(self.manifest.format, stream, place, segment.blocks)

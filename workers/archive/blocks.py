@@ -40,7 +40,7 @@ class Block(NamedTuple):
     """Bytes; 0 for a row group."""
 
 
-class Place(NamedTuple):
+class LogPartition(NamedTuple):
     """Whose records a file holds."""
 
     topic: str
@@ -110,7 +110,7 @@ def raw_size(record: Record) -> int:
     return len(record.key or b"") + len(record.value or b"") + headers
 
 
-def lost(place: Place, block: Block, why: str) -> Piece:
+def lost(place: LogPartition, block: Block, why: str) -> Piece:
     """A block that cannot be read."""
     return Piece(damage=Damage(*place, block.first, block.last, f"{why}; a sound copy of the file has them"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from workers.archive import json_lines, parquet
-from workers.archive.blocks import Block, Place
+from workers.archive.blocks import Block, LogPartition
 from workers.event_log.source import Chunk, Format, Piece
 
 
@@ -34,7 +34,7 @@ def writer(form: Format, file: Path) -> Writer:
     return json_lines.JsonWriter(file, compressed=form is Format.JSONL_ZSTD)
 
 
-def read(form: Format, stream: BinaryIO, name: str, place: Place, blocks: Sequence[Block]) -> Iterator[Piece]:
+def read(form: Format, stream: BinaryIO, name: str, place: LogPartition, blocks: Sequence[Block]) -> Iterator[Piece]:
     """Records of some of a file's blocks; what is not as it should be is told, whatever it is.
 
     Args:
@@ -51,7 +51,7 @@ def read(form: Format, stream: BinaryIO, name: str, place: Place, blocks: Sequen
 
 
 def read_keys(
-    form: Format, stream: BinaryIO, place: Place, blocks: Sequence[Block]
+    form: Format, stream: BinaryIO, place: LogPartition, blocks: Sequence[Block]
 ) -> Iterator[Sequence[bytes | None]]:
     """The keys of a file's records, as far as they can be read."""
     if form is Format.PARQUET:

@@ -20,7 +20,7 @@ from workers.archive.blocks import (
     MOST_BYTES,
     MOST_HEADERS,
     Block,
-    Place,
+    LogPartition,
     UnsoundError,
     fits,
     lost,
@@ -99,7 +99,7 @@ def _from_json(written: Any) -> bytes | None:
     return None if written is None else b64decode(written["base64"], validate=True)
 
 
-def read(form: Format, stream: BinaryIO, name: str, place: Place, blocks: Sequence[Block]) -> Iterator[Piece]:
+def read(form: Format, stream: BinaryIO, name: str, place: LogPartition, blocks: Sequence[Block]) -> Iterator[Piece]:
     """Records of some of a file's blocks."""
     size = stream.seek(0, 2)
     for block in blocks:
@@ -142,7 +142,7 @@ def _decompressed(raw: bytes) -> bytes:
         raise UnsoundError("it does not decompress") from None
 
 
-def _lines(text: bytes, name: str, place: Place, block: Block) -> Iterator[Piece]:
+def _lines(text: bytes, name: str, place: LogPartition, block: Block) -> Iterator[Piece]:
     records: list[Record] = []
     types: list[int] = []
     damaged: list[Damage] = []
@@ -174,12 +174,12 @@ def _lines(text: bytes, name: str, place: Place, block: Block) -> Iterator[Piece
         yield lost(place, block, f"{name} lacks {block.records - len(records)} lines behind byte {block.at}")
 
 
-def _gap(name: str, place: Place, first: int, last: int, block: Block, line: int) -> Damage:
+def _gap(name: str, place: LogPartition, first: int, last: int, block: Block, line: int) -> Damage:
     why = f"{name}: line {line} behind byte {block.at} is no record"
     return Damage(*place, first, max(first, last), f"{why}; a sound copy of the file has it")
 
 
-def _record(line: bytes, place: Place, following: int, block: Block) -> tuple[Record, int] | None:
+def _record(line: bytes, place: LogPartition, following: int, block: Block) -> tuple[Record, int] | None:
     """The record of a line, and the type of its timestamp; None where it is none that belongs there."""
     if len(line) > LONG and (line.count(b"],[") > MOST_HEADERS or not _WRITTEN.fullmatch(line)):
         return None

@@ -67,7 +67,7 @@ class _Keeper:
         self._counter = counter
         self.manifest = made
         self.damages: list[Damage] = []
-        self.standing = signing.Standing()
+        self.standing = signing.SignatureStatus()
 
     def hear(self, news: Kept) -> None:
         self._counter.add(news.records)

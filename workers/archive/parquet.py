@@ -13,7 +13,7 @@ from workers.archive.blocks import (
     MOST_BYTES,
     MOST_HEADERS,
     Block,
-    Place,
+    LogPartition,
     UnsoundError,
     all_fit,
     lost,
@@ -167,7 +167,7 @@ def read_keys(stream: BinaryIO, blocks: Sequence[Block]) -> Iterator[Sequence[by
             yield table.column("key").to_pylist()
 
 
-def read(stream: BinaryIO, name: str, place: Place, blocks: Sequence[Block]) -> Iterator[Piece]:
+def read(stream: BinaryIO, name: str, place: LogPartition, blocks: Sequence[Block]) -> Iterator[Piece]:
     """Records of some of a file's row groups."""
     for block, table in _tables(stream, blocks, _SCHEMA.names):
         try:
@@ -183,7 +183,7 @@ def read(stream: BinaryIO, name: str, place: Place, blocks: Sequence[Block]) -> 
         yield Piece(chunk)
 
 
-def _chunk(table: pa.Table, place: Place) -> Chunk:
+def _chunk(table: pa.Table, place: LogPartition) -> Chunk:
     columns = {name: table.column(name) for name in _SCHEMA.names}
     rows = zip(
         columns["offset"].to_pylist(),

@@ -73,7 +73,7 @@ class _Signed(_Statement):
 
 
 @dataclass(frozen=True)
-class Standing:
+class SignatureStatus:
     """What is known of who made an archive."""
 
     name: str | None = None
@@ -168,7 +168,7 @@ def id_of(key: Ed25519PublicKey) -> str:
 # --- signing -------------------------------------------------------------------------------------------------------
 
 
-def sign(folder: Path, text: bytes, key: Ed25519PrivateKey, previous: str | None = None) -> Standing:
+def sign(folder: Path, text: bytes, key: Ed25519PrivateKey, previous: str | None = None) -> SignatureStatus:
     """Put a signature on a manifest beside it.
 
     Args:
@@ -192,13 +192,13 @@ def sign(folder: Path, text: bytes, key: Ed25519PrivateKey, previous: str | None
         stream.flush()
         os.fsync(stream.fileno())
     beside.replace(folder / NAME)
-    return Standing(key=statement.key, signed=statement.signed)
+    return SignatureStatus(key=statement.key, signed=statement.signed)
 
 
 # --- proving -------------------------------------------------------------------------------------------------------
 
 
-def standing(folder: Path, text: bytes, made: Manifest, keys: Path | None) -> Standing:
+def standing(folder: Path, text: bytes, made: Manifest, keys: Path | None) -> SignatureStatus:
     """Who made an archive.
 
     Args:
@@ -219,14 +219,14 @@ def standing(folder: Path, text: bytes, made: Manifest, keys: Path | None) -> St
                 f"{folder}: unsigned, and refused, because DLI_ARCHIVE_KEYS says whose archives are taken; whoever "
                 "trusts it signs it with `dli replay sign`"
             )
-        return Standing()
+        return SignatureStatus()
     try:
         said = _Signed.model_validate_json(written)
         signature = b64decode(said.signature, validate=True)
     except (ValidationError, ValueError):
         raise SignatureError(f"{folder / NAME}: tampered with, or damaged: it is no signature") from None
     if keys is None:
-        return Standing(key=said.key, signed=said.signed)
+        return SignatureStatus(key=said.key, signed=said.signed)
     if said.key not in known:
         raise SignatureError(f"{folder}: signed with the key {said.key[:SHOWN]}, which is none of those in {keys}")
     name, key = known[said.key]
@@ -235,7 +235,7 @@ def standing(folder: Path, text: bytes, made: Manifest, keys: Path | None) -> St
     except InvalidSignature:
         raise SignatureError(f"{folder / NAME}: tampered with: {printable(name)} did not sign what it says") from None
     _is_what_was_signed(folder, text, made, said, name)
-    return Standing(name, said.key, said.signed, said.previous)
+    return SignatureStatus(name, said.key, said.signed, said.previous)
 
 
 def _is_what_was_signed(folder: Path, text: bytes, made: Manifest, said: _Signed, name: str) -> None:

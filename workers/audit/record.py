@@ -21,9 +21,9 @@ from events.envelope import JSON, SPECVERSION, Attributes, write
 from events.topics import AUDIT
 from workers.console import CommandError, Exit
 from workers.kafka import connect, reader
-from workers.kafka.connect import RefusedError
+from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError, told
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -90,7 +90,7 @@ def acting(settings: Settings, what: What, who: Actor | None = None, **arguments
 def _over(settings: Settings, ended: Acted) -> None:
     try:
         _send(settings, ended)
-    except (ReadingError, RefusedError) as error:
+    except (ReadingError, AccessRefusedError) as error:
         log.warning("end_not_recorded", act=ended.act, what=ended.what, outcome=ended.outcome, detail=str(error))
 
 
@@ -111,7 +111,7 @@ def record(settings: Settings, acted: Acted) -> None:
     raise UnrecordedError(f"{lacking}, where it is recorded who did what: nothing was done; {reader.MAKE_TOPICS}")
 
 
-def as_record(acted: Acted, settings: Settings) -> Outgoing:
+def as_record(acted: Acted, settings: Settings) -> OutgoingRecord:
     """The record that tells of an act."""
     attributes = Attributes(
         id=acted.event_id,
@@ -122,7 +122,7 @@ def as_record(acted: Acted, settings: Settings) -> Outgoing:
         datacontenttype=JSON,
     )
     value, headers = write(attributes, acted.to_json(), settings.mode)
-    return Outgoing(settings.topic(AUDIT), acted.act.encode(), value, headers)
+    return OutgoingRecord(settings.topic(AUDIT), acted.act.encode(), value, headers)
 
 
 def _send(settings: Settings, acted: Acted) -> None:
@@ -185,7 +185,7 @@ def end_of(error: BaseException) -> Ended:
         return _BY_EXIT.get(Exit(error.exit_code), Ended("failed", "error"))
     if isinstance(error, KeyboardInterrupt):
         return Ended("failed", "interrupted")
-    if isinstance(error, RefusedError):
+    if isinstance(error, AccessRefusedError):
         return Ended("refused", "no_right")
     if isinstance(error, CommandError):
         return Ended("refused", "conditions")

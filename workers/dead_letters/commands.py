@@ -25,7 +25,7 @@ from workers.console import (
     write_line,
 )
 from workers.dead_letters import redrive as post
-from workers.dead_letters.redrive import MOST_TRIES, Letter, Plan
+from workers.dead_letters.redrive import MOST_TRIES, Plan, StoredDeadLetter
 from workers.kafka import reader
 from workers.logs import Hasher
 from workers.printable import counted
@@ -77,7 +77,7 @@ def list_(
     err.print(counted(len(kept), "dead letter") + "".join(f"; {count} {name}" for name, count in counts.most_common()))
 
 
-def _fields(one: Letter, hasher: Hasher) -> dict[str, Any]:
+def _fields(one: StoredDeadLetter, hasher: Hasher) -> dict[str, Any]:
     """What of a letter leads to nobody."""
     original = one.content.original
     place = f"{original.topic}/{original.partition}/{original.offset}" if original.topic is not None else None
@@ -109,7 +109,7 @@ def show(
         err.print("masked: --reveal shows all of it")
 
 
-def _revealed(one: Letter) -> Any:
+def _revealed(one: StoredDeadLetter) -> Any:
     raw = one.value or b""
     try:
         return json.loads(raw)
@@ -141,7 +141,7 @@ def redrive(
         raise typer.Exit(Exit.DIFFERENT)
 
 
-def _sent(found: Settings, sending: Sequence[Letter], tries: int, reason: str | None) -> list[Plan]:
+def _sent(found: Settings, sending: Sequence[StoredDeadLetter], tries: int, reason: str | None) -> list[Plan]:
     meant = letter_ids(one.id for one in sending)
     with acting(
         found, "dead-letters redrive", letters=meant, letter_reason=reason, count=len(sending), group=found.app_id
@@ -174,7 +174,7 @@ def _summary(plans: Sequence[Plan], *, execute: bool) -> None:
     err.print(text + (f"; {refused:,} cannot be sent again" if refused else ""))
 
 
-def _kept(found: Settings, reason: str | None = None) -> list[Letter]:
+def _kept(found: Settings, reason: str | None = None) -> list[StoredDeadLetter]:
     topic = found.topic(DEAD_LETTERS)
     if (lacking := reader.lacking(found, [topic])) is not None:
         raise CommandError(f"{lacking}: there are no dead letters to show; {reader.MAKE_TOPICS}")
@@ -187,13 +187,13 @@ def _reason(reason: str | None) -> str | None:
     return reason
 
 
-def chosen(kept: Sequence[Letter], ids: Sequence[str]) -> list[Letter]:
+def chosen(kept: Sequence[StoredDeadLetter], ids: Sequence[str]) -> list[StoredDeadLetter]:
     """The letters of these ids, or beginnings of ids.
 
     Raises:
         CommandError: One names no letter, or more than one.
     """
-    found: dict[str, Letter] = {}
+    found: dict[str, StoredDeadLetter] = {}
     for wanted in ids:
         if not wanted.strip():
             raise CommandError(f"a letter's id, or its beginning, is not empty; {_LISTED} shows what is kept")

@@ -66,7 +66,7 @@ ANSWERED: Mapping[str, str] = {
 """Why a letter whose request has its answer is never sent again, by its reason."""
 
 
-class Letter(NamedTuple):
+class StoredDeadLetter(NamedTuple):
     """One dead letter as it stands on its topic."""
 
     id: str
@@ -94,14 +94,14 @@ class Letter(NamedTuple):
 class Plan(NamedTuple):
     """What becomes of one letter."""
 
-    letter: Letter
+    letter: StoredDeadLetter
     refusal: str | None
     """Why it is not sent again; None where it is."""
     done: bool = False
     """That it was sent again before."""
 
 
-def letters(settings: Settings, reason: str | None = None) -> Iterator[Letter]:
+def letters(settings: Settings, reason: str | None = None) -> Iterator[StoredDeadLetter]:
     """Every dead letter that is kept, each once, of one reason or of all. What is none is passed over, with a log line.
 
     Raises:
@@ -120,7 +120,7 @@ def letters(settings: Settings, reason: str | None = None) -> Iterator[Letter]:
             yield letter
 
 
-def read_letter(record: ConsumerRecord) -> Letter:
+def read_letter(record: ConsumerRecord) -> StoredDeadLetter:
     """The letter in a record of the topic of dead letters.
 
     Raises:
@@ -138,7 +138,7 @@ def read_letter(record: ConsumerRecord) -> Letter:
         wrong = {one["loc"][0] for one in error.errors() if one["loc"]} & set(DeadLetter.model_fields)
         named = ", ".join(sorted(map(str, wrong))) or "others"
         raise StrangeError(f"it has not the fields of a dead letter ({named})") from None
-    letter = Letter(event_id, written_at(record), content)
+    letter = StoredDeadLetter(event_id, written_at(record), content)
     try:
         _ = letter.headers, letter.value, _bytes(content.original.key_base64)
     except ValueError:
@@ -153,7 +153,7 @@ def _bytes(personal: SecretStr | None) -> bytes | None:
 # --- sent again ----------------------------------------------------------------------------------------------------
 
 
-def planned(settings: Settings, chosen: Sequence[Letter], most_tries: int = MOST_TRIES) -> list[Plan]:
+def planned(settings: Settings, chosen: Sequence[StoredDeadLetter], most_tries: int = MOST_TRIES) -> list[Plan]:
     """What would become of these letters.
 
     Raises:
@@ -167,7 +167,7 @@ def planned(settings: Settings, chosen: Sequence[Letter], most_tries: int = MOST
     ]
 
 
-def refusal(letter: Letter, settings: Settings, most_tries: int = MOST_TRIES) -> str | None:
+def refusal(letter: StoredDeadLetter, settings: Settings, most_tries: int = MOST_TRIES) -> str | None:
     """Why a letter is not sent again; None where it may be."""
     reason = letter.content.reason
     if reason in ANSWERED:
@@ -177,7 +177,7 @@ def refusal(letter: Letter, settings: Settings, most_tries: int = MOST_TRIES) ->
     return _lacking(letter, settings)
 
 
-def _lacking(letter: Letter, settings: Settings) -> str | None:
+def _lacking(letter: StoredDeadLetter, settings: Settings) -> str | None:
     """What a letter lacks of the event that came; None where it has all of it."""
     original = letter.content.original
     # Kafka has both, but the client that sends letters again has neither.
@@ -196,7 +196,7 @@ def _lacking(letter: Letter, settings: Settings) -> str | None:
     return next((sentence for lacking, sentence in checks if lacking), None)
 
 
-def sent_before(settings: Settings, chosen: Sequence[Letter]) -> set[str]:
+def sent_before(settings: Settings, chosen: Sequence[StoredDeadLetter]) -> set[str]:
     """The ids of those letters whose events stand on the topic again.
 
     Raises:
@@ -230,7 +230,7 @@ def _since(settings: Settings, oldest: dict[TopicPartition, int]) -> dict[TopicP
         admin.close()
 
 
-def redrive(settings: Settings, chosen: Sequence[Letter], most_tries: int = MOST_TRIES) -> list[Plan]:
+def redrive(settings: Settings, chosen: Sequence[StoredDeadLetter], most_tries: int = MOST_TRIES) -> list[Plan]:
     """Send letters' events again; what became of each. Interrupted, it can be begun anew: no letter is sent twice.
 
     Raises:
@@ -257,7 +257,7 @@ def redrive(settings: Settings, chosen: Sequence[Letter], most_tries: int = MOST
     return plans
 
 
-def _send(producer: KafkaProducer, batch: Iterable[Letter]) -> None:
+def _send(producer: KafkaProducer, batch: Iterable[StoredDeadLetter]) -> None:
     producer.begin_transaction()
     futures = [
         producer.send(
@@ -275,7 +275,7 @@ def _send(producer: KafkaProducer, batch: Iterable[Letter]) -> None:
     producer.commit_transaction()
 
 
-def again(letter: Letter) -> list[tuple[str, bytes]]:
+def again(letter: StoredDeadLetter) -> list[tuple[str, bytes]]:
     """The headers of a letter's event when it is sent again."""
     own = [(name, value or b"") for name, value in letter.headers if name not in {TRIES, FROM}]
     return [*own, (TRIES, str(letter.tries + 1).encode()), (FROM, letter.id.encode())]
@@ -305,7 +305,7 @@ _SHOWN = {
 or is at fault: it may be anything."""
 
 
-def masked(letter: Letter) -> Any:
+def masked(letter: StoredDeadLetter) -> Any:
     """The original event with all that may be personal masked; only its size where it is no JSON."""
     raw = letter.value or b""
     try:

@@ -15,13 +15,13 @@ from pydantic import SecretStr
 from events.dead_letter import MOST_ERRORS, SENTENCES, DeadLetter, FieldError, Header, Original, letter_id
 from events.decode import LARGEST, RejectedError
 from events.envelope import JSON, SPECVERSION, Attributes, write
-from events.origin_headers import Place, provenance
+from events.origin_headers import RecordPosition, provenance
 from events.topics import DEAD_LETTERS
-from workers.records import Headers, Outgoing, Record, Unreadable, name_bytes
+from workers.records import Headers, OutgoingRecord, Record, Unreadable, name_bytes
 from workers.settings import Settings
 
 
-def rejection(record: Record, rejected: RejectedError, settings: Settings, *, small: bool = False) -> Outgoing:
+def rejection(record: Record, rejected: RejectedError, settings: Settings, *, small: bool = False) -> OutgoingRecord:
     """The record that puts an event among the dead letters, under its own key or, without one of use, its place.
 
     A `small` one has nothing of the record but where it stands, and what its parts are the digests of.
@@ -31,10 +31,10 @@ def rejection(record: Record, rejected: RejectedError, settings: Settings, *, sm
     cause = None if small else rejected.attributes
     caused = caused_by(cause, letter_id(data), settings.source, DeadLetter.TYPE, letter.request_id)
     value, headers = write(caused, data, settings.mode)
-    place = Place(record.topic, record.partition, record.offset)
+    place = RecordPosition(record.topic, record.partition, record.offset)
     origin = provenance(place, request=letter.request_id)
     own = record.key if record.key and len(record.key) <= LONGEST_KEY else None
-    return Outgoing(settings.topic(DEAD_LETTERS), own or str(place).encode(), value, headers + origin)
+    return OutgoingRecord(settings.topic(DEAD_LETTERS), own or str(place).encode(), value, headers + origin)
 
 
 def caused_by(attributes: Attributes | None, event_id: str, source: str, kind: str, subject: str | None) -> Attributes:

@@ -52,7 +52,7 @@ def decide(
     was none until then.
     """
     library = _library(policies, policy)
-    tally, unread = Tally(), False
+    tally, unread = FileCounts(), False
     with events(file) as found:
         answers = tally.over((one.where, answer(one.raw, library)) for one in found)
         if output is Output.TABLE:
@@ -76,7 +76,7 @@ class Refused(NamedTuple):
     reason: str
 
 
-class Tally:
+class FileCounts:
     """Counts answers, and remembers the first dead letters among them."""
 
     NAMED = 20

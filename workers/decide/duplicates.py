@@ -26,11 +26,11 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.state.changelog import Change, Changelog
 from workers.state.digests import DIGEST_BYTES
-from workers.state.partition_stores import Copies
-from workers.state.rocksdb_store import Copy, StorageError
+from workers.state.partition_stores import PartitionStores
+from workers.state.rocksdb_store import ChangelogStore, StorageError
 
 log = structlog.get_logger(__name__)
 
@@ -127,7 +127,7 @@ class _Forgetful:
 FORGETFUL: Memory = _Forgetful()
 
 
-class AnsweredRequests(Copies):
+class AnsweredRequests(PartitionStores):
     """The memory of the partitions that this worker has."""
 
     def __init__(
@@ -157,7 +157,7 @@ class AnsweredRequests(Copies):
                 raise StorageError(f"partition {partition}: the copy of the changelog cannot be trusted") from error
         return found.entry if found is not None and found.time >= self._oldest(now) else None
 
-    def taken(self, copy: Copy, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 (others need it)
+    def taken(self, copy: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 (others need it)
         """The entries that are made of records; what somebody else left on their topic is none, and is left out."""
         entries = [one for one in changes if _is_entry(one)]
         if len(entries) < len(changes):
@@ -165,7 +165,7 @@ class AnsweredRequests(Copies):
         return {one.key: _with_time(one.value, one.timestamp) if one.value is not None else None for one in entries}
 
     def after_commit(
-        self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing], ends: Mapping[str, int]
+        self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord], ends: Mapping[str, int]
     ) -> None:
         """Take over the entries of the batch before, whose commit is final now, and forget some that are too old.
 

@@ -16,13 +16,13 @@ from events.dead_letter import FieldError
 from events.decision import Decision
 from events.decode import Received, RejectedError, decode
 from events.envelope import Attributes, write
-from events.origin_headers import Place, provenance
+from events.origin_headers import RecordPosition, provenance
 from events.request import AuthorizationRequest
 from events.topics import ANSWERED, DECISIONS, SHADOW
 from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.facts import ClinicalViolationError
 from policy_core.history.library import Knowledge, Library
-from workers.accounts.batch_counters import Answers, Tally
+from workers.accounts.batch_counters import Answers, BatchCounters
 from workers.dead_letters.write import caused_by, defect, rejection, too_large, unreadable
 from workers.decide.case_of_request import case_of
 from workers.decide.decision_json import DecisionEncoder
@@ -30,7 +30,7 @@ from workers.decide.duplicates import ELSEWHERE, FORGETFUL, KNOWN_BYTES, Entry, 
 from workers.decide.outcome import Decided
 from workers.decide.shadow import FAILED, Shadow
 from workers.logs import Hasher, frames
-from workers.records import Delivery, Outgoing, Record, Unreadable
+from workers.records import Delivery, OutgoingRecord, Record, Unreadable
 from workers.settings import Settings
 from workers.state.digests import digest
 from workers.state.rocksdb_store import StorageError
@@ -157,15 +157,15 @@ class DecisionHandler:
         if received is not None and self.settings.delivery is Delivery.AT_LEAST_ONCE:
             # It may have been remembered as answered already, before its answer was refused.
             key = digest(received.request.request_id.encode())
-            answers.append(Outgoing(self.settings.topic(ANSWERED), key, None))  # type: ignore[arg-type]  # nothing else is taken back
+            answers.append(OutgoingRecord(self.settings.topic(ANSWERED), key, None))  # type: ignore[arg-type]  # nothing else is taken back
         log.error("answer_too_large", topics=sorted(refused), **_place(record))
         answers.tally.oversized.update(refused)
         answers.append(self._rejected(record, received, rejected, answers.tally, small=True))
         return answers
 
     def _answer(
-        self, record: Record, decider: Decider, answered: dict[bytes, Entry], tally: Tally
-    ) -> Sequence[Outgoing]:
+        self, record: Record, decider: Decider, answered: dict[bytes, Entry], tally: BatchCounters
+    ) -> Sequence[OutgoingRecord]:
         """What is to be sent because of one record; `answered` has those that earlier ones of the batch answered."""
         received: Received | None = None
         try:
@@ -189,7 +189,7 @@ class DecisionHandler:
             self._shout(record, received, error)
             return [self._rejected(record, received, defect(), tally)]
         entry = answered[key] = Entry(content, record.offset, record.timestamp, known_by(decided.policy))
-        answer = [outgoing, Outgoing(self.settings.topic(ANSWERED), key, entry.packed())]
+        answer = [outgoing, OutgoingRecord(self.settings.topic(ANSWERED), key, entry.packed())]
         if self.shadow is not None:
             answer += self.shadow.beside(record, received.attributes, decided, tally)
         return answer
@@ -203,8 +203,8 @@ class DecisionHandler:
         )
 
     def _duplicate(
-        self, record: Record, received: Received, known: Entry, content: bytes, tally: Tally
-    ) -> list[Outgoing]:
+        self, record: Record, received: Received, known: Entry, content: bytes, tally: BatchCounters
+    ) -> list[OutgoingRecord]:
         if known.content == content:
             tally.duplicates += 1
             return []
@@ -213,24 +213,24 @@ class DecisionHandler:
         error = FieldError(path="request_id", message=message)
         return [self._rejected(record, received, RejectedError("conflicting_duplicate", [error]), tally)]
 
-    def _decision(self, record: Record, attributes: Attributes | None, decided: Decided) -> Outgoing:
+    def _decision(self, record: Record, attributes: Attributes | None, decided: Decided) -> OutgoingRecord:
         decision_id, data = decided.encoded
         request_id = decided.request.request_id
         caused = caused_by(attributes, decision_id, self.settings.source, Decision.TYPE, request_id)
         value, headers = write(caused, data, self.settings.mode)
-        cause = Place(record.topic, record.partition, record.offset)
+        cause = RecordPosition(record.topic, record.partition, record.offset)
         origin = provenance(cause, supersedes=decided.request.supersedes)
-        return Outgoing(self.settings.topic(DECISIONS), request_id.encode(), value, headers + origin)
+        return OutgoingRecord(self.settings.topic(DECISIONS), request_id.encode(), value, headers + origin)
 
     def _rejected(
         self,
         record: Record,
         received: Received | None,
         rejected: RejectedError,
-        tally: Tally,
+        tally: BatchCounters,
         *,
         small: bool = False,
-    ) -> Outgoing:
+    ) -> OutgoingRecord:
         if received is not None:
             rejected.attributes = received.attributes
             rejected.request_id = received.request.request_id

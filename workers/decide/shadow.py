@@ -8,7 +8,7 @@ import structlog
 
 from events.envelope import Attributes, write
 from events.origin_headers import SHADOW as HEADER
-from events.origin_headers import SHADOW_MARK, Place, provenance
+from events.origin_headers import SHADOW_MARK, RecordPosition, provenance
 from events.shadow import ShadowDifference, difference_id
 from events.topics import SHADOW
 from policy_core.compare.strictness import Comparer, Kind, LineChange, undecided, weightiest
@@ -17,12 +17,12 @@ from policy_core.evaluate.determine import CaseResult, Policy
 from policy_core.evaluate.facts import ClinicalViolationError
 from policy_core.history.library import Library
 from policy_core.loading.load import load
-from workers.accounts.batch_counters import Tally
+from workers.accounts.batch_counters import BatchCounters
 from workers.dead_letters.write import caused_by
 from workers.decide.case_of_request import case_of
 from workers.decide.outcome import Decided
 from workers.logs import frames
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -61,7 +61,9 @@ class Shadow:
         self._comparer = Comparer()
         self._told: set[tuple[str, ...]] = set()
 
-    def beside(self, record: Record, attributes: Attributes | None, decided: Decided, tally: Tally) -> list[Outgoing]:
+    def beside(
+        self, record: Record, attributes: Attributes | None, decided: Decided, tally: BatchCounters
+    ) -> list[OutgoingRecord]:
         """The event that tells what the draft would make of a request otherwise; none where it makes the same of it.
 
         It raises nothing: what fails is counted in the tally, and logged once.
@@ -96,7 +98,7 @@ class Shadow:
 
     def _event(
         self, record: Record, attributes: Attributes | None, decided: Decided, kind: Kind, changes: list[LineChange]
-    ) -> Outgoing:
+    ) -> OutgoingRecord:
         request = decided.request
         lines = [
             {
@@ -127,8 +129,8 @@ class Shadow:
         if len(value) > LARGEST:
             raise TooLargeError
         marked = (*headers, (HEADER, self.draft.sha256.encode()))
-        origin = provenance(Place(record.topic, record.partition, record.offset))
-        return Outgoing(settings.topic(SHADOW), request.request_id.encode(), value, marked + origin)
+        origin = provenance(RecordPosition(record.topic, record.partition, record.offset))
+        return OutgoingRecord(settings.topic(SHADOW), request.request_id.encode(), value, marked + origin)
 
     def _tell(self, error: Exception) -> None:
         # Where it fails, and never its text, which may repeat what it choked on.

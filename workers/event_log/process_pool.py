@@ -30,7 +30,7 @@ class _Stop(Protocol):
     def is_set(self) -> bool: ...
 
 
-class Desk(Generic[Message]):
+class WorkerHandle(Generic[Message]):
     """What whoever works on a task has of the others."""
 
     def __init__(self, tell: Callable[[Message], None], stop: _Stop) -> None:
@@ -62,7 +62,7 @@ def cores() -> int:
 
 def run(
     tasks: Sequence[Task],
-    work: Callable[[Task, Desk[Message]], None],
+    work: Callable[[Task, WorkerHandle[Message]], None],
     heard: Callable[[Message], None],
     processes: int,
 ) -> bool:
@@ -83,14 +83,14 @@ def run(
         with _interruptible(stop):
             for task in tasks:
                 if not stop.is_set():
-                    work(task, Desk(heard, stop))
+                    work(task, WorkerHandle(heard, stop))
         return not stop.is_set()
     return _share(tasks, work, heard, wanted)
 
 
 def _share(
     tasks: Sequence[Task],
-    work: Callable[[Task, Desk[Message]], None],
+    work: Callable[[Task, WorkerHandle[Message]], None],
     heard: Callable[[Message], None],
     processes: int,
 ) -> bool:
@@ -140,10 +140,10 @@ def _messages(inbox: Any, crew: Sequence[Any]) -> Iterator[Any]:
             yield message
 
 
-def _serve(work: Callable[[Any, Desk[Any]], None], waiting: Any, inbox: Any, stop: ProcessEvent) -> None:
+def _serve(work: Callable[[Any, WorkerHandle[Any]], None], waiting: Any, inbox: Any, stop: ProcessEvent) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who started us says when to stop
     logs.configure(level="WARNING", form="console")
-    desk: Desk[Any] = Desk(inbox.put, stop)
+    desk: WorkerHandle[Any] = WorkerHandle(inbox.put, stop)
     try:
         while (task := waiting.get()) is not None:
             if not desk.stopping:

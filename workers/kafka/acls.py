@@ -39,7 +39,7 @@ ROLES: dict[Role, str] = {
 RECORDS = "to record who did what"
 
 
-class Right(NamedTuple):
+class AclRule(NamedTuple):
     """What one role may do with one resource, or with all whose name begins so."""
 
     role: Role
@@ -50,7 +50,7 @@ class Right(NamedTuple):
     why: str
 
 
-def rights(settings: Settings, role: str | None = None) -> list[Right]:
+def rights(settings: Settings, role: str | None = None) -> list[AclRule]:
     """The rights in this deployment, of one role or of all."""
     every = (
         *_of_workers(settings),
@@ -64,7 +64,7 @@ def rights(settings: Settings, role: str | None = None) -> list[Right]:
     return [one for one in every if role in {None, one.role}]
 
 
-def _of_workers(settings: Settings) -> Iterator[Right]:
+def _of_workers(settings: Settings) -> Iterator[AclRule]:
     uses: dict[str, tuple[tuple[Operation, ...], str]] = {
         REQUESTS: (("READ",), "to decide them"),
         DECISIONS: (("READ", "WRITE"), "to answer, and to point to the answers"),
@@ -82,16 +82,16 @@ def _of_workers(settings: Settings) -> Iterator[Right]:
     why = "to see that it is there; its settings at start"
     yield _topic("worker", settings.topic(AUDIT), ("DESCRIBE", "DESCRIBE_CONFIGS"), why)
     own = f"{settings.app_id}-"
-    yield Right("worker", "topic", own, True, ("READ", "WRITE", "CREATE"), "the changelogs of tables, made by Faust")
-    yield Right("worker", "group", settings.app_id, False, ("READ",), "to share partitions, and commit offsets")
+    yield AclRule("worker", "topic", own, True, ("READ", "WRITE", "CREATE"), "the changelogs of tables, made by Faust")
+    yield AclRule("worker", "group", settings.app_id, False, ("READ",), "to share partitions, and commit offsets")
     for name in (REQUESTS, LINKS):
         transactions = f"{own}{settings.topic(name)}-"
-        yield Right("worker", "transactional-id", transactions, True, ("WRITE",), "one for each partition")
+        yield AclRule("worker", "transactional-id", transactions, True, ("WRITE",), "one for each partition")
 
 
-def _of_the_exporter(settings: Settings) -> Iterator[Right]:
-    yield Right("exporter", "group", settings.app_id, False, ("DESCRIBE",), "offsets committed, members")
-    yield Right("exporter", "group", settings.archive_group, False, ("DESCRIBE",), "until when all is archived")
+def _of_the_exporter(settings: Settings) -> Iterator[AclRule]:
+    yield AclRule("exporter", "group", settings.app_id, False, ("DESCRIBE",), "offsets committed, members")
+    yield AclRule("exporter", "group", settings.archive_group, False, ("DESCRIBE",), "until when all is archived")
     for name, why in ((REQUESTS, "ends, and how old what waits is"), (DECISIONS, "what is pended, and until when")):
         yield _topic("exporter", settings.topic(name), ("READ",), why)
     for name in (DEAD_LETTERS, LEDGER, LINKS, POLICY_REVISIONS):
@@ -99,8 +99,8 @@ def _of_the_exporter(settings: Settings) -> Iterator[Right]:
     yield _topic("exporter", settings.topic(ANSWERED), ("DESCRIBE",), "ends: archives go up to there")
 
 
-def _of_the_dashboard(settings: Settings) -> Iterator[Right]:
-    yield Right("dashboard", "group", settings.app_id, False, ("DESCRIBE",), "offsets committed, members")
+def _of_the_dashboard(settings: Settings) -> Iterator[AclRule]:
+    yield AclRule("dashboard", "group", settings.app_id, False, ("DESCRIBE",), "offsets committed, members")
     uses = {
         REQUESTS: "ends, and how long answers take",
         DECISIONS: "what was decided, and the trace of a request",
@@ -115,26 +115,26 @@ def _of_the_dashboard(settings: Settings) -> Iterator[Right]:
     yield _topic("dashboard", settings.topic(AUDIT), ("READ", "WRITE"), f"{RECORDS}; to show that")
 
 
-def _of_the_archive(settings: Settings) -> Iterator[Right]:
+def _of_the_archive(settings: Settings) -> Iterator[AclRule]:
     for name in (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, POLICY_REVISIONS):
         yield _topic("archive", settings.topic(name), ("READ",), "to keep it")
     yield _topic("archive", settings.topic(AUDIT), ("WRITE",), RECORDS)
-    yield Right("archive", "group", settings.archive_group, False, ("READ",), "to commit how far archives go")
+    yield AclRule("archive", "group", settings.archive_group, False, ("READ",), "to commit how far archives go")
 
 
-def _of_platforms(settings: Settings) -> Iterator[Right]:
+def _of_platforms(settings: Settings) -> Iterator[AclRule]:
     yield _topic("platform", settings.topic(REQUESTS), ("WRITE",), "to ask")
     yield _topic("platform", settings.topic(DECISIONS), ("READ",), "to read the answers")
-    yield Right("platform", "group", "claims-platform", True, ("READ",), "its own consumers, by names of its choice")
+    yield AclRule("platform", "group", "claims-platform", True, ("READ",), "its own consumers, by names of its choice")
 
 
-def _of_policies(settings: Settings) -> Iterator[Right]:
+def _of_policies(settings: Settings) -> Iterator[AclRule]:
     yield _topic("policy", settings.topic(POLICY_REVISIONS), ("READ", "WRITE"), "to publish what continues the chain")
     yield _topic("policy", settings.topic(AUDIT), ("WRITE",), RECORDS)
     yield _topic("policy", settings.topic(SHADOW), ("READ",), "to see what a draft would make otherwise")
 
 
-def _of_operators(settings: Settings) -> Iterator[Right]:
+def _of_operators(settings: Settings) -> Iterator[AclRule]:
     for topic in TOPICS:
         operations: tuple[Operation, ...] = ("CREATE", "ALTER_CONFIGS", "DESCRIBE_CONFIGS", "READ")
         if topic.name in {REQUESTS, POLICY_REVISIONS, AUDIT} or topic.state is not None:
@@ -149,8 +149,8 @@ def _of_operators(settings: Settings) -> Iterator[Right]:
             why += "; to add partitions"
         yield _topic("operator", settings.topic(topic.name), operations, why)
     own = settings.topic("replay.")
-    yield Right("operator", "topic", own, True, ("CREATE", "READ", "WRITE"), "what a replay would have decided")
-    yield Right(
+    yield AclRule("operator", "topic", own, True, ("CREATE", "READ", "WRITE"), "what a replay would have decided")
+    yield AclRule(
         "operator",
         "transactional-id",
         f"{settings.app_id}-redrive",
@@ -159,9 +159,9 @@ def _of_operators(settings: Settings) -> Iterator[Right]:
         "to send dead letters again, once",
     )
     reset = f"{settings.app_id}-reset-offset"
-    yield Right("operator", "transactional-id", reset, False, ("WRITE",), "to set an offset that workers refuse")
-    yield Right("operator", "group", settings.app_id, False, ("READ",), "accounts stand with the offsets; to set one")
+    yield AclRule("operator", "transactional-id", reset, False, ("WRITE",), "to set an offset that workers refuse")
+    yield AclRule("operator", "group", settings.app_id, False, ("READ",), "accounts stand with the offsets; to set one")
 
 
-def _topic(role: Role, name: str, operations: tuple[Operation, ...], why: str) -> Right:
-    return Right(role, "topic", name, False, operations, why)
+def _topic(role: Role, name: str, operations: tuple[Operation, ...], why: str) -> AclRule:
+    return AclRule(role, "topic", name, False, operations, why)

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from workers.console import CommandError, Prefix, out, settings
 from workers.kafka import acls
-from workers.kafka.acls import Right
+from workers.kafka.acls import AclRule
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -26,7 +26,7 @@ def show_rights(
     out.print(_rights_table(acls.rights(settings(topic_prefix=topic_prefix), role)))
 
 
-def _rights_table(found: Iterable[Right]) -> Table:
+def _rights_table(found: Iterable[AclRule]) -> Table:
     table = Table(header_style="bold")
     for column in ("role", "operations", "resource", "name", "why"):
         table.add_column(column, overflow="fold")

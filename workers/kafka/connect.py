@@ -28,7 +28,7 @@ KNOCK_MS = 5_000
 """How long a server may take to answer when it is asked whether it lets us in."""
 
 
-class RefusedError(Exception):
+class AccessRefusedError(Exception):
     """The cluster is there and does not let us, however often we try; the message says why and never a password."""
 
 
@@ -159,11 +159,11 @@ def check(settings: Settings) -> None:
             if settings.sasl_mechanism == "OAUTHBEARER"
             else "DLI_SASL_USERNAME, DLI_SASL_PASSWORD and DLI_SASL_MECHANISM"
         )
-        raise RefusedError(f"{settings.bootstrap}: the cluster refuses {_user(settings)}: see {see}")
+        raise AccessRefusedError(f"{settings.bootstrap}: the cluster refuses {_user(settings)}: see {see}")
     if isinstance(refusal, TokenError):
-        raise RefusedError(str(refusal))
+        raise AccessRefusedError(str(refusal))
     if isinstance(refusal, ssl.SSLCertVerificationError):
-        raise RefusedError(
+        raise AccessRefusedError(
             f"{settings.bootstrap}: the cluster's certificate is not trusted ({refusal.verify_message.rstrip('.')}): "
             "see DLI_TLS_CA, and whether DLI_BOOTSTRAP names the brokers as their certificate does"
         )

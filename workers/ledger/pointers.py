@@ -19,16 +19,16 @@ import structlog
 
 from events.decode import is_request_id
 from events.envelope import Headers, header
-from events.origin_headers import REQUEST, SUPERSEDES, Place, cause_of
+from events.origin_headers import REQUEST, SUPERSEDES, RecordPosition, cause_of
 from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
 from workers.dead_letters.write import LONGEST_KEY, rejection, too_large, unreadable
 from workers.ledger.supersedes_links import Link
-from workers.records import Outgoing, Record, Unreadable
+from workers.records import OutgoingRecord, Record, Unreadable
 from workers.settings import Settings
 from workers.state.changelog import Change, Changelog
 from workers.state.digests import DIGEST_BYTES, digest
 from workers.state.partition_stores import FedCopies
-from workers.state.rocksdb_store import Copy
+from workers.state.rocksdb_store import ChangelogStore
 
 log = structlog.get_logger(__name__)
 
@@ -94,11 +94,11 @@ class PointerHandler:
         self._ledger = settings.topic(LEDGER)
         self._links = settings.topic(LINKS)
 
-    def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
+    def __call__(self, records: Sequence[Record]) -> list[OutgoingRecord]:
         """A pointer for every answer that can be found by a request's id, and a link where one supersedes another."""
         return [one for record in records for one in self._written(record)]
 
-    def _written(self, record: Record) -> Iterable[Outgoing]:
+    def _written(self, record: Record) -> Iterable[OutgoingRecord]:
         if isinstance(record.value, Unreadable):
             yield rejection(record, unreadable(record.value), self._settings)
             return
@@ -109,14 +109,14 @@ class PointerHandler:
         request = (cause.partition, cause.offset) if cause is not None and cause.topic == self._requests else None
         packed = Pointer(kind, record.partition, record.offset, record.timestamp, request).packed()
         for name in _names(kind, record.key, record.headers):
-            yield Outgoing(self._ledger, digest(name), packed)
+            yield OutgoingRecord(self._ledger, digest(name), packed)
         supersedes = header(record.headers, SUPERSEDES) if kind == "decision" else None
         # Of our own decisions both are ids; whoever else writes there may have anything.
         if supersedes is not None and is_request_id(supersedes) and len(record.key) <= LONGEST_KEY:
-            link = Link(supersedes, Place(record.topic, record.partition, record.offset))
-            yield Outgoing(self._links, record.key, link.written())
+            link = Link(supersedes, RecordPosition(record.topic, record.partition, record.offset))
+            yield OutgoingRecord(self._links, record.key, link.written())
 
-    def instead(self, record: Record, refused: frozenset[str]) -> list[Outgoing]:
+    def instead(self, record: Record, refused: frozenset[str]) -> list[OutgoingRecord]:
         """A small dead letter for what cannot be read; else nothing: a topic that refuses a pointer is at fault itself.
 
         The answer that it would point to stands where it is.
@@ -139,7 +139,7 @@ class Keeper:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
+    def __call__(self, records: Sequence[Record]) -> list[OutgoingRecord]:
         """A dead letter for whatever cannot be read as a record."""
         return [
             rejection(one, unreadable(one.value), self._settings)
@@ -147,7 +147,7 @@ class Keeper:
             if isinstance(one.value, Unreadable)
         ]
 
-    def instead(self, record: Record, _refused: frozenset[str]) -> list[Outgoing]:
+    def instead(self, record: Record, _refused: frozenset[str]) -> list[OutgoingRecord]:
         """The smallest dead letter, in place of one that Kafka takes for too large."""
         rejected = unreadable(record.value) if isinstance(record.value, Unreadable) else too_large()
         return [rejection(record, rejected, self._settings, small=True)]
@@ -174,7 +174,7 @@ class Pointers(FedCopies):
         found = [unpacked(key[DIGEST_BYTES:] + value) for key, value in rows.items()]
         return sorted(found, key=lambda one: (one.timestamp, one.partition, one.offset))
 
-    def taken(self, copy: Copy, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
+    def taken(self, copy: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
         """The entries that are made of records, and the ends of some that are too old.
 
         Each stands under the digest and the place, so that none replaces another.

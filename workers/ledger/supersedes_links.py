@@ -28,13 +28,13 @@ import structlog
 from events.dead_letter import FieldError
 from events.decode import RejectedError, is_request_id
 from events.envelope import loads
-from events.origin_headers import Place, place_of
+from events.origin_headers import RecordPosition, place_of
 from workers.dead_letters.write import rejection, unreadable
-from workers.records import Outgoing, Record, Unreadable
+from workers.records import OutgoingRecord, Record, Unreadable
 from workers.settings import Settings
 from workers.state.changelog import Change, Changelog
 from workers.state.partition_stores import FedCopies, changes_of
-from workers.state.rocksdb_store import Copy
+from workers.state.rocksdb_store import ChangelogStore
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class Link(NamedTuple):
     """What a request says of the one before it."""
 
     supersedes: str
-    decision: Place
+    decision: RecordPosition
     """Where the answer stands that has it."""
 
     def written(self) -> bytes:
@@ -251,7 +251,7 @@ class Links(FedCopies):
         super().__init__(folder, changelog)
         self._settings = settings
 
-    def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
+    def __call__(self, records: Sequence[Record]) -> list[OutgoingRecord]:
         """A dead letter for every link that is refused, and for every record that is none.
 
         Raises:
@@ -267,10 +267,10 @@ class Links(FedCopies):
         refused = [rejection(by_offset[one.offset], _circular(one), self._settings) for one in judgement.refused]
         return refused + self._no_links(records, {one.offset for one in links})
 
-    def _no_links(self, records: Sequence[Record], links: Set[int]) -> list[Outgoing]:
+    def _no_links(self, records: Sequence[Record], links: Set[int]) -> list[OutgoingRecord]:
         return [rejection(one, _none(one), self._settings) for one in records if one.offset not in links]
 
-    def instead(self, record: Record, _refused: frozenset[str]) -> list[Outgoing]:
+    def instead(self, record: Record, _refused: frozenset[str]) -> list[OutgoingRecord]:
         """The smallest dead letter, in place of one that Kafka takes for too large."""
         links = list(said(changes_of((record,))))
         rejected = _circular(links[0]) if links else _none(record)
@@ -287,7 +287,7 @@ class Links(FedCopies):
         with self.doubting(partition):
             return chain(Graph(self._copies[partition]), request_id)
 
-    def taken(self, copy: Copy, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
+    def taken(self, copy: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
         """The links judged again, as they were when they came."""
         return judge(copy, said(changes)).changes
 

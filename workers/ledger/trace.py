@@ -19,7 +19,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from events.envelope import is_binary, loads
-from events.origin_headers import Place
+from events.origin_headers import RecordPosition
 from events.topics import POLICY_REVISIONS
 from policy_core.history.acceptance import Terms
 from workers.console import CommandError
@@ -36,7 +36,7 @@ POLL_MS = 500
 class Event:
     """One event that the trace leads to."""
 
-    place: Place
+    place: RecordPosition
     data: dict[str, Any] | None
     """None where it is no longer kept, or not an event."""
     timestamp: int = -1
@@ -139,7 +139,7 @@ def trace(request_id: str, url: str, settings: Settings) -> Trace:
         with _reading(settings) as topics:
             chain = tuple(_traced(one, topics) for one in found["chain"])
             named = _named(chain)
-            known = topics.all_of(Place(settings.topic(POLICY_REVISIONS), 0, 0)) if named else ()
+            known = topics.all_of(RecordPosition(settings.topic(POLICY_REVISIONS), 0, 0)) if named else ()
             revisions = [_proved(one, terms) for one in _made_known(known, named)]
             return Trace(request_id, chain, tuple(revisions))
     except KafkaError as error:
@@ -175,12 +175,12 @@ class _Topics:
     def __init__(self, consumer: KafkaConsumer) -> None:
         self._reader = consumer
 
-    def event(self, place: Place) -> Event:
+    def event(self, place: RecordPosition) -> Event:
         """The event at a place."""
         found = next(self.all_of(place), None)
         return found if found is not None and found.place == place else Event(place, None)
 
-    def all_of(self, place: Place) -> Iterator[Event]:
+    def all_of(self, place: RecordPosition) -> Iterator[Event]:
         """The events of a partition from a place on."""
         partition = TopicPartition(place.topic, place.partition)
         self._reader.assign([partition])
@@ -189,7 +189,9 @@ class _Topics:
         self._reader.seek(partition, max(place.offset, beginning))
         while self._reader.position(partition) < end:
             for record in self._reader.poll(timeout_ms=POLL_MS).get(partition, ()):
-                yield Event(Place(record.topic, record.partition, record.offset), _data(record), record.timestamp)
+                yield Event(
+                    RecordPosition(record.topic, record.partition, record.offset), _data(record), record.timestamp
+                )
 
 
 @contextmanager
@@ -238,8 +240,8 @@ def _answer(pointer: dict[str, Any], topics: _Topics) -> Answer:
     )
 
 
-def _place(found: dict[str, Any]) -> Place:
-    return Place(found["topic"], found["partition"], found["offset"])
+def _place(found: dict[str, Any]) -> RecordPosition:
+    return RecordPosition(found["topic"], found["partition"], found["offset"])
 
 
 # --- revisions -----------------------------------------------------------------------------------------------------
@@ -281,7 +283,7 @@ def _back(by_digest: Mapping[str, Event], known: str, revision: str | None) -> I
     event = by_digest.get(known)
     if event is not None:
         yield event
-    seen: set[Place] = set()
+    seen: set[RecordPosition] = set()
     while event is not None and event.data is not None and event.place not in seen:
         if event.data.get("revision") == revision:
             yield event

@@ -17,8 +17,8 @@ from prometheus_client.registry import Collector
 
 from events.topics import DECISIONS, TOPICS
 from workers import metrics
-from workers.accounts.account import Standing, standings
-from workers.kafka.connect import RefusedError
+from workers.accounts.account import PartitionBalance, standings
+from workers.kafka.connect import AccessRefusedError
 from workers.kafka.lag import Look, Unread, Watcher
 from workers.kafka.reader import (
     ReadingError,
@@ -63,7 +63,7 @@ class BrokerCollector(Collector):
         with self._lock:
             try:
                 look = self._watcher.look()
-            except (ReadingError, RefusedError) as error:
+            except (ReadingError, AccessRefusedError) as error:
                 log.warning("scrape_failed", detail=str(error))
                 yield metrics.EXPORTER_UP.of([((), 0)])
                 return
@@ -132,7 +132,7 @@ def of_lag(look: Look) -> Iterator[GaugeMetricFamily]:
     yield metrics.GROUP_MEMBERS.of(((group,), count) for group, count in look.members.items())
 
 
-def of_accounts(found: list[Standing]) -> Iterator[GaugeMetricFamily]:
+def of_accounts(found: list[PartitionBalance]) -> Iterator[GaugeMetricFamily]:
     """The metrics of the accounts."""
     known = [(str(one.partition), one.account) for one in found if one.account is not None]
     yield metrics.ACCOUNTS.of(
@@ -150,7 +150,7 @@ def follow(settings: Settings, pended: Pended, over: Event) -> None:
         try:
             with told(settings):
                 _follow(settings, pended, over)
-        except (ReadingError, RefusedError) as error:
+        except (ReadingError, AccessRefusedError) as error:
             log.warning("decisions_unread", detail=str(error), next_try_in_seconds=PAUSE_SECONDS)
             over.wait(PAUSE_SECONDS)
 

@@ -36,7 +36,7 @@ from workers.policies.attestation import attestation
 from workers.policies.register import Row, in_force, key_of, of_day, of_policy, row_of, with_decisions, written
 from workers.policies.revision_events import Outcome, Verdict, moment
 from workers.policies.revision_follower import Follower
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -114,7 +114,7 @@ class _Sending:
         metrics.DEAD_LETTERS.labels(rejected.reason).inc()
 
 
-def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, Outgoing | None]:
+def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, OutgoingRecord | None]:
     """The row of an accepted revision, and the record that attests what it changes; none for a policy's first."""
     published, chain = verdict.publication, verdict.chain
     if published is None or chain is None:
@@ -133,7 +133,7 @@ def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, Outgoing | None]:
     return row_of(published, found), attested_record(found, settings)
 
 
-def attested_record(found: PolicyAttestation, settings: Settings) -> Outgoing:
+def attested_record(found: PolicyAttestation, settings: Settings) -> OutgoingRecord:
     """The record of an attestation: the same two revisions give the same bytes."""
     attributes = Attributes(
         id=sha256(found.to_json()).hexdigest()[:32],
@@ -147,10 +147,10 @@ def attested_record(found: PolicyAttestation, settings: Settings) -> Outgoing:
     if len(value) > LARGEST:
         shorter = found.model_copy(update={"changes": (), "parts": (), "shortened": True})
         return attested_record(shorter, settings)
-    return Outgoing(settings.topic(POLICY_ATTESTATIONS), found.key, value, headers)
+    return OutgoingRecord(settings.topic(POLICY_ATTESTATIONS), found.key, value, headers)
 
 
-async def sent(topic: faust.TopicT, one: Outgoing) -> bool:
+async def sent(topic: faust.TopicT, one: OutgoingRecord) -> bool:
     """Return True once the broker has it, however long that takes; False where it takes it for too large."""
     while True:
         try:

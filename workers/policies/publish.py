@@ -20,7 +20,7 @@ from events.decode import LARGEST
 from events.envelope import STRUCTURED
 from events.revision import PolicyRevision
 from events.topics import POLICY_REVISIONS
-from policy_core.history.chain import RefusedError
+from policy_core.history.chain import PublicationRefusedError
 from policy_core.loading.load import parse, read
 from policy_core.publications.publication import Publication
 from policy_core.publications.signatures import sign
@@ -35,7 +35,7 @@ from workers.policies.register_text import signer
 from workers.policies.revision_commands import comparison_of, day_of, known_library, online
 from workers.policies.revision_events import Judging, Outcome, Seen, Verdict, as_record, terms_of
 from workers.policies.revision_topic import Known, read_known, send
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.settings import Settings
 
 Key = Annotated[Path | None, typer.Option("--key", help="The private key to sign with, in PEM.")]
@@ -135,7 +135,14 @@ def publish(
 
 
 def _publish(
-    what: What, file: Path | str, records: list[Outgoing], known: Known, found: Settings, past: Past, *, execute: bool
+    what: What,
+    file: Path | str,
+    records: list[OutgoingRecord],
+    known: Known,
+    found: Settings,
+    past: Past,
+    *,
+    execute: bool,
 ) -> bool:
     """Say what records would do, and send them where that is wanted; False where all of it is published already."""
     verdicts = [one for one in _judged(file, records, known) if one.outcome is Outcome.ACCEPTED]
@@ -154,7 +161,7 @@ def _publish(
     return True
 
 
-def _send(what: What, records: list[Outgoing], verdicts: list[Verdict], found: Settings) -> None:
+def _send(what: What, records: list[OutgoingRecord], verdicts: list[Verdict], found: Settings) -> None:
     newest = [one.publication for one in verdicts if one.publication is not None][-1]
     where = {"policy_number": newest.policy, "revision": newest.revision, "digest": newest.digest}
     topics = (found.topic(POLICY_REVISIONS),)
@@ -255,7 +262,7 @@ def _read(file: Path) -> bytes:
         return stream.read(64 * LARGEST)
 
 
-def _signed_before(file: Path, raw: bytes, found: Settings) -> Iterator[Outgoing]:
+def _signed_before(file: Path, raw: bytes, found: Settings) -> Iterator[OutgoingRecord]:
     """The records of what `sign` wrote; none where the file is something else, such as a document."""
     if not _is_event(raw):
         return
@@ -266,7 +273,7 @@ def _signed_before(file: Path, raw: bytes, found: Settings) -> Iterator[Outgoing
         except (ValueError, KeyError, TypeError, RecursionError):
             raise CommandError(f"{file}:{number}: is no revision as `dli policy sign` writes it") from None
         headers = (("content-type", STRUCTURED.encode()),)
-        yield Outgoing(found.topic(POLICY_REVISIONS), revision.key, line, headers)
+        yield OutgoingRecord(found.topic(POLICY_REVISIONS), revision.key, line, headers)
 
 
 def _is_event(raw: bytes) -> bool:
@@ -277,7 +284,7 @@ def _is_event(raw: bytes) -> bool:
     return isinstance(tree, dict) and "specversion" in tree
 
 
-def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signing) -> list[Outgoing]:
+def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signing) -> list[OutgoingRecord]:
     """The records of what a document has that is not published yet."""
     document, warnings = read(raw, str(file))
     for warning in warnings:
@@ -299,16 +306,16 @@ def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signi
 
 def _records(
     file: Path | str, wanted: list[Publication], key: Ed25519PrivateKey | None, found: Settings
-) -> list[Outgoing]:
+) -> list[OutgoingRecord]:
     topic, mode = found.topic(POLICY_REVISIONS), "structured" if key is not None else found.mode
     try:
         signed = (replace(one, signature=sign(key, one.digest)) if key is not None else one for one in wanted)
         return [as_record(one, topic, found.source, mode) for one in signed]
-    except RefusedError as refused:
+    except PublicationRefusedError as refused:
         raise CommandError(f"{file}: {refused}") from None
 
 
-def _judged(file: Path | str, records: list[Outgoing], known: Known) -> list[Verdict]:
+def _judged(file: Path | str, records: list[OutgoingRecord], known: Known) -> list[Verdict]:
     """What every worker would make of these records, were they sent now.
 
     Raises:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from policy_core.diagrams.editions import in_force
-from policy_core.document.code_listings import Standing as CodeStanding
+from policy_core.document.code_listings import CodeStatus as CodeStanding
 from policy_core.document.models import (
     Cited,
     Clock,
@@ -97,7 +97,7 @@ def _notes(rows: Sequence[Row], *, counted: bool) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Standing:
+class PolicyAsOf:
     """The policy for services of a day, as it was known."""
 
     policy: Policy
@@ -199,9 +199,9 @@ class Standing:
             yield one.line_of_business, f"{words(outcome.determination.value)}: {where}"
 
 
-def standing(chain: Chain, newest: Publication, day: date) -> Standing:
+def standing(chain: Chain, newest: Publication, day: date) -> PolicyAsOf:
     """The policy for services of a day, by a chain that ends with `newest`."""
-    return Standing(policy_of(newest), newest, chain.in_force(day), day)
+    return PolicyAsOf(policy_of(newest), newest, chain.in_force(day), day)
 
 
 def _revision(one: Publication) -> Row:

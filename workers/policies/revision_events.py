@@ -35,7 +35,7 @@ from events.revision import PolicyRevision, RevisionSignature
 from policy_core.document.models import PolicyDocument, RevisionKind
 from policy_core.document.problems import PolicyDocumentError, Problem
 from policy_core.history.acceptance import Anchor, Terms, Times
-from policy_core.history.chain import Chain, RefusedError
+from policy_core.history.chain import Chain, PublicationRefusedError
 from policy_core.loading.check import MOST_PROBLEMS
 from policy_core.loading.load import raw_of
 from policy_core.loading.size_limit import too_large
@@ -43,7 +43,7 @@ from policy_core.publications.publication import Publication, instant
 from policy_core.publications.signatures import Key, Signature, keyring
 from policy_core.publications.skip_list import Skip, SkipList, skip_list
 from workers.dead_letters.write import defect, unreadable
-from workers.records import Outgoing, Unreadable
+from workers.records import OutgoingRecord, Unreadable
 from workers.settings import Settings
 
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
@@ -76,7 +76,7 @@ def _written_signature(one: Signature | None) -> RevisionSignature | None:
     return RevisionSignature(key=one.key, value=b64encode(one.value).decode()) if one is not None else None
 
 
-def as_record(one: Publication, topic: str, source: str, mode: Mode) -> Outgoing:
+def as_record(one: Publication, topic: str, source: str, mode: Mode) -> OutgoingRecord:
     """The record that publishes a revision: the same publication gives the same bytes, whoever sends it.
 
     Raises:
@@ -93,8 +93,8 @@ def as_record(one: Publication, topic: str, source: str, mode: Mode) -> Outgoing
     )
     value, headers = write(attributes, revision.to_json(), mode)
     if len(value) > LARGEST:
-        raise RefusedError(("document",), f"is larger than {LARGEST:,} bytes with its envelope")
-    return Outgoing(topic, revision.key, value, headers)
+        raise PublicationRefusedError(("document",), f"is larger than {LARGEST:,} bytes with its envelope")
+    return OutgoingRecord(topic, revision.key, value, headers)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def judge(chains: Chains, terms: Terms, packaged: Packaged, seen: Seen) -> Verdi
         if signer is not None:
             published = replace(published, signature=_signature(event), signed_by=signer.id)
         after = before.accept(published, proven=packaged.by_digest if known else ())
-    except RefusedError as refused:
+    except PublicationRefusedError as refused:
         error = FieldError(path=shown_path(refused.path, _NAMES), message=refused.sentence)
         return Verdict(Outcome.REFUSED, rejected=RejectedError("revision_refused", [error]))
     except RejectedError as rejected:
@@ -193,7 +193,7 @@ def vouched(terms: Terms, data: Any, offset: int, timestamp: int) -> str | None:
         event = PolicyRevision.model_validate(data)
         key = _signer(terms, event, Seen(offset, timestamp, None, ()))
         return key.id if key is not None and publication_of(event).digest == event.digest else None
-    except (ValidationError, RejectedError, RefusedError):
+    except (ValidationError, RejectedError, PublicationRefusedError):
         return None
 
 
@@ -313,7 +313,7 @@ def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:
 
 def _within_bounds(tree: Any, *above: str) -> None:
     if (found := too_large(tree)) is not None:
-        raise RefusedError((*above, *found.path), found.message)
+        raise PublicationRefusedError((*above, *found.path), found.message)
 
 
 def publication_of(event: PolicyRevision) -> Publication:
@@ -345,7 +345,7 @@ def publication_of(event: PolicyRevision) -> Publication:
         corrects=event.corrects,
     )
     if published.digest != event.digest:
-        raise RefusedError(("digest",), f"is not the publication's digest, which is {published.digest}")
+        raise PublicationRefusedError(("digest",), f"is not the publication's digest, which is {published.digest}")
     return published
 
 

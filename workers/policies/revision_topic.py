@@ -12,7 +12,7 @@ from policy_core.history.library import Library
 from workers.kafka import connect
 from workers.kafka.reader import ReadingError, new_admin, records, spans, told
 from workers.policies.revision_events import Judging, Seen, Verdict, terms_of
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.settings import Settings
 
 PATIENCE_S = 30
@@ -61,7 +61,7 @@ def read_known(settings: Settings, library: Library, terms: Terms | None = None)
     return Known(judging, verdicts, span.end)
 
 
-def send(settings: Settings, some: Iterable[Outgoing]) -> None:
+def send(settings: Settings, some: Iterable[OutgoingRecord]) -> None:
     """Send records, in order, and wait until the brokers have each.
 
     Raises:

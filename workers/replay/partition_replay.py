@@ -14,7 +14,7 @@ from events.decode import Received, RejectedError, decode, shown_request_id
 from events.envelope import loads
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.decide.duplicates import Entry
-from workers.event_log.process_pool import Desk
+from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Damage, ReplayError, Source
 from workers.records import Record
 from workers.replay.documents import Draft
@@ -96,7 +96,7 @@ class Judge(Protocol):
         """Go on from what it had found."""
 
 
-class Walk:
+class PartitionReplay:
     """The walk along one partition."""
 
     def __init__(self, plan: Plan, partition: int) -> None:
@@ -129,7 +129,7 @@ class Walk:
         offset = original.get("offset")
         return offset if isinstance(offset, int) else None
 
-    def run(self, desk: Desk[News], state: Mapping[str, Any] | None) -> None:
+    def run(self, desk: WorkerHandle[News], state: Mapping[str, Any] | None) -> None:
         """Walk to the end, or until told to stop."""
         start = self._restore(state) if state else self.extent.first
         self._repeated = repeated(self.plan.source, self.topic, self.partition)

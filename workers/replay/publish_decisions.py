@@ -14,7 +14,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from events.decision import Decision
 from events.decode import Received
 from events.envelope import write
-from events.origin_headers import REPLAY, REPLAY_MARK, Place, provenance
+from events.origin_headers import REPLAY, REPLAY_MARK, RecordPosition, provenance
 from events.topics import LARGEST_RECORD, REPLAYED_KEPT, TOPICS
 from policy_core.evaluate.determine import CaseResult, Policy
 from workers.dead_letters.write import caused_by
@@ -111,7 +111,7 @@ class Publisher:
         settings = self._settings
         caused = caused_by(received.attributes, decision_id, settings.source, Decision.TYPE, request.request_id)
         value, headers = write(caused, data, settings.mode, {REPLAY_MARK: self._name})
-        cause = provenance(Place(record.topic, record.partition, record.offset), supersedes=request.supersedes)
+        cause = provenance(RecordPosition(record.topic, record.partition, record.offset), supersedes=request.supersedes)
         marked = [*headers, *cause, (REPLAY, self._name.encode())]
         self._check()
         try:

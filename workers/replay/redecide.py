@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from events.decision import Decision
 from events.decode import Received, RejectedError
 from events.envelope import Headers, Mode, binary_attributes, is_binary, loads, write
-from events.origin_headers import Place, provenance
+from events.origin_headers import RecordPosition, provenance
 from policy_core.evaluate.determine import Policy
 from workers.dead_letters.write import caused_by, rejection
 from workers.decide.outcome import Decided
@@ -21,7 +21,7 @@ class Manner(NamedTuple):
     mode: Mode
 
 
-class Again:
+class Redecider:
     """Decides again, as the recorded answers say that was decided.
 
     What one answer names (documents, mode, source) is tried on the next one first: a log changes them seldom.
@@ -58,7 +58,7 @@ class Again:
         request_id = received.request.request_id
         caused = caused_by(received.attributes, decided.encoded.decision_id, source, Decision.TYPE, request_id)
         value, headers = write(caused, decided.encoded.data, mode)
-        cause = Place(record.topic, record.partition, record.offset)
+        cause = RecordPosition(record.topic, record.partition, record.offset)
         return value, headers + provenance(cause, supersedes=received.request.supersedes)
 
     def letter(

@@ -12,7 +12,7 @@ from typing import Any
 from events.topics import REQUESTS
 from workers import private_files
 from workers.console import err
-from workers.event_log.process_pool import Desk, run
+from workers.event_log.process_pool import WorkerHandle, run
 from workers.event_log.progress import counting
 from workers.event_log.source import ReplayError
 from workers.replay.findings import read_all
@@ -21,7 +21,7 @@ from workers.replay.partition_replay import News, Plan, Task
 STATE = "state.json"
 SAVED_EVERY_S = 2.0
 
-Work = Callable[[Task, Desk[News]], None]
+Work = Callable[[Task, WorkerHandle[News]], None]
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from events.dead_letter import FieldError
 from events.decode import Received, RejectedError
 from workers.dead_letters.write import defect
 from workers.decide.duplicates import Entry
-from workers.event_log.process_pool import Desk
+from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Damage
 from workers.records import Record
 from workers.replay.documents import Documents, documents_of
 from workers.replay.findings import Findings, ResumedFindings
-from workers.replay.partition_replay import News, Plan, Task, Walk, request_id_of
-from workers.replay.redecide import Again, Reading, differences, read
+from workers.replay.partition_replay import News, PartitionReplay, Plan, Task, request_id_of
+from workers.replay.redecide import Reading, Redecider, differences, read
 
 PATHS_SHOWN = 12
 
@@ -45,7 +45,7 @@ KEYED = "not answered, and keyed otherwise than by its id: what was answered bef
 _HELD_BACK = 10_000
 
 
-def verify(task: Task, desk: Desk[News]) -> None:
+def verify(task: Task, desk: WorkerHandle[News]) -> None:
     """Verify one partition.
 
     Raises:
@@ -54,7 +54,7 @@ def verify(task: Task, desk: Desk[News]) -> None:
     plan, partition, state = task
     if state is not None and state["done"]:
         return
-    walk = Walk(plan, partition)
+    walk = PartitionReplay(plan, partition)
     documents = documents_of(plan.source, plan.settings, plan.earlier)
     size = state["judge"]["size"] if state is not None else None
     found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
@@ -68,12 +68,12 @@ def verify(task: Task, desk: Desk[News]) -> None:
 class Verifier:
     """Judges the requests of one partition."""
 
-    def __init__(self, plan: Plan, walk: Walk, documents: Documents, found: Findings) -> None:
+    def __init__(self, plan: Plan, walk: PartitionReplay, documents: Documents, found: Findings) -> None:
         self._plan = plan
         self._walk = walk
         self._documents = documents
         self._findings = found
-        self._again = Again(documents, plan.settings)
+        self._again = Redecider(documents, plan.settings)
         self.identical: Counter[str] = Counter()
         self.found: Counter[str] = Counter()
         self.why: Counter[str] = Counter()

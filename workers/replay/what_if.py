@@ -17,12 +17,12 @@ from policy_core.evaluate.determine import CaseResult, Policy
 from policy_core.evaluate.facts import ClinicalViolationError
 from workers.decide.case_of_request import case_of
 from workers.decide.duplicates import Entry
-from workers.event_log.process_pool import Desk
+from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Damage
 from workers.records import Record
 from workers.replay.documents import Documents, Named, documents_of
 from workers.replay.findings import Findings, ResumedFindings
-from workers.replay.partition_replay import News, Plan, Task, Walk
+from workers.replay.partition_replay import News, PartitionReplay, Plan, Task
 from workers.replay.publish_decisions import Publisher
 from workers.replay.redecide import read
 
@@ -42,7 +42,7 @@ Pair = tuple[str, str, str]
 
 
 @dataclass
-class Tally:
+class ChangeCounts:
     """Counts of one partition, or of all."""
 
     requests: Counter[str] = field(default_factory=Counter)
@@ -67,7 +67,7 @@ class Tally:
         }
 
     @classmethod
-    def of(cls, written: Mapping[str, Sequence[Sequence[Any]]]) -> "Tally":
+    def of(cls, written: Mapping[str, Sequence[Sequence[Any]]]) -> "ChangeCounts":
         """From such a state."""
         made = cls()
         for name, rows in written.items():
@@ -76,13 +76,13 @@ class Tally:
                 counter[tuple(key) if len(key) > 1 else key[0]] = count
         return made
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "ChangeCounts") -> None:
         """Count what another counted, too."""
         for name, counter in vars(self).items():
             counter.update(getattr(other, name))
 
 
-def what_if(task: Task, desk: Desk[News]) -> None:
+def what_if(task: Task, desk: WorkerHandle[News]) -> None:
     """Compare one partition.
 
     Raises:
@@ -91,7 +91,7 @@ def what_if(task: Task, desk: Desk[News]) -> None:
     plan, partition, state = task
     if state is not None and state["done"]:
         return
-    walk = Walk(plan, partition)
+    walk = PartitionReplay(plan, partition)
     size = state["judge"]["size"] if state is not None else None
     found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
     documents = documents_of(plan.source, plan.settings, plan.earlier)
@@ -124,7 +124,7 @@ class Comparison:
     def __init__(
         self,
         plan: Plan,
-        walk: Walk,
+        walk: PartitionReplay,
         documents: Documents,
         draft: Policy,
         found: Findings,
@@ -140,7 +140,7 @@ class Comparison:
         self._names: dict[bytes, Policy | None] = {}
         self._comparer = Comparer()
         self._damages: set[tuple[str, int, int]] = set()
-        self.tally = Tally()
+        self.tally = ChangeCounts()
         self.published = 0
 
     # --- what a walk meets ---
@@ -283,7 +283,7 @@ class Comparison:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
-        self.tally = Tally.of(state["tally"])
+        self.tally = ChangeCounts.of(state["tally"])
         self.published = state["published"]
         self._damages = {(topic, first, last) for topic, first, last in state["damages"]}
 

@@ -21,7 +21,7 @@ from workers.replay.documents import Named, documents_of, name_of
 from workers.replay.partition_replay import Plan
 from workers.replay.publish_decisions import make, own_topic
 from workers.replay.runs import Done
-from workers.replay.what_if import OR, Tally, draft_of, what_if
+from workers.replay.what_if import OR, ChangeCounts, draft_of, what_if
 
 CHANGED = (Kind.STRICTER, Kind.LOOSER, Kind.RECLASSIFIED, Kind.EVIDENCE)
 """In the order in which they are shown: what weighs most first."""
@@ -82,7 +82,7 @@ class Report:
     before: tuple[Named, ...]
     """The deployment's documents; the log's decisions may name others."""
     after: Named
-    tally: Tally
+    tally: ChangeCounts
 
     @property
     def changes(self) -> int:
@@ -136,9 +136,9 @@ def _nested(rows: Any) -> dict[str, dict[str, int]]:
 
 def report_of(done: Done, before: Sequence[Policy], after: Policy) -> Report:
     """All partitions together."""
-    tally = Tally()
+    tally = ChangeCounts()
     for state in done.states.values():
-        tally.add(Tally.of(state["judge"]["tally"]))
+        tally.add(ChangeCounts.of(state["judge"]["tally"]))
     return Report(done.finished, done.requests, tuple(map(name_of, before)), name_of(after), tally)
 
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import structlog
 
-from workers.records import Companion, Outgoing, Record
+from workers.records import OutgoingRecord, PartitionListener, Record
 from workers.state.changelog import Change, Changelog
-from workers.state.rocksdb_store import Copy, StorageError
+from workers.state.rocksdb_store import ChangelogStore, StorageError
 
 log = structlog.get_logger(__name__)
 
@@ -33,20 +33,20 @@ class _Batch(NamedTuple):
 _NOTHING = _Batch({}, 0)
 
 
-class Copies(Companion):
+class PartitionStores(PartitionListener):
     """Copies of a changelog's partitions; what an entry is, and who asks for it, a subclass says."""
 
     def __init__(self, folder: Path, changelog: Changelog) -> None:
         """Keep copies of the changelog below `folder`, one folder for each partition."""
         self._folder = folder
         self._changelog = changelog
-        self._copies: dict[int, Copy] = {}
+        self._copies: dict[int, ChangelogStore] = {}
         self._latest: dict[int, _Batch] = {}
         self._doubtful: set[int] = set()
         self.ready: set[int] = set()
         """The partitions whose copies know all that they must."""
 
-    def taken(self, copy: Copy, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 (some need it)
+    def taken(self, copy: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 (some need it)
         """What becomes of the copy's entries by these records of the changelog: by default, they are the entries."""
         return {one.key: one.value for one in changes}
 
@@ -106,14 +106,14 @@ class Copies(Companion):
         self.ready.add(partition)
         log.info("copy_ready", of=self._changelog.topic, partition=partition, applied_before=before, read=read)
 
-    def _trusted(self, partition: int, end: int) -> Copy:
+    def _trusted(self, partition: int, end: int) -> ChangelogStore:
         """The copy on disk, or an empty one where that cannot be used or knows more than the log has."""
         folder = self._folder / f"{partition}"
         if partition in self._doubtful:
             rmtree(folder, ignore_errors=True)
             self._doubtful.discard(partition)
         try:
-            copy = Copy(folder)
+            copy = ChangelogStore(folder)
             if copy.applied <= end:
                 return copy
             reason = f"it has offset {copy.applied} of a log that ends at {end}"
@@ -122,7 +122,7 @@ class Copies(Companion):
             reason = str(error)
         log.warning("copy_rebuilt", of=self._changelog.topic, partition=partition, reason=reason)
         rmtree(folder, ignore_errors=True)
-        return Copy(folder)
+        return ChangelogStore(folder)
 
     def revoked(self, partition: int) -> None:
         """Let go of the partition's copy."""
@@ -133,7 +133,7 @@ class Copies(Companion):
             copy.close()
 
 
-class FedCopies(Copies):
+class FedCopies(PartitionStores):
     """Copies of the topic that a feed reads: they know its records up to the one that the feed gives next."""
 
     async def upto(self, partition: int, start: int) -> int:  # noqa: ARG002 (alike for all)
@@ -144,7 +144,7 @@ class FedCopies(Copies):
         self,
         partition: int,
         records: Sequence[Record],
-        outputs: Sequence[Outgoing],  # noqa: ARG002 (what came in is kept)
+        outputs: Sequence[OutgoingRecord],  # noqa: ARG002 (what came in is kept)
         ends: Mapping[str, int],  # noqa: ARG002 (as above)
     ) -> None:
         """Take over what the records say.

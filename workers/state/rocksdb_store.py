@@ -29,7 +29,7 @@ class StorageError(OSError):
     """The copy on this machine's disk cannot be read or written; the log is whole, and the partition starts again."""
 
 
-class Copy:
+class ChangelogStore:
     """The copy of one partition's changelog, in RocksDB."""
 
     def __init__(self, folder: Path) -> None:

@@ -19,7 +19,7 @@ Why nothing is lost and, exactly once, nothing doubled, whatever Faust and the g
   Faust, an answer lost on the way) it is put back: no chunk is skipped, none is taken twice.
 * A transaction that failed is not repaired. Its producer is thrown away, and the partition starts again as
   after a takeover.
-* A commit that was acknowledged may still come undone: see `partition_output.TransactionalCourier`.
+* A commit that was acknowledged may still come undone: see `partition_output.TransactionalOutput`.
 
 Failures come in two kinds. A broker that is away, a rebalance, a lost producer id: wait, and start the
 partition again, forever. A producer fenced by another worker, a right that is missing, a bug in the handler:
@@ -31,6 +31,6 @@ out, `faust_internals.py` alone touches parts of Faust and aiokafka that they do
 
 from workers.stream.faust_internals import BATCH_BYTES
 from workers.stream.partition_loop import EXIT_FEED_LOST, FeedLost, Progress
-from workers.stream.processor import Feed, app_settings, feed
+from workers.stream.processor import StreamProcessor, app_settings, feed
 
-__all__ = ["BATCH_BYTES", "EXIT_FEED_LOST", "Feed", "FeedLost", "Progress", "app_settings", "feed"]
+__all__ = ["BATCH_BYTES", "EXIT_FEED_LOST", "FeedLost", "Progress", "StreamProcessor", "app_settings", "feed"]

@@ -34,7 +34,7 @@ from yarl import URL
 
 from workers.kafka.client_lifetime import in_time, leave
 from workers.kafka.fetch_pacing import paced
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 
 T = TypeVar("T")
 
@@ -337,7 +337,7 @@ def cover(producer: AIOKafkaProducer, places: Iterable[TopicPartition]) -> None:
         producer._txn_manager.maybe_add_partition_to_txn(place)  # noqa: SLF001 - see ASSUMPTIONS
 
 
-def packed(producer: AIOKafkaProducer, outputs: Iterable[Outgoing]) -> Iterator[BatchBuilder]:
+def packed(producer: AIOKafkaProducer, outputs: Iterable[OutgoingRecord]) -> Iterator[BatchBuilder]:
     """As few batches as hold the outputs, in their order."""
     batch = producer.create_batch()
     for output in outputs:
@@ -348,7 +348,7 @@ def packed(producer: AIOKafkaProducer, outputs: Iterable[Outgoing]) -> Iterator[
     yield batch
 
 
-def _fits(batch: BatchBuilder, output: Outgoing) -> bool:
+def _fits(batch: BatchBuilder, output: OutgoingRecord) -> bool:
     added = batch.append(timestamp=None, key=output.key, value=output.value, headers=list(output.headers))
     return added is not None
 

@@ -24,9 +24,9 @@ from aiokafka.structs import TopicPartition
 from workers.kafka import offset_metadata
 from workers.kafka.client_lifetime import LEAVE_SECONDS
 from workers.kafka.offset_metadata import Note
-from workers.records import BatchReport, Handler, Instead, Lost, Outgoing, Record
+from workers.records import BatchReport, Handler, Instead, Lost, OutgoingRecord, Record
 from workers.stream.faust_internals import Chunk, consumer_thread
-from workers.stream.partition_output import Courier, RefusedError, Sender, UnevenTopicsError, courier
+from workers.stream.partition_output import PartitionOutput, RefusedError, Sender, UnevenTopicsError, courier
 
 log = logging.getLogger(__name__)
 events = structlog.get_logger(__name__)
@@ -131,7 +131,7 @@ class First(Protocol):
         """Return when a batch of a feed behind it may start."""
 
 
-class Lane:
+class PartitionLoop:
     """One assigned partition: what has arrived, and the loop that takes it through the handler."""
 
     def __init__(self, owner: Owner, partition: int, *, from_beginning: bool = False, new_log: bool = False) -> None:
@@ -253,7 +253,7 @@ class Lane:
                 return
         await self._until_set_anew()
 
-    async def _go_on(self, carrier: Courier, lost: Lost | None) -> None:
+    async def _go_on(self, carrier: PartitionOutput, lost: Lost | None) -> None:
         start = self._committed if lost is None else lost.last + 1
         async with self._companion(start):
             if lost is not None:
@@ -271,7 +271,7 @@ class Lane:
                         await self._feed.app.flow_control.acquire()
                         await self._take_through(carrier, self._cut())
 
-    async def _placed(self, carrier: Courier) -> tuple[bool, Lost | None]:
+    async def _placed(self, carrier: PartitionOutput) -> tuple[bool, Lost | None]:
         """Find the committed offset in the log: whether it is refused, and what was lost before anybody read it.
 
         Refused is an offset beyond the end, and one whose last record is another one now: the log was cut, and what
@@ -325,7 +325,7 @@ class Lane:
             await asyncio.sleep(_LOOK_AGAIN_S)
         self._not_in_log = False
 
-    async def _pass_over(self, carrier: Courier, lost: Lost) -> None:
+    async def _pass_over(self, carrier: PartitionOutput, lost: Lost) -> None:
         """Go on behind what was lost, and tell of it once that is committed: so nothing is told of twice."""
         note = self._note._replace(text=self._feed.companion.passing_over(self._tp.partition, lost))
         await carrier.deliver((), lost.last + 1, str(note))
@@ -390,7 +390,7 @@ class Lane:
         elif self._waiting_since is None:
             self._waiting_since = now
 
-    async def _for_a_batch(self, carrier: Courier, puller: asyncio.Task[None]) -> None:
+    async def _for_a_batch(self, carrier: PartitionOutput, puller: asyncio.Task[None]) -> None:
         """Wait until there is one, and until it is to be taken."""
         quiet_until = monotonic() + _SETTLE_S
         while not self._arrived:
@@ -415,14 +415,14 @@ class Lane:
         if self._feed.behind is not None:
             await self._feed.behind.let_go_first()
 
-    async def _ended(self, carrier: Courier, puller: asyncio.Task[None]) -> None:
+    async def _ended(self, carrier: PartitionOutput, puller: asyncio.Task[None]) -> None:
         """Raise what ended the pulling: it ends the serving too."""
         if isinstance(puller.exception(), OffsetOutOfRangeError):
             await self._settle(carrier)  # so that markers which were read count for no loss
             self._no_longer_there = self._read_to
         puller.result()
 
-    async def _settle(self, carrier: Courier) -> None:
+    async def _settle(self, carrier: PartitionOutput) -> None:
         """Confirm the last transaction; and commit that what is behind the last record is none: markers, or aborted.
 
         Retention may remove these before anything follows, and they must not be taken for requests that were lost.
@@ -457,7 +457,7 @@ class Lane:
         finally:
             self._in_batch = False
 
-    async def _take_through(self, carrier: Courier, records: list[Record]) -> None:
+    async def _take_through(self, carrier: PartitionOutput, records: list[Record]) -> None:
         with self._busy():
             self._size = len(records)
             begun = self._begun = perf_counter()
@@ -492,7 +492,7 @@ class Lane:
             )
             self._stage = "receive"
 
-    def _answers(self, records: list[Record]) -> Sequence[Outgoing]:
+    def _answers(self, records: list[Record]) -> Sequence[OutgoingRecord]:
         refused = self._refused.get(records[0].offset) if len(records) == 1 else None
         if refused is None or self._feed.instead is None:
             return self._feed.handler(records)

@@ -13,7 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from workers.kafka.client_lifetime import leave
-from workers.records import Companion, Delivery, Outgoing, Placing
+from workers.records import Delivery, OutgoingRecord, PartitionListener, Placing
 from workers.stream import faust_internals
 
 
@@ -25,7 +25,7 @@ class Sender(Protocol):
     alike: frozenset[str]
     delivery: Delivery
     place: Placing | None
-    companion: Companion
+    companion: PartitionListener
 
 
 class UnevenTopicsError(RuntimeError):
@@ -57,7 +57,7 @@ def _refused(future: asyncio.Future[Any]) -> bool:
     return future.done() and not future.cancelled() and isinstance(future.exception(), _TOO_LARGE)
 
 
-class Courier:
+class PartitionOutput:
     """Carries the results of one partition out, and its offset forward once they are there.
 
     Its producer is started with the first result: a feed that sends nothing needs no connection for each partition.
@@ -72,7 +72,7 @@ class Courier:
         self._source = source
         self.started = False
 
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:
+    async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:
         """Return once the broker has all outputs, and `upto` as the partition's next offset, with the note.
 
         What is returned says for each topic of the outputs which offset comes behind the last of them.
@@ -101,7 +101,7 @@ class Courier:
     async def settle(self) -> None:
         """Confirm what was delivered last."""
 
-    async def _send(self, outputs: Sequence[Outgoing]) -> list[_Sent]:
+    async def _send(self, outputs: Sequence[OutgoingRecord]) -> list[_Sent]:
         await self.start()
         sent = []
         for (topic, partition), group in (await self._sorted(outputs)).items():
@@ -122,9 +122,9 @@ class Courier:
             ends[one.topic] = max(ends.get(one.topic, 0), metadata.offset + one.records)
         return ends
 
-    async def _sorted(self, outputs: Sequence[Outgoing]) -> dict[tuple[str, int], list[Outgoing]]:
+    async def _sorted(self, outputs: Sequence[OutgoingRecord]) -> dict[tuple[str, int], list[OutgoingRecord]]:
         places = {topic: await self._place(topic) for topic in {output.topic for output in outputs}}
-        groups: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
+        groups: dict[tuple[str, int], list[OutgoingRecord]] = defaultdict(list)
         for output in outputs:
             groups[output.topic, places[output.topic](output.key)].append(output)
         return groups
@@ -157,7 +157,7 @@ class Courier:
         return [self._source.partition] if self._feed.place is None else there
 
 
-class TransactionalCourier(Courier):
+class TransactionalOutput(PartitionOutput):
     """One transaction for each batch, of which all comes or nothing, whatever becomes of the broker.
 
     Kafka acknowledges a commit before the partitions have its markers. A coordinator that restarts just then
@@ -170,7 +170,7 @@ class TransactionalCourier(Courier):
     * A transaction covers the places of the two before it too, so that they have the same fate.
     * The last one before a quiet spell is confirmed by one more: nobody waits for an answer that hangs.
 
-    A commit is final when the next one is acknowledged; a `Companion` keeps nothing of it for good before.
+    A commit is final when the next one is acknowledged; a `PartitionListener` keeps nothing of it for good before.
     """
 
     def __init__(self, producer: AIOKafkaProducer, owner: Sender, source: TopicPartition) -> None:
@@ -190,7 +190,7 @@ class TransactionalCourier(Courier):
         await self._move_offset(0, "")  # any: it is aborted, and all that counts is that the group hears of it
         await self._producer.abort_transaction()
 
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:
+    async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:
         """Return once all is committed in one transaction; the same is returned.
 
         Raises:
@@ -223,13 +223,13 @@ class TransactionalCourier(Courier):
 
 
 @asynccontextmanager
-async def courier(owner: Sender, source: TopicPartition) -> AsyncIterator[Courier]:
+async def courier(owner: Sender, source: TopicPartition) -> AsyncIterator[PartitionOutput]:
     """A courier for a partition's results, as long as they are to be carried."""
     exactly_once = owner.delivery is Delivery.EXACTLY_ONCE
     name = f"{owner.app.conf.id}-{source.topic}-{source.partition}"
     # One id for a partition, whichever worker has it: who starts last fences all before.
     producer = faust_internals.producer(owner.app, transactional_id=name if exactly_once else None)
-    made = (TransactionalCourier if exactly_once else Courier)(producer, owner, source)
+    made = (TransactionalOutput if exactly_once else PartitionOutput)(producer, owner, source)
     try:
         if exactly_once:
             await made.start()  # fences who had the partition before, and ends what they left

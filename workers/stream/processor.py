@@ -14,10 +14,10 @@ from faust.types import TP
 
 from events.topics import LARGEST_RECORD
 from workers.kafka import damaged_records
-from workers.records import Companion, Delivery, Handler, Instead, Placing
+from workers.records import Delivery, Handler, Instead, PartitionListener, Placing
 from workers.stream.faust_assumptions import check_assumptions
 from workers.stream.faust_internals import BATCH_BYTES, attach, consumer_thread
-from workers.stream.partition_loop import EXIT_FEED_LOST, RHYTHM_S, FeedLost, Lane, Progress
+from workers.stream.partition_loop import EXIT_FEED_LOST, RHYTHM_S, FeedLost, PartitionLoop, Progress
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +63,11 @@ def feed(
     *,
     outputs: Iterable[str],
     delivery: Delivery = Delivery.EXACTLY_ONCE,
-    companion: Companion | None = None,
+    companion: PartitionListener | None = None,
     place: Placing | None = None,
     alike: Iterable[str] = (),
-    behind: "Feed | None" = None,
-) -> "Feed":
+    behind: "StreamProcessor | None" = None,
+) -> "StreamProcessor":
     """Give every record of the topic to the handler, and deliver what it returns.
 
     The handler is a plain function that raises for no record, however malformed; if it raises all the same,
@@ -91,7 +91,9 @@ def feed(
     check_assumptions()
     damaged_records.install()
     topics = frozenset(outputs)
-    return Feed(app, topic, handler, (topics, topics & set(alike)), delivery, companion or Companion(), place, behind)
+    return StreamProcessor(
+        app, topic, handler, (topics, topics & set(alike)), delivery, companion or PartitionListener(), place, behind
+    )
 
 
 class Turns:
@@ -115,7 +117,7 @@ class Turns:
                 late.cancel()
 
 
-class Feed:
+class StreamProcessor:
     """One topic's way through a handler. Made by `feed`."""
 
     def __init__(
@@ -125,9 +127,9 @@ class Feed:
         handler: Handler,
         outputs: tuple[frozenset[str], frozenset[str]],
         delivery: Delivery,
-        companion: Companion,
+        companion: PartitionListener,
         place: Placing | None,
-        behind: "Feed | None",
+        behind: "StreamProcessor | None",
     ) -> None:
         (self.topic,) = topic.topics
         self.app = app
@@ -142,7 +144,7 @@ class Feed:
         self.turns = Turns(BATCHES_AT_ONCE, _LONGEST_TURN_S)
         self._turn = asyncio.Lock()
         self._created_again: float | None = None  # when that was last noticed of the topic
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[int, PartitionLoop] = {}
         self._assigned: set[int] = set()
         self._attach(topic)
 
@@ -173,7 +175,7 @@ class Feed:
         await self._close_lanes(list(self._lanes))
         self._assigned = {tp.partition for tp in assigned if tp.topic == self.topic}
         for partition in self._assigned.difference(self._lanes):
-            self._lanes[partition] = Lane(self, partition, new_log=self._has_new_log)
+            self._lanes[partition] = PartitionLoop(self, partition, new_log=self._has_new_log)
 
     @property
     def _has_new_log(self) -> bool:
@@ -220,7 +222,7 @@ class Feed:
         await self._close_lanes(partitions)
         # Meanwhile the group may have moved, which starts what is assigned then.
         for partition in self._assigned.intersection(partitions).difference(self._lanes):
-            self._lanes[partition] = Lane(self, partition, from_beginning=partition in old, new_log=True)
+            self._lanes[partition] = PartitionLoop(self, partition, from_beginning=partition in old, new_log=True)
 
     async def give_up(self, sentence: str) -> None:
         """End the process: whatever is wrong, trying again cannot help."""

@@ -11,7 +11,7 @@ from kafka.errors import AuthorizationError, KafkaError
 from events.topics import LIMIT, TIME, TOPICS, Topic
 from policy_core.history.library import load_library
 from workers.kafka import connect
-from workers.kafka.connect import RefusedError
+from workers.kafka.connect import AccessRefusedError
 from workers.policies.publish_packaged import publish_packaged
 from workers.settings import Settings
 
@@ -52,7 +52,7 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
         finally:
             client.close()
     except AuthorizationError as error:
-        raise RefusedError(connect.explained(settings, error)) from error
+        raise AccessRefusedError(connect.explained(settings, error)) from error
     except KafkaError as error:
         raise TopicsError(connect.explained(settings, error)) from error
 

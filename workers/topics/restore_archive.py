@@ -26,7 +26,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from kafka import KafkaAdminClient
 from kafka.admin import OffsetSpec
 
-from events.origin_headers import CAUSE, Place, place_of
+from events.origin_headers import CAUSE, RecordPosition, place_of
 from events.topics import ANSWERED, BROKERS_CLOCK, LARGEST_RECORD, PRODUCERS_CLOCK, REQUESTS, TIME, TOPICS, Topic
 from workers.archive import archive
 from workers.archive.archive import ArchiveSource
@@ -272,7 +272,7 @@ class _Asked:
         at = bisect_left(known, place.offset)
         if at == len(known) or known[at] != place.offset:
             return None
-        return str(Place(self.settings.topic(REQUESTS), place.partition, at)).encode()
+        return str(RecordPosition(self.settings.topic(REQUESTS), place.partition, at)).encode()
 
 
 class _Name(str):

@@ -18,7 +18,7 @@ from workers.audit.record import acting
 from workers.console import Bootstrap, CommandError, Exit, Prefix, err, nobody_reads, settings, write_line
 from workers.event_log import json_files
 from workers.kafka import connect, reader
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.settings import Settings
 from workers.traffic.generate import generate
 
@@ -66,7 +66,7 @@ def publish(file: json_files.Events, bootstrap: Bootstrap = None, topic_prefix: 
         raise typer.Exit(Exit.DIFFERENT)
 
 
-def _fitting(events: Iterable[json_files.Event], topic: str, too_large: list[str]) -> Iterator[Outgoing]:
+def _fitting(events: Iterable[json_files.Event], topic: str, too_large: list[str]) -> Iterator[OutgoingRecord]:
     """The records of events; of those that Kafka would refuse, where they stand is added to the list."""
     for one in events:
         record = as_record(one.raw, topic)
@@ -81,22 +81,22 @@ def _progress() -> Progress:
     return Progress(*columns, console=err, disable=not err.is_terminal)
 
 
-def as_record(line: bytes, topic: str) -> Outgoing:
+def as_record(line: bytes, topic: str) -> OutgoingRecord:
     """A line of a file as the record that a platform would publish; one that is no request goes as it is."""
     try:
         tree: Any = loads(line)
     except ValueError:
         tree = None
     if not isinstance(tree, dict):
-        return Outgoing(topic, b"", line, ())
+        return OutgoingRecord(topic, b"", line, ())
     if "specversion" in tree:
         data = tree.get("data")
-        return Outgoing(topic, _key(data), line, (("content-type", STRUCTURED.encode()),))
+        return OutgoingRecord(topic, _key(data), line, (("content-type", STRUCTURED.encode()),))
     request_id = shown_request_id(tree)
     if request_id is None:
-        return Outgoing(topic, b"", line, ())
+        return OutgoingRecord(topic, b"", line, ())
     value, headers = write(_envelope(request_id), line, "structured")
-    return Outgoing(topic, request_id.encode(), value, headers)
+    return OutgoingRecord(topic, request_id.encode(), value, headers)
 
 
 def _key(data: Any) -> bytes:
@@ -114,7 +114,7 @@ def _envelope(request_id: str) -> Attributes:
     )
 
 
-def sent(records: Iterable[Outgoing], found: Settings) -> Iterator[Outgoing]:
+def sent(records: Iterable[OutgoingRecord], found: Settings) -> Iterator[OutgoingRecord]:
     """Send records, each yielded once the broker has it.
 
     Raises:
@@ -127,7 +127,7 @@ def sent(records: Iterable[Outgoing], found: Settings) -> Iterator[Outgoing]:
     except KafkaError as error:
         raise _unreachable(found, error) from None
     try:
-        waiting: list[tuple[Outgoing, Any]] = []
+        waiting: list[tuple[OutgoingRecord, Any]] = []
         for record in records:
             future = producer.send(record.topic, record.value, key=record.key or None, headers=_headers(record.headers))
             waiting.append((record, future))
@@ -140,7 +140,7 @@ def sent(records: Iterable[Outgoing], found: Settings) -> Iterator[Outgoing]:
         producer.close(timeout=10)
 
 
-def _acknowledged(waiting: list[tuple[Outgoing, Any]]) -> Iterator[Outgoing]:
+def _acknowledged(waiting: list[tuple[OutgoingRecord, Any]]) -> Iterator[OutgoingRecord]:
     for record, future in waiting:
         future.get(timeout=30)
         yield record

@@ -14,7 +14,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from events.topics import REQUESTS
 from tests.benchmarks.work import BATCH, PARTITIONS, Kind, Work
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.settings import Settings, read
 from workers.stream import BATCH_BYTES
 
@@ -66,9 +66,9 @@ async def run(found: Settings, work: Work, *, transactional: bool) -> None:
 
 
 async def _send(
-    producer: AIOKafkaProducer, outputs: Sequence[Outgoing], partition: int
+    producer: AIOKafkaProducer, outputs: Sequence[OutgoingRecord], partition: int
 ) -> list[asyncio.Future[object]]:
-    by_topic: dict[str, list[Outgoing]] = defaultdict(list)
+    by_topic: dict[str, list[OutgoingRecord]] = defaultdict(list)
     for one in outputs:
         by_topic[one.topic].append(one)
     arriving = []

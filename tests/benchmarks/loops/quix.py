@@ -8,7 +8,7 @@ from typing import Any
 
 from events.topics import ANSWERED, DECISIONS, REQUESTS
 from tests.benchmarks.work import BATCH, PARTITIONS, Work
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.settings import Settings, read
 
 
@@ -18,7 +18,7 @@ def run(found: Settings, work: Work) -> None:
     context: Any = import_module("quixstreams.context")
 
     class ValueOf(serializers.Serializer):  # type: ignore[misc]  # a class of a package that may be absent
-        def __call__(self, value: Outgoing, ctx: object) -> bytes:  # noqa: ARG002 (a result has its bytes)
+        def __call__(self, value: OutgoingRecord, ctx: object) -> bytes:  # noqa: ARG002 (a result has its bytes)
             return value.value
 
     app = quix.Application(
@@ -33,7 +33,7 @@ def run(found: Settings, work: Work) -> None:
     )
     requests = app.topic(found.topic(REQUESTS), key_deserializer="bytes", value_deserializer="bytes")
 
-    def decide(value: bytes, key: bytes, timestamp: int, headers: Any) -> list[Outgoing]:
+    def decide(value: bytes, key: bytes, timestamp: int, headers: Any) -> list[OutgoingRecord]:
         at = context.message_context()
         record = Record(at.topic, at.partition, at.offset, timestamp, key, value, tuple(headers or ()))
         return work.one_by_one(record)

@@ -4,11 +4,11 @@ from datetime import date, timedelta
 
 import pytest
 
-from policy_core.document.code_listings import CodeIndex, Standing, normal_diagnosis, selector
+from policy_core.document.code_listings import CodeIndex, CodeStatus, normal_diagnosis, selector
 from policy_core.document.models import CodeSelector
 from tests.support.cases import other, packaged
 
-LISTED, NOT_LISTED, INVALID = Standing.LISTED, Standing.NOT_LISTED, Standing.INVALID
+LISTED, NOT_LISTED, INVALID = CodeStatus.LISTED, CodeStatus.NOT_LISTED, CodeStatus.INVALID
 
 
 # --- diagnosis codes -------------------------------------------------------------------------------
@@ -71,8 +71,8 @@ def test_length_and_ending_are_asked_of_the_code_without_its_dot() -> None:
 
 # --- procedure codes: the list, row by row ---------------------------------------------------------
 
-EVER: list[tuple[str, Standing]] = [("0001-01-01", LISTED)]
-ROWS: dict[tuple[str, str], list[tuple[str, Standing]]] = {
+EVER: list[tuple[str, CodeStatus]] = [("0001-01-01", LISTED)]
+ROWS: dict[tuple[str, str], list[tuple[str, CodeStatus]]] = {
     ("cpt", "38242"): [("0001-01-01", NOT_LISTED), ("2005-01-10", LISTED)],
     ("cpt", "86812"): [("0001-01-01", NOT_LISTED), ("2004-09-02", LISTED)],
     ("cpt", "86813"): [("0001-01-01", NOT_LISTED), ("2004-09-02", LISTED)],
@@ -103,7 +103,7 @@ ROWS: dict[tuple[str, str], list[tuple[str, Standing]]] = {
 """From the first day of each stretch on."""
 
 
-def boundaries() -> list[tuple[str, str, date, Standing]]:
+def boundaries() -> list[tuple[str, str, date, CodeStatus]]:
     """The day before, the day and the day after each boundary of each row, and a day long after the last."""
     found = []
     for (system, code), stretches in ROWS.items():
@@ -118,7 +118,7 @@ def boundaries() -> list[tuple[str, str, date, Standing]]:
 
 @pytest.mark.parametrize(("system", "code", "day", "expected"), boundaries())
 def test_a_code_stands_as_the_list_says_on_each_side_of_a_boundary(
-    system: str, code: str, day: date, expected: Standing
+    system: str, code: str, day: date, expected: CodeStatus
 ) -> None:
     assert expected == packaged().codes.standing(system, code, day)
 
@@ -145,7 +145,7 @@ def test_the_rows_are_the_whole_list() -> None:
         ("", INVALID),
     ],
 )
-def test_a_cpt_code_is_five_letters_or_digits(code: str, expected: Standing) -> None:
+def test_a_cpt_code_is_five_letters_or_digits(code: str, expected: CodeStatus) -> None:
     assert expected == packaged().codes.standing("cpt", code, date(2024, 6, 10))
 
 

@@ -9,7 +9,7 @@ import rfc8785
 
 from policy_core.document.models import PolicyDocument, RevisionKind
 from policy_core.evaluate.determine import Policy
-from policy_core.history.chain import Chain, RefusedError, chain_of, policy_of
+from policy_core.history.chain import Chain, PublicationRefusedError, chain_of, policy_of
 from policy_core.history.library import PACKAGED, load_library
 from policy_core.loading.document_at_revision import as_of
 from policy_core.publications.publication import Publication, publication, publications
@@ -53,7 +53,7 @@ def test_a_correction_may_reach_back_to_where_its_predecessor_is_effective_and_n
     chain = OTHER.accept(next_one(corrected, effective=newest))
 
     assert chain.links[-1].effective == newest
-    with pytest.raises(RefusedError, match="reaches into the past"):
+    with pytest.raises(PublicationRefusedError, match="reaches into the past"):
         OTHER.accept(next_one(corrected))
 
 
@@ -67,7 +67,7 @@ def test_what_does_not_continue_the_chain_is_refused_with_a_sentence(
     chain = OTHER.accept(next_one()) if one.author == "Somebody else" else OTHER
     before = chain.links
 
-    with pytest.raises(RefusedError, match=sentence) as caught:
+    with pytest.raises(PublicationRefusedError, match=sentence) as caught:
         chain.accept(one)
 
     assert ".".join(map(str, caught.value.path)) == path
@@ -80,12 +80,12 @@ def test_a_date_between_two_revisions_reaches_into_the_past() -> None:
     tree["revisions"].append({"date": "2022-06-01", "kinds": ["review"], "says": "Late.", "cites": []})
     late = publication(PolicyDocument.model_validate(tree, strict=False), OTHER.known_through)
 
-    with pytest.raises(RefusedError, match="2022-06-01 reaches into the past: the newest is of 2023-04-01"):
+    with pytest.raises(PublicationRefusedError, match="2022-06-01 reaches into the past: the newest is of 2023-04-01"):
         OTHER.accept(late)
 
 
 def test_a_first_publication_names_no_predecessor() -> None:
-    with pytest.raises(RefusedError, match="but nothing of EV-12 is known yet"):
+    with pytest.raises(PublicationRefusedError, match="but nothing of EV-12 is known yet"):
         Chain("EV-12").accept(OTHER.links[1])
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy_core.document.models import PolicyDocument
-from policy_core.history.chain import Chain, RefusedError, policy_of, stood
+from policy_core.history.chain import Chain, PublicationRefusedError, policy_of, stood
 from policy_core.history.library import Library
 from policy_core.publications.publication import Publication, publication
 from tests.support.chain_corrections import AT, PUBLISHED, WRONG, correction, withdrawal
@@ -96,7 +96,7 @@ def test_a_date_that_was_taken_far_ahead_before_dates_were_bounded_is_taken_back
         revised(day=date(9998, 12, 31)), OTHER.known_through, published=datetime(9998, 12, 30, tzinfo=UTC)
     )
     blocked = OTHER.accept(far)
-    with pytest.raises(RefusedError, match="reaches into the past"):
+    with pytest.raises(PublicationRefusedError, match="reaches into the past"):
         blocked.accept(publication(revised(), far.digest, published=AT))
 
     for one in (correction(chain=blocked, of=far), withdrawal(blocked, far)):
@@ -128,14 +128,14 @@ REFUSED = [
 
 @pytest.mark.parametrize(("chain", "one", "path", "message"), [o[1:] for o in REFUSED], ids=[o[0] for o in REFUSED])
 def test_what_corrects_nothing_that_stands_is_refused(chain: Chain, one: Publication, path: str, message: str) -> None:
-    with pytest.raises(RefusedError, match=message) as caught:
+    with pytest.raises(PublicationRefusedError, match=message) as caught:
         chain.accept(one)
 
     assert ".".join(map(str, caught.value.path)) == path
 
 
 def test_a_withdrawal_changes_no_answer_before_what_it_withdraws_was_effective() -> None:
-    with pytest.raises(RefusedError, match="reaches into the past"):
+    with pytest.raises(PublicationRefusedError, match="reaches into the past"):
         PUBLISHED.accept(withdrawal(effective=NEW + timedelta(days=1)))
 
 

@@ -14,12 +14,12 @@ from tests.support.commands import dli
 from tests.support.running import eventually, publish, settings_for, worker
 from workers.accounts import account as accounts
 from workers.accounts import report
-from workers.accounts.account import Account, Recounted, Standing
+from workers.accounts.account import Account, PartitionBalance, Recounted
 from workers.records import Lost
 from workers.settings import Settings
 from workers.topics import apply_topics
 
-EVEN = Standing(0, 12, 0, Account(0, 10, 7, 2, 1))
+EVEN = PartitionBalance(0, 12, 0, Account(0, 10, 7, 2, 1))
 GROUP = "dli"
 LOSING = Account(0, 7, 4, 2, 1).losing(Lost(3, 5)).losing(Lost(8, 9))
 
@@ -47,7 +47,7 @@ LOSING = Account(0, 7, 4, 2, 1).losing(Lost(3, 5)).losing(Lost(8, 9))
         (EVEN._replace(end=90, refused=11), "the committed offset 12 is not in the log, which ended at 11: nothing is"),
     ],
 )
-def test_a_partition_says_what_does_not_balance(standing: Standing, problem: str | None) -> None:
+def test_a_partition_says_what_does_not_balance(standing: PartitionBalance, problem: str | None) -> None:
     assert (standing.problem or "").startswith(problem or "")
     assert (standing.problem is None) == (problem is None)
 
@@ -74,7 +74,7 @@ def test_the_line_tells_what_was_lost() -> None:
 
 
 def test_one_line_says_that_all_of_it_balances() -> None:
-    both = [EVEN, Standing(1, 2000, 5, Account(100, 1500, 1500, 0, 0))]
+    both = [EVEN, PartitionBalance(1, 2000, 5, Account(100, 1500, 1500, 0, 0))]
 
     assert report.sentence(both, GROUP) == (
         "balanced: 1,510 consumed = 1,507 decided + 2 duplicates + 1 dead letter; 5 waiting"
@@ -82,7 +82,7 @@ def test_one_line_says_that_all_of_it_balances() -> None:
 
 
 def test_the_line_names_the_partition_and_the_difference() -> None:
-    both = [EVEN, Standing(1, 2000, 0, Account(0, 1500, 1499, 0, 0))]
+    both = [EVEN, PartitionBalance(1, 2000, 0, Account(0, 1500, 1499, 0, 0))]
 
     assert report.sentence(both, GROUP) == (
         "NOT balanced: 1,510 consumed ≠ 1,506 decided + 2 duplicates + 1 dead letter; 0 waiting "
@@ -120,7 +120,7 @@ NEVER = EVEN._replace(committed=None, account=None)
         ),
     ],
 )
-def test_where_nothing_is_consumed_yet_it_says_so(found: list[Standing], balanced: bool, sentence: str) -> None:
+def test_where_nothing_is_consumed_yet_it_says_so(found: list[PartitionBalance], balanced: bool, sentence: str) -> None:
     assert (report.balanced(found), report.sentence(found, GROUP)) == (balanced, sentence)
 
 

@@ -15,17 +15,17 @@ from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
 from tests.support.requests import Remembering, covered, record, request
 from workers.accounts.account import Account, read_note
-from workers.accounts.listener import Bookkeeper
+from workers.accounts.listener import AccountingListener
 from workers.decide.handler import DecisionHandler
 from workers.metrics import BatchHistogram
-from workers.records import BatchReport, Companion, Lost, Record
+from workers.records import BatchReport, Lost, PartitionListener, Record
 from workers.settings import read
 
 NOW = 1_750_000_012.5
 
 
-def books(memory: Companion | None = None) -> Bookkeeper:
-    return Bookkeeper(memory or Companion(), f"t.{DECISIONS}", f"t.{DEAD_LETTERS}", clock=lambda: NOW)
+def books(memory: PartitionListener | None = None) -> AccountingListener:
+    return AccountingListener(memory or PartitionListener(), f"t.{DECISIONS}", f"t.{DEAD_LETTERS}", clock=lambda: NOW)
 
 
 def answers_to(records: Sequence[Record]) -> Any:
@@ -216,7 +216,7 @@ def test_errors_are_counted_by_stage_and_kind() -> None:
 def test_the_memory_beside_is_told_everything() -> None:
     heard: list[str] = []
 
-    class Listening(Companion):
+    class Listening(PartitionListener):
         async def assigned(self, partition: int, start: int) -> None:
             heard.append(f"assigned {partition} {start}")
 

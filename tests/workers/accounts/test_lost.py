@@ -19,7 +19,7 @@ from tests.support import generator
 from tests.support.commands import Ran, dli
 from tests.support.running import eventually, everything_on, get, samples, settings_for, worker
 from workers.accounts import account as accounts
-from workers.accounts.account import Standing
+from workers.accounts.account import PartitionBalance
 from workers.settings import Settings
 from workers.topics import apply_topics
 from workers.traffic.commands import as_record
@@ -70,7 +70,7 @@ def commit(found: Settings, offset: int) -> None:
         consumer.close()
 
 
-def standing(found: Settings) -> dict[int, Standing]:
+def standing(found: Settings) -> dict[int, PartitionBalance]:
     return {one.partition: one for one in accounts.ask(found)}
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.support.event_logs import MemorySource, archived
 from workers.archive import archive, blocks, formats, manifest
 from workers.archive.archive import ArchiveSource, Kept
-from workers.archive.blocks import Digest, Place
-from workers.event_log.process_pool import Desk
+from workers.archive.blocks import Digest, LogPartition
+from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Chunk, Damage, Format, ReplayError
 from workers.records import Record
 
@@ -87,8 +87,8 @@ def test_whatever_bytes_a_record_has_it_comes_back_as_it_was(
     writer.close()
 
     with file.open("rb") as stream:
-        [piece] = formats.read(form, stream, file.name, Place(TOPIC, 3), [block])
-        keys = [key for some in formats.read_keys(form, stream, Place(TOPIC, 3), [block]) for key in some]
+        [piece] = formats.read(form, stream, file.name, LogPartition(TOPIC, 3), [block])
+        keys = [key for some in formats.read_keys(form, stream, LogPartition(TOPIC, 3), [block]) for key in some]
 
     assert piece.chunk == chunk
     assert keys == [one.key for one in kept]
@@ -217,7 +217,7 @@ def test_an_interrupted_archive_goes_on_where_it_was(tmp_path: Path, monkeypatch
     made = archive.begin(folder, Format.PARQUET, source, ["things"])
     heard: list[Kept] = []
     [task] = archive.tasks(made, folder, source)
-    archive.keep(task, Desk(heard.append, _StopsSoon(7)))
+    archive.keep(task, WorkerHandle(heard.append, _StopsSoon(7)))
     early = [one.segment for one in heard if one.segment is not None]
     manifest.save(folder, made.model_copy(update={"segments": tuple(early)}))
     (folder / "t.things" / "0" / "left-behind.parquet.part").write_bytes(b"half a file")

@@ -28,7 +28,7 @@ from workers.audit.read import Told, acts, joined
 from workers.audit.record import UnrecordedError, acting, end_of, letter_ids, ourselves
 from workers.console import CommandError, Exit
 from workers.kafka import connect
-from workers.kafka.connect import RefusedError
+from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
 from workers.settings import Settings, read
 from workers.topics import apply_topics
@@ -106,7 +106,7 @@ def test_the_end_says_how_it_ended_and_the_error_goes_on(found: Settings) -> Non
         (typer.Exit(Exit.INTERRUPTED), ("failed", "interrupted")),
         (typer.Exit(Exit.UNREAD), ("done", None)),
         (typer.Exit(Exit.FAILED), ("failed", "error")),
-        (RefusedError("x"), ("refused", "no_right")),
+        (AccessRefusedError("x"), ("refused", "no_right")),
     ],
     ids=repr,
 )

@@ -26,7 +26,7 @@ from tests.support.running import eventually, settings_for
 from tests.support.unprintable import DATA, unseen
 from workers.audit.read import Done
 from workers.dashboard.data.consumer import Reader
-from workers.dashboard.data.counters import Place, Tallies
+from workers.dashboard.data.counters import DecisionPosition, Tallies
 from workers.dashboard.data.find_decision import Found, Section
 from workers.dashboard.data.poller import Watch
 from workers.dashboard.pages import audit, decisions, letters, now, policy, replays, site
@@ -37,7 +37,7 @@ from workers.dashboard.views.letters import Becomes
 from workers.dashboard.views.now import Now, PartitionRow, Tile, Verdict, WorkerRow
 from workers.dashboard.views.policy import RevisionRow
 from workers.dashboard.views.replays import reports
-from workers.dead_letters.redrive import Letter
+from workers.dead_letters.redrive import StoredDeadLetter
 from workers.settings import Settings, read
 from workers.topics import apply_topics
 
@@ -69,7 +69,7 @@ def hostile_tallies(text: str) -> Tallies:
         for missing in line["missing"]:
             missing["fact"] = text
     made = Tallies()
-    made.decided(one | {"action": text}, AT, Place(text, 0, 1))
+    made.decided(one | {"action": text}, AT, DecisionPosition(text, 0, 1))
     return made
 
 
@@ -125,7 +125,7 @@ def draw_letters(text: str) -> None:
     letters._plans([Becomes(text, text, text, True)])  # noqa: SLF001
 
 
-def letter(text: str, name: str) -> Letter:
+def letter(text: str, name: str) -> StoredDeadLetter:
     event = json.dumps({"specversion": "1.0", "type": text, text: text, "data": {text: text, "clinical": {text: text}}})
     value = b64encode(event.encode("utf-8", "replace")).decode()
     content = {
@@ -134,7 +134,7 @@ def letter(text: str, name: str) -> Letter:
         "errors": [{"path": text, "message": text}],
         "original": {"topic": text, "partition": 0, "offset": 1, "value_base64": value},
     }
-    return Letter(name, AT, DeadLetter.model_validate_json(json.dumps(content)))
+    return StoredDeadLetter(name, AT, DeadLetter.model_validate_json(json.dumps(content)))
 
 
 def draw_shared(text: str) -> None:

@@ -22,10 +22,10 @@ from tests.support.requests import record, request
 from tests.support.sizes import size
 from workers.dead_letters.write import rejection
 from workers.decide.handler import DecisionHandler
-from workers.records import Companion, Headers, Outgoing, Record, Unreadable, name_bytes
+from workers.records import Headers, OutgoingRecord, PartitionListener, Record, Unreadable, name_bytes
 from workers.settings import read
 from workers.stream.faust_internals import Chunk, Kept
-from workers.stream.partition_loop import Lane
+from workers.stream.partition_loop import PartitionLoop
 from workers.stream.partition_output import RefusedError
 from workers.stream.processor import BATCHES_AT_ONCE, Turns
 
@@ -34,7 +34,7 @@ SMALLEST = 12_000
 """Bytes that a small letter has at most."""
 
 
-def letter_of(one: Outgoing) -> DeadLetter:
+def letter_of(one: OutgoingRecord) -> DeadLetter:
     return DeadLetter.model_validate_json(json.dumps(json.loads(one.value)["data"]))
 
 
@@ -151,10 +151,10 @@ class _Limited:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.taken: list[Outgoing] = []
+        self.taken: list[OutgoingRecord] = []
         self.uptos: list[int] = []
 
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
+    async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
         refused = {one.topic for one in outputs if len(one.value) > self.limit}
         if refused:
             raise RefusedError(frozenset(refused))
@@ -166,11 +166,11 @@ class _Limited:
 class _Handler:
     """Sends each record's value on; a short word in place of what is too large."""
 
-    def __call__(self, records: Sequence[Record]) -> list[Outgoing]:
-        return [Outgoing("out", b"k", one.value or b"") for one in records]
+    def __call__(self, records: Sequence[Record]) -> list[OutgoingRecord]:
+        return [OutgoingRecord("out", b"k", one.value or b"") for one in records]
 
-    def instead(self, record: Record, refused: frozenset[str]) -> list[Outgoing]:
-        return [Outgoing("letters", b"k", b"%d %s" % (record.offset, ",".join(refused).encode()))]
+    def instead(self, record: Record, refused: frozenset[str]) -> list[OutgoingRecord]:
+        return [OutgoingRecord("letters", b"k", b"%d %s" % (record.offset, ",".join(refused).encode()))]
 
 
 def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int, handler: Any) -> tuple[_Limited, Any]:
@@ -215,7 +215,7 @@ def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int
             max_batch=100,
             behind=None,
             turns=Turns(BATCHES_AT_ONCE, 5.0),
-            companion=Companion(),
+            companion=PartitionListener(),
             give_up=give_up,
             app=SimpleNamespace(
                 flow_control=SimpleNamespace(acquire=acquire),
@@ -223,7 +223,7 @@ def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int
             ),
         )
         monkeypatch.setattr("workers.stream.partition_loop.courier", entered)
-        lane = Lane(owner, 0)
+        lane = PartitionLoop(owner, 0)
         while not gave_up and (not courier.uptos or courier.uptos[-1] < len(values)):  # noqa: ASYNC110 (the courier says so)
             await asyncio.sleep(0.01)
         await lane.close()

@@ -23,7 +23,7 @@ from workers.accounts import account
 from workers.console import CommandError
 from workers.dead_letters import redrive as letters
 from workers.dead_letters.commands import chosen
-from workers.dead_letters.redrive import FROM, TRIES, Letter, again, masked, planned, redrive, refusal
+from workers.dead_letters.redrive import FROM, TRIES, StoredDeadLetter, again, masked, planned, redrive, refusal
 from workers.dead_letters.write import dead_letter
 from workers.decide.handler import DecisionHandler
 from workers.kafka.reader import data_of
@@ -36,11 +36,11 @@ SETTINGS = read(topic_prefix="t.")
 OTHER_POLICIES = POLICIES
 
 
-def letter(reason: Any = "unknown_policy", headers: Headers = (), **changes: Any) -> Letter:
+def letter(reason: Any = "unknown_policy", headers: Headers = (), **changes: Any) -> StoredDeadLetter:
     original = record(request(request_id="R-1"))
     original = original._replace(headers=(*original.headers, *headers), **changes)
     content = dead_letter(original, original.value, RejectedError(reason))
-    return Letter("0123456789abcdef" * 2, datetime(2025, 6, 1, tzinfo=UTC), content)
+    return StoredDeadLetter("0123456789abcdef" * 2, datetime(2025, 6, 1, tzinfo=UTC), content)
 
 
 # --- which are sent again ------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_an_event_that_may_be_decided_by_now_is_sent_again(reason: str) -> None:
         (letter(value=Unreadable(b"bytes", 41, "it is damaged")), "what cannot be read"),
     ],
 )
-def test_what_is_not_sent_again_says_why(refused: Letter, sentence: str) -> None:
+def test_what_is_not_sent_again_says_why(refused: StoredDeadLetter, sentence: str) -> None:
     assert sentence in (refusal(refused, SETTINGS) or "")
 
 
@@ -112,7 +112,7 @@ def test_a_count_of_tries_that_is_none_counts_as_none(text: bytes) -> None:
 def shown(line: bytes | None) -> str:
     original = Record("t.authorization.requests", 0, 0, 0, None, line, ())
     content = dead_letter(original, line, RejectedError("schema_violation"))
-    return json.dumps(masked(Letter("0" * 32, datetime(2025, 6, 1, tzinfo=UTC), content)))
+    return json.dumps(masked(StoredDeadLetter("0" * 32, datetime(2025, 6, 1, tzinfo=UTC), content)))
 
 
 def test_what_leads_to_nobody_is_shown() -> None:

@@ -16,11 +16,11 @@ from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
 from tests.support import generator
 from tests.support.running import everything_on, offsets, publish, settings_for, worker
 from workers.decide.duplicates import AnsweredRequests, Entry, unpacked
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.settings import Settings
 from workers.state.changelog import Change
 from workers.state.digests import digest
-from workers.state.rocksdb_store import Copy, StorageError
+from workers.state.rocksdb_store import ChangelogStore, StorageError
 from workers.topics import apply_topics
 
 DAY = 24 * 60 * 60 * 1000
@@ -66,7 +66,9 @@ class Partition:
         """
         self.now = at = now if appended is None else appended
         entries = [Entry(digest(name.encode()), n, now, KNOWN) for n, name in enumerate(names)]
-        sent = [Outgoing(TOPIC, digest(name.encode()), one.packed()) for name, one in zip(names, entries, strict=True)]
+        sent = [
+            OutgoingRecord(TOPIC, digest(name.encode()), one.packed()) for name, one in zip(names, entries, strict=True)
+        ]
         self.log.changes += [Change(len(self.log.changes) + n, one.key, one.value, at) for n, one in enumerate(sent)]
         if tell:
             records = [Record("r", 0, n, now, None, b"", ()) for n in range(max(1, len(names)))]
@@ -151,7 +153,7 @@ def test_an_entry_that_is_none_makes_the_copy_be_read_again(partition: Partition
     partition.commit("a")
     partition.commit("b")
     partition.memory.revoked(0)
-    copy = Copy(tmp_path / "answered" / "0")
+    copy = ChangelogStore(tmp_path / "answered" / "0")
     copy.apply({digest(b"a"): b"no entry"}, copy.applied)
     copy.close()
     partition.take_over()
@@ -201,7 +203,7 @@ def test_what_is_forgotten_leaves_the_disk_a_little_with_every_batch(partition: 
         partition.commit(*(f"new {n} {m}" for m in range(15)), now=KEPT + 2)
     partition.memory.revoked(0)
 
-    copy = Copy(tmp_path / "answered" / "0")
+    copy = ChangelogStore(tmp_path / "answered" / "0")
     left = [name for name in names if copy.get(digest(name.encode())) is not None]
     kept = [n for n in range(40) if copy.get(digest(f"new {n} 0".encode())) is not None]
     copy.close()
@@ -253,7 +255,7 @@ def test_a_copy_of_an_earlier_version_is_read_again(partition: Partition, tmp_pa
     partition.commit("a")
     partition.commit("b")
     partition.memory.revoked(0)
-    copy = Copy(tmp_path / "answered" / "0")
+    copy = ChangelogStore(tmp_path / "answered" / "0")
     copy.apply({digest(b"a"): partition.log.changes[0].value}, copy.applied)
     copy.close()
     partition.take_over()

@@ -21,7 +21,7 @@ from tests.support.publishing import next_revision
 from tests.support.requests import Remembering, covered, record, request
 from workers.decide.duplicates import Entry
 from workers.decide.handler import BehindError, DecisionHandler
-from workers.records import Delivery, Outgoing, Record
+from workers.records import Delivery, OutgoingRecord, Record
 from workers.settings import Settings, read
 from workers.state.rocksdb_store import StorageError
 
@@ -42,12 +42,12 @@ def handler(library: Library) -> DecisionHandler:
     return DecisionHandler(library, settings())
 
 
-def answers_of(handler: DecisionHandler, records: Sequence[Record]) -> list[Outgoing]:
+def answers_of(handler: DecisionHandler, records: Sequence[Record]) -> list[OutgoingRecord]:
     """What is sent to the platforms and the dead letters, without the changes of the memory."""
     return [one for one in handler(records) if one.topic != "t." + ANSWERED]
 
 
-def data(outgoing: Outgoing) -> Any:
+def data(outgoing: OutgoingRecord) -> Any:
     return json.loads(outgoing.value)["data"]
 
 
@@ -344,7 +344,7 @@ def later(library: Library) -> Library:
     return library.knowing_also(chain.accept(next_revision(chain)))
 
 
-def told(outgoing: Outgoing) -> tuple[str, str, str]:
+def told(outgoing: OutgoingRecord) -> tuple[str, str, str]:
     [found] = data(outgoing)["lines"]
     return found["determination"], found["policy"]["sha256"], found["policy"]["known_through"]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from events.origin_headers import SUPERSEDES, Place
+from events.origin_headers import SUPERSEDES, RecordPosition
 from events.request import MOST_DIAGNOSES, MOST_LINES
 from events.topics import ANSWERED, DECISIONS, LARGEST_RECORD, LEDGER, LINKS
 from policy_core.history.library import PACKAGED, load_library
@@ -19,7 +19,7 @@ from tests.support.sizes import size
 from workers.decide.handler import DecisionHandler
 from workers.ledger.pointers import PointerHandler
 from workers.ledger.supersedes_links import Link
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.settings import read
 
 LIBRARY = load_library([PACKAGED], "L.2.03.402")
@@ -85,7 +85,7 @@ def largest(character: str, facts: dict[str, Any], days: list[date], code: str, 
     return json.dumps(envelope, ensure_ascii=False).encode()
 
 
-def answered(value: bytes, mode: Any) -> list[Outgoing]:
+def answered(value: bytes, mode: Any) -> list[OutgoingRecord]:
     handler = DecisionHandler(LIBRARY, read(mode=mode, source="\x01" * 200))
     return list(handler([Record("authorization.requests", 11, 2**62, 2**62, b"key", value)]))
 
@@ -131,7 +131,7 @@ def test_pointers_and_links_of_the_longest_ids_are_small(character: str) -> None
     sent = PointerHandler(read())([decision])
     assert [one.topic for one in sent] == [LEDGER, LINKS]
     assert max(map(size, sent)) <= 8_000
-    assert len(Link(before, Place("t" * 249, 11, 2**62)).written()) <= 4_000
+    assert len(Link(before, RecordPosition("t" * 249, 11, 2**62)).written()) <= 4_000
 
 
 def test_what_stands_on_decisions_but_is_none_of_ours_makes_no_large_record() -> None:

@@ -25,12 +25,12 @@ from tests.support.publishing import revised
 from tests.support.running import eventually, everything_on, publish, samples, settings_for, worker
 from tests.support.running_workers import all_committed
 from tests.support.shadow import DOCUMENT, FROM, written
-from workers.accounts.batch_counters import Tally
+from workers.accounts.batch_counters import BatchCounters
 from workers.decide import shadow
 from workers.decide.duplicates import Entry, unpacked
 from workers.decide.handler import Decider, DecisionHandler
 from workers.decide.shadow import Shadow, shadow_of
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.settings import read
 from workers.topics import apply_topics
 from workers.traffic.commands import as_record
@@ -62,11 +62,11 @@ def records(lines: Iterable[bytes] = LINES) -> list[Record]:
     return [Record(one.topic, 3, at, 1_750_000_000_000, one.key or None, one.value) for at, one in enumerate(sent)]
 
 
-def told(answers: Sequence[Outgoing], topic: str = SHADOW) -> list[Outgoing]:
+def told(answers: Sequence[OutgoingRecord], topic: str = SHADOW) -> list[OutgoingRecord]:
     return [one for one in answers if one.topic.endswith(topic)]
 
 
-def data(outgoing: Outgoing) -> Any:
+def data(outgoing: OutgoingRecord) -> Any:
     return json.loads(outgoing.value)["data"]
 
 
@@ -236,9 +236,9 @@ def test_a_worker_with_a_shadow_decides_to_the_byte_as_without_and_its_accounts_
 
     alone, draft = DecisionHandler(library, found, Remembering()), shadow_of(found, library)
     assert draft is not None
-    expected: list[Outgoing] = []
-    told_of: list[Outgoing] = []
-    decider, tally = Decider(library), Tally()
+    expected: list[OutgoingRecord] = []
+    told_of: list[OutgoingRecord] = []
+    decider, tally = Decider(library), BatchCounters()
     for one in read_back[REQUESTS]:
         record = Record(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value, tuple(one.headers))
         for answer in alone([record]):

@@ -3,13 +3,13 @@
 from events.topics import TOPICS
 from tests.support.commands import dli
 from tests.support.places import ROOT
-from workers.kafka.acls import ROLES, Right, rights
+from workers.kafka.acls import ROLES, AclRule, rights
 from workers.settings import Settings
 
 PAGE = ROOT / "deploy" / "security.md"
 
 
-def row(one: Right) -> str:
+def row(one: AclRule) -> str:
     name = f"`{one.name}`{'…' if one.is_prefix else ''}"
     return f"| {' | '.join((one.role, ', '.join(one.operations), one.resource, name, one.why))} |"
 

@@ -18,7 +18,7 @@ from tests.support.running import eventually, everything_on, settings_for, worke
 from tests.support.scrape import Scrape
 from workers.dashboard.data.consumer import Reader
 from workers.monitoring.exporter import serving
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.settings import Settings
 from workers.traffic.commands import as_record
 
@@ -29,13 +29,13 @@ GOOD = sum(generator.kind_of(one) is None for one in ITEMS)
 BAD = len(ITEMS) - GOOD
 
 
-async def _by_aiokafka(found: Settings, codec: str | None, records: Sequence[Outgoing]) -> None:
+async def _by_aiokafka(found: Settings, codec: str | None, records: Sequence[OutgoingRecord]) -> None:
     async with AIOKafkaProducer(bootstrap_servers=found.bootstrap, compression_type=codec, linger_ms=20) as producer:
         sent = [await producer.send(one.topic, one.value, key=one.key, headers=list(one.headers)) for one in records]
         await asyncio.gather(*sent)
 
 
-def _by_kafka_python(found: Settings, codec: str | None, records: Sequence[Outgoing]) -> None:
+def _by_kafka_python(found: Settings, codec: str | None, records: Sequence[OutgoingRecord]) -> None:
     producer = KafkaProducer(bootstrap_servers=found.bootstrap.split(","), compression_type=codec, linger_ms=20)
     sent = [producer.send(one.topic, one.value, key=one.key, headers=list(one.headers)) for one in records]
     for one in sent:

@@ -52,9 +52,9 @@ from workers.audit.read import acts
 from workers.demo.run import running_worker
 from workers.dev_brokers import free_ports
 from workers.kafka import connect
-from workers.kafka.acls import Right, rights
+from workers.kafka.acls import AclRule, rights
 from workers.monitoring.exporter import serving
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.settings import Settings, read
 from workers.stream.partition_loop import EXIT_FEED_LOST
 from workers.topics import apply_topics
@@ -120,7 +120,7 @@ def answered(found: Settings, topic: str) -> int:
     return len(everything_on(found, topic))
 
 
-def is_meant(one: Right, resource: str, name: str) -> bool:
+def is_meant(one: AclRule, resource: str, name: str) -> bool:
     kind = {"topic": "Topic", "group": "Group", "transactional-id": "TransactionalId"}[one.resource]
     return resource == kind and (name.startswith(one.name) if one.is_prefix else name == one.name)
 
@@ -168,8 +168,8 @@ def test_archives_are_made_with_their_rights_and_use_all_of_them(secured: Secure
 def leave_waiting(secured: Secured) -> None:
     """Where nothing waits, nobody need look how old that is; the worker has ended."""
     list(sent([as_record(generator.encode(generator.request(2, 1)), REQUESTS)], secured.settings(PLATFORM)))
-    list(sent([Outgoing(topic, b"k", b"v", ()) for topic in (LEDGER, LINKS)], secured.settings(WORKER)))
-    list(sent([Outgoing(POLICY_REVISIONS, b"k", b"v", ())], secured.settings(OPERATOR)))
+    list(sent([OutgoingRecord(topic, b"k", b"v", ()) for topic in (LEDGER, LINKS)], secured.settings(WORKER)))
+    list(sent([OutgoingRecord(POLICY_REVISIONS, b"k", b"v", ())], secured.settings(OPERATOR)))
 
 
 @pytest.mark.usefixtures("archived")

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from events.dead_letter import DeadLetter
-from events.origin_headers import Place
+from events.origin_headers import RecordPosition
 from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
 from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
 from workers.decide.handler import DecisionHandler
 from workers.ledger.pointers import Pointer, PointerHandler, Pointers, partition_of, unpacked
 from workers.ledger.supersedes_links import LONGEST_CHAIN, Graph, Judged, Link, Links, Said, chain, judge, link_of
-from workers.records import Outgoing, Record
+from workers.records import OutgoingRecord, Record
 from workers.settings import read
 from workers.state.changelog import Change
 from workers.state.digests import digest
@@ -122,7 +122,7 @@ def test_a_decision_that_supersedes_leaves_a_link_too() -> None:
     _, link = PointerHandler(SETTINGS)(answers_to([request("PA-5", certification="renewal", supersedes="PA-4")]))
 
     assert (link.topic, link.key) == (topic(LINKS), b"PA-5")
-    assert link_of(link.value) == Link("PA-4", Place(topic(DECISIONS), 3, 100))
+    assert link_of(link.value) == Link("PA-4", RecordPosition(topic(DECISIONS), 3, 100))
 
 
 def test_an_answer_from_before_headers_had_it_has_no_request_and_a_strangers_record_gets_no_pointer() -> None:
@@ -147,7 +147,7 @@ class Log:
     def __init__(self) -> None:
         self.records: list[Record] = []
 
-    def append(self, sent: Sequence[Outgoing]) -> list[Record]:
+    def append(self, sent: Sequence[OutgoingRecord]) -> list[Record]:
         start = len(self.records)
         new = [Record(self.topic, 0, start + n, NOW, one.key, one.value) for n, one in enumerate(sent)]
         self.records += new
@@ -174,7 +174,9 @@ class Kept:
         asyncio.run(self.pointers.assigned(0, self.committed))
 
     def commit(self, *pointers: tuple[str, Pointer]) -> None:
-        records = self.log.append([Outgoing("t.log", digest(name.encode()), one.packed()) for name, one in pointers])
+        records = self.log.append(
+            [OutgoingRecord("t.log", digest(name.encode()), one.packed()) for name, one in pointers]
+        )
         self.committed = len(self.log.records)
         self.pointers.after_commit(0, records, [], {})
 
@@ -310,7 +312,7 @@ def newest(found: Naive, members: set[str]) -> str:
 def saying(names: Sequence[tuple[str, str]]) -> list[Said]:
     # One decision for each pair: the same pair again is the same link, read once more.
     return [
-        Said(n, newer, Link(older, Place("d", 0, hash((newer, older)) % 1000)))
+        Said(n, newer, Link(older, RecordPosition("d", 0, hash((newer, older)) % 1000)))
         for n, (newer, older) in enumerate(names)
     ]
 
@@ -399,9 +401,11 @@ class Judge:
         asyncio.run(self.links.assigned(0, self.committed))
 
     def say(self, *names: tuple[str, str]) -> list[Record]:
-        return self.log.append([Outgoing("t.log", one.request.encode(), one.link.written()) for one in saying(names)])
+        return self.log.append(
+            [OutgoingRecord("t.log", one.request.encode(), one.link.written()) for one in saying(names)]
+        )
 
-    def commit(self, records: Sequence[Record]) -> list[Outgoing]:
+    def commit(self, records: Sequence[Record]) -> list[OutgoingRecord]:
         sent = self.links(records)
         self.committed = records[-1].offset + 1
         self.links.after_commit(0, records, sent, {})
@@ -418,7 +422,7 @@ def test_whoever_takes_over_judges_as_if_nothing_had_happened(
         for one in (calm, troubled):
             one.take_over()
         refused = [letter for record in calm.say(*names) for letter in calm.commit([record])]
-        again: list[Outgoing] = []
+        again: list[OutgoingRecord] = []
         for record in troubled.say(*names):
             trouble = data.draw(st.sampled_from(["none", "void batch", "takeover", "lost disk", "late copy"]))
             if trouble == "void batch":
@@ -459,7 +463,9 @@ def test_a_refused_link_is_a_dead_letter_that_names_its_request_and_its_field(tm
 def test_a_record_that_is_no_link_is_left_out_said_and_put_aside(tmp_path: Path) -> None:
     judge_ = Judge(tmp_path)
     judge_.take_over()
-    records = judge_.log.append([Outgoing("t.log", b"\xff", b"{}"), Outgoing("t.log", b"PA-1", b"nonsense")])
+    records = judge_.log.append(
+        [OutgoingRecord("t.log", b"\xff", b"{}"), OutgoingRecord("t.log", b"PA-1", b"nonsense")]
+    )
 
     with capture_logs() as logs:
         letters = judge_.links(records)

@@ -18,7 +18,7 @@ from events.field_paths import UNDECLARED
 from policy_core.compare.answers import compare
 from policy_core.document.models import PolicyDocument
 from policy_core.history.acceptance import Terms
-from policy_core.history.chain import Chain, RefusedError, policy_of
+from policy_core.history.chain import Chain, PublicationRefusedError, policy_of
 from policy_core.loading.check import MOST_PROBLEMS
 from policy_core.publications.publication import Publication, publication
 from tests.support.bombs import document, pairs
@@ -37,7 +37,7 @@ from workers.policies.revision_events import (
     moment,
     publication_of,
 )
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.settings import Settings
 
 SETTINGS = Settings()
@@ -45,7 +45,7 @@ PACKAGED = Packaged({one.digest: one for one in OTHER})
 KNOWN: Chains = {OTHER.policy: OTHER}
 
 
-def sent(one: Publication) -> Outgoing:
+def sent(one: Publication) -> OutgoingRecord:
     return as_record(one, "policy.revisions", "/s", "structured")
 
 
@@ -290,14 +290,14 @@ def test_after_a_bad_one_the_chain_goes_on_where_it_was() -> None:
 def test_a_document_too_large_for_its_topic_is_not_sent() -> None:
     one = next_one(lambda tree: tree["page"].append({"id": "long", "says": "x" * LARGEST, "cites": []}))
 
-    with pytest.raises(RefusedError, match="is larger than 1,000,000 bytes"):
+    with pytest.raises(PublicationRefusedError, match="is larger than 1,000,000 bytes"):
         sent(one)
 
 
 def test_an_event_claims_no_more_than_it_has() -> None:
     event = event_of(replace(next_one(), sha256="0" * 64))
 
-    with pytest.raises(RefusedError, match="is not the document's digest"):
+    with pytest.raises(PublicationRefusedError, match="is not the document's digest"):
         OTHER.accept(publication_of(event))
 
 

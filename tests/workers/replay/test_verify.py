@@ -16,7 +16,7 @@ from tests.support.event_logs import MemorySource, archived, changed, publishing
 from tests.support.interruptions import _StopsAfter, interrupted_often
 from tests.support.publishing import next_revision
 from workers.archive.archive import ArchiveSource
-from workers.event_log.process_pool import Desk
+from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Format, Source
 from workers.records import Record
 from workers.replay import partition_replay, runs, verify
@@ -398,7 +398,7 @@ def test_findings_of_a_killed_run_are_not_counted_twice(
             heard(news)
 
         try:
-            work(tasks[0], Desk(hear, _StopsAfter(10_000)))
+            work(tasks[0], WorkerHandle(hear, _StopsAfter(10_000)))
         except KilledError:
             return False
         return True

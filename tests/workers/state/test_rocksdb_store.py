@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from workers.state.rocksdb_store import Copy
+from workers.state.rocksdb_store import ChangelogStore
 
 BATCHES, ENTRIES = 60, 1_000
 
 
 def test_little_of_a_copy_is_in_memory_however_much_it_has(tmp_path: Path) -> None:
-    copy = Copy(tmp_path / "0")
+    copy = ChangelogStore(tmp_path / "0")
     for batch in range(BATCHES):
         keys = (f"{number:08} {batch}".encode() for number in range(ENTRIES))
         copy.apply(dict.fromkeys(keys, b"x" * 64), batch + 1)
@@ -43,17 +43,17 @@ class Looked:
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Iterator[Copy]:
-    made = Copy(tmp_path / "0")
+def copy(tmp_path: Path) -> Iterator[ChangelogStore]:
+    made = ChangelogStore(tmp_path / "0")
     yield made
     made.close()
 
 
-def fill(copy: Copy, count: int, time: int, name: str = "") -> None:
+def fill(copy: ChangelogStore, count: int, time: int, name: str = "") -> None:
     copy.apply({f"{name}{number:08}".encode(): b"%d" % time for number in range(count)}, 1)
 
 
-def sweep(copy: Copy, looked: Looked, before: int, written: int) -> int:
+def sweep(copy: ChangelogStore, looked: Looked, before: int, written: int) -> int:
     """Take out what is old, as with one batch; how many that were."""
     old = copy.outdated(looked, before, written)
     copy.apply(dict.fromkeys(old), 1)
@@ -61,7 +61,7 @@ def sweep(copy: Copy, looked: Looked, before: int, written: int) -> int:
 
 
 def test_a_batch_looks_at_a_part_of_the_copy_that_depends_on_what_it_writes_and_not_on_the_copys_size(
-    copy: Copy,
+    copy: ChangelogStore,
 ) -> None:
     fill(copy, 20_000, time=5)
     looked = Looked()
@@ -75,7 +75,7 @@ def test_a_batch_looks_at_a_part_of_the_copy_that_depends_on_what_it_writes_and_
     assert seen == [0, 0, 2 * 501]
 
 
-def test_all_that_is_old_goes_while_half_as_much_is_written(copy: Copy) -> None:
+def test_all_that_is_old_goes_while_half_as_much_is_written(copy: ChangelogStore) -> None:
     fill(copy, 3_000, time=5, name="old")
     fill(copy, 3_000, time=8, name="new")
 
@@ -86,7 +86,7 @@ def test_all_that_is_old_goes_while_half_as_much_is_written(copy: Copy) -> None:
     assert len(copy.beginning_with(b"new")) == 3_000
 
 
-def test_where_a_sweep_found_nothing_old_nothing_is_looked_at_until_something_can_be(copy: Copy) -> None:
+def test_where_a_sweep_found_nothing_old_nothing_is_looked_at_until_something_can_be(copy: ChangelogStore) -> None:
     fill(copy, 1_000, time=5, name="a")
     fill(copy, 1_000, time=7, name="b")
     looked = Looked()

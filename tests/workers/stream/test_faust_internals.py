@@ -11,7 +11,7 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from workers.records import Outgoing
+from workers.records import OutgoingRecord
 from workers.stream import app_settings
 from workers.stream.faust_internals import ConsumerThread, pace, packed
 
@@ -65,8 +65,8 @@ class _Producer:
         return BatchBuilder(1_000, 0, is_transactional=1)
 
 
-def _outputs(count: int, size: int = 100) -> list[Outgoing]:
-    return [Outgoing("decisions", b"%d" % number, b"x" * size) for number in range(count)]
+def _outputs(count: int, size: int = 100) -> list[OutgoingRecord]:
+    return [OutgoingRecord("decisions", b"%d" % number, b"x" * size) for number in range(count)]
 
 
 @pytest.mark.parametrize(("size", "batches"), [(10, 1), (100, 4), (5_000, 30)])

@@ -14,10 +14,10 @@ import pytest
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
-from workers.records import Companion, Outgoing, Record
-from workers.stream import EXIT_FEED_LOST, Feed, FeedLost
+from workers.records import OutgoingRecord, PartitionListener, Record
+from workers.stream import EXIT_FEED_LOST, FeedLost, StreamProcessor
 from workers.stream.faust_internals import Chunk, Kept
-from workers.stream.partition_loop import Lane
+from workers.stream.partition_loop import PartitionLoop
 from workers.stream.partition_output import UnevenTopicsError
 from workers.stream.processor import BATCHES_AT_ONCE, Turns
 
@@ -29,7 +29,7 @@ def test_losing_the_feed_ends_a_process_with_its_own_exit_code() -> None:
 
 
 def test_what_is_behind_a_feed_starts_one_batch_at_a_time_while_a_whole_batch_waits_there() -> None:
-    first = object.__new__(Feed)
+    first = object.__new__(StreamProcessor)
     first.max_batch, first._turn = 10, asyncio.Lock()
 
     async def three_starts(waiting: int) -> float:
@@ -50,7 +50,7 @@ class _Stuck:
     def __init__(self) -> None:
         self.let_go = asyncio.Event()
 
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
+    async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
         await self.let_go.wait()
         return {}
 
@@ -58,7 +58,7 @@ class _Stuck:
 def test_records_that_wait_behind_a_stuck_delivery_show_as_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     async def through() -> list[tuple[bool, bool]]:
         courier = _Stuck()
-        lane = Lane(_owner(), 0)
+        lane = PartitionLoop(_owner(), 0)
         monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
         seen = []
         for _ in range(2):
@@ -74,7 +74,7 @@ def test_records_that_wait_behind_a_stuck_delivery_show_as_no_progress(monkeypat
 def test_a_broker_that_answers_nothing_new_shows_as_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def through() -> list[bool]:
         marks = iter([*range(10), *[10] * 1_000])
-        lane = Lane(_owner(marks), 0)
+        lane = PartitionLoop(_owner(marks), 0)
         monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(_Stuck()))
         seen = []
         for pause in (0.1, 0.6):
@@ -103,7 +103,7 @@ def test_a_quiet_partition_that_is_closed_while_it_settles_ends_once_it_has(monk
     async def through() -> tuple[bool, bool]:
         courier = _Unsettled()
         monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
-        lane = Lane(_owner(records=0), 0)
+        lane = PartitionLoop(_owner(records=0), 0)
         await asyncio.wait_for(courier.settling.wait(), 10)
         closing = asyncio.create_task(lane.close())
         await asyncio.sleep(0.1)
@@ -124,7 +124,7 @@ class _Counting:
         self.busy: list[int] = []
         self._now = 0
 
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
+    async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
         self._now += 1
         self.busy.append(self._now)
         await asyncio.sleep(0.02)
@@ -139,7 +139,7 @@ def test_of_many_partitions_few_have_a_batch_under_way_so_that_none_takes_long(
         courier = _Counting()
         monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
         owner = _owner(records=40)
-        lanes = [Lane(owner, partition) for partition in range(20)]
+        lanes = [PartitionLoop(owner, partition) for partition in range(20)]
         while len(courier.busy) < 20:  # noqa: ASYNC110 (twenty lanes say so, each for itself)
             await asyncio.sleep(0.01)
         for lane in lanes:
@@ -153,7 +153,7 @@ def test_a_feed_behind_another_gathers_even_a_trickle_before_it_takes_a_batch(mo
     async def through() -> list[float]:
         starts: list[float] = []
 
-        def handler(_: object) -> list[Outgoing]:
+        def handler(_: object) -> list[OutgoingRecord]:
             starts.append(time.perf_counter())
             return []
 
@@ -161,7 +161,7 @@ def test_a_feed_behind_another_gathers_even_a_trickle_before_it_takes_a_batch(mo
         owner = _owner(records=1_000)
         owner.max_batch, owner.handler = 10_000, handler
         owner.behind = SimpleNamespace(let_go_first=partial(asyncio.sleep, 0))
-        lane = Lane(owner, 0)
+        lane = PartitionLoop(owner, 0)
         while len(starts) < 3:  # noqa: ASYNC110 (the handler says so)
             await asyncio.sleep(0.01)
         await lane.close()
@@ -205,7 +205,7 @@ def test_uneven_topics_end_the_process_with_the_sentence_that_says_so(monkeypatc
         monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(Uneven()))
         owner = _owner()
         owner.give_up = give_up
-        await asyncio.wait_for(Lane(owner, 0)._task, 20)  # noqa: SLF001
+        await asyncio.wait_for(PartitionLoop(owner, 0)._task, 20)  # noqa: SLF001
         return said
 
     assert asyncio.run(through()) == ["requests-0: requests has 4 partitions and decisions has 2"]
@@ -218,7 +218,7 @@ class _Noting(_Counting):
         super().__init__()
         self.committed: list[tuple[int, str]] = []
 
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:
+    async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:
         self.committed.append((upto, note))
         return await super().deliver(outputs, upto, note)
 
@@ -229,7 +229,7 @@ def test_a_partition_of_another_log_commits_its_beginning_before_it_asks_where_t
     async def through(*, from_beginning: bool) -> list[tuple[int, str]]:
         courier = _Noting()
         monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
-        lane = Lane(_owner(), 0, from_beginning=from_beginning)
+        lane = PartitionLoop(_owner(), 0, from_beginning=from_beginning)
         while not courier.busy or lane.waiting:  # noqa: ASYNC110 (the courier says so)
             await asyncio.sleep(0.01)
         await lane.close()
@@ -261,8 +261,8 @@ class _Lane:
 def test_a_topic_that_was_created_again_is_begun_at_its_beginning_by_those_that_saw_the_old_one_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys.modules[Feed.__module__], "Lane", _Lane)
-    feed = object.__new__(Feed)
+    monkeypatch.setattr(sys.modules[StreamProcessor.__module__], "PartitionLoop", _Lane)
+    feed = object.__new__(StreamProcessor)
     feed.topic = "requests"
 
     async def anew() -> dict[int, tuple[bool, bool]]:
@@ -286,8 +286,8 @@ def test_partitions_that_the_group_gives_out_soon_after_may_have_offsets_of_the_
     monkeypatch: pytest.MonkeyPatch, ago: float | None, new_log: bool
 ) -> None:
     """Until somebody has committed to the new one; later an offset that is not in the log is a cut log's."""
-    monkeypatch.setattr(sys.modules[Feed.__module__], "Lane", _Lane)
-    feed = object.__new__(Feed)
+    monkeypatch.setattr(sys.modules[StreamProcessor.__module__], "PartitionLoop", _Lane)
+    feed = object.__new__(StreamProcessor)
     feed.topic, feed._lanes, feed._assigned = "requests", {}, set()
     feed._created_again = time.monotonic() - ago if ago is not None else None
 
@@ -323,7 +323,7 @@ def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
         max_batch=10,
         behind=None,
         turns=Turns(BATCHES_AT_ONCE, 5.0),
-        companion=Companion(),
+        companion=PartitionListener(),
         app=SimpleNamespace(
             flow_control=SimpleNamespace(acquire=acquire),
             consumer=SimpleNamespace(

@@ -9,8 +9,8 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from workers.records import Outgoing, Placing
-from workers.stream.partition_output import Courier, TransactionalCourier, UnevenTopicsError
+from workers.records import OutgoingRecord, Placing
+from workers.stream.partition_output import PartitionOutput, TransactionalOutput, UnevenTopicsError
 
 
 class _Producer:
@@ -30,7 +30,7 @@ def _placed(
     producer: _Producer, topic: str, key: bytes, place: Placing | None = None, alike: frozenset[str] = frozenset()
 ) -> int:
     owner = SimpleNamespace(place=place, alike=alike)
-    courier = Courier(producer, owner, TopicPartition("requests", 3))
+    courier = PartitionOutput(producer, owner, TopicPartition("requests", 3))
     return asyncio.run(courier._place(topic))(key)  # noqa: SLF001
 
 
@@ -104,14 +104,14 @@ class _Transactions:
         self.ended.append(("abort", self._covered))
 
 
-def _courier(producer: _Transactions, *outputs: str) -> TransactionalCourier:
+def _courier(producer: _Transactions, *outputs: str) -> TransactionalOutput:
     owner = SimpleNamespace(
         place=None,
         outputs=frozenset(outputs),
         alike=frozenset(outputs),
         app=SimpleNamespace(conf=SimpleNamespace(id="group")),
     )
-    return TransactionalCourier(producer, owner, TopicPartition("requests", 2))
+    return TransactionalOutput(producer, owner, TopicPartition("requests", 2))
 
 
 def test_a_new_owner_first_aborts_all_that_an_earlier_one_may_have_left_hanging() -> None:
@@ -126,8 +126,8 @@ def test_a_transaction_shares_the_fate_of_the_two_before_it_and_a_quiet_spell_co
 
     async def deliver() -> None:
         await courier.start()
-        await courier.deliver([Outgoing("decisions", b"1", b"")], 1, "")
-        await courier.deliver([Outgoing("letters", b"2", b"")], 2, "")
+        await courier.deliver([OutgoingRecord("decisions", b"1", b"")], 1, "")
+        await courier.deliver([OutgoingRecord("letters", b"2", b"")], 2, "")
         await courier.deliver([], 3, "")
         assert courier.unsettled
         await courier.settle()
@@ -178,8 +178,12 @@ def test_at_least_once_what_must_be_there_first_has_arrived_before_anything_else
         alike=frozenset({"decisions", "answered"}),
         companion=SimpleNamespace(first=frozenset({"answered"})),
     )
-    courier = Courier(producer, owner, TopicPartition("requests", 3))
-    outputs = [Outgoing("decisions", b"1", b""), Outgoing("answered", b"1", b""), Outgoing("decisions", b"2", b"")]
+    courier = PartitionOutput(producer, owner, TopicPartition("requests", 3))
+    outputs = [
+        OutgoingRecord("decisions", b"1", b""),
+        OutgoingRecord("answered", b"1", b""),
+        OutgoingRecord("decisions", b"2", b""),
+    ]
 
     ends = asyncio.run(courier.deliver(outputs, 2, ""))
 
@@ -191,5 +195,5 @@ def test_at_least_once_what_must_be_there_first_has_arrived_before_anything_else
 def test_an_output_for_a_topic_that_was_not_declared_is_refused() -> None:
     producer = _Transactions("requests", "decisions", "letters")
     with pytest.raises(ValueError, match="sent to letters, which is not among its outputs"):
-        asyncio.run(_courier(producer, "decisions").deliver([Outgoing("letters", b"", b"")], 1, ""))
+        asyncio.run(_courier(producer, "decisions").deliver([OutgoingRecord("letters", b"", b"")], 1, ""))
     assert producer.ended == []

@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 
 from workers.kafka import offset_metadata
 from workers.kafka.offset_metadata import Note
-from workers.records import Companion, Lost, Outgoing, Record
+from workers.records import Lost, OutgoingRecord, PartitionListener, Record
 from workers.stream.faust_internals import Chunk, Kept, heed
-from workers.stream.partition_loop import Lane
+from workers.stream.partition_loop import PartitionLoop
 from workers.stream.processor import Turns
 
 PATIENCE_SECONDS = 20.0
@@ -80,7 +80,7 @@ class Log:
 
     # The courier.
 
-    async def deliver(self, outputs: Sequence[Outgoing], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
+    async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
         if self.failing:
             self.failing -= 1
             raise ConnectionError
@@ -94,7 +94,7 @@ class Log:
 
     # The feed.
 
-    def handle(self, records: Sequence[Record]) -> list[Outgoing]:
+    def handle(self, records: Sequence[Record]) -> list[OutgoingRecord]:
         self.handled += [one.offset for one in records]
         return []
 
@@ -114,7 +114,7 @@ class Log:
         )
 
 
-class _Telling(Companion):
+class _Telling(PartitionListener):
     """Keeps the offsets of what was lost as its note."""
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class _Telling(Companion):
         self.told.append(lost)
         self._text = f"{self._text}{lost.first}-{lost.last} "
 
-    def note(self, partition: int, records: Sequence[Record], outputs: Sequence[Outgoing]) -> str:  # noqa: ARG002
+    def note(self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord]) -> str:  # noqa: ARG002
         return self._text
 
 
@@ -143,7 +143,7 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-Steps = Callable[[Log, Lane], Awaitable[None]]
+Steps = Callable[[Log, PartitionLoop], Awaitable[None]]
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def through(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
             yield log
 
         monkeypatch.setattr("workers.stream.partition_loop.courier", courier)
-        lane = Lane(log.owner(), 0, new_log=new_log)
+        lane = PartitionLoop(log.owner(), 0, new_log=new_log)
         try:
             await steps(log, lane)
         finally:
@@ -173,7 +173,7 @@ def through(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
 
 
 def handled(*upto: int) -> Steps:
-    async def steps(log: Log, _lane: Lane) -> None:
+    async def steps(log: Log, _lane: PartitionLoop) -> None:
         await until(lambda: log.handled[-1:] == [upto[-1] - 1])
 
     return steps
@@ -205,7 +205,7 @@ def test_what_was_removed_before_it_was_read_is_told_once_with_its_offsets(throu
 def test_what_was_lost_is_committed_at_once_and_told_by_nobody_again(through: Any) -> None:
     log = Log(end=6, committed=3, note=read_to(3), beginning=6)
 
-    async def steps(_log: Log, lane: Lane) -> None:
+    async def steps(_log: Log, lane: PartitionLoop) -> None:
         await until(lambda: lane.open)
 
     assert len(through(log, steps)) == 1
@@ -224,7 +224,7 @@ def test_what_could_not_be_committed_is_not_told_yet(through: Any) -> None:
 def test_what_is_removed_while_a_lane_reads_is_told_too(through: Any) -> None:
     log = Log(end=3, committed=0)
 
-    async def steps(log: Log, _lane: Lane) -> None:
+    async def steps(log: Log, _lane: PartitionLoop) -> None:
         await until(lambda: log.handled == [0, 1, 2])
         log.write(7)
         log.remove(before=8)
@@ -238,7 +238,7 @@ def test_markers_that_were_read_and_then_removed_are_no_loss(through: Any) -> No
     log = Log(end=3, committed=0)
     log.markers(2)
 
-    async def steps(log: Log, _lane: Lane) -> None:
+    async def steps(log: Log, _lane: PartitionLoop) -> None:
         await until(lambda: log.offset[0] == 5)
         log.remove(before=5)
 
@@ -251,7 +251,7 @@ def test_markers_that_were_read_and_then_removed_are_no_loss(through: Any) -> No
 def test_a_last_transaction_is_confirmed_although_the_broker_answers_all_the_time(through: Any) -> None:
     log = Log(end=3, committed=0)
 
-    async def steps(log: Log, _lane: Lane) -> None:
+    async def steps(log: Log, _lane: PartitionLoop) -> None:
         await until(lambda: bool(log.handled))
         await until(lambda: not log.unsettled)
 
@@ -270,7 +270,7 @@ def test_a_group_that_committed_nothing_has_lost_nothing(through: Any) -> None:
 def test_an_offset_beyond_the_end_is_refused_and_what_is_written_then_stays_unread(through: Any, note: str) -> None:
     log = Log(end=8, committed=20, note=note)
 
-    async def steps(log: Log, lane: Lane) -> None:
+    async def steps(log: Log, lane: PartitionLoop) -> None:
         await until(lambda: lane.progress.refused)
         log.write(30)
         await a_moment()
@@ -291,7 +291,7 @@ def test_an_offset_beyond_the_end_is_refused_and_what_is_written_then_stays_unre
 def test_a_lane_goes_on_where_somebody_sets_its_offset_without_a_restart(through: Any, reset: int) -> None:
     log = Log(end=8, committed=20)
 
-    async def steps(log: Log, lane: Lane) -> None:
+    async def steps(log: Log, lane: PartitionLoop) -> None:
         await until(lambda: lane.progress.refused)
         log.write(32)
         log.offset = reset, ""
@@ -321,7 +321,7 @@ def test_a_log_whose_last_record_read_is_a_marker_now_is_refused(through: Any) -
 def test_a_log_that_is_cut_below_its_reader_stops_only_that_partition(through: Any) -> None:
     log = Log(end=10, committed=0)
 
-    async def steps(log: Log, lane: Lane) -> None:
+    async def steps(log: Log, lane: PartitionLoop) -> None:
         await until(lambda: log.offset[0] == 10)
         log.cut(to=4)
         await until(lambda: lane.progress.refused)
@@ -337,7 +337,7 @@ def test_a_log_that_is_cut_and_grows_at_once_is_refused_all_the_same(through: An
     log = Log(end=10, committed=10)  # without a mark: the offset was set by hand
     log.markers(5)
 
-    async def steps(log: Log, lane: Lane) -> None:
+    async def steps(log: Log, lane: PartitionLoop) -> None:
         await until(lambda: log.offset[0] == 15)
         broken, read_from = OffsetOutOfRangeError({}), log.read_from
 
@@ -361,7 +361,7 @@ def test_an_open_transaction_shows_for_how_long_it_holds_up_what_is_behind_it(th
     log = Log(end=10, committed=0)
     log.held_at = 4
 
-    async def steps(log: Log, lane: Lane) -> None:
+    async def steps(log: Log, lane: PartitionLoop) -> None:
         await until(lambda: lane.progress.held_seconds > 0.1)
         assert log.handled == [0, 1, 2, 3]
         log.held_at = 7  # another one, behind it
@@ -424,7 +424,7 @@ def test_what_is_cut_later_is_refused_in_a_new_log_too(through: Any) -> None:
     """It begins anew once: nothing is swallowed twice."""
     log = Log(end=10, committed=6, note=str(Note("", offset_metadata.mark(record(5, b"of the old log")))))
 
-    async def steps(log: Log, lane: Lane) -> None:
+    async def steps(log: Log, lane: PartitionLoop) -> None:
         await until(lambda: log.handled[-1:] == [9])
         log.cut(to=4)
         await until(lambda: lane.progress.refused)

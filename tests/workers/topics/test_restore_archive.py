@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
-from events.origin_headers import CAUSE, Place, cause_of
+from events.origin_headers import CAUSE, RecordPosition, cause_of
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, LEDGER, REQUESTS, TIME
 from tests.support import generator
 from tests.support.commands import Ran, dli
@@ -143,7 +143,7 @@ def test_an_answer_says_where_its_request_stands_now(found: Settings, again: Set
     assert restore(again, str(folder), "--execute").code == 0
 
     name = again.topic(REQUESTS)
-    asked = {Place(name, one.partition, one.offset): one.key for one in everything_on(again, REQUESTS)}
+    asked = {RecordPosition(name, one.partition, one.offset): one.key for one in everything_on(again, REQUESTS)}
     moved = 0
     before = {(one.key, one.timestamp): cause_of(tuple(one.headers)) for one in everything_on(found, DECISIONS)}
     for one in everything_on(again, DECISIONS):

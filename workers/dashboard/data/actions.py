@@ -11,7 +11,7 @@ from workers.audit.record import acting, letter_ids
 from workers.dashboard.sign_in.records import Records
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dead_letters import redrive as post
-from workers.dead_letters.redrive import Letter, Plan
+from workers.dead_letters.redrive import Plan, StoredDeadLetter
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ REASONS = {NOT_ALLOWED: "not_allowed", OVER: "session_over", TO_LOOK: "role"}
 
 
 def redrive(
-    visitor: Visitor, allowed: bool, settings: Settings, letters: Sequence[Letter], records: Records
+    visitor: Visitor, allowed: bool, settings: Settings, letters: Sequence[StoredDeadLetter], records: Records
 ) -> list[Plan]:
     """Send letters again; what becomes of each.
 

@@ -21,9 +21,9 @@ from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_R
 from policy_core.history.chain import Chain, chain_of
 from policy_core.history.library import documents
 from policy_core.loading.load import load
-from workers.dashboard.data.counters import Place, Tallies
+from workers.dashboard.data.counters import DecisionPosition, Tallies
 from workers.dashboard.data.revisions import Publications
-from workers.kafka.connect import RefusedError
+from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import (
     PATIENCE_MS,
     ReadingError,
@@ -103,7 +103,7 @@ class Reader:
             try:
                 with told(self._settings):
                     self._read(over)
-            except (ReadingError, RefusedError) as error:
+            except (ReadingError, AccessRefusedError) as error:
                 self._tell(str(error))
             except Exception as error:
                 # A page that shows old counts as if they were new would be worse than one that says it cannot read.
@@ -193,7 +193,7 @@ class Reader:
     def _decision(self, record: ConsumerRecord, at: datetime) -> None:
         data = data_of(record.value)
         self.pended.take(data, at)
-        self.tallies.decided(data, at, Place(record.topic, record.partition, record.offset))
+        self.tallies.decided(data, at, DecisionPosition(record.topic, record.partition, record.offset))
         self.tallies.latencies.answered(record.key, record.timestamp)
 
     def _letter(self, record: ConsumerRecord, _at: datetime) -> None:

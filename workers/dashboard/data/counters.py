@@ -27,7 +27,7 @@ Revision = tuple[str, str]
 """A policy's number and its revision's date, or `NONE`."""
 
 
-class Place(NamedTuple):
+class DecisionPosition(NamedTuple):
     """Where a record stands."""
 
     topic: str
@@ -113,10 +113,10 @@ class Tallies:
     letters: Counter[str] = field(default_factory=Counter)
     """Dead letters by reason."""
     latencies: Latencies = field(default_factory=Latencies)
-    places: OrderedDict[bytes, Place] = field(default_factory=OrderedDict)
+    places: OrderedDict[bytes, DecisionPosition] = field(default_factory=OrderedDict)
     """Where the newest decisions stand, by the digest of their request's id."""
 
-    def decided(self, decision: dict[str, Any], at: datetime, place: Place) -> None:
+    def decided(self, decision: dict[str, Any], at: datetime, place: DecisionPosition) -> None:
         """Count one decision's data, which was made at that time and stands there; nothing of it where it is none."""
         action, key = str(decision["action"]), digest(decision["request_id"].encode())
         lines = [
@@ -141,7 +141,7 @@ class Tallies:
         """Count one dead letter's data."""
         self.letters[str(letter["reason"])] += 1
 
-    def place_of(self, request_id: str) -> Place | None:
+    def place_of(self, request_id: str) -> DecisionPosition | None:
         """Where the newest decision on a request stands, if it is among those remembered."""
         return self.places.get(digest(request_id.encode()))
 

@@ -10,7 +10,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from events.decision import Decision
 from events.topics import DECISIONS
-from workers.dashboard.data.counters import Place
+from workers.dashboard.data.counters import DecisionPosition
 from workers.explain import LINE, headline, line_of, sections
 from workers.kafka.reader import Span, StrangeError, data_of, kept, pass_over, records, written_at
 from workers.settings import Settings
@@ -36,7 +36,7 @@ class Found(NamedTuple):
     sections: tuple[Section, ...]
 
 
-def at_place(settings: Settings, place: Place, request_id: str) -> Found | None:
+def at_place(settings: Settings, place: DecisionPosition, request_id: str) -> Found | None:
     """The decision at a place; None where it is not kept there any more.
 
     Raises:
@@ -102,5 +102,5 @@ def _sections(decision: Decision, record: ConsumerRecord) -> Iterator[Section]:
         if found:
             yield Section(title, found)
     decided = datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds")
-    place = Place(record.topic, record.partition, record.offset)
+    place = DecisionPosition(record.topic, record.partition, record.offset)
     yield Section("Where it stands", (("record", str(place)), ("written", decided)))

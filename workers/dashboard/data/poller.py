@@ -10,8 +10,8 @@ from typing import NamedTuple
 import structlog
 
 from events.topics import REQUESTS
-from workers.accounts.account import Standing, standings
-from workers.kafka.connect import RefusedError
+from workers.accounts.account import PartitionBalance, standings
+from workers.kafka.connect import AccessRefusedError
 from workers.kafka.lag import Lag, Look, Member, Watcher
 from workers.kafka.reader import ReadingError
 from workers.settings import Settings
@@ -44,7 +44,7 @@ class Watched:
     """Of our group on each partition of requests, as they last said."""
     workers: tuple[Member, ...]
     """The members of our group."""
-    standings: tuple[Standing, ...]
+    standings: tuple[PartitionBalance, ...]
     at: float | None
     """When they said it, in seconds since the epoch; None before they said anything."""
     error: str | None
@@ -82,7 +82,7 @@ class Watch:
     def _ask(self, watcher: Watcher) -> None:
         try:
             look = watcher.look()
-        except (ReadingError, RefusedError) as error:
+        except (ReadingError, AccessRefusedError) as error:
             self._failed(str(error))
         except Exception as error:
             # Whatever it is: the page must turn from its last numbers to saying that there are none.

@@ -7,7 +7,7 @@ from nicegui import ui
 from workers.audit.read import Done, acts
 from workers.dashboard.pages.site import Shown, asked, choice, empty, frame, label, note, offer, table
 from workers.dashboard.views import audit as views
-from workers.kafka.connect import RefusedError
+from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
 from workers.printable import counted
 
@@ -54,7 +54,7 @@ class _Audit:
             ui.spinner(size="lg")
         try:
             self._found = await asked(acts, self._shown.settings, datetime.now(UTC) - BACK)
-        except (ReadingError, RefusedError) as error:
+        except (ReadingError, AccessRefusedError) as error:
             self._content.clear()
             with self._content:
                 note("unknown", "Who did what cannot be read", (str(error),))

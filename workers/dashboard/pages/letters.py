@@ -24,8 +24,8 @@ from workers.dashboard.pages.site import (
 from workers.dashboard.views import letters as views
 from workers.dashboard.views.letters import SHORT, Becomes
 from workers.dead_letters import redrive as post
-from workers.dead_letters.redrive import Letter
-from workers.kafka.connect import RefusedError
+from workers.dead_letters.redrive import StoredDeadLetter
+from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
 from workers.logs import Hasher
 from workers.printable import printable_json
@@ -47,7 +47,7 @@ def install(shown: Shown) -> None:
         ui.timer(0.1, page.load, once=True)
 
 
-def newest(settings: Settings) -> tuple[int, list[Letter]]:
+def newest(settings: Settings) -> tuple[int, list[StoredDeadLetter]]:
     """How many letters are kept, and the newest of them, newest first.
 
     Raises:
@@ -55,7 +55,7 @@ def newest(settings: Settings) -> tuple[int, list[Letter]]:
         RefusedError: The cluster does not let us in.
     """
     count = 0
-    found: list[tuple[float, int, Letter]] = []
+    found: list[tuple[float, int, StoredDeadLetter]] = []
     for count, one in enumerate(post.letters(settings), start=1):
         entry = one.written.timestamp(), count, one
         heapq.heappush(found, entry) if len(found) < MOST else heapq.heappushpop(found, entry)
@@ -69,7 +69,7 @@ class _Letters:
         self._shown = shown
         self._visitor = visitor()
         self._hashed = Hasher(shown.settings.log_key)
-        self._kept: list[Letter] = []
+        self._kept: list[StoredDeadLetter] = []
         self._count = 0
         self._counted = 0
 
@@ -93,7 +93,7 @@ class _Letters:
         try:
             self._counted = self._now()
             self._count, self._kept = await asked(newest, self._shown.settings)
-        except (ReadingError, RefusedError) as error:
+        except (ReadingError, AccessRefusedError) as error:
             self._content.clear()
             with self._content:
                 note("unknown", "The dead letters cannot be read", (str(error),))
@@ -126,7 +126,7 @@ class _Letters:
                 for number, row in ((number, views.row(one, self._hashed)) for number, one in numbered.items())
             ]
             columns = (
-                ("short", "Letter"),
+                ("short", "StoredDeadLetter"),
                 ("written", "Written"),
                 ("reason", "Reason"),
                 ("fields", "Fields at fault"),
@@ -143,13 +143,13 @@ class _Letters:
             self._opened = ui.element("div").classes("w-full flex flex-col gap-4")
             self._table = table(columns, rows, "number", selection="multiple", pagination=20)
 
-    def _chosen(self, numbered: dict[str, Letter]) -> list[Letter]:
+    def _chosen(self, numbered: dict[str, StoredDeadLetter]) -> list[StoredDeadLetter]:
         found = [numbered[one["number"]] for one in self._table.selected if one["number"] in numbered]
         if not found:
             say("Choose letters in the table first")
         return found
 
-    def _show(self, chosen: Sequence[Letter]) -> None:
+    def _show(self, chosen: Sequence[StoredDeadLetter]) -> None:
         self._opened.clear()
         with self._opened:
             for one in chosen:
@@ -161,12 +161,12 @@ class _Letters:
                     label("The event as it came; what may be personal is masked").classes("text-sm")
                     block(printable_json(opened.event) if opened.is_json else opened.event)
 
-    async def _plan(self, chosen: Sequence[Letter]) -> None:
+    async def _plan(self, chosen: Sequence[StoredDeadLetter]) -> None:
         if not chosen:
             return
         try:
             plans = await asked(post.planned, self._shown.settings, chosen)
-        except (ReadingError, RefusedError) as error:
+        except (ReadingError, AccessRefusedError) as error:
             say(str(error), type="negative", multi_line=True)
             return
         would = views.becomes(plans, sent=False)
@@ -182,13 +182,13 @@ class _Letters:
         if await dialog:
             await self._send(chosen)
 
-    async def _send(self, chosen: Sequence[Letter]) -> None:
+    async def _send(self, chosen: Sequence[StoredDeadLetter]) -> None:
         try:
             shown = self._shown
             plans = await asked(
                 actions.redrive, self._visitor, shown.allow_redrive, shown.settings, chosen, shown.records
             )
-        except (ReadingError, RefusedError, actions.ForbiddenError) as error:
+        except (ReadingError, AccessRefusedError, actions.ForbiddenError) as error:
             say(str(error), type="negative", multi_line=True)
             return
         became = views.becomes(plans, sent=True)
@@ -199,5 +199,5 @@ class _Letters:
 
 
 def _plans(rows: Sequence[Becomes]) -> None:
-    columns = (("letter", "Letter"), ("reason", "Reason"), ("what", "What becomes of it"))
+    columns = (("letter", "StoredDeadLetter"), ("reason", "Reason"), ("what", "What becomes of it"))
     table(columns, [one._asdict() for one in rows], "letter")

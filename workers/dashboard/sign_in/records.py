@@ -20,7 +20,7 @@ from events.audit import Acted, Actor, Arguments, Outcome, What
 from workers.audit.record import record
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dashboard.sign_in.wrong_token_delay import payer
-from workers.kafka.connect import RefusedError
+from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
 from workers.logs import Hasher
 from workers.settings import Settings
@@ -129,7 +129,7 @@ class Records:
                 continue
             try:
                 self._send(self._settings, acted)
-            except (ReadingError, RefusedError) as error:
+            except (ReadingError, AccessRefusedError) as error:
                 session = acted.who.session
                 log.warning("not_recorded", what=acted.what, session=session, outcome=acted.outcome, detail=str(error))
                 if over.is_set():

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from workers.dashboard.views.wording import moment, words
-from workers.dead_letters.redrive import Letter, Plan, masked
+from workers.dead_letters.redrive import Plan, StoredDeadLetter, masked
 
 SHORT = 12
 """Digits of a letter's id that are shown, and enough to name it."""
@@ -45,7 +45,7 @@ class Becomes(NamedTuple):
     sent: bool
 
 
-def row(letter: Letter, hashed: Callable[[str | None], str | None]) -> LetterRow:
+def row(letter: StoredDeadLetter, hashed: Callable[[str | None], str | None]) -> LetterRow:
     """A letter in the list."""
     original = letter.content.original
     place = f"{original.topic}/{original.partition}/{original.offset}" if original.topic is not None else "-"
@@ -60,7 +60,7 @@ def row(letter: Letter, hashed: Callable[[str | None], str | None]) -> LetterRow
     )
 
 
-def opened(letter: Letter, hashed: Callable[[str | None], str | None]) -> Opened:
+def opened(letter: StoredDeadLetter, hashed: Callable[[str | None], str | None]) -> Opened:
     """A letter in full."""
     event = masked(letter)
     return Opened(

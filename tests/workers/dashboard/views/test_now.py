@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka import TopicPartition
 
-from workers.accounts.account import Account, Standing
+from workers.accounts.account import Account, PartitionBalance
 from workers.dashboard.data.consumer import Progress
 from workers.dashboard.data.counters import Latencies
 from workers.dashboard.data.poller import Point, Watched
@@ -27,14 +27,14 @@ def lag(partition: int = 0, waiting: int = 0, seconds: float = 0.0, held: int = 
     return Lag("dli", "requests", partition, 100, "", Extent(0, 100 + waiting, 100 + waiting - held), waiting, seconds)
 
 
-def standing(partition: int = 0, lost: int = 0) -> Standing:
-    return Standing(partition, 100, 0, Account(0, 100, 90 - lost, 6, 4))
+def standing(partition: int = 0, lost: int = 0) -> PartitionBalance:
+    return PartitionBalance(partition, 100, 0, Account(0, 100, 90 - lost, 6, 4))
 
 
 def watched(
     lags: Sequence[Lag] = (lag(),),
     workers: Sequence[Member] = (WORKER,),
-    standings: Sequence[Standing] = (standing(),),
+    standings: Sequence[PartitionBalance] = (standing(),),
     age: float = 1.0,
     error: str | None = None,
 ) -> Watched:
