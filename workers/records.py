@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from events.origin_headers import RecordPosition
+
 Headers = tuple[tuple[str, bytes | None], ...]
 """Names and values. A name that is not UTF-8 is decoded with `surrogateescape`."""
 
@@ -52,6 +54,11 @@ class Record(NamedTuple):
     value: bytes | None
     """None for a tombstone, `Unreadable` for what cannot be read as a record."""
     headers: Headers = ()
+
+    @property
+    def position(self) -> RecordPosition:
+        """Where it stands."""
+        return RecordPosition(self.topic, self.partition, self.offset)
 
 
 class OutgoingRecord(NamedTuple):

@@ -9,13 +9,13 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
+from events.answer import Wrapping, wrapped
 from events.decision import Decision
 from events.decode import decode
-from events.envelope import write
+from events.origin_headers import RecordPosition
 from policy_core.history.library import PACKAGED, load_library
 from tests.faults.counting import digest
 from tests.support import generator
-from workers.dead_letters.write import caused_by
 from workers.decide.handler import Decider
 from workers.records import OutgoingRecord
 from workers.settings import Settings, read
@@ -91,6 +91,6 @@ def answer(request: OutgoingRecord) -> OutgoingRecord:
     received = decode(request.value, request.headers)
     decision_id, data = decider.decide(received.request).encoded
     request_id = received.request.request_id
-    caused = caused_by(received.attributes, decision_id, found.source, Decision.TYPE, request_id)
-    value, headers = write(caused, data, found.mode)
+    wrapping = Wrapping(found.source, found.mode, Decision.TYPE, decision_id, request_id)
+    value, headers = wrapped(data, RecordPosition("", 0, 0), received.attributes, wrapping)
     return OutgoingRecord("", request_id.encode(), value, headers)

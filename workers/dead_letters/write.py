@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
+from events.answer import Wrapping, wrapped
 from events.dead_letter import MOST_ERRORS, SENTENCES, DeadLetter, FieldError, Header, Original, letter_id
 from events.decode import LARGEST, RejectedError
-from events.envelope import JSON, SPECVERSION, Attributes, write
-from events.origin_headers import RecordPosition, provenance
 from events.topics import DEAD_LETTERS
 from workers.records import Headers, OutgoingRecord, Record, Unreadable, name_bytes
 from workers.settings import Settings
@@ -29,21 +28,11 @@ def rejection(record: Record, rejected: RejectedError, settings: Settings, *, sm
     letter = dead_letter(record, record.value, rejected, _NOTHING if small else _ROOM)
     data = letter.to_json()
     cause = None if small else rejected.attributes
-    caused = caused_by(cause, letter_id(data), settings.source, DeadLetter.TYPE, letter.request_id)
-    value, headers = write(caused, data, settings.mode)
-    place = RecordPosition(record.topic, record.partition, record.offset)
-    origin = provenance(place, request=letter.request_id)
+    event_id, named = letter_id(data), letter.request_id
+    said = Wrapping(settings.source, settings.mode, DeadLetter.TYPE, event_id, named, request=named)
+    value, headers = wrapped(data, record.position, cause, said)
     own = record.key if record.key and len(record.key) <= LONGEST_KEY else None
-    return OutgoingRecord(settings.topic(DEAD_LETTERS), own or str(place).encode(), value, headers + origin)
-
-
-def caused_by(attributes: Attributes | None, event_id: str, source: str, kind: str, subject: str | None) -> Attributes:
-    """The attributes of an event that another one, whose attributes may not be known, brought about."""
-    if attributes is not None:
-        return attributes.caused(id=event_id, source=source, type=kind, subject=subject)
-    return Attributes(
-        id=event_id, source=source, specversion=SPECVERSION, type=kind, subject=subject, datacontenttype=JSON
-    )
+    return OutgoingRecord(settings.topic(DEAD_LETTERS), own or str(record.position).encode(), value, headers)
 
 
 class Room(NamedTuple):

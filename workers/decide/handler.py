@@ -12,18 +12,18 @@ from functools import cached_property, lru_cache
 
 import structlog
 
+from events.answer import Wrapping, wrapped
 from events.dead_letter import FieldError
 from events.decision import Decision
 from events.decode import Received, RejectedError, decode
-from events.envelope import Attributes, write
-from events.origin_headers import RecordPosition, provenance
+from events.envelope import Attributes
 from events.request import AuthorizationRequest
 from events.topics import ANSWERED, DECISIONS, SHADOW
 from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.facts import ClinicalViolationError
 from policy_core.history.library import Knowledge, Library
 from workers.accounts.batch_counters import Answers, BatchCounters
-from workers.dead_letters.write import caused_by, defect, rejection, too_large, unreadable
+from workers.dead_letters.write import defect, rejection, too_large, unreadable
 from workers.decide.case_of_request import case_of
 from workers.decide.decision_json import DecisionEncoder
 from workers.decide.duplicates import ELSEWHERE, FORGETFUL, KNOWN_BYTES, Entry, Memory
@@ -216,11 +216,10 @@ class DecisionHandler:
     def _decision(self, record: Record, attributes: Attributes | None, decided: Decided) -> OutgoingRecord:
         decision_id, data = decided.encoded
         request_id = decided.request.request_id
-        caused = caused_by(attributes, decision_id, self.settings.source, Decision.TYPE, request_id)
-        value, headers = write(caused, data, self.settings.mode)
-        cause = RecordPosition(record.topic, record.partition, record.offset)
-        origin = provenance(cause, supersedes=decided.request.supersedes)
-        return OutgoingRecord(self.settings.topic(DECISIONS), request_id.encode(), value, headers + origin)
+        source, mode, supersedes = self.settings.source, self.settings.mode, decided.request.supersedes
+        said = Wrapping(source, mode, Decision.TYPE, decision_id, request_id, supersedes=supersedes)
+        value, headers = wrapped(data, record.position, attributes, said)
+        return OutgoingRecord(self.settings.topic(DECISIONS), request_id.encode(), value, headers)
 
     def _rejected(
         self,

@@ -6,9 +6,8 @@ comparison is the one that `dli replay what-if` makes of a log.
 
 import structlog
 
-from events.envelope import Attributes, write
-from events.origin_headers import SHADOW as HEADER
-from events.origin_headers import SHADOW_MARK, RecordPosition, provenance
+from events.answer import Wrapping, of_draft, wrapped
+from events.envelope import Attributes
 from events.shadow import ShadowDifference, difference_id
 from events.topics import SHADOW
 from policy_core.compare.strictness import Comparer, Kind, LineChange, undecided, weightiest
@@ -18,7 +17,6 @@ from policy_core.evaluate.facts import ClinicalViolationError
 from policy_core.history.library import Library
 from policy_core.loading.load import load
 from workers.accounts.batch_counters import BatchCounters
-from workers.dead_letters.write import caused_by
 from workers.decide.case_of_request import case_of
 from workers.decide.outcome import Decided
 from workers.logs import frames
@@ -124,13 +122,14 @@ class Shadow:
         }
         data = ShadowDifference.model_validate(said).to_json()
         settings = self._settings
-        caused = caused_by(attributes, difference_id(data), settings.source, ShadowDifference.TYPE, request.request_id)
-        value, headers = write(caused, data, settings.mode, {SHADOW_MARK: self.draft.sha256})
+        mark, event_id = of_draft(self.draft.sha256), difference_id(data)
+        wrapping = Wrapping(
+            settings.source, settings.mode, ShadowDifference.TYPE, event_id, request.request_id, mark=mark
+        )
+        value, headers = wrapped(data, record.position, attributes, wrapping)
         if len(value) > LARGEST:
             raise TooLargeError
-        marked = (*headers, (HEADER, self.draft.sha256.encode()))
-        origin = provenance(RecordPosition(record.topic, record.partition, record.offset))
-        return OutgoingRecord(settings.topic(SHADOW), request.request_id.encode(), value, marked + origin)
+        return OutgoingRecord(settings.topic(SHADOW), request.request_id.encode(), value, headers)
 
     def _tell(self, error: Exception) -> None:
         # Where it fails, and never its text, which may repeat what it choked on.

@@ -19,7 +19,7 @@ import structlog
 
 from events.decode import is_request_id
 from events.envelope import Headers, header
-from events.origin_headers import REQUEST, SUPERSEDES, RecordPosition, cause_of
+from events.origin_headers import REQUEST, SUPERSEDES, cause_of
 from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
 from workers.dead_letters.write import LONGEST_KEY, rejection, too_large, unreadable
 from workers.ledger.supersedes_links import Link
@@ -113,7 +113,7 @@ class PointerHandler:
         supersedes = header(record.headers, SUPERSEDES) if kind == "decision" else None
         # Of our own decisions both are ids; whoever else writes there may have anything.
         if supersedes is not None and is_request_id(supersedes) and len(record.key) <= LONGEST_KEY:
-            link = Link(supersedes, RecordPosition(record.topic, record.partition, record.offset))
+            link = Link(supersedes, record.position)
             yield OutgoingRecord(self._links, record.key, link.written())
 
     def instead(self, record: Record, refused: frozenset[str]) -> list[OutgoingRecord]:

@@ -11,13 +11,11 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from events.answer import Wrapping, of_replay, wrapped
 from events.decision import Decision
 from events.decode import Received
-from events.envelope import write
-from events.origin_headers import REPLAY, REPLAY_MARK, RecordPosition, provenance
 from events.topics import LARGEST_RECORD, REPLAYED_KEPT, TOPICS
 from policy_core.evaluate.determine import CaseResult, Policy
-from workers.dead_letters.write import caused_by
 from workers.decide.decision_json import DecisionEncoder
 from workers.event_log.source import ReplayError
 from workers.kafka import connect
@@ -109,14 +107,15 @@ class Publisher:
         request = received.request
         decision_id, data = self._encoder.encode(request, result)
         settings = self._settings
-        caused = caused_by(received.attributes, decision_id, settings.source, Decision.TYPE, request.request_id)
-        value, headers = write(caused, data, settings.mode, {REPLAY_MARK: self._name})
-        cause = provenance(RecordPosition(record.topic, record.partition, record.offset), supersedes=request.supersedes)
-        marked = [*headers, *cause, (REPLAY, self._name.encode())]
+        source, mode, mark = settings.source, settings.mode, of_replay(self._name)
+        said = Wrapping(
+            source, mode, Decision.TYPE, decision_id, request.request_id, supersedes=request.supersedes, mark=mark
+        )
+        value, headers = wrapped(data, record.position, received.attributes, said)
         self._check()
         try:
             sent = self._producer.send(
-                self._topic, value, key=request.request_id.encode(), headers=marked, partition=record.partition
+                self._topic, value, key=request.request_id.encode(), headers=list(headers), partition=record.partition
             )
         except KafkaError as error:
             raise ReplayError(connect.explained(settings, error)) from None

@@ -2,12 +2,12 @@
 
 from typing import Any, NamedTuple
 
+from events.answer import Wrapping, wrapped
 from events.decision import Decision
 from events.decode import Received, RejectedError
-from events.envelope import Headers, Mode, binary_attributes, is_binary, loads, write
-from events.origin_headers import RecordPosition, provenance
+from events.envelope import Headers, Mode, binary_attributes, is_binary, loads
 from policy_core.evaluate.determine import Policy
-from workers.dead_letters.write import caused_by, rejection
+from workers.dead_letters.write import rejection
 from workers.decide.outcome import Decided
 from workers.records import Record
 from workers.replay.documents import Documents, Named
@@ -56,10 +56,9 @@ class Redecider:
         decided = self._decider.decide(received.request)
         source, mode = self.manner
         request_id = received.request.request_id
-        caused = caused_by(received.attributes, decided.encoded.decision_id, source, Decision.TYPE, request_id)
-        value, headers = write(caused, decided.encoded.data, mode)
-        cause = RecordPosition(record.topic, record.partition, record.offset)
-        return value, headers + provenance(cause, supersedes=received.request.supersedes)
+        supersedes, decision_id = received.request.supersedes, decided.encoded.decision_id
+        said = Wrapping(source, mode, Decision.TYPE, decision_id, request_id, supersedes=supersedes)
+        return wrapped(decided.encoded.data, record.position, received.attributes, said)
 
     def letter(
         self, record: Record, rejected: RejectedError, received: Received | None
