@@ -35,19 +35,15 @@ from workers.console import (
 from workers.dashboard import commands as dashboard_commands
 from workers.dead_letters import commands as dead_letters_commands
 from workers.decide import commands as decide_commands
-from workers.dev_brokers import BrokerError
 from workers.dev_brokers import commands as dev_brokers_commands
+from workers.errors import DliError
 from workers.kafka import commands as kafka_commands
-from workers.kafka.connect import AccessRefusedError
-from workers.kafka.reader import ReadingError
 from workers.ledger import commands as ledger_commands
 from workers.monitoring import commands as monitoring_commands
 from workers.policies import commands as policy_commands
 from workers.printable import printable
 from workers.replay import commands as replay_commands
-from workers.settings import SettingsError
 from workers.topics import commands as topics_commands
-from workers.topics.apply_topics import TopicsError
 from workers.traffic import commands as traffic_commands
 
 cli = typer.Typer(
@@ -94,16 +90,7 @@ def _run() -> None:
     try:
         # What the past of a revision is held against is wired here: a capability knows no other.
         cli(obj=replay_commands.effect)
-    except (
-        CommandError,
-        PolicyDocumentError,
-        SettingsError,
-        AccessRefusedError,
-        TopicsError,
-        BrokerError,
-        ReadingError,
-        TooComplexError,
-    ) as error:
+    except (DliError, PolicyDocumentError, TooComplexError) as error:
         _fail(error)
 
 

@@ -22,6 +22,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from workers import settings as configuration
+from workers.errors import DliError
 from workers.printable import printable, printable_json
 from workers.settings import Settings
 
@@ -52,8 +53,10 @@ class Form(StrEnum):
     JSON = "json"
 
 
-class CommandError(Exception):
+class CommandError(DliError):
     """A command cannot go on; its message is for the person who called it."""
+
+    is_refusal = True
 
 
 class _Standard(io.FileIO):

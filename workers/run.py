@@ -109,7 +109,7 @@ def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep
 
     Raises:
         CommandError: They are not.
-        RefusedError: The cluster does not let us see: trying again would not help.
+        AccessRefusedError: The cluster does not let us see: trying again would not help.
     """
     waiting = 0.5
     while True:

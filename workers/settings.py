@@ -26,6 +26,7 @@ from pydantic_settings import SettingsError as SourceError
 
 from events.topics import DECISIONS_KEPT
 from policy_core.history.library import PACKAGED
+from workers.errors import DliError
 from workers.records import Delivery
 
 _BY_TOKEN = "OAUTHBEARER"  # noqa: S105 (a mechanism's name)
@@ -45,7 +46,7 @@ _LAST_PORT = 65_535
 _CHARACTERS = "letters, digits, dots, dashes and underscores"
 
 
-class SettingsError(Exception):
+class SettingsError(DliError):
     """Settings that cannot be used; the message names each with what is wrong."""
 
 

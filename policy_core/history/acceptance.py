@@ -85,7 +85,7 @@ class Terms:
         """See that a publication's times fit the time at which the broker took it.
 
         Raises:
-            RefusedError: They lie too far ahead, or reach back without saying so under a signature.
+            PublicationRefusedError: They lie too far ahead, or reach back without saying so under a signature.
         """
         if at is None or self.settled(offset) or digest in released():
             return
@@ -108,7 +108,7 @@ class Terms:
         """The key that vouches for a publication; None where none does and none is wanted.
 
         Raises:
-            RefusedError: One is wanted.
+            PublicationRefusedError: One is wanted.
         """
         if self.keyring is None:
             return None

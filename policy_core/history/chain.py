@@ -120,7 +120,7 @@ class Chain:
             proven: Digests of publications whose documents are known to be in order and not to reach into the past.
 
         Raises:
-            RefusedError: It does not continue the chain.
+            PublicationRefusedError: It does not continue the chain.
         """
         if one.sha256 != one.document.digest():
             raise PublicationRefusedError(

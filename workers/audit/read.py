@@ -40,7 +40,7 @@ def acts(settings: Settings, since: datetime | None = None, what: str | None = N
 
     Raises:
         ReadingError: The brokers do not answer, or the topic is not there.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     told = (one for one in records(settings, since) if what in {None, one.acted.what})
     return sorted(joined(told), key=lambda one: one.at, reverse=True)
@@ -64,7 +64,7 @@ def records(settings: Settings, since: datetime | None = None) -> Iterator[Told]
 
     Raises:
         ReadingError: The brokers do not answer, or the topic is not there.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     where = TopicPartition(settings.topic(AUDIT), 0)
     kept = reader.kept(settings, [where.topic])

@@ -19,7 +19,8 @@ from kafka import KafkaProducer
 from events.audit import MOST_LETTERS, Acted, Actor, Arguments, Outcome, What
 from events.envelope import JSON, SPECVERSION, Attributes, write
 from events.topics import AUDIT
-from workers.console import CommandError, Exit
+from workers.console import Exit
+from workers.errors import DliError
 from workers.kafka import connect, reader
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError, told
@@ -75,7 +76,7 @@ def acting(settings: Settings, what: What, who: Actor | None = None, **arguments
 
     Raises:
         UnrecordedError: It cannot be recorded, and has not begun.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     act = Act(what, who if who is not None else ourselves(settings), Arguments(**arguments))
     record(settings, act.told(BEGUN))
@@ -99,7 +100,7 @@ def record(settings: Settings, acted: Acted) -> None:
 
     Raises:
         UnrecordedError: It cannot be.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     try:
         if (lacking := reader.lacking(settings, [settings.topic(AUDIT)])) is None:
@@ -187,6 +188,7 @@ def end_of(error: BaseException) -> Ended:
         return Ended("failed", "interrupted")
     if isinstance(error, AccessRefusedError):
         return Ended("refused", "no_right")
-    if isinstance(error, CommandError):
-        return Ended("refused", "conditions")
-    return Ended("failed", "brokers" if isinstance(error, ReadingError) else "error")
+    if isinstance(error, ReadingError):
+        return Ended("failed", "brokers")
+    is_refusal = isinstance(error, DliError) and error.is_refusal
+    return Ended("refused", "conditions") if is_refusal else Ended("failed", "error")

@@ -106,7 +106,7 @@ def letters(settings: Settings, reason: str | None = None) -> Iterator[StoredDea
 
     Raises:
         ReadingError: The brokers do not answer.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     seen: set[str] = set()
     for record in records(settings, kept(settings, [settings.topic(DEAD_LETTERS)])):
@@ -158,7 +158,7 @@ def planned(settings: Settings, chosen: Sequence[StoredDeadLetter], most_tries: 
 
     Raises:
         ReadingError: The brokers do not answer.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     before = sent_before(settings, chosen)
     return [
@@ -201,7 +201,7 @@ def sent_before(settings: Settings, chosen: Sequence[StoredDeadLetter]) -> set[s
 
     Raises:
         ReadingError: The brokers do not answer.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     wanted = {one.id for one in chosen}
     oldest: dict[TopicPartition, int] = {}
@@ -235,7 +235,7 @@ def redrive(settings: Settings, chosen: Sequence[StoredDeadLetter], most_tries: 
 
     Raises:
         ReadingError: The brokers do not answer, or another one sends letters again at the same time.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     connect.check(settings)
     with told(settings):

@@ -11,11 +11,13 @@ from typing import Self
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from workers.errors import DliError
+
 Client = Mapping[str, object]
 """What a client needs to get in, as kafka-python names it: `security_protocol`, `ssl_context` and so on."""
 
 
-class BrokerError(Exception):
+class BrokerError(DliError):
     """A broker could not be started, reached or stopped."""
 
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from workers.console import CommandError
+from workers.errors import DliError
 from workers.records import Record
 
 
-class ReplayError(CommandError):
+class ReplayError(DliError):
     """Replay cannot go on; the message says what is wrong and what to do."""
+
+    is_refusal = True
 
 
 class Format(StrEnum):

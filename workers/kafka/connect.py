@@ -15,6 +15,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from kafka.errors import AuthorizationError, KafkaError
 from pydantic import SecretStr
 
+from workers.errors import DliError
 from workers.kafka import compression, damaged_records
 from workers.kafka.bearer_tokens import Client, TokenEndpoint, TokenError, TokenFile, Tokens
 from workers.kafka.renewed_credentials import RenewedContext, RenewedPassword
@@ -28,7 +29,7 @@ KNOCK_MS = 5_000
 """How long a server may take to answer when it is asked whether it lets us in."""
 
 
-class AccessRefusedError(Exception):
+class AccessRefusedError(DliError):
     """The cluster is there and does not let us, however often we try; the message says why and never a password."""
 
 
@@ -148,7 +149,7 @@ def check(settings: Settings) -> None:
     Where nobody answers nothing is wrong yet, and without encryption there is nothing to see.
 
     Raises:
-        RefusedError: It does not.
+        AccessRefusedError: It does not.
     """
     if settings.security_protocol == "PLAINTEXT":
         return

@@ -12,6 +12,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 from events.envelope import Headers, loads
+from workers.errors import DliError
 from workers.kafka import connect
 from workers.settings import Settings
 
@@ -24,7 +25,7 @@ LOOK_MS = 5_000
 """How long a look before the work may take."""
 
 
-class ReadingError(Exception):
+class ReadingError(DliError):
     """The brokers do not answer, or refuse; the message says what to do."""
 
 
@@ -67,7 +68,7 @@ def new_admin(settings: Settings) -> KafkaAdminClient:
     """A client of the cluster's administration; close it.
 
     Raises:
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     connect.check(settings)
     return KafkaAdminClient(
@@ -82,7 +83,7 @@ def new_consumer(settings: Settings) -> KafkaConsumer:
     """A reader of committed records, of no group; close it.
 
     Raises:
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     connect.check(settings)
     return KafkaConsumer(
@@ -111,7 +112,7 @@ def missing(settings: Settings, topics: list[str]) -> list[str]:
 
     Raises:
         ReadingError: They do not.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     connect.check(settings)
     with told(settings):
@@ -133,7 +134,7 @@ def lacking(settings: Settings, topics: list[str]) -> str | None:
 
     Raises:
         ReadingError: The brokers do not say.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     names = missing(settings, topics)
     hidden = f", or it is hidden from {settings.sasl_username}" if settings.sasl_username else ""
@@ -172,7 +173,7 @@ def kept(settings: Settings, topics: list[str]) -> dict[TopicPartition, Span]:
 
     Raises:
         ReadingError: The brokers do not answer.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     with told(settings):
         admin = new_admin(settings)

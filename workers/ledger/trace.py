@@ -129,7 +129,7 @@ def trace(request_id: str, url: str, settings: Settings) -> Trace:
 
     Raises:
         CommandError: No worker answers, or none knows the request; or Kafka does not answer or gives no right.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
         PolicyDocumentError: The publishers' keys cannot be read.
     """
     connect.check(settings)

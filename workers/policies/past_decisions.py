@@ -9,7 +9,8 @@ import typer
 
 from policy_core.document.models import PolicyDocument
 from policy_core.publications.publication import Publication
-from workers.console import CommandError, err, out
+from workers.console import err, out
+from workers.errors import DliError
 from workers.settings import Settings
 
 Effect = Callable[[PolicyDocument, Settings, Path | None], bool]
@@ -36,7 +37,7 @@ class Past:
         out.print(f"It lies in the past: it is effective from {one.effective}, {days} days ago. Of what is recorded:")
         try:
             return self._effect(one.document, self._found, self._log)
-        except CommandError as error:
+        except DliError as error:
             err.print(
                 f"what it would change of recorded decisions is not known: {error}; --log ARCHIVE names another log"
             )

@@ -11,6 +11,7 @@ from events.topics import POLICY_REVISIONS
 from policy_core.history.chain import Chain
 from policy_core.history.library import Library
 from policy_core.publications.publication import Publication, publication
+from workers.errors import DliError
 from workers.policies.revision_events import Judging, as_record
 from workers.policies.revision_topic import read_known, send
 from workers.settings import Settings
@@ -19,7 +20,7 @@ ROUNDS = 3
 """Of publishing what the topic lacks: what it still lacks then, it refuses."""
 
 
-class ForkedError(Exception):
+class ForkedError(DliError):
     """The packaged documents and the topic of revisions contradict each other; the message says where."""
 
 

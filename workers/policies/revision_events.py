@@ -80,7 +80,7 @@ def as_record(one: Publication, topic: str, source: str, mode: Mode) -> Outgoing
     """The record that publishes a revision: the same publication gives the same bytes, whoever sends it.
 
     Raises:
-        RefusedError: It is larger than what is read.
+        PublicationRefusedError: It is larger than what is read.
     """
     revision = event_of(one)
     attributes = Attributes(
@@ -286,7 +286,7 @@ def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:
 
     Raises:
         RejectedError: As for a request.
-        RefusedError: It is larger than a document may be.
+        PublicationRefusedError: It is larger than a document may be.
     """
     if value is not None and len(value) > LARGEST:
         raise RejectedError("undecodable", [FieldError(path="", message=f"larger than {LARGEST:,} bytes")])
@@ -321,7 +321,7 @@ def publication_of(event: PolicyRevision) -> Publication:
 
     Raises:
         RejectedError: Its document does not have the shape of one.
-        RefusedError: It claims a digest that it has not.
+        PublicationRefusedError: It claims a digest that it has not.
     """
     _within_bounds(event.document, "document")
     try:

@@ -26,7 +26,7 @@ from workers.kafka.client_lifetime import LEAVE_SECONDS
 from workers.kafka.offset_metadata import Note
 from workers.records import BatchReport, Handler, Instead, Lost, OutgoingRecord, Record
 from workers.stream.faust_internals import Chunk, consumer_thread
-from workers.stream.partition_output import PartitionOutput, RefusedError, Sender, UnevenTopicsError, courier
+from workers.stream.partition_output import OversizedError, PartitionOutput, Sender, UnevenTopicsError, courier
 
 log = logging.getLogger(__name__)
 events = structlog.get_logger(__name__)
@@ -197,7 +197,7 @@ class PartitionLoop:
         while not self._closing:
             try:
                 await self._serve()
-            except RefusedError as error:
+            except OversizedError as error:
                 self._failed(error)
                 if not self._narrowed(error):
                     await self._feed.give_up(f"{self}: {error}, however short: raise max.message.bytes there.")
@@ -223,7 +223,7 @@ class PartitionLoop:
         self._feed.companion.failed(self._tp.partition, self._stage, error)
         self._stage = "take_over"
 
-    def _narrowed(self, error: RefusedError) -> bool:
+    def _narrowed(self, error: OversizedError) -> bool:
         """Try again with less: fewer records, and of a single one its short form. False where there is nothing less."""
         first, last, records = self._tried
         if records > 1:

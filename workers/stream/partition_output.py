@@ -32,7 +32,7 @@ class UnevenTopicsError(RuntimeError):
     """Topics that are declared alike have other numbers of partitions: what is sent would go astray."""
 
 
-class RefusedError(Exception):
+class OversizedError(Exception):
     """Kafka takes what was sent for too large; nothing of the batch is committed."""
 
     def __init__(self, topics: frozenset[str]) -> None:
@@ -78,7 +78,7 @@ class PartitionOutput:
         What is returned says for each topic of the outputs which offset comes behind the last of them.
 
         Raises:
-            RefusedError: Kafka takes some of them for too large.
+            OversizedError: Kafka takes some of them for too large.
         """
         first = [one for one in outputs if one.topic in self._feed.companion.first]
         others = [one for one in outputs if one.topic not in self._feed.companion.first]
@@ -117,7 +117,7 @@ class PartitionOutput:
         try:
             arrived = await asyncio.gather(*(one.future for one in sent))
         except _TOO_LARGE:
-            raise RefusedError(frozenset(one.topic for one in sent if _refused(one.future))) from None
+            raise OversizedError(frozenset(one.topic for one in sent if _refused(one.future))) from None
         for one, metadata in zip(sent, arrived, strict=True):
             ends[one.topic] = max(ends.get(one.topic, 0), metadata.offset + one.records)
         return ends
@@ -194,7 +194,7 @@ class TransactionalOutput(PartitionOutput):
         """Return once all is committed in one transaction; the same is returned.
 
         Raises:
-            RefusedError: Kafka takes some of them for too large; the transaction is void, and so is this courier.
+            OversizedError: Kafka takes some of them for too large; the transaction is void, and so is this courier.
         """
         undeclared = {output.topic for output in outputs} - self._feed.outputs
         if undeclared:

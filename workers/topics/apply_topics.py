@@ -10,6 +10,7 @@ from kafka.errors import AuthorizationError, KafkaError
 
 from events.topics import LIMIT, TIME, TOPICS, Topic
 from policy_core.history.library import load_library
+from workers.errors import DliError
 from workers.kafka import connect
 from workers.kafka.connect import AccessRefusedError
 from workers.policies.publish_packaged import publish_packaged
@@ -19,7 +20,7 @@ PATIENCE_MS = 10_000
 """How long the cluster's administration is waited for."""
 
 
-class TopicsError(Exception):
+class TopicsError(DliError):
     """Topics cannot be read or made; the message says what to do."""
 
 
@@ -37,7 +38,7 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
     """A client of the cluster's administration.
 
     Raises:
-        RefusedError: The cluster does not let us in, or gives us no right to this.
+        AccessRefusedError: The cluster does not let us in, or gives us no right to this.
         TopicsError: The cluster does not answer.
     """
     connect.check(settings)
@@ -113,7 +114,7 @@ def make(settings: Settings, name: str) -> list[str]:
 
     Raises:
         TopicsError: The cluster does not answer.
-        RefusedError: It gives us no right to this.
+        AccessRefusedError: It gives us no right to this.
     """
     with admin(settings) as client:
         return _create(client, settings, [one for one in TOPICS if one.name == name])

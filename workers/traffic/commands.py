@@ -119,7 +119,7 @@ def sent(records: Iterable[OutgoingRecord], found: Settings) -> Iterator[Outgoin
 
     Raises:
         CommandError: The broker does not answer or gives no right; what was yielded before is there.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     connect.check(found)
     try:
@@ -204,7 +204,7 @@ def read(
 
     Raises:
         CommandError: There is no such topic.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     connect.check(found)
     consumer = KafkaConsumer(

@@ -26,7 +26,7 @@ from workers.records import Headers, OutgoingRecord, PartitionListener, Record, 
 from workers.settings import read
 from workers.stream.faust_internals import Chunk, Kept
 from workers.stream.partition_loop import PartitionLoop
-from workers.stream.partition_output import RefusedError
+from workers.stream.partition_output import OversizedError
 from workers.stream.processor import BATCHES_AT_ONCE, Turns
 
 SETTINGS = read()
@@ -157,7 +157,7 @@ class _Limited:
     async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
         refused = {one.topic for one in outputs if len(one.value) > self.limit}
         if refused:
-            raise RefusedError(frozenset(refused))
+            raise OversizedError(frozenset(refused))
         self.taken += outputs
         self.uptos.append(upto)
         return {}

@@ -12,6 +12,7 @@ from workers.dashboard.sign_in.records import Records
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dead_letters import redrive as post
 from workers.dead_letters.redrive import Plan, StoredDeadLetter
+from workers.errors import DliError
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -21,7 +22,7 @@ TO_LOOK = "You are here to look: to send events again, log in with the token to 
 OVER = "Your session has ended: log in again."
 
 
-class ForbiddenError(Exception):
+class ForbiddenError(DliError):
     """Who asks may not; the message says why."""
 
 
@@ -46,7 +47,7 @@ def redrive(
     Raises:
         ForbiddenError: Who asks may not.
         ReadingError: The brokers do not answer, or do not take the record of it; then nothing was sent.
-        RefusedError: The cluster does not let us.
+        AccessRefusedError: The cluster does not let us.
     """
     refused = refusal(visitor, allowed)
     session = visitor.session.name if visitor.session is not None else None

@@ -41,7 +41,7 @@ def at_place(settings: Settings, place: DecisionPosition, request_id: str) -> Fo
 
     Raises:
         ReadingError: The brokers do not answer.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     where = TopicPartition(place.topic, place.partition)
     for record in records(settings, {where: Span(place.offset, place.offset + 1)}):
@@ -59,7 +59,7 @@ def anywhere(
 
     Raises:
         ReadingError: The brokers do not answer.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     wanted = kept(settings, [settings.topic(DECISIONS)])
     key, newest, total = request_id.encode(), None, sum(span.end - span.beginning for span in wanted.values())

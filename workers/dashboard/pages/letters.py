@@ -52,7 +52,7 @@ def newest(settings: Settings) -> tuple[int, list[StoredDeadLetter]]:
 
     Raises:
         ReadingError: The brokers do not answer.
-        RefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster does not let us in.
     """
     count = 0
     found: list[tuple[float, int, StoredDeadLetter]] = []

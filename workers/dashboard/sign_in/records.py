@@ -92,7 +92,7 @@ class Records:
 
         Raises:
             ReadingError: It cannot be recorded.
-            RefusedError: The cluster does not let us.
+            AccessRefusedError: The cluster does not let us.
         """
         self._send(self._settings, _once("dashboard login", self.who(visitor)))
 

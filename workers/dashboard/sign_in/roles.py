@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from workers.dashboard.sign_in.sessions import Session
+from workers.errors import DliError
 from workers.monitoring.host_header import is_loopback
 from workers.settings import Settings
 
@@ -22,7 +23,7 @@ class Role(IntEnum):
     ACT = 2
 
 
-class UnguardedError(Exception):
+class UnguardedError(DliError):
     """The dashboard would answer to anybody, or let anybody act; the message says what to do."""
 
 
