@@ -21,7 +21,7 @@ AUDITED := deploy/supply_chain/target/runtime
 GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-image test-faults test-slow test-audit audit bench bench-scale replay-million lint schemas lock \
+.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-scale replay-million lint schemas lock \
 	kafka-jars definitions tools deploy-files clean
 
 help: ## list the commands
@@ -129,6 +129,9 @@ test-audit: $(READY) $(AUDITING)/.ready $(AUDITED)/.ready ## the audit finds wha
 
 test-slow: $(READY) ## the exhaustive tests of minutes
 	$(BIN)/pytest -m slow
+
+mutants: $(READY) ## faults put into modules one at a time: which does no test notice? MUTANTS="--seed 1 --each 15"
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 schemas: $(READY) ## write the JSON Schemas of events and of the policy document
 	$(BIN)/dli schemas write

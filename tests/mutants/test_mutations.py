@@ -1,0 +1,74 @@
+"""The faults that are put in are faults, each of its kind, and the tester finds who does not notice one."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.__main__ import MODULES, chosen, held_by, is_noticed, known
+from tests.mutants.mutations import mutants
+from tests.support.places import ROOT
+
+KINDS = {
+    "a < b": "a <= b",
+    "a is b": "a is not b",
+    "a and b": "a or b",
+    "not a": "+a",
+    "min(a)": "max(a)",
+    "sorted(a)": "list(a)",
+    "a - b": "a + b",
+    "True": "False",
+    "7": "8",
+}
+
+
+@pytest.mark.parametrize("text", KINDS)
+def test_each_kind_of_fault_is_made(text: str) -> None:
+    made = [mutant.source for mutant in mutants(f"x = {text}\n")]
+
+    assert f"x = {KINDS[text]}" in made
+
+
+def test_statements_have_faults_too() -> None:
+    source = "def f(a):\n    for b in a:\n        if b:\n            continue\n    return a\n"
+
+    made = {mutant.what for mutant in mutants(source)}
+    assert {"return a → return None", "continue → break"} <= made
+    assert any(what.startswith("if b:") for what in made)
+
+
+def test_messages_annotations_and_imports_are_left_alone() -> None:
+    source = 'from a import b\n\ndef f(a: "1") -> 2:\n    raise ValueError(3)\n'
+
+    assert list(mutants(source)) == []
+
+
+def test_a_seed_chooses_the_same_mutants_again() -> None:
+    source = (ROOT / MODULES[0]).read_text("utf-8")
+
+    assert chosen(source, 5, 1) == chosen(source, 5, 1) != chosen(source, 5, 2)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_module_has_held_by_its_room(module: str) -> None:
+    assert held_by(Path(module)) != ["tests"]
+
+
+@pytest.mark.parametrize(("test", "noticed"), [("assert f(2) == 1", True), ("assert f(3) == 1", False)])
+def test_a_fault_that_no_test_notices_survives(tmp_path: Path, test: str, *, noticed: bool) -> None:
+    """At the limit a fault shows; beside it, it does not."""
+    (tmp_path / "limit.py").write_text("def f(a):\n    return 1 if a >= 2 else 0\n", "utf-8")
+    (tmp_path / "test_limit.py").write_text(f"from limit import f\n\ndef test_f():\n    {test}\n", "utf-8")
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.pytest.ini_options]\npythonpath = ["."]\naddopts = "-p no:cloudcoil"\n', "utf-8"
+    )
+    [mutant] = [one for one in mutants((tmp_path / "limit.py").read_text("utf-8")) if one.what.startswith("a >= 2")]
+
+    assert is_noticed(tmp_path, Path("limit.py"), mutant, ["test_limit.py"]) is noticed
+    assert (tmp_path / "limit.py").read_text("utf-8").endswith("a >= 2 else 0\n")
+
+
+def test_what_is_called_equivalent_is_a_mutant_that_there_is() -> None:
+    modules = {line.partition(":")[0] for line in known()}
+    made = {f"{name}: {mutant.what}" for name in modules for mutant in mutants((ROOT / name).read_text("utf-8"))}
+
+    assert known() - made == set()
