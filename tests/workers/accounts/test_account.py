@@ -177,7 +177,7 @@ def test_without_topics_there_are_no_accounts_and_unused_ones_say_that_nothing_i
     assert (ran.code, len(ran.out.splitlines()), ran.err.startswith("NOT balanced")) == (3, 4, True)
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_accounts_balance_over_restarts_and_tell_what_was_done_by_hand(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:

@@ -195,7 +195,7 @@ def command(found: Settings, *arguments: str) -> Ran:
     return ran
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_events_are_sent_again_once_for_each_letter_until_they_are_decided_or_tried_enough(
     found: Settings, tmp_path: Path
 ) -> None:

@@ -136,7 +136,7 @@ def test_ctrl_c_leaves_a_truthful_part_and_the_same_command_gives_the_whole_repo
     assert not any(work.iterdir())
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 @pytest.mark.xdist_group("broker")
 def test_what_a_worker_answered_is_identical_read_from_kafka_and_from_an_archive(
     bootstrap: str, prefix: str, tmp_path: Path

@@ -54,7 +54,7 @@ print(sorted(sent), [name for name in ('faust', 'workers.stream', 'workers.app')
 """
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 @pytest.mark.xdist_group("broker")
 def test_decisions_under_a_draft_go_to_a_marked_topic_of_their_own_and_no_live_end_moves(
     bootstrap: str, prefix: str, tmp_path: Path
