@@ -11,13 +11,16 @@ import pytest
 from tests.support.places import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
+FIRST_LOOK = (ROOT / "workers/demo/README.md").read_text("utf-8")
+SCREENS = 96
+"""Lines of two screens."""
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 
 def shown() -> list[tuple[str, str]]:
-    """Every command of the README with the output it shows; no output shown means that none is claimed."""
+    """Every command of the two pages with the output they show; no output shown means that none is claimed."""
     found: list[tuple[str, str]] = []
-    for block in CONSOLE.findall(README):
+    for block in CONSOLE.findall(README) + CONSOLE.findall(FIRST_LOOK):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
             found.append((command.split("  #")[0].strip(), output.strip()))
@@ -47,6 +50,10 @@ def test_every_make_command_is_a_target() -> None:
 
     assert MAKE != []
     assert [name for name in MAKE if name not in targets] == []
+
+
+def test_the_map_begins_within_two_screens() -> None:
+    assert README.partition("```text\npolicy_core/")[0].count("\n") < SCREENS
 
 
 [MAP] = re.findall(r"```text\n(policy_core/.*?)```", README, re.DOTALL)
