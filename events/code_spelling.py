@@ -38,7 +38,7 @@ class Form(NamedTuple):
 def _dotted(*characters: str, more: str = "", up_to: int = 0) -> str:
     """A pattern of these characters, and up to so many more, with dots anywhere."""
     rest = rf"(?:\.*{more}){{0,{up_to}}}" if up_to else ""
-    return "".join(rf"\.*{one}" for one in characters) + rest + r"\.*"
+    return "".join(rf"\.*{character}" for character in characters) + rest + r"\.*"
 
 
 _DIGIT, _LETTER, _EITHER = "[0-9]", "[A-Za-z]", "[0-9A-Za-z]"

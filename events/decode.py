@@ -102,12 +102,12 @@ def _fields(tree: Any) -> int:
     """How many fields its objects have, all together; it stops at too many."""
     count, waiting = 0, [tree]
     while waiting and count <= MOST_FIELDS:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            count += len(one)
-            waiting.extend(one.values())
-        elif isinstance(one, list):
-            waiting.extend(one)
+        node = waiting.pop()
+        if isinstance(node, dict):
+            count += len(node)
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
     return count
 
 
@@ -166,7 +166,10 @@ def field_errors(error: ValidationError, model: type[BaseModel]) -> list[FieldEr
     """What pydantic found, in the dead letters' words: the model's own names in paths, messages without values."""
     found = error.errors(include_url=False, include_input=False)
     declared = declared_names(model) | _ENVELOPE
-    return [FieldError(path=shown_path(_parts(dict(one)), declared), message=_message(dict(one))) for one in found]
+    return [
+        FieldError(path=shown_path(_parts(dict(problem)), declared), message=_message(dict(problem)))
+        for problem in found
+    ]
 
 
 def _parts(error: dict[str, Any]) -> tuple[str | int, ...]:

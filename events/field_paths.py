@@ -28,8 +28,8 @@ def declared_names(model: type[BaseModel]) -> frozenset[str]:
 def _names_in(schema: Any) -> Iterator[str]:
     if isinstance(schema, Mapping):
         yield from schema.get("properties", ())
-        for one in schema.values():
-            yield from _names_in(one)
+        for part in schema.values():
+            yield from _names_in(part)
     elif isinstance(schema, list):
-        for one in schema:
-            yield from _names_in(one)
+        for part in schema:
+            yield from _names_in(part)

@@ -116,10 +116,10 @@ def _each_line_once(lines: tuple[ServiceLine, ...]) -> tuple[ServiceLine, ...]:
     if not lines:
         raise PydanticCustomError("no_lines", "should not be empty")
     seen: set[int] = set()
-    for index, one in enumerate(lines):
-        if one.line in seen:
+    for index, line in enumerate(lines):
+        if line.line in seen:
             raise PydanticCustomError("line_twice", "stands on two service lines; give each its own", {"index": index})
-        seen.add(one.line)
+        seen.add(line.line)
     return lines
 
 
@@ -170,7 +170,7 @@ class AuthorizationRequest(Private):
         said["member"], said["provider"] = vars(self.member), vars(self.provider)
         said["service_lines"] = [_said_of(line) for line in self.service_lines]
         if self.diagnoses:
-            said["diagnoses"] = [vars(one) for one in self.diagnoses]
+            said["diagnoses"] = [vars(stated) for stated in self.diagnoses]
         said["clinical"] = _stated(self.clinical or {})
         if not said["clinical"]:
             del said["clinical"]

@@ -85,7 +85,9 @@ def verify(cited: Iterable[SentencePlace], section_order: Sequence[str], text: s
     expected = sorted(places)
     found = sentences(text)
     # In order, so that a sentence that moved or stands twice is seen and not only one that changed.
-    matcher = SequenceMatcher(None, [key[2] for key in expected], [one.sha256 for one in found], autojunk=False)
+    matcher = SequenceMatcher(
+        None, [key[2] for key in expected], [sentence.sha256 for sentence in found], autojunk=False
+    )
     lost: list[SentencePlace] = []
     homeless: list[Sentence] = []
     for tag, from_expected, to_expected, from_found, to_found in matcher.get_opcodes():

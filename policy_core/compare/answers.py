@@ -157,7 +157,7 @@ class Comparison:
     @property
     def equivalent(self) -> bool:
         """Whether every request is decided alike: every case, code and date, every fact read, every deadline."""
-        return not self.changes and not any(one.decides for one in self.parts)
+        return not self.changes and not any(part.decides for part in self.parts)
 
 
 def compare(old: Policy, new: Policy, *, before: date | None = None) -> Comparison:
@@ -217,7 +217,7 @@ class _Joint:
         self.sides = (old, new)
         self.variables = _variables(old, new)
         work = Work(old.allowed + new.allowed, NODES_COMPARED)
-        self.diagrams = Diagrams([len(one.domain) for one in self.variables], work)
+        self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work)
         days = sorted(_boundaries(old.document) | _boundaries(new.document))
         self.cells = [Window(until=days[0]), *(Window(since=a, until=b) for a, b in pairwise(days))]
         self.cells.append(Window(since=days[-1]))
@@ -249,7 +249,7 @@ class _Joint:
     def before(self, day: date, points: Points) -> Points:
         """Of points, those of the days before one."""
         early = {at for at, cell in enumerate(self.cells) if cell.since is None or cell.since < day}
-        found = {key: [one for one in some if one.cell in early] for key, some in points.items()}
+        found = {key: [point for point in some if point.cell in early] for key, some in points.items()}
         return {key: some for key, some in found.items() if some}
 
     def _differing(self, cell: int) -> Iterator[tuple[_Key, _Place]]:
@@ -258,15 +258,17 @@ class _Joint:
         Lines of business for which both documents say the same are asked about once, and so are such codes.
         """
         day = self.day(cell)
-        businesses = self._classes(self.businesses, lambda policy, one: policy.by_exception(one, day))
-        codes = self._classes(self.codes, lambda policy, one: policy.by_code(one.system, one.code, day))
+        businesses = self._classes(self.businesses, lambda policy, business: policy.by_exception(business, day))
+        codes = self._classes(self.codes, lambda policy, code: policy.by_code(code.system, code.code, day))
         for some, others, unauthorized in product(businesses, codes, (False, True)):
             self.diagrams.work.step()
             business, code = self.businesses[some[0]], self.codes[others[0]]
-            before, after = (one.said(business, code, day, unauthorized=unauthorized) for one in self._translations)
+            before, after = (
+                translation.said(business, code, day, unauthorized=unauthorized) for translation in self._translations
+            )
             for (was, is_), node in self._differences(before, after):
-                for one, other in product(some, others):
-                    yield (was, is_, node), (cell, one, other, unauthorized)
+                for at_business, at_code in product(some, others):
+                    yield (was, is_, node), (cell, at_business, at_code, unauthorized)
 
     def _classes(self, things: Sequence[Thing], said: Callable[[Policy, Thing], Answer | None]) -> list[list[int]]:
         """The things of which each document says alike, together, by index."""
@@ -299,7 +301,7 @@ def _is(answer: Hashable) -> Callable[[Hashable], bool]:
 
 
 def _in_order(pairs: Iterable[Hashable]) -> list[tuple[Said, Said]]:
-    return sorted((one for one in pairs if isinstance(one, tuple)), key=repr)
+    return sorted((pair for pair in pairs if isinstance(pair, tuple)), key=repr)
 
 
 class _Translation:
@@ -360,7 +362,7 @@ class _Translation:
 
     def _readings(self, variable: JointVariable) -> list[int | None]:
         """For each joint value the index of what the document makes of it; None where it knows no such value."""
-        declared = next((one for one in self._policy.document.facts if one.path == variable.path), None)
+        declared = next((fact for fact in self._policy.document.facts if fact.path == variable.path), None)
         if declared is None:
             return [0] * len(variable.domain)  # a fact that it does not have is left out of a request
         own = self._own.get(variable.path)
@@ -388,16 +390,16 @@ def _said_early(answer: Answer | None) -> Said:
 
 def _variables(old: Policy, new: Policy) -> tuple[JointVariable, ...]:
     """The deciding facts of either document: the older one's order, then what is new."""
-    own = {one.path: one for one in old.variables}
-    its = {one.path: one for one in new.variables}
+    own = {variable.path: variable for variable in old.variables}
+    its = {variable.path: variable for variable in new.variables}
     paths = dict.fromkeys([*own, *its])
     if len(paths) > FACTS_COMPARED:
         raise TooComplexError((), len(paths), FACTS_COMPARED, "deciding facts")
     return tuple(_joined(own.get(path), its.get(path)) for path in paths)
 
 
-def _joined(one: Variable | None, other: Variable | None) -> JointVariable:
-    present = [variable for variable in (one, other) if variable is not None]
+def _joined(before: Variable | None, after: Variable | None) -> JointVariable:
+    present = [variable for variable in (before, after) if variable is not None]
     newest = present[-1].declaration
     if all(variable.declaration.kind is FactKind.SET for variable in present):
         asked = dict.fromkeys(element for variable in present for element in variable.asked)
@@ -431,15 +433,15 @@ def _boundaries(document: PolicyDocument) -> set[date]:
     dated += [outcome for exception in document.exceptions for outcome in exception.outcomes]
     windows = [system.valid for system in document.codes.systems]
     windows += [window for code in document.codes.listed for window in (code.listed, code.valid)]
-    ends = [day for one in dated for day in (one.since, one.until)]
+    ends = [day for part in dated for day in (part.since, part.until)]
     ends += [day for window in windows for day in (window.since, window.until)]
     return {day for day in ends if day is not None} | {edition.since for edition in document.editions}
 
 
 def _businesses(old: PolicyDocument, new: PolicyDocument) -> list[str]:
     # Those with a clock first: they are the ones whose requests are decided here.
-    clocks = [one.line_of_business for document in (old, new) for one in document.clock_for]
-    exceptions = [one.line_of_business for document in (old, new) for one in document.exceptions]
+    clocks = [assigned.line_of_business for document in (old, new) for assigned in document.clock_for]
+    exceptions = [exception.line_of_business for document in (old, new) for exception in document.exceptions]
     return list(dict.fromkeys([*clocks, *exceptions]))
 
 
@@ -462,22 +464,22 @@ def _spellings(code: str) -> tuple[str, str, str]:
 
 
 def _listed(old: Policy, new: Policy) -> Iterator[_Code]:
-    for one in (*old.document.codes.listed, *new.document.codes.listed):
-        listed = [policy.codes.entry(one.system, one.code) for policy in (old, new)]
-        for spelling in _spellings(one.code):
-            found = [policy.codes.entry(one.system, spelling) for policy in (old, new)]
+    for code in (*old.document.codes.listed, *new.document.codes.listed):
+        listed = [policy.codes.entry(code.system, code.code) for policy in (old, new)]
+        for spelling in _spellings(code.code):
+            found = [policy.codes.entry(code.system, spelling) for policy in (old, new)]
             if found == listed:
-                yield _Code(one.system, spelling, f"{one.system} {one.code}")
+                yield _Code(code.system, spelling, f"{code.system} {code.code}")
             elif any(found):
-                yield _Code(one.system, spelling, f"{one.system} {spelling}")
+                yield _Code(code.system, spelling, f"{code.system} {spelling}")
 
 
 def _unlisted(old: Policy, new: Policy) -> Iterator[_Code]:
     """How a code that is on no list stands depends on its system and its form alone: its length and its dots."""
-    systems = dict.fromkeys(one.system for policy in (old, new) for one in policy.document.codes.systems)
+    systems = dict.fromkeys(known.system for policy in (old, new) for known in policy.document.codes.systems)
     for system in systems:
-        rules = [one for policy in (old, new) for one in policy.document.codes.systems if one.system == system]
-        lengths = {one.length for one in rules if one.length is not None}
+        rules = [known for policy in (old, new) for known in policy.document.codes.systems if known.system == system]
+        lengths = {known.length for known in rules if known.length is not None}
         odd = next(number for number in range(1, len(lengths) + 2) if number not in lengths)
         for length in sorted({*lengths, odd}):
             for spelling in _spellings(_unused(system, length, (old, new)))[1:]:
@@ -493,11 +495,14 @@ def _unlisted(old: Policy, new: Policy) -> Iterator[_Code]:
 
 def _unused(system: str, length: int, policies: Iterable[Policy]) -> str:
     letters = "ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210"
-    tried = ("".join(one) for one in product(letters, repeat=length))
+    tried = ("".join(characters) for characters in product(letters, repeat=length))
     taken = {
-        one.code.replace(".", "") for policy in policies for one in policy.document.codes.listed if one.system == system
+        entry.code.replace(".", "")
+        for policy in policies
+        for entry in policy.document.codes.listed
+        if entry.system == system
     }
-    return next((one for one in tried if one not in taken), "?" * length)
+    return next((code for code in tried if code not in taken), "?" * length)
 
 
 # --- from points to changes -----------------------------------------------------------------------------------------
@@ -506,7 +511,7 @@ def _unused(system: str, length: int, policies: Iterable[Policy]) -> str:
 def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
     for (before, after, node), where in points.items():
         # The newest stretch of days, and of the rest what the documents name first.
-        shown = max(where, key=lambda one: one.cell)
+        shown = max(where, key=lambda point: point.cell)
         facts = example(node, answer=True) or {}
         found = cover(joint.diagrams, node)
         yield Change(
@@ -522,7 +527,7 @@ def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
                 shown.code.system,
                 shown.code.code,
                 shown.unauthorized,
-                {one.path: one.domain[facts.get(at, 0)] for at, one in enumerate(joint.variables)},
+                {variable.path: variable.domain[facts.get(at, 0)] for at, variable in enumerate(joint.variables)},
             ),
         )
 
@@ -531,7 +536,7 @@ def _where(joint: _Joint, box: "_Box") -> Where:
     return Where(
         days=_windows(joint, box.cells),
         lines_of_business=_all_or(box.businesses, joint.businesses),
-        codes=_all_or(box.codes, [one.label for one in joint.codes]),
+        codes=_all_or(box.codes, [code.label for code in joint.codes]),
         unauthorized=next(iter(box.unauthorized)) if len(box.unauthorized) == 1 else None,
     )
 
@@ -548,8 +553,8 @@ class _Box(NamedTuple):
 def _boxes(points: Iterable[_Point]) -> Iterator[_Box]:
     """The points as boxes: codes that behave alike together, then lines of business, then the rest."""
     by_code: dict[str, set[tuple[str, bool, int]]] = {}
-    for one in points:
-        by_code.setdefault(one.code.label, set()).add((one.line_of_business, one.unauthorized, one.cell))
+    for point in points:
+        by_code.setdefault(point.code.label, set()).add((point.line_of_business, point.unauthorized, point.cell))
     for codes, of_codes in _alike(by_code):
         by_business: dict[str, set[tuple[bool, int]]] = {}
         for business, unauthorized, cell in of_codes:
@@ -576,7 +581,7 @@ def _alike(named: Mapping[Name, set[Rest]]) -> Iterator[tuple[frozenset[Name], f
 
 
 def _all_or(chosen: frozenset[str], known: Sequence[str]) -> tuple[str, ...]:
-    return () if chosen == set(known) else tuple(dict.fromkeys(one for one in known if one in chosen))
+    return () if chosen == set(known) else tuple(dict.fromkeys(name for name in known if name in chosen))
 
 
 def _windows(joint: _Joint, cells: frozenset[int]) -> tuple[Window, ...]:

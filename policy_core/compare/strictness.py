@@ -86,16 +86,16 @@ class Comparer:
 
     def lines(self, before: CaseResult, after: CaseResult) -> list[LineChange]:
         """Each line's change, in the order of the request."""
-        return [self._line(one, other) for one, other in zip(before.lines, after.lines, strict=True)]
+        return [self._line(old, new) for old, new in zip(before.lines, after.lines, strict=True)]
 
-    def _line(self, one: LineResult, other: LineResult) -> LineChange:
+    def _line(self, old: LineResult, new: LineResult) -> LineChange:
         # Answers are shared by all lines that have them, so their identity stands for their content.
-        key = (id(one.answer), id(other.answer), one.guidance, other.guidance)
+        key = (id(old.answer), id(new.answer), old.guidance, new.guidance)
         found = self._lines.get(key)
         if found is None:
             if len(self._lines) >= _REMEMBERED:
                 self._lines.clear()
-            found = self._lines[key] = (_change(one, other), (one.answer, other.answer))
+            found = self._lines[key] = (_change(old, new), (old.answer, new.answer))
         return found[0]
 
     def evidence(self, before: CaseResult, after: CaseResult) -> bool:
@@ -107,15 +107,15 @@ class Comparer:
         return not self._same(before.findings, after.findings) or before.facts != after.facts
 
     def _same(self, before: Mapping[date, Finding], after: Mapping[date, Finding]) -> bool:
-        return all(self._same_finding(one, after[since]) for since, one in before.items())
+        return all(self._same_finding(finding, after[since]) for since, finding in before.items())
 
-    def _same_finding(self, one: Finding, other: Finding) -> bool:
-        key = (id(one), id(other))
+    def _same_finding(self, old: Finding, new: Finding) -> bool:
+        key = (id(old), id(new))
         found = self._findings.get(key)
         if found is None:
             if len(self._findings) >= _REMEMBERED:
                 self._findings.clear()
-            found = self._findings[key] = (one.statuses == other.statuses, (one, other))
+            found = self._findings[key] = (old.statuses == new.statuses, (old, new))
         return found[0]
 
 
@@ -123,15 +123,15 @@ def undecided(before: CaseResult | None, after: CaseResult | None, lines: int) -
     """The changes of so many lines where one of the policies, or both, cannot decide a case: it has other facts."""
     changes = []
     for index in range(lines):
-        one = before.lines[index].answer.determination.value if before is not None else UNDECIDED
-        other = after.lines[index].answer.determination.value if after is not None else UNDECIDED
-        changes.append(LineChange(kind_of(one, other), one, other, _FACTS, _FACTS))
+        old = before.lines[index].answer.determination.value if before is not None else UNDECIDED
+        new = after.lines[index].answer.determination.value if after is not None else UNDECIDED
+        changes.append(LineChange(kind_of(old, new), old, new, _FACTS, _FACTS))
     return changes
 
 
 def weightiest(changes: Iterable[LineChange], *, evidence: bool) -> Kind:
     """What the changes of a request's lines, and whether other evidence is behind them, come to as a whole."""
-    kinds = [Kind.EVIDENCE if evidence else Kind.UNCHANGED, *(one.kind for one in changes)]
+    kinds = [Kind.EVIDENCE if evidence else Kind.UNCHANGED, *(change.kind for change in changes)]
     return max(kinds, key=WEIGHT.__getitem__)
 
 
@@ -141,12 +141,12 @@ def _reads(deadline: Deadline) -> tuple[object, ...]:
     return deadline.due_at, deadline.state, clock and clock.id, clock and clock.rule
 
 
-def _change(one: LineResult, other: LineResult) -> LineChange:
-    before, after = one.answer, other.answer
+def _change(old: LineResult, new: LineResult) -> LineChange:
+    before, after = old.answer, new.answer
     kind = kind_of(before.determination, after.determination)
-    if kind is Kind.UNCHANGED and (before != after or one.guidance != other.guidance):
+    if kind is Kind.UNCHANGED and (before != after or old.guidance != new.guidance):
         kind = Kind.EVIDENCE
-    return LineChange(kind, before.determination.value, after.determination.value, _decided_by(one), _decided_by(other))
+    return LineChange(kind, before.determination.value, after.determination.value, _decided_by(old), _decided_by(new))
 
 
 def _decided_by(line: LineResult) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ def part_changes(old: PolicyDocument, new: PolicyDocument) -> Iterator[PartChang
     days = sorted({edition.since for document in (old, new) for edition in document.editions})
     before, after = dict(_texts(old, days)), dict(_texts(new, days))
     order = list(Category)
-    for key in sorted(dict.fromkeys([*before, *after]), key=lambda one: order.index(one[0])):
+    for key in sorted(dict.fromkeys([*before, *after]), key=lambda name: order.index(name[0])):
         if before.get(key) != after.get(key):
             yield PartChange(*key, before.get(key), after.get(key))
 
@@ -73,8 +73,8 @@ def _texts(document: PolicyDocument, days: Iterable[date]) -> Iterator[tuple[Key
     for fact in document.facts:
         yield from _fact(fact)
     yield from _clocks(document)
-    for one in (*document.guidance, *document.definitions):
-        yield (Category.GUIDANCE, one.id, "is said of"), _applies(one.applies_to.model_dump(exclude_defaults=True))
+    for piece in (*document.guidance, *document.definitions):
+        yield (Category.GUIDANCE, piece.id, "is said of"), _applies(piece.applies_to.model_dump(exclude_defaults=True))
     for rule in document.rules:
         for day in days:
             if (outcome := in_force(rule.outcomes, day)) is not None:
@@ -96,7 +96,7 @@ def _fact(fact: FactDeclaration) -> Iterator[tuple[Key, str]]:
     yield (Category.READING, fact.path, "is a"), fact.kind.value
     # Their order decides nothing.
     yield (Category.READING, fact.path, "can be"), ", ".join(sorted(fact.values))
-    derived = sorted(f"{_value(one.value)} from {_selected(one)}" for one in fact.derived)
+    derived = sorted(f"{_value(derivation.value)} from {_selected(derivation)}" for derivation in fact.derived)
     yield (Category.READING, fact.path, "is derived as"), "; ".join(derived)
     presumed = fact.presumed if fact.presumed is not None and fact.presumed.enabled else None
     yield (Category.READING, fact.path, "is presumed to be"), _value(presumed.value) if presumed else ""
@@ -128,8 +128,8 @@ def _wording(document: PolicyDocument) -> Iterator[tuple[Key, str]]:
     for _, part in cited_parts(document):
         yield (Category.WORDING, part.id, "says"), part.says
     for name in ("conditions", "rules", "clocks"):
-        for one in getattr(document, name):
-            yield (Category.WORDING, f"{name.removesuffix('s')} {one.id}", "says"), one.says
+        for named in getattr(document, name):
+            yield (Category.WORDING, f"{name.removesuffix('s')} {named.id}", "says"), named.says
     for clock in document.clocks:
         yield (Category.WORDING, f"clock {clock.id}", "follows"), clock.rule
     for edition in document.editions:
@@ -175,7 +175,7 @@ def _listed(value: object) -> str:
 
 
 def _member(value: object) -> str:
-    return ", ".join(_listed(one) for one in value.values()) if isinstance(value, dict) else str(value)
+    return ", ".join(_listed(member) for member in value.values()) if isinstance(value, dict) else str(value)
 
 
 def _stretch(since: date, until: date | None) -> str:

@@ -112,11 +112,11 @@ class Diagrams:
 
     def all_of(self, nodes: Iterable[Node]) -> Node:
         """True where every one of `nodes` is."""
-        return reduce(lambda one, other: self.apply(_and, one, other, known=_and_known), nodes, self.terminal(True))
+        return reduce(lambda left, right: self.apply(_and, left, right, known=_and_known), nodes, self.terminal(True))
 
     def any_of(self, nodes: Iterable[Node]) -> Node:
         """True where at least one of `nodes` is."""
-        return reduce(lambda one, other: self.apply(_or, one, other, known=_or_known), nodes, self.terminal(False))
+        return reduce(lambda left, right: self.apply(_or, left, right, known=_or_known), nodes, self.terminal(False))
 
     def negation(self, node: Node) -> Node:
         """True where `node` is not."""
@@ -137,15 +137,15 @@ class Diagrams:
         memo: dict[int, Node] = {}
         made: dict[tuple[int, tuple[int, ...]], Node] = {}
 
-        def walk(one: Node) -> Node:
-            while one.children and assignment[one.variable] != UNKNOWN:
-                one = one.children[assignment[one.variable]]
-            if not one.children:
-                return one
-            found = memo.get(id(one))
+        def walk(current: Node) -> Node:
+            while current.children and assignment[current.variable] != UNKNOWN:
+                current = current.children[assignment[current.variable]]
+            if not current.children:
+                return current
+            found = memo.get(id(current))
             if found is None:
-                children = tuple([walk(child) for child in one.children])
-                found = memo[id(one)] = _reduced(made, one.variable, children)
+                children = tuple([walk(child) for child in current.children])
+                found = memo[id(current)] = _reduced(made, current.variable, children)
             return found
 
         return walk(node)
@@ -154,18 +154,18 @@ class Diagrams:
         """For every answer, in how many complete cases it is given."""
         memo: dict[int, dict[Hashable, int]] = {}
 
-        def cases(one: Node) -> dict[Hashable, int]:
+        def cases(current: Node) -> dict[Hashable, int]:
             """Over the variables from this node's own on."""
-            if one.terminal:
-                return {one.value: 1}
-            if id(one) not in memo:
+            if current.terminal:
+                return {current.value: 1}
+            if id(current) not in memo:
                 total: dict[Hashable, int] = {}
-                for child in one.children:
-                    skipped = prod(self.sizes[one.variable + 1 : child.variable])
+                for child in current.children:
+                    skipped = prod(self.sizes[current.variable + 1 : child.variable])
                     for answer, number in cases(child).items():
                         total[answer] = total.get(answer, 0) + number * skipped
-                memo[id(one)] = total
-            return memo[id(one)]
+                memo[id(current)] = total
+            return memo[id(current)]
 
         before = prod(self.sizes[: node.variable])
         return {answer: number * before for answer, number in cases(node).items()}
@@ -181,12 +181,12 @@ def _reduced(known: dict[tuple[int, tuple[int, ...]], Node], variable: int, chil
     return known[key]
 
 
-def _and(one: bool, other: bool) -> bool:
-    return one and other
+def _and(left: bool, right: bool) -> bool:
+    return left and right
 
 
-def _or(one: bool, other: bool) -> bool:
-    return one or other
+def _or(left: bool, right: bool) -> bool:
+    return left or right
 
 
 def _and_known(nodes: tuple[Node, ...]) -> Node | None:
@@ -199,10 +199,10 @@ def _or_known(nodes: tuple[Node, ...]) -> Node | None:
 
 def _decided(nodes: tuple[Node, ...], *, absorbing: bool) -> Node | None:
     """One operand decides where it is constant, and so do two that are the same."""
-    one, other = nodes
-    if one is other:
-        return one
-    for constant, rest in ((one, other), (other, one)):
+    left, right = nodes
+    if left is right:
+        return left
+    for constant, rest in ((left, right), (right, left)):
         if constant.terminal:
             return constant if constant.value is absorbing else rest
     return None
@@ -217,8 +217,8 @@ def _if_known(nodes: tuple[Node, ...]) -> Node | None:
     return None
 
 
-def _not(one: bool) -> bool:
-    return not one
+def _not(value: bool) -> bool:
+    return not value
 
 
 def _if(condition: bool, then: Hashable, otherwise: Hashable) -> Hashable:
@@ -234,36 +234,36 @@ def reachable(node: Node) -> Iterator[Node]:
     seen: set[int] = set()
     waiting = [node]
     while waiting:
-        one = waiting.pop()
-        if id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            waiting.extend(one.children)
+        current = waiting.pop()
+        if id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            waiting.extend(current.children)
 
 
 def support(node: Node) -> frozenset[int]:
     """The variables on which the function depends."""
-    return frozenset(one.variable for one in reachable(node) if not one.terminal)
+    return frozenset(found.variable for found in reachable(node) if not found.terminal)
 
 
 def answers(node: Node) -> frozenset[Hashable]:
     """Every answer that some case gets."""
-    return frozenset(one.value for one in reachable(node) if one.terminal)
+    return frozenset(found.value for found in reachable(node) if found.terminal)
 
 
 def example(node: Node, answer: Hashable) -> dict[int, int] | None:
     """One case that gets `answer`, by variable; variables left out do not matter. None where no case does."""
     dead: set[int] = set()
 
-    def search(one: Node) -> dict[int, int] | None:
-        if one.terminal:
-            return {} if one.value == answer else None
-        for value, child in enumerate(one.children):
+    def search(current: Node) -> dict[int, int] | None:
+        if current.terminal:
+            return {} if current.value == answer else None
+        for value, child in enumerate(current.children):
             if id(child) in dead:
                 continue
             found = search(child)
             if found is not None:
-                return {one.variable: value} | found
+                return {current.variable: value} | found
             dead.add(id(child))
         return None
 

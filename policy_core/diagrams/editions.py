@@ -191,9 +191,9 @@ class EditionCompiler:
                 self.work.step(len(self.document.indications))
                 return self.diagrams.any_of(
                     [
-                        self.draw(one.when, day)
-                        for one in self.document.indications
-                        if one.statement == statement and one.on(day)
+                        self.draw(indication.when, day)
+                        for indication in self.document.indications
+                        if indication.statement == statement and indication.on(day)
                     ]
                 )
         return self.diagrams.terminal(True)

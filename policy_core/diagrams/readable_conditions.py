@@ -66,14 +66,14 @@ def _holds_in(diagrams: Diagrams, cube: Cube, node: Node) -> bool:
     seen: set[int] = set()
     waiting = [node]
     while waiting:
-        one = waiting.pop()
-        if one.terminal and not one.value:
+        current = waiting.pop()
+        if current.terminal and not current.value:
             return False
-        if one.terminal or id(one) in seen:
+        if current.terminal or id(current) in seen:
             continue
-        seen.add(id(one))
-        some = cube.get(one.variable)
-        met = one.children if some is None else [one.children[value] for value in some]
+        seen.add(id(current))
+        some = cube.get(current.variable)
+        met = current.children if some is None else [current.children[value] for value in some]
         diagrams.work.step(len(met))
         waiting.extend(met)
     return True
@@ -82,7 +82,7 @@ def _holds_in(diagrams: Diagrams, cube: Cube, node: Node) -> bool:
 def _needed(diagrams: Diagrams, cubes: Sequence[Cube], node: Node) -> list[Cube]:
     kept = list(cubes)
     for cube in cubes:
-        others = [one for one in kept if one is not cube]
-        if others and diagrams.any_of([diagrams.cube(one) for one in others]) is node:
+        others = [other for other in kept if other is not cube]
+        if others and diagrams.any_of([diagrams.cube(other) for other in others]) is node:
             kept = others
     return kept

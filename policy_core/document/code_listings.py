@@ -62,7 +62,7 @@ class CodeIndex:
 
     def __init__(self, codes: CodeList) -> None:
         self._systems = {system.system: system for system in codes.systems}
-        self._listed = {(one.system, self.normal(one.system, one.code)): one for one in codes.listed}
+        self._listed = {(entry.system, self.normal(entry.system, entry.code)): entry for entry in codes.listed}
 
     def normal(self, system: str, code: str) -> str:
         """A procedure code as it compares: trimmed, in capitals, its dot left out where the system does not mind it."""

@@ -118,7 +118,7 @@ class FactDeclaration(Part):
             raise ValueError(f"a {self.kind} needs `values`, each once")
         if not listed and self.values:
             raise ValueError(f"a {self.kind} has no `values`; remove them, or write `kind: choice`")
-        given = [one.value for one in self.derived] + ([self.presumed.value] if self.presumed else [])
+        given = [derivation.value for derivation in self.derived] + ([self.presumed.value] if self.presumed else [])
         if given and self.kind in (FactKind.SET, FactKind.DATE):
             raise ValueError(f"a {self.kind} can be neither derived nor presumed")
         allowed: tuple[str | bool, ...] = (False, True) if self.kind is FactKind.BOOLEAN else self.values

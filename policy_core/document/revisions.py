@@ -26,7 +26,7 @@ class Register:
     def __init__(self, document: PolicyDocument) -> None:
         self.policy = document.number
         self.revisions = _registered(document)
-        self._dates = [one.revision.date for one in self.revisions]
+        self._dates = [registered.revision.date for registered in self.revisions]
 
     def in_force(self, day: date) -> RegisteredRevision | None:
         """The revision in force on `day`; None before the first."""

@@ -158,7 +158,7 @@ class Policy:
             ClinicalViolationError: The case's clinical object does not fit the policy's facts.
         """
         facts = self.reader.read(case)
-        diagnoses = tuple([(one.system, normal_diagnosis(one.code)) for one in case.diagnoses])
+        diagnoses = tuple([(diagnosis.system, normal_diagnosis(diagnosis.code)) for diagnosis in case.diagnoses])
         question = _Question(
             case,
             self.reader.pattern(facts),
@@ -245,7 +245,7 @@ class Policy:
             finding.determination,
             Step.CLINICAL_STATEMENTS,
             reasons=finding.reasons,
-            missing=tuple([MissingFact(one.path, one.question, claims.get(one.path, ())) for one in missing]),
+            missing=tuple([MissingFact(fact.path, fact.question, claims.get(fact.path, ())) for fact in missing]),
             rules=tuple([row.rule.id for row in finding.rows]),
             rests_on=tuple(dict.fromkeys([part for row in finding.rows for part in row.outcome.rests_on])),
             edition=edition.since,
@@ -289,12 +289,12 @@ class _Guidance:
 
     def __init__(self, document: PolicyDocument, index: CodeIndex) -> None:
         self._index = index
-        self._all = [_Applies(one, index) for one in (*document.guidance, *document.definitions)]
+        self._all = [_Applies(guidance, index) for guidance in (*document.guidance, *document.definitions)]
         self._of = lru_cache(maxsize=REMEMBERED)(self._find)
 
     def concerned(self, diagnoses: Sequence[tuple[str, str]]) -> tuple[bool, ...]:
         """For each piece of guidance, whether the diagnoses are among those it speaks of."""
-        return tuple([one.speaks_of(diagnoses) for one in self._all])
+        return tuple([guidance.speaks_of(diagnoses) for guidance in self._all])
 
     def of(self, line: ServiceLine, answer: Answer, concerned: tuple[bool, ...]) -> tuple[str, ...]:
         """The guidance on a line, by id, in the document's order."""
@@ -311,9 +311,9 @@ class _Guidance:
         concerned: tuple[bool, ...],
     ) -> tuple[str, ...]:
         return tuple(
-            one.id
-            for one, speaks in zip(self._all, concerned, strict=True)
-            if speaks and one.fits(performed_on, code, determination, reasons)
+            guidance.id
+            for guidance, speaks in zip(self._all, concerned, strict=True)
+            if speaks and guidance.fits(performed_on, code, determination, reasons)
         )
 
 
@@ -324,8 +324,8 @@ class _Applies:
         self.id = guidance.id
         applies = guidance.applies_to
         self._performed_on = applies.performed_on
-        self._diagnoses = [selector(one) for one in applies.diagnoses]
-        named = [one.split(" ", 1) for one in applies.codes]
+        self._diagnoses = [selector(selected) for selected in applies.diagnoses]
+        named = [code.split(" ", 1) for code in applies.codes]
         self._codes = frozenset((system, index.normal(system, code)) for system, code in named)
         self._determinations = frozenset(applies.determinations)
         self._reasons = frozenset(applies.reasons)
@@ -348,4 +348,4 @@ class _Applies:
 
 def _clocks(document: PolicyDocument) -> dict[str, Clock]:
     by_id = {clock.id: clock for clock in document.clocks}
-    return {one.line_of_business: by_id[one.clock] for one in document.clock_for}
+    return {assigned.line_of_business: by_id[assigned.clock] for assigned in document.clock_for}

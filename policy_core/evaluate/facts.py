@@ -80,7 +80,7 @@ class ClinicalViolationError(Exception):
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         self.violations = tuple(violations)
-        super().__init__("; ".join(f"{one.path}: {one.message}" for one in violations))
+        super().__init__("; ".join(f"{violation.path}: {violation.message}" for violation in violations))
 
 
 class FactReader:
@@ -103,7 +103,7 @@ class FactReader:
             self.model.model_validate(case.clinical)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
-            raise ClinicalViolationError([_violation(one, self._names) for one in found]) from None
+            raise ClinicalViolationError([_violation(problem, self._names) for problem in found]) from None
         codes = [(diagnosis, normal_diagnosis(diagnosis.code)) for diagnosis in case.diagnoses]
         return {read.path: read.fact(case.clinical, codes) for read in self._facts}
 
@@ -122,7 +122,7 @@ class _Read:
         self._keys = declaration.path.split(".")[1:]
         self._is_set = declaration.kind is FactKind.SET
         self._values = declaration.values
-        self._derived = [(selector(one), one.value) for one in declaration.derived]
+        self._derived = [(selector(derivation), derivation.value) for derivation in declaration.derived]
         # The same fact is the same object, so that it can be recognized by whoever writes it out.
         self._stated_as = lru_cache(maxsize=REMEMBERED)(partial(Fact, self.path, Origin.STATED))
         self._derived_as = lru_cache(maxsize=REMEMBERED)(partial(Fact, self.path, Origin.DERIVED))
@@ -139,7 +139,7 @@ class _Read:
         said = self._said_by(codes) if self._derived else {}
         if len(said) > 1 or (stated is not None and said and stated not in said):
             own = [Claim(stated, ())] if stated is not None else []
-            return Fact(self.path, Origin.CONFLICTING, None, claims=(*own, *(Claim(*one) for one in said.items())))
+            return Fact(self.path, Origin.CONFLICTING, None, claims=(*own, *(Claim(*claim) for claim in said.items())))
         if stated is not None:
             return self._stated_as(stated)
         for value, diagnoses in said.items():
@@ -153,7 +153,7 @@ class _Read:
                 return None
             value = value.get(key)
         if self._is_set and value is not None:
-            return tuple(one for one in self._values if one in value)
+            return tuple(element for element in self._values if element in value)
         stated: Value | None = value
         return stated
 

@@ -70,7 +70,7 @@ class Chain:
 
     @cached_property
     def _stood(self) -> "Stood":
-        return stood([(one.digest, one.sha256, one.corrects) for one in self.links])
+        return stood([(publication.digest, publication.sha256, publication.corrects) for publication in self.links])
 
     @property
     def newest(self) -> Publication | None:
@@ -84,25 +84,25 @@ class Chain:
 
     def find(self, digest: str) -> Publication | None:
         """The publication whose digest is, or begins with, `digest`."""
-        return next((one for one in self.links if one.digest.startswith(digest)), None)
+        return next((publication for publication in self.links if publication.digest.startswith(digest)), None)
 
     def of(self, revision: date) -> Publication | None:
         """The publication of the revision of that date, as it reads now; None where none stands."""
-        return next((one for one in reversed(self.standing) if one.revision == revision), None)
+        return next((publication for publication in reversed(self.standing) if publication.revision == revision), None)
 
     def in_force(self, day: date) -> Publication | None:
         """The revision in force on a service date; None before the first."""
-        index = bisect_right([one.revision for one in self.standing], day)
+        index = bisect_right([publication.revision for publication in self.standing], day)
         return self.standing[index - 1] if index else None
 
     def as_known_at(self, moment: datetime) -> "Chain":
         """What of the chain was known at a moment: all up to the last that was published by then."""
-        known = [at for at, one in enumerate(self.links, 1) if one.published <= moment]
+        known = [at for at, publication in enumerate(self.links, 1) if publication.published <= moment]
         return Chain(self.policy, self.links[: known[-1] if known else 0])
 
-    def before(self, one: Publication) -> Publication | None:
+    def before(self, publication: Publication) -> Publication | None:
         """The publication before one of the chain's; None for the first."""
-        return self.find(one.predecessor) if one.predecessor is not None else None
+        return self.find(publication.predecessor) if publication.predecessor is not None else None
 
     def __iter__(self) -> Iterator[Publication]:
         return iter(self.links)
@@ -112,28 +112,28 @@ class Chain:
 
     # --- growing ---
 
-    def accept(self, one: Publication, proven: Collection[str] = ()) -> "Chain":
+    def accept(self, publication: Publication, proven: Collection[str] = ()) -> "Chain":
         """The chain with one more publication; the chain itself where it has that one already.
 
         Args:
-            one: What was published.
-            proven: Digests of publications whose documents are known to be in order and not to reach into the past.
+            publication: What was published.
+            proven: Digests of publications whose documents have been checked and found not to change past answers.
 
         Raises:
             PublicationRefusedError: It does not continue the chain.
         """
-        if one.sha256 != one.document.digest():
+        if publication.sha256 != publication.document.digest():
             raise PublicationRefusedError(
-                ("sha256",), f"is not the document's digest, which is {one.document.digest()}"
+                ("sha256",), f"is not the document's digest, which is {publication.document.digest()}"
             )
-        if any(one.digest == known.digest for known in self.links):
+        if any(publication.digest == known.digest for known in self.links):
             return self
-        _as_the_document_says(self.policy, one)
-        _behind(self, one)
-        if one.digest not in proven:
-            _in_order(one.document)
-            _leaving_the_past(self.newest, one)
-        return Chain(self.policy, (*self.links, one))
+        _as_the_document_says(self.policy, publication)
+        _behind(self, publication)
+        if publication.digest not in proven:
+            _in_order(publication.document)
+            _leaving_the_past(self.newest, publication)
+        return Chain(self.policy, (*self.links, publication))
 
 
 class Stood(NamedTuple):
@@ -159,15 +159,15 @@ def stood(chain: Iterable[tuple[str, str, str | None]]) -> Stood:
     return found
 
 
-def _as_the_document_says(policy: str, one: Publication) -> None:
+def _as_the_document_says(policy: str, publication: Publication) -> None:
     """What is said beside the document must be what it says itself."""
-    newest = one.document.revisions[-1]
+    newest = publication.document.revisions[-1]
     for path, said, meant in (
-        ("policy_number", one.policy, policy),
-        ("policy_number", one.policy, one.document.number),
-        ("revision", one.revision, newest.date),
-        ("kinds", one.kinds, newest.kinds),
-        ("number", one.number, number_under(one.document)),
+        ("policy_number", publication.policy, policy),
+        ("policy_number", publication.policy, publication.document.number),
+        ("revision", publication.revision, newest.date),
+        ("kinds", publication.kinds, newest.kinds),
+        ("number", publication.number, number_under(publication.document)),
     ):
         if said != meant:
             raise PublicationRefusedError((path,), f"is {_written(said)}, but the document says {_written(meant)}")
@@ -177,81 +177,93 @@ def _written(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _behind(chain: Chain, one: Publication) -> None:
+def _behind(chain: Chain, publication: Publication) -> None:
     """It must come right behind the newest one."""
     newest = chain.newest
     if newest is None:
-        _as_a_first(chain, one)
+        _as_a_first(chain, publication)
         return
-    if one.corrects is not None:
-        _correcting(chain, one, newest)
+    if publication.corrects is not None:
+        _correcting(chain, publication, newest)
         return
     last = chain.standing[-1]
-    if (known := chain.of(one.revision)) is not None:
-        sentence = f"the revision of {one.revision} is known already, with other content (digest {known.digest})"
-        raise PublicationRefusedError(("revision",), sentence)
-    if one.revision < last.revision:
-        raise PublicationRefusedError(
-            ("revision",), f"{one.revision} reaches into the past: the newest is of {last.revision}"
+    if (known := chain.of(publication.revision)) is not None:
+        sentence = (
+            f"the revision of {publication.revision} is known already, with other content (digest {known.digest})"
         )
-    if one.predecessor != newest.digest:
-        raise PublicationRefusedError(("predecessor",), _no_successor(chain, newest, one))
-    if one.effective < last.effective:
-        sentence = f"{one.effective} reaches into the past: the newest revision is effective from {last.effective}"
+        raise PublicationRefusedError(("revision",), sentence)
+    if publication.revision < last.revision:
+        raise PublicationRefusedError(
+            ("revision",), f"{publication.revision} reaches into the past: the newest is of {last.revision}"
+        )
+    if publication.predecessor != newest.digest:
+        raise PublicationRefusedError(("predecessor",), _no_successor(chain, newest, publication))
+    if publication.effective < last.effective:
+        sentence = (
+            f"{publication.effective} reaches into the past: the newest revision is effective from {last.effective}"
+        )
         raise PublicationRefusedError(("effective",), sentence)
-    if one.published < newest.published:
+    if publication.published < newest.published:
         raise PublicationRefusedError(("published",), "is before its predecessor was published")
-    _with_the_history_of(last, one)
+    _with_the_history_of(last, publication)
 
 
-def _as_a_first(chain: Chain, one: Publication) -> None:
+def _as_a_first(chain: Chain, publication: Publication) -> None:
     for name in ("predecessor", "corrects"):
-        if (named := getattr(one, name)) is not None:
+        if (named := getattr(publication, name)) is not None:
             raise PublicationRefusedError((name,), f"names {named}, but nothing of {chain.policy} is known yet")
 
 
-def _correcting(chain: Chain, one: Publication, newest: Publication) -> None:
+def _correcting(chain: Chain, publication: Publication, newest: Publication) -> None:
     """It must name what stands, and take its place among what stands before it."""
-    if one.predecessor != newest.digest:
-        raise PublicationRefusedError(("predecessor",), _no_successor(chain, newest, one))
-    at = next((at for at, other in enumerate(chain.standing) if other.digest == one.corrects), None)
+    if publication.predecessor != newest.digest:
+        raise PublicationRefusedError(("predecessor",), _no_successor(chain, newest, publication))
+    at = next((at for at, other in enumerate(chain.standing) if other.digest == publication.corrects), None)
     if at is None:
-        by = chain.taken_back.get(one.corrects or "")
+        by = chain.taken_back.get(publication.corrects or "")
         why = f"which was taken back by {by}" if by is not None else "which is no revision that stands"
-        raise PublicationRefusedError(("corrects",), f"names {one.corrects}, {why}")
+        raise PublicationRefusedError(("corrects",), f"names {publication.corrects}, {why}")
     corrected, base = chain.standing[at], chain.standing[at - 1] if at else None
-    if one.revision > corrected.revision:
-        sentence = f"{one.revision} is after {corrected.revision}, which it corrects: publish it behind that one"
+    if publication.revision > corrected.revision:
+        sentence = (
+            f"{publication.revision} is after {corrected.revision}, which it corrects: publish it behind that one"
+        )
         raise PublicationRefusedError(("revision",), sentence)
     # One that was dated far ahead, before any of it was refused, must not keep its own correction out.
-    if one.published < newest.published and newest not in chain.standing[at:]:
+    if publication.published < newest.published and newest not in chain.standing[at:]:
         raise PublicationRefusedError(("published",), "is before its predecessor was published")
-    if base is None or one.sha256 == base.sha256:
+    if base is None or publication.sha256 == base.sha256:
         return
-    if one.revision <= base.revision:
-        sentence = f"{one.revision} reaches beyond what it corrects: before that stands the revision of {base.revision}"
+    if publication.revision <= base.revision:
+        sentence = (
+            f"{publication.revision} reaches beyond what it corrects: "
+            f"before that stands the revision of {base.revision}"
+        )
         raise PublicationRefusedError(("revision",), sentence)
-    _with_the_history_of(base, one)
+    _with_the_history_of(base, publication)
 
 
-def _with_the_history_of(base: Publication, one: Publication) -> None:
-    if one.document.revisions[:-1] != base.document.revisions:
+def _with_the_history_of(base: Publication, publication: Publication) -> None:
+    if publication.document.revisions[:-1] != base.document.revisions:
         raise PublicationRefusedError(
             ("document", "revisions"), "an earlier entry of the history reads otherwise than it was published"
         )
 
 
-def _no_successor(chain: Chain, newest: Publication, one: Publication) -> str:
-    if one.predecessor is None:
+def _no_successor(chain: Chain, newest: Publication, publication: Publication) -> str:
+    if publication.predecessor is None:
         return f"names none, but the newest revision is of {newest.revision} (digest {newest.digest})"
-    forked = chain.find(one.predecessor) if one.predecessor else None
+    forked = chain.find(publication.predecessor) if publication.predecessor else None
     if forked is not None:
-        return f"forks the chain: {one.predecessor}, of {forked.revision}, has a successor, of {_next(chain, forked)}"
-    return f"names {one.predecessor}, which is not known; the newest revision has {newest.digest}"
+        return (
+            f"forks the chain: {publication.predecessor}, of {forked.revision}, "
+            f"has a successor, of {_next(chain, forked)}"
+        )
+    return f"names {publication.predecessor}, which is not known; the newest revision has {newest.digest}"
 
 
-def _next(chain: Chain, one: Publication) -> date:
-    return chain.links[chain.links.index(one) + 1].revision
+def _next(chain: Chain, publication: Publication) -> date:
+    return chain.links[chain.links.index(publication) + 1].revision
 
 
 def _in_order(document: PolicyDocument) -> None:
@@ -261,17 +273,17 @@ def _in_order(document: PolicyDocument) -> None:
         raise PublicationRefusedError(("document", *first.path), f"{first.message}{more}")
 
 
-def _leaving_the_past(newest: Publication | None, one: Publication) -> None:
+def _leaving_the_past(newest: Publication | None, publication: Publication) -> None:
     if newest is None:
         return
     try:
-        found = compare(policy_of(newest), policy_of(one), before=one.effective)
+        found = compare(policy_of(newest), policy_of(publication), before=publication.effective)
     except TooComplexError as error:
         sentence = f"cannot be compared with the revision of {newest.revision}, which {error}; {_SMALLER}"
         raise PublicationRefusedError(("document",), sentence) from None
     if found.changes:
         raise PublicationRefusedError(
-            ("document",), f"reaches into the past: {_for_example(found.changes[0])}, {_only(one)}"
+            ("document",), f"reaches into the past: {_for_example(found.changes[0])}, {_only(publication)}"
         )
 
 
@@ -284,14 +296,14 @@ def _for_example(change: Change) -> str:
     return f"{example.system} {example.code} on {example.day} would be {after} instead of {before}"
 
 
-def _only(one: Publication) -> str:
-    return f"but it is effective from {one.effective} only"
+def _only(publication: Publication) -> str:
+    return f"but it is effective from {publication.effective} only"
 
 
 @lru_cache(maxsize=REMEMBERED)
-def policy_of(one: Publication) -> Policy:
+def policy_of(publication: Publication) -> Policy:
     """A publication's policy, compiled; kept for whoever asks again."""
-    return Policy(one.document, one.digest)
+    return Policy(publication.document, publication.digest)
 
 
 def chain_of(document: PolicyDocument) -> Chain:

@@ -38,7 +38,7 @@ def as_of(document: PolicyDocument, revision: date) -> PolicyDocument:
     Raises:
         ValueError: The document has no revision of that date.
     """
-    if all(one.date != revision for one in document.revisions):
+    if all(entry.date != revision for entry in document.revisions):
         raise ValueError(f"no revision of {revision}")
     if revision == document.revisions[-1].date:
         return document
@@ -51,19 +51,19 @@ class _Past:
     def __init__(self, document: PolicyDocument, revision: date) -> None:
         self._document = document
         self._revision = revision
-        self._days = [one.date for one in document.revisions]
+        self._days = [entry.date for entry in document.revisions]
 
     def document(self) -> PolicyDocument:
         now = self._document
         return now.model_copy(
             update={
-                "editions": tuple(one for one in now.editions if self._known(one.since)),
+                "editions": tuple(edition for edition in now.editions if self._known(edition.since)),
                 "statements": tuple(self._dated(now.statements)),
                 "indications": tuple(self._dated(now.indications)),
                 "rules": tuple(self._rules()),
                 "codes": now.codes.model_copy(update={"listed": tuple(self._listed())}),
                 "exceptions": tuple(self._exceptions()),
-                "revisions": tuple(one for one in now.revisions if self._known(one.date)),
+                "revisions": tuple(entry for entry in now.revisions if self._known(entry.date)),
             }
         )
 
@@ -104,7 +104,7 @@ class _Past:
 
 def _without_dangling(document: PolicyDocument) -> PolicyDocument:
     """The document without its references to parts that it has no more."""
-    codes = {f"{one.system} {one.code}" for one in document.codes.listed}
+    codes = {f"{code.system} {code.code}" for code in document.codes.listed}
     reasons = {outcome.reason for rule in document.rules for outcome in rule.outcomes if outcome.reason is not None}
     kept = document.model_copy(
         update={
@@ -113,36 +113,37 @@ def _without_dangling(document: PolicyDocument) -> PolicyDocument:
         }
     )
     parts = {part.id for _, part in cited_parts(kept)}
-    statements = {one.id for one in kept.statements}
+    statements = {statement.id for statement in kept.statements}
     return kept.model_copy(
         update={
             "conditions": tuple(
-                one.model_copy(update={"when": _asking(one.when, statements)}) for one in kept.conditions
+                condition.model_copy(update={"when": _asking(condition.when, statements)})
+                for condition in kept.conditions
             ),
             "statements": tuple(
-                one.model_copy(update={"applies_when": _asking(one.applies_when, statements)})
-                for one in kept.statements
+                statement.model_copy(update={"applies_when": _asking(statement.applies_when, statements)})
+                for statement in kept.statements
             ),
-            "indications": tuple(one for one in kept.indications if one.statement in statements),
-            "rules": tuple(_resting(one, parts, statements) for one in kept.rules),
+            "indications": tuple(indication for indication in kept.indications if indication.statement in statements),
+            "rules": tuple(_resting(rule, parts, statements) for rule in kept.rules),
         }
     )
 
 
 def _guidance(guidance: Sequence[Guidance], codes: Collection[str], reasons: Collection[str]) -> Iterator[Guidance]:
-    for one in guidance:
-        applies = one.applies_to
+    for piece in guidance:
+        applies = piece.applies_to
         named = tuple(code for code in applies.codes if code in codes)
         given = tuple(reason for reason in applies.reasons if reason in reasons)
         # With nothing left of what it is about, it is about nothing, and not about everything.
         if bool(named) == bool(applies.codes) and bool(given) == bool(applies.reasons):
-            yield one.model_copy(update={"applies_to": applies.model_copy(update={"codes": named, "reasons": given})})
+            yield piece.model_copy(update={"applies_to": applies.model_copy(update={"codes": named, "reasons": given})})
 
 
 def _resting(rule: Rule, parts: Collection[str], statements: Collection[str]) -> Rule:
     outcomes = tuple(
-        one.model_copy(update={"rests_on": tuple(name for name in one.rests_on if name in parts)})
-        for one in rule.outcomes
+        outcome.model_copy(update={"rests_on": tuple(name for name in outcome.rests_on if name in parts)})
+        for outcome in rule.outcomes
     )
     return rule.model_copy(update={"when": _asking(rule.when, statements), "outcomes": outcomes})
 

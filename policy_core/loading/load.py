@@ -118,8 +118,8 @@ def read(raw: bytes, name: str) -> Read:
     except ValidationError as error:
         raise PolicyDocumentError(name, problems_of(error, tree)) from None
     if problems := check(document):
-        raise PolicyDocumentError(name, [located(tree, one) for one in problems])
-    return Read(document, tuple(located(tree, one) for one in lacks(document)))
+        raise PolicyDocumentError(name, [located(tree, problem) for problem in problems])
+    return Read(document, tuple(located(tree, problem) for problem in lacks(document)))
 
 
 class Tree(NamedTuple):
@@ -172,9 +172,9 @@ def problems_of(error: ValidationError, tree: Tree) -> list[Problem]:
     return list(islice(_problems(error, tree), MOST_PROBLEMS))
 
 
-def located(tree: Tree, one: Problem) -> Problem:
+def located(tree: Tree, problem: Problem) -> Problem:
     """A mistake with its line."""
-    return Problem(one.path, one.message, tree.line(one.path))
+    return Problem(problem.path, problem.message, tree.line(problem.path))
 
 
 class _PlainComposer(Composer):
@@ -266,11 +266,11 @@ def _plain(node: Any) -> Any:
 
 
 def _problems(error: ValidationError, tree: Tree) -> Iterator[Problem]:
-    for one in error.errors(include_url=False, include_context=True):
-        if one["type"] == "too_short" and one["input"]:
+    for found in error.errors(include_url=False, include_context=True):
+        if found["type"] == "too_short" and found["input"]:
             continue  # it counts none where each has a mistake of its own
-        path = _real_path(tree.root, one["loc"])
-        yield Problem(path, _message(dict(one), tree, path), tree.line(path))
+        path = _real_path(tree.root, found["loc"])
+        yield Problem(path, _message(dict(found), tree, path), tree.line(path))
 
 
 def _message(error: dict[str, Any], tree: Tree, path: tuple[PathPart, ...]) -> str:
@@ -303,4 +303,4 @@ def _has(node: Any, part: PathPart) -> bool:
 def _fields() -> list[str]:
     known = PolicyDocument.model_json_schema(by_alias=True)
     definitions = [known, *known.get("$defs", {}).values()]
-    return sorted({name for one in definitions for name in one.get("properties", {})})
+    return sorted({name for definition in definitions for name in definition.get("properties", {})})

@@ -75,7 +75,7 @@ def instant(moment: datetime) -> str:
 
 def number_under(document: PolicyDocument) -> str | None:
     """The policy's number under the document's newest revision; None before any was given."""
-    return next((one.number for one in reversed(document.revisions) if one.number is not None), None)
+    return next((entry.number for entry in reversed(document.revisions) if entry.number is not None), None)
 
 
 def publication(

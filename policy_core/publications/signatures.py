@@ -68,7 +68,7 @@ class Keyring:
 
     def __init__(self, keys: Mapping[str, Iterable[Key]]) -> None:
         """Know keys by the policy that they may publish."""
-        self._keys = {policy: {one.id: one for one in some} for policy, some in keys.items()}
+        self._keys = {policy: {key.id: key for key in some} for policy, some in keys.items()}
 
     def of(self, policy: str) -> tuple[Key, ...]:
         """A policy's keys."""
@@ -206,9 +206,9 @@ def keyring(files: Iterable[tuple[str, bytes]]) -> Keyring:
         except ValidationError as error:
             raise PolicyDocumentError(name, problems_of(error, tree)) from None
         mine = found.setdefault(written.policy, {})
-        for index, one in enumerate(written.keys):
+        for index, entry in enumerate(written.keys):
             try:
-                key = _key(one)
+                key = _key(entry)
             except _KeyError as error:
                 raise PolicyDocumentError(
                     name, [located(tree, Problem(("keys", index, error.field), error.why))]

@@ -44,8 +44,8 @@ class SkipList:
 
     def __init__(self, skips: tuple[Skip, ...] = ()) -> None:
         # Of several entries for one publication the first place counts.
-        by_place = sorted(skips, key=lambda one: one.offset, reverse=True)
-        self._skips = {(one.policy, one.digest): one for one in by_place}
+        by_place = sorted(skips, key=lambda skip: skip.offset, reverse=True)
+        self._skips = {(skip.policy, skip.digest): skip for skip in by_place}
 
     def of(self, policy: str, offset: int, digest: str) -> Skip | None:
         """Why a policy's publication in the record at an offset does not count; None where it may.
@@ -127,14 +127,14 @@ def skip_list(name: str, raw: bytes, keys: Keyring) -> SkipList:
     except ValidationError as error:
         raise PolicyDocumentError(name, problems_of(error, tree)) from None
     found: list[Skip] = []
-    for index, one in enumerate(written.skip):
+    for index, entry in enumerate(written.skip):
         try:
-            value = base64.b64decode(one.signature, validate=True)
-            at = one.at if one.at.tzinfo is not None else one.at.replace(tzinfo=UTC)
-            key = keys.signer(one.policy, one.said(), Signature(one.key, value), at, CONTEXT)
+            value = base64.b64decode(entry.signature, validate=True)
+            at = entry.at if entry.at.tzinfo is not None else entry.at.replace(tzinfo=UTC)
+            key = keys.signer(entry.policy, entry.said(), Signature(entry.key, value), at, CONTEXT)
         except (ValueError, SignatureError) as error:
             why = str(error) if isinstance(error, SignatureError) else "is no base64"
             problem = located(tree, Problem(("skip", index, "signature"), why))
             raise PolicyDocumentError(name, [problem]) from None
-        found.append(Skip(one.policy, one.offset, one.digest, one.why, at, key.name))
+        found.append(Skip(entry.policy, entry.offset, entry.digest, entry.why, at, key.name))
     return SkipList(tuple(found))
