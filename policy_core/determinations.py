@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Determination(StrEnum):
-    """The finding for one service line."""
+    """What is found of one service line."""
 
     MEDICALLY_NECESSARY = "medically_necessary"
     INFORMATION_NEEDED = "information_needed"

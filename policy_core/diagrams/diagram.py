@@ -1,9 +1,9 @@
-"""Reduced ordered multi-valued decision diagrams: a function of finitely many finite variables, drawn once.
+"""Reduced ordered multi-valued decision diagrams: functions of finitely many finite variables.
 
-A node asks one variable and has one child for every value it can take; a terminal holds the answer. Variables are
-asked in one fixed order, equal nodes are one object and a node whose children are all the same is left out, so that
-two functions are equal exactly when their diagrams are the same object, and a diagram asks exactly the variables on
-which its function depends (Bryant 1986; Kam et al. 1998 for the multi-valued kind).
+A node tests one variable and has one child for each of its values; a terminal holds the answer. Variables are tested in
+one fixed order, equal nodes are one object, and a node whose children are all the same is omitted. Two functions are
+therefore equal exactly when their diagrams are the same object, and a diagram tests exactly the variables on which its
+function depends (Bryant 1986; Kam et al. 1998 for the multi-valued kind).
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ UNKNOWN = -1
 
 
 class Node:
-    """A node or a terminal of a diagram; made by `Diagrams` only, which sees to it that equal ones are one object."""
+    """A node or terminal of a diagram. Only `Diagrams` creates nodes, so that equal nodes are one object."""
 
     __slots__ = ("children", "value", "variable")
 
     def __init__(self, variable: int, children: tuple["Node", ...], value: Hashable) -> None:
         self.variable = variable
-        """The index of the variable asked; past the last one for a terminal."""
+        """The index of the tested variable; past the last variable for a terminal."""
         self.children = children
         self.value = value
         """A terminal's answer."""
@@ -35,9 +35,9 @@ class Node:
 
 
 class Diagrams:
-    """All diagrams over the same variables, each given as the number of values it can take.
+    """All diagrams over the same variables; each variable is given by its number of values.
 
-    Whatever makes or combines diagrams raises `TooComplexError` where that asks for more work than is allowed.
+    Methods that create or combine diagrams raise `TooComplexError` at the work limit.
     """
 
     def __init__(self, sizes: Sequence[int], work: Work | None = None) -> None:
@@ -56,7 +56,7 @@ class Diagrams:
         return self._terminals[key]
 
     def node(self, variable: int, children: Sequence[Node]) -> Node:
-        """The function that goes to the child for the variable's value; children ask later variables only."""
+        """The function that selects a child by the variable's value; children test later variables only."""
         known = len(self._nodes)
         made = _reduced(self._nodes, variable, tuple(children))
         if len(self._nodes) > known:
@@ -64,13 +64,13 @@ class Diagrams:
         return made
 
     def member(self, variable: int, values: set[int]) -> Node:
-        """True where the variable has one of `values`, by index."""
+        """True if the variable has one of `values`, by index."""
         self.work.step(self.sizes[variable])
         choices = [self.terminal(value in values) for value in range(self.sizes[variable])]
         return self.node(variable, choices)
 
     def cube(self, values: Mapping[int, Collection[int]]) -> Node:
-        """True where each of the variables has one of its values."""
+        """True if each variable has one of its values."""
         never, inside = self.terminal(False), self.terminal(True)
         for variable in sorted(values, reverse=True):
             self.work.step(self.sizes[variable])
@@ -86,9 +86,9 @@ class Diagrams:
         *operands: Node,
         known: Callable[[tuple[Node, ...]], Node | None] | None = None,
     ) -> Node:
-        """The function that gives, for every case, `operation` of what the operands give.
+        """The function that applies `operation` to the operands' results in every case.
 
-        `known` tells what comes of some operands without looking into them, or None.
+        `known` returns the result for some operands without descending into them, or None.
         """
         memo: dict[tuple[int, ...], Node] = {}
 
@@ -111,28 +111,27 @@ class Diagrams:
         return combine(operands)
 
     def all_of(self, nodes: Iterable[Node]) -> Node:
-        """True where every one of `nodes` is."""
+        """True if all of `nodes` are true."""
         return reduce(lambda left, right: self.apply(_and, left, right, known=_and_known), nodes, self.terminal(True))
 
     def any_of(self, nodes: Iterable[Node]) -> Node:
-        """True where at least one of `nodes` is."""
+        """True if at least one of `nodes` is true."""
         return reduce(lambda left, right: self.apply(_or, left, right, known=_or_known), nodes, self.terminal(False))
 
     def negation(self, node: Node) -> Node:
-        """True where `node` is not."""
+        """True if `node` is false."""
         return self.apply(_not, node)
 
     def choice(self, condition: Node, then: Node, otherwise: Node) -> Node:
-        """What `then` gives where the condition is true, what `otherwise` gives where it is not."""
+        """`then` if the condition is true, else `otherwise`."""
         return self.apply(_if, condition, then, otherwise, known=_if_known)
 
     # --- asking ---
 
     def restrict(self, node: Node, assignment: Sequence[int]) -> Node:
-        """The function that is left when the variables in `assignment` that are not `UNKNOWN` are fixed.
+        """The function that remains when the variables of `assignment` that are not `UNKNOWN` are fixed.
 
-        What comes back is reduced in itself but not kept among these diagrams, so that a worker that meets ever new
-        cases does not grow.
+        The result is reduced but not stored here, so that a worker's memory does not grow with new cases.
         """
         memo: dict[int, Node] = {}
         made: dict[tuple[int, tuple[int, ...]], Node] = {}
@@ -151,11 +150,11 @@ class Diagrams:
         return walk(node)
 
     def count(self, node: Node) -> dict[Hashable, int]:
-        """For every answer, in how many complete cases it is given."""
+        """The number of complete cases for each answer."""
         memo: dict[int, dict[Hashable, int]] = {}
 
         def cases(current: Node) -> dict[Hashable, int]:
-            """Over the variables from this node's own on."""
+            """Counts over the variables from this node's own on."""
             if current.terminal:
                 return {current.value: 1}
             if id(current) not in memo:
@@ -198,7 +197,7 @@ def _or_known(nodes: tuple[Node, ...]) -> Node | None:
 
 
 def _decided(nodes: tuple[Node, ...], *, absorbing: bool) -> Node | None:
-    """One operand decides where it is constant, and so do two that are the same."""
+    """The result if an operand is constant or both are the same; else None."""
     left, right = nodes
     if left is right:
         return left
@@ -230,7 +229,7 @@ def _cofactors(nodes: tuple[Node, ...], variable: int, value: int) -> tuple[Node
 
 
 def reachable(node: Node) -> Iterator[Node]:
-    """Every node of the diagram once, terminals included, in no order that means anything."""
+    """Every node of the diagram once, including terminals, in no particular order."""
     seen: set[int] = set()
     waiting = [node]
     while waiting:
@@ -247,12 +246,12 @@ def support(node: Node) -> frozenset[int]:
 
 
 def answers(node: Node) -> frozenset[Hashable]:
-    """Every answer that some case gets."""
+    """All answers that some case gets."""
     return frozenset(found.value for found in reachable(node) if found.terminal)
 
 
 def example(node: Node, answer: Hashable) -> dict[int, int] | None:
-    """One case that gets `answer`, by variable; variables left out do not matter. None where no case does."""
+    """A case that gets `answer`, by variable; omitted variables do not matter. None if no case does."""
     dead: set[int] = set()
 
     def search(current: Node) -> dict[int, int] | None:

@@ -1,21 +1,21 @@
-"""The chain of a policy's publications: what is known of the policy, in two times.
+"""The chain of a policy's publications: a bitemporal history of the policy.
 
-*Valid time* is the service date: which revision is in force on a day. *Transaction time* is when a publication came to
-be known. A chain only grows, and only at its end, so that whoever knows its newest digest knows what was known when.
+*Valid time* is the service date: which revision is in force on a day. *Transaction time* is when a publication became
+known. A chain grows only at its end, so its newest digest determines what was known at any time.
 
-A publication that *corrects* another takes it back, with whatever stands behind it, and stands in its place; where its
-document is the one that stood before, nothing does: the other is withdrawn. What is taken back stays in the chain, for
-what was decided under it. So a publication has its ordinal in the chain, and not every one *stands*.
+A publication that *corrects* another revokes it and everything after it, and takes its place. If its document is the
+same as the one before, nothing takes the place: the other is withdrawn. Revoked publications stay in the chain, because
+decisions were made under them. So every publication has an ordinal, but not every publication *stands*.
 
-`accept` refuses what does not continue the chain, with a sentence; the chain stays as it was:
+`accept` refuses a publication, with a sentence, and leaves the chain unchanged, if
 
-* a publication whose digests are not those of its content, or whose document is not in order;
-* one whose predecessor is not the newest: a fork, or a gap;
-* one that gives a date again with other content, or comes before the newest, and corrects neither;
-* one that corrects what does not stand, or comes after what it corrects;
-* one that takes more work to compare with its predecessor than it may, see `work_limit`;
-* one that reaches into the past: effective before its predecessor, or answering otherwise for services before its own
-  effective date. The last is proved over every case, see `compare.answers`.
+* its digests do not match its content, or its document has mistakes;
+* its predecessor is not the newest publication: a fork, or a gap;
+* it repeats a date with other content, or precedes the newest revision, without being a correction;
+* it corrects a publication that does not stand, or is dated after the one it corrects;
+* comparing it with its predecessor exceeds the work limit, see `work_limit`;
+* it changes the past: it is effective before its predecessor, or changes answers for services before its own effective
+  date. The latter is proved over every case, see `compare.answers`.
 """
 
 from bisect import bisect_right
@@ -34,13 +34,13 @@ from policy_core.publications.publication import Publication, number_under, publ
 from policy_core.work_limit import TooComplexError
 
 REMEMBERED = 64
-"""Compiled policies that are kept, by publication; a policy has some twenty."""
+"""Cached compiled policies, by publication; a policy has about twenty."""
 
 
 class PublicationRefusedError(Exception):
-    """A publication that does not continue its chain; `path` leads to the field at fault.
+    """A publication that does not continue its chain; `path` is the invalid field.
 
-    Its text is for the author of the document, and has the whole path: keys of the document's own may be in it.
+    The message is for the author of the document. It has the full path, which may contain keys from the document.
     """
 
     def __init__(self, path: tuple[PathPart, ...], sentence: str) -> None:
@@ -60,12 +60,12 @@ class Chain:
 
     @cached_property
     def standing(self) -> tuple[Publication, ...]:
-        """The publications that were not taken back, in order of their dates: the reading as it is now."""
+        """The publications that were not revoked, in order of their dates: the current reading."""
         return tuple(self.links[at] for at in self._stood.standing)
 
     @cached_property
     def taken_back(self) -> Mapping[str, str]:
-        """The digests of those that were taken back, each with the digest of what took it back."""
+        """The digest of each revoked publication, with the digest of the one that revoked it."""
         return {self.links[at].digest: self.links[by].digest for at, by in self._stood.taken_back.items()}
 
     @cached_property
@@ -74,20 +74,20 @@ class Chain:
 
     @property
     def newest(self) -> Publication | None:
-        """The last publication; None of an empty chain."""
+        """The last publication; None if the chain is empty."""
         return self.links[-1] if self.links else None
 
     @property
     def known_through(self) -> str | None:
-        """The digest of the newest publication: what a decision made now knows of the policy."""
+        """The digest of the newest publication, which decisions made now record."""
         return self.links[-1].digest if self.links else None
 
     def find(self, digest: str) -> Publication | None:
-        """The publication whose digest is, or begins with, `digest`."""
+        """The publication whose digest equals or begins with `digest`."""
         return next((publication for publication in self.links if publication.digest.startswith(digest)), None)
 
     def of(self, revision: date) -> Publication | None:
-        """The publication of the revision of that date, as it reads now; None where none stands."""
+        """The standing publication of the revision of that date; None if there is none."""
         return next((publication for publication in reversed(self.standing) if publication.revision == revision), None)
 
     def in_force(self, day: date) -> Publication | None:
@@ -96,12 +96,12 @@ class Chain:
         return self.standing[index - 1] if index else None
 
     def as_known_at(self, moment: datetime) -> "Chain":
-        """What of the chain was known at a moment: all up to the last that was published by then."""
+        """The chain as known at a moment: everything up to the last publication by then."""
         known = [at for at, publication in enumerate(self.links, 1) if publication.published <= moment]
         return Chain(self.policy, self.links[: known[-1] if known else 0])
 
     def before(self, publication: Publication) -> Publication | None:
-        """The publication before one of the chain's; None for the first."""
+        """The publication before a given one; None for the first."""
         return self.find(publication.predecessor) if publication.predecessor is not None else None
 
     def __iter__(self) -> Iterator[Publication]:
@@ -113,14 +113,14 @@ class Chain:
     # --- growing ---
 
     def accept(self, publication: Publication, proven: Collection[str] = ()) -> "Chain":
-        """The chain with one more publication; the chain itself where it has that one already.
+        """The chain with one more publication, or the chain itself if it already has it.
 
         Args:
             publication: What was published.
             proven: Digests of publications whose documents have been checked and found not to change past answers.
 
         Raises:
-            PublicationRefusedError: It does not continue the chain.
+            PublicationRefusedError: The publication does not continue the chain.
         """
         if publication.sha256 != publication.document.digest():
             raise PublicationRefusedError(
@@ -137,15 +137,15 @@ class Chain:
 
 
 class Stood(NamedTuple):
-    """What stands of a chain, by places in it."""
+    """Which publications of a chain stand, by index."""
 
     standing: list[int]
     taken_back: dict[int, int]
-    """By the place of what was taken back, the place of what took it."""
+    """The index of each revoked publication, with the index of the one that revoked it."""
 
 
 def stood(chain: Iterable[tuple[str, str, str | None]]) -> Stood:
-    """What stands of publications, oldest first: of each its digest, its document's and the digest that it corrects."""
+    """Which publications stand; each is given, oldest first, as its digest, its document's, and the one it corrects."""
     found = Stood([], {})
     links = list(chain)
     for at, (_, sha256, corrects) in enumerate(links):
@@ -160,7 +160,7 @@ def stood(chain: Iterable[tuple[str, str, str | None]]) -> Stood:
 
 
 def _as_the_document_says(policy: str, publication: Publication) -> None:
-    """What is said beside the document must be what it says itself."""
+    """The fields beside the document must match the document."""
     newest = publication.document.revisions[-1]
     for path, said, meant in (
         ("policy_number", publication.policy, policy),
@@ -178,7 +178,7 @@ def _written(value: object) -> str:
 
 
 def _behind(chain: Chain, publication: Publication) -> None:
-    """It must come right behind the newest one."""
+    """It must directly follow the newest publication."""
     newest = chain.newest
     if newest is None:
         _as_a_first(chain, publication)
@@ -215,7 +215,7 @@ def _as_a_first(chain: Chain, publication: Publication) -> None:
 
 
 def _correcting(chain: Chain, publication: Publication, newest: Publication) -> None:
-    """It must name what stands, and take its place among what stands before it."""
+    """It must correct a standing publication and fit among those before it."""
     if publication.predecessor != newest.digest:
         raise PublicationRefusedError(("predecessor",), _no_successor(chain, newest, publication))
     at = next((at for at, other in enumerate(chain.standing) if other.digest == publication.corrects), None)
@@ -229,7 +229,7 @@ def _correcting(chain: Chain, publication: Publication, newest: Publication) -> 
             f"{publication.revision} is after {corrected.revision}, which it corrects: publish it behind that one"
         )
         raise PublicationRefusedError(("revision",), sentence)
-    # One that was dated far ahead, before any of it was refused, must not keep its own correction out.
+    # A publication dated far ahead, from before that was refused, must not block its own correction.
     if publication.published < newest.published and newest not in chain.standing[at:]:
         raise PublicationRefusedError(("published",), "is before its predecessor was published")
     if base is None or publication.sha256 == base.sha256:
@@ -302,10 +302,10 @@ def _only(publication: Publication) -> str:
 
 @lru_cache(maxsize=REMEMBERED)
 def policy_of(publication: Publication) -> Policy:
-    """A publication's policy, compiled; kept for whoever asks again."""
+    """A publication's compiled policy, cached."""
     return Policy(publication.document, publication.digest)
 
 
 def chain_of(document: PolicyDocument) -> Chain:
-    """A document's own past as a chain; that it accepts itself is a matter of tests."""
+    """A document's own history as a chain; tests check that the chain accepts it."""
     return Chain(document.number, publications(document))

@@ -1,7 +1,7 @@
-"""What a document's shape cannot show: that its parts fit together, and that its rules answer every case.
+"""Checks beyond the format: references between parts, and rules that answer every case.
 
-Each check below yields problems with the path of the part at fault. The rules are checked last, by drawing them: that
-needs parts that fit.
+Each check yields problems with the path of the invalid part. Rules are checked last, because drawing them needs valid
+references.
 """
 
 from collections import Counter
@@ -41,11 +41,11 @@ from policy_core.work_limit import ELEMENTS, FACTS, TooComplexError, Work, allow
 Path = tuple[PathPart, ...]
 
 MOST_PROBLEMS = 50
-"""That are told at once: with so many, one mistake is behind most."""
+"""Maximum number reported at once: beyond that, most have the same cause."""
 
 
 def check(document: PolicyDocument) -> list[Problem]:
-    """What is wrong with a document whose shape is right; the first of it, where that is much."""
+    """The first problems in a document whose format is valid."""
     fitting = chain(
         _ids(document),
         _facts(document),
@@ -75,7 +75,7 @@ def cited_parts(document: PolicyDocument) -> Iterator[tuple[Path, Cited]]:
 
 
 def citations(document: PolicyDocument) -> Iterator[tuple[Path, str, Citation]]:
-    """Every citation, with its path and the part that claims the sentence."""
+    """Every citation, with its path and the part that cites the sentence."""
     for path, part in cited_parts(document):
         for index, citation in enumerate(part.cites):
             yield (*path, "cites", index), part.id, citation
@@ -91,7 +91,7 @@ def citations(document: PolicyDocument) -> Iterator[tuple[Path, str, Citation]]:
 
 
 def places(document: PolicyDocument) -> Iterator[SentencePlace]:
-    """Every citation as the place in the text that it names."""
+    """Every citation as a place in the text."""
     for _, claimed_by, citation in citations(document):
         yield SentencePlace(citation.section, citation.ordinal, citation.sha256, claimed_by)
 
@@ -143,16 +143,16 @@ def _conditions(document: PolicyDocument) -> Iterator[Problem]:
 
 
 class _Known:
-    """What a condition can speak of: facts, statements, and the named conditions before it."""
+    """What a condition may refer to: facts, statements, and earlier named conditions."""
 
     def __init__(self, document: PolicyDocument) -> None:
         self._facts = {fact.path: fact for fact in document.facts}
         self._statements = {statement.id for statement in document.statements}
         self._named: dict[str, bool] = {}
-        """The conditions so far, and whether each asks for indications."""
+        """The conditions so far, and whether each refers to indications."""
 
     def names(self, named: NamedCondition) -> None:
-        """What comes after may use this name."""
+        """Let later conditions use this name."""
         self._named[named.id] = self.asks_for_indications(named.when)
 
     def asks_for_indications(self, condition: Condition) -> bool:
@@ -402,7 +402,7 @@ def _called(document: PolicyDocument, part: Path) -> str:
 
 
 def _facts_of(document: PolicyDocument, part: Path) -> list[str]:
-    """The facts that a part's own condition tests, in the document's order."""
+    """The facts tested by a part's condition, in the document's order."""
     match part:
         case ("statements", int(at)):
             condition = document.statements[at].applies_when

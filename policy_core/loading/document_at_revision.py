@@ -1,8 +1,8 @@
 """A document as it read at one of its revisions.
 
-A document has every part with its dates, so its own past is inside it: what begins after the revision was not there,
-what ends after it had no end yet. One rule serves all dates: a date is known from the revision that is in force on
-that day. What has no dates (facts, guidance, definitions, clocks) reads as it does now.
+All parts have dates, so a document contains its own history: parts that begin after the revision did not exist, and
+ends after it were not known. A date is known from the revision in force on that day. Parts without dates (facts,
+guidance, definitions, clocks) read as they do now.
 """
 
 from bisect import bisect_right
@@ -33,7 +33,7 @@ _NEVER = Not.model_validate({"not": Otherwise(otherwise=True)})
 
 
 def as_of(document: PolicyDocument, revision: date) -> PolicyDocument:
-    """The document as it read when the revision of that date was its newest; at the last one it is the document itself.
+    """The document as it read when the revision of that date was its newest; for the last one, the document itself.
 
     Raises:
         ValueError: The document has no revision of that date.
@@ -94,16 +94,16 @@ class _Past:
             since = code.listed.since
             if since is None or self._known(since):
                 listed = code.listed.model_copy(update={"until": self._end(code.listed.until)})
-                # A code set says itself from when a code is valid; that it is deleted is noted by a revision.
+                # The code set defines when a code becomes valid; its deletion is recorded by a revision.
                 valid = code.valid.model_copy(update={"until": self._end(code.valid.until)})
                 yield code.model_copy(update={"listed": listed, "valid": valid})
 
 
-# --- references to what was not there yet ---------------------------------------------------------------------------
+# --- references to parts that did not exist yet --------------------------------------------------------------------
 
 
 def _without_dangling(document: PolicyDocument) -> PolicyDocument:
-    """The document without its references to parts that it has no more."""
+    """The document without references to missing parts."""
     codes = {f"{code.system} {code.code}" for code in document.codes.listed}
     reasons = {outcome.reason for rule in document.rules for outcome in rule.outcomes if outcome.reason is not None}
     kept = document.model_copy(
@@ -135,7 +135,7 @@ def _guidance(guidance: Sequence[Guidance], codes: Collection[str], reasons: Col
         applies = piece.applies_to
         named = tuple(code for code in applies.codes if code in codes)
         given = tuple(reason for reason in applies.reasons if reason in reasons)
-        # With nothing left of what it is about, it is about nothing, and not about everything.
+        # If nothing it applied to is left, omit it: an empty list would apply to everything.
         if bool(named) == bool(applies.codes) and bool(given) == bool(applies.reasons):
             yield piece.model_copy(update={"applies_to": applies.model_copy(update={"codes": named, "reasons": given})})
 
@@ -149,7 +149,7 @@ def _resting(rule: Rule, parts: Collection[str], statements: Collection[str]) ->
 
 
 def _asking(condition: Condition, statements: Collection[str]) -> Condition:
-    """The condition, where indications of a statement that is not there hold in no case."""
+    """The condition, with indications of missing statements replaced by false."""
     match condition:
         case AllOf(all=parts):
             return AllOf(all=tuple(_asking(part, statements) for part in parts))
