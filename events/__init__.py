@@ -1,1 +1,1 @@
-"""What crosses the wire: frozen models of every event, their envelope, their topics."""
+"""Frozen models of all events, their envelope and their topics."""

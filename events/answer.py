@@ -1,4 +1,4 @@
-"""An answer as it goes out: the one place that wraps it in its envelope and gives it the headers of its origin."""
+"""Wraps every outgoing answer in its envelope and adds the headers of its origin."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from events.origin_headers import REPLAY, REPLAY_MARK, SHADOW, SHADOW_MARK, Reco
 
 
 class Mark(NamedTuple):
-    """What sets an answer apart from those that platforms wait for: as an attribute of the event, and as a header."""
+    """Marks an answer that platforms must not act on, as an attribute of the event and as a header."""
 
     attribute: str
     header: str
@@ -15,29 +15,29 @@ class Mark(NamedTuple):
 
 
 def of_draft(digest: str) -> Mark:
-    """The mark of what a draft would decide: the digest of its document."""
+    """The mark of a draft's answers: the digest of its document."""
     return Mark(SHADOW_MARK, SHADOW, digest)
 
 
 def of_replay(name: str) -> Mark:
-    """The mark of what a replay decides: its name."""
+    """The mark of a replay's answers: its name."""
     return Mark(REPLAY_MARK, REPLAY, name)
 
 
 class Wrapping(NamedTuple):
-    """What an answer's envelope and headers say beside the answer."""
+    """The parts of an answer's envelope and headers."""
 
     source: str
-    """The URI reference of who answers."""
+    """The URI reference of the sender."""
     mode: Mode
     type: str
-    """Of the event, `authorization.decided.v1` for one."""
+    """The event type, such as `authorization.decided.v1`."""
     id: str
     subject: str | None
     request: str | None = None
-    """Of a dead letter: the request id that the event still showed."""
+    """For a dead letter: the request id, if the event had a readable one."""
     supersedes: str | None = None
-    """Of a decision: the request that its request supersedes."""
+    """For a decision: the request that its request supersedes."""
     mark: Mark | None = None
 
 
@@ -48,9 +48,9 @@ def wrapped(
 
     Args:
         data: The answer, as JSON.
-        cause: Where the record stands that is answered.
-        asked: The attributes of the event in it, where they are known.
-        wrapping: What else is said.
+        cause: The position of the answered record.
+        asked: The attributes of its event, if known.
+        wrapping: The rest of the envelope and headers.
     """
     mark = wrapping.mark
     extensions = {mark.attribute: mark.value} if mark is not None else NO_EXTENSIONS

@@ -1,7 +1,7 @@
-"""`policy.revision.attested.v1`: what one revision of a policy answers otherwise than the one before it, proved.
+"""`policy.revision.attested.v1`: how a revision's answers differ from its predecessor's, proved.
 
-Every complete case, code, line of business and service date was compared; the conditions below are exact, and where
-there are none the two decide alike.
+All complete cases, codes, lines of business and service dates were compared. The conditions are exact; if there are
+none, both decide alike.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -13,7 +13,7 @@ from events.personal_types import Model
 
 Several = Field(strict=False)
 Value = bool | str | Annotated[tuple[str, ...], Several]
-"""A fact's value; a list for a fact that is a set."""
+"""A fact's value; a list for a set."""
 
 Aspect = Literal["record", "exceptions", "codes", "prior_authorization", "statements", "facts"]
 Category = Literal["reading", "clocks", "questions", "guidance", "grounds", "trace", "wording", "citations", "history"]
@@ -27,18 +27,18 @@ class AttestedVersion(Model):
     sha256: Sha256
     """The digest of its document."""
     digest: Sha256 | None = None
-    """Of its publication, the `known_through` of decisions; absent for a draft."""
+    """The digest of its publication, `known_through` in decisions; absent for a draft."""
 
 
 class AttestedAnswer(Model):
     """What one of the two says."""
 
     determination: str | None = None
-    """Absent where it refuses the request, because it does not know a fact's value."""
+    """Absent if it refuses the request because it does not know a fact's value."""
     reasons: Annotated[tuple[str, ...], Several] = ()
     program: str | None = None
     by: str
-    """The rule, or the step of the evaluation, that says it."""
+    """The rule or evaluation step that gives the answer."""
 
 
 class Days(Model):
@@ -55,7 +55,7 @@ class AttestedLines(Model):
     lines_of_business: Annotated[tuple[str, ...], Several] = ()
     codes: Annotated[tuple[str, ...], Several] = ()
     unauthorized: bool | None = None
-    """Whether the service comes before its request without an authorization; absent where it makes no difference."""
+    """Whether the service precedes its request without an authorization; absent if it makes no difference."""
 
 
 class AttestedFact(Model):
@@ -87,17 +87,17 @@ class AttestedChange(Model):
     """One way in which answers differ."""
 
     aspect: Aspect
-    """What in the policy makes the difference."""
+    """The part of the policy that causes the difference."""
     before: AttestedAnswer
     after: AttestedAnswer
     where: Annotated[tuple[AttestedLines, ...], Several]
     """Any of these."""
     conditions: Annotated[tuple[Annotated[tuple[AttestedFact, ...], Several], ...], Several]
-    """Any of these, and of each all; a fact that is not named may have any value."""
+    """Any of these conditions, each with all of its facts; a fact not named may have any value."""
     more_conditions: Literal[True] | None = None
-    """Present where `conditions` do not hold all of the cases: there are too many to be written down."""
+    """Present if `conditions` do not cover all cases because there are too many."""
     cases: int
-    """Of how many complete cases this is true."""
+    """Number of complete cases with this change."""
     example: AttestedExample
 
 
@@ -108,9 +108,9 @@ class AttestedPart(Model):
     part: str
     field: str
     before: str | None = None
-    """Absent where it was not there."""
+    """Absent if it did not exist."""
     after: str | None = None
-    """Absent where it is not there any more."""
+    """Absent if it was removed."""
 
 
 class PolicyAttestation(Model):
@@ -122,20 +122,20 @@ class PolicyAttestation(Model):
     before: AttestedVersion
     after: AttestedVersion
     equivalent: bool
-    """Whether every request is decided alike: each case, code and date, each fact read, each deadline."""
+    """Whether all requests are decided alike: cases, codes, dates, facts read, deadlines."""
     cases: int
-    """How many complete cases there are, over the facts of both."""
+    """Number of complete cases over the facts of both."""
     cases_that_change: int
     changes: Annotated[tuple[AttestedChange, ...], Several] = ()
     parts: Annotated[tuple[AttestedPart, ...], Several] = ()
     corrects: Sha256 | None = None
-    """The digest of the publication that the revision takes back; absent where none is."""
+    """The digest of the publication that the revision corrects; absent if it is not a correction."""
     shortened: Literal[True] | None = None
-    """Present where `changes` and `parts` are left out, because the event would be larger than its topic takes."""
+    """Present if `changes` and `parts` are omitted because the event would be too large for its topic."""
 
     @property
     def key(self) -> bytes:
-        """The Kafka key: a revision is attested once, and what corrects another, which may have its date, beside it."""
+        """The Kafka key: one attestation per revision, and another per correction, which may have the same date."""
         key = f"{self.policy_number}@{self.after.revision.isoformat()}"
         return (key if self.corrects is None else f"{key}~{self.after.digest}").encode()
 

@@ -1,8 +1,8 @@
-"""`dli.acted.v1`: who changed something here, or tried to, with what, and what came of it; nothing of a member.
+"""`dli.acted.v1`: who changed something, or tried to, with which arguments and outcome; no member data.
 
-An act is told of twice under one id: before it begins, as `begun`, and once it is over. So one whose process dies in
-between leaves its beginning. What is over at once, as a login, is told of once. When it was is the record's time, which
-is the broker's.
+An act is recorded twice under one id: before it begins, as `begun`, and when it ends. If its process dies in between,
+its beginning remains. Instant acts, such as a login, are recorded once. The time is that of the record, set by the
+broker.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -30,32 +30,32 @@ What = Literal[
     "dashboard logout",
     "dashboard token",
 ]
-"""The command, or what is done on the dashboard; `dashboard token` is one that was shown and is none."""
+"""The command or dashboard action; `dashboard token` is the use of a wrong token."""
 
 Outcome = Literal["begun", "done", "refused", "failed"]
-"""`refused` is what was not let happen, `failed` what went wrong while it happened and may be done in part."""
+"""`refused`: it was not allowed. `failed`: it went wrong and may be partly done."""
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Several = Field(strict=False)
 MOST_LETTERS = 100
-"""Letters that are named; of more there is their number."""
+"""Maximum number of letters named; `count` has the total."""
 
 
 class Actor(Model):
     """Who it was, by whatever there is of: each is what their process says of itself."""
 
     user: str | None = None
-    """The user of the machine that a command ran on."""
+    """The operating-system user that ran the command."""
     kafka_user: str | None = None
-    """The user that its process is for the brokers."""
+    """The Kafka user of the process."""
     key: str | None = None
-    """Whom the key stands for that signed a revision."""
+    """The owner of the key that signed a revision."""
     session: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")] | None = None
-    """Of the dashboard, as its log names it."""
+    """The dashboard session, as named in its log."""
     role: Literal["view", "act"] | None = None
-    """What they may do on the dashboard."""
+    """The role on the dashboard."""
     address: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None
-    """Who showed a wrong token to the dashboard: its log has the address, this the keyed hash of it."""
+    """The keyed hash of the address that used a wrong token; the dashboard's log has the address."""
 
 
 class Arguments(Model):
@@ -67,20 +67,20 @@ class Arguments(Model):
     """The consumer group."""
     partition: int | None = None
     partitions: int | None = None
-    """How many there are to be."""
+    """The new number of partitions."""
     offset: int | None = None
     policy_number: str | None = None
     revision: Day | None = None
     digest: Sha256 | None = None
-    """Of the publication."""
+    """The publication's digest."""
     letter_reason: LetterReason | None = None
-    """By which letters were chosen."""
+    """The reason by which letters were selected."""
     letters: Annotated[tuple[Id, ...], Several] = ()
-    """Ids of dead letters, the first hundred."""
+    """The ids of the first hundred dead letters."""
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")] | None = None
-    """Of a replay whose decisions are published."""
+    """The name of a replay whose decisions are published."""
     count: int | None = None
-    """Of records, letters or revisions: to begin with those meant, in the end those that it was done to."""
+    """Number of records, letters or revisions: at the beginning those selected, at the end those processed."""
 
 
 class Acted(Model):
@@ -89,13 +89,13 @@ class Acted(Model):
     TYPE: ClassVar = "dli.acted.v1"
 
     act: Id
-    """The same of its beginning and its end."""
+    """The same at its beginning and end."""
     what: What
     who: Actor
     arguments: Arguments
     outcome: Outcome
     reason: Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,39}$")] | None = None
-    """Why, in a word, where it is not simply done."""
+    """Why, in one word, if it is not simply done."""
 
     @property
     def event_id(self) -> str:

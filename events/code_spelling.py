@@ -1,11 +1,11 @@
-"""Codes as people write them, and the one spelling in which everything behind the wire has them.
+"""Normalize codes as people write them to the one spelling used internally.
 
-White space around a code says nothing (extracts of fixed width pad), nor does its case; nor do dots, but in CPT and
-HCPCS, which have none. So a code that has the form of its system is spelled in one way: in capitals, with the dot that
-its system prints.
+Surrounding white space (as in fixed-width extracts) and case have no meaning; nor do dots, except in CPT and HCPCS,
+which have none. A code in the form of its system is therefore spelled in one way: in capitals, with its system's dot.
 
-A diagnosis code is evidence. One that has not the form of its system would be passed over, and a contradiction with it:
-so it is refused. A procedure code that has not stays as it was written, and the policy answers it.
+A diagnosis code is evidence. If it does not have the form of its system it is refused: otherwise it, and any
+contradiction that it causes, would be overlooked. A malformed procedure code stays as written, and the policy answers
+it.
 """
 
 import re
@@ -15,34 +15,34 @@ from typing import NamedTuple
 from events.field_types import CONTROLS
 
 LONGEST = 64
-"""Characters of a code, the white space around it not counted."""
+"""Maximum length of a code, without surrounding white space."""
 WHITE_SPACE = r"\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-"""What `str.strip` takes off, as a pattern's brackets have it, in Python and in JSON Schema."""
+"""What `str.strip` removes, as a character class in Python and JSON Schema."""
 
 
 def _around(pattern: str) -> str:
-    """A pattern with white space around it."""
+    """A pattern with optional white space around it."""
     return f"^[{WHITE_SPACE}]*{pattern}[{WHITE_SPACE}]*$"
 
 
 class Form(NamedTuple):
-    """What the codes of a system look like."""
+    """The form of a system's codes."""
 
     written: str
-    """A pattern: either case, and dots wherever they are put."""
+    """A pattern: any case, and dots anywhere."""
     says: str
     dot: int | None
-    """So many characters stand before the dot; None where the system prints none."""
+    """Number of characters before the dot; None if the system has none."""
 
 
 def _dotted(*characters: str, more: str = "", up_to: int = 0) -> str:
-    """A pattern of these characters, and up to so many more, with dots anywhere."""
+    """A pattern of these characters and up to `up_to` more, with dots anywhere."""
     rest = rf"(?:\.*{more}){{0,{up_to}}}" if up_to else ""
-    return "".join(rf"\.*{one}" for one in characters) + rest + r"\.*"
+    return "".join(rf"\.*{character}" for character in characters) + rest + r"\.*"
 
 
 _DIGIT, _LETTER, _EITHER = "[0-9]", "[A-Za-z]", "[0-9A-Za-z]"
-# Of C90 to C95 the fifth and last character tells the remission: there is 0, 1 and 2, and anything else is a slip.
+# In C90 to C95 the fifth and last character gives the remission: only 0, 1 and 2 exist.
 _SLIP = _dotted("[Cc]", "9", "[0-5]", _EITHER, "[3-9A-Za-z]")
 
 DIAGNOSES = {
@@ -59,17 +59,17 @@ DIAGNOSES = {
         3,
     ),
 }
-"""By system, the codes that are evidence."""
+"""Forms of diagnosis codes, by system."""
 PROCEDURES = {
     "icd-10-pcs": Form(_dotted(*[_EITHER] * 7), "Seven letters or digits.", None),
     "icd-9-pcs": Form(_dotted(_DIGIT, _DIGIT, more=_DIGIT, up_to=2), "Two digits, then up to two.", 2),
 }
-"""By system, the codes in which dots say nothing."""
+"""Forms of procedure codes in which dots have no meaning, by system."""
 
 ANY_CODE = _around(f"[^{CONTROLS}{WHITE_SPACE}](?:[^{CONTROLS}]{{0,{LONGEST - 2}}}[^{CONTROLS}{WHITE_SPACE}])?")
-"""What any code looks like, as JSON Schema says it."""
+"""The JSON Schema pattern of any code."""
 DIAGNOSIS_PATTERNS = {system: _around(form.written) for system, form in DIAGNOSES.items()}
-"""By system, what a diagnosis code looks like, as JSON Schema says it."""
+"""JSON Schema patterns of diagnosis codes, by system."""
 
 _FORMS = {system: (re.compile(form.written), form.dot) for system, form in (DIAGNOSES | PROCEDURES).items()}
 _CONTROLS = re.compile(f"[{CONTROLS}]")
@@ -79,7 +79,7 @@ def trimmed(written: str) -> str:
     """A code without the white space around it.
 
     Raises:
-        ValueError: No code is left, or none that fits in a line; the sentence repeats nothing of it.
+        ValueError: It is empty, too long, or has control characters; the message does not contain it.
     """
     code = written.strip()
     if not code:
@@ -95,21 +95,21 @@ def diagnosis(system: str, written: str) -> str:
     """A diagnosis code in the spelling of its system.
 
     Raises:
-        ValueError: It has not the form of its system; the sentence repeats nothing of it.
+        ValueError: It does not have the form of its system; the message does not contain it.
     """
     return _diagnosis(system, written if len(written) <= LONGEST else trimmed(written))
 
 
 def procedure(system: str, written: str) -> str:
-    """A procedure code in the spelling of its system; one that has not its form as it was written, in capitals.
+    """A procedure code in the spelling of its system; a malformed code stays as written, in capitals.
 
     Raises:
-        ValueError: No code is left, or none that fits in a line; the sentence repeats nothing of it.
+        ValueError: It is empty, too long, or has control characters; the message does not contain it.
     """
     return _procedure(system, written if len(written) <= LONGEST else trimmed(written))
 
 
-# The same few hundred come again and again.
+# The same few hundred codes recur.
 
 
 @lru_cache(maxsize=1 << 14)
@@ -128,7 +128,7 @@ def _procedure(system: str, written: str) -> str:
 
 
 def _spelled(system: str, code: str) -> str | None:
-    """A code in capitals with its system's dot; None where it has not its system's form."""
+    """A code in capitals with its system's dot; None if it does not have its system's form."""
     form, dot = _FORMS[system]
     if not form.fullmatch(code):
         return None
@@ -136,5 +136,5 @@ def _spelled(system: str, code: str) -> str | None:
     if dot is None:
         return bare
     if system == "icd-9-cm" and bare.startswith("E"):
-        dot += 1  # of an external cause: E and three digits
+        dot += 1  # external causes: E and three digits
     return f"{bare[:dot]}.{bare[dot:]}" if len(bare) > dot else bare

@@ -1,4 +1,4 @@
-"""`authorization.dead_lettered.v1`: an event that cannot be decided, kept whole with the reason why."""
+"""`authorization.dead_lettered.v1`: an event that cannot be decided, kept whole with the reason."""
 
 from hashlib import sha256
 from typing import ClassVar, Literal
@@ -27,18 +27,18 @@ SENTENCES: dict[Reason, str] = {
     "revision_refused": "The revision does not continue its policy's chain; the last good one stays in force.",
     "internal_error": "The event met a defect of this software; it must be looked at and sent again.",
 }
-"""One sentence for people, for every reason."""
+"""The message for each reason."""
 
 
 MOST_ERRORS = 100
-"""Errors that a letter tells of; of more it has their number."""
+"""Maximum number of errors in a letter; `error_count` has the total."""
 
 
 class FieldError(Model):
     """What is wrong with one field; neither part ever repeats a personal value."""
 
     path: str
-    """As in the event: list positions as numbers; empty for the whole."""
+    """The path in the event, with list indices as numbers; empty for the whole event."""
     message: str
 
 
@@ -47,13 +47,13 @@ class Header(Private):
 
     name: str
     name_base64: PersonalBytes | None = None
-    """Only where `name` does not give the bytes again: they are not UTF-8, or more than a letter has room for."""
+    """Present if `name` does not reproduce the bytes: they are not UTF-8, or too long for a letter."""
     value_base64: PersonalBytes | None = None
-    """Absent where the record has no value for it, which is something else than an empty one."""
+    """Absent if the header has no value, which differs from an empty value."""
     value_bytes: int | None = None
-    """Only where the value is cut: its length. `value_base64` then has its beginning."""
+    """Present if the value is truncated: its length. `value_base64` then has its beginning."""
     value_sha256: Sha256 | None = None
-    """Then also the digest of the whole value."""
+    """The digest of the whole value, likewise."""
 
 
 class Original(Private):
@@ -63,36 +63,36 @@ class Original(Private):
     """
 
     topic: str | None = None
-    """Absent, like the next three, for an event that did not come from Kafka."""
+    """Absent, as are the next three, if the event did not come from Kafka."""
     partition: int | None = None
     offset: int | None = None
     last_offset: int | None = None
-    """Only of what cannot be read as a record, such as a damaged batch: the last offset that the letter stands for.
-    `value_base64` then has the bytes as Kafka keeps them."""
+    """Present for unreadable records, such as a damaged batch: the last offset that the letter covers. `value_base64`
+    then has the bytes as stored by Kafka."""
     timestamp: int | None = None
-    """Milliseconds since the epoch, as the broker has it; -1 where nobody gave one."""
+    """The broker's timestamp, in milliseconds since the epoch; -1 if there is none."""
     key_base64: PersonalBytes | None = None
     key_bytes: int | None = None
-    """Only where the key is cut: its length. `key_base64` then has its beginning."""
+    """Present if the key is truncated: its length. `key_base64` then has its beginning."""
     key_sha256: Sha256 | None = None
-    """Then also the digest of the whole key."""
+    """The digest of the whole key, likewise."""
     value_base64: PersonalBytes | None = None
     value_bytes: int | None = None
-    """Only where the value is cut: its length. `value_base64` then has its beginning."""
+    """Present if the value is truncated: its length. `value_base64` then has its beginning."""
     value_sha256: Sha256 | None = None
-    """Then also the digest of the whole value."""
+    """The digest of the whole value, likewise."""
     headers: tuple[Header, ...] = ()
     headers_count: int | None = None
-    """Only where the headers are cut: how many there are. `headers` then has the first of them."""
+    """Present if the headers are truncated: their number. `headers` then has the first ones."""
     headers_bytes: int | None = None
-    """Then also how long their names and values are together."""
+    """The total length of their names and values, likewise."""
     headers_sha256: Sha256 | None = None
-    """Then also the digest of them all: of each in turn its name, a zero byte, the value's length in decimal digits
-    (`-1` for none), a zero byte, and the value."""
+    """The digest of all headers, likewise: for each its name, a zero byte, its value's length in decimal digits (`-1`
+    for none), a zero byte, and its value."""
 
     @property
     def cut(self) -> tuple[str, ...]:
-        """What of the record the letter has only the beginning of: `key`, `value`, `headers`."""
+        """The truncated parts of the record: `key`, `value`, `headers`."""
         there = (("key", self.key_bytes), ("value", self.value_bytes), ("headers", self.headers_count))
         return tuple(name for name, length in there if length is not None)
 
@@ -107,9 +107,9 @@ class DeadLetter(Private):
     errors: tuple[FieldError, ...]
     """The first hundred."""
     error_count: int | None = None
-    """Only where there are more errors than those told of: how many."""
+    """The total number of errors, if not all are listed."""
     request_id: RequestId | None = None
-    """Where the event still shows one."""
+    """Present if the event has a readable one."""
     original: Original
 
     def to_json(self) -> bytes:

@@ -1,8 +1,8 @@
-"""`authorization.decided.v1`: what was decided of a request, under which version of which policy, and why.
+"""`authorization.decided.v1`: the decision on a request, under which version of which policy, and why.
 
-`decision_id` is the first 32 hexadecimal digits of the SHA-256 of the rest: of the decision's own compact JSON, fields
-in the order given here, without the `decision_id`. So the same content has the same id everywhere, and nobody can
-change a decision and keep it.
+`decision_id` is the first 32 hexadecimal digits of the SHA-256 of the decision's compact JSON without `decision_id`,
+with fields in the order given here. So the same content always has the same id, and a changed decision does not match
+its id.
 """
 
 from hashlib import sha256
@@ -15,7 +15,7 @@ from events.personal_types import Model, Private
 from events.request import LineOfBusiness
 
 Action = Literal["A1", "A2", "A3", "A4", "A6", "C", "CT"]
-"""X12 code list 306. A3 and A6 are a reviewer's to give: nothing here computes them."""
+"""X12 code list 306. Only reviewers issue A3 and A6; this software never does."""
 Determination = Literal[
     "medically_necessary",
     "information_needed",
@@ -62,11 +62,11 @@ class PolicyReference(Model):
 
     number: str
     revision: Day | None = None
-    """The revision in force on the service date; absent where there was none."""
+    """The revision in force on the service date; absent if there was none."""
     sha256: Sha256
     """Digest of the policy document's canonical form."""
     known_through: Sha256
-    """Digest of the newest revision that was known."""
+    """Digest of the newest known revision."""
 
 
 class Program(Model):
@@ -89,15 +89,15 @@ class DecidedLine(Private):
     step: str
     """The step of the evaluation that decided."""
     rules: tuple[str, ...] = ()
-    """The policy's rules that decide, or that still may."""
+    """The policy's rules that decide or may still decide."""
     rests_on: tuple[str, ...] = ()
-    """The parts of the policy that carry the determination; `references` has them."""
+    """The parts of the policy that support the determination; `references` has their text."""
     guidance: tuple[str, ...] = ()
-    """What the policy says beside the determination; `references` has them."""
+    """The guidance that applies; `references` has its text."""
     missing: tuple[MissingFact, ...]
     program: Program | None = None
     edition: Day | None = None
-    """The edition of the clinical statements that was asked."""
+    """The edition of the clinical statements that was evaluated."""
     policy: PolicyReference
 
 
@@ -116,7 +116,7 @@ class TracedFact(Private):
     origin: Literal["stated", "derived", "presumed", "conflicting", "not_stated"]
     value: FactValue | None = None
     diagnoses: tuple[StatedDiagnosis, ...] | None = None
-    """The codes that it is derived from."""
+    """The codes from which it is derived."""
     conflict: tuple[Claim, ...] | None = None
 
 
@@ -165,7 +165,7 @@ class Decision(Private):
     decision_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     request_id: RequestId
     supersedes: RequestId | None = None
-    """The request that the request named as the one it supersedes."""
+    """The request that this request supersedes."""
     line_of_business: LineOfBusiness
     action: Action
     due_at: Instant | None = None
@@ -175,11 +175,11 @@ class Decision(Private):
     references: tuple[Reference, ...]
 
     def content(self) -> bytes:
-        """The decision's JSON without its id: what the id is the digest of."""
+        """The decision's JSON without its id, from which the id is computed."""
         return self.model_dump_json(exclude={"decision_id"}, exclude_none=True).encode()
 
     def to_json(self) -> bytes:
-        """The canonical event data: compact JSON, fields in the models' order, nothing that is absent."""
+        """The canonical event data: compact JSON, fields in the models' order, absent fields omitted."""
         return self.model_dump_json(exclude_none=True).encode()
 
 

@@ -1,7 +1,7 @@
-"""From a record's bytes to a request, or to the reason why there is none.
+"""Decode a record's bytes to a request, or to the reason for rejecting them.
 
-A request comes as a CloudEvent in structured or binary mode, or, where that is allowed, as bare data. Everything that
-can be wrong with it is one of the dead letters' reasons, with the paths of the fields at fault and never their values.
+A request is a CloudEvent in structured or binary mode, or bare data where allowed. Every rejection has one of the dead
+letters' reasons, with the paths of the invalid fields and never their values.
 
 Rejected
 ├── undecodable        not UTF-8, not JSON, a key twice, nested too deeply, not an object
@@ -22,15 +22,15 @@ from events.field_types import CONTROLS
 from events.request import AuthorizationRequest
 
 LARGEST = 1_000_000
-"""Bytes; what Kafka takes by default, and far more than a request is."""
+"""Bytes: Kafka's default limit, and far larger than any request."""
 
 
 MOST_FIELDS = 5_000
-"""Three times as many as the largest request has. Each one that nobody declared would be an error of its own."""
+"""Three times as many as in the largest request. Each undeclared field would be a separate error."""
 
 
 class Received(NamedTuple):
-    """A request as it was received."""
+    """A received request."""
 
     attributes: Attributes | None
     """None for bare data."""
@@ -48,7 +48,7 @@ class RejectedError(Exception):
         self.errors = tuple(errors)
         self.request_id = request_id
         self.attributes: Attributes | None = None
-        """The event's own, where they could be read: what it causes is traced to it all the same."""
+        """The event's attributes, if readable, so that the dead letter can be traced to it."""
         super().__init__(SENTENCES[reason])
 
 
@@ -56,12 +56,12 @@ def decode(value: bytes | None, headers: Headers = (), *, bare_allowed: bool = F
     """The request in a record.
 
     Args:
-        value: The record's value; None, a tombstone, is no event.
+        value: The record's value; a tombstone (None) is rejected.
         headers: The record's headers.
-        bare_allowed: Whether data without an envelope is taken too, as in a file of requests.
+        bare_allowed: Whether to accept data without an envelope, as in a file of requests.
 
     Raises:
-        RejectedError: With the reason, and an error for each field at fault.
+        RejectedError: With the reason, and an error for each invalid field.
     """
     tree = _tree(value)
     if bare_allowed and "specversion" not in tree:
@@ -99,15 +99,15 @@ def _tree(value: bytes | None) -> dict[str, Any]:
 
 
 def _fields(tree: Any) -> int:
-    """How many fields its objects have, all together; it stops at too many."""
+    """The number of fields in all objects; counting stops above the limit."""
     count, waiting = 0, [tree]
     while waiting and count <= MOST_FIELDS:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            count += len(one)
-            waiting.extend(one.values())
-        elif isinstance(one, list):
-            waiting.extend(one)
+        node = waiting.pop()
+        if isinstance(node, dict):
+            count += len(node)
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
     return count
 
 
@@ -116,7 +116,7 @@ def _undecodable(message: str) -> RejectedError:
 
 
 def _attributes(written: dict[str, Any]) -> Attributes:
-    # The JSON format: an attribute that is null is one that is not there.
+    # In the JSON format, a null attribute is absent.
     found = {name: value for name, value in written.items() if value is not None}
     if found.get("specversion", SPECVERSION) != SPECVERSION:
         raise _unsupported("specversion", f"should be {SPECVERSION}")
@@ -146,13 +146,13 @@ def _request(data: Any) -> AuthorizationRequest:
 
 
 def shown_request_id(data: Any) -> str | None:
-    """The request id that rejected data still shows, if it is one."""
+    """The request id in rejected data, if it has a valid one."""
     found = data.get("request_id") if isinstance(data, dict) else None
     return found if isinstance(found, str) and is_request_id(found) else None
 
 
 def is_request_id(text: str) -> bool:
-    """Whether a text can be a request's id."""
+    """Whether a text is a valid request id."""
     return bool(_REQUEST_ID.fullmatch(text))
 
 
@@ -163,14 +163,17 @@ _ENVELOPE = declared_names(Attributes) | {"data"}
 
 
 def field_errors(error: ValidationError, model: type[BaseModel]) -> list[FieldError]:
-    """What pydantic found, in the dead letters' words: the model's own names in paths, messages without values."""
+    """Pydantic's errors as field errors: only declared names in paths, no values in messages."""
     found = error.errors(include_url=False, include_input=False)
     declared = declared_names(model) | _ENVELOPE
-    return [FieldError(path=shown_path(_parts(dict(one)), declared), message=_message(dict(one))) for one in found]
+    return [
+        FieldError(path=shown_path(_parts(dict(problem)), declared), message=_message(dict(problem)))
+        for problem in found
+    ]
 
 
 def _parts(error: dict[str, Any]) -> tuple[str | int, ...]:
-    # Of the list, which is what was looked at, the error names the line.
+    # The error is for the whole list; point to the line.
     return (*error["loc"], error["ctx"]["index"], "line") if error["type"] == "line_twice" else error["loc"]
 
 
@@ -182,7 +185,7 @@ def _message(error: dict[str, Any]) -> str:
         "tuple_type": "should be a list",
         "mapping_type": "should be an object",
         "dict_type": "should be an object",
-        # Of personal texts only, which are not plain strings to pydantic: it would speak of items.
+        # Only for personal texts, which are not plain strings: pydantic would mention items.
         "too_short": "should not be empty",
         "too_long": "should be shorter",
     }

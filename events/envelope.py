@@ -1,8 +1,7 @@
-"""CloudEvents 1.0 on Kafka: in structured mode the whole event is the value, in binary mode `ce_` headers go beside it.
+"""CloudEvents 1.0 on Kafka: the value is the whole event in structured mode; binary mode uses `ce_` headers.
 
-The `cloudevents` package is the tests' oracle and not the reader: it accepts what is not JSON and drops headers that
-are not its own, and a dead letter needs both. Sources: CloudEvents 1.0.2, its JSON format and its Kafka protocol
-binding.
+The `cloudevents` package is only the tests' oracle: it accepts invalid JSON and drops foreign headers, which dead
+letters need. Sources: CloudEvents 1.0.2, its JSON format and its Kafka protocol binding.
 """
 
 import json
@@ -15,7 +14,7 @@ from jiter import from_json
 from pydantic import BaseModel, ConfigDict, Field
 
 Headers = tuple[tuple[str, bytes | None], ...]
-"""Of a record as it was read: a value may be null."""
+"""Headers of a record as read: a value may be null."""
 WrittenHeaders = tuple[tuple[str, bytes], ...]
 SPECVERSION: Literal["1.0"] = "1.0"
 STRUCTURED = "application/cloudevents+json"
@@ -23,7 +22,7 @@ JSON = "application/json"
 Mode = Literal["structured", "binary"]
 NO_EXTENSIONS: Mapping[str, str] = {}
 
-# Neither version ff nor ids of zeros exist, and version 00 ends with its flags.
+# Version ff and all-zero ids are invalid, and version 00 ends with its flags.
 _TRACEPARENT = re.compile(
     r"(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.{0,200})?"
 )
@@ -55,11 +54,11 @@ class Attributes(BaseModel):
     traceparent: str | None = None
 
     def trace(self) -> str | None:
-        """The W3C trace context to hand on; a malformed one is dropped, as W3C asks, and a very long one."""
+        """The W3C trace context to propagate; a malformed one (as W3C requires) or a very long one is dropped."""
         return self.traceparent if self.traceparent and _TRACEPARENT.fullmatch(self.traceparent) else None
 
     def caused(self, *, id: str, source: str, type: str, subject: str | None) -> "Attributes":  # noqa: A002 (CloudEvents' names)
-        """The attributes of an event that this one brings about."""
+        """The attributes of an event caused by this one."""
         return Attributes(
             id=id,
             source=source,
@@ -74,7 +73,7 @@ class Attributes(BaseModel):
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """The last header of that name, whatever its case; None where there is none, or it is null or not UTF-8."""
+    """The last header of that name, ignoring case; None if it is missing, null or not UTF-8."""
     for key, value in reversed(headers):
         if key.lower() == name:
             try:
@@ -85,13 +84,13 @@ def header(headers: Headers, name: str) -> str | None:
 
 
 def is_binary(headers: Headers) -> bool:
-    """Whether a record is a CloudEvent in binary mode: it says so by its attribute headers."""
+    """Whether a record is a CloudEvent in binary mode, according to its headers."""
     content_type = (header(headers, "content-type") or "").strip().lower()
     return header(headers, "ce_specversion") is not None and not content_type.startswith("application/cloudevents")
 
 
 def binary_attributes(headers: Headers) -> dict[str, Any]:
-    """The attributes that a record in binary mode has in its headers."""
+    """The attributes in the headers of a record in binary mode."""
     found: dict[str, Any] = {
         name: value for name in _ATTRIBUTES if (value := header(headers, f"ce_{name}")) is not None
     }
@@ -101,7 +100,7 @@ def binary_attributes(headers: Headers) -> dict[str, Any]:
 
 
 def is_json(datacontenttype: str | None) -> bool:
-    """Whether data of this content type is JSON; data without one is, by the JSON format."""
+    """Whether data of this content type is JSON; data without a content type is, by the JSON format."""
     media = (datacontenttype or JSON).split(";")[0].strip().lower()
     return media == JSON or media.endswith("+json")
 
@@ -111,7 +110,7 @@ def write(
 ) -> tuple[bytes, WrittenHeaders]:
     """The value and headers of a record for an event whose data is the JSON text `data`.
 
-    `extensions` are attributes of our own that stand behind CloudEvents' own.
+    `extensions` are our own attributes, written after those of CloudEvents.
     """
     present = {**attributes.model_dump(exclude_none=True), **extensions}
     if mode == "binary":
@@ -123,12 +122,12 @@ def write(
 
 
 def loads(raw: bytes) -> Any:
-    """JSON as RFC 8259 has it, and stricter: a key that stands twice makes two readers see two events.
+    """Parse JSON more strictly than RFC 8259: duplicate keys, which readers interpret differently, are refused.
 
-    Nor does it take lone surrogates, NaN, or what is nested deeper than 200.
+    So are lone surrogates, NaN, and nesting deeper than 200.
 
     Raises:
-        ValueError: With a sentence that repeats nothing of the text.
+        ValueError: With a message that contains nothing of the text.
     """
     try:
         return from_json(raw, allow_inf_nan=False, catch_duplicate_keys=True)
@@ -139,7 +138,7 @@ def loads(raw: bytes) -> Any:
 
 
 def dumps(data: Any) -> bytes:
-    """Data as JSON in one spelling: the order of keys and white space make no difference, everything else does."""
+    """Data as canonical JSON: key order and white space make no difference, everything else does."""
     try:
         return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # an integer of more than 64 bits

@@ -1,7 +1,6 @@
-"""Where something is wrong, said without a word that is not ours.
+"""Paths of errors, without undeclared names.
 
-A key that nobody declared may be somebody's name, however it is spelled: in a path it is `?`. Positions in a list are
-numbers, and stay.
+An undeclared key may be a person's name, so a path shows it as `?`. List indices are numbers and are kept.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -11,25 +10,25 @@ from typing import Any
 from pydantic import BaseModel
 
 UNDECLARED = "?"
-"""What a path has for a key that no model declares."""
+"""Stands for an undeclared key in a path."""
 
 
 def shown_path(parts: Iterable[str | int], declared: Container[str]) -> str:
-    """A path as errors, dead letters, logs and pages have it; `declared` are the names that it may repeat."""
+    """A path as shown in errors, dead letters, logs and pages; it may contain only `declared` names."""
     return ".".join(str(part) if isinstance(part, int) or part in declared else UNDECLARED for part in parts)
 
 
 @cache
 def declared_names(model: type[BaseModel]) -> frozenset[str]:
-    """The names of all fields of a model and of its parts, as events have them."""
+    """The names of all fields of a model and its parts, as in events."""
     return frozenset(_names_in(model.model_json_schema(by_alias=True)))
 
 
 def _names_in(schema: Any) -> Iterator[str]:
     if isinstance(schema, Mapping):
         yield from schema.get("properties", ())
-        for one in schema.values():
-            yield from _names_in(one)
+        for part in schema.values():
+            yield from _names_in(part)
     elif isinstance(schema, list):
-        for one in schema:
-            yield from _names_in(one)
+        for part in schema:
+            yield from _names_in(part)

@@ -1,4 +1,4 @@
-"""The scalar types of the wire: exact about what they accept, so that two readers never differ."""
+"""The scalar types of the wire: strict, so that two readers never differ."""
 
 import re
 from datetime import date, datetime
@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-# Hours and minutes to their bounds: what Python makes of 24:00 or of +05:60 depends on its version.
+# Bounded hours and minutes: Python versions differ on 24:00 and +05:60.
 _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
 _INSTANT = re.compile(
     rf"(\d{{4}}-\d{{2}}-\d{{2}})[Tt]({_CLOCK}:\d{{2}})(?:\.(\d{{1,9}}))?([Zz]|[+-]{_CLOCK})", re.ASCII
 )
 LAST_YEAR = 9998
-"""Deadlines are counted from an instant, and must still have a date."""
+"""Deadlines are added to an instant and must not overflow."""
 
 
 def _day(value: Any) -> date:
@@ -52,7 +52,7 @@ def _instant(value: Any) -> datetime:
 
 
 def written_instant(instant: datetime) -> str:
-    """An instant in one spelling, in its own offset."""
+    """An instant in one format, in its own offset."""
     text = instant.isoformat()
     return f"{text[:-6]}Z" if text.endswith("+00:00") else text
 
@@ -74,14 +74,14 @@ Instant = Annotated[
 """An instant with its offset, RFC 3339."""
 
 CONTROLS = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-"""What does something to a terminal or turns the direction of writing, as a pattern's brackets have it: C0, C1, DEL
-and Unicode's bidirectional controls. No id and no code has any."""
+"""Characters that affect a terminal or the direction of text, as a character class: C0, C1, DEL and Unicode's
+bidirectional controls. Ids and codes may not contain them."""
 
 RequestId = Annotated[str, Field(min_length=1, max_length=256, pattern=rf"^[^{CONTROLS}]+$")]
 """The platform's own id of a request, unique; the Kafka key."""
 
 
-@lru_cache(maxsize=1 << 16)  # providers ask again and again
+@lru_cache(maxsize=1 << 16)  # the same providers recur
 def _npi(value: str) -> str:
     """The Luhn check of an NPI, computed over the card issuer prefix 80840 and its ten digits (45 CFR 162.406)."""
     digits = [int(digit) for digit in reversed(f"80840{value}")]

@@ -1,13 +1,13 @@
-"""Where an answer comes from, in the headers of its record.
+"""Headers that identify the origin of an answer.
 
-The answer itself does not say it: the same request gives the same bytes, wherever it stood. Whoever keeps track of
-answers reads two short headers instead of the answer.
+The answer itself does not contain its origin: the same request gives the same bytes, whatever its position. Readers
+that track answers read short headers instead of the answer.
 
-    dli-cause        topic/partition/offset of the record that was answered
-    dli-request      of a dead letter: the request id that the event still showed
-    dli-supersedes   of a decision: the request that its request supersedes
-    dli-shadow       of what a draft would decide: the digest of its document; nobody was answered so
-    dli-replay       of what a replay decides: its name; nobody was answered so
+    dli-cause        topic/partition/offset of the answered record
+    dli-request      in a dead letter: the request id, if the event had a readable one
+    dli-supersedes   in a decision: the request that its request supersedes
+    dli-shadow       in a draft's answer, which platforms ignore: the digest of its document
+    dli-replay       in a replay's answer, which platforms ignore: its name
 """
 
 from typing import NamedTuple
@@ -19,13 +19,13 @@ REQUEST = "dli-request"
 SUPERSEDES = "dli-supersedes"
 SHADOW = "dli-shadow"
 SHADOW_MARK = "dlishadow"
-"""The same as an extension attribute of CloudEvents, whose names have no hyphen."""
+"""The same as a CloudEvents extension attribute, whose name may have no hyphen."""
 REPLAY = "dli-replay"
 REPLAY_MARK = "dlireplay"
 
 
 class RecordPosition(NamedTuple):
-    """Where a record stands."""
+    """The position of a record."""
 
     topic: str
     partition: int
@@ -36,7 +36,7 @@ class RecordPosition(NamedTuple):
 
 
 def place_of(text: str) -> RecordPosition | None:
-    """The place that a text names; None where it names none."""
+    """Parse a position; None if the text is not one."""
     topic, _, rest = text.partition("/")
     partition, _, offset = rest.partition("/")
     if not topic or not _is_number(partition) or not _is_number(offset):
@@ -45,7 +45,7 @@ def place_of(text: str) -> RecordPosition | None:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18  # noqa: PLR2004 (digits of what Kafka counts in)
+    return text.isascii() and text.isdigit() and len(text) <= 18  # noqa: PLR2004 (digits of a 64-bit offset)
 
 
 def provenance(cause: RecordPosition, *, request: str | None = None, supersedes: str | None = None) -> WrittenHeaders:
@@ -55,6 +55,6 @@ def provenance(cause: RecordPosition, *, request: str | None = None, supersedes:
 
 
 def cause_of(headers: Headers) -> RecordPosition | None:
-    """The place of what was answered; None where the headers do not say it."""
+    """The position of the answered record; None if the headers do not have it."""
     found = header(headers, CAUSE)
     return place_of(found) if found is not None else None

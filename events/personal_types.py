@@ -1,8 +1,8 @@
-"""Personal data as a type of its own: it shows nothing of itself except on the wire it was meant for.
+"""Types for personal data, which show their value only in the JSON for Kafka.
 
-A `Personal` text prints as asterisks wherever it is formatted, logged or part of an error; only JSON for Kafka has
-its value, and code that wants it must say `.get_secret_value()`, which a reader can search for. `Private` is for
-models that hold health data in plain fields: their repr names the model and nothing else.
+A `Personal` text prints as asterisks wherever it is formatted, logged or part of an error. Only the JSON for Kafka has
+its value; other code must call `.get_secret_value()`, which is easy to search for. `Private` is for models with health
+data in plain fields: their repr shows only the model's name.
 """
 
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""`authorization.requested.v1`: a claims platform asks whether services are authorized."""
+"""`authorization.requested.v1`: a claims platform requests authorization of services."""
 
 import json
 from collections.abc import Mapping
@@ -31,10 +31,10 @@ ProcedureSystem = Literal["cpt", "hcpcs", "icd-10-pcs", "icd-9-pcs"]
 
 
 LARGEST_NUMBER = 2**31 - 1
-"""Every reader of JSON can hold it."""
+"""Every JSON reader can represent it."""
 MOST_LINES = 99
 MOST_DIAGNOSES = 99
-"""Far more than a request has; they keep a decision, which speaks of every line, within what Kafka takes."""
+"""Far more than a request needs; the limits keep a decision on all lines within Kafka's record size."""
 
 Code = Annotated[str, WithJsonSchema({"type": "string", "pattern": ANY_CODE})]
 """A code in the spelling of its system, however it was written."""
@@ -54,7 +54,7 @@ class Provider(Private):
 
 
 def _by_system() -> dict[str, JsonValue]:
-    """What the JSON Schema of a diagnosis says of its code, system by system."""
+    """The JSON Schema rules for a diagnosis code, by system."""
     return {
         "allOf": [
             {
@@ -78,7 +78,7 @@ class Diagnosis(Private):
     @classmethod
     def _in_its_spelling(cls, code: str, info: ValidationInfo) -> str:
         system = info.data.get("system")
-        # Of a system that is none, that alone is told.
+        # If the system is invalid, only that is reported.
         return diagnosis(system, code) if system is not None else trimmed(code)
 
 
@@ -96,12 +96,12 @@ class ServiceLine(Private):
     @field_validator("code")
     @classmethod
     def _in_its_spelling(cls, code: str, info: ValidationInfo) -> str:
-        # One that its system does not know is no bad event: the policy answers it.
+        # An unknown code is not an error: the policy answers it.
         return procedure(info.data.get("system", ""), code)
 
 
 def _at_most(most: int) -> BeforeValidator:
-    """A bound that is looked at before any item is: a list of hundreds of thousands is refused at once."""
+    """A limit checked before the items, so that a very long list is refused at once."""
 
     def bounded(found: Any) -> Any:
         if isinstance(found, list | tuple) and len(found) > most:
@@ -112,19 +112,19 @@ def _at_most(most: int) -> BeforeValidator:
 
 
 def _each_line_once(lines: tuple[ServiceLine, ...]) -> tuple[ServiceLine, ...]:
-    # Here and not as a least length, which pydantic also reports when there is one line and that is at fault.
+    # Not a minimum length, which pydantic would also report if the only line were invalid.
     if not lines:
         raise PydanticCustomError("no_lines", "should not be empty")
     seen: set[int] = set()
-    for index, one in enumerate(lines):
-        if one.line in seen:
+    for index, line in enumerate(lines):
+        if line.line in seen:
             raise PydanticCustomError("line_twice", "stands on two service lines; give each its own", {"index": index})
-        seen.add(one.line)
+        seen.add(line.line)
     return lines
 
 
 _A_LIST = Field(strict=False)
-# JSON has lists only; strictness would want a tuple from decoded JSON. The items stay strict.
+# JSON has only lists, which strict mode would not accept for a tuple. The items stay strict.
 _NOT_EMPTY = Field(json_schema_extra={"minItems": 1, "maxItems": MOST_LINES})
 _MOST_DIAGNOSES = Field(json_schema_extra={"maxItems": MOST_DIAGNOSES})
 
@@ -140,7 +140,7 @@ class AuthorizationRequest(Private):
     submitted_at: Instant
     prior_authorization_number: Personal | None = None
     policy_number: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    """The policy to decide under; the deployment's default when absent."""
+    """The policy to apply; by default, the deployment's."""
     supersedes: RequestId | None = None
     """The request that this one revises, cancels or appeals."""
     member: Member
@@ -150,7 +150,7 @@ class AuthorizationRequest(Private):
         tuple[ServiceLine, ...], _A_LIST, AfterValidator(_each_line_once), _at_most(MOST_LINES), _NOT_EMPTY
     ]
     clinical: Mapping[str, JsonValue] | None = None
-    """What is stated of the case: the fields are those of the policy's facts, and each policy has its own schema."""
+    """The stated facts: the fields are the policy's facts, and each policy has its own schema."""
 
     @field_validator("supersedes")
     @classmethod
@@ -160,17 +160,17 @@ class AuthorizationRequest(Private):
         return supersedes
 
     def content(self) -> bytes:
-        """What the request says, in one spelling: the same for two events that say the same, and in every version.
+        """The request in canonical form: equal for requests with the same meaning, and stable across versions.
 
-        JSON in UTF-8, its names sorted, without white space. What is not stated is left out, and so is a default; codes
-        are spelled as their systems do, an instant as RFC 3339 does, in its own offset. Order counts among diagnoses
-        and among service lines. `events/README.md` tells a platform the same.
+        JSON in UTF-8, its names sorted, without white space, unstated fields or defaults. Codes are in the spelling of
+        their systems, instants in RFC 3339 in their own offset. The order of diagnoses and service lines matters.
+        `events/README.md` documents it for platforms.
         """
         said = {name: value for name, value in vars(self).items() if value}
         said["member"], said["provider"] = vars(self.member), vars(self.provider)
         said["service_lines"] = [_said_of(line) for line in self.service_lines]
         if self.diagnoses:
-            said["diagnoses"] = [vars(one) for one in self.diagnoses]
+            said["diagnoses"] = [vars(stated) for stated in self.diagnoses]
         said["clinical"] = _stated(self.clinical or {})
         if not said["clinical"]:
             del said["clinical"]
@@ -181,7 +181,7 @@ class AuthorizationRequest(Private):
 
 
 def _stated(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What an object states: nothing null, no object that states nothing; a list of words, which is a set, in order."""
+    """An object without nulls and empty objects, and with lists of words, which are sets, sorted."""
     said: dict[str, Any] = {}
     for name, value in fields.items():
         if isinstance(value, str):
@@ -204,7 +204,7 @@ def _said_of(line: ServiceLine) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str:
-    """A part of a request as JSON has it; orjson writes days and instants by itself, and as these do."""
+    """A part of a request as JSON; orjson itself writes days and instants in the same way."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return written_instant(value) if isinstance(value, datetime) else str(value)

@@ -1,4 +1,4 @@
-"""`policy.revision.published.v1`: a revision of a medical policy was published, whole."""
+"""`policy.revision.published.v1`: a published revision of a medical policy, with the whole document."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -37,30 +37,30 @@ class PolicyRevision(Model):
     TYPE: ClassVar = "policy.revision.published.v1"
 
     policy_number: Annotated[str, Field(min_length=1, max_length=128)]
-    """The policy's present number, by which its revisions belong together."""
+    """The policy's current number, which all its revisions share."""
     number: Annotated[str, Field(max_length=128)] | None = None
-    """The policy's number under this revision, where one is recorded."""
+    """The policy's number under this revision, if known."""
     revision: Day
     """The revision's date; it is in force from then on."""
     effective: Day
-    """The first service date that it may answer otherwise than its predecessor."""
+    """The first service date whose answers it may change."""
     kinds: Annotated[tuple[Kind, ...], Field(strict=False, min_length=1, max_length=11)]
     author: Annotated[str, Field(min_length=1, max_length=512)]
-    """Who answers for the document."""
+    """Who is responsible for the document."""
     published: Instant
-    """When it came to be known; of a packaged document's past, the day of the revision."""
+    """When it became known; for the history of a packaged document, the day of the revision."""
     sha256: Sha256
     """Digest of the document's canonical form (RFC 8785)."""
     predecessor: Sha256 | None = None
     """The digest of the publication before it; absent for the first."""
     retroactive: Literal[True] | None = None
-    """That it may answer otherwise for services of days before it was published; absent where it may not."""
+    """Present if it may change answers for services before it was published."""
     corrects: Sha256 | None = None
-    """The digest of the publication that it takes back, with all that stands behind that one; absent where none is."""
+    """The digest of the publication that it revokes, with everything after it; absent if it is not a correction."""
     digest: Sha256
-    """Of all the above: what decisions made under it name as `known_through`."""
+    """The digest of all the above: `known_through` in decisions made under it."""
     signature: RevisionSignature | None = None
-    """Of whoever answers for it; wanted where a deployment names the keys."""
+    """The author's signature; required if the deployment has publishers' keys."""
     document: dict[str, Any]
     """The policy document, in the format of `policy.schema.json`."""
 

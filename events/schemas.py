@@ -1,4 +1,4 @@
-"""The JSON Schemas of the events, generated from their models: what a claims platform validates against."""
+"""The JSON Schemas of the events, generated from their models, for claims platforms to validate against."""
 
 import json
 from collections.abc import Mapping
@@ -37,6 +37,6 @@ def event_schemas() -> dict[str, str]:
 
 
 def text(name: str, schema: Mapping[str, Any]) -> str:
-    """A schema as it stands in a file: stable, and ending in a line break."""
+    """A schema as file text: stable, and ending in a line break."""
     whole = {"$schema": DIALECT, "$id": name, **schema}
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"

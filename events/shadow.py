@@ -1,7 +1,7 @@
-"""`authorization.shadowed.v1`: what a draft of a policy would make of a request otherwise than the decision on it.
+"""`authorization.shadowed.v1`: how a draft policy's decision on a request would differ.
 
-Nobody is answered by it: the decision stands. It is for those who answer for the policy, to see on live requests what
-a revision would change before it is published.
+It is not an answer: the decision stands. It shows the policy's office, on live requests, what a revision would change
+before it is published.
 """
 
 from hashlib import sha256
@@ -15,7 +15,7 @@ from events.personal_types import Private
 
 ChangeKind = Literal["unchanged", "evidence", "reclassified", "looser", "stricter"]
 ShadowDetermination = Determination | Literal["dead_letter"]
-"""What a line gets; `dead_letter` where the draft has no such facts as the request states."""
+"""A line's determination; `dead_letter` if the draft does not have the facts that the request states."""
 
 
 class ShadowLine(Private):
@@ -28,7 +28,7 @@ class ShadowLine(Private):
     to: ShadowDetermination
     """The draft's."""
     rules_before: tuple[str, ...]
-    """What decided: the rules, or the step where no rule was asked."""
+    """What decided: the rules, or the step if no rule was evaluated."""
     rules_after: tuple[str, ...]
 
 
@@ -42,15 +42,15 @@ class ShadowDifference(Private):
     """The decision that stands."""
     policy_number: str
     sha256: Sha256
-    """Digest of the document that the decision was made under."""
+    """Digest of the document under which the decision was made."""
     known_through: Sha256
-    """Digest of the newest revision that was known then."""
+    """Digest of the newest revision known then."""
     draft_sha256: Sha256
     """Digest of the draft."""
     kind: ChangeKind
-    """The weightiest of the lines' kinds; `evidence` where only facts, statements or the deadline are others."""
+    """The weightiest of the lines' kinds; `evidence` if only facts, statements or the deadline differ."""
     lines: tuple[ShadowLine, ...]
-    """Those that differ; none where only what is behind them does."""
+    """The lines that differ; empty if only their evidence does."""
 
     def to_json(self) -> bytes:
         """The canonical event data."""

@@ -1,4 +1,4 @@
-"""Every topic, declared once: what is in it, by which key, how it is kept, who writes and who reads it."""
+"""Declarations of all topics: contents, key, retention, producers and consumers."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,18 +25,18 @@ AUDIT = "dli.audit"
 
 
 LARGEST_RECORD = 2 * 1024 * 1024
-"""Bytes: a dead letter holds the largest event that is read at all, in base64, and a decision the most lines."""
+"""Bytes: enough for a dead letter with the largest readable event in base64, and for a decision with the most lines."""
 
 
 LIMIT = "max.message.bytes"
-"""Kafka's name of the setting that says how large a record may be."""
+"""Kafka's setting for the maximum size of a record."""
 TIME = "message.timestamp.type"
-"""Kafka's name of the setting that says whose clock a record's time is of."""
+"""Kafka's setting for whose clock sets a record's time."""
 BROKERS_CLOCK = "LogAppendTime"
-"""A record's time is when the broker appended it. By Kafka's own default it is what the producer wrote, in whatever
-unit or year: what hangs on time, as retention and the memory of answers do, would hang on every producer's clock."""
+"""A record's time is when the broker appended it. Kafka's default is the producer's time, in any unit or year:
+retention and the memory of answers would then depend on every producer's clock."""
 PRODUCERS_CLOCK = "CreateTime"
-"""As above by Kafka's default; only while an archive is restored, whose records keep the times they had."""
+"""Kafka's default; used only while restoring an archive, whose records keep their times."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,23 @@ class Topic:
     name: str
     """Without the deployment's prefix."""
     event: str | None
-    """None for what is no event, as a changelog."""
+    """None if records are not events, as in a changelog."""
     key: str
     partitions: int
     cleanup: Literal["delete", "compact", "compact,delete"]
     retention: timedelta | None
-    """None keeps records for ever; for a topic that is compacted only, how long a tombstone can be seen."""
+    """None keeps records for ever; for a compacted topic, how long tombstones are kept."""
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
     personal: bool
     """Whether its records hold personal data."""
     holds: str = ""
-    """What its records are, where they are no events."""
+    """What its records are, if they are not events."""
     alike: bool = False
-    """Whether it has as many partitions as requests have, always."""
+    """Whether it always has as many partitions as requests."""
     state: Literal["beside its source", "by its key"] | None = None
-    """Where workers look for one of its records, where they do: in the partition of the request that it came of, or in
-    the one that its key names. When partitions are added, its records are put where they will be looked for."""
+    """The partition in which workers look for a record, if they do: that of the request it came from, or that of its
+    key. When partitions are added, records are moved accordingly."""
 
     def settings(self) -> dict[str, str]:
         """The topic's Kafka configuration."""
@@ -74,13 +74,13 @@ class Topic:
 
 
 # Twelve divides evenly among 2, 3, 4, 6 and 12 workers. Decisions and dead letters have as many partitions as requests,
-# so that what comes of one partition of requests stays together and in order.
+# so that the answers to one partition of requests stay together and in order.
 PARTITIONS = 12
 
-# Replay proves the past from here: seven years, as records of coverage decisions are commonly kept.
+# Replay verifies past decisions from these: seven years, the usual retention for coverage decisions.
 DECISIONS_KEPT = timedelta(days=7 * 365 + 2)
 
-# What a replay would have decided is looked at and thrown away; its topics are its own and not among those declared.
+# Replay's decisions are temporary; its topics are its own and not declared here.
 REPLAYED_KEPT = timedelta(days=7)
 
 TOPICS = (
@@ -128,7 +128,7 @@ TOPICS = (
         alike=True,
         state="beside its source",
         cleanup="compact,delete",
-        # As long as the decisions they stand for: no id that has one is ever decided again.
+        # As long as decisions: an id that has a decision is never decided again.
         retention=DECISIONS_KEPT,
         producers=("decision agent",),
         consumers=("decision agent",),
@@ -142,7 +142,7 @@ TOPICS = (
         partitions=PARTITIONS,
         alike=True,
         state="by its key",
-        # Every pointer is a record of its own under its request's key: compaction would keep only the last.
+        # A request has several pointers under one key: compaction would keep only the last.
         cleanup="delete",
         retention=DECISIONS_KEPT,
         producers=("ledger agent",),
@@ -154,7 +154,7 @@ TOPICS = (
         name=LINKS,
         event=None,
         key="request_id",
-        # One: whether a link closes a circle is decided by the order in which links came.
+        # One: the order of links decides which one would close a circle.
         partitions=1,
         cleanup="delete",
         retention=DECISIONS_KEPT,
@@ -179,9 +179,9 @@ TOPICS = (
         name=POLICY_REVISIONS,
         event=PolicyRevision.TYPE,
         key="policy_number@revision",
-        # One: revisions of all policies in one order, which is the order in which they are known.
+        # One: revisions of all policies in one order, in which they become known.
         partitions=1,
-        # Never compacted: a bad event of a revision's key would push out the good one.
+        # Never compacted: an invalid event with a revision's key would displace the valid one.
         cleanup="delete",
         retention=None,
         producers=("dli policy publish", "dli topics apply, for the packaged documents"),
@@ -193,7 +193,7 @@ TOPICS = (
         event=PolicyAttestation.TYPE,
         key="policy_number@revision",
         partitions=1,
-        # Only accepted revisions are attested, and always with the same bytes.
+        # Only accepted revisions are attested, always with the same bytes.
         cleanup="compact",
         retention=timedelta(days=1),
         producers=("policy-history agent",),
@@ -204,10 +204,10 @@ TOPICS = (
         name=AUDIT,
         event=Acted.TYPE,
         key="the act's id",
-        # One: acts in the order in which they were done.
+        # One: acts in order.
         partitions=1,
         cleanup="delete",
-        # What was done to decisions is known as long as they are.
+        # As long as the decisions that acts may concern.
         retention=DECISIONS_KEPT,
         producers=("every command that changes something", "dashboard"),
         consumers=("auditors", "dli audit"),

@@ -1,1 +1,1 @@
-"""What a medical policy says, and how it decides: pure, without Kafka, clock or network."""
+"""Medical policies and how they decide: pure functions, without Kafka, clock or network."""

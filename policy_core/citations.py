@@ -1,8 +1,8 @@
-"""Sentences of a published policy text, and whether a document's citations still meet them.
+"""Split a published policy text into sentences, and check a document's citations against them.
 
-A policy document never repeats its publisher's words: it cites them, each sentence by its section,
-its ordinal in that section and the SHA-256 of its text. This module says what a sentence is, so that
-anyone with the text in hand can compute the same digests and find a changed letter.
+A policy document never repeats its publisher's words. It cites each sentence by its section, its ordinal in that
+section and the SHA-256 of its text. This module defines a sentence, so that anyone with the text can compute the same
+digests and detect a changed letter.
 """
 
 import re
@@ -13,12 +13,12 @@ from difflib import SequenceMatcher
 from hashlib import sha256
 from typing import NamedTuple
 
-# A sentence ends at a full stop, question or exclamation mark with any closing quotes or brackets, before white
-# space and whatever can open another sentence; a full stop after one of these belongs to the word instead.
+# A sentence ends at a full stop, question mark or exclamation mark, with any closing quotes or brackets, when white
+# space and the start of another sentence follow. These abbreviations do not end one.
 _ABBREVIATIONS = ("e.g.", "i.e.", "etc.", "vs.", "No.", "Dr.", "St.", "U.S.")
 _CLOSING, _OPENING = "\"'\u201d\u2019)\\]", "\"'\u201c\u2018(\\["
 _BOUNDARY = re.compile(rf"[.?!][{_CLOSING}]*(?=\s+[{_OPENING}]?[A-Z0-9])")
-# "A. consistent with …" is an item's mark, not a sentence of one letter.
+# "A. consistent with …" starts a list item: "A." is not a sentence.
 _ITEM_MARK = re.compile(r"(?:[A-Za-z]|\d{1,2})\.")
 
 
@@ -26,13 +26,13 @@ class Sentence(NamedTuple):
     """One sentence of a published text."""
 
     line: int
-    """The line of the text it stands in, counted from 1."""
+    """Line number in the text, from 1."""
     text: str
     sha256: str
 
 
 class SentencePlace(NamedTuple):
-    """One citation of a document: the place it names, the digest it expects, and the element that claims it."""
+    """One citation in a document: its place, the expected digest, and the element that cites it."""
 
     section: str
     ordinal: int
@@ -42,27 +42,27 @@ class SentencePlace(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceReport:
-    """What a document's citations and a published text make of each other."""
+    """The result of checking a document's citations against a published text."""
 
     sentences: int
     without_home: tuple[Sentence, ...]
-    """Sentences of the text that no element of the document claims."""
+    """Sentences of the text that no element cites."""
     without_sentence: tuple[SentencePlace, ...]
-    """Citations of the document that no sentence of the text meets at their place."""
+    """Citations that match no sentence at their place."""
 
     @property
     def agrees(self) -> bool:
-        """Whether every sentence has a home and every citation a sentence."""
+        """Whether every sentence is cited and every citation matches a sentence."""
         return not self.without_home and not self.without_sentence
 
 
 def digest(sentence: str) -> str:
-    """The SHA-256, in hexadecimal, of a sentence's UTF-8 with every run of white space as one space."""
+    """The SHA-256, in hexadecimal, of a sentence in UTF-8, with runs of white space collapsed to one space."""
     return sha256(" ".join(sentence.split()).encode()).hexdigest()
 
 
 def sentences(text: str) -> tuple[Sentence, ...]:
-    """Every sentence of `text`, in order; a line break always ends one, an empty line is none."""
+    """The sentences of `text`, in order. A line break always ends a sentence; empty lines are skipped."""
     return tuple(
         Sentence(number, sentence, digest(sentence))
         for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1)
@@ -71,11 +71,11 @@ def sentences(text: str) -> tuple[Sentence, ...]:
 
 
 def verify(cited: Iterable[SentencePlace], section_order: Sequence[str], text: str) -> SourceReport:
-    """Hold a document's citations against a text, in the text's order.
+    """Check a document's citations against a text, in order.
 
     Args:
-        cited: Every citation of the document; one sentence may be claimed by several elements.
-        section_order: The sections in the order in which the text has them.
+        cited: All citations of the document; several elements may cite the same sentence.
+        section_order: The sections, in the order of the text.
         text: The published text.
     """
     rank = {section: index for index, section in enumerate(section_order)}
@@ -84,8 +84,10 @@ def verify(cited: Iterable[SentencePlace], section_order: Sequence[str], text: s
         places.setdefault((rank[place.section], place.ordinal, place.sha256), []).append(place)
     expected = sorted(places)
     found = sentences(text)
-    # In order, so that a sentence that moved or stands twice is seen and not only one that changed.
-    matcher = SequenceMatcher(None, [key[2] for key in expected], [one.sha256 for one in found], autojunk=False)
+    # Comparing in order also finds sentences that moved or appear twice.
+    matcher = SequenceMatcher(
+        None, [key[2] for key in expected], [sentence.sha256 for sentence in found], autojunk=False
+    )
     lost: list[SentencePlace] = []
     homeless: list[Sentence] = []
     for tag, from_expected, to_expected, from_found, to_found in matcher.get_opcodes():
@@ -98,7 +100,7 @@ def verify(cited: Iterable[SentencePlace], section_order: Sequence[str], text: s
 
 
 def _misnumbered(keys: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
-    """Of the places that meet every sentence of a text, those that do not carry their number in their section."""
+    """Citations with the wrong ordinal, among those that otherwise match every sentence."""
     counted: Counter[int] = Counter()
     for section, ordinal, sha in keys:
         counted[section] += 1

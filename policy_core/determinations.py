@@ -1,4 +1,4 @@
-"""The words every determination is made of, whatever the policy: fixed, because what follows from them is fixed."""
+"""Determinations, actions and who acts next: the same for every policy, because their consequences are fixed."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -20,13 +20,13 @@ class Determination(StrEnum):
 
 
 CODE_NOT_LISTED = "code_not_listed"
-"""The one reason that is no document's: the policy's list does not name the code."""
+"""The only reason that no document defines: the code is not on the policy's list."""
 
 
 class Action(StrEnum):
-    """The X12 code list 306 (HCR01) actions that a machine may take: none of them refuses care.
+    """The X12 code list 306 (HCR01) actions that software may take: none of them refuses care.
 
-    A3 (not certified) and A6 (modified) are a physician's to give and have no name here on purpose.
+    A3 (not certified) and A6 (modified) are omitted on purpose: only a physician may issue them.
     """
 
     CERTIFIED_IN_TOTAL = "A1"
@@ -37,7 +37,7 @@ class Action(StrEnum):
 
 
 class ActsNext(StrEnum):
-    """Who has to do something after a determination."""
+    """Who must act after a determination."""
 
     NOBODY = "nobody"
     PROVIDER = "provider"
@@ -48,7 +48,7 @@ class ActsNext(StrEnum):
 
 
 class Consequence(NamedTuple):
-    """What a determination becomes."""
+    """What follows from a determination."""
 
     action: Action
     acts_next: ActsNext
@@ -66,14 +66,14 @@ CONSEQUENCES = {
     Determination.INVALID_CODE: Consequence(Action.PENDED, ActsNext.PROVIDER),
     Determination.CANCELLED: Consequence(Action.CANCELLED, ActsNext.NOBODY),
 }
-"""One row for every determination; code and not data, so that no document can make the machine refuse care."""
+"""One row per determination. It is code and not data, so that no document can refuse care."""
 
 
 def overall(actions: list[Action]) -> Action:
-    """The action of a whole request: alike → that one; any pended → pended; some certified → certified in part.
+    """The action for a whole request: all equal → that action; any pended → pended; some certified → certified in part.
 
-    A mixture that is neither (a redirected line beside a cancelled one) cannot arise under one request's header; were
-    it to, the request is pended, so that a person looks at it.
+    Other mixtures, such as redirected with cancelled, cannot occur within one request. They are pended, so that a
+    person looks at them.
     """
     kinds = set(actions)
     if len(kinds) == 1:

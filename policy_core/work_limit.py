@@ -1,9 +1,9 @@
-"""How much work a document may ask for: counted in steps, never timed.
+"""Limits on the work that a document may cause, counted in steps and never timed.
 
-Decision diagrams can grow beyond all measure: 24 pairs of facts in the worst order have sixteen million nodes. Whoever
-draws or compares counts a step for every value of every node that is looked at, and stops where the document has had
-what it may ask for. The same document takes the same steps on every machine, so that what one accepts all accept; a
-bound may be raised and never lowered, or a document that was accepted could be refused when it is read again.
+Decision diagrams can grow exponentially: 24 pairs of facts in the worst order need sixteen million nodes. Drawing and
+comparing count one step for each value of each node visited, and stop at the limit. The same document takes the same
+steps on every machine, so all machines accept the same documents. A limit may be raised but never lowered: otherwise a
+document that was accepted before could be refused when it is read again.
 """
 
 from collections import Counter
@@ -11,48 +11,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 Part = tuple[str | int, ...]
-"""A place in a document; empty for the whole."""
+"""A place in a document; empty for the whole document."""
 
 STEPS = 300_000
-"""That every document may ask for, to be drawn: less than a second. The packaged policy takes some 1,100."""
+"""Steps to draw any document: less than a second. The packaged policy takes about 1,100."""
 STEPS_PER_BYTE = 2
-"""Of the document's canonical form, on top: so the time to read a topic of documents follows from its size."""
+"""Additional steps per byte of canonical form: the time to read a topic is then proportional to its size."""
 NODES = 20_000
-"""Kept of one drawing; some 10 MB. The packaged policy has some 150. A decision may look at all of them."""
+"""Nodes kept per document, about 10 MB. The packaged policy has about 150. A decision may visit all of them."""
 NODES_COMPARED = 100_000
-"""Made for one comparison, and gone after it; some 40 MB."""
+"""Nodes created for one comparison and then freed, about 40 MB."""
 MOST = STEPS + STEPS_PER_BYTE * 1_000_000
-"""That no document may ask for more than, whatever its size."""
+"""Maximum steps for a document of any size."""
 FACTS = 150
-"""That the conditions of one document may test."""
+"""Maximum number of facts tested by the conditions of one document."""
 FACTS_COMPARED = 200
-"""That the conditions of two documents may test together."""
+"""Maximum number of facts tested by two compared documents together."""
 ELEMENTS = 10
-"""Of one set, that conditions may ask for: a set is one variable with a value for each of their subsets."""
+"""Maximum number of values of one set that conditions test: each subset of them is a value of its variable."""
 ELEMENTS_COMPARED = 12
-"""Of one set, that the conditions of two documents may ask for together."""
+"""Maximum number of values of one set that two compared documents test together."""
 
 
 def allowed(size: int) -> int:
-    """The steps that a document may ask for, whose canonical form has `size` bytes."""
+    """The step limit of a document whose canonical form has `size` bytes."""
     return min(MOST, STEPS + STEPS_PER_BYTE * size)
 
 
 class TooComplexError(Exception):
-    """A document asks for more work than it may; `part` is what asks for most of it."""
+    """A document exceeds its work limit; `part` is the part that uses most of it."""
 
     def __init__(self, part: Part, spent: int, allowed: int, what: str) -> None:
         self.part = part
         self.spent = spent
         self.allowed = allowed
         self.what = what
-        """What is counted: steps, nodes, facts or values of a set."""
+        """What was counted: steps, nodes, facts or values of a set."""
         where = f"{'.'.join(map(str, part))} takes {spent:,} of them" if part else "no part stands out"
         super().__init__(f"asks for more than the {allowed:,} {what} that it may; {where}")
 
 
 class Work:
-    """Counts the steps and nodes of one task, and for which part of a document they are."""
+    """Counts the steps and nodes of one task, per part of a document."""
 
     def __init__(self, steps: int = MOST, nodes: int = NODES) -> None:
         self._steps = steps
@@ -75,7 +75,7 @@ class Work:
 
     @contextmanager
     def on(self, *part: str | int) -> Iterator[None]:
-        """What is counted inside is for `part`."""
+        """Attribute the work in this block to `part`."""
         outer, self._part = self._part, part
         try:
             yield
@@ -86,7 +86,7 @@ class Work:
         """Count steps.
 
         Raises:
-            TooComplexError: They are more than allowed.
+            TooComplexError: The limit is exceeded.
         """
         self._left -= count
         self._taken[self._part] += count
@@ -97,7 +97,7 @@ class Work:
         """Count a node that is kept.
 
         Raises:
-            TooComplexError: They are more than allowed.
+            TooComplexError: The limit is exceeded.
         """
         self._room -= 1
         self._made[self._part] += 1
@@ -105,6 +105,6 @@ class Work:
             raise self._too_complex(self._made, self._nodes, "nodes")
 
     def _too_complex(self, spent: Counter[Part], limit: int, what: str) -> TooComplexError:
-        # Of parts that ask alike, the first.
+        # Among equals, the first part.
         [(part, most)] = spent.most_common(1)
         return TooComplexError(part, min(most, limit), limit, what)

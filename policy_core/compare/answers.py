@@ -1,16 +1,15 @@
-"""What one document answers otherwise than another, proved over every case there can be.
+"""How the answers of two documents differ, proved over every possible case.
 
-A line's answer is a function of finitely many things: the stretch of service dates between two dates that either
-document names, the line of business, the code, whether the service came too early, and the deciding facts. For every
-combination of the first four, both documents' answers are decision diagrams over the facts of both; their product has
-the answer of each to every complete case, and where the two are the same diagram the documents decide alike. Nothing
-is sampled.
+A line's answer depends on finitely many inputs: the interval of service dates between two dates that either document
+names, the line of business, the code, whether the service came too early, and the deciding facts. For each combination
+of the first four, each document's answers form a decision diagram over the facts of both documents. The product of the
+two diagrams holds both answers to every complete case. Equal diagrams decide alike. Nothing is sampled.
 
-Requests with facts missing need no proof of their own: what is found of them, and what they are asked, follows from the
-complete cases that they may become.
+Requests with missing facts need no separate proof: their findings and questions follow from the complete cases that
+they may become.
 
-An answer is a determination with its reasons and, when redirected, the program's name. What facts are read from, when a
-decision is due, what is asked, said and cited is compared part by part.
+An answer is a determination with its reasons and, when redirected, the program's name. How facts are read, when a
+decision is due, and what is asked, said and cited is compared part by part.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -31,11 +30,11 @@ from policy_core.evaluate.determine import Answer, Policy, Step
 from policy_core.work_limit import ELEMENTS_COMPARED, FACTS_COMPARED, NODES_COMPARED, TooComplexError, Work
 
 OTHER_BUSINESS = "any other"
-"""Stands for every line of business that neither document names."""
+"""Represents every line of business that neither document names."""
 
 
 class Aspect(StrEnum):
-    """What in the documents makes an answer change."""
+    """The part of the documents that causes a difference."""
 
     RECORD = "record"
     EXCEPTIONS = "exceptions"
@@ -43,7 +42,7 @@ class Aspect(StrEnum):
     PRIOR_AUTHORIZATION = "prior_authorization"
     STATEMENTS = "statements"
     FACTS = "facts"
-    """One of the documents does not know a fact's value, and refuses a request that states it."""
+    """One document does not know a fact's value and refuses requests that state it."""
 
 
 _ASPECTS = {
@@ -57,30 +56,30 @@ _ASPECTS = {
 
 
 class Said(NamedTuple):
-    """What one document says of a case."""
+    """One document's answer to a case."""
 
     determination: str | None
-    """None where it refuses the request, because it does not know a fact's value."""
+    """None if it refuses the request because it does not know a fact's value."""
     reasons: tuple[str, ...]
     program: str | None
     aspect: Aspect
     by: str
-    """The rule, or the step, that says it."""
+    """The rule or step that gives the answer."""
 
     @property
     def answer(self) -> tuple[str | None, tuple[str, ...], str | None]:
-        """What must be alike for two documents to decide alike."""
+        """What must be equal for two documents to decide alike."""
         return self.determination, self.reasons, self.program
 
 
 _REFUSED = Said(None, (), None, Aspect.FACTS, "no such value")
 _READ = Said("decided", (), None, Aspect.FACTS, "as any other request")
-"""Beside `_REFUSED`: that a request is read at all is one difference, whatever is then decided."""
+"""The counterpart of `_REFUSED`: reading a request at all is one difference, whatever the decision."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One complete case that is decided otherwise."""
+    """One complete case with different answers."""
 
     day: date
     line_of_business: str
@@ -88,21 +87,21 @@ class Example:
     code: str
     unauthorized: bool
     facts: Mapping[str, Value]
-    """Every deciding fact of either document, by path."""
+    """All deciding facts of both documents, by path."""
 
 
 @dataclass(frozen=True)
 class Where:
-    """Lines that a change concerns: every combination of these."""
+    """The lines that a change affects: every combination of these values."""
 
     days: tuple[Window, ...]
-    """The service dates, in stretches."""
+    """The service dates, as intervals."""
     lines_of_business: tuple[str, ...]
     """Empty: every one."""
     codes: tuple[str, ...]
     """Empty: every one."""
     unauthorized: bool | None
-    """Whether the service comes before its request without an authorization; None where that makes no difference."""
+    """Whether the service precedes its request without an authorization; None if that makes no difference."""
 
 
 @dataclass(frozen=True)
@@ -114,23 +113,23 @@ class Change:
     where: tuple[Where, ...]
     """Any of these."""
     conditions: tuple[Cube, ...]
-    """Any of these: the values of facts, by the joint variable; an empty one holds in every case."""
+    """Any of these: values of facts by joint variable; an empty condition holds in every case."""
     whole: bool
-    """Whether `conditions` hold all of its cases; there may be too many to be written down."""
+    """Whether `conditions` cover all cases; False if there are too many to list."""
     cases: int
-    """Of how many complete cases this is true."""
+    """Number of complete cases with this change."""
     example: Example
 
     @property
     def aspect(self) -> Aspect:
-        """What in the documents makes the difference: the earlier of the two steps."""
+        """The part of the documents that causes the difference: the earlier of the two steps."""
         order = list(Aspect)
         return min(self.before.aspect, self.after.aspect, key=order.index)
 
 
 @dataclass(frozen=True)
 class JointVariable:
-    """A fact that decides under either document, with every value that either knows."""
+    """A deciding fact of either document, with all values that either document knows."""
 
     path: str
     question: str
@@ -140,32 +139,31 @@ class JointVariable:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the newer of two documents answers, reads and says otherwise."""
+    """How the newer of two documents differs in what it answers, reads and says."""
 
     old: Policy
     new: Policy
     cases: int
-    """How many complete cases there are, over the facts of both."""
+    """Number of complete cases over the facts of both."""
     cases_that_change: int
-    """In how many of them some answer differs."""
+    """Number of those in which some answer differs."""
     variables: tuple[JointVariable, ...]
     lines_of_business: tuple[str, ...]
-    """Those that either document names, then `OTHER_BUSINESS`."""
+    """The lines of business that either document names, then `OTHER_BUSINESS`."""
     changes: tuple[Change, ...]
     parts: tuple[PartChange, ...]
 
     @property
     def equivalent(self) -> bool:
         """Whether every request is decided alike: every case, code and date, every fact read, every deadline."""
-        return not self.changes and not any(one.decides for one in self.parts)
+        return not self.changes and not any(part.decides for part in self.parts)
 
 
 def compare(old: Policy, new: Policy, *, before: date | None = None) -> Comparison:
-    """What `new` does otherwise than `old`; where a day is given, what it answers otherwise for services before it.
+    """How `new` differs from `old`; with `before`, only different answers for services before that day are listed.
 
     Raises:
-        TooComplexError: Comparing the two asks for more work than both documents may. Whether it does is the same
-            with a day and without one.
+        TooComplexError: The comparison exceeds the work limit of both documents, with or without a day.
     """
     joint = _Joint(old, new)
     points = joint.points()
@@ -186,7 +184,7 @@ def compare(old: Policy, new: Policy, *, before: date | None = None) -> Comparis
 
 
 class _Code(NamedTuple):
-    """A procedure code, or one that stands for all that are like it."""
+    """A procedure code, possibly representing all codes that behave alike."""
 
     system: str
     code: str
@@ -194,7 +192,7 @@ class _Code(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """A combination of what is no clinical fact."""
+    """A combination of the inputs other than clinical facts."""
 
     cell: int
     line_of_business: str
@@ -205,19 +203,19 @@ class _Point(NamedTuple):
 _Key = tuple[Said, Said, Node]
 """Two answers that differ, and the cases in which they do."""
 _Place = tuple[int, int, int, bool]
-"""A point by the indices of its stretch of days, line of business and code."""
+"""A point as indices: interval of days, line of business, code, unauthorized."""
 Points = dict[_Key, list[_Point]]
 Thing = TypeVar("Thing")
 
 
 class _Joint:
-    """Both documents over one space."""
+    """Both documents over the same inputs."""
 
     def __init__(self, old: Policy, new: Policy) -> None:
         self.sides = (old, new)
         self.variables = _variables(old, new)
         work = Work(old.allowed + new.allowed, NODES_COMPARED)
-        self.diagrams = Diagrams([len(one.domain) for one in self.variables], work)
+        self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work)
         days = sorted(_boundaries(old.document) | _boundaries(new.document))
         self.cells = [Window(until=days[0]), *(Window(since=a, until=b) for a, b in pairwise(days))]
         self.cells.append(Window(since=days[-1]))
@@ -227,12 +225,12 @@ class _Joint:
         self._different: dict[tuple[int, int], tuple[tuple[tuple[Said, Said], Node], ...]] = {}
 
     def day(self, cell: int) -> date:
-        """A day that stands for all of its stretch."""
+        """A day that represents its interval."""
         window = self.cells[cell]
         return window.since if window.since is not None else (window.until or date.max) - timedelta(days=1)
 
     def points(self) -> Points:
-        """For each pair of answers that differ, and the cases in which they do, where that is so, in order."""
+        """The points of each difference, in order."""
         found: dict[_Key, list[_Place]] = {}
         for cell in range(len(self.cells)):
             for key, place in self._differing(cell):
@@ -247,29 +245,31 @@ class _Joint:
         }
 
     def before(self, day: date, points: Points) -> Points:
-        """Of points, those of the days before one."""
+        """The points before a day."""
         early = {at for at, cell in enumerate(self.cells) if cell.since is None or cell.since < day}
-        found = {key: [one for one in some if one.cell in early] for key, some in points.items()}
+        found = {key: [point for point in some if point.cell in early] for key, some in points.items()}
         return {key: some for key, some in found.items() if some}
 
     def _differing(self, cell: int) -> Iterator[tuple[_Key, _Place]]:
-        """Where the answers of one stretch of days differ.
+        """The differences within one interval of days.
 
-        Lines of business for which both documents say the same are asked about once, and so are such codes.
+        Lines of business that both documents treat alike are evaluated once, and likewise codes.
         """
         day = self.day(cell)
-        businesses = self._classes(self.businesses, lambda policy, one: policy.by_exception(one, day))
-        codes = self._classes(self.codes, lambda policy, one: policy.by_code(one.system, one.code, day))
+        businesses = self._classes(self.businesses, lambda policy, business: policy.by_exception(business, day))
+        codes = self._classes(self.codes, lambda policy, code: policy.by_code(code.system, code.code, day))
         for some, others, unauthorized in product(businesses, codes, (False, True)):
             self.diagrams.work.step()
             business, code = self.businesses[some[0]], self.codes[others[0]]
-            before, after = (one.said(business, code, day, unauthorized=unauthorized) for one in self._translations)
+            before, after = (
+                translation.said(business, code, day, unauthorized=unauthorized) for translation in self._translations
+            )
             for (was, is_), node in self._differences(before, after):
-                for one, other in product(some, others):
-                    yield (was, is_, node), (cell, one, other, unauthorized)
+                for at_business, at_code in product(some, others):
+                    yield (was, is_, node), (cell, at_business, at_code, unauthorized)
 
     def _classes(self, things: Sequence[Thing], said: Callable[[Policy, Thing], Answer | None]) -> list[list[int]]:
-        """The things of which each document says alike, together, by index."""
+        """Group things that each document treats alike; returns their indices."""
         found: dict[tuple[Answer | None, ...], list[int]] = {}
         for at, thing in enumerate(things):
             self.diagrams.work.step()
@@ -299,11 +299,11 @@ def _is(answer: Hashable) -> Callable[[Hashable], bool]:
 
 
 def _in_order(pairs: Iterable[Hashable]) -> list[tuple[Said, Said]]:
-    return sorted((one for one in pairs if isinstance(one, tuple)), key=repr)
+    return sorted((pair for pair in pairs if isinstance(pair, tuple)), key=repr)
 
 
 class _Translation:
-    """One document's answers, over the space of both."""
+    """One document's answers, over the inputs of both."""
 
     def __init__(self, joint: _Joint, policy: Policy) -> None:
         self._diagrams = joint.diagrams
@@ -316,7 +316,7 @@ class _Translation:
         self._editions: dict[date, Node] = {}
 
     def said(self, business: str, code: _Code, day: date, *, unauthorized: bool) -> Node:
-        """What the document says of every case."""
+        """The document's answers to every case."""
         early = self._policy.before_statements(business, code.system, code.code, day, unauthorized=unauthorized)
         edition = self._policy.edition_on(day)
         if early is None and edition is not None:
@@ -359,10 +359,10 @@ class _Translation:
         return walk(edition.by_rule)
 
     def _readings(self, variable: JointVariable) -> list[int | None]:
-        """For each joint value the index of what the document makes of it; None where it knows no such value."""
-        declared = next((one for one in self._policy.document.facts if one.path == variable.path), None)
+        """For each joint value, the index of the document's own value; None if the document does not know it."""
+        declared = next((fact for fact in self._policy.document.facts if fact.path == variable.path), None)
         if declared is None:
-            return [0] * len(variable.domain)  # a fact that it does not have is left out of a request
+            return [0] * len(variable.domain)  # requests do not state a fact that the document lacks
         own = self._own.get(variable.path)
         index = self._policy.variables[own].index if own is not None else lambda _value: 0
         return [index(value) if _declares(declared, value) else None for value in variable.domain]
@@ -375,7 +375,7 @@ class _Translation:
         return self._diagrams.all_of(known)
 
     def _or_refused(self, node: Node) -> Node:
-        # Whatever decides a line, a request with a value that is not on the list is no request.
+        # A request with an unknown value is refused before any line is decided.
         return self._diagrams.choice(self._known, node, self._diagrams.terminal(_REFUSED))
 
 
@@ -387,17 +387,17 @@ def _said_early(answer: Answer | None) -> Said:
 
 
 def _variables(old: Policy, new: Policy) -> tuple[JointVariable, ...]:
-    """The deciding facts of either document: the older one's order, then what is new."""
-    own = {one.path: one for one in old.variables}
-    its = {one.path: one for one in new.variables}
+    """The deciding facts of both documents: in the old document's order, then new facts."""
+    own = {variable.path: variable for variable in old.variables}
+    its = {variable.path: variable for variable in new.variables}
     paths = dict.fromkeys([*own, *its])
     if len(paths) > FACTS_COMPARED:
         raise TooComplexError((), len(paths), FACTS_COMPARED, "deciding facts")
     return tuple(_joined(own.get(path), its.get(path)) for path in paths)
 
 
-def _joined(one: Variable | None, other: Variable | None) -> JointVariable:
-    present = [variable for variable in (one, other) if variable is not None]
+def _joined(before: Variable | None, after: Variable | None) -> JointVariable:
+    present = [variable for variable in (before, after) if variable is not None]
     newest = present[-1].declaration
     if all(variable.declaration.kind is FactKind.SET for variable in present):
         asked = dict.fromkeys(element for variable in present for element in variable.asked)
@@ -405,7 +405,7 @@ def _joined(one: Variable | None, other: Variable | None) -> JointVariable:
             raise TooComplexError((newest.path,), len(asked), ELEMENTS_COMPARED, "values of one set")
         domain: Iterable[Value] = _subsets(list(asked))
     else:
-        # `True` and `1` do not meet here, but a boolean that became a choice has values of both kinds.
+        # A boolean that became a choice has values of both kinds.
         domain = dict.fromkeys(value for variable in present for value in variable.domain)
     return JointVariable(newest.path, newest.question, tuple(domain), newest.kind)
 
@@ -425,21 +425,21 @@ def _declares(fact: FactDeclaration, value: Value) -> bool:
 
 
 def _boundaries(document: PolicyDocument) -> set[date]:
-    """Every day on which an answer can begin to be another."""
+    """Every day on which an answer may change."""
     dated: list[Dated] = [*document.statements, *document.indications]
     dated += [outcome for rule in document.rules for outcome in rule.outcomes]
     dated += [outcome for exception in document.exceptions for outcome in exception.outcomes]
     windows = [system.valid for system in document.codes.systems]
     windows += [window for code in document.codes.listed for window in (code.listed, code.valid)]
-    ends = [day for one in dated for day in (one.since, one.until)]
+    ends = [day for part in dated for day in (part.since, part.until)]
     ends += [day for window in windows for day in (window.since, window.until)]
     return {day for day in ends if day is not None} | {edition.since for edition in document.editions}
 
 
 def _businesses(old: PolicyDocument, new: PolicyDocument) -> list[str]:
-    # Those with a clock first: they are the ones whose requests are decided here.
-    clocks = [one.line_of_business for document in (old, new) for one in document.clock_for]
-    exceptions = [one.line_of_business for document in (old, new) for one in document.exceptions]
+    # Those with a clock first: their requests are decided here.
+    clocks = [assigned.line_of_business for document in (old, new) for assigned in document.clock_for]
+    exceptions = [exception.line_of_business for document in (old, new) for exception in document.exceptions]
     return list(dict.fromkeys([*clocks, *exceptions]))
 
 
@@ -447,7 +447,7 @@ def _businesses(old: PolicyDocument, new: PolicyDocument) -> list[str]:
 
 
 def _codes(old: Policy, new: Policy) -> Iterator[_Code]:
-    """Codes that stand for all there can be; those of one label stand alike in both documents on every day."""
+    """Codes that represent all codes; those with the same label are treated alike by both documents on every day."""
     seen: set[tuple[str, str]] = set()
     for code in (*_listed(old, new), *_unlisted(old, new)):
         if (code.system, code.code) not in seen:
@@ -456,28 +456,28 @@ def _codes(old: Policy, new: Policy) -> Iterator[_Code]:
 
 
 def _spellings(code: str) -> tuple[str, str, str]:
-    """As it is, without a dot and with one: all that a code system can make a difference of."""
+    """The code as it is, without a dot, and with one: the only spellings that a code system can distinguish."""
     bare = code.replace(".", "")
     return code, bare, f"{bare[:1]}.{bare[1:]}"
 
 
 def _listed(old: Policy, new: Policy) -> Iterator[_Code]:
-    for one in (*old.document.codes.listed, *new.document.codes.listed):
-        listed = [policy.codes.entry(one.system, one.code) for policy in (old, new)]
-        for spelling in _spellings(one.code):
-            found = [policy.codes.entry(one.system, spelling) for policy in (old, new)]
+    for code in (*old.document.codes.listed, *new.document.codes.listed):
+        listed = [policy.codes.entry(code.system, code.code) for policy in (old, new)]
+        for spelling in _spellings(code.code):
+            found = [policy.codes.entry(code.system, spelling) for policy in (old, new)]
             if found == listed:
-                yield _Code(one.system, spelling, f"{one.system} {one.code}")
+                yield _Code(code.system, spelling, f"{code.system} {code.code}")
             elif any(found):
-                yield _Code(one.system, spelling, f"{one.system} {spelling}")
+                yield _Code(code.system, spelling, f"{code.system} {spelling}")
 
 
 def _unlisted(old: Policy, new: Policy) -> Iterator[_Code]:
-    """How a code that is on no list stands depends on its system and its form alone: its length and its dots."""
-    systems = dict.fromkeys(one.system for policy in (old, new) for one in policy.document.codes.systems)
+    """An unlisted code is treated by its system and form alone: its length and its dots."""
+    systems = dict.fromkeys(known.system for policy in (old, new) for known in policy.document.codes.systems)
     for system in systems:
-        rules = [one for policy in (old, new) for one in policy.document.codes.systems if one.system == system]
-        lengths = {one.length for one in rules if one.length is not None}
+        rules = [known for policy in (old, new) for known in policy.document.codes.systems if known.system == system]
+        lengths = {known.length for known in rules if known.length is not None}
         odd = next(number for number in range(1, len(lengths) + 2) if number not in lengths)
         for length in sorted({*lengths, odd}):
             for spelling in _spellings(_unused(system, length, (old, new)))[1:]:
@@ -493,11 +493,14 @@ def _unlisted(old: Policy, new: Policy) -> Iterator[_Code]:
 
 def _unused(system: str, length: int, policies: Iterable[Policy]) -> str:
     letters = "ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210"
-    tried = ("".join(one) for one in product(letters, repeat=length))
+    tried = ("".join(characters) for characters in product(letters, repeat=length))
     taken = {
-        one.code.replace(".", "") for policy in policies for one in policy.document.codes.listed if one.system == system
+        entry.code.replace(".", "")
+        for policy in policies
+        for entry in policy.document.codes.listed
+        if entry.system == system
     }
-    return next((one for one in tried if one not in taken), "?" * length)
+    return next((code for code in tried if code not in taken), "?" * length)
 
 
 # --- from points to changes -----------------------------------------------------------------------------------------
@@ -505,8 +508,8 @@ def _unused(system: str, length: int, policies: Iterable[Policy]) -> str:
 
 def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
     for (before, after, node), where in points.items():
-        # The newest stretch of days, and of the rest what the documents name first.
-        shown = max(where, key=lambda one: one.cell)
+        # The newest interval of days; otherwise what the documents name first.
+        shown = max(where, key=lambda point: point.cell)
         facts = example(node, answer=True) or {}
         found = cover(joint.diagrams, node)
         yield Change(
@@ -522,7 +525,7 @@ def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
                 shown.code.system,
                 shown.code.code,
                 shown.unauthorized,
-                {one.path: one.domain[facts.get(at, 0)] for at, one in enumerate(joint.variables)},
+                {variable.path: variable.domain[facts.get(at, 0)] for at, variable in enumerate(joint.variables)},
             ),
         )
 
@@ -531,13 +534,13 @@ def _where(joint: _Joint, box: "_Box") -> Where:
     return Where(
         days=_windows(joint, box.cells),
         lines_of_business=_all_or(box.businesses, joint.businesses),
-        codes=_all_or(box.codes, [one.label for one in joint.codes]),
+        codes=_all_or(box.codes, [code.label for code in joint.codes]),
         unauthorized=next(iter(box.unauthorized)) if len(box.unauthorized) == 1 else None,
     )
 
 
 class _Box(NamedTuple):
-    """Points of which every combination of these sides is one."""
+    """A set of points: every combination of these sides."""
 
     cells: frozenset[int]
     businesses: frozenset[str]
@@ -546,10 +549,10 @@ class _Box(NamedTuple):
 
 
 def _boxes(points: Iterable[_Point]) -> Iterator[_Box]:
-    """The points as boxes: codes that behave alike together, then lines of business, then the rest."""
+    """The points as boxes: grouped by codes that behave alike, then lines of business, then the rest."""
     by_code: dict[str, set[tuple[str, bool, int]]] = {}
-    for one in points:
-        by_code.setdefault(one.code.label, set()).add((one.line_of_business, one.unauthorized, one.cell))
+    for point in points:
+        by_code.setdefault(point.code.label, set()).add((point.line_of_business, point.unauthorized, point.cell))
     for codes, of_codes in _alike(by_code):
         by_business: dict[str, set[tuple[bool, int]]] = {}
         for business, unauthorized, cell in of_codes:
@@ -567,7 +570,7 @@ Rest = TypeVar("Rest", bound=Hashable)
 
 
 def _alike(named: Mapping[Name, set[Rest]]) -> Iterator[tuple[frozenset[Name], frozenset[Rest]]]:
-    """The names that stand with the same rest, together."""
+    """Group names that have the same values."""
     same: dict[frozenset[Rest], list[Name]] = {}
     for name, behind in named.items():
         same.setdefault(frozenset(behind), []).append(name)
@@ -576,11 +579,11 @@ def _alike(named: Mapping[Name, set[Rest]]) -> Iterator[tuple[frozenset[Name], f
 
 
 def _all_or(chosen: frozenset[str], known: Sequence[str]) -> tuple[str, ...]:
-    return () if chosen == set(known) else tuple(dict.fromkeys(one for one in known if one in chosen))
+    return () if chosen == set(known) else tuple(dict.fromkeys(name for name in known if name in chosen))
 
 
 def _windows(joint: _Joint, cells: frozenset[int]) -> tuple[Window, ...]:
-    """Neighbouring stretches as one."""
+    """Merge adjacent intervals."""
     windows: list[Window] = []
     for cell in sorted(cells):
         since, until = joint.cells[cell].since, joint.cells[cell].until

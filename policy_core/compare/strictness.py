@@ -1,13 +1,12 @@
-"""How far one result is from another, line by line: stricter, looser, reclassified, other evidence, or the same.
+"""Compare two results line by line: stricter, looser, reclassified, other evidence, or unchanged.
 
-The order is that of the consequences of determinations, by who acts next: how far a line is from a certification.
+Determinations are ordered by who acts next, that is, by their distance from a certification:
 
     certified (nobody) < the provider < case management < a medical-policy reviewer < a physician reviewer
 
-A line that moves to the right is stricter, to the left looser. Where determinations differ and who acts next does not,
-the line is reclassified; so it is where it moves to or from what lies outside this order: another program, a
-cancellation, or no decision at all. Where the determination stays and something that explains it differs, only the
-evidence does.
+A line that moves right is stricter, left looser. It is reclassified if the determination changes but who acts next
+does not, or if it moves to or from an outcome outside this order: another program, a cancellation, or no decision. If
+only the explanation of the same determination changes, the evidence differs.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
@@ -21,7 +20,7 @@ from policy_core.evaluate.deadline import Deadline
 from policy_core.evaluate.determine import CaseResult, LineResult
 
 UNDECIDED = "dead_letter"
-"""In a determination's place: the request is no event that this policy can decide."""
+"""In place of a determination: this policy cannot decide the request."""
 
 _DISTANCES = {
     ActsNext.NOBODY: 0,
@@ -36,7 +35,7 @@ _REMEMBERED = 1 << 16
 
 
 class Kind(StrEnum):
-    """What a change comes to; the later weigh more where one request has several."""
+    """Kinds of change, lightest first; the heaviest one counts for a request."""
 
     UNCHANGED = "unchanged"
     EVIDENCE = "evidence"
@@ -49,18 +48,18 @@ WEIGHT = {kind: weight for weight, kind in enumerate(Kind)}
 
 
 class LineChange(NamedTuple):
-    """One line under two policies."""
+    """How one line changes between two policies."""
 
     kind: Kind
     before: str
     after: str
     rules_before: tuple[str, ...]
-    """What decided: the policy's rules, or the step where no rule was asked."""
+    """What decided: the policy's rules, or the step if no rule was evaluated."""
     rules_after: tuple[str, ...]
 
 
 def distance(determination: str) -> int | None:
-    """How far a determination is from a certification; None outside that order."""
+    """Distance of a determination from a certification; None outside the order."""
     if determination == UNDECIDED:
         return None
     consequence = CONSEQUENCES[Determination(determination)]
@@ -68,7 +67,7 @@ def distance(determination: str) -> int | None:
 
 
 def kind_of(before: str, after: str) -> Kind:
-    """What the change from one determination to another is."""
+    """The kind of change from one determination to another."""
     if before == after:
         return Kind.UNCHANGED
     near, far = distance(before), distance(after)
@@ -78,28 +77,28 @@ def kind_of(before: str, after: str) -> Kind:
 
 
 class Comparer:
-    """Compares results of the same requests under two policies; what was compared before is remembered."""
+    """Compares results of the same requests under two policies; caches what it compared."""
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, tuple[LineChange, object]] = {}
         self._findings: dict[tuple[int, int], tuple[bool, object]] = {}
 
     def lines(self, before: CaseResult, after: CaseResult) -> list[LineChange]:
-        """Each line's change, in the order of the request."""
-        return [self._line(one, other) for one, other in zip(before.lines, after.lines, strict=True)]
+        """The change of each line, in the order of the request."""
+        return [self._line(old, new) for old, new in zip(before.lines, after.lines, strict=True)]
 
-    def _line(self, one: LineResult, other: LineResult) -> LineChange:
-        # Answers are shared by all lines that have them, so their identity stands for their content.
-        key = (id(one.answer), id(other.answer), one.guidance, other.guidance)
+    def _line(self, old: LineResult, new: LineResult) -> LineChange:
+        # Equal answers are the same object, so identity represents content.
+        key = (id(old.answer), id(new.answer), old.guidance, new.guidance)
         found = self._lines.get(key)
         if found is None:
             if len(self._lines) >= _REMEMBERED:
                 self._lines.clear()
-            found = self._lines[key] = (_change(one, other), (one.answer, other.answer))
+            found = self._lines[key] = (_change(old, new), (old.answer, new.answer))
         return found[0]
 
     def evidence(self, before: CaseResult, after: CaseResult) -> bool:
-        """Whether anything beside the lines differs: facts, statements, deadline."""
+        """Whether facts, statements or the deadline differ."""
         if _reads(before.deadline) != _reads(after.deadline) or before.findings.keys() != after.findings.keys():
             return True
         if not before.findings:
@@ -107,46 +106,46 @@ class Comparer:
         return not self._same(before.findings, after.findings) or before.facts != after.facts
 
     def _same(self, before: Mapping[date, Finding], after: Mapping[date, Finding]) -> bool:
-        return all(self._same_finding(one, after[since]) for since, one in before.items())
+        return all(self._same_finding(finding, after[since]) for since, finding in before.items())
 
-    def _same_finding(self, one: Finding, other: Finding) -> bool:
-        key = (id(one), id(other))
+    def _same_finding(self, old: Finding, new: Finding) -> bool:
+        key = (id(old), id(new))
         found = self._findings.get(key)
         if found is None:
             if len(self._findings) >= _REMEMBERED:
                 self._findings.clear()
-            found = self._findings[key] = (one.statuses == other.statuses, (one, other))
+            found = self._findings[key] = (old.statuses == new.statuses, (old, new))
         return found[0]
 
 
 def undecided(before: CaseResult | None, after: CaseResult | None, lines: int) -> list[LineChange]:
-    """The changes of so many lines where one of the policies, or both, cannot decide a case: it has other facts."""
+    """The changes of each line if one or both policies cannot decide the case because their facts differ."""
     changes = []
     for index in range(lines):
-        one = before.lines[index].answer.determination.value if before is not None else UNDECIDED
-        other = after.lines[index].answer.determination.value if after is not None else UNDECIDED
-        changes.append(LineChange(kind_of(one, other), one, other, _FACTS, _FACTS))
+        old = before.lines[index].answer.determination.value if before is not None else UNDECIDED
+        new = after.lines[index].answer.determination.value if after is not None else UNDECIDED
+        changes.append(LineChange(kind_of(old, new), old, new, _FACTS, _FACTS))
     return changes
 
 
 def weightiest(changes: Iterable[LineChange], *, evidence: bool) -> Kind:
-    """What the changes of a request's lines, and whether other evidence is behind them, come to as a whole."""
-    kinds = [Kind.EVIDENCE if evidence else Kind.UNCHANGED, *(one.kind for one in changes)]
+    """The heaviest kind among a request's line changes and its evidence."""
+    kinds = [Kind.EVIDENCE if evidence else Kind.UNCHANGED, *(change.kind for change in changes)]
     return max(kinds, key=WEIGHT.__getitem__)
 
 
 def _reads(deadline: Deadline) -> tuple[object, ...]:
-    """A deadline as a decision tells it."""
+    """The parts of a deadline that a decision shows."""
     clock = deadline.clock
     return deadline.due_at, deadline.state, clock and clock.id, clock and clock.rule
 
 
-def _change(one: LineResult, other: LineResult) -> LineChange:
-    before, after = one.answer, other.answer
+def _change(old: LineResult, new: LineResult) -> LineChange:
+    before, after = old.answer, new.answer
     kind = kind_of(before.determination, after.determination)
-    if kind is Kind.UNCHANGED and (before != after or one.guidance != other.guidance):
+    if kind is Kind.UNCHANGED and (before != after or old.guidance != new.guidance):
         kind = Kind.EVIDENCE
-    return LineChange(kind, before.determination.value, after.determination.value, _decided_by(one), _decided_by(other))
+    return LineChange(kind, before.determination.value, after.determination.value, _decided_by(old), _decided_by(new))
 
 
 def _decided_by(line: LineResult) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""What two documents read, ask, say and cite otherwise, part by part.
+"""How two documents differ in what they read, ask, say and cite, part by part.
 
-Beside its answers, which `compare.answers` proves, a document says how facts are read off a request, when a decision is
-due, what to ask, what to say beside an answer, and which sentences it rests on. Each of these is put down as one text
-under its part and field, and two documents differ where these texts do.
+`compare.answers` compares the answers. A document also defines how facts are read, when a decision is due, what to ask,
+what guidance to give, and which sentences it cites. Each of these becomes one text under its part and field, and the
+texts are compared.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,18 +16,18 @@ from policy_core.loading.check import citations, cited_parts
 
 
 class Category(StrEnum):
-    """What a part of a document is about."""
+    """The subject of a part of a document."""
 
     READING = "reading"
-    """Which facts there are, what they can be, what they are derived from or presumed to be."""
+    """The facts, their values, derivations and presumptions."""
     CLOCKS = "clocks"
     QUESTIONS = "questions"
     GUIDANCE = "guidance"
-    """Beside which answers something is said."""
+    """Which answers each piece of guidance applies to."""
     GROUNDS = "grounds"
-    """The cited parts that carry an answer."""
+    """The cited parts that support an answer."""
     TRACE = "trace"
-    """When a statement is said to speak of a case."""
+    """When a statement applies to a case."""
     WORDING = "wording"
     CITATIONS = "citations"
     HISTORY = "history"
@@ -35,24 +35,24 @@ class Category(StrEnum):
 
 
 DECIDING = frozenset({Category.READING, Category.CLOCKS})
-"""What can give a request another answer, or another day on which it is due."""
+"""The categories that can change an answer or a deadline."""
 
 
 @dataclass(frozen=True)
 class PartChange:
-    """One field of one part that reads otherwise."""
+    """One changed field of one part."""
 
     category: Category
     part: str
     field: str
     before: str | None
-    """None where the part was not there."""
+    """None if the part did not exist."""
     after: str | None
-    """None where it is not there any more."""
+    """None if the part was removed."""
 
     @property
     def decides(self) -> bool:
-        """Whether it can give a request another answer or another deadline."""
+        """Whether it can change an answer or a deadline."""
         return self.category in DECIDING
 
 
@@ -60,11 +60,11 @@ Key = tuple[Category, str, str]
 
 
 def part_changes(old: PolicyDocument, new: PolicyDocument) -> Iterator[PartChange]:
-    """Every field that reads otherwise in `new`, by category."""
+    """Every changed field, by category."""
     days = sorted({edition.since for document in (old, new) for edition in document.editions})
     before, after = dict(_texts(old, days)), dict(_texts(new, days))
     order = list(Category)
-    for key in sorted(dict.fromkeys([*before, *after]), key=lambda one: order.index(one[0])):
+    for key in sorted(dict.fromkeys([*before, *after]), key=lambda name: order.index(name[0])):
         if before.get(key) != after.get(key):
             yield PartChange(*key, before.get(key), after.get(key))
 
@@ -73,8 +73,8 @@ def _texts(document: PolicyDocument, days: Iterable[date]) -> Iterator[tuple[Key
     for fact in document.facts:
         yield from _fact(fact)
     yield from _clocks(document)
-    for one in (*document.guidance, *document.definitions):
-        yield (Category.GUIDANCE, one.id, "is said of"), _applies(one.applies_to.model_dump(exclude_defaults=True))
+    for piece in (*document.guidance, *document.definitions):
+        yield (Category.GUIDANCE, piece.id, "is said of"), _applies(piece.applies_to.model_dump(exclude_defaults=True))
     for rule in document.rules:
         for day in days:
             if (outcome := in_force(rule.outcomes, day)) is not None:
@@ -94,9 +94,9 @@ def _texts(document: PolicyDocument, days: Iterable[date]) -> Iterator[tuple[Key
 
 def _fact(fact: FactDeclaration) -> Iterator[tuple[Key, str]]:
     yield (Category.READING, fact.path, "is a"), fact.kind.value
-    # Their order decides nothing.
+    # The order has no meaning.
     yield (Category.READING, fact.path, "can be"), ", ".join(sorted(fact.values))
-    derived = sorted(f"{_value(one.value)} from {_selected(one)}" for one in fact.derived)
+    derived = sorted(f"{_value(derivation.value)} from {_selected(derivation)}" for derivation in fact.derived)
     yield (Category.READING, fact.path, "is derived as"), "; ".join(derived)
     presumed = fact.presumed if fact.presumed is not None and fact.presumed.enabled else None
     yield (Category.READING, fact.path, "is presumed to be"), _value(presumed.value) if presumed else ""
@@ -128,8 +128,8 @@ def _wording(document: PolicyDocument) -> Iterator[tuple[Key, str]]:
     for _, part in cited_parts(document):
         yield (Category.WORDING, part.id, "says"), part.says
     for name in ("conditions", "rules", "clocks"):
-        for one in getattr(document, name):
-            yield (Category.WORDING, f"{name.removesuffix('s')} {one.id}", "says"), one.says
+        for named in getattr(document, name):
+            yield (Category.WORDING, f"{name.removesuffix('s')} {named.id}", "says"), named.says
     for clock in document.clocks:
         yield (Category.WORDING, f"clock {clock.id}", "follows"), clock.rule
     for edition in document.editions:
@@ -175,7 +175,7 @@ def _listed(value: object) -> str:
 
 
 def _member(value: object) -> str:
-    return ", ".join(_listed(one) for one in value.values()) if isinstance(value, dict) else str(value)
+    return ", ".join(_listed(member) for member in value.values()) if isinstance(value, dict) else str(value)
 
 
 def _stretch(since: date, until: date | None) -> str:

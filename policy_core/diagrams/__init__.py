@@ -1,1 +1,1 @@
-"""Rules as decision diagrams: every case there can be, in the memory of a few nodes."""
+"""Rules as decision diagrams: every possible case, in a few nodes."""

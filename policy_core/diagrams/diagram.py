@@ -1,9 +1,9 @@
-"""Reduced ordered multi-valued decision diagrams: a function of finitely many finite variables, drawn once.
+"""Reduced ordered multi-valued decision diagrams: functions of finitely many finite variables.
 
-A node asks one variable and has one child for every value it can take; a terminal holds the answer. Variables are
-asked in one fixed order, equal nodes are one object and a node whose children are all the same is left out, so that
-two functions are equal exactly when their diagrams are the same object, and a diagram asks exactly the variables on
-which its function depends (Bryant 1986; Kam et al. 1998 for the multi-valued kind).
+A node tests one variable and has one child for each of its values; a terminal holds the answer. Variables are tested in
+one fixed order, equal nodes are one object, and a node whose children are all the same is omitted. Two functions are
+therefore equal exactly when their diagrams are the same object, and a diagram tests exactly the variables on which its
+function depends (Bryant 1986; Kam et al. 1998 for the multi-valued kind).
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ UNKNOWN = -1
 
 
 class Node:
-    """A node or a terminal of a diagram; made by `Diagrams` only, which sees to it that equal ones are one object."""
+    """A node or terminal of a diagram. Only `Diagrams` creates nodes, so that equal nodes are one object."""
 
     __slots__ = ("children", "value", "variable")
 
     def __init__(self, variable: int, children: tuple["Node", ...], value: Hashable) -> None:
         self.variable = variable
-        """The index of the variable asked; past the last one for a terminal."""
+        """The index of the tested variable; past the last variable for a terminal."""
         self.children = children
         self.value = value
         """A terminal's answer."""
@@ -35,9 +35,9 @@ class Node:
 
 
 class Diagrams:
-    """All diagrams over the same variables, each given as the number of values it can take.
+    """All diagrams over the same variables; each variable is given by its number of values.
 
-    Whatever makes or combines diagrams raises `TooComplexError` where that asks for more work than is allowed.
+    Methods that create or combine diagrams raise `TooComplexError` at the work limit.
     """
 
     def __init__(self, sizes: Sequence[int], work: Work | None = None) -> None:
@@ -56,7 +56,7 @@ class Diagrams:
         return self._terminals[key]
 
     def node(self, variable: int, children: Sequence[Node]) -> Node:
-        """The function that goes to the child for the variable's value; children ask later variables only."""
+        """The function that selects a child by the variable's value; children test later variables only."""
         known = len(self._nodes)
         made = _reduced(self._nodes, variable, tuple(children))
         if len(self._nodes) > known:
@@ -64,13 +64,13 @@ class Diagrams:
         return made
 
     def member(self, variable: int, values: set[int]) -> Node:
-        """True where the variable has one of `values`, by index."""
+        """True if the variable has one of `values`, by index."""
         self.work.step(self.sizes[variable])
         choices = [self.terminal(value in values) for value in range(self.sizes[variable])]
         return self.node(variable, choices)
 
     def cube(self, values: Mapping[int, Collection[int]]) -> Node:
-        """True where each of the variables has one of its values."""
+        """True if each variable has one of its values."""
         never, inside = self.terminal(False), self.terminal(True)
         for variable in sorted(values, reverse=True):
             self.work.step(self.sizes[variable])
@@ -86,9 +86,9 @@ class Diagrams:
         *operands: Node,
         known: Callable[[tuple[Node, ...]], Node | None] | None = None,
     ) -> Node:
-        """The function that gives, for every case, `operation` of what the operands give.
+        """The function that applies `operation` to the operands' results in every case.
 
-        `known` tells what comes of some operands without looking into them, or None.
+        `known` returns the result for some operands without descending into them, or None.
         """
         memo: dict[tuple[int, ...], Node] = {}
 
@@ -111,61 +111,60 @@ class Diagrams:
         return combine(operands)
 
     def all_of(self, nodes: Iterable[Node]) -> Node:
-        """True where every one of `nodes` is."""
-        return reduce(lambda one, other: self.apply(_and, one, other, known=_and_known), nodes, self.terminal(True))
+        """True if all of `nodes` are true."""
+        return reduce(lambda left, right: self.apply(_and, left, right, known=_and_known), nodes, self.terminal(True))
 
     def any_of(self, nodes: Iterable[Node]) -> Node:
-        """True where at least one of `nodes` is."""
-        return reduce(lambda one, other: self.apply(_or, one, other, known=_or_known), nodes, self.terminal(False))
+        """True if at least one of `nodes` is true."""
+        return reduce(lambda left, right: self.apply(_or, left, right, known=_or_known), nodes, self.terminal(False))
 
     def negation(self, node: Node) -> Node:
-        """True where `node` is not."""
+        """True if `node` is false."""
         return self.apply(_not, node)
 
     def choice(self, condition: Node, then: Node, otherwise: Node) -> Node:
-        """What `then` gives where the condition is true, what `otherwise` gives where it is not."""
+        """`then` if the condition is true, else `otherwise`."""
         return self.apply(_if, condition, then, otherwise, known=_if_known)
 
     # --- asking ---
 
     def restrict(self, node: Node, assignment: Sequence[int]) -> Node:
-        """The function that is left when the variables in `assignment` that are not `UNKNOWN` are fixed.
+        """The function that remains when the variables of `assignment` that are not `UNKNOWN` are fixed.
 
-        What comes back is reduced in itself but not kept among these diagrams, so that a worker that meets ever new
-        cases does not grow.
+        The result is reduced but not stored here, so that a worker's memory does not grow with new cases.
         """
         memo: dict[int, Node] = {}
         made: dict[tuple[int, tuple[int, ...]], Node] = {}
 
-        def walk(one: Node) -> Node:
-            while one.children and assignment[one.variable] != UNKNOWN:
-                one = one.children[assignment[one.variable]]
-            if not one.children:
-                return one
-            found = memo.get(id(one))
+        def walk(current: Node) -> Node:
+            while current.children and assignment[current.variable] != UNKNOWN:
+                current = current.children[assignment[current.variable]]
+            if not current.children:
+                return current
+            found = memo.get(id(current))
             if found is None:
-                children = tuple([walk(child) for child in one.children])
-                found = memo[id(one)] = _reduced(made, one.variable, children)
+                children = tuple([walk(child) for child in current.children])
+                found = memo[id(current)] = _reduced(made, current.variable, children)
             return found
 
         return walk(node)
 
     def count(self, node: Node) -> dict[Hashable, int]:
-        """For every answer, in how many complete cases it is given."""
+        """The number of complete cases for each answer."""
         memo: dict[int, dict[Hashable, int]] = {}
 
-        def cases(one: Node) -> dict[Hashable, int]:
-            """Over the variables from this node's own on."""
-            if one.terminal:
-                return {one.value: 1}
-            if id(one) not in memo:
+        def cases(current: Node) -> dict[Hashable, int]:
+            """Counts over the variables from this node's own on."""
+            if current.terminal:
+                return {current.value: 1}
+            if id(current) not in memo:
                 total: dict[Hashable, int] = {}
-                for child in one.children:
-                    skipped = prod(self.sizes[one.variable + 1 : child.variable])
+                for child in current.children:
+                    skipped = prod(self.sizes[current.variable + 1 : child.variable])
                     for answer, number in cases(child).items():
                         total[answer] = total.get(answer, 0) + number * skipped
-                memo[id(one)] = total
-            return memo[id(one)]
+                memo[id(current)] = total
+            return memo[id(current)]
 
         before = prod(self.sizes[: node.variable])
         return {answer: number * before for answer, number in cases(node).items()}
@@ -181,12 +180,12 @@ def _reduced(known: dict[tuple[int, tuple[int, ...]], Node], variable: int, chil
     return known[key]
 
 
-def _and(one: bool, other: bool) -> bool:
-    return one and other
+def _and(left: bool, right: bool) -> bool:
+    return left and right
 
 
-def _or(one: bool, other: bool) -> bool:
-    return one or other
+def _or(left: bool, right: bool) -> bool:
+    return left or right
 
 
 def _and_known(nodes: tuple[Node, ...]) -> Node | None:
@@ -198,11 +197,11 @@ def _or_known(nodes: tuple[Node, ...]) -> Node | None:
 
 
 def _decided(nodes: tuple[Node, ...], *, absorbing: bool) -> Node | None:
-    """One operand decides where it is constant, and so do two that are the same."""
-    one, other = nodes
-    if one is other:
-        return one
-    for constant, rest in ((one, other), (other, one)):
+    """The result if an operand is constant or both are the same; else None."""
+    left, right = nodes
+    if left is right:
+        return left
+    for constant, rest in ((left, right), (right, left)):
         if constant.terminal:
             return constant if constant.value is absorbing else rest
     return None
@@ -217,8 +216,8 @@ def _if_known(nodes: tuple[Node, ...]) -> Node | None:
     return None
 
 
-def _not(one: bool) -> bool:
-    return not one
+def _not(value: bool) -> bool:
+    return not value
 
 
 def _if(condition: bool, then: Hashable, otherwise: Hashable) -> Hashable:
@@ -230,40 +229,40 @@ def _cofactors(nodes: tuple[Node, ...], variable: int, value: int) -> tuple[Node
 
 
 def reachable(node: Node) -> Iterator[Node]:
-    """Every node of the diagram once, terminals included, in no order that means anything."""
+    """Every node of the diagram once, including terminals, in no particular order."""
     seen: set[int] = set()
     waiting = [node]
     while waiting:
-        one = waiting.pop()
-        if id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            waiting.extend(one.children)
+        current = waiting.pop()
+        if id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            waiting.extend(current.children)
 
 
 def support(node: Node) -> frozenset[int]:
     """The variables on which the function depends."""
-    return frozenset(one.variable for one in reachable(node) if not one.terminal)
+    return frozenset(found.variable for found in reachable(node) if not found.terminal)
 
 
 def answers(node: Node) -> frozenset[Hashable]:
-    """Every answer that some case gets."""
-    return frozenset(one.value for one in reachable(node) if one.terminal)
+    """All answers that some case gets."""
+    return frozenset(found.value for found in reachable(node) if found.terminal)
 
 
 def example(node: Node, answer: Hashable) -> dict[int, int] | None:
-    """One case that gets `answer`, by variable; variables left out do not matter. None where no case does."""
+    """A case that gets `answer`, by variable; omitted variables do not matter. None if no case does."""
     dead: set[int] = set()
 
-    def search(one: Node) -> dict[int, int] | None:
-        if one.terminal:
-            return {} if one.value == answer else None
-        for value, child in enumerate(one.children):
+    def search(current: Node) -> dict[int, int] | None:
+        if current.terminal:
+            return {} if current.value == answer else None
+        for value, child in enumerate(current.children):
             if id(child) in dead:
                 continue
             found = search(child)
             if found is not None:
-                return {one.variable: value} | found
+                return {current.variable: value} | found
             dead.add(id(child))
         return None
 

@@ -1,9 +1,9 @@
-"""Editions, drawn: for each stretch of service dates, what the rules say of every case there can be.
+"""Editions as diagrams: for each interval of service dates, the rules' answers to every possible case.
 
-Each edition on record becomes one decision diagram whose answers are the rules that decide, and from it one whose
-answers are determinations. A case with facts missing is the first diagram restricted: its answers are the rules that
-some completion meets. The second one restricted says the rest: an answer alone means that every completion agrees, and
-otherwise the variables it still asks are exactly the facts that can change the determination.
+Each edition on record becomes a decision diagram whose answers are the deciding rules, and a second one whose answers
+are determinations. For a case with missing facts, both are restricted to the known facts. The answers left in the first
+are the rules that may decide. If the second is a single answer, all completions agree; otherwise the variables that it
+still tests are exactly the facts that can change the determination.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,14 +37,14 @@ from policy_core.work_limit import Work
 SomeDated = TypeVar("SomeDated", bound=Dated)
 
 OPEN = -1
-"""The answer of a case that no rule reaches; no checked document has one."""
+"""The answer if no rule applies; a checked document has no such case."""
 
 REMEMBERED = 1 << 16
-"""Fact patterns whose finding is kept per edition: a finding is a few hundred bytes, a log has far fewer patterns."""
+"""Cached findings per edition: a finding takes a few hundred bytes, and a log has far fewer fact patterns."""
 
 
 class Status(StrEnum):
-    """Whether a statement speaks of a case."""
+    """Whether a statement applies to a case."""
 
     APPLIES = "applies"
     DOES_NOT_APPLY = "does_not_apply"
@@ -61,13 +61,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the clinical statements of one edition say of one pattern of facts."""
+    """What the clinical statements of one edition say about one pattern of facts."""
 
     determination: Determination
     reasons: tuple[str, ...]
-    """Of every completion, in the rules' order; empty when information is needed."""
+    """The reasons of all completions, in the order of the rules; empty when information is needed."""
     rows: tuple[Row, ...]
-    """The rules that some completion meets."""
+    """The rules that decide some completion."""
     missing: tuple[int, ...]
     """The variables that can still change the determination, in the document's order."""
     statuses: Mapping[str, Status]
@@ -75,7 +75,7 @@ class Finding:
 
 
 class DrawnEdition:
-    """One edition with its diagrams."""
+    """An edition with its diagrams."""
 
     def __init__(self, edition: Edition, rows: Sequence[Row], drawing: "EditionCompiler") -> None:
         self.since = edition.since
@@ -88,7 +88,7 @@ class DrawnEdition:
         self.find = lru_cache(maxsize=REMEMBERED)(self._find)
 
     def takers(self, index: int) -> frozenset[int]:
-        """The rules that decide the cases which the rule at `index` means."""
+        """The rules that decide the cases matched by the rule at `index`."""
         found = self._diagrams.apply(lambda meant, rule: rule if meant else None, self.conditions[index], self.by_rule)
         return cast("frozenset[int]", answers(found) - {None})
 
@@ -96,7 +96,7 @@ class DrawnEdition:
         return "open" if row == OPEN else self.rows[row].outcome.determination
 
     def _find(self, pattern: tuple[int, ...]) -> Finding:
-        """The finding for a pattern: for each variable the index of its value, or UNKNOWN."""
+        """The finding for a pattern, which has the index of each variable's value, or UNKNOWN."""
         determined = self._diagrams.restrict(self.by_determination, pattern)
         rules = sorted(cast("frozenset[int]", answers(self._diagrams.restrict(self.by_rule, pattern))))
         rows = tuple(self.rows[index] for index in rules)
@@ -117,12 +117,11 @@ class EditionCompiler:
     """Turns the conditions of one document into diagrams over its variables."""
 
     def __init__(self, document: PolicyDocument, work: Work | None = None) -> None:
-        """Begin to draw.
+        """Prepare to draw.
 
         Args:
-            document: A document whose parts fit together.
-            work: What drawing may ask for; by default, as much as the largest document may. Whatever is drawn
-                beyond raises `TooComplexError`.
+            document: A document whose references are valid.
+            work: The work limit; by default that of the largest document. Exceeding it raises `TooComplexError`.
         """
         self.document = document
         self.variables = variables(document)
@@ -136,14 +135,14 @@ class EditionCompiler:
         return tuple(self._edition(edition) for edition in self.document.editions if edition.on_record)
 
     def _edition(self, edition: Edition) -> DrawnEdition:
-        # Each named condition once and in order: a name stands for conditions before it only.
+        # In order: a named condition may only refer to earlier ones.
         for at, named in enumerate(self.document.conditions):
             with self.work.on("conditions", at):
                 self._drawn[named.id, edition.since] = self.draw(named.when, edition.since)
         return DrawnEdition(edition, rows_of(self.document, edition.since), self)
 
     def rules(self, rows: Sequence[Row], day: date) -> tuple[list[Node], Node]:
-        """What each row's condition is, and the row that decides: the first whose condition holds, by index."""
+        """Each row's condition, and the deciding row by index: the first whose condition holds."""
         places = {rule.id: at for at, rule in enumerate(self.document.rules)}
         conditions = []
         for row in rows:
@@ -156,7 +155,7 @@ class EditionCompiler:
         return conditions, decides
 
     def spoken(self, day: date) -> dict[str, Node]:
-        """For each statement and indication on record, by id, the cases of which it speaks."""
+        """The cases to which each statement and indication on record applies, by id."""
         drawn: dict[str, Node] = {}
         for at, statement in enumerate(self.document.statements):
             if statement.on(day):
@@ -168,7 +167,7 @@ class EditionCompiler:
                     drawn[indication.id] = self.draw(indication.when, day)
         return drawn
 
-    # One case for each shape of a condition: a table of them would say no more.
+    # One case per shape of condition: a table would not be clearer.
     def draw(self, condition: Condition, day: date) -> Node:  # noqa: PLR0911
         """The cases in which the condition holds, in the edition that begins on `day`."""
         self.work.step()
@@ -191,9 +190,9 @@ class EditionCompiler:
                 self.work.step(len(self.document.indications))
                 return self.diagrams.any_of(
                     [
-                        self.draw(one.when, day)
-                        for one in self.document.indications
-                        if one.statement == statement and one.on(day)
+                        self.draw(indication.when, day)
+                        for indication in self.document.indications
+                        if indication.statement == statement and indication.on(day)
                     ]
                 )
         return self.diagrams.terminal(True)
@@ -213,11 +212,11 @@ class EditionCompiler:
 
 
 def in_force(parts: Sequence[SomeDated], day: date) -> SomeDated | None:
-    """The one part that holds on `day`, if any; a checked document has no two."""
+    """The part that holds on `day`, if any; a checked document has at most one."""
     return next((part for part in parts if part.on(day)), None)
 
 
 def rows_of(document: PolicyDocument, day: date) -> list[Row]:
-    """The rules that say something on `day`, in order, each with what it says then."""
+    """The rules with an outcome on `day`, in order."""
     found = [(rule, in_force(rule.outcomes, day)) for rule in document.rules]
     return [Row(rule, outcome) for rule, outcome in found if outcome is not None]

@@ -1,7 +1,7 @@
-"""A diagram's cases as a few conditions that a person can read.
+"""A diagram's cases as a few readable conditions.
 
-Each condition is a cube: for some variables, the values they may have. A cube is as wide as it can be without holding a
-case that is not the diagram's, and none is left that the others make superfluous.
+Each condition is a cube: for some variables, the values they may have. Each cube is as wide as possible without
+including other cases, and redundant cubes are removed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,23 +11,23 @@ from policy_core.diagrams.diagram import Diagrams, Node, example, reachable
 from policy_core.work_limit import TooComplexError
 
 Cube = Mapping[int, frozenset[int]]
-"""By variable the values it may have, by index; a variable that is left out may have any."""
+"""For each variable, the indices of its allowed values; an omitted variable may have any value."""
 
 
 MOST_CUBES = 64
-"""Of one diagram: nobody reads more."""
+"""Per diagram: nobody reads more."""
 
 
 class Cover(NamedTuple):
-    """Cubes that hold cases of a diagram only; they may overlap."""
+    """Cubes that contain only cases of a diagram; they may overlap."""
 
     cubes: list[Cube]
     whole: bool
-    """Whether they hold all of its cases: there may be too many cubes, or finding them too much work."""
+    """Whether they cover all cases. There may be too many cubes, or finding them may exceed the work limit."""
 
 
 def cover(diagrams: Diagrams, node: Node) -> Cover:
-    """The cases for which `node` is true, as cubes; as many as can be had for the work that is left."""
+    """The cases for which `node` is true, as cubes, as many as the remaining work allows."""
     cubes: list[Cube] = []
     left = node
     try:
@@ -48,7 +48,7 @@ def _example(diagrams: Diagrams, node: Node) -> dict[int, int] | None:
 
 
 def _widened(diagrams: Diagrams, cube: Cube, node: Node) -> Cube:
-    # The last variables first: what the document asks first is what a reader expects to find named.
+    # Drop the last variables first: readers expect the document's first facts to be named.
     for variable in sorted(cube, reverse=True):
         freed = {name: values for name, values in cube.items() if name != variable}
         if _holds_in(diagrams, freed, node):
@@ -66,14 +66,14 @@ def _holds_in(diagrams: Diagrams, cube: Cube, node: Node) -> bool:
     seen: set[int] = set()
     waiting = [node]
     while waiting:
-        one = waiting.pop()
-        if one.terminal and not one.value:
+        current = waiting.pop()
+        if current.terminal and not current.value:
             return False
-        if one.terminal or id(one) in seen:
+        if current.terminal or id(current) in seen:
             continue
-        seen.add(id(one))
-        some = cube.get(one.variable)
-        met = one.children if some is None else [one.children[value] for value in some]
+        seen.add(id(current))
+        some = cube.get(current.variable)
+        met = current.children if some is None else [current.children[value] for value in some]
         diagrams.work.step(len(met))
         waiting.extend(met)
     return True
@@ -82,7 +82,7 @@ def _holds_in(diagrams: Diagrams, cube: Cube, node: Node) -> bool:
 def _needed(diagrams: Diagrams, cubes: Sequence[Cube], node: Node) -> list[Cube]:
     kept = list(cubes)
     for cube in cubes:
-        others = [one for one in kept if one is not cube]
-        if others and diagrams.any_of([diagrams.cube(one) for one in others]) is node:
+        others = [other for other in kept if other is not cube]
+        if others and diagrams.any_of([diagrams.cube(other) for other in others]) is node:
             kept = others
     return kept

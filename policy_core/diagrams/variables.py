@@ -1,7 +1,7 @@
-"""The facts that decide, as finite variables: every fact that some condition of the document tests.
+"""The deciding facts as finite variables: every fact that some condition of the document tests.
 
-A `choice` takes one of its values, a `boolean` false or true. A `set` is one variable too: its values are the subsets
-of those elements that some condition asks for, so an element no rule cares about never makes two cases different.
+A `choice` takes one of its values, a `boolean` false or true. A `set` is also one variable: its values are the subsets
+of the elements that conditions test, so that untested elements do not distinguish cases.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from policy_core.document.models import (
 )
 
 Value = str | bool | tuple[str, ...]
-"""A fact's value; a set as its elements in the document's order."""
+"""A fact's value; a set is a tuple of its elements in the document's order."""
 
 
 @dataclass(frozen=True)
@@ -30,28 +30,28 @@ class Variable:
 
     declaration: FactDeclaration
     domain: tuple[Value, ...]
-    """Every value it can take, by index."""
+    """All values that it can take, by index."""
 
     @property
     def path(self) -> str:
-        """Where the request has it."""
+        """Its path in the request."""
         return self.declaration.path
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """For a set, the elements that some condition asks for: those of its largest value."""
+        """For a set, the elements that some condition tests: those of its largest value."""
         last = self.domain[-1]
         return last if isinstance(last, tuple) else ()
 
     def index(self, value: Value) -> int:
-        """The index in the domain of a value as a request states it."""
+        """The index in the domain of a value stated in a request."""
         if isinstance(value, tuple):
             return sum(1 << bit for bit, element in enumerate(self.asked) if element in value)
         return self.domain.index(value)
 
 
 def leaves(condition: Condition) -> Iterator[Condition]:
-    """The parts of a condition that are not made of others."""
+    """The parts of a condition that contain no other conditions."""
     if isinstance(condition, AllOf):
         for part in condition.all:
             yield from leaves(part)
@@ -65,7 +65,7 @@ def leaves(condition: Condition) -> Iterator[Condition]:
 
 
 def conditions(document: PolicyDocument) -> Iterator[Condition]:
-    """Every condition that the document writes out."""
+    """All conditions in the document."""
     yield from (named.when for named in document.conditions)
     yield from (indication.when for indication in document.indications)
     yield from (rule.when for rule in document.rules)
@@ -79,7 +79,7 @@ def variables(document: PolicyDocument) -> tuple[Variable, ...]:
 
 
 def tested_elements(document: PolicyDocument) -> dict[str, set[str]]:
-    """Every fact that some condition tests and, of a set, the elements asked for."""
+    """The facts that conditions test and, for sets, the elements tested."""
     tested: dict[str, set[str]] = {}
     for condition in conditions(document):
         for leaf in leaves(condition):

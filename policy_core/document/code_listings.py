@@ -1,4 +1,4 @@
-"""Codes: which diagnosis codes a selector means, which procedure codes are valid and listed on a day."""
+"""Codes: which diagnosis codes a selector matches, and which procedure codes are valid and listed on a day."""
 
 from collections.abc import Callable
 from datetime import date
@@ -9,23 +9,23 @@ from policy_core.document.models import CodeList, CodeSelector, CodeSystem, List
 
 
 def normal_diagnosis(code: str) -> str:
-    """A diagnosis code as it compares: trimmed, in capitals and without its dot."""
+    """A diagnosis code normalized for comparison: trimmed, in capitals, without its dot."""
     return _capitals(code).replace(".", "")
 
 
-@lru_cache(maxsize=1 << 14)  # the same few hundred come again and again
+@lru_cache(maxsize=1 << 14)  # the same few hundred codes recur
 def _capitals(code: str) -> str:
     code = code.strip()
-    # Some letters that are not ASCII have a capital that is: they are other letters all the same.
+    # Some non-ASCII letters have an ASCII capital, but they are different letters.
     return code.upper() if code.isascii() else code
 
 
 def selector(selected: CodeSelector) -> Callable[[str, str], bool]:
-    """Whether a (system, normal code) is among those that the document's selector names."""
+    """A predicate for the pairs of system and normal code that a selector matches."""
     ranges = tuple(bounds(written) for written in selected.codes)
     ending = selected.ends_with or ""
 
-    # The same few hundred codes come again and again.
+    # The same few hundred codes recur.
     @lru_cache(maxsize=4096)
     def matches(system: str, code: str) -> bool:
         return (
@@ -39,18 +39,18 @@ def selector(selected: CodeSelector) -> Callable[[str, str], bool]:
 
 
 def bounds(written: str) -> tuple[str, str]:
-    """The first and the last beginning of the codes that a selector's entry, `C81-C96` or `D46`, names."""
+    """The first and last prefix of an entry of a selector, such as `C81-C96` or `D46`."""
     low, _, high = written.partition("-")
     return normal_diagnosis(low), normal_diagnosis(high or low)
 
 
 def _within(code: str, low: str, high: str) -> bool:
-    # A code shorter than the range's ends (C8 beside C81) does not say whether it is inside.
+    # A code shorter than the range's ends (C8 for C81) is ambiguous, so it does not match.
     return len(code) >= max(len(low), len(high)) and low <= code[: len(low)] and code[: len(high)] <= high
 
 
 class CodeStatus(Enum):
-    """How a procedure code stands on a day."""
+    """The status of a procedure code on a day."""
 
     LISTED = auto()
     NOT_LISTED = auto()
@@ -58,29 +58,29 @@ class CodeStatus(Enum):
 
 
 class CodeIndex:
-    """The document's code list, ready to be asked."""
+    """The document's code list, indexed."""
 
     def __init__(self, codes: CodeList) -> None:
         self._systems = {system.system: system for system in codes.systems}
-        self._listed = {(one.system, self.normal(one.system, one.code)): one for one in codes.listed}
+        self._listed = {(entry.system, self.normal(entry.system, entry.code)): entry for entry in codes.listed}
 
     def normal(self, system: str, code: str) -> str:
-        """A procedure code as it compares: trimmed, in capitals, its dot left out where the system does not mind it."""
+        """A procedure code normalized for comparison: trimmed, in capitals, without dots if its system ignores them."""
         known = self._systems.get(system)
         return _capitals(code).replace(".", "") if known and known.ignores_dots else _capitals(code)
 
     def entry(self, system: str, code: str) -> ListedCode | None:
-        """The document's entry for a code, whatever the day."""
+        """The document's entry for a code, on any day."""
         return self._listed.get((system, self.normal(system, code)))
 
     def well_formed(self, system: str, code: str) -> bool:
-        """Whether a code looks like those of its system, whatever the day."""
+        """Whether a code has its system's form, on any day."""
         known = self._systems.get(system)
         return known is None or known.length is None or _has_length(self.normal(system, code), known.length)
 
     @lru_cache(maxsize=1 << 14)  # noqa: B019 (an index lives as long as its policy)
     def standing(self, system: str, code: str, day: date) -> CodeStatus:
-        """How the code stands on `day`: validity in its own code set first, then the policy's list."""
+        """The status of the code on `day`: first its validity in its own code set, then the policy's list."""
         entry = self.entry(system, code)
         known = self._systems.get(system)
         if known is not None and not _valid_in(known, self.normal(system, code), day):

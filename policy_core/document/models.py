@@ -1,7 +1,7 @@
-"""The policy document: one medical policy as data, with its versions and its citations inside.
+"""The policy document: one medical policy as data, with its versions and citations.
 
-The models below are the format. `policy_core/README.md` explains it to an analyst, and the JSON Schema beside it is
-generated from them. Dates: `since` is the first day something holds, `until` the first day it no longer does.
+These models define the format. `policy_core/README.md` explains it to analysts, and the JSON Schema is generated from
+the models. `since` is the first day on which something holds, `until` the first day on which it no longer does.
 """
 
 from datetime import date
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from policy_core.determinations import Determination
 
-# The forms of what is written in one word; `mistakes` has a sentence for each.
+# Patterns of single words; `yaml_mistakes` has a sentence for each.
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 FACT_PATH = r"^clinical(\.[a-z][a-z0-9_]*){1,8}$"
 WORD = r"^[a-z][a-z0-9_]*$"
@@ -28,7 +28,7 @@ FactPath = Annotated[str, Field(pattern=FACT_PATH, max_length=256)]
 Word = Annotated[str, Field(pattern=WORD, max_length=128)]
 Sentence = Annotated[str, Field(min_length=1)]
 MOST_CHARACTERS = 64
-"""Of a code."""
+"""Maximum length of a code."""
 
 
 class Part(BaseModel):
@@ -42,7 +42,7 @@ class Citation(Part):
 
     section: Identifier
     ordinal: int = Field(ge=1, le=1_000_000)
-    """Counted from 1 within the section."""
+    """Position in the section, from 1."""
     sha256: str = Field(pattern=DIGEST)
 
 
@@ -59,7 +59,7 @@ class Source(Part):
 
     publisher: Sentence
     sections: tuple[Identifier, ...] = Field(min_length=1, max_length=200)
-    """In the order in which the text has them."""
+    """In the order of the text."""
 
 
 # --- facts ---------------------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ class FactDeclaration(Part):
             raise ValueError(f"a {self.kind} needs `values`, each once")
         if not listed and self.values:
             raise ValueError(f"a {self.kind} has no `values`; remove them, or write `kind: choice`")
-        given = [one.value for one in self.derived] + ([self.presumed.value] if self.presumed else [])
+        given = [derivation.value for derivation in self.derived] + ([self.presumed.value] if self.presumed else [])
         if given and self.kind in (FactKind.SET, FactKind.DATE):
             raise ValueError(f"a {self.kind} can be neither derived nor presumed")
         allowed: tuple[str | bool, ...] = (False, True) if self.kind is FactKind.BOOLEAN else self.values
@@ -192,7 +192,7 @@ _SHAPES = ("is", "in", "includes", "all", "any", "not", "condition", "indication
 
 
 def shape(value: Any) -> str | None:
-    """Which of the shapes a condition has, still as data or already a model; None if it is no condition."""
+    """The shape of a condition, given as data or as a model; None if it is not a condition."""
     if isinstance(value, Part):
         return next((s for s in _SHAPES if s in (f.alias or n for n, f in type(value).model_fields.items())), None)
     return next((s for s in _SHAPES if s in value), None) if isinstance(value, dict) else None
@@ -272,7 +272,7 @@ class Outcome(Dated):
     ]
     reason: Word | None = None
     rests_on: tuple[Identifier, ...] = ()
-    """The cited parts of the document that carry this outcome."""
+    """The cited parts of the document that support this outcome."""
 
 
 class Rule(Part):
@@ -289,7 +289,7 @@ class Edition(Part):
 
     since: date
     on_record: bool
-    """Whether the text of the statements in force then is known."""
+    """Whether the text of its statements is known."""
     says: Sentence
 
 
@@ -303,7 +303,7 @@ class Window(Part):
     until: date | None = None
 
     def holds(self, day: date) -> bool:
-        """Whether `day` lies in the stretch."""
+        """Whether `day` is in the interval."""
         return (self.since is None or self.since <= day) and (self.until is None or day < self.until)
 
 
@@ -313,7 +313,7 @@ class CodeSystem(Part):
     system: Identifier
     valid: Window = Window()
     length: int | None = Field(default=None, ge=1, le=MOST_CHARACTERS)
-    """Where given, a code is exactly this many letters and digits."""
+    """If given, codes have exactly this many letters and digits."""
     ignores_dots: bool = False
     says: Sentence
 
@@ -334,7 +334,7 @@ class CodeList(Cited):
 
     systems: tuple[CodeSystem, ...] = Field(min_length=1, max_length=50)
     listed: tuple[ListedCode, ...]
-    """Empty in a document as it read before its first code was listed."""
+    """Empty in a document before its first code was listed."""
 
 
 class Program(Part):
@@ -374,7 +374,7 @@ class AppliesTo(Part):
     performed_on: Word | None = None
     diagnoses: tuple[CodeSelector, ...] = ()
     codes: tuple[Annotated[str, Field(pattern=CODE_AND_SYSTEM, max_length=200)], ...] = ()
-    """Each as its system, a space, its code: `cpt 86812`."""
+    """Each as system, space, code: `cpt 86812`."""
     determinations: tuple[Determination, ...] = ()
     reasons: tuple[Word, ...] = ()
 
@@ -447,7 +447,7 @@ class Revision(Part):
     kinds: tuple[RevisionKind, ...] = Field(min_length=1)
     says: Sentence
     number: str | None = Field(default=None, max_length=128)
-    """The policy's number, where this revision gave it a new one."""
+    """The policy's new number, if this revision changed it."""
     cites: tuple[Citation, ...] = ()
 
 
@@ -474,13 +474,13 @@ class PolicyDocument(Part):
     clock_for: tuple[ClockAssignment, ...] = Field(default=(), max_length=100)
     description: tuple[Cited, ...] = ()
     page: tuple[Cited, ...] = ()
-    """Headings, notices and the like: sentences of the text that say nothing about care."""
+    """Headings, notices and other sentences of the text that do not concern care."""
     revisions: tuple[Revision, ...] = Field(min_length=1, max_length=500)
 
     def canonical(self) -> bytes:
-        """The document as RFC 8785 canonical JSON, without what only repeats a default.
+        """The document as RFC 8785 canonical JSON, without default values.
 
-        Leaving defaults out keeps a document's digest when the format gains an optional field.
+        Omitting defaults keeps digests stable when the format gains an optional field.
         """
         return rfc8785.dumps(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 

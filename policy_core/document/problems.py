@@ -1,4 +1,4 @@
-"""What is wrong with a policy document, said so that its author can mend it.
+"""Problems in a policy document, described so that the author can fix them.
 
 PolicyDocumentError
 └── problems: one line each, `file:line: path: what is wrong and what to write instead`
@@ -18,7 +18,7 @@ class Problem:
     path: tuple[PathPart, ...]
     message: str
     line: int | None = None
-    """The line of the file, counted from 1, where it could be found."""
+    """The line in the file, from 1, if known."""
 
     def sentence(self, file: str) -> str:
         """The mistake in one line."""
@@ -28,7 +28,7 @@ class Problem:
 
 
 class PolicyDocumentError(Exception):
-    """A policy document that cannot be used; nothing of it is."""
+    """A policy document that cannot be used, not even in part."""
 
     def __init__(self, file: str, problems: Sequence[Problem]) -> None:
         self.file = file
@@ -38,11 +38,11 @@ class PolicyDocumentError(Exception):
 
 MOST_LISTED = 20
 MOST_COMPARED = 1_000
-"""Words that a misspelt one is held against."""
+"""Maximum number of words that a misspelt word is compared with."""
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A hint at the closest of the known words, or at what there is where none is close."""
+    """A hint naming the closest known word, or all known words if none is close."""
     close = get_close_matches(word[:100], known[:MOST_COMPARED], n=1, cutoff=0.6)
     if close:
         return f"did you mean `{close[0]}`?"
@@ -50,6 +50,6 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """Words in a sentence; of many the first."""
+    """Words for use in a sentence; a long list is shortened."""
     more = f" and {len(words) - MOST_LISTED:,} more" if len(words) > MOST_LISTED else ""
     return ", ".join(words[:MOST_LISTED]) + more

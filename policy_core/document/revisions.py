@@ -1,4 +1,4 @@
-"""The register of the revisions in one document: which is in force on a day. What was known when is for `chain`."""
+"""The register of revisions in one document: which one is in force on a day. See `chain` for what was known when."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from policy_core.document.models import Edition, PolicyDocument, Revision
 
 @dataclass(frozen=True)
 class RegisteredRevision:
-    """One revision with what follows from its place among the others."""
+    """A revision with what follows from its position in the register."""
 
     revision: Revision
     number: str | None
-    """The policy's number under this revision; None before any was given."""
+    """The policy's number under this revision; None before the first number."""
     until: date | None
     """The first day on which the next revision is in force."""
     statements_on_record: bool
@@ -26,7 +26,7 @@ class Register:
     def __init__(self, document: PolicyDocument) -> None:
         self.policy = document.number
         self.revisions = _registered(document)
-        self._dates = [one.revision.date for one in self.revisions]
+        self._dates = [registered.revision.date for registered in self.revisions]
 
     def in_force(self, day: date) -> RegisteredRevision | None:
         """The revision in force on `day`; None before the first."""

@@ -1,1 +1,1 @@
-"""One request, step by step: from its facts to a determination of every line, and when it is due."""
+"""Evaluating a request: from its facts to a determination for each line, and the deadline."""

@@ -1,4 +1,4 @@
-"""What the core is asked about: one authorization request, freed of its wire format."""
+"""The input of the core: one authorization request, independent of its wire format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Diagnosis(NamedTuple):
-    """A diagnosis code as the request states it; white space around it, its case and its dot make no difference."""
+    """A diagnosis code as the request states it; surrounding white space, case and dot are ignored."""
 
     system: str
     code: str
@@ -26,18 +26,18 @@ class ServiceLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One request, as far as a policy can look at it. It holds personal data: its repr shows none."""
+    """The parts of a request that a policy uses. It holds personal data, which its repr does not show."""
 
     certification: str
     urgency: str
     submitted_at: datetime
-    """With its own offset: "before the day of submission" is meant where the request was written."""
+    """With its own offset: "before the day of submission" refers to local time where the request was written."""
     has_prior_authorization: bool
     line_of_business: str
     diagnoses: tuple[Diagnosis, ...]
     service_lines: tuple[ServiceLine, ...]
     clinical: Mapping[str, Any]
-    """The request's clinical object as it came, plain JSON values."""
+    """The request's clinical object as received, in plain JSON values."""
 
     def __repr__(self) -> str:
         return "<Case: personal data not shown>"

@@ -1,4 +1,4 @@
-"""When a decision is due: a named clock, read off the request's own times."""
+"""When a decision is due: a named clock applied to the request's own times."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,19 +8,19 @@ from policy_core.document.models import Clock, ClockStart, Length
 
 
 class ClockState(StrEnum):
-    """Where a decision's clock stands."""
+    """The state of a decision's clock."""
 
     RUNNING = "running"
     WAITING_FOR_INFORMATION = "waiting_for_information"
     ANSWERED = "answered"
-    """Nobody has to act any more; `due_at` says when it had to be answered."""
+    """Nobody has to act any more; `due_at` is the deadline that applied."""
     NO_CLOCK = "no_clock"
-    """The document assigns this line of business no clock."""
+    """The document assigns no clock to this line of business."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When a decision is due, by which clock."""
+    """When a decision is due, and by which clock."""
 
     clock: Clock | None
     state: ClockState
@@ -30,7 +30,7 @@ class Deadline:
 def deadline(
     clock: Clock | None, urgency: str, submitted_at: datetime, *, information_needed: bool, answered: bool
 ) -> Deadline:
-    """The deadline of one request, counted in elapsed time and written in the request's own offset."""
+    """The deadline of a request, computed in elapsed time and given in the request's own offset."""
     if clock is None:
         return Deadline(None, ClockState.NO_CLOCK, None)
     if information_needed and clock.starts is ClockStart.NECESSARY_INFORMATION:

@@ -1,14 +1,14 @@
-"""One case under one policy: every service line determined, every step of the way named.
+"""Evaluate one case under one policy: the determination of each service line, and the step that decided it.
 
 The steps of a line, in order; the first that applies decides it:
 
-1. cancellation            the request takes itself back
+1. cancellation            the request is a cancellation
 2. policy_on_record        a revision was in force on the service date and its statements are on record
-3. exception               another program answers for this line of business
+3. exception               another program is responsible for this line of business
 4. code_valid              the code is valid in its own code set
 5. code_listed             the policy lists the code
-6. prior_authorization     the service does not come before the request for it
-7. clinical_statements     what the policy's rules say over the facts that are known
+6. prior_authorization     the service does not precede its request
+7. clinical_statements     the policy's rules, applied to the known facts
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,19 +53,19 @@ class MissingFact:
 
 
 class Answer(NamedTuple):
-    """What the step that decided a line says of it."""
+    """The answer given by the deciding step of a line."""
 
     determination: Determination
     step: Step
     reasons: tuple[str, ...] = ()
     missing: tuple[MissingFact, ...] = ()
     rules: tuple[str, ...] = ()
-    """The rules that decide, or that still may."""
+    """The rules that decide or may still decide."""
     rests_on: tuple[str, ...] = ()
-    """The cited parts of the document that carry the determination, by id."""
+    """The ids of the cited parts that support the determination."""
     program: Program | None = None
     edition: date | None = None
-    """The edition whose clinical statements were asked, by its first day."""
+    """The first day of the edition whose clinical statements were evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +77,16 @@ class LineResult:
     revision: RegisteredRevision | None
     """The revision in force on the service date."""
     guidance: tuple[str, ...]
-    """What the document says beside the determination, by id."""
+    """The ids of the guidance that applies."""
 
     @property
     def action(self) -> Action:
-        """What the determination becomes."""
+        """The action that follows from the determination."""
         return CONSEQUENCES[self.answer.determination].action
 
     @property
     def acts_next(self) -> ActsNext:
-        """Who has to do something now."""
+        """Who must act next."""
         return CONSEQUENCES[self.answer.determination].acts_next
 
 
@@ -98,31 +98,30 @@ class CaseResult:
     deadline: Deadline
     lines: tuple[LineResult, ...]
     findings: Mapping[date, Finding]
-    """What the clinical statements say, for each edition that a line asked."""
+    """What the clinical statements say, for each edition evaluated."""
     facts: Mapping[str, Fact]
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A case with all that is worked out once for its lines."""
+    """A case with everything that is computed once for all its lines."""
 
     case: Case
     pattern: tuple[int, ...]
     conflicts: tuple[Fact, ...]
     concerned: tuple[bool, ...]
-    """For each piece of guidance, whether the diagnoses are among those it speaks of."""
+    """For each piece of guidance, whether it applies to the diagnoses."""
 
 
 class Policy:
-    """One policy document, compiled: everything that can be worked out before the first request."""
+    """A compiled policy document: everything that can be computed before the first request."""
 
     def __init__(self, document: PolicyDocument, known_through: str | None = None) -> None:
         """Compile a document.
 
         Args:
             document: The policy, whole.
-            known_through: The digest of its newest publication; where it is not given, the document is taken to be
-                all that was ever published of the policy.
+            known_through: The digest of its newest publication; by default, that of the document's own newest revision.
         """
         drawing = EditionCompiler(document)
         self._known_through = known_through
@@ -143,22 +142,22 @@ class Policy:
 
     @cached_property
     def known_through(self) -> str:
-        """The digest of the newest publication that is known of the policy."""
+        """The digest of the policy's newest known publication."""
         return self._known_through or publications(self.document)[-1].digest
 
     @cached_property
     def allowed(self) -> int:
-        """The steps that the document may ask for."""
+        """The document's step limit."""
         return allowed(len(self.document.canonical()))
 
     def determine(self, case: Case) -> CaseResult:
-        """What this policy makes of a case: the same for the same case, always.
+        """Determine a case. The result depends only on the case and the policy.
 
         Raises:
             ClinicalViolationError: The case's clinical object does not fit the policy's facts.
         """
         facts = self.reader.read(case)
-        diagnoses = tuple([(one.system, normal_diagnosis(one.code)) for one in case.diagnoses])
+        diagnoses = tuple([(diagnosis.system, normal_diagnosis(diagnosis.code)) for diagnosis in case.diagnoses])
         question = _Question(
             case,
             self.reader.pattern(facts),
@@ -179,11 +178,11 @@ class Policy:
         return CaseResult(action, due, lines, findings, facts)
 
     def cases(self) -> int:
-        """How many complete cases there are: every combination of values of the deciding facts."""
+        """The number of complete cases: all combinations of values of the deciding facts."""
         return prod(len(variable.domain) for variable in self.variables)
 
     def edition_on(self, day: date) -> DrawnEdition | None:
-        """The edition whose statements are in force on `day`, if they are on record."""
+        """The edition in force on `day`, if its statements are on record."""
         edition = edition_on(self.document.editions, day)
         return self.editions.get(edition.since) if edition else None
 
@@ -207,9 +206,9 @@ class Policy:
     def before_statements(
         self, line_of_business: str, system: str, code: str, day: date, *, unauthorized: bool
     ) -> Answer | None:
-        """What steps 2 to 6 say of a line; None where its facts decide.
+        """The answer of steps 2 to 6; None if the clinical statements decide.
 
-        `unauthorized`: the service comes before its request, and without an authorization.
+        `unauthorized`: the service precedes its request, without an authorization.
         """
         if self.edition_on(day) is None:
             return _NOT_ON_RECORD
@@ -226,12 +225,12 @@ class Policy:
         )
 
     def by_exception(self, line_of_business: str, day: date) -> Answer | None:
-        """What step 3 says of a line; None where no exception does."""
+        """The answer of step 3; None if no exception applies."""
         outcomes = self._exceptions.get(line_of_business, ())
         return next((answer for outcome, answer in outcomes if outcome.on(day)), None)
 
     def by_code(self, system: str, code: str, day: date) -> Answer | None:
-        """What steps 4 and 5 say of a line; None where its code is valid and listed."""
+        """The answer of steps 4 and 5; None if the code is valid and listed."""
         standing = self.codes.standing(system, code, day)
         if standing is CodeStatus.INVALID:
             return _INVALID_CODE
@@ -245,7 +244,7 @@ class Policy:
             finding.determination,
             Step.CLINICAL_STATEMENTS,
             reasons=finding.reasons,
-            missing=tuple([MissingFact(one.path, one.question, claims.get(one.path, ())) for one in missing]),
+            missing=tuple([MissingFact(fact.path, fact.question, claims.get(fact.path, ())) for fact in missing]),
             rules=tuple([row.rule.id for row in finding.rows]),
             rests_on=tuple(dict.fromkeys([part for row in finding.rows for part in row.outcome.rests_on])),
             edition=edition.since,
@@ -271,7 +270,7 @@ def _unauthorized(document: PolicyDocument) -> Answer | None:
 
 
 def _exceptions(document: PolicyDocument) -> dict[str, tuple[tuple[ExceptionOutcome, Answer], ...]]:
-    """By line of business, what an exception answers and when."""
+    """The answers of exceptions with their outcomes, by line of business."""
     return {
         exception.line_of_business: tuple(
             (
@@ -285,19 +284,19 @@ def _exceptions(document: PolicyDocument) -> dict[str, tuple[tuple[ExceptionOutc
 
 
 class _Guidance:
-    """Which guidance concerns which line."""
+    """Finds the guidance for a line."""
 
     def __init__(self, document: PolicyDocument, index: CodeIndex) -> None:
         self._index = index
-        self._all = [_Applies(one, index) for one in (*document.guidance, *document.definitions)]
+        self._all = [_Applies(guidance, index) for guidance in (*document.guidance, *document.definitions)]
         self._of = lru_cache(maxsize=REMEMBERED)(self._find)
 
     def concerned(self, diagnoses: Sequence[tuple[str, str]]) -> tuple[bool, ...]:
-        """For each piece of guidance, whether the diagnoses are among those it speaks of."""
-        return tuple([one.speaks_of(diagnoses) for one in self._all])
+        """For each piece of guidance, whether it applies to the diagnoses."""
+        return tuple([guidance.speaks_of(diagnoses) for guidance in self._all])
 
     def of(self, line: ServiceLine, answer: Answer, concerned: tuple[bool, ...]) -> tuple[str, ...]:
-        """The guidance on a line, by id, in the document's order."""
+        """The ids of the guidance for a line, in the document's order."""
         code = (line.system, self._index.normal(line.system, line.code))
         found: tuple[str, ...] = self._of(line.performed_on, code, answer.determination, answer.reasons, concerned)
         return found
@@ -311,21 +310,21 @@ class _Guidance:
         concerned: tuple[bool, ...],
     ) -> tuple[str, ...]:
         return tuple(
-            one.id
-            for one, speaks in zip(self._all, concerned, strict=True)
-            if speaks and one.fits(performed_on, code, determination, reasons)
+            guidance.id
+            for guidance, speaks in zip(self._all, concerned, strict=True)
+            if speaks and guidance.fits(performed_on, code, determination, reasons)
         )
 
 
 class _Applies:
-    """Whether a piece of guidance concerns a line."""
+    """Decides whether a piece of guidance applies to a line."""
 
     def __init__(self, guidance: Guidance, index: CodeIndex) -> None:
         self.id = guidance.id
         applies = guidance.applies_to
         self._performed_on = applies.performed_on
-        self._diagnoses = [selector(one) for one in applies.diagnoses]
-        named = [one.split(" ", 1) for one in applies.codes]
+        self._diagnoses = [selector(selected) for selected in applies.diagnoses]
+        named = [code.split(" ", 1) for code in applies.codes]
         self._codes = frozenset((system, index.normal(system, code)) for system, code in named)
         self._determinations = frozenset(applies.determinations)
         self._reasons = frozenset(applies.reasons)
@@ -348,4 +347,4 @@ class _Applies:
 
 def _clocks(document: PolicyDocument) -> dict[str, Clock]:
     by_id = {clock.id: clock for clock in document.clocks}
-    return {one.line_of_business: by_id[one.clock] for one in document.clock_for}
+    return {assigned.line_of_business: by_id[assigned.clock] for assigned in document.clock_for}

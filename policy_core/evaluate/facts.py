@@ -1,8 +1,7 @@
-"""From a request's clinical object and diagnoses to facts: stated, derived, presumed, conflicting or not known.
+"""Read facts from a request's clinical object and diagnoses: stated, derived, presumed, conflicting or not stated.
 
-A fact that is not stated may follow from a diagnosis code; what nobody writes down may be presumed, where the document
-says so. Values that contradict each other make a fact conflicting: it counts as not known, and nothing resolves it
-here.
+A fact that is not stated may be derived from a diagnosis code, or presumed if the document says so. Contradictory
+values make a fact conflicting: it counts as unknown, and is not resolved here.
 """
 
 import re
@@ -33,7 +32,7 @@ from policy_core.document.models import FactDeclaration, FactKind, PolicyDocumen
 from policy_core.evaluate.case import Case, Diagnosis
 
 REMEMBERED = 1 << 14
-"""Values and codes that are kept for each fact, with what they make it: a log has far fewer."""
+"""Cached values and codes per fact: a log has far fewer."""
 
 
 class Origin(StrEnum):
@@ -47,11 +46,11 @@ class Origin(StrEnum):
 
 
 class Claim(NamedTuple):
-    """One value that something says a fact has."""
+    """One claimed value of a fact."""
 
     value: Value
     diagnoses: tuple[Diagnosis, ...]
-    """The codes that say it; empty when the request states it."""
+    """The codes that imply it; empty if the request states it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +60,26 @@ class Fact:
     path: str
     origin: Origin
     value: Value | None
-    """None when conflicting or not stated."""
+    """None if conflicting or not stated."""
     diagnoses: tuple[Diagnosis, ...] = ()
-    """The codes that it is derived from."""
+    """The codes from which it is derived."""
     claims: tuple[Claim, ...] = ()
-    """What contradicts what, when conflicting."""
+    """The contradicting claims, if conflicting."""
 
 
 class Violation(NamedTuple):
-    """A part of the clinical object that does not fit the document's facts; the message repeats no value."""
+    """A part of the clinical object that does not match the document's facts; the message contains no value."""
 
     path: str
     message: str
 
 
 class ClinicalViolationError(Exception):
-    """The clinical object does not fit the document's facts."""
+    """The clinical object does not match the document's facts."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         self.violations = tuple(violations)
-        super().__init__("; ".join(f"{one.path}: {one.message}" for one in violations))
+        super().__init__("; ".join(f"{violation.path}: {violation.message}" for violation in violations))
 
 
 class FactReader:
@@ -90,25 +89,25 @@ class FactReader:
         self.model = clinical_model(document)
         self._names = {name for fact in document.facts for name in fact.path.split(".")[1:]}
         self._facts = [_Read(fact) for fact in document.facts]
-        # An index is worked out once for each value that a variable is seen with: there are few.
+        # The few values of each variable have their index cached.
         self._indexes = [(variable.path, lru_cache(maxsize=1 << 10)(variable.index)) for variable in variables]
 
     def read(self, case: Case) -> dict[str, Fact]:
         """Every declared fact of the case, by path.
 
         Raises:
-            ClinicalViolationError: A field that no fact declares, or a value outside its list.
+            ClinicalViolationError: A field is not a declared fact, or a value is not in its list.
         """
         try:
             self.model.model_validate(case.clinical)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
-            raise ClinicalViolationError([_violation(one, self._names) for one in found]) from None
+            raise ClinicalViolationError([_violation(problem, self._names) for problem in found]) from None
         codes = [(diagnosis, normal_diagnosis(diagnosis.code)) for diagnosis in case.diagnoses]
         return {read.path: read.fact(case.clinical, codes) for read in self._facts}
 
     def pattern(self, facts: Mapping[str, Fact]) -> tuple[int, ...]:
-        """The facts as the diagrams' variables: for each the index of its value, or UNKNOWN."""
+        """The facts as variables of the diagrams: the index of each value, or UNKNOWN."""
         return tuple(
             [UNKNOWN if (value := facts[path].value) is None else index(value) for path, index in self._indexes]
         )
@@ -122,8 +121,8 @@ class _Read:
         self._keys = declaration.path.split(".")[1:]
         self._is_set = declaration.kind is FactKind.SET
         self._values = declaration.values
-        self._derived = [(selector(one), one.value) for one in declaration.derived]
-        # The same fact is the same object, so that it can be recognized by whoever writes it out.
+        self._derived = [(selector(derivation), derivation.value) for derivation in declaration.derived]
+        # Equal facts are one object, so that serialization can be cached by identity.
         self._stated_as = lru_cache(maxsize=REMEMBERED)(partial(Fact, self.path, Origin.STATED))
         self._derived_as = lru_cache(maxsize=REMEMBERED)(partial(Fact, self.path, Origin.DERIVED))
         self._values_of = lru_cache(maxsize=REMEMBERED)(self._find_values_of)
@@ -139,7 +138,7 @@ class _Read:
         said = self._said_by(codes) if self._derived else {}
         if len(said) > 1 or (stated is not None and said and stated not in said):
             own = [Claim(stated, ())] if stated is not None else []
-            return Fact(self.path, Origin.CONFLICTING, None, claims=(*own, *(Claim(*one) for one in said.items())))
+            return Fact(self.path, Origin.CONFLICTING, None, claims=(*own, *(Claim(*claim) for claim in said.items())))
         if stated is not None:
             return self._stated_as(stated)
         for value, diagnoses in said.items():
@@ -153,7 +152,7 @@ class _Read:
                 return None
             value = value.get(key)
         if self._is_set and value is not None:
-            return tuple(one for one in self._values if one in value)
+            return tuple(element for element in self._values if element in value)
         stated: Value | None = value
         return stated
 
@@ -166,7 +165,7 @@ class _Read:
         return said
 
     def _find_values_of(self, system: str, code: str) -> tuple[Value, ...]:
-        """What a diagnosis code says the fact's value is."""
+        """The values that a diagnosis code implies."""
         return tuple(value for matches, value in self._derived if matches(system, code))
 
 
@@ -186,11 +185,11 @@ def _real_date(text: str) -> str:
 
 
 MOST_VALUES = 99
-"""Of a set, as it is stated: none has so many."""
+"""Maximum length of a stated set: no set has so many values."""
 
 
 def _few(stated: Any) -> Any:
-    # Before any of them is looked at: a list of hundreds of thousands is refused at once.
+    # Checked before the entries, so that a very long list is refused at once.
     if isinstance(stated, list) and len(stated) > MOST_VALUES:
         raise PydanticCustomError("too_many", "should have at most {most} entries", {"most": MOST_VALUES})
     return stated
@@ -200,9 +199,9 @@ _ISODate = Annotated[StrictStr, AfterValidator(_real_date), Field(json_schema_ex
 
 
 def clinical_model(document: PolicyDocument) -> type[BaseModel]:
-    """A pydantic model of the clinical object that this document's facts allow: closed, every field optional.
+    """A pydantic model of the clinical object for this document's facts: closed, with every field optional.
 
-    Its JSON Schema is the contract for whoever sends requests under this policy.
+    Its JSON Schema is the contract for requests under this policy.
     """
     tree: dict[str, Any] = {}
     for fact in document.facts:
@@ -215,7 +214,7 @@ def clinical_model(document: PolicyDocument) -> type[BaseModel]:
 
 
 def _model(name: str, tree: Mapping[str, Any]) -> type[BaseModel]:
-    # Numbered names with aliases, so that no path of a document can clash with a name that pydantic keeps for itself.
+    # Numbered names with aliases, so that no path can clash with names that pydantic reserves.
     fields: dict[str, Any] = {
         f"field_{index}": (_field_type(key, below) | None, _field(key, below))
         for index, (key, below) in enumerate(tree.items())
@@ -236,13 +235,13 @@ def _field_type(key: str, below: Any) -> Any:
         return StrictBool
     if below.kind is FactKind.DATE:
         return _ISODate
-    # Built from the document at run time: no static type can name these values.
+    # Built from the document at run time, so there is no static type.
     choice: Any = Literal[below.values]
     return Annotated[list[choice], BeforeValidator(_few)] if below.kind is FactKind.SET else choice
 
 
 def _violation(error: Any, declared: Container[str]) -> Violation:
-    # A key that nobody declared may be somebody's name, however it is spelled.
+    # An undeclared key may be a person's name.
     parts = [str(part) if isinstance(part, int) or part in declared else "?" for part in error["loc"]]
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "should be")
     if error["type"] == "extra_forbidden":

@@ -1,1 +1,1 @@
-"""What is known of a policy, in two times: the chain of its publications, and whose are accepted."""
+"""The bitemporal history of a policy: the chain of its publications, and which ones are accepted."""

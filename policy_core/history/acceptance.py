@@ -1,6 +1,6 @@
-"""On which terms a deployment takes a publication: whose signature is wanted, from where on, and what its times may be.
+"""The terms on which a deployment accepts publications: required signatures, their starting offset, and allowed times.
 
-What a release ever packaged needs none: its digests are listed beside the documents, and come with the software.
+Publications packaged with any release need no signature: their digests are listed beside the documents.
 """
 
 import re
@@ -16,34 +16,34 @@ from policy_core.publications.signatures import Key, Keyring, Signature, Signatu
 from policy_core.publications.skip_list import SkipList
 
 NOTICE = timedelta(days=180)
-"""The notice that is given of a change, unless a deployment says otherwise."""
+"""Default notice period for a change."""
 AHEAD = timedelta(days=1)
 """How far a publisher's clock, or its time zone, may be ahead of the broker's."""
 BEHIND = timedelta(days=1)
-"""How long a publication may take from its publisher to the broker before it counts as reaching back."""
+"""How long a publication may take to reach the broker before it counts as retroactive."""
 _ANCHOR = re.compile(r"(\d{1,18})@([0-9a-f]{64})")
 
 
 @cache
 def released() -> frozenset[str]:
-    """The digest of every publication that a release ever packaged."""
+    """The digests of all publications packaged with any release."""
     lines = (PACKAGED / "released.txt").read_text("utf-8").splitlines()
     return frozenset(line.split()[0] for line in lines if line and not line.startswith("#"))
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """The last record that counts without a signature, by its offset and its publication's digest."""
+    """The last record that is valid without a signature: its offset and its publication's digest."""
 
     offset: int
     digest: str
 
     @classmethod
     def parse(cls, text: str) -> "Anchor":
-        """An anchor as it is written, `OFFSET@DIGEST`.
+        """Parse an anchor, `OFFSET@DIGEST`.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The text is not an anchor.
         """
         if (found := _ANCHOR.fullmatch(text)) is None:
             raise ValueError("is written as OFFSET@DIGEST, as `dli policy anchor` prints it")
@@ -54,7 +54,7 @@ class Anchor:
 
 
 class Times(NamedTuple):
-    """What a publication says of time."""
+    """The times in a publication."""
 
     revision: date
     effective: date
@@ -64,28 +64,28 @@ class Times(NamedTuple):
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of one deployment; without keys, whoever may write to the topic is trusted."""
+    """The terms of a deployment; without keys, every writer to the topic is trusted."""
 
     keyring: Keyring | None = None
     signed_from: Anchor | None = None
     notice: timedelta = NOTICE
-    """How far ahead a revision's dates may lie when the broker takes it."""
+    """How far in the future a revision's dates may be when the broker receives it."""
     skips: SkipList = field(default_factory=SkipList, compare=False)
-    """What counts no more."""
+    """Publications to ignore."""
 
     def wants_signature(self, offset: int, digest: str) -> bool:
-        """Whether a publication that stands at an offset counts with a signature only."""
+        """Whether the publication at an offset requires a signature."""
         return self.keyring is not None and not self.settled(offset) and digest not in released()
 
     def settled(self, offset: int) -> bool:
-        """Whether what stands there came before these terms."""
+        """Whether the record at an offset precedes these terms."""
         return self.signed_from is not None and offset <= self.signed_from.offset
 
     def timely(self, said: Times, digest: str, offset: int, at: datetime | None) -> None:
-        """See that a publication's times fit the time at which the broker took it.
+        """Check a publication's times against the broker's time.
 
         Raises:
-            PublicationRefusedError: They lie too far ahead, or reach back without saying so under a signature.
+            PublicationRefusedError: They are too far ahead, or in the past without a signed `retroactive`.
         """
         if at is None or self.settled(offset) or digest in released():
             return
@@ -105,10 +105,10 @@ class Terms:
     def signer(
         self, policy: str, author: str, digest: str, signature: Signature | None, offset: int, at: datetime | None
     ) -> Key | None:
-        """The key that vouches for a publication; None where none does and none is wanted.
+        """The key that signed a publication; None if there is no valid signature and none is required.
 
         Raises:
-            PublicationRefusedError: One is wanted.
+            PublicationRefusedError: A valid signature is required and missing.
         """
         if self.keyring is None:
             return None
@@ -126,8 +126,8 @@ class Terms:
 
 
 def reached(said: Times, at: datetime) -> date:
-    """The first service date that a publication may answer otherwise without reaching into the past.
+    """The first service date for which a publication may change answers without being retroactive.
 
-    What it says itself of when it was published counts as far as the broker bears it out.
+    Its own publication time counts only if the broker's time supports it.
     """
     return max(said.published, at - BEHIND).astimezone(UTC).date()

@@ -1,21 +1,21 @@
-"""The chain of a policy's publications: what is known of the policy, in two times.
+"""The chain of a policy's publications: a bitemporal history of the policy.
 
-*Valid time* is the service date: which revision is in force on a day. *Transaction time* is when a publication came to
-be known. A chain only grows, and only at its end, so that whoever knows its newest digest knows what was known when.
+*Valid time* is the service date: which revision is in force on a day. *Transaction time* is when a publication became
+known. A chain grows only at its end, so its newest digest determines what was known at any time.
 
-A publication that *corrects* another takes it back, with whatever stands behind it, and stands in its place; where its
-document is the one that stood before, nothing does: the other is withdrawn. What is taken back stays in the chain, for
-what was decided under it. So a publication has its ordinal in the chain, and not every one *stands*.
+A publication that *corrects* another revokes it and everything after it, and takes its place. If its document is the
+same as the one before, nothing takes the place: the other is withdrawn. Revoked publications stay in the chain, because
+decisions were made under them. So every publication has an ordinal, but not every publication *stands*.
 
-`accept` refuses what does not continue the chain, with a sentence; the chain stays as it was:
+`accept` refuses a publication, with a sentence, and leaves the chain unchanged, if
 
-* a publication whose digests are not those of its content, or whose document is not in order;
-* one whose predecessor is not the newest: a fork, or a gap;
-* one that gives a date again with other content, or comes before the newest, and corrects neither;
-* one that corrects what does not stand, or comes after what it corrects;
-* one that takes more work to compare with its predecessor than it may, see `work_limit`;
-* one that reaches into the past: effective before its predecessor, or answering otherwise for services before its own
-  effective date. The last is proved over every case, see `compare.answers`.
+* its digests do not match its content, or its document has mistakes;
+* its predecessor is not the newest publication: a fork, or a gap;
+* it repeats a date with other content, or precedes the newest revision, without being a correction;
+* it corrects a publication that does not stand, or is dated after the one it corrects;
+* comparing it with its predecessor exceeds the work limit, see `work_limit`;
+* it changes the past: it is effective before its predecessor, or changes answers for services before its own effective
+  date. The latter is proved over every case, see `compare.answers`.
 """
 
 from bisect import bisect_right
@@ -34,13 +34,13 @@ from policy_core.publications.publication import Publication, number_under, publ
 from policy_core.work_limit import TooComplexError
 
 REMEMBERED = 64
-"""Compiled policies that are kept, by publication; a policy has some twenty."""
+"""Cached compiled policies, by publication; a policy has about twenty."""
 
 
 class PublicationRefusedError(Exception):
-    """A publication that does not continue its chain; `path` leads to the field at fault.
+    """A publication that does not continue its chain; `path` is the invalid field.
 
-    Its text is for the author of the document, and has the whole path: keys of the document's own may be in it.
+    The message is for the author of the document. It has the full path, which may contain keys from the document.
     """
 
     def __init__(self, path: tuple[PathPart, ...], sentence: str) -> None:
@@ -60,49 +60,49 @@ class Chain:
 
     @cached_property
     def standing(self) -> tuple[Publication, ...]:
-        """The publications that were not taken back, in order of their dates: the reading as it is now."""
+        """The publications that were not revoked, in order of their dates: the current reading."""
         return tuple(self.links[at] for at in self._stood.standing)
 
     @cached_property
     def taken_back(self) -> Mapping[str, str]:
-        """The digests of those that were taken back, each with the digest of what took it back."""
+        """The digest of each revoked publication, with the digest of the one that revoked it."""
         return {self.links[at].digest: self.links[by].digest for at, by in self._stood.taken_back.items()}
 
     @cached_property
     def _stood(self) -> "Stood":
-        return stood([(one.digest, one.sha256, one.corrects) for one in self.links])
+        return stood([(publication.digest, publication.sha256, publication.corrects) for publication in self.links])
 
     @property
     def newest(self) -> Publication | None:
-        """The last publication; None of an empty chain."""
+        """The last publication; None if the chain is empty."""
         return self.links[-1] if self.links else None
 
     @property
     def known_through(self) -> str | None:
-        """The digest of the newest publication: what a decision made now knows of the policy."""
+        """The digest of the newest publication, which decisions made now record."""
         return self.links[-1].digest if self.links else None
 
     def find(self, digest: str) -> Publication | None:
-        """The publication whose digest is, or begins with, `digest`."""
-        return next((one for one in self.links if one.digest.startswith(digest)), None)
+        """The publication whose digest equals or begins with `digest`."""
+        return next((publication for publication in self.links if publication.digest.startswith(digest)), None)
 
     def of(self, revision: date) -> Publication | None:
-        """The publication of the revision of that date, as it reads now; None where none stands."""
-        return next((one for one in reversed(self.standing) if one.revision == revision), None)
+        """The standing publication of the revision of that date; None if there is none."""
+        return next((publication for publication in reversed(self.standing) if publication.revision == revision), None)
 
     def in_force(self, day: date) -> Publication | None:
         """The revision in force on a service date; None before the first."""
-        index = bisect_right([one.revision for one in self.standing], day)
+        index = bisect_right([publication.revision for publication in self.standing], day)
         return self.standing[index - 1] if index else None
 
     def as_known_at(self, moment: datetime) -> "Chain":
-        """What of the chain was known at a moment: all up to the last that was published by then."""
-        known = [at for at, one in enumerate(self.links, 1) if one.published <= moment]
+        """The chain as known at a moment: everything up to the last publication by then."""
+        known = [at for at, publication in enumerate(self.links, 1) if publication.published <= moment]
         return Chain(self.policy, self.links[: known[-1] if known else 0])
 
-    def before(self, one: Publication) -> Publication | None:
-        """The publication before one of the chain's; None for the first."""
-        return self.find(one.predecessor) if one.predecessor is not None else None
+    def before(self, publication: Publication) -> Publication | None:
+        """The publication before a given one; None for the first."""
+        return self.find(publication.predecessor) if publication.predecessor is not None else None
 
     def __iter__(self) -> Iterator[Publication]:
         return iter(self.links)
@@ -112,40 +112,40 @@ class Chain:
 
     # --- growing ---
 
-    def accept(self, one: Publication, proven: Collection[str] = ()) -> "Chain":
-        """The chain with one more publication; the chain itself where it has that one already.
+    def accept(self, publication: Publication, proven: Collection[str] = ()) -> "Chain":
+        """The chain with one more publication, or the chain itself if it already has it.
 
         Args:
-            one: What was published.
-            proven: Digests of publications whose documents are known to be in order and not to reach into the past.
+            publication: What was published.
+            proven: Digests of publications whose documents have been checked and found not to change past answers.
 
         Raises:
-            PublicationRefusedError: It does not continue the chain.
+            PublicationRefusedError: The publication does not continue the chain.
         """
-        if one.sha256 != one.document.digest():
+        if publication.sha256 != publication.document.digest():
             raise PublicationRefusedError(
-                ("sha256",), f"is not the document's digest, which is {one.document.digest()}"
+                ("sha256",), f"is not the document's digest, which is {publication.document.digest()}"
             )
-        if any(one.digest == known.digest for known in self.links):
+        if any(publication.digest == known.digest for known in self.links):
             return self
-        _as_the_document_says(self.policy, one)
-        _behind(self, one)
-        if one.digest not in proven:
-            _in_order(one.document)
-            _leaving_the_past(self.newest, one)
-        return Chain(self.policy, (*self.links, one))
+        _as_the_document_says(self.policy, publication)
+        _behind(self, publication)
+        if publication.digest not in proven:
+            _in_order(publication.document)
+            _leaving_the_past(self.newest, publication)
+        return Chain(self.policy, (*self.links, publication))
 
 
 class Stood(NamedTuple):
-    """What stands of a chain, by places in it."""
+    """Which publications of a chain stand, by index."""
 
     standing: list[int]
     taken_back: dict[int, int]
-    """By the place of what was taken back, the place of what took it."""
+    """The index of each revoked publication, with the index of the one that revoked it."""
 
 
 def stood(chain: Iterable[tuple[str, str, str | None]]) -> Stood:
-    """What stands of publications, oldest first: of each its digest, its document's and the digest that it corrects."""
+    """Which publications stand; each is given, oldest first, as its digest, its document's, and the one it corrects."""
     found = Stood([], {})
     links = list(chain)
     for at, (_, sha256, corrects) in enumerate(links):
@@ -159,15 +159,15 @@ def stood(chain: Iterable[tuple[str, str, str | None]]) -> Stood:
     return found
 
 
-def _as_the_document_says(policy: str, one: Publication) -> None:
-    """What is said beside the document must be what it says itself."""
-    newest = one.document.revisions[-1]
+def _as_the_document_says(policy: str, publication: Publication) -> None:
+    """The fields beside the document must match the document."""
+    newest = publication.document.revisions[-1]
     for path, said, meant in (
-        ("policy_number", one.policy, policy),
-        ("policy_number", one.policy, one.document.number),
-        ("revision", one.revision, newest.date),
-        ("kinds", one.kinds, newest.kinds),
-        ("number", one.number, number_under(one.document)),
+        ("policy_number", publication.policy, policy),
+        ("policy_number", publication.policy, publication.document.number),
+        ("revision", publication.revision, newest.date),
+        ("kinds", publication.kinds, newest.kinds),
+        ("number", publication.number, number_under(publication.document)),
     ):
         if said != meant:
             raise PublicationRefusedError((path,), f"is {_written(said)}, but the document says {_written(meant)}")
@@ -177,81 +177,93 @@ def _written(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _behind(chain: Chain, one: Publication) -> None:
-    """It must come right behind the newest one."""
+def _behind(chain: Chain, publication: Publication) -> None:
+    """It must directly follow the newest publication."""
     newest = chain.newest
     if newest is None:
-        _as_a_first(chain, one)
+        _as_a_first(chain, publication)
         return
-    if one.corrects is not None:
-        _correcting(chain, one, newest)
+    if publication.corrects is not None:
+        _correcting(chain, publication, newest)
         return
     last = chain.standing[-1]
-    if (known := chain.of(one.revision)) is not None:
-        sentence = f"the revision of {one.revision} is known already, with other content (digest {known.digest})"
-        raise PublicationRefusedError(("revision",), sentence)
-    if one.revision < last.revision:
-        raise PublicationRefusedError(
-            ("revision",), f"{one.revision} reaches into the past: the newest is of {last.revision}"
+    if (known := chain.of(publication.revision)) is not None:
+        sentence = (
+            f"the revision of {publication.revision} is known already, with other content (digest {known.digest})"
         )
-    if one.predecessor != newest.digest:
-        raise PublicationRefusedError(("predecessor",), _no_successor(chain, newest, one))
-    if one.effective < last.effective:
-        sentence = f"{one.effective} reaches into the past: the newest revision is effective from {last.effective}"
+        raise PublicationRefusedError(("revision",), sentence)
+    if publication.revision < last.revision:
+        raise PublicationRefusedError(
+            ("revision",), f"{publication.revision} reaches into the past: the newest is of {last.revision}"
+        )
+    if publication.predecessor != newest.digest:
+        raise PublicationRefusedError(("predecessor",), _no_successor(chain, newest, publication))
+    if publication.effective < last.effective:
+        sentence = (
+            f"{publication.effective} reaches into the past: the newest revision is effective from {last.effective}"
+        )
         raise PublicationRefusedError(("effective",), sentence)
-    if one.published < newest.published:
+    if publication.published < newest.published:
         raise PublicationRefusedError(("published",), "is before its predecessor was published")
-    _with_the_history_of(last, one)
+    _with_the_history_of(last, publication)
 
 
-def _as_a_first(chain: Chain, one: Publication) -> None:
+def _as_a_first(chain: Chain, publication: Publication) -> None:
     for name in ("predecessor", "corrects"):
-        if (named := getattr(one, name)) is not None:
+        if (named := getattr(publication, name)) is not None:
             raise PublicationRefusedError((name,), f"names {named}, but nothing of {chain.policy} is known yet")
 
 
-def _correcting(chain: Chain, one: Publication, newest: Publication) -> None:
-    """It must name what stands, and take its place among what stands before it."""
-    if one.predecessor != newest.digest:
-        raise PublicationRefusedError(("predecessor",), _no_successor(chain, newest, one))
-    at = next((at for at, other in enumerate(chain.standing) if other.digest == one.corrects), None)
+def _correcting(chain: Chain, publication: Publication, newest: Publication) -> None:
+    """It must correct a standing publication and fit among those before it."""
+    if publication.predecessor != newest.digest:
+        raise PublicationRefusedError(("predecessor",), _no_successor(chain, newest, publication))
+    at = next((at for at, other in enumerate(chain.standing) if other.digest == publication.corrects), None)
     if at is None:
-        by = chain.taken_back.get(one.corrects or "")
+        by = chain.taken_back.get(publication.corrects or "")
         why = f"which was taken back by {by}" if by is not None else "which is no revision that stands"
-        raise PublicationRefusedError(("corrects",), f"names {one.corrects}, {why}")
+        raise PublicationRefusedError(("corrects",), f"names {publication.corrects}, {why}")
     corrected, base = chain.standing[at], chain.standing[at - 1] if at else None
-    if one.revision > corrected.revision:
-        sentence = f"{one.revision} is after {corrected.revision}, which it corrects: publish it behind that one"
+    if publication.revision > corrected.revision:
+        sentence = (
+            f"{publication.revision} is after {corrected.revision}, which it corrects: publish it behind that one"
+        )
         raise PublicationRefusedError(("revision",), sentence)
-    # One that was dated far ahead, before any of it was refused, must not keep its own correction out.
-    if one.published < newest.published and newest not in chain.standing[at:]:
+    # A publication dated far ahead, from before that was refused, must not block its own correction.
+    if publication.published < newest.published and newest not in chain.standing[at:]:
         raise PublicationRefusedError(("published",), "is before its predecessor was published")
-    if base is None or one.sha256 == base.sha256:
+    if base is None or publication.sha256 == base.sha256:
         return
-    if one.revision <= base.revision:
-        sentence = f"{one.revision} reaches beyond what it corrects: before that stands the revision of {base.revision}"
+    if publication.revision <= base.revision:
+        sentence = (
+            f"{publication.revision} reaches beyond what it corrects: "
+            f"before that stands the revision of {base.revision}"
+        )
         raise PublicationRefusedError(("revision",), sentence)
-    _with_the_history_of(base, one)
+    _with_the_history_of(base, publication)
 
 
-def _with_the_history_of(base: Publication, one: Publication) -> None:
-    if one.document.revisions[:-1] != base.document.revisions:
+def _with_the_history_of(base: Publication, publication: Publication) -> None:
+    if publication.document.revisions[:-1] != base.document.revisions:
         raise PublicationRefusedError(
             ("document", "revisions"), "an earlier entry of the history reads otherwise than it was published"
         )
 
 
-def _no_successor(chain: Chain, newest: Publication, one: Publication) -> str:
-    if one.predecessor is None:
+def _no_successor(chain: Chain, newest: Publication, publication: Publication) -> str:
+    if publication.predecessor is None:
         return f"names none, but the newest revision is of {newest.revision} (digest {newest.digest})"
-    forked = chain.find(one.predecessor) if one.predecessor else None
+    forked = chain.find(publication.predecessor) if publication.predecessor else None
     if forked is not None:
-        return f"forks the chain: {one.predecessor}, of {forked.revision}, has a successor, of {_next(chain, forked)}"
-    return f"names {one.predecessor}, which is not known; the newest revision has {newest.digest}"
+        return (
+            f"forks the chain: {publication.predecessor}, of {forked.revision}, "
+            f"has a successor, of {_next(chain, forked)}"
+        )
+    return f"names {publication.predecessor}, which is not known; the newest revision has {newest.digest}"
 
 
-def _next(chain: Chain, one: Publication) -> date:
-    return chain.links[chain.links.index(one) + 1].revision
+def _next(chain: Chain, publication: Publication) -> date:
+    return chain.links[chain.links.index(publication) + 1].revision
 
 
 def _in_order(document: PolicyDocument) -> None:
@@ -261,17 +273,17 @@ def _in_order(document: PolicyDocument) -> None:
         raise PublicationRefusedError(("document", *first.path), f"{first.message}{more}")
 
 
-def _leaving_the_past(newest: Publication | None, one: Publication) -> None:
+def _leaving_the_past(newest: Publication | None, publication: Publication) -> None:
     if newest is None:
         return
     try:
-        found = compare(policy_of(newest), policy_of(one), before=one.effective)
+        found = compare(policy_of(newest), policy_of(publication), before=publication.effective)
     except TooComplexError as error:
         sentence = f"cannot be compared with the revision of {newest.revision}, which {error}; {_SMALLER}"
         raise PublicationRefusedError(("document",), sentence) from None
     if found.changes:
         raise PublicationRefusedError(
-            ("document",), f"reaches into the past: {_for_example(found.changes[0])}, {_only(one)}"
+            ("document",), f"reaches into the past: {_for_example(found.changes[0])}, {_only(publication)}"
         )
 
 
@@ -284,16 +296,16 @@ def _for_example(change: Change) -> str:
     return f"{example.system} {example.code} on {example.day} would be {after} instead of {before}"
 
 
-def _only(one: Publication) -> str:
-    return f"but it is effective from {one.effective} only"
+def _only(publication: Publication) -> str:
+    return f"but it is effective from {publication.effective} only"
 
 
 @lru_cache(maxsize=REMEMBERED)
-def policy_of(one: Publication) -> Policy:
-    """A publication's policy, compiled; kept for whoever asks again."""
-    return Policy(one.document, one.digest)
+def policy_of(publication: Publication) -> Policy:
+    """A publication's compiled policy, cached."""
+    return Policy(publication.document, publication.digest)
 
 
 def chain_of(document: PolicyDocument) -> Chain:
-    """A document's own past as a chain; that it accepts itself is a matter of tests."""
+    """A document's own history as a chain; tests check that the chain accepts it."""
     return Chain(document.number, publications(document))

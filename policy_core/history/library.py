@@ -1,7 +1,6 @@
-"""All policies of a deployment, loaded from folders of documents, and all that is known of their past.
+"""All policies of a deployment, loaded from folders of documents, with their known history.
 
-A library never changes. What is learnt later makes another one (`knowing_also`), and whoever holds the old one goes on
-with what it knew.
+A library is immutable. New knowledge makes a new library (`knowing_also`); holders of the old one are not affected.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,25 +13,25 @@ from policy_core.history.chain import Chain, chain_of, policy_of
 from policy_core.loading.load import load
 
 PACKAGED = Path(__file__).parents[1] / "policies"
-"""The documents that come with the software."""
+"""The documents packaged with the software."""
 
 
 class Knowledge(Protocol):
-    """Whoever knows the policies, now and later."""
+    """A source of the current policies."""
 
     def snapshot(self) -> "Library":
-        """The policies as they are known now; what is returned never changes."""
+        """The policies as known now; the result never changes."""
 
 
 class Library:
-    """Compiled policies by number; one of them is the default."""
+    """Compiled policies by number, one of which may be the default."""
 
     def __init__(
         self, policies: Iterable[Policy], default: str | None, chains: Mapping[str, Chain] | None = None
     ) -> None:
-        """Hold policies, each with its chain; where none is given, the past that is in the document itself.
+        """Hold policies with their chains; by default, a chain is the history inside the document.
 
-        Without a default, nothing is decided by a request that names no policy.
+        Without a default policy, requests that name no policy cannot be decided.
         """
         self._policies = {policy.number: policy for policy in policies}
         self.default = default
@@ -50,18 +49,18 @@ class Library:
         return sorted(self._policies)
 
     def named(self, number: str | None) -> Policy | None:
-        """The policy of that number, or the default where none is named; None where it is not loaded."""
+        """The policy of that number, or the default if the number is None; None if it is not loaded."""
         wanted = self.default if number is None else number
         return self._policies.get(wanted) if wanted is not None else None
 
     # --- what was known when ---
 
     def snapshot(self) -> "Library":
-        """The library as it is now: itself."""
+        """The library itself."""
         return self
 
     def chain(self, number: str | None) -> Chain:
-        """All that is known of a policy's revisions, or of the default's; empty where the policy is not loaded."""
+        """The known revisions of a policy, or of the default; empty if it is not loaded."""
         number = number or self.default or ""
         if number not in self._chains:
             policy = self._policies.get(number)
@@ -69,9 +68,9 @@ class Library:
         return self._chains[number]
 
     def knowing(self, number: str, known_through: str) -> Policy | None:
-        """The policy as it was known through the publication of that digest, or of one that begins so.
+        """The policy as known through the publication whose digest equals or begins with `known_through`.
 
-        None where no such publication is known: then what was decided under it cannot be decided again.
+        None if no such publication is known: decisions made under it cannot be reproduced.
         """
         current = self._policies.get(number)
         if current is not None and current.known_through.startswith(known_through):
@@ -80,7 +79,7 @@ class Library:
         return policy_of(found) if found is not None else None
 
     def knowing_also(self, chain: Chain) -> "Library":
-        """A library that has this chain of a policy in place of what it had."""
+        """A library with this chain in place of the policy's old one."""
         if chain.newest is None:
             return self
         current = self._policies.get(chain.policy)
@@ -90,10 +89,10 @@ class Library:
 
 
 def load_library(folders: Sequence[Path], default: str | None) -> Library:
-    """The policies of every `*.yaml` document in `folders`; `default` is None where nothing is to be decided by them.
+    """The policies of every `*.yaml` document in `folders`; `default` may be None if nothing is to be decided.
 
     Raises:
-        PolicyDocumentError: A folder or document that cannot be used, two documents of one number, or no default.
+        PolicyDocumentError: A folder or document cannot be used, two have the same number, or the default is missing.
     """
     found: dict[str, tuple[Path, Policy]] = {}
     chains: dict[str, Chain] = {}
@@ -116,7 +115,7 @@ def documents(folders: Sequence[Path]) -> list[Path]:
     """Every policy document in the folders.
 
     Raises:
-        PolicyDocumentError: A folder that is not there.
+        PolicyDocumentError: A folder does not exist.
     """
     for folder in folders:
         if not folder.is_dir():

@@ -1,1 +1,1 @@
-"""A document from its file: read within bounds, checked whole, every mistake with its line and what to write."""
+"""Load a document from its file: bounded reading, full checks, and each mistake with its line and its fix."""

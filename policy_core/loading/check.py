@@ -1,7 +1,7 @@
-"""What a document's shape cannot show: that its parts fit together, and that its rules answer every case.
+"""Checks beyond the format: references between parts, and rules that answer every case.
 
-Each check below yields problems with the path of the part at fault. The rules are checked last, by drawing them: that
-needs parts that fit.
+Each check yields problems with the path of the invalid part. Rules are checked last, because drawing them needs valid
+references.
 """
 
 from collections import Counter
@@ -41,11 +41,11 @@ from policy_core.work_limit import ELEMENTS, FACTS, TooComplexError, Work, allow
 Path = tuple[PathPart, ...]
 
 MOST_PROBLEMS = 50
-"""That are told at once: with so many, one mistake is behind most."""
+"""Maximum number reported at once: beyond that, most have the same cause."""
 
 
 def check(document: PolicyDocument) -> list[Problem]:
-    """What is wrong with a document whose shape is right; the first of it, where that is much."""
+    """The first problems in a document whose format is valid."""
     fitting = chain(
         _ids(document),
         _facts(document),
@@ -75,7 +75,7 @@ def cited_parts(document: PolicyDocument) -> Iterator[tuple[Path, Cited]]:
 
 
 def citations(document: PolicyDocument) -> Iterator[tuple[Path, str, Citation]]:
-    """Every citation, with its path and the part that claims the sentence."""
+    """Every citation, with its path and the part that cites the sentence."""
     for path, part in cited_parts(document):
         for index, citation in enumerate(part.cites):
             yield (*path, "cites", index), part.id, citation
@@ -91,7 +91,7 @@ def citations(document: PolicyDocument) -> Iterator[tuple[Path, str, Citation]]:
 
 
 def places(document: PolicyDocument) -> Iterator[SentencePlace]:
-    """Every citation as the place in the text that it names."""
+    """Every citation as a place in the text."""
     for _, claimed_by, citation in citations(document):
         yield SentencePlace(citation.section, citation.ordinal, citation.sha256, claimed_by)
 
@@ -121,7 +121,7 @@ def _facts(document: PolicyDocument) -> Iterator[Problem]:
     paths = {fact.path for fact in document.facts}
     for at, fact in enumerate(document.facts):
         parts = fact.path.split(".")
-        above = next((one for end in range(2, len(parts)) if (one := ".".join(parts[:end])) in paths), None)
+        above = next((path for end in range(2, len(parts)) if (path := ".".join(parts[:end])) in paths), None)
         if above:
             yield Problem(("facts", at, "path"), f"`{above}` is a fact itself and cannot hold others; rename one")
 
@@ -143,16 +143,16 @@ def _conditions(document: PolicyDocument) -> Iterator[Problem]:
 
 
 class _Known:
-    """What a condition can speak of: facts, statements, and the named conditions before it."""
+    """What a condition may refer to: facts, statements, and earlier named conditions."""
 
     def __init__(self, document: PolicyDocument) -> None:
         self._facts = {fact.path: fact for fact in document.facts}
         self._statements = {statement.id for statement in document.statements}
         self._named: dict[str, bool] = {}
-        """The conditions so far, and whether each asks for indications."""
+        """The conditions so far, and whether each refers to indications."""
 
     def names(self, named: NamedCondition) -> None:
-        """What comes after may use this name."""
+        """Let later conditions use this name."""
         self._named[named.id] = self.asks_for_indications(named.when)
 
     def asks_for_indications(self, condition: Condition) -> bool:
@@ -203,8 +203,8 @@ def _misfit(fact: FactDeclaration, leaf: FactIs | FactIn | FactIncludes) -> str 
     tested = getattr(leaf, asked)
     allowed: list[str | bool] = [False, True] if fact.kind is FactKind.BOOLEAN else list(fact.values)
     for value in tested if isinstance(tested, tuple) else (tested,):
-        if not any(value is one or (isinstance(value, str) and value == one) for one in allowed):
-            written = ", ".join(str(one).lower() if isinstance(one, bool) else one for one in allowed)
+        if not any(value is known or (isinstance(value, str) and value == known) for known in allowed):
+            written = ", ".join(str(known).lower() if isinstance(known, bool) else known for known in allowed)
             return f"{value!r} is no value of `{fact.path}`; write one of: {written}"
     return None
 
@@ -242,7 +242,7 @@ def _ascending(name: str, days: Sequence[date], field: str) -> Iterator[Problem]
 
 def _among(path: Path, day: date, known: Sequence[date], what: str) -> Iterator[Problem]:
     if day not in known:
-        near = min(known, key=lambda one: abs((one - day).days))
+        near = min(known, key=lambda other: abs((other - day).days))
         yield Problem(path, f"no {what} begins on {day}; the nearest begins on {near}")
 
 
@@ -307,19 +307,19 @@ def _codes(document: PolicyDocument) -> Iterator[Problem]:
     path: Path = ("codes", "listed")
     listed = list(enumerate(document.codes.listed))
     yield from _twice(
-        [((*path, at), f"{one.system} {_bare(systems.get(one.system), one.code)}") for at, one in listed],
+        [((*path, at), f"{code.system} {_bare(systems.get(code.system), code.code)}") for at, code in listed],
         "code",
     )
     yield from _twice(
-        [(("codes", "systems", at), one.system) for at, one in enumerate(document.codes.systems)],
+        [(("codes", "systems", at), system.system) for at, system in enumerate(document.codes.systems)],
         "code system",
     )
-    for at, one in listed:
-        system = systems.get(one.system)
+    for at, code in listed:
+        system = systems.get(code.system)
         if system is None:
-            yield from _known((*path, at, "system"), one.system, list(systems), "code system")
-        elif system.length not in (None, len(_bare(system, one.code))):
-            yield Problem((*path, at, "code"), f"a code of {one.system} has {system.length} characters")
+            yield from _known((*path, at, "system"), code.system, list(systems), "code system")
+        elif system.length not in (None, len(_bare(system, code.code))):
+            yield Problem((*path, at, "code"), f"a code of {code.system} has {system.length} characters")
 
 
 def _bare(system: CodeSystem | None, code: str) -> str:
@@ -339,15 +339,17 @@ def _selectors(document: PolicyDocument) -> Iterator[Problem]:
 
 def _selected(document: PolicyDocument) -> Iterator[tuple[Path, CodeSelector]]:
     for at, fact in enumerate(document.facts):
-        yield from ((("facts", at, "derived", index), one) for index, one in enumerate(fact.derived))
+        yield from ((("facts", at, "derived", index), selected) for index, selected in enumerate(fact.derived))
     for name in ("guidance", "definitions"):
         for at, part in enumerate(getattr(document, name)):
             applies = part.applies_to.diagnoses
-            yield from (((name, at, "applies_to", "diagnoses", index), one) for index, one in enumerate(applies))
+            yield from (
+                ((name, at, "applies_to", "diagnoses", index), selected) for index, selected in enumerate(applies)
+            )
 
 
 def _guidance(document: PolicyDocument) -> Iterator[Problem]:
-    codes = sorted(f"{one.system} {one.code}" for one in document.codes.listed)
+    codes = sorted(f"{code.system} {code.code}" for code in document.codes.listed)
     given = {outcome.reason for rule in document.rules for outcome in rule.outcomes if outcome.reason is not None}
     reasons = sorted(given | {CODE_NOT_LISTED})
     for name in ("guidance", "definitions"):
@@ -400,7 +402,7 @@ def _called(document: PolicyDocument, part: Path) -> str:
 
 
 def _facts_of(document: PolicyDocument, part: Path) -> list[str]:
-    """The facts that a part's own condition tests, in the document's order."""
+    """The facts tested by a part's condition, in the document's order."""
     match part:
         case ("statements", int(at)):
             condition = document.statements[at].applies_when
@@ -408,7 +410,7 @@ def _facts_of(document: PolicyDocument, part: Path) -> list[str]:
             condition = getattr(document, name)[at].when
         case _:
             return []
-    named = {one.id: one.when for one in document.conditions}
+    named = {named_condition.id: named_condition.when for named_condition in document.conditions}
     tested: set[str] = set()
     waiting = [condition]
     while waiting:
@@ -418,7 +420,11 @@ def _facts_of(document: PolicyDocument, part: Path) -> list[str]:
             elif isinstance(leaf, Named) and (behind := named.pop(leaf.condition, None)) is not None:
                 waiting.append(behind)
             elif isinstance(leaf, IndicationsOf):
-                waiting += [one.when for one in document.indications if one.statement == leaf.indications_of]
+                waiting += [
+                    indication.when
+                    for indication in document.indications
+                    if indication.statement == leaf.indications_of
+                ]
     return [fact.path for fact in document.facts if fact.path in tested]
 
 

@@ -1,8 +1,8 @@
 """A document as it read at one of its revisions.
 
-A document has every part with its dates, so its own past is inside it: what begins after the revision was not there,
-what ends after it had no end yet. One rule serves all dates: a date is known from the revision that is in force on
-that day. What has no dates (facts, guidance, definitions, clocks) reads as it does now.
+All parts have dates, so a document contains its own history: parts that begin after the revision did not exist, and
+ends after it were not known. A date is known from the revision in force on that day. Parts without dates (facts,
+guidance, definitions, clocks) read as they do now.
 """
 
 from bisect import bisect_right
@@ -33,12 +33,12 @@ _NEVER = Not.model_validate({"not": Otherwise(otherwise=True)})
 
 
 def as_of(document: PolicyDocument, revision: date) -> PolicyDocument:
-    """The document as it read when the revision of that date was its newest; at the last one it is the document itself.
+    """The document as it read when the revision of that date was its newest; for the last one, the document itself.
 
     Raises:
         ValueError: The document has no revision of that date.
     """
-    if all(one.date != revision for one in document.revisions):
+    if all(entry.date != revision for entry in document.revisions):
         raise ValueError(f"no revision of {revision}")
     if revision == document.revisions[-1].date:
         return document
@@ -51,19 +51,19 @@ class _Past:
     def __init__(self, document: PolicyDocument, revision: date) -> None:
         self._document = document
         self._revision = revision
-        self._days = [one.date for one in document.revisions]
+        self._days = [entry.date for entry in document.revisions]
 
     def document(self) -> PolicyDocument:
         now = self._document
         return now.model_copy(
             update={
-                "editions": tuple(one for one in now.editions if self._known(one.since)),
+                "editions": tuple(edition for edition in now.editions if self._known(edition.since)),
                 "statements": tuple(self._dated(now.statements)),
                 "indications": tuple(self._dated(now.indications)),
                 "rules": tuple(self._rules()),
                 "codes": now.codes.model_copy(update={"listed": tuple(self._listed())}),
                 "exceptions": tuple(self._exceptions()),
-                "revisions": tuple(one for one in now.revisions if self._known(one.date)),
+                "revisions": tuple(entry for entry in now.revisions if self._known(entry.date)),
             }
         )
 
@@ -94,17 +94,17 @@ class _Past:
             since = code.listed.since
             if since is None or self._known(since):
                 listed = code.listed.model_copy(update={"until": self._end(code.listed.until)})
-                # A code set says itself from when a code is valid; that it is deleted is noted by a revision.
+                # The code set defines when a code becomes valid; its deletion is recorded by a revision.
                 valid = code.valid.model_copy(update={"until": self._end(code.valid.until)})
                 yield code.model_copy(update={"listed": listed, "valid": valid})
 
 
-# --- references to what was not there yet ---------------------------------------------------------------------------
+# --- references to parts that did not exist yet --------------------------------------------------------------------
 
 
 def _without_dangling(document: PolicyDocument) -> PolicyDocument:
-    """The document without its references to parts that it has no more."""
-    codes = {f"{one.system} {one.code}" for one in document.codes.listed}
+    """The document without references to missing parts."""
+    codes = {f"{code.system} {code.code}" for code in document.codes.listed}
     reasons = {outcome.reason for rule in document.rules for outcome in rule.outcomes if outcome.reason is not None}
     kept = document.model_copy(
         update={
@@ -113,42 +113,43 @@ def _without_dangling(document: PolicyDocument) -> PolicyDocument:
         }
     )
     parts = {part.id for _, part in cited_parts(kept)}
-    statements = {one.id for one in kept.statements}
+    statements = {statement.id for statement in kept.statements}
     return kept.model_copy(
         update={
             "conditions": tuple(
-                one.model_copy(update={"when": _asking(one.when, statements)}) for one in kept.conditions
+                condition.model_copy(update={"when": _asking(condition.when, statements)})
+                for condition in kept.conditions
             ),
             "statements": tuple(
-                one.model_copy(update={"applies_when": _asking(one.applies_when, statements)})
-                for one in kept.statements
+                statement.model_copy(update={"applies_when": _asking(statement.applies_when, statements)})
+                for statement in kept.statements
             ),
-            "indications": tuple(one for one in kept.indications if one.statement in statements),
-            "rules": tuple(_resting(one, parts, statements) for one in kept.rules),
+            "indications": tuple(indication for indication in kept.indications if indication.statement in statements),
+            "rules": tuple(_resting(rule, parts, statements) for rule in kept.rules),
         }
     )
 
 
 def _guidance(guidance: Sequence[Guidance], codes: Collection[str], reasons: Collection[str]) -> Iterator[Guidance]:
-    for one in guidance:
-        applies = one.applies_to
+    for piece in guidance:
+        applies = piece.applies_to
         named = tuple(code for code in applies.codes if code in codes)
         given = tuple(reason for reason in applies.reasons if reason in reasons)
-        # With nothing left of what it is about, it is about nothing, and not about everything.
+        # If nothing it applied to is left, omit it: an empty list would apply to everything.
         if bool(named) == bool(applies.codes) and bool(given) == bool(applies.reasons):
-            yield one.model_copy(update={"applies_to": applies.model_copy(update={"codes": named, "reasons": given})})
+            yield piece.model_copy(update={"applies_to": applies.model_copy(update={"codes": named, "reasons": given})})
 
 
 def _resting(rule: Rule, parts: Collection[str], statements: Collection[str]) -> Rule:
     outcomes = tuple(
-        one.model_copy(update={"rests_on": tuple(name for name in one.rests_on if name in parts)})
-        for one in rule.outcomes
+        outcome.model_copy(update={"rests_on": tuple(name for name in outcome.rests_on if name in parts)})
+        for outcome in rule.outcomes
     )
     return rule.model_copy(update={"when": _asking(rule.when, statements), "outcomes": outcomes})
 
 
 def _asking(condition: Condition, statements: Collection[str]) -> Condition:
-    """The condition, where indications of a statement that is not there hold in no case."""
+    """The condition, with indications of missing statements replaced by false."""
     match condition:
         case AllOf(all=parts):
             return AllOf(all=tuple(_asking(part, statements) for part in parts))

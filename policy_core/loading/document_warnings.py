@@ -1,7 +1,7 @@
-"""What a document can do without, and its readers cannot: told as warnings, never as problems.
+"""Optional parts that readers need: reported as warnings, never as problems.
 
-A document without these loads and decides. But its decisions have no due date, or rest on nothing that a reader could
-look up in the published text.
+A document without them loads and decides, but its decisions have no due date, or cite nothing that a reader could look
+up in the published text.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _RESTS_ON = frozenset(set(Determination) - {Determination.POLICY_NOT_ON_RECORD})
 
 
 def lacks(document: PolicyDocument) -> list[Problem]:
-    """What a document that can be used should still have, in the document's order."""
+    """The warnings for a valid document, in its order."""
     return [*_clocks(document), *_uncited(document), *_outcomes(document), *_codes(document)]
 
 

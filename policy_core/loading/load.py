@@ -1,7 +1,7 @@
-"""From a YAML file to a checked document, every mistake with its line.
+"""Load a checked document from a YAML file; each mistake has its line.
 
-YAML 1.2 by ruamel.yaml: `no` and `off` are words and a key that stands twice is an error. The text goes through JSON to
-the models, so that a value has one type however YAML read it.
+YAML 1.2 by ruamel.yaml: `no` and `off` are strings, and a duplicate key is an error. The models validate JSON made from
+the YAML, so that value types do not depend on YAML.
 """
 
 import json
@@ -41,11 +41,11 @@ from policy_core.loading.size_limit import (
 from policy_core.loading.yaml_mistakes import Written, sentence, syntax
 
 _NUMBER = re.compile(r"[-+]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][-+]?\d{1,3})?")
-"""What is read as a number; what YAML takes for one beside it (`0x1F`, `1_000`, `.inf`) is a text."""
+"""What is read as a number; YAML's other numbers (`0x1F`, `1_000`, `.inf`) are read as text."""
 
 
 class Read(NamedTuple):
-    """A document that can be used, and what it lacks (`lacks`), each with its line."""
+    """A valid document, and its warnings, each with its line."""
 
     document: PolicyDocument
     warnings: tuple[Problem, ...]
@@ -55,13 +55,13 @@ def load(file: Path) -> PolicyDocument:
     """The document in `file`.
 
     Raises:
-        PolicyDocumentError: Every mistake found, with its line and what to write instead.
+        PolicyDocumentError: All mistakes found, each with its line and what to write instead.
     """
     return load_with_warnings(file).document
 
 
 def load_with_warnings(file: Path) -> Read:
-    """The document in `file`, with what it lacks.
+    """The document in `file`, with its warnings.
 
     Raises:
         PolicyDocumentError: As for `load`.
@@ -70,14 +70,14 @@ def load_with_warnings(file: Path) -> Read:
 
 
 def raw_of(file: Path, what: str) -> bytes:
-    """The bytes of a file, no more of them than show that it is larger than a document may be.
+    """The bytes of a file, up to one more than a document may have.
 
     Args:
-        file: What may lie anywhere, and be anything.
-        what: What is read there, for the sentence.
+        file: Any path, possibly not a regular file.
+        what: What the file should be, for the message.
 
     Raises:
-        PolicyDocumentError: It cannot be read, or is no regular file.
+        PolicyDocumentError: It cannot be read, or is not a regular file.
     """
     try:
         if (kind := _kind(file.stat().st_mode)) is not None:
@@ -91,14 +91,14 @@ def raw_of(file: Path, what: str) -> bytes:
 
 
 def _kind(mode: int) -> str | None:
-    """What it is that is no file of its own, and might keep who reads it waiting for ever; None of one that is."""
+    """The kind of an irregular file, reading which might block for ever; None for a regular file."""
     if stat.S_ISREG(mode):
         return None
     return {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}.get(stat.S_IFMT(mode), "device")
 
 
 def parse(raw: bytes, name: str) -> PolicyDocument:
-    """The document in the bytes of a YAML (or JSON) text; `name` stands in the errors.
+    """The document in a YAML or JSON text; errors show `name`.
 
     Raises:
         PolicyDocumentError: As for `load`.
@@ -107,7 +107,7 @@ def parse(raw: bytes, name: str) -> PolicyDocument:
 
 
 def read(raw: bytes, name: str) -> Read:
-    """The document, as `parse` has it, with what it lacks.
+    """As `parse`, with warnings.
 
     Raises:
         PolicyDocumentError: As for `load`.
@@ -118,18 +118,18 @@ def read(raw: bytes, name: str) -> Read:
     except ValidationError as error:
         raise PolicyDocumentError(name, problems_of(error, tree)) from None
     if problems := check(document):
-        raise PolicyDocumentError(name, [located(tree, one) for one in problems])
-    return Read(document, tuple(located(tree, one) for one in lacks(document)))
+        raise PolicyDocumentError(name, [located(tree, problem) for problem in problems])
+    return Read(document, tuple(located(tree, problem) for problem in lacks(document)))
 
 
 class Tree(NamedTuple):
-    """A document's YAML, and what stands in the file at each line and column where a number or a word does."""
+    """A document's YAML, and the text of each plain scalar by line and column."""
 
     root: CommentedMap
     written: dict[tuple[int, int], str]
 
     def line(self, path: tuple[PathPart, ...]) -> int | None:
-        """The line of the deepest part of `path` that the file has."""
+        """The line of the deepest part of `path` in the file."""
         node, line = self.root, None
         for part in path:
             try:
@@ -143,7 +143,7 @@ class Tree(NamedTuple):
         return line
 
     def text(self, path: tuple[PathPart, ...], value: Any) -> str:
-        """What stands at `path`, as it is written: YAML makes 99.1 of 099.10."""
+        """The text at `path` as written: YAML reads 099.10 as 99.1."""
         node: Any = self.root
         try:
             for part in path[:-1]:
@@ -155,10 +155,10 @@ class Tree(NamedTuple):
 
 
 def mapping(raw: bytes, name: str, begins: str) -> tuple[Tree, Any]:
-    """The mapping in the bytes of a YAML (or JSON) text, as YAML has it, with its lines, and as plain JSON values.
+    """The mapping in a YAML or JSON text, with its lines and as plain JSON values.
 
     Raises:
-        PolicyDocumentError: There is none, or it is larger than a document may be; `begins` says what belongs there.
+        PolicyDocumentError: It is not a mapping, or too large for a document; `begins` says how one begins.
     """
     tree = _tree(raw, name, begins)
     plain = _plain(tree.root)
@@ -168,17 +168,17 @@ def mapping(raw: bytes, name: str, begins: str) -> tuple[Tree, Any]:
 
 
 def problems_of(error: ValidationError, tree: Tree) -> list[Problem]:
-    """The first mistakes that a model finds in a mapping, each with its line."""
+    """The first mistakes found by a model, each with its line."""
     return list(islice(_problems(error, tree), MOST_PROBLEMS))
 
 
-def located(tree: Tree, one: Problem) -> Problem:
+def located(tree: Tree, problem: Problem) -> Problem:
     """A mistake with its line."""
-    return Problem(one.path, one.message, tree.line(one.path))
+    return Problem(problem.path, problem.message, tree.line(problem.path))
 
 
 class _PlainComposer(Composer):
-    """Takes YAML without its tags, anchors and aliases: what a document says, it says where it stands."""
+    """Refuses tags, anchors and aliases: a document must be readable from top to bottom."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -187,7 +187,7 @@ class _PlainComposer(Composer):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.parser.peek_event()
-        self.parts += 0 if parent is not None and index is None else 1  # a mapping's key is no part
+        self.parts += 0 if parent is not None and index is None else 1  # a mapping's key is not counted
         if self.parts > MOST_PARTS:
             raise _unwanted(TOO_MANY, event)
         if isinstance(event, ScalarEvent) and len(event.value) > LONGEST:
@@ -203,7 +203,7 @@ class _PlainComposer(Composer):
         return super().compose_node(parent, index)
 
     def compose_scalar_node(self, anchor: Any) -> Any:
-        """A day is the text that stands there, for the models to read: YAML's own reading refuses without a place."""
+        """Keep dates as text for the models, because YAML's own errors have no line."""
         node = super().compose_scalar_node(anchor)
         if node.style is None:
             self.written[node.start_mark.line, node.start_mark.column] = node.value
@@ -214,11 +214,11 @@ class _PlainComposer(Composer):
 
 
 class _UnwantedError(ComposerError):
-    """YAML that is in order, and that no document has."""
+    """Valid YAML that documents may not use."""
 
 
 def _text(node: ScalarNode) -> ScalarNode:
-    """The node as a text."""
+    """The node as a string."""
     tag = BaseResolver.DEFAULT_SCALAR_TAG
     return ScalarNode(tag, node.value, node.start_mark, node.end_mark, style=node.style, comment=node.comment)
 
@@ -261,16 +261,16 @@ def _plain(node: Any) -> Any:
         return {str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, list):
         return [_plain(value) for value in node]
-    # What is left is YAML's own (`<<`, `=`): its text, for the models to refuse.
+    # The rest is specific to YAML (`<<`, `=`): as text, for the models to refuse.
     return node if isinstance(node, str | int | float | None) else str(node)
 
 
 def _problems(error: ValidationError, tree: Tree) -> Iterator[Problem]:
-    for one in error.errors(include_url=False, include_context=True):
-        if one["type"] == "too_short" and one["input"]:
-            continue  # it counts none where each has a mistake of its own
-        path = _real_path(tree.root, one["loc"])
-        yield Problem(path, _message(dict(one), tree, path), tree.line(path))
+    for found in error.errors(include_url=False, include_context=True):
+        if found["type"] == "too_short" and found["input"]:
+            continue  # reported although every item has a mistake of its own
+        path = _real_path(tree.root, found["loc"])
+        yield Problem(path, _message(dict(found), tree, path), tree.line(path))
 
 
 def _message(error: dict[str, Any], tree: Tree, path: tuple[PathPart, ...]) -> str:
@@ -281,7 +281,7 @@ def _message(error: dict[str, Any], tree: Tree, path: tuple[PathPart, ...]) -> s
 
 
 def _real_path(tree: Any, loc: tuple[PathPart, ...]) -> tuple[PathPart, ...]:
-    """`loc` without the tags that pydantic puts in for the member of a union it tried."""
+    """`loc` without the tags that pydantic inserts for union members."""
     path: list[PathPart] = []
     node, tagged = tree, None
     for index, part in enumerate(loc):
@@ -303,4 +303,4 @@ def _has(node: Any, part: PathPart) -> bool:
 def _fields() -> list[str]:
     known = PolicyDocument.model_json_schema(by_alias=True)
     definitions = [known, *known.get("$defs", {}).values()]
-    return sorted({name for one in definitions for name in one.get("properties", {})})
+    return sorted({name for definition in definitions for name in definition.get("properties", {})})

@@ -1,9 +1,8 @@
-"""How large a document may be at all: looked at before any of it is read as a document.
+"""Size limits, checked before a file is read as a document.
 
-A document is written by people and read by every worker at every start. What is beyond these bounds is refused at
-once, whatever it says; what is within them, `models` and `check` can look at whole. The packaged policy has 33 kB,
-1,200 parts, no text of more than 500 characters, and nothing deeper than 10. As all bounds of documents, these may be
-raised and never lowered.
+Every worker reads every document at every start. Anything beyond these limits is refused at once; anything within them
+can be checked completely. The packaged policy has 33 kB, 1,200 parts, texts of up to 500 characters, and a depth of at
+most 10. Like all limits on documents, these may be raised but never lowered.
 """
 
 from collections.abc import Iterator
@@ -12,15 +11,15 @@ from typing import Any, NamedTuple
 from policy_core.document.problems import PathPart, Problem
 
 LARGEST = 1_000_000
-"""Bytes of a file: as much as the topic of revisions takes."""
+"""Bytes of a file: as much as the topic of revisions accepts."""
 MOST_PARTS = 20_000
-"""Mappings, lists and values, all together; to read that many takes a second."""
+"""Mappings, lists and values together; reading that many takes a second."""
 DEEPEST = 40
-"""Lists and mappings inside one another."""
+"""Nested lists and mappings."""
 LONGEST = 10_000
-"""Characters of one text."""
+"""Characters in one text."""
 LARGEST_NUMBER = 1_000_000_000
-"""No count, length or ordinal comes near it."""
+"""Far larger than any count, length or ordinal."""
 
 TOO_MANY = f"more than {MOST_PARTS:,} mappings, lists and values: not a policy document; make several policies of it"
 TOO_DEEP = f"nested more than {DEEPEST} deep; give parts of it names under `conditions`"
@@ -34,7 +33,7 @@ class _Found(NamedTuple):
 
 
 def too_large(tree: Any) -> Problem | None:
-    """What makes a tree of JSON values too large for a document; None where nothing does."""
+    """The limit that a tree of JSON values exceeds; None if it is within all limits."""
     left = MOST_PARTS
     waiting = [_Found((), tree)]
     while waiting:

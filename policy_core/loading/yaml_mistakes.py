@@ -1,7 +1,7 @@
-"""A mistake in a document's file, in words that mend it: what stands there, and what to write instead.
+"""Explain mistakes in a document's file: what is written there, and what to write instead.
 
-YAML's parser and the models each find mistakes and speak of them in their own terms. An analyst knows neither, so
-every kind of either has its sentence here.
+YAML's parser and the models report mistakes in their own terms. Analysts know neither, so each kind of mistake has a
+sentence here.
 """
 
 import re
@@ -12,11 +12,11 @@ from policy_core.document.models import CODE, CODE_AND_SYSTEM, CODES, DIGEST, FA
 from policy_core.document.problems import did_you_mean
 
 _MOST_SHOWN = 60
-"""Characters of what stands in the file."""
+"""Maximum length of quoted text."""
 
 
 class Written(NamedTuple):
-    """What a model refused: its field's name and its value, the value also as it stands in the file."""
+    """A refused value: its field, its value, and its text in the file."""
 
     field: str
     value: Any
@@ -24,7 +24,7 @@ class Written(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The text in backquotes, cut to a length that a sentence can hold."""
+        """The text in backquotes, shortened to fit in a sentence."""
         short = self.text if len(self.text) <= _MOST_SHOWN else self.text[:_MOST_SHOWN] + "…"
         return f"`{short}`"
 
@@ -78,7 +78,7 @@ def _choice(wrong: Written, context: dict[str, Any]) -> str:
     return f"{wrong.shown} cannot be written here; {hint}{listing}"
 
 
-def _day(wrong: Written, context: dict[str, Any]) -> str:  # noqa: ARG001 (every kind has the same two)
+def _day(wrong: Written, context: dict[str, Any]) -> str:  # noqa: ARG001 (all kinds have the same signature)
     if _CALENDAR.fullmatch(wrong.text):
         return f"{wrong.shown} is not in the calendar; write a year, a month of 01 to 12 and a day that this month has"
     return f"{wrong.shown} is not a day; write it as year-month-day, for instance `2025-03-28`"
@@ -143,14 +143,14 @@ _NOT_TEXT = {
 
 
 def sentence(kind: str, own_message: str, context: dict[str, Any], wrong: Written, fields: Sequence[str]) -> str:
-    """What to tell the author of a mistake that a model found.
+    """Explain a mistake found by a model to the author.
 
     Args:
-        kind: Pydantic's name of the kind of mistake.
-        own_message: Pydantic's message; the sentence where the kind is one of ours.
-        context: What pydantic compared with.
-        wrong: The field and what stands in it.
-        fields: All names of fields that documents have.
+        kind: Pydantic's type of the error.
+        own_message: Pydantic's message, used for errors that the models raise themselves.
+        context: Pydantic's context of the error.
+        wrong: The field and its value.
+        fields: All field names in the format.
     """
     if kind == "extra_forbidden":
         return f"unknown field; {_known_field(wrong.field, fields)}"
@@ -206,14 +206,14 @@ _TWICE = re.compile(r'found duplicate key "?([^"\n]{1,60})')
 
 
 class SyntaxMistake(NamedTuple):
-    """A mistake against YAML itself: what to tell, and whether it is told of the place where its part begins."""
+    """A YAML syntax error: its message, and whether to report the line where the construct begins."""
 
     message: str
     at_beginning: bool
 
 
 def syntax(problem: str) -> SyntaxMistake:
-    """What to tell the author of a mistake that YAML's parser found; `problem` is how the parser names it."""
+    """Explain a syntax error; `problem` is the YAML parser's message."""
     if twice := _TWICE.match(problem):
         return SyntaxMistake(f"not YAML: the key `{twice[1]}` stands twice; write it once", False)
     for part, message in _OPENED:

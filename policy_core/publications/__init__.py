@@ -1,1 +1,1 @@
-"""A revision as it is published: the whole document, its place in the chain, its signature."""
+"""Published revisions: the whole document, its place in the chain, its signature."""

@@ -1,7 +1,7 @@
-"""A revision of a policy as it is published: the whole document as it then reads, and its place in the policy's chain.
+"""A published revision of a policy: the whole document as it then reads, and its place in the policy's chain.
 
-Each publication's digest covers its document and its predecessor's digest, so who knows the newest digest of a chain
-knows, and can prove, all that came before it. A packaged document has its own past inside and is a chain by itself.
+Each publication's digest covers its document and its predecessor's digest, so the newest digest of a chain proves
+everything before it. A packaged document contains its own history and is a chain by itself.
 """
 
 from dataclasses import dataclass
@@ -16,42 +16,42 @@ from policy_core.loading.document_at_revision import as_of
 from policy_core.publications.signatures import Signature
 
 
-@dataclass(frozen=True, eq=False)  # two are the same where their digests are
+@dataclass(frozen=True, eq=False)  # publications are equal if their digests are
 class Publication:
     """One revision as it was published."""
 
     document: PolicyDocument
     sha256: str
-    """What is claimed to be the document's digest."""
+    """The claimed digest of the document."""
     policy: str
-    """The policy's present number, by which its revisions belong together."""
+    """The policy's current number, which all its revisions share."""
     number: str | None
-    """The policy's number under this revision; None before any was given."""
+    """The policy's number under this revision; None before the first number."""
     revision: date
     effective: date
-    """The first service date that it may answer otherwise than its predecessor."""
+    """The first service date whose answers it may change."""
     kinds: tuple[RevisionKind, ...]
     author: str
     published: datetime
-    """When it came to be known, in UTC. Of a packaged document's past: the day of the revision."""
+    """When it became known, in UTC. For the history of a packaged document: the day of the revision."""
     predecessor: str | None
     """The digest of the publication before it; None for the first."""
     retroactive: bool = False
-    """Whether whoever answers for it says that it may answer otherwise for services of days gone by."""
+    """Whether its author declares that it may change answers for past services."""
     corrects: str | None = None
-    """The digest of the publication that it takes back, with all that stands behind that one; None where none is."""
+    """The digest of the publication that it revokes, with everything after it; None if it is not a correction."""
     signature: Signature | None = None
-    """What stands beside it; no part of what the digest covers."""
+    """A detached signature, not covered by the digest."""
     signed_by: str | None = None
-    """The id of the key whose signature was proved; None where nobody has proved one. Its name is the author's."""
+    """The id of the key whose signature was verified; None if not verified. The key's name is the author."""
 
     @cached_property
     def digest(self) -> str:
-        """Covers all of the above but the signature: the `known_through` of decisions made when it was the newest."""
+        """The digest of all the above except the signature: `known_through` in decisions while it was the newest."""
         return sha256(rfc8785.dumps(self.content())).hexdigest()
 
     def content(self) -> dict[str, str | list[str] | bool | None]:
-        """What the digest covers, as it is hashed; the document by its own digest."""
+        """The content covered by the digest; the document is represented by its own digest."""
         return {
             "policy": self.policy,
             "number": self.number,
@@ -62,20 +62,20 @@ class Publication:
             "author": self.author,
             "published": instant(self.published),
             "predecessor": self.predecessor,
-            # Said only where it is so: what was published before it could be said keeps its digest.
+            # Included only if set, so that older publications keep their digests.
             **({"retroactive": True} if self.retroactive else {}),
             **({"corrects": self.corrects} if self.corrects is not None else {}),
         }
 
 
 def instant(moment: datetime) -> str:
-    """An instant in UTC, in one spelling."""
+    """An instant in UTC, in one format."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def number_under(document: PolicyDocument) -> str | None:
-    """The policy's number under the document's newest revision; None before any was given."""
-    return next((one.number for one in reversed(document.revisions) if one.number is not None), None)
+    """The policy's number under the document's newest revision; None if it has none."""
+    return next((entry.number for entry in reversed(document.revisions) if entry.number is not None), None)
 
 
 def publication(
@@ -88,9 +88,9 @@ def publication(
     retroactive: bool = False,
     corrects: str | None = None,
 ) -> Publication:
-    """The publication of a document's newest revision behind the one with the digest `predecessor`.
+    """The publication of a document's newest revision, after the one with the digest `predecessor`.
 
-    Where nothing else is said, the text's publisher is its author, and it is effective and known from its own day on.
+    By default, the author is the text's publisher, and it is effective and known from its own date.
     """
     newest = document.revisions[-1]
     return Publication(
@@ -110,7 +110,7 @@ def publication(
 
 
 def publications(document: PolicyDocument) -> tuple[Publication, ...]:
-    """A document's whole past, one publication for each of its revisions, oldest first."""
+    """A document's whole history, one publication per revision, oldest first."""
     made: list[Publication] = []
     for revision in document.revisions:
         predecessor = made[-1].digest if made else None

@@ -1,7 +1,7 @@
-"""Who may publish a policy's revisions: keys, each with a name and a time, and the signatures that they make.
+"""Who may publish a policy's revisions: keys with names and validity periods, and their signatures.
 
-A signature is Ed25519's (RFC 8032) over `CONTEXT` and the publication's digest, which covers all that the publication
-says. Nothing here reads a file or a clock: bytes in, an answer out.
+Signatures are Ed25519 (RFC 8032), over `CONTEXT` and the publication's digest, which covers its whole content. Nothing
+here reads a file or a clock.
 """
 
 import base64
@@ -27,13 +27,13 @@ from policy_core.document.problems import PolicyDocumentError, Problem
 from policy_core.loading.load import located, mapping, problems_of
 
 CONTEXT = b"dli-authorization policy.revision.published.v1\0"
-"""Stands before the digest, so that no signature on anything else is one on a publication."""
+"""Prefix of the signed digest, so that other signatures are not valid for publications."""
 SHOWN = 12
-"""Digits of a key's id that are shown to people."""
+"""Number of digits of a key's id shown to people."""
 
 
 class SignatureError(Exception):
-    """A publication that no key vouches for; the message says why."""
+    """A publication without a valid signature; the message says why."""
 
 
 class PrivateKeyError(Exception):
@@ -51,24 +51,24 @@ class Signature:
 
 @dataclass(frozen=True)
 class Key:
-    """A public key, and whom it stands for."""
+    """A public key and its owner."""
 
     id: str
     """SHA-256 of the public key's 32 bytes."""
     name: str
-    """Who signs with it: the `author` of what is signed."""
+    """Its owner: the `author` of what it signs."""
     public: bytes
     since: datetime
     until: datetime | None
-    """The first moment at which it is valid no more; None where none is set."""
+    """The first moment at which it is no longer valid; None if unlimited."""
 
 
 class Keyring:
-    """The keys of every policy that has some."""
+    """The keys of each policy."""
 
     def __init__(self, keys: Mapping[str, Iterable[Key]]) -> None:
-        """Know keys by the policy that they may publish."""
-        self._keys = {policy: {one.id: one for one in some} for policy, some in keys.items()}
+        """Index keys by the policy that they may publish."""
+        self._keys = {policy: {key.id: key for key in some} for policy, some in keys.items()}
 
     def of(self, policy: str) -> tuple[Key, ...]:
         """A policy's keys."""
@@ -77,17 +77,17 @@ class Keyring:
     def signer(
         self, policy: str, digest: str, signature: Signature | None, at: datetime | None, context: bytes = CONTEXT
     ) -> Key:
-        """The key that vouches for a publication.
+        """The key that signed a publication.
 
         Args:
             policy: The policy's number.
             digest: The publication's digest.
-            signature: What stands beside it.
-            at: When the broker took it; None where it says no time.
-            context: What stands before the digest in what is signed.
+            signature: Its signature.
+            at: When the broker received it; None if unknown.
+            context: The prefix of the signed digest.
 
         Raises:
-            SignatureError: None does.
+            SignatureError: There is no valid signature.
         """
         if signature is None:
             raise SignatureError(f"is absent: a revision of {policy} counts only with the signature of one of its keys")
@@ -119,12 +119,12 @@ def _day(moment: datetime) -> str:
 
 
 def new_private_key() -> Ed25519PrivateKey:
-    """A key that nobody has."""
+    """A new random key."""
     return Ed25519PrivateKey.generate()
 
 
 def sign(key: Ed25519PrivateKey, digest: str, context: bytes = CONTEXT) -> Signature:
-    """The signature of a key on the publication of a digest, or on what else has a context of its own."""
+    """Sign the digest of a publication, or of anything else with its own context."""
     return Signature(id_of(key), key.sign(context + bytes.fromhex(digest)))
 
 
@@ -134,12 +134,12 @@ def id_of(key: Ed25519PrivateKey) -> str:
 
 
 def public_text(key: Ed25519PrivateKey) -> str:
-    """The public key as a keyring's file has it."""
+    """The public key as written in a keyring file."""
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def as_pem(key: Ed25519PrivateKey, passphrase: bytes | None = None) -> bytes:
-    """A private key as PKCS 8 in PEM, encrypted where a passphrase is given."""
+    """A private key as PKCS 8 in PEM, encrypted if a passphrase is given."""
     guarded = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, guarded)
 
@@ -148,7 +148,7 @@ def from_pem(raw: bytes, passphrase: bytes | None = None) -> Ed25519PrivateKey:
     """A private key from PEM.
 
     Raises:
-        PrivateKeyError: It is none of Ed25519, or the passphrase is not its own.
+        PrivateKeyError: It is not an Ed25519 key, or the passphrase is wrong.
     """
     encrypted = b"ENCRYPTED" in raw
     if encrypted and not passphrase:
@@ -193,10 +193,10 @@ class _WrittenKeys(_Written):
 
 
 def keyring(files: Iterable[tuple[str, bytes]]) -> Keyring:
-    """The keys of YAML files, each by its name and its bytes.
+    """The keys in YAML files, each given by its name and bytes.
 
     Raises:
-        PolicyDocumentError: One that cannot be used, with what is wrong in it.
+        PolicyDocumentError: A file is invalid; the error says why.
     """
     found: dict[str, dict[str, Key]] = {}
     for name, raw in files:
@@ -206,9 +206,9 @@ def keyring(files: Iterable[tuple[str, bytes]]) -> Keyring:
         except ValidationError as error:
             raise PolicyDocumentError(name, problems_of(error, tree)) from None
         mine = found.setdefault(written.policy, {})
-        for index, one in enumerate(written.keys):
+        for index, entry in enumerate(written.keys):
             try:
-                key = _key(one)
+                key = _key(entry)
             except _KeyError as error:
                 raise PolicyDocumentError(
                     name, [located(tree, Problem(("keys", index, error.field), error.why))]
@@ -251,5 +251,5 @@ def _in_utc(written: datetime | None) -> datetime | None: ...
 
 
 def _in_utc(written: datetime | None) -> datetime | None:
-    """A moment; one that says no offset, as a day does, is in UTC."""
+    """A moment; without an offset, as for a day, it is in UTC."""
     return written.replace(tzinfo=UTC) if written is not None and written.tzinfo is None else written

@@ -1,7 +1,7 @@
-"""The last resort: publications that count no more, each named by its place and its digest, and signed.
+"""The last resort: a signed list of publications to ignore, each identified by its offset and digest.
 
-A correction takes back what was published and leaves it known. A skip says that it never counted: whatever was decided
-under it can be proved no more. It is for what no correction can reach, such as what a stolen key signed.
+A correction revokes a publication but keeps it known. A skip makes it void from the beginning: decisions made under it
+can no longer be proved. Skips are for what no correction can reach, such as publications signed with a stolen key.
 """
 
 import base64
@@ -21,36 +21,36 @@ from policy_core.publications.publication import instant
 from policy_core.publications.signatures import Keyring, Signature, SignatureError, sign
 
 CONTEXT = b"dli-authorization policy.revisions.skip.v1\0"
-"""Stands before the digest, so that no signature on a publication is one on a skip, and none the other way about."""
+"""Prefix of the signed digest, so that signatures on publications and on skips are not interchangeable."""
 
 
 @dataclass(frozen=True)
 class Skip:
-    """One publication that counts no more."""
+    """A publication to ignore."""
 
     policy: str
     offset: int
-    """Of its record; a later repeat of it counts as little."""
+    """The offset of its record; later repeats are ignored too."""
     digest: str
     why: str
     at: datetime
-    """When it was signed, as its signer says."""
+    """When it was signed, according to the signer."""
     by: str
-    """Whom the key stands for."""
+    """The owner of the key."""
 
 
 class SkipList:
-    """All that a deployment skips."""
+    """All publications that a deployment ignores."""
 
     def __init__(self, skips: tuple[Skip, ...] = ()) -> None:
-        # Of several entries for one publication the first place counts.
-        by_place = sorted(skips, key=lambda one: one.offset, reverse=True)
-        self._skips = {(one.policy, one.digest): one for one in by_place}
+        # If a publication has several entries, the lowest offset counts.
+        by_place = sorted(skips, key=lambda skip: skip.offset, reverse=True)
+        self._skips = {(skip.policy, skip.digest): skip for skip in by_place}
 
     def of(self, policy: str, offset: int, digest: str) -> Skip | None:
-        """Why a policy's publication in the record at an offset does not count; None where it may.
+        """The skip for a policy's publication at an offset; None if there is none.
 
-        A key of one policy has no say in another: what it signed is looked up under its own policy alone.
+        Skips are looked up by policy, so a key of one policy cannot skip publications of another.
         """
         found = self._skips.get((policy, digest))
         return found if found is not None and found.offset <= offset else None
@@ -79,7 +79,7 @@ class _WrittenSkip(_Written):
     signature: str
 
     def said(self) -> str:
-        """The digest of what is signed."""
+        """The signed digest."""
         return _said(self.policy, self.offset, self.digest, self.why, self.at)
 
 
@@ -102,7 +102,7 @@ def _said(policy: str, offset: int, digest: str, why: str, at: datetime) -> str:
 def signed_skip(
     key: Ed25519PrivateKey, policy: str, offset: int, digest: str, why: str, at: datetime
 ) -> dict[str, str | int]:
-    """An entry of a list, signed, as its file has it."""
+    """A signed entry as written in a list."""
     made = sign(key, _said(policy, offset, digest, why, at), CONTEXT)
     return {
         "policy": policy,
@@ -116,10 +116,10 @@ def signed_skip(
 
 
 def skip_list(name: str, raw: bytes, keys: Keyring) -> SkipList:
-    """The list in the bytes of a YAML text.
+    """The skip list in a YAML text.
 
     Raises:
-        PolicyDocumentError: It cannot be used, or no key of the policy signed an entry.
+        PolicyDocumentError: It is invalid, or an entry is not signed by a key of its policy.
     """
     tree, plain = mapping(raw, name, "a list of skips begins with `skip:`")
     try:
@@ -127,14 +127,14 @@ def skip_list(name: str, raw: bytes, keys: Keyring) -> SkipList:
     except ValidationError as error:
         raise PolicyDocumentError(name, problems_of(error, tree)) from None
     found: list[Skip] = []
-    for index, one in enumerate(written.skip):
+    for index, entry in enumerate(written.skip):
         try:
-            value = base64.b64decode(one.signature, validate=True)
-            at = one.at if one.at.tzinfo is not None else one.at.replace(tzinfo=UTC)
-            key = keys.signer(one.policy, one.said(), Signature(one.key, value), at, CONTEXT)
+            value = base64.b64decode(entry.signature, validate=True)
+            at = entry.at if entry.at.tzinfo is not None else entry.at.replace(tzinfo=UTC)
+            key = keys.signer(entry.policy, entry.said(), Signature(entry.key, value), at, CONTEXT)
         except (ValueError, SignatureError) as error:
             why = str(error) if isinstance(error, SignatureError) else "is no base64"
             problem = located(tree, Problem(("skip", index, "signature"), why))
             raise PolicyDocumentError(name, [problem]) from None
-        found.append(Skip(one.policy, one.offset, one.digest, one.why, at, key.name))
+        found.append(Skip(entry.policy, entry.offset, entry.digest, entry.why, at, key.name))
     return SkipList(tuple(found))
