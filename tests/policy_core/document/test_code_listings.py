@@ -55,6 +55,22 @@ def test_a_diagnosis_code_means_the_same_trimmed_with_or_without_its_dot_and_in_
     assert selected(written, "C920")
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"), [("C81", False), ("C82", False), ("C82.4", True), ("C82.5", True), ("C82.51", True)]
+)
+def test_the_longer_end_of_a_range_says_how_long_a_code_is(code: str, *, expected: bool) -> None:
+    """A code too short to be told from the range's longer end is in no range, however short the other end is."""
+    assert expected == selected(code, "C81-C82.5")
+
+
+@pytest.mark.parametrize("code", ["C81", "C81.4", "C90"])
+def test_the_longer_end_may_be_the_first_one(code: str) -> None:
+    """What is shorter than a range's first end, or before it, is outside; what is as long is told."""
+    assert not selected(code, "C81.5-C96")
+    assert selected("C81.5", "C81.5-C96")
+    assert selected("C90.0", "C81.5-C96")
+
+
 def test_a_selector_is_of_one_system() -> None:
     chosen = selector(CodeSelector(system="icd-9-cm", codes=("200-208",)))
 
@@ -184,3 +200,20 @@ def test_a_code_is_found_in_the_list_whatever_the_day() -> None:
     assert entry is not None
     assert entry.code == "L.10"
     assert index.entry("hcpcs", "L.10") is None
+
+
+@pytest.mark.parametrize("code", ["", "S", "S2150", "S2150-00", "0" * 40])
+def test_a_system_without_a_length_takes_codes_of_any(code: str) -> None:
+    """Where the document says no length of a system, as where it knows no such system, no code is of a wrong form."""
+    [hcpcs] = [one for one in packaged().document.codes.systems if one.system == "hcpcs"]
+    assert hcpcs.length is None
+
+    for system in ("hcpcs", "no-such-system"):
+        assert packaged().codes.well_formed(system, code)
+        assert packaged().codes.standing(system, code, date(2024, 6, 10)) is NOT_LISTED
+
+
+@pytest.mark.parametrize(("code", "expected"), [("38242", True), (" 0537t", True), ("3824", False), ("3824-", False)])
+def test_a_system_with_a_length_takes_codes_of_that_alone(code: str, *, expected: bool) -> None:
+    """Whether a code looks like its system's is a matter of its length and its characters, and of no day."""
+    assert packaged().codes.well_formed("cpt", code) is expected

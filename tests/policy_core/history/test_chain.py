@@ -57,6 +57,15 @@ def test_a_correction_may_reach_back_to_where_its_predecessor_is_effective_and_n
         OTHER.accept(next_one(corrected))
 
 
+def test_two_publications_of_one_moment_follow_each_other() -> None:
+    """A publication of the very moment of its predecessor continues the chain, and both are known from then on."""
+    moment = OTHER.links[-1].published
+    chain = OTHER.accept(next_one(published=moment))
+
+    assert [one.published for one in chain][-2:] == [moment, moment]
+    assert chain.as_known_at(moment) == chain
+
+
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 

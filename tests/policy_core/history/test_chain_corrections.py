@@ -105,6 +105,18 @@ def test_a_date_that_was_taken_far_ahead_before_dates_were_bounded_is_taken_back
         assert chain.as_known_at(one.published).newest == one
 
 
+def test_a_correction_may_be_of_its_predecessors_moment() -> None:
+    """Two publications that take something back at one moment continue the chain, the one behind the other."""
+    first = withdrawal()
+    chain = PUBLISHED.accept(first)
+    second = withdrawal(chain, of=LAST)
+    assert (first.published, chain.newest in chain.standing) == (second.published, False)
+
+    assert chain.accept(second).standing == OTHER.links[:-1]
+    with pytest.raises(PublicationRefusedError, match="is before its predecessor was published"):
+        chain.accept(replace(second, published=first.published - timedelta(seconds=1)))
+
+
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 

@@ -212,6 +212,43 @@ def test_what_is_forgotten_leaves_the_disk_a_little_with_every_batch(partition: 
     assert len(kept) == 40
 
 
+@pytest.mark.parametrize(("age", "stays"), [(KEPT, True), (KEPT + 1, False)])
+def test_an_answer_as_old_as_kept_is_still_on_the_disk(
+    partition: Partition, tmp_path: Path, age: int, *, stays: bool
+) -> None:
+    """An answer leaves the disk when it is older than answers are kept, and not when it is just as old."""
+    names = [f"old {n}" for n in range(50)]
+    partition.commit(*names, now=0)
+    for n in range(41):
+        partition.commit(*(f"new {n} {m}" for m in range(15)), now=age)
+    partition.memory.revoked(0)
+
+    copy = ChangelogStore(tmp_path / "answered" / "0")
+    left = [name for name in names if copy.get(digest(name.encode())) is not None]
+    copy.close()
+
+    assert left == (names if stays else [])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_only_what_goes_to_the_changelog_is_remembered(partition: Partition, *, first: bool) -> None:
+    """Of what a commit writes, decisions and dead letters leave no trace in the memory, whatever key they have."""
+    entry = Entry(digest(b"content"), 0, 0, KNOWN).packed()
+    answered = OutgoingRecord(TOPIC, digest(b"answered"), entry)
+    others = [
+        OutgoingRecord(topic, digest(name), value)
+        for topic in ("t.decisions", "t.dead-letters")
+        for name in (b"answered", b"only elsewhere")
+        for value in (b'{"a": "decision"}', entry)
+    ]
+    sent = [answered, *others] if first else [*others, answered]
+
+    partition.memory.after_commit(0, [Record("r", 0, 0, 0, None, b"", ())], sent, {TOPIC: 1, "t.decisions": 4})
+    partition.commit("next")
+
+    assert [partition.knows(name) for name in ("answered", "only elsewhere", "next")] == [True, False, True]
+
+
 TIMES = st.integers(-(2**63), 2**63 - 1)
 
 

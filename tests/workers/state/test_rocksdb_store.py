@@ -98,3 +98,13 @@ def test_where_a_sweep_found_nothing_old_nothing_is_looked_at_until_something_ca
     assert (sum(swept), sum(resting)) == (0, 0)
     assert looked.times == whole
     assert sum(sweep(copy, looked, before=6, written=500) for _ in range(4)) == 1_000
+
+
+def test_what_is_just_as_old_as_kept_is_not_outdated(copy: ChangelogStore) -> None:
+    """Outdated is what is older than the bound, so that an entry of the bound itself stays until the bound moves on."""
+    fill(copy, 1_000, time=4, name="a")
+    fill(copy, 1_000, time=5, name="b")
+
+    gone = [sum(sweep(copy, Looked(), before=before, written=500) for _ in range(4)) for before in (4, 5, 6)]
+
+    assert gone == [0, 1_000, 1_000]
