@@ -6,6 +6,7 @@ standard error, exit code 1 (see `workers.console` for the others).
 
 import logging
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -69,6 +70,8 @@ audit_commands.add_to(cli)
 cli.add_typer(schemas_cli, name="schemas")
 dev_brokers_commands.add_to(cli)
 
+PACKAGE = "dli-authorization"
+
 
 def main() -> None:
     """Run the command line."""
@@ -97,6 +100,26 @@ def _run() -> None:
 def _fail(error: Exception) -> NoReturn:
     err.print(Text.assemble(("error:", "bold red"), f" {printable(str(error), OURS)}"))
     sys.exit(Exit.FAILED)
+
+
+def _print_version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        out.print(f"{PACKAGE} {version(PACKAGE)}")
+    except PackageNotFoundError:
+        raise CommandError(f"{PACKAGE} is not installed as a package, so that its version is not known") from None
+    raise typer.Exit
+
+
+@cli.callback()
+def before_any_command(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before any command; Typer has the root's own help above."""
 
 
 @cli.command()
