@@ -49,7 +49,6 @@ from workers.traffic import commands as traffic_commands
 
 cli = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Prior-authorization requests, decided under a published medical policy.",
 )
