@@ -50,7 +50,9 @@ def test_without_an_installed_package_there_is_no_version_and_a_sentence(monkeyp
         ("dli no-such-command", []),
     ],
 )
-def test_a_shell_completes_commands_and_options(typed: str, offered: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shell_completes_commands_and_options(
+    typed: str, offered: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("_DLI_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", typed)
     monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
