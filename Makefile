@@ -130,7 +130,7 @@ test-audit: $(READY) $(AUDITING)/.ready $(AUDITED)/.ready ## the audit finds wha
 test-slow: $(READY) ## the exhaustive tests of minutes
 	$(BIN)/pytest -m slow
 
-schemas: $(READY) ## write the JSON Schemas of events and of the policy document
+schemas: $(READY) ## write the JSON Schemas of events and of the policy document, and the page of settings
 	$(BIN)/dli schemas write
 
 deploy-files: $(READY) ## write the manifests and dashboards that are made by code

@@ -20,6 +20,7 @@ from workers import logs, private_files, schemas
 from workers.accounts import commands as accounts_commands
 from workers.audit import commands as audit_commands
 from workers.audit import record
+from workers.configuration import commands as configuration_commands
 from workers.console import (
     OURS,
     Bootstrap,
@@ -52,7 +53,9 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Prior-authorization requests, decided under a published medical policy.",
 )
-schemas_cli = typer.Typer(no_args_is_help=True, help="The JSON Schemas of events and of the policy document.")
+schemas_cli = typer.Typer(
+    no_args_is_help=True, help="The JSON Schemas of events and of the policy document, and the page of settings."
+)
 
 decide_commands.add_to(cli)
 traffic_commands.add_to(cli)
@@ -66,6 +69,7 @@ topics_commands.add_to(cli)
 kafka_commands.add_to(cli)
 dashboard_commands.add_to(cli)
 audit_commands.add_to(cli)
+configuration_commands.add_to(cli)
 cli.add_typer(schemas_cli, name="schemas")
 dev_brokers_commands.add_to(cli)
 
@@ -166,14 +170,14 @@ def demo(
 
 @schemas_cli.command()
 def write() -> None:
-    """Write every schema that is stale."""
+    """Write every schema that is stale, and the page of settings."""
     for file in schemas.write():
         err.print(f"written: {file.name}")
 
 
 @schemas_cli.command("check")
 def check_schemas() -> None:
-    """Name every schema that is stale; exit 3 if there is one."""
+    """Name every schema that is stale, and the page of settings; exit 3 if there is one."""
     found = schemas.stale()
     for file in found:
         out.print(f"stale: {file.name}")
