@@ -133,7 +133,7 @@ test-slow: $(READY) ## the exhaustive tests of minutes
 mutants: $(READY) ## faults put into modules one at a time: which does no test notice? MUTANTS="--seed 1 --each 15"
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
-schemas: $(READY) ## write the JSON Schemas of events and of the policy document
+schemas: $(READY) ## write the JSON Schemas of events and of the policy document, and the page of settings
 	$(BIN)/dli schemas write
 
 deploy-files: $(READY) ## write the manifests and dashboards that are made by code

@@ -6,6 +6,7 @@ standard error, exit code 1 (see `workers.console` for the others).
 
 import logging
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,6 +20,7 @@ from workers import logs, private_files, schemas
 from workers.accounts import commands as accounts_commands
 from workers.audit import commands as audit_commands
 from workers.audit import record
+from workers.configuration import commands as configuration_commands
 from workers.console import (
     OURS,
     Bootstrap,
@@ -48,11 +50,12 @@ from workers.traffic import commands as traffic_commands
 
 cli = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Prior-authorization requests, decided under a published medical policy.",
 )
-schemas_cli = typer.Typer(no_args_is_help=True, help="The JSON Schemas of events and of the policy document.")
+schemas_cli = typer.Typer(
+    no_args_is_help=True, help="The JSON Schemas of events and of the policy document, and the page of settings."
+)
 
 decide_commands.add_to(cli)
 traffic_commands.add_to(cli)
@@ -66,8 +69,11 @@ topics_commands.add_to(cli)
 kafka_commands.add_to(cli)
 dashboard_commands.add_to(cli)
 audit_commands.add_to(cli)
+configuration_commands.add_to(cli)
 cli.add_typer(schemas_cli, name="schemas")
 dev_brokers_commands.add_to(cli)
+
+PACKAGE = "dli-authorization"
 
 
 def main() -> None:
@@ -97,6 +103,26 @@ def _run() -> None:
 def _fail(error: Exception) -> NoReturn:
     err.print(Text.assemble(("error:", "bold red"), f" {printable(str(error), OURS)}"))
     sys.exit(Exit.FAILED)
+
+
+def _print_version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        out.print(f"{PACKAGE} {version(PACKAGE)}")
+    except PackageNotFoundError:
+        raise CommandError(f"{PACKAGE} is not installed as a package, so that its version is not known") from None
+    raise typer.Exit
+
+
+@cli.callback()
+def before_any_command(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before any command; Typer has the root's own help above."""
 
 
 @cli.command()
@@ -144,14 +170,14 @@ def demo(
 
 @schemas_cli.command()
 def write() -> None:
-    """Write every schema that is stale."""
+    """Write every schema that is stale, and the page of settings."""
     for file in schemas.write():
         err.print(f"written: {file.name}")
 
 
 @schemas_cli.command("check")
 def check_schemas() -> None:
-    """Name every schema that is stale; exit 3 if there is one."""
+    """Name every schema that is stale, and the page of settings; exit 3 if there is one."""
     found = schemas.stale()
     for file in found:
         out.print(f"stale: {file.name}")

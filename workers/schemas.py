@@ -1,4 +1,7 @@
-"""The generated JSON Schemas, all of them: events, the clinical facts of each packaged policy, the document format."""
+"""What the packages have that is generated: the JSON Schemas, all of them, and the page of settings.
+
+The schemas are those of events, of each packaged policy's clinical facts and of the document format.
+"""
 
 from pathlib import Path
 
@@ -7,23 +10,25 @@ from policy_core.document.models import PolicyDocument
 from policy_core.evaluate.facts import clinical_model
 from policy_core.history.library import PACKAGED, documents
 from policy_core.loading.load import load
+from workers.configuration import page
 
 DOCUMENT_FORMAT = PACKAGED.parent / "policy.schema.json"
 
 
 def generated() -> dict[Path, str]:
-    """Every schema file and its text."""
+    """Every generated file and its text."""
     files = {FOLDER / name: written for name, written in event_schemas().items()}
     for file in documents([PACKAGED]):
         document = load(file)
         name = f"clinical.{document.number}.json"
         files[FOLDER / name] = text(name, clinical_model(document).model_json_schema(by_alias=True))
     files[DOCUMENT_FORMAT] = text(DOCUMENT_FORMAT.name, PolicyDocument.model_json_schema(by_alias=True))
+    files[page.PAGE] = page.text()
     return files
 
 
 def stale() -> list[Path]:
-    """The schema files that are not what the models say, and files of schemas that no model has."""
+    """The files that are not what the models say, and files of schemas that no model has."""
     wanted = generated()
     wrong = [file for file, written in wanted.items() if not file.is_file() or file.read_text("utf-8") != written]
     return wrong + [file for file in sorted(FOLDER.glob("*.json")) if file not in wanted]

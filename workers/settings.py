@@ -87,9 +87,11 @@ class Settings(BaseSettings):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "PLAINTEXT"
     """How to get into Kafka; PLAINTEXT on a machine of one's own only. Passwords in the clear are not offered."""
     sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"] = "SCRAM-SHA-512"
+    """How to log in, with SASL_SSL."""
     sasl_username: str | None = Field(default=None, min_length=1, description="the user's name")
+    """For SCRAM and PLAIN: whom to log in as."""
     sasl_password: SecretStr | None = None
-    """Best as a mounted file; see the top of this module."""
+    """The user's password; best as a mounted file."""
     oauth_token_file: Path | None = None
     """For OAUTHBEARER: a file with a token, which somebody renews."""
     oauth_token_url: str | None = Field(
@@ -97,15 +99,19 @@ class Settings(BaseSettings):
     )
     """For OAUTHBEARER, instead of a file: where tokens are given to a client by its id and secret."""
     oauth_client_id: str | None = Field(default=None, min_length=1)
+    """The client that asks there for tokens."""
     oauth_client_secret: SecretStr | None = None
+    """The client's secret; best as a mounted file."""
     oauth_scope: str | None = Field(default=None, min_length=1)
     """What tokens are asked for; left to the endpoint when absent."""
     tls_ca: Path | None = None
     """Certificates, in PEM, of those who sign the brokers' certificates; the system's own when absent."""
     tls_certificate: Path | None = None
+    """A client's own certificate, in PEM, where the brokers ask for one."""
     tls_key: Path | None = None
-    """A client's own certificate and key, in PEM, where the brokers ask for one."""
+    """The key of that certificate, in PEM."""
     tls_key_password: SecretStr | None = None
+    """Of that key, where it is encrypted; best as a mounted file."""
     app_id: str = Field(
         default="dli-authorization", pattern=r"^[A-Za-z0-9._-]{1,200}$", description=f"1 to 200 {_CHARACTERS}"
     )
@@ -143,6 +149,7 @@ class Settings(BaseSettings):
     mode: Literal["structured", "binary"] = "structured"
     """How events are written to Kafka."""
     web_host: str = "127.0.0.1"
+    """The address at which a worker listens; this machine's own alone by default."""
     web_port: int = Field(default=6066, ge=1, le=65535)
     """Where a worker serves its register, health and metrics."""
     web_name: str | None = Field(
@@ -169,8 +176,9 @@ class Settings(BaseSettings):
     delivery: Delivery = Delivery.EXACTLY_ONCE
     """What is promised of a decision when workers crash."""
     archive_key: Path | None = None
-    """The private key, Ed25519 in PEM, that archives are signed with; its passphrase best as a mounted file."""
+    """The private key, Ed25519 in PEM, that archives are signed with."""
     archive_key_passphrase: SecretStr | None = None
+    """Of that key, where it is encrypted; best as a mounted file."""
     archive_keys: Path | None = None
     """A folder of public keys, `NAME.pem`: archives that none of them signed are refused."""
     duplicates_kept_days: int = Field(default=DECISIONS_KEPT.days, ge=1, le=3650)
@@ -185,7 +193,9 @@ class Settings(BaseSettings):
     stalled_seconds: float = Field(default=20.0, gt=0, le=3600, allow_inf_nan=False)
     """For how long a partition may stand still, or its broker be silent, before the worker is no longer ready."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least that is logged."""
     log_format: Literal["json", "console"] = "json"
+    """A line as JSON for machines, or as text for people."""
     log_key: SecretStr = SecretStr("")
     """The key under which request ids are hashed in logs, the same for all workers."""
 
@@ -218,7 +228,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _a_way_into_kafka_that_is_whole(self) -> Self:
         needs = self._needed_to_log_in() if self.security_protocol == "SASL_SSL" else ()
-        lacking = [_name(name) for name in needs if getattr(self, name) is None]
+        lacking = [variable(name) for name in needs if getattr(self, name) is None]
         if lacking:
             by = f" with DLI_SASL_MECHANISM={self.sasl_mechanism}" if self.sasl_mechanism == _BY_TOKEN else ""
             raise ValueError(
@@ -227,11 +237,11 @@ class Settings(BaseSettings):
         # Told to log in, but over a protocol that never does: all would travel in the clear, unnoticed.
         logs_in = [name for name in (*_LOGIN, *_TOKENS) if getattr(self, name) is not None]
         if logs_in and self.security_protocol != "SASL_SSL":
-            raise ValueError(f"{_name(logs_in[0])} is used with DLI_SECURITY_PROTOCOL=SASL_SSL only")
+            raise ValueError(f"{variable(logs_in[0])} is used with DLI_SECURITY_PROTOCOL=SASL_SSL only")
         strange = [name for name in logs_in if (name in _TOKENS) != (self.sasl_mechanism == _BY_TOKEN)]
         if strange:
             raise ValueError(
-                f"{_name(strange[0])} is not used with DLI_SASL_MECHANISM={self.sasl_mechanism}; remove it"
+                f"{variable(strange[0])} is not used with DLI_SASL_MECHANISM={self.sasl_mechanism}; remove it"
             )
         if self.oauth_token_file is not None and self.oauth_token_url is not None:
             raise ValueError("DLI_OAUTH_TOKEN_FILE and DLI_OAUTH_TOKEN_URL exclude each other; keep one")
@@ -281,7 +291,7 @@ def read(**flags: Any) -> Settings:
     try:
         for name, file in _mounted():
             if name in Settings.model_fields and not file.is_file():
-                raise SettingsError(f"{_name(name)}: {file} is no file; mount the secret there")
+                raise SettingsError(f"{variable(name)}: {file} is no file; mount the secret there")
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
@@ -290,7 +300,7 @@ def read(**flags: Any) -> Settings:
         named = re.search(r'field "(\w+)"', str(error))
         name = named[1] if named is not None else "policies"
         what = _NO_TEXT if isinstance(error.__cause__, UnicodeDecodeError) else "is no JSON"
-        raise SettingsError(f"{_name(name)}: {what}; write {_wanted(name)}") from None
+        raise SettingsError(f"{variable(name)}: {what}; write {wanted(name)}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{_FILE}: is no text in UTF-8") from None
     except OSError as error:
@@ -360,16 +370,16 @@ def _sentence(error: ErrorDetails) -> str:
         return ours or "the settings cannot be used together"
     name, *entry = error["loc"]
     where = "".join(f"entry {number + 1} " for number in entry if isinstance(number, int))
-    return (
-        f"{_name(name)}: {where}{ours or _WRONG.get(error['type'], 'is nothing that is taken')}; write {_wanted(name)}"
-    )
+    what = ours or _WRONG.get(error["type"], "is nothing that is taken")
+    return f"{variable(name)}: {where}{what}; write {wanted(name)}"
 
 
-def _name(field: int | str) -> str:
+def variable(field: int | str) -> str:
+    """The name of a setting in the environment."""
     return f"DLI_{field}".upper()
 
 
-def _wanted(field: int | str) -> str:
+def wanted(field: int | str) -> str:
     """What to write."""
     one = Settings.model_fields[str(field)]
     if one.description is not None:
@@ -398,10 +408,10 @@ def unknown() -> str | None:
     there = {name for name in there if not any(name.startswith((f"{one}SERVICE_", f"{one}PORT")) for one in services)}
     written = DotEnvSettingsSource(Settings).env_vars
     there |= {name.upper() for name in written if name.upper().startswith("DLI_")}
-    there |= {_name(name) for name, _ in _mounted()}
-    names = sorted(there - {*map(_name, Settings.model_fields), "DLI_SECRETS_DIR"})
+    there |= {variable(name) for name, _ in _mounted()}
+    names = sorted(there - {*map(variable, Settings.model_fields), "DLI_SECRETS_DIR"})
     hints = [get_close_matches(name.removeprefix("DLI_").lower(), Settings.model_fields, n=1) for name in names]
     told = [
-        f"{name} (did you mean {_name(hint[0])}?)" if hint else name for name, hint in zip(names, hints, strict=True)
+        f"{name} (did you mean {variable(hint[0])}?)" if hint else name for name, hint in zip(names, hints, strict=True)
     ]
     return f"no such setting, and not read: {', '.join(told)}" if told else None

@@ -38,7 +38,7 @@ LOOKS = {
     *("dead-letters list", "dead-letters show"),
     *("policy anchor", "policy check", "policy diff", "policy history", "policy list", "policy show"),
     *("policy verify-source", "replay check", "replay verify"),
-    *("schemas check", "topics check", "topics show"),
+    *("schemas check", "settings", "topics check", "topics show"),
 }
 
 

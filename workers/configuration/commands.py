@@ -1,0 +1,44 @@
+"""`dli settings`: every setting, with its value and where that comes from."""
+
+import json
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from workers.configuration.values import SettingValue, Shown, values
+from workers.console import Output, out, write_line
+from workers.console import settings as read_settings
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command("settings")(show_settings)
+
+
+def show_settings(
+    output: Annotated[Output, typer.Option("-o", "--output", help="How to print them.")] = Output.TABLE,
+) -> None:
+    """Show every setting with its value and where that comes from; of a secret, whether it is set."""
+    every = values(read_settings())
+    if output is Output.JSONL:
+        for one in every:
+            write_line(json.dumps(one._asdict(), ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        return
+    out.print(_table(every))
+
+
+def _table(every: Iterable[SettingValue]) -> Table:
+    table = Table(header_style="bold")
+    for column in ("setting", "value", "origin"):
+        table.add_column(column, overflow="fold")
+    for one in every:
+        table.add_row(one.variable, _cell(one.value), one.origin)
+    return table
+
+
+def _cell(value: Shown) -> str:
+    if isinstance(value, list):
+        return ", ".join(value) or "-"
+    return "-" if value in (None, "") else str(value)
