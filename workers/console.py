@@ -40,7 +40,7 @@ class Exit(IntEnum):
 
 
 class Output(StrEnum):
-    """How data is printed."""
+    """How rows of data are printed."""
 
     JSONL = "jsonl"
     TABLE = "table"
@@ -165,6 +165,10 @@ Policies = Annotated[
     list[Path] | None,
     typer.Option("--policies", help="A folder of policy documents; may be given several times."),
 ]
+AsRows = Annotated[Output, typer.Option("-o", "--output", help="How to print them: a table, or a line of JSON each.")]
+"""Of every command that prints rows of data."""
+AsReport = Annotated[Form, typer.Option("-o", "--output", help="How to print it: as text, or as one line of JSON.")]
+"""Of every command that prints one thing."""
 DefaultPolicy = Annotated[str | None, typer.Option("--policy", help="The policy of a request that names none.")]
 
 
@@ -217,6 +221,12 @@ def write_line(raw: bytes) -> None:
     text = raw.translate(_ONE_LINE).decode()
     sys.stdout.buffer.write(printable_json(text).encode() + b"\n")
     sys.stdout.buffer.flush()
+
+
+def write_json(content: object) -> None:
+    """Data as one line of JSON on standard output."""
+    # What is no UTF-8, as a file's name may be, is escaped as JSON has it.
+    write_line(json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace"))
 
 
 def print_json(data: Any) -> None:

@@ -8,7 +8,7 @@ from rich.text import Text
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.accounts import account as books
 from workers.accounts import report
-from workers.console import AppId, Bootstrap, CommandError, Exit, Output, Prefix, err, out, settings
+from workers.console import AppId, AsRows, Bootstrap, CommandError, Exit, Output, Prefix, err, out, settings
 from workers.kafka import reader
 
 
@@ -21,7 +21,7 @@ def accounts(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
     app_id: AppId = None,
-    output: Annotated[Output, typer.Option("-o", "--output", help="How to print the partitions.")] = Output.TABLE,
+    output: AsRows = Output.TABLE,
     recount: Annotated[
         bool, typer.Option("--recount", help="Read the topics through, and count what is really there.")
     ] = False,

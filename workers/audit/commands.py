@@ -14,7 +14,7 @@ from events.field_types import Instant
 from workers.audit import read
 from workers.audit.columns import COLUMNS, row
 from workers.audit.read import Done
-from workers.console import Bootstrap, CommandError, Output, Prefix, err, out, settings, write_line
+from workers.console import AsRows, Bootstrap, CommandError, Output, Prefix, err, out, settings, write_line
 from workers.printable import counted
 
 KINDS: tuple[str, ...] = get_args(What)
@@ -33,7 +33,7 @@ def audit(
         str | None, typer.Option("--since", metavar="DATE|INSTANT", help="Leave out what was before; a day is of UTC.")
     ] = None,
     what: Annotated[str | None, typer.Option("--what", help=f"One of: {', '.join(KINDS)}.")] = None,
-    output: Annotated[Output, typer.Option("-o", "--output", help="How to print them.")] = Output.TABLE,
+    output: AsRows = Output.TABLE,
 ) -> None:
     """Show who changed something, or tried to, with what, and what came of it; the newest first."""
     if what is not None and what not in KINDS:

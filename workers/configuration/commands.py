@@ -1,14 +1,12 @@
 """`dli settings`: every setting, with its value and where that comes from."""
 
-import json
 from collections.abc import Iterable
-from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from workers.configuration.values import SettingValue, Shown, values
-from workers.console import Output, out, write_line
+from workers.console import AsRows, Output, out, write_json
 from workers.console import settings as read_settings
 
 
@@ -17,14 +15,12 @@ def add_to(cli: typer.Typer) -> None:
     cli.command("settings")(show_settings)
 
 
-def show_settings(
-    output: Annotated[Output, typer.Option("-o", "--output", help="How to print them.")] = Output.TABLE,
-) -> None:
+def show_settings(output: AsRows = Output.TABLE) -> None:
     """Show every setting with its value and where that comes from; of a secret, whether it is set."""
     every = values(read_settings())
     if output is Output.JSONL:
         for one in every:
-            write_line(json.dumps(one._asdict(), ensure_ascii=False).encode("utf-8", "backslashreplace"))
+            write_json(one._asdict())
         return
     out.print(_table(every))
 

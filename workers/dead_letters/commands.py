@@ -13,6 +13,7 @@ from events.topics import DEAD_LETTERS
 from workers.audit.record import acting, letter_ids
 from workers.console import (
     AppId,
+    AsRows,
     Bootstrap,
     CommandError,
     Exit,
@@ -22,7 +23,7 @@ from workers.console import (
     out,
     print_json,
     settings,
-    write_line,
+    write_json,
 )
 from workers.dead_letters import redrive as post
 from workers.dead_letters.redrive import MOST_TRIES, Plan, StoredDeadLetter
@@ -48,7 +49,7 @@ def list_(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
     reason: ReasonOption = None,
-    output: Annotated[Output, typer.Option("-o", "--output", help="How to print them.")] = Output.TABLE,
+    output: AsRows = Output.TABLE,
 ) -> None:
     """List the dead letters that are kept; request ids as the keyed hashes that stand in logs."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
@@ -56,7 +57,7 @@ def list_(
     kept = sorted(_kept(found, _reason(reason)), key=lambda one: one.written)
     if output is Output.JSONL:
         for one in kept:
-            write_line(json.dumps(_fields(one, hasher)).encode())
+            write_json(_fields(one, hasher))
         return
     table = Table(header_style="bold")
     for column in ("letter", "written", "reason", "request", "from", "tries", "fields at fault"):
@@ -127,6 +128,7 @@ def redrive(
     every: Annotated[bool, typer.Option("--all", help="Every letter that is kept.")] = False,
     tries: Annotated[int, typer.Option("--tries", min=1, help="Times that one event is sent again.")] = MOST_TRIES,
     execute: Annotated[bool, typer.Option("--execute", help="Send; without it, only say what would be sent.")] = False,
+    output: AsRows = Output.TABLE,
 ) -> None:
     """Send dead letters' events again, each as it came, where it came from; exit 3 where some cannot be."""
     if sum((bool(letters), reason is not None, every)) != 1:
@@ -135,7 +137,11 @@ def redrive(
     kept = _kept(found, _reason(reason))
     sending = chosen(kept, letters) if letters else kept
     plans = _sent(found, sending, tries, reason) if execute else post.planned(found, sending, tries)
-    out.print(_table(plans, execute=execute))
+    if output is Output.JSONL:
+        for one in plans:
+            write_json(_plan(one, execute=execute))
+    else:
+        out.print(_table(plans, execute=execute))
     _summary(plans, execute=execute)
     if any(one.refusal and not one.done for one in plans):
         raise typer.Exit(Exit.DIFFERENT)
@@ -152,15 +158,26 @@ def _sent(found: Settings, sending: Sequence[StoredDeadLetter], tries: int, reas
     return plans
 
 
+def _plan(one: Plan, *, execute: bool) -> dict[str, Any]:
+    original = one.letter.content.original
+    return {
+        "letter": one.letter.id,
+        "reason": one.letter.content.reason,
+        "to": f"{original.topic}/{original.partition}" if original.topic is not None else None,
+        "try": one.letter.tries + 1,
+        "sent": execute and one.refusal is None,
+        "refusal": one.refusal,
+    }
+
+
 def _table(plans: Sequence[Plan], *, execute: bool) -> Table:
     table = Table(header_style="bold")
     for column in ("letter", "reason", "to", "try", "what becomes of it"):
         table.add_column(column, overflow="fold")
     for one in plans:
-        original = one.letter.content.original
-        to = f"{original.topic}/{original.partition}" if original.topic is not None else "-"
+        told = _plan(one, execute=execute)
         becomes = one.refusal or ("sent" if execute else "would be sent")
-        table.add_row(one.letter.id[:SHORT], one.letter.content.reason, to, str(one.letter.tries + 1), becomes)
+        table.add_row(one.letter.id[:SHORT], told["reason"], told["to"] or "-", str(told["try"]), becomes)
     return table
 
 

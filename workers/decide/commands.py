@@ -14,9 +14,12 @@ from events.decision import Decision
 from events.decode import RejectedError, decode
 from policy_core.history.library import Library, load_library
 from workers.console import (
+    AsReport,
+    AsRows,
     CommandError,
     DefaultPolicy,
     Exit,
+    Form,
     Output,
     Policies,
     err,
@@ -42,7 +45,7 @@ def add_to(cli: typer.Typer) -> None:
 
 def decide(
     file: Events,
-    output: Annotated[Output, typer.Option("-o", "--output", help="How to print the decisions.")] = Output.JSONL,
+    output: AsRows = Output.JSONL,
     policies: Policies = None,
     policy: DefaultPolicy = None,
 ) -> None:
@@ -112,6 +115,7 @@ def explain(
     request: Annotated[str, typer.Option("--request", help="The request's id.")],
     policies: Policies = None,
     policy: DefaultPolicy = None,
+    output: AsReport = Form.TEXT,
 ) -> None:
     """Explain one request's decision as a person reads it."""
     library = _library(policies, policy)
@@ -119,7 +123,10 @@ def explain(
         for one in found:
             answered = answer(one.raw, library)
             if answered.request_id == request:
-                out.print(explanation(answered) if isinstance(answered, Decision) else rejection(answered))
+                if output is Form.JSON:
+                    write_line(answered.to_json())
+                else:
+                    out.print(explanation(answered) if isinstance(answered, Decision) else rejection(answered))
                 return
     raise CommandError(f"{file}: no request with that id; `dli decide {file} -o table` lists what is there")
 

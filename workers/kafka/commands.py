@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from workers.console import CommandError, Prefix, out, settings
+from workers.console import AsRows, CommandError, Output, Prefix, out, settings, write_json
 from workers.kafka import acls
 from workers.kafka.acls import AclRule
 
@@ -19,11 +19,17 @@ def add_to(cli: typer.Typer) -> None:
 def show_rights(
     role: Annotated[str | None, typer.Option("--role", help=f"One of {', '.join(acls.ROLES)}.")] = None,
     topic_prefix: Prefix = None,
+    output: AsRows = Output.TABLE,
 ) -> None:
     """Show who needs which rights on a Kafka that asks who is there."""
     if role is not None and role not in acls.ROLES:
         raise CommandError(f"no role {role}; there are {', '.join(acls.ROLES)}")
-    out.print(_rights_table(acls.rights(settings(topic_prefix=topic_prefix), role)))
+    found = acls.rights(settings(topic_prefix=topic_prefix), role)
+    if output is Output.JSONL:
+        for one in found:
+            write_json(one._asdict())
+    else:
+        out.print(_rights_table(found))
 
 
 def _rights_table(found: Iterable[AclRule]) -> Table:

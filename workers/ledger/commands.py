@@ -1,22 +1,13 @@
 """`dli trace`: one request, from its bytes to the sentence its answer rests on."""
 
-import json
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from events.decode import is_request_id
-from workers.console import Bootstrap, CommandError, Prefix, out, settings, write_line
+from workers.console import AsReport, Bootstrap, CommandError, Form, Prefix, out, settings, write_json
 from workers.ledger.trace import trace as trace_of
 from workers.ledger.trace_text import shown
-
-
-class TraceOutput(StrEnum):
-    """How a trace is printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -31,14 +22,14 @@ def trace(
     ] = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
-    output: Annotated[TraceOutput, typer.Option("-o", "--output", help="How to print the trace.")] = TraceOutput.TEXT,
+    output: AsReport = Form.TEXT,
 ) -> None:
     """Trace a request: what was asked, every answer, what it rests on, and where each of these events stands."""
     if not request_id.strip() or not is_request_id(request_id):
         raise CommandError("no request can have that id; an id has 1 to 256 characters, and no control characters")
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     traced = trace_of(request_id, url or f"http://{found.web_host}:{found.web_port}", found)
-    if output is TraceOutput.JSON:
-        write_line(json.dumps(traced.told(), ensure_ascii=False).encode())
+    if output is Form.JSON:
+        write_json(traced.told())
     else:
         out.print(shown(traced))

@@ -1,7 +1,7 @@
 """`dli policy …`: check a document, list what is loaded, hold citations against the text."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -12,8 +12,22 @@ from policy_core.evaluate.determine import Policy
 from policy_core.history.library import documents, load_library
 from policy_core.loading.check import places
 from policy_core.loading.load import load, load_with_warnings
+from policy_core.publications.signatures import SHOWN
 from workers.audit.record import acting
-from workers.console import Bootstrap, CommandError, Exit, Policies, Prefix, err, opened, out, settings
+from workers.console import (
+    AsRows,
+    Bootstrap,
+    CommandError,
+    Exit,
+    Output,
+    Policies,
+    Prefix,
+    err,
+    opened,
+    out,
+    settings,
+    write_json,
+)
 from workers.policies import key_commands, publish, revision_commands, skip_command
 from workers.policies.publish_packaged import ForkedError, is_behind, publish_packaged
 from workers.printable import counted
@@ -60,22 +74,29 @@ def check(files: Annotated[list[Path], typer.Argument(help="Policy documents.")]
 
 
 @cli.command("list")
-def list_(policies: Policies = None) -> None:
+def list_(policies: Policies = None, output: AsRows = Output.TABLE) -> None:
     """List the policies that are loaded."""
+    rows = [_row(Policy(load(file))) for file in documents(settings(policies=policies).policies)]
+    if output is Output.JSONL:
+        for row in rows:
+            write_json(row)
+        return
     table = Table(header_style="bold")
     for column in ("policy", "title", "revisions", "newest", "sha256"):
         table.add_column(column, overflow="fold")
-    for file in documents(settings(policies=policies).policies):
-        policy = Policy(load(file))
-        newest = policy.register.revisions[-1].revision.date
-        table.add_row(
-            policy.number,
-            policy.document.title,
-            str(len(policy.register.revisions)),
-            str(newest),
-            policy.sha256[:12],
-        )
+    for row in rows:
+        table.add_row(*(str(value) for value in {**row, "sha256": row["sha256"][:SHOWN]}.values()))
     out.print(table)
+
+
+def _row(policy: Policy) -> dict[str, Any]:
+    return {
+        "policy": policy.number,
+        "title": policy.document.title,
+        "revisions": len(policy.register.revisions),
+        "newest": policy.register.revisions[-1].revision.date.isoformat(),
+        "sha256": policy.sha256,
+    }
 
 
 @cli.command("publish-packaged")

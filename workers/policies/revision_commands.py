@@ -3,7 +3,6 @@
 What is known comes from the brokers where they are named, and from the packaged documents otherwise.
 """
 
-import json
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +19,20 @@ from policy_core.loading.load import load
 from policy_core.publications.publication import Publication
 from policy_core.work_limit import TooComplexError
 from workers.accounts.account import decisions_under
-from workers.console import Bootstrap, CommandError, Exit, Form, Policies, Prefix, err, out, settings, write_line
+from workers.console import (
+    AsReport,
+    Bootstrap,
+    CommandError,
+    Exit,
+    Form,
+    Policies,
+    Prefix,
+    err,
+    out,
+    settings,
+    write_json,
+    write_line,
+)
 from workers.policies.attestation import attestation
 from workers.policies.diff_text import comparison
 from workers.policies.register import Row, of_policy, row_of, with_decisions
@@ -31,7 +43,6 @@ from workers.settings import Settings
 
 Number = Annotated[str, typer.Argument(help="The policy's number.")]
 Revision = Annotated[str, typer.Argument(metavar="DATE|FILE", help="A revision's date, or a document's file.")]
-Shape = Annotated[Form, typer.Option("-o", "--output", help="How to print it.")]
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -74,7 +85,7 @@ def diff(
     number: Number,
     old: Revision,
     new: Revision,
-    output: Shape = Form.TEXT,
+    output: AsReport = Form.TEXT,
     policies: Policies = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
@@ -122,7 +133,7 @@ def version(chain: Chain, named: str) -> Policy:
 
 def history(
     number: Number,
-    output: Shape = Form.TEXT,
+    output: AsReport = Form.TEXT,
     policies: Policies = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
@@ -133,7 +144,7 @@ def history(
     if online(found):
         rows = with_decisions(rows, decisions_under(found))
     if output is Form.JSON:
-        _write({"policy_number": number, "revisions": rows})
+        write_json({"policy_number": number, "revisions": rows})
     else:
         out.print(history_of(number, rows))
 
@@ -157,10 +168,6 @@ def _attested(before: Publication | None, one: Publication) -> PolicyAttestation
         return None
 
 
-def _write(content: object) -> None:
-    write_line(json.dumps(content, ensure_ascii=False).encode())
-
-
 def show(
     number: Number,
     on: Annotated[str, typer.Option("--on", metavar="DATE", help="The service date.")],
@@ -168,7 +175,7 @@ def show(
         str | None,
         typer.Option("--as-known-at", metavar="DATE|INSTANT", help="Among what was known then; by default, now."),
     ] = None,
-    output: Shape = Form.TEXT,
+    output: AsReport = Form.TEXT,
     policies: Policies = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
@@ -183,7 +190,7 @@ def show(
     if newest is None:
         raise CommandError(f"nothing of {number} was known at {as_known_at}")
     if output is Form.JSON:
-        _write(standing(chain, newest, day).as_row())
+        write_json(standing(chain, newest, day).as_row())
     else:
         out.print(standing(chain, newest, day).as_text())
 

@@ -14,6 +14,7 @@ from policy_core.history.library import documents
 from workers.audit.record import Act, acting
 from workers.console import (
     ArchiveKeys,
+    AsRows,
     Bootstrap,
     CommandError,
     DefaultPolicy,
@@ -46,7 +47,6 @@ Earlier = Annotated[
     list[Path] | None, typer.Option("--earlier", help="A folder of other documents that decisions may name.")
 ]
 RequestIds = Annotated[bool, typer.Option("--request-ids", help="Name requests by their ids, which are personal data.")]
-Printed = Annotated[Output, typer.Option("-o", "--output", help="How findings are printed.")]
 Key = Annotated[Path | None, typer.Option("--key", help="The private key, Ed25519 in PEM, that signs the archive.")]
 WORK = Path("var/replay")
 Work = Annotated[Path, typer.Option("--work", help="Where findings and an interrupted run's state are kept.")]
@@ -127,7 +127,7 @@ def verify(
     partition: Partition = None,
     earlier: Earlier = None,
     request_ids: RequestIds = False,
-    output: Printed = Output.TABLE,
+    output: AsRows = Output.TABLE,
     work: Work = WORK,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
@@ -165,7 +165,7 @@ def what_if(
     ] = None,
     earlier: Earlier = None,
     request_ids: RequestIds = False,
-    output: Printed = Output.TABLE,
+    output: AsRows = Output.TABLE,
     work: Work = WORK,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,

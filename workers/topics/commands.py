@@ -1,25 +1,28 @@
 """`dli topics …`, `dli reset-offset` and `dli restore`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from events.topics import AUDIT, TOPICS
+from events.topics import AUDIT, TOPICS, Topic
 from workers.audit.record import acting
 from workers.console import (
     AppId,
     ArchiveKeys,
+    AsRows,
     Bootstrap,
     CommandError,
     Exit,
+    Output,
     Partitions,
     Prefix,
     err,
     needs_replay_extra,
     out,
     settings,
+    write_json,
 )
 from workers.policies.publish_packaged import ForkedError
 from workers.printable import counted
@@ -101,9 +104,28 @@ def _tell_step(step: scaling.Step, written: int) -> None:
 
 
 @topics.command()
-def show(topic_prefix: Prefix = None) -> None:
+def show(topic_prefix: Prefix = None, output: AsRows = Output.TABLE) -> None:
     """Show the declared topics."""
-    out.print(_topic_table(settings(topic_prefix=topic_prefix)))
+    found = settings(topic_prefix=topic_prefix)
+    if output is Output.JSONL:
+        for topic in TOPICS:
+            write_json(_fields(topic, found))
+    else:
+        out.print(_topic_table(found))
+
+
+def _fields(topic: Topic, found: Settings) -> dict[str, Any]:
+    return {
+        "topic": found.topic(topic.name),
+        "event": topic.event,
+        "holds": topic.holds,
+        "key": topic.key,
+        "partitions": apply_topics.partitions(topic, found),
+        "cleanup": topic.cleanup,
+        "retention_days": topic.retention.days if topic.retention else None,
+        "written_by": list(topic.producers),
+        "read_by": list(topic.consumers),
+    }
 
 
 def _topic_table(found: Settings) -> Table:
