@@ -83,7 +83,7 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
         outputs=[settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, ANSWERED, SHADOW)],
         alike=alike_topics(settings),
         delivery=settings.delivery,
-        companion=books,
+        listener=books,
     )
     footing.bears(fed)
     ledger = _keep_ledger(app, settings, behind=fed)
@@ -138,6 +138,6 @@ def _keep_ledger(app: faust.App, settings: Settings, behind: StreamProcessor) ->
     return [
         pointing(source(DECISIONS)),
         pointing(source(DEAD_LETTERS)),
-        fed(source(LEDGER), Keeper(settings), outputs=letters, delivery=Delivery.AT_LEAST_ONCE, companion=pointers),
-        fed(source(LINKS), links, outputs=letters, delivery=settings.delivery, companion=links),
+        fed(source(LEDGER), Keeper(settings), outputs=letters, delivery=Delivery.AT_LEAST_ONCE, listener=pointers),
+        fed(source(LINKS), links, outputs=letters, delivery=settings.delivery, listener=links),
     ]

@@ -47,7 +47,7 @@ class Fed(Protocol):
     async def give_up(self, sentence: str) -> None:
         """End the process: whatever is wrong, trying again cannot help."""
 
-    async def begin_anew(self, before: float) -> None:
+    async def restart_on_new_log(self, before: float) -> None:
         """The topic is another log: what was taken over `before` starts at the beginning, all else where it should."""
 
     async def check_group(self) -> None:
@@ -141,7 +141,7 @@ class Footing:
             return False
         if again:
             log.error("topic_created_again", topic=self._requests, what_follows="it is read from its beginning")
-            await fed.begin_anew(self._requests_seen)
+            await fed.restart_on_new_log(self._requests_seen)
         self._take(seen)
         return True
 

@@ -36,7 +36,7 @@ class _Fed:
     async def give_up(self, sentence: str) -> None:
         self.told.append(sentence)
 
-    async def begin_anew(self, before: float) -> None:
+    async def restart_on_new_log(self, before: float) -> None:
         self.before.append(before)
 
     async def check_group(self) -> None:
