@@ -39,11 +39,11 @@ class BatchCounters:
             revision = line.revision.revision.date if line.revision else None
             self.lines[line.answer.determination, line.action, policy, revision] += 1
             revisions.add(revision)
-        for one in revisions:
-            self.under[policy, one.isoformat() if one else NONE] += 1
-        self.asked.update({one.path for line in result.lines for one in line.answer.missing})
+        for started in revisions:
+            self.under[policy, started.isoformat() if started else NONE] += 1
+        self.asked.update({missing_fact.path for line in result.lines for missing_fact in line.answer.missing})
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Add it to the metrics."""
         metrics.DUPLICATES.inc(self.duplicates)
         for action, count in self.actions.items():
@@ -65,8 +65,8 @@ class BatchCounters:
 
 
 class Answers(list[OutgoingRecord]):
-    """All that is to be sent because of a batch, with its tally."""
+    """All that is to be sent because of a batch, with its counters."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tally = BatchCounters()
+        self.counters = BatchCounters()

@@ -62,14 +62,14 @@ class AccountingListener(PartitionListener):
 
     def note(self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord]) -> str:
         """The account as it is if this batch is delivered."""
-        topics = [one.topic for one in outputs]
-        tally = outputs.tally if isinstance(outputs, Answers) else BatchCounters()
+        topics = [output.topic for output in outputs]
+        counters = outputs.counters if isinstance(outputs, Answers) else BatchCounters()
         noted = self._noted[partition] = self._accounts[partition].after(
             len(records),
             topics.count(self._decisions),
-            tally.duplicates,
+            counters.duplicates,
             topics.count(self._dead_letters),
-            tally.under,
+            counters.under,
         )
         return noted.note()
 
@@ -85,7 +85,7 @@ class AccountingListener(PartitionListener):
         metrics.REQUESTS.inc(len(records))
         metrics.COMMITS.inc()
         if isinstance(outputs, Answers):
-            outputs.tally.tell()
+            outputs.counters.publish()
         self._memory.after_commit(partition, records, outputs, ends)
 
     def on_batch(self, report: BatchReport) -> None:

@@ -27,7 +27,7 @@ from workers.records import OutgoingRecord, Record, Unreadable
 from workers.settings import Settings
 from workers.state.changelog import Change, Changelog
 from workers.state.digests import DIGEST_BYTES, digest
-from workers.state.partition_stores import FedCopies
+from workers.state.partition_stores import InputStores
 from workers.state.rocksdb_store import ChangelogStore
 
 log = structlog.get_logger(__name__)
@@ -153,7 +153,7 @@ class Keeper:
         return [rejection(record, rejected, self._settings, small=True)]
 
 
-class Pointers(FedCopies):
+class Pointers(InputStores):
     """The pointers of the partitions that this worker has."""
 
     def __init__(self, folder: Path, changelog: Changelog, kept_ms: int) -> None:
@@ -169,19 +169,19 @@ class Pointers(FedCopies):
         """
         if partition not in self.ready:
             return None
-        with self.doubting(partition):
-            rows = self._copies[partition].beginning_with(digest(request_id.encode()))
+        with self.distrust_on_error(partition):
+            rows = self._stores[partition].beginning_with(digest(request_id.encode()))
         found = [unpacked(key[DIGEST_BYTES:] + value) for key, value in rows.items()]
         return sorted(found, key=lambda one: (one.timestamp, one.partition, one.offset))
 
-    def taken(self, copy: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
+    def changes_for(self, store: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
         """The entries that are made of records, and the ends of some that are too old.
 
         Each stands under the digest and the place, so that none replaces another.
         """
         made = dict(_entries(changes))
         oldest = max((_timestamp(value) for value in made.values()), default=0) - self._kept
-        return dict.fromkeys(copy.outdated(_timestamp, oldest, len(made))) | made
+        return dict.fromkeys(store.expired(_timestamp, oldest, len(made))) | made
 
 
 def _timestamp(value: bytes) -> int:

@@ -33,7 +33,7 @@ from workers.dead_letters.write import rejection, unreadable
 from workers.records import OutgoingRecord, Record, Unreadable
 from workers.settings import Settings
 from workers.state.changelog import Change, Changelog
-from workers.state.partition_stores import FedCopies, changes_of
+from workers.state.partition_stores import InputStores, changes_of
 from workers.state.rocksdb_store import ChangelogStore
 
 log = structlog.get_logger(__name__)
@@ -243,7 +243,7 @@ def _member(request: str, link: Judged | None, newest: str) -> Member:
 # --- in the worker -------------------------------------------------------------------------------------------------
 
 
-class Links(FedCopies):
+class Links(InputStores):
     """The links that this worker has, and the handler of their topic."""
 
     def __init__(self, settings: Settings, folder: Path, changelog: Changelog) -> None:
@@ -258,9 +258,9 @@ class Links(FedCopies):
             StorageError: The copy cannot be read; the batch is to be tried again.
         """
         partition = records[0].partition
-        with self.doubting(partition):
+        with self.distrust_on_error(partition):
             links = list(said(changes_of(records)))
-            judgement = judge(self._copies[partition], links)
+            judgement = judge(self._stores[partition], links)
         by_offset = {record.offset: record for record in records}
         for one in judgement.refused:
             log.warning("link_refused", partition=partition, offset=one.offset)
@@ -284,12 +284,12 @@ class Links(FedCopies):
         """
         if partition not in self.ready:
             return None
-        with self.doubting(partition):
-            return chain(Graph(self._copies[partition]), request_id)
+        with self.distrust_on_error(partition):
+            return chain(Graph(self._stores[partition]), request_id)
 
-    def taken(self, copy: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
+    def changes_for(self, store: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
         """The links judged again, as they were when they came."""
-        return judge(copy, said(changes)).changes
+        return judge(store, said(changes)).changes
 
 
 def said(changes: Iterable[Change]) -> Iterator[Said]:

@@ -265,7 +265,7 @@ def test_instead_of_a_decision_goes_a_small_letter_and_the_account_balances(topi
     assert (sent.topic, found.reason, found.request_id) == (DEAD_LETTERS, "internal_error", "R-1")
     assert found.original.cut == ("key", "value", "headers")
     assert found.original.value_sha256 == sha256(record(request(request_id="R-1")).value or b"").hexdigest()
-    assert (answers.tally.rejected["internal_error"], answers.tally.oversized[topic]) == (1, 1)
+    assert (answers.counters.rejected["internal_error"], answers.counters.oversized[topic]) == (1, 1)
 
 
 def test_instead_of_a_letter_goes_a_small_one_with_its_reason() -> None:
@@ -276,7 +276,7 @@ def test_instead_of_a_letter_goes_a_small_one_with_its_reason() -> None:
 def test_a_draft_that_says_too_much_costs_the_draft_alone() -> None:
     answers = handled().instead(record(request()), frozenset({SHADOW}))
     assert [one.topic for one in answers] == [DECISIONS, ANSWERED]
-    assert answers.tally.shadow["failed"] == 1
+    assert answers.counters.shadow["failed"] == 1
 
 
 def test_what_was_remembered_before_its_answer_was_refused_is_forgotten_again() -> None:
