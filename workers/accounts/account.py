@@ -31,7 +31,7 @@ from kafka.errors import GroupIdNotFoundError
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.kafka import offset_metadata
 from workers.kafka.lag import Look, Watcher
-from workers.kafka.reader import Span, StrangeError, data_of, kept, new_admin, pass_over, records, told
+from workers.kafka.reader import Span, StrangeError, data_of, kafka_errors, kept, log_skipped, new_admin, records
 from workers.printable import counted
 from workers.records import Lost
 from workers.settings import Settings
@@ -243,7 +243,7 @@ def decisions_under(settings: Settings) -> Counter[Revision]:
     """
     topic = settings.topic(REQUESTS)
     counted: Counter[Revision] = Counter()
-    with told(settings):
+    with kafka_errors(settings):
         admin = new_admin(settings)
         try:
             committed = admin.list_group_offsets({settings.app_id: None}).get(settings.app_id, {})
@@ -360,10 +360,10 @@ def _dead_letters(settings: Settings, letters: dict[TopicPartition, Span]) -> Co
         try:
             original = data_of(record.value).get("original")
         except StrangeError as error:
-            pass_over(record, error)
+            log_skipped(record, error)
             continue
         if not isinstance(original, dict):
-            pass_over(record, StrangeError("it is no dead letter"))
+            log_skipped(record, StrangeError("it is no dead letter"))
         elif original.get("topic") == settings.topic(REQUESTS) and isinstance(original.get("partition"), int):
             found[original["partition"]] += 1
     return found

@@ -101,7 +101,7 @@ def tasks(made: Manifest, folder: Path, source: Source) -> list[Keep]:
     return sorted(left, key=lambda keep: keep.start - keep.range.end)
 
 
-def keep(task: Keep, desk: WorkerHandle[Kept]) -> None:
+def keep(task: Keep, handle: WorkerHandle[Kept]) -> None:
     """Keep one partition, file by file.
 
     Raises:
@@ -109,28 +109,28 @@ def keep(task: Keep, desk: WorkerHandle[Kept]) -> None:
     """
     try:
         segment = _Unfinished(task)
-        for chunk in _blocks(task, desk):
+        for chunk in _blocks(task, handle):
             segment.add(chunk)
-            desk.tell(Kept(records=len(chunk.records)))
+            handle.send(Kept(records=len(chunk.records)))
             if segment.full:
-                desk.tell(Kept(segment=segment.finish()))
+                handle.send(Kept(segment=segment.finish()))
                 segment = _Unfinished(task)
-            if desk.stopping:
+            if handle.stopping:
                 break
         if segment.blocks:
-            desk.tell(Kept(segment=segment.finish()))
+            handle.send(Kept(segment=segment.finish()))
     except OSError as error:
         raise ReplayError(f"{task.folder}: {error.strerror or type(error).__name__}") from None
 
 
-def _blocks(task: Keep, desk: WorkerHandle[Kept]) -> Iterator[Chunk]:
+def _blocks(task: Keep, handle: WorkerHandle[Kept]) -> Iterator[Chunk]:
     """The partition's records in chunks as large as a block."""
     records: list[Record] = []
     types: list[int] = []
     size = 0
     for piece in task.source.read(task.range.topic, task.range.partition, task.start):
         if piece.damage is not None:
-            desk.tell(Kept(damage=piece.damage))
+            handle.send(Kept(damage=piece.damage))
         if piece.chunk is None:
             continue
         for record, kind in zip(piece.chunk.records, piece.chunk.types, strict=True):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from events.audit import Acted
 from events.topics import AUDIT
 from workers.kafka import reader
-from workers.kafka.reader import ReadingError, Span, StrangeError, data_of, pass_over, written_at
+from workers.kafka.reader import ReadingError, Span, StrangeError, data_of, log_skipped, written_at
 from workers.settings import Settings
 
 
@@ -75,7 +75,7 @@ def records(settings: Settings, since: datetime | None = None) -> Iterator[Told]
         try:
             told = read(record)
         except StrangeError as error:
-            pass_over(record, error)
+            log_skipped(record, error)
             continue
         if since is None or told.at >= since:
             yield told
@@ -84,7 +84,7 @@ def records(settings: Settings, since: datetime | None = None) -> Iterator[Told]
 def _since(settings: Settings, where: TopicPartition, span: Span, since: datetime | None) -> dict[TopicPartition, Span]:
     if since is None:
         return {where: span}
-    with reader.told(settings):
+    with reader.kafka_errors(settings):
         consumer = reader.new_consumer(settings)
         try:
             first = consumer.offsets_for_times({where: round(since.timestamp() * 1000)})[where]

@@ -23,7 +23,7 @@ from workers.console import Exit
 from workers.errors import DliError
 from workers.kafka import connect, reader
 from workers.kafka.connect import AccessRefusedError
-from workers.kafka.reader import ReadingError, told
+from workers.kafka.reader import ReadingError, kafka_errors
 from workers.records import OutgoingRecord
 from workers.settings import Settings
 
@@ -129,7 +129,7 @@ def as_record(acted: Acted, settings: Settings) -> OutgoingRecord:
 def _send(settings: Settings, acted: Acted) -> None:
     made = as_record(acted, settings)
     connect.check(settings)
-    with told(settings):
+    with kafka_errors(settings):
         # Of its own each time: between beginning and end may be hours, and other processes.
         producer = KafkaProducer(
             **connect.client(settings), acks="all", enable_idempotence=True, max_block_ms=PATIENCE_MS

@@ -37,13 +37,13 @@ from workers.kafka.reader import (
     StrangeError,
     data_of,
     headers_of,
+    kafka_errors,
     kept,
+    log_skipped,
     new_admin,
     new_consumer,
-    pass_over,
     records,
     spans,
-    told,
     written_at,
 )
 from workers.settings import Settings
@@ -113,7 +113,7 @@ def letters(settings: Settings, reason: str | None = None) -> Iterator[StoredDea
         try:
             letter = read_letter(record)
         except StrangeError as error:
-            pass_over(record, error)
+            log_skipped(record, error)
             continue
         if letter.id not in seen and reason in {None, letter.content.reason}:
             seen.add(letter.id)
@@ -212,7 +212,7 @@ def sent_before(settings: Settings, chosen: Sequence[StoredDeadLetter]) -> set[s
             oldest[place] = min(oldest.get(place, since), since)
     if not oldest:
         return set()
-    with told(settings):
+    with kafka_errors(settings):
         span = _since(settings, oldest)
     causes = (header(headers_of(record), FROM) for record in records(settings, span))
     return {cause for cause in causes if cause in wanted}
@@ -238,7 +238,7 @@ def redrive(settings: Settings, chosen: Sequence[StoredDeadLetter], most_tries: 
         AccessRefusedError: The cluster does not let us in.
     """
     connect.check(settings)
-    with told(settings):
+    with kafka_errors(settings):
         producer = KafkaProducer(
             **connect.client(settings),
             transactional_id=f"{settings.app_id}-redrive",

@@ -20,7 +20,7 @@ def show_rights(
     role: Annotated[str | None, typer.Option("--role", help=f"One of {', '.join(acls.ROLES)}.")] = None,
     topic_prefix: Prefix = None,
 ) -> None:
-    """Show who needs which rights on a Kafka that asks who is there."""
+    """Show who needs which rights on a Kafka that requires authentication."""
     if role is not None and role not in acls.ROLES:
         raise CommandError(f"no role {role}; there are {', '.join(acls.ROLES)}")
     out.print(_rights_table(acls.rights(settings(topic_prefix=topic_prefix), role)))

@@ -24,11 +24,11 @@ from workers.kafka.reader import (
     ReadingError,
     StrangeError,
     data_of,
+    kafka_errors,
+    log_skipped,
     new_admin,
     new_consumer,
     partitions_of,
-    pass_over,
-    told,
     written_at,
 )
 from workers.monitoring.pended import Pended
@@ -148,7 +148,7 @@ def follow(settings: Settings, pended: Pended, over: Event) -> None:
     """Read decisions into `pended`, from as long ago as it counts them, until told that it is over."""
     while not over.is_set():
         try:
-            with told(settings):
+            with kafka_errors(settings):
                 _follow(settings, pended, over)
         except (ReadingError, AccessRefusedError) as error:
             log.warning("decisions_unread", detail=str(error), next_try_in_seconds=PAUSE_SECONDS)
@@ -183,7 +183,7 @@ def _take(pended: Pended, record: ConsumerRecord) -> None:
         except ValueError:
             raise StrangeError("it is no decision") from None
     except StrangeError as error:
-        pass_over(record, error)
+        log_skipped(record, error)
 
 
 @contextmanager

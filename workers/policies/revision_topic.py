@@ -10,7 +10,7 @@ from policy_core.history.acceptance import Terms
 from policy_core.history.chain import Chain
 from policy_core.history.library import Library
 from workers.kafka import connect
-from workers.kafka.reader import ReadingError, new_admin, records, spans, told
+from workers.kafka.reader import ReadingError, kafka_errors, new_admin, records, spans
 from workers.policies.revision_events import Judging, Seen, Verdict, terms_of
 from workers.records import OutgoingRecord
 from workers.settings import Settings
@@ -44,7 +44,7 @@ def read_known(settings: Settings, library: Library, terms: Terms | None = None)
     """
     where = TopicPartition(settings.topic(POLICY_REVISIONS), 0)
     judging = Judging(terms if terms is not None else terms_of(settings), map(library.chain, library.numbers))
-    with told(settings):
+    with kafka_errors(settings):
         admin = new_admin(settings)
         try:
             span = spans(admin, [where])[where]
@@ -68,7 +68,7 @@ def send(settings: Settings, some: Iterable[OutgoingRecord]) -> None:
         ReadingError: The brokers do not answer, or give no right.
     """
     connect.check(settings)
-    with told(settings):
+    with kafka_errors(settings):
         producer = KafkaProducer(**connect.client(settings), acks="all", enable_idempotence=True)
         try:
             for one in some:

@@ -129,7 +129,7 @@ class PartitionReplay:
         offset = original.get("offset")
         return offset if isinstance(offset, int) else None
 
-    def run(self, desk: WorkerHandle[News], state: Mapping[str, Any] | None) -> None:
+    def run(self, handle: WorkerHandle[News], state: Mapping[str, Any] | None) -> None:
         """Walk to the end, or until told to stop."""
         start = self._restore(state) if state else self.extent.first
         self._repeated = repeated(self.plan.source, self.topic, self.partition)
@@ -143,16 +143,18 @@ class PartitionReplay:
                 self._take(record)
             self._requests += len(piece.chunk.records)
             start = piece.chunk.records[-1].offset + 1
-            now, stopping = time.monotonic(), desk.stopping
+            now, stopping = time.monotonic(), handle.stopping
             due = stopping or now - told > CHECKPOINT_S
             told = now if due else told
-            desk.tell(News(self.partition, len(piece.chunk.records), self._state(start) if due else None, peak_bytes()))
+            handle.send(
+                News(self.partition, len(piece.chunk.records), self._state(start) if due else None, peak_bytes())
+            )
             if stopping:
                 return
         self.letters.end()
         self.decisions.end()
         self.judge.end()
-        desk.tell(News(self.partition, 0, self._state(start) | {"done": True}, peak_bytes()))
+        handle.send(News(self.partition, 0, self._state(start) | {"done": True}, peak_bytes()))
 
     def _take(self, record: Record) -> None:
         judge = self.judge

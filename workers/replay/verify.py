@@ -45,7 +45,7 @@ KEYED = "not answered, and keyed otherwise than by its id: what was answered bef
 _HELD_BACK = 10_000
 
 
-def verify(task: Task, desk: WorkerHandle[News]) -> None:
+def verify(task: Task, handle: WorkerHandle[News]) -> None:
     """Verify one partition.
 
     Raises:
@@ -60,7 +60,7 @@ def verify(task: Task, desk: WorkerHandle[News]) -> None:
     found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
     walk.judge = Verifier(plan, walk, documents, found)
     try:
-        walk.run(desk, state)
+        walk.run(handle, state)
     finally:
         found.close()
 

@@ -82,7 +82,7 @@ class ChangeCounts:
             counter.update(getattr(other, name))
 
 
-def what_if(task: Task, desk: WorkerHandle[News]) -> None:
+def what_if(task: Task, handle: WorkerHandle[News]) -> None:
     """Compare one partition.
 
     Raises:
@@ -98,7 +98,7 @@ def what_if(task: Task, desk: WorkerHandle[News]) -> None:
     publisher = Publisher(plan.settings, plan.publish, draft_of(plan)) if plan.publish is not None else None
     walk.judge = Comparison(plan, walk, documents, draft_of(plan), found, publisher)
     try:
-        walk.run(desk, state)
+        walk.run(handle, state)
     finally:
         found.close()
         if publisher is not None:

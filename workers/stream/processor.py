@@ -87,7 +87,7 @@ def feed(
     share of the worker.
     """
     check_assumptions()
-    damaged_records.install()
+    damaged_records.patch_clients()
     topics = frozenset(outputs)
     return StreamProcessor(
         app, topic, handler, (topics, topics & set(alike)), delivery, listener or PartitionListener(), place, behind

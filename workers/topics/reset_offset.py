@@ -15,7 +15,7 @@ from kafka.structs import OffsetAndMetadata
 from workers.audit.record import acting
 from workers.console import AppId, Bootstrap, CommandError, Prefix, err, out, settings
 from workers.kafka import connect, offset_metadata
-from workers.kafka.reader import Span, new_admin, partitions_of, spans, told
+from workers.kafka.reader import Span, kafka_errors, new_admin, partitions_of, spans
 from workers.printable import counted
 from workers.settings import Settings
 
@@ -88,7 +88,7 @@ def planned(settings: Settings, where: TopicPartition, to: str | int) -> Plan:
         CommandError: It cannot be, or workers are at work on the partition.
         ReadingError: The brokers do not answer.
     """
-    with told(settings):
+    with kafka_errors(settings):
         admin = new_admin(settings)
         try:
             return _planned(settings, admin, where, to)
@@ -131,7 +131,7 @@ def carry_out(settings: Settings, plan: Plan) -> None:
         ReadingError: The brokers do not answer, or refuse.
     """
     connect.check(settings)
-    with told(settings):
+    with kafka_errors(settings):
         producer = KafkaProducer(
             **connect.client(settings),
             transactional_id=f"{settings.app_id}-reset-offset",

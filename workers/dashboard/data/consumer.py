@@ -30,9 +30,9 @@ from workers.kafka.reader import (
     Span,
     data_of,
     headers_of,
+    kafka_errors,
     kept,
     new_consumer,
-    told,
     written_at,
 )
 from workers.monitoring.pended import Pended
@@ -101,7 +101,7 @@ class Reader:
         """Read until told that it is over; whatever fails is told in `progress`, and tried again."""
         while not over.is_set():
             try:
-                with told(self._settings):
+                with kafka_errors(self._settings):
                     self._read(over)
             except (ReadingError, AccessRefusedError) as error:
                 self._tell(str(error))

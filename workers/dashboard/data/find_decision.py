@@ -12,7 +12,7 @@ from events.decision import Decision
 from events.topics import DECISIONS
 from workers.dashboard.data.counters import DecisionPosition
 from workers.explain import LINE, headline, line_of, sections
-from workers.kafka.reader import Span, StrangeError, data_of, kept, pass_over, records, written_at
+from workers.kafka.reader import Span, StrangeError, data_of, kept, log_skipped, records, written_at
 from workers.settings import Settings
 
 TOLD_EVERY = 5_000
@@ -79,7 +79,7 @@ def _is_decision(record: ConsumerRecord) -> bool:
         written_at(record)
         Decision.model_validate_json(json.dumps(data_of(record.value)))
     except ValueError:
-        pass_over(record, StrangeError("it is no decision"))
+        log_skipped(record, StrangeError("it is no decision"))
         return False
     return True
 
