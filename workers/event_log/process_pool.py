@@ -69,9 +69,10 @@ def run(
     """Run all tasks, handling their messages in this process; return whether they completed.
 
     Args:
-        tasks: The tasks; with several processes, each goes to one of them. work: Runs one task. It returns early when
-        its handle is `stopping`. on_message: Called in this process with every message. processes: The maximum number;
-        with one, tasks run in this process.
+        tasks: The tasks; with several processes, each goes to one of them.
+        work: Runs one task. It returns early when its handle is `stopping`.
+        on_message: Called in this process with every message.
+        processes: The maximum number; with one, tasks run in this process.
 
     Raises:
         ReplayError: A task failed, or a process died.

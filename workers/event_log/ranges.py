@@ -97,10 +97,11 @@ def on_kafka(
     """The requested range on a cluster, as of now.
 
     Args:
-        bootstrap: The cluster's address. prefix: The prefix of every topic name.
+        bootstrap: The cluster's address.
+        prefix: The prefix of every topic name.
         topics: The declared topics' names.
-        asked: The range of requests; other topics get the same times, and a day more at the end. needed: Topics that
-        must exist; others are skipped if missing.
+        asked: The range of requests; other topics get the same times, and a day more at the end.
+        needed: Topics that must exist; others are skipped if missing.
 
     Raises:
         ReplayError: The cluster does not respond, or lacks a topic, a partition or the whole range.

@@ -118,8 +118,9 @@ class Watcher:
     """Polls the brokers; close it afterwards.
 
     Args:
-        settings: The brokers, and our own group and topics. clock: Seconds since the epoch, synchronized with the
-        publishers. others: Whether to include other groups.
+        settings: The brokers, and our own group and topics.
+        clock: Seconds since the epoch, synchronized with the publishers.
+        others: Whether to include other groups.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time, *, others: bool = True) -> None:
