@@ -73,7 +73,7 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
         KafkaChangelog(client(settings), settings.topic(ANSWERED)),
         settings.duplicates_kept_days * DAY_MS,
     )
-    books = AccountingListener(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
+    accounting = AccountingListener(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
     handler = DecisionHandler(follower, settings, memory, shadow)
     fed = feed(
         app,
@@ -83,7 +83,7 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
         outputs=[settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, ANSWERED, SHADOW)],
         alike=alike_topics(settings),
         delivery=settings.delivery,
-        listener=books,
+        listener=accounting,
     )
     footing.bears(fed)
     ledger = _keep_ledger(app, settings, behind=fed)
@@ -123,7 +123,7 @@ def _keep_ledger(app: faust.App, settings: Settings, behind: StreamProcessor) ->
     folder, log = settings.data_dir, partial(KafkaChangelog, client(settings))
     pointers = Pointers(folder / "ledger", log(settings.topic(LEDGER)), kept_ms)
     links = Links(settings, folder / "links", log(settings.topic(LINKS)))
-    http.install(app, settings, http.Ledger(pointers, links))
+    http.add_pages(app, settings, http.Ledger(pointers, links))
     source = partial(raw_topic, app, settings)
     fed = partial(feed, app, behind=behind)
     letters = [settings.topic(DEAD_LETTERS)]

@@ -1,4 +1,4 @@
-"""`dli trace`: one request, from its bytes to the sentence its answer rests on."""
+"""`dli trace`: one request, from its bytes to the policy text of its answer."""
 
 import json
 from enum import StrEnum
@@ -9,7 +9,7 @@ import typer
 from events.decode import is_request_id
 from workers.console import Bootstrap, CommandError, Prefix, out, settings, write_line
 from workers.ledger.trace import trace as trace_of
-from workers.ledger.trace_text import shown
+from workers.ledger.trace_text import trace_text
 
 
 class TraceOutput(StrEnum):
@@ -39,6 +39,6 @@ def trace(
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     traced = trace_of(request_id, url or f"http://{found.web_host}:{found.web_port}", found)
     if output is TraceOutput.JSON:
-        write_line(json.dumps(traced.told(), ensure_ascii=False).encode())
+        write_line(json.dumps(traced.as_json(), ensure_ascii=False).encode())
     else:
-        out.print(shown(traced))
+        out.print(trace_text(traced))
