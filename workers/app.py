@@ -39,15 +39,17 @@ from workers.settings import Settings
 from workers.state.changelog import KafkaChangelog
 from workers.stream import StreamProcessor, app_settings, feed
 from workers.topics.layout import alike_topics
-from workers.topics.watch import Footing
+from workers.topics.watch import TopicWatch
 
 DAY_MS = 24 * 60 * 60 * 1000
 
 
-def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: Shadow | None = None) -> faust.App:
+def make_app(
+    settings: Settings, follower: Follower, topic_watch: TopicWatch, shadow: Shadow | None = None
+) -> faust.App:
     """A worker's app, not yet started; it decides under what the follower knows, and a shadow beside it.
 
-    What the footing finds is told to its feed of requests.
+    What the topic_watch finds is told to its feed of requests.
     """
     private_files.folder(settings.data_dir)
     app = faust.App(
@@ -85,7 +87,7 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
         delivery=settings.delivery,
         listener=accounting,
     )
-    footing.bears(fed)
+    topic_watch.notify(fed)
     ledger = _keep_ledger(app, settings, behind=fed)
     history.install(app, settings, follower)
     faust_sensor.install(app)
@@ -93,10 +95,10 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
         app,
         follower,
         lambda: fed.progress,
-        lambda: footing.spare(cast("PartitionAssignor", app.assignor).external_topics_metadata()),
+        lambda: topic_watch.spare(cast("PartitionAssignor", app.assignor).external_topics_metadata()),
         settings.stalled_seconds,
     )
-    needed["topics"] = footing.topics_there
+    needed["topics"] = topic_watch.topics_there
     needed["revisions"] = lambda: follower.behind_seconds < settings.stalled_seconds
     # Whatever is not read, be it of the ledger, is passed over if nobody looks.
     needed["in_range"] = lambda: not any(one.refused for part in (fed, *ledger) for one in part.progress.values())

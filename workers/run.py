@@ -26,7 +26,7 @@ from workers.stream import EXIT_FEED_LOST
 from workers.topics import apply_topics
 from workers.topics.apply_topics import TopicsError
 from workers.topics.layout import Topology, topology
-from workers.topics.watch import Footing
+from workers.topics.watch import TopicWatch
 
 log = structlog.get_logger(__name__)
 
@@ -57,18 +57,18 @@ def run_worker(settings: Settings, library: Library) -> None:
         PolicyDocumentError: The draft that is to decide beside cannot be used.
     """
     logs.configure(level=settings.log_level, form=settings.log_format)
-    # The footing looks every few seconds: what fails there is said by this software, once.
+    # The topic_watch looks every few seconds: what fails there is said by this software, once.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     # Until the app runs, which has its own: the first process of a container would not end without.
     signal.signal(signal.SIGTERM, _stop_at_once)
     log.info("worker_starting", app=settings.app_id, policies=library.numbers, bootstrap=settings.bootstrap)
     shadow = _shadow(settings, library)
-    footing = Footing(settings, await_topics(settings))
+    topic_watch = TopicWatch(settings, await_topics(settings))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)  # before the app is made: Faust's services take the current loop as theirs
     follower = Follower(settings, library)
     loop.run_until_complete(catch_up(follower))
-    app = make_app(settings, follower, footing, shadow)
+    app = make_app(settings, follower, topic_watch, shadow)
     worker = _Worker(
         app,
         loop=loop,
@@ -85,7 +85,7 @@ def run_worker(settings: Settings, library: Library) -> None:
     gc.collect()
     gc.freeze()
     # No task of the app's: those begin when the group is joined, and this says why it cannot be.
-    watching = loop.create_task(footing.watch())
+    watching = loop.create_task(topic_watch.watch())
     try:
         worker.execute_from_commandline()
     finally:
