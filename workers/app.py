@@ -69,7 +69,7 @@ def make_app(
         topic_allow_declare=True,
         **app_settings(),
     )
-    worker_port.install(app, settings)
+    worker_port.set_web_server(app, settings)
     memory = AnsweredRequests(
         settings.data_dir / "answered",
         KafkaChangelog(client(settings), settings.topic(ANSWERED)),
@@ -89,8 +89,8 @@ def make_app(
     )
     topic_watch.notify(fed)
     ledger = _keep_ledger(app, settings, behind=fed)
-    history.install(app, settings, follower)
-    faust_sensor.install(app)
+    history.add_agent(app, settings, follower)
+    faust_sensor.add_sensor(app)
     needed = health.checks(
         app,
         follower,
@@ -103,7 +103,7 @@ def make_app(
     # Whatever is not read, be it of the ledger, is passed over if nobody looks.
     needed["in_range"] = lambda: not any(one.refused for part in (fed, *ledger) for one in part.progress.values())
     needed["ledger"] = lambda: all(part.started for one in ledger for part in one.progress.values())
-    health.install(app, follower, needed, lambda: fed.progress, settings.stalled_seconds)
+    health.add_pages(app, follower, needed, lambda: fed.progress, settings.stalled_seconds)
     return app
 
 
