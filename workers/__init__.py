@@ -1,1 +1,1 @@
-"""How it runs: the agents, the command line and the settings, wired around plain functions."""
+"""The runtime: agents, command line and settings around plain functions."""

@@ -1,11 +1,11 @@
-"""The composition root: settings and what is known of the policies in, a Faust app with everything wired out.
+"""The composition root: builds the Faust app from the settings and the policies.
 
-What runs in a worker, on one screen:
+What runs in a worker:
 
     authorization.requests  ─► DecisionHandler ─► authorization.decisions, authorization.dead-letters
-                                        ▲    └──► authorization.answered ─► its copy on disk
+                                        ▲    └──► authorization.answered ─► its local store
                                         └───────────────────────────────────┘
-                                        └──► authorization.shadow, where a draft decides beside
+                                        └──► authorization.shadow, if a draft is evaluated
     authorization.decisions ─► PointerHandler ─► authorization.ledger ─► Pointers ─► /requests/…
       and dead-letters                     └───► authorization.links  ─► Links ────► authorization.dead-letters
     policy.revisions        ─► Follower ─► the handler's policies
@@ -39,15 +39,17 @@ from workers.settings import Settings
 from workers.state.changelog import KafkaChangelog
 from workers.stream import StreamProcessor, app_settings, feed
 from workers.topics.layout import alike_topics
-from workers.topics.watch import Footing
+from workers.topics.watch import TopicWatch
 
 DAY_MS = 24 * 60 * 60 * 1000
 
 
-def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: Shadow | None = None) -> faust.App:
-    """A worker's app, not yet started; it decides under what the follower knows, and a shadow beside it.
+def make_app(
+    settings: Settings, follower: Follower, topic_watch: TopicWatch, shadow: Shadow | None = None
+) -> faust.App:
+    """A worker's app, not yet started; it decides under the follower's policies, with an optional shadow.
 
-    What the footing finds is told to its feed of requests.
+    The topic watch notifies its request stream processor.
     """
     private_files.folder(settings.data_dir)
     app = faust.App(
@@ -67,46 +69,46 @@ def make_app(settings: Settings, follower: Follower, footing: Footing, shadow: S
         topic_allow_declare=True,
         **app_settings(),
     )
-    worker_port.install(app, settings)
+    worker_port.set_web_server(app, settings)
     memory = AnsweredRequests(
         settings.data_dir / "answered",
         KafkaChangelog(client(settings), settings.topic(ANSWERED)),
         settings.duplicates_kept_days * DAY_MS,
     )
-    books = AccountingListener(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
+    accounting = AccountingListener(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
     handler = DecisionHandler(follower, settings, memory, shadow)
     fed = feed(
         app,
         raw_topic(app, settings, REQUESTS),
         handler,
-        # The shadow's topic also without one: a worker ends what another, which had one, left hanging there.
+        # Include the shadow's topic even without a shadow: another worker may have left a pending transaction there.
         outputs=[settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, ANSWERED, SHADOW)],
         alike=alike_topics(settings),
         delivery=settings.delivery,
-        companion=books,
+        listener=accounting,
     )
-    footing.bears(fed)
+    topic_watch.notify(fed)
     ledger = _keep_ledger(app, settings, behind=fed)
-    history.install(app, settings, follower)
-    faust_sensor.install(app)
+    history.add_agent(app, settings, follower)
+    faust_sensor.add_sensor(app)
     needed = health.checks(
         app,
         follower,
         lambda: fed.progress,
-        lambda: footing.spare(cast("PartitionAssignor", app.assignor).external_topics_metadata()),
+        lambda: topic_watch.spare(cast("PartitionAssignor", app.assignor).external_topics_metadata()),
         settings.stalled_seconds,
     )
-    needed["topics"] = footing.topics_there
+    needed["topics"] = topic_watch.topics_there
     needed["revisions"] = lambda: follower.behind_seconds < settings.stalled_seconds
-    # Whatever is not read, be it of the ledger, is passed over if nobody looks.
-    needed["in_range"] = lambda: not any(one.refused for part in (fed, *ledger) for one in part.progress.values())
-    needed["ledger"] = lambda: all(part.started for one in ledger for part in one.progress.values())
-    health.install(app, follower, needed, lambda: fed.progress, settings.stalled_seconds)
+    # Every processor counts: a refused ledger partition would otherwise go unnoticed.
+    needed["in_range"] = lambda: not any(state.refused for part in (fed, *ledger) for state in part.progress.values())
+    needed["ledger"] = lambda: all(part.started for processor in ledger for part in processor.progress.values())
+    health.add_pages(app, follower, needed, lambda: fed.progress, settings.stalled_seconds)
     return app
 
 
 def _reached_by(settings: Settings) -> str:
-    """The host of this worker's address as others know it; who listens on every address is known by its own name."""
+    """The host by which others reach this worker; the host name if it listens on all addresses."""
     if settings.web_name is not None:
         return settings.web_name
     return gethostname() if settings.web_host in {"0.0.0.0", "::"} else settings.web_host  # noqa: S104 (compared, not bound)
@@ -118,12 +120,12 @@ def raw_topic(app: faust.App, settings: Settings, name: str) -> faust.TopicT:
 
 
 def _keep_ledger(app: faust.App, settings: Settings, behind: StreamProcessor) -> list[StreamProcessor]:
-    """The ledger agent: requests go first, and what it writes can come twice without harm; but dead letters do not."""
+    """The ledger agent: requests have priority; its pointers may repeat harmlessly, its dead letters do not."""
     kept_ms = DECISIONS_KEPT // timedelta(milliseconds=1)
     folder, log = settings.data_dir, partial(KafkaChangelog, client(settings))
     pointers = Pointers(folder / "ledger", log(settings.topic(LEDGER)), kept_ms)
     links = Links(settings, folder / "links", log(settings.topic(LINKS)))
-    http.install(app, settings, http.Ledger(pointers, links))
+    http.add_pages(app, settings, http.Ledger(pointers, links))
     source = partial(raw_topic, app, settings)
     fed = partial(feed, app, behind=behind)
     letters = [settings.topic(DEAD_LETTERS)]
@@ -138,6 +140,6 @@ def _keep_ledger(app: faust.App, settings: Settings, behind: StreamProcessor) ->
     return [
         pointing(source(DECISIONS)),
         pointing(source(DEAD_LETTERS)),
-        fed(source(LEDGER), Keeper(settings), outputs=letters, delivery=Delivery.AT_LEAST_ONCE, companion=pointers),
-        fed(source(LINKS), links, outputs=letters, delivery=settings.delivery, companion=links),
+        fed(source(LEDGER), Keeper(settings), outputs=letters, delivery=Delivery.AT_LEAST_ONCE, listener=pointers),
+        fed(source(LINKS), links, outputs=letters, delivery=settings.delivery, listener=links),
     ]

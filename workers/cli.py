@@ -1,7 +1,7 @@
-"""`dli`: every command, and what becomes of an error.
+"""`dli`: all commands and the handling of errors.
 
-An operator never sees a traceback for bad input: whatever a person can mend is an error with a sentence, printed to
-standard error, exit code 1 (see `workers.console` for the others).
+Bad input never causes a traceback: anything a user can fix is an error message on standard error, with exit code 1 (see
+`workers.console` for the others).
 """
 
 import logging
@@ -80,21 +80,21 @@ def main() -> None:
     """Run the command line."""
     private_files.private_from_now_on()
     logs.configure(level="WARNING", form="console")
-    # Who does what is told, whatever else is.
+    # Acts are logged at any level.
     logging.getLogger(record.__name__).setLevel(logging.INFO)
-    # What goes wrong with a broker becomes a sentence of ours; its client's own complaints would only stand around it.
+    # Broker errors become our own messages; the client's log lines would only be noise.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         with standard_streams():
             _run()
     except CommandError as error:
-        # What was to be printed cannot be.
+        # The output could not be written.
         _fail(error)
 
 
 def _run() -> None:
     try:
-        # What the past of a revision is held against is wired here: a capability knows no other.
+        # Wired here, because packages must not import each other.
         cli(obj=replay_commands.effect)
     except (DliError, PolicyDocumentError, TooComplexError) as error:
         _fail(error)
@@ -138,7 +138,7 @@ def worker(
     instance: Annotated[str | None, typer.Option("--instance", help="A name it keeps over restarts.")] = None,
 ) -> None:
     """Run a worker: decide requests as they arrive, keep the register of revisions, answer for its health."""
-    # Faust is imported by this command alone: the others start in a third of the time without it.
+    # Only this command imports Faust: the others start three times as fast without it.
     from workers.run import run_worker  # noqa: PLC0415
 
     found = settings(

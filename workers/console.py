@@ -1,8 +1,8 @@
-"""What every command shares: where data and messages go, what it takes from the command line, how it ends.
+"""What all commands share: output streams, options and exit codes.
 
-Data goes to standard output; progress and messages to standard error, progress on a terminal only. Exit codes: 0 done,
-1 failed, 2 wrong usage, 3 done and found differences, 130 interrupted and to be taken up again, 141 ended because
-nobody read on, so that nothing can be said of the rest.
+Data goes to standard output, messages and progress to standard error, progress only on a terminal. Exit codes: 0 done,
+1 failed, 2 wrong usage, 3 done with differences, 130 interrupted and resumable, 141 output closed early, result
+unknown.
 """
 
 import io
@@ -36,7 +36,7 @@ class Exit(IntEnum):
     DIFFERENT = 3
     INTERRUPTED = 130
     UNREAD = 141
-    """As of whoever a broken pipe's signal ends."""
+    """As after SIGPIPE."""
 
 
 class Output(StrEnum):
@@ -54,27 +54,27 @@ class Form(StrEnum):
 
 
 class CommandError(DliError):
-    """A command cannot go on; its message is for the person who called it."""
+    """A command cannot continue; the message is for its user."""
 
     is_refusal = True
 
 
 class _Standard(io.FileIO):
-    """A standard stream whose reader may go away.
+    """A standard stream whose reader may close it.
 
-    Click and Rich answer a broken pipe with exit code 1, Python's own flush at exit with a traceback. So none of them
-    sees one: what nobody reads goes nowhere, and a command that has made its report ends with its own code. One that
-    has more and more to say asks whether somebody still reads (`nobody_reads`).
+    Click and Rich exit with code 1 on a broken pipe, and Python's flush at exit raises a traceback. So they never see
+    one: unread output is dropped, and a command exits with its own code. Commands with unbounded output check
+    `nobody_reads`.
     """
 
     def __init__(self, number: int, *, is_data: bool) -> None:
         super().__init__(number, "w", closefd=False)
         self._is_data = is_data
         self.gone = False
-        """Whether what is written goes nowhere."""
+        """Whether output is dropped."""
 
     def write(self, data: Any) -> int:
-        """Write, to nowhere where nobody reads.
+        """Write, or drop the text if nobody reads.
 
         Raises:
             CommandError: Data cannot be written.
@@ -93,10 +93,10 @@ class _Standard(io.FileIO):
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Have whoever prints meanwhile notice nothing of it when nobody reads on; all of it is flushed behind.
+    """Guard the standard streams inside the context, and flush them on exit.
 
     Raises:
-        CommandError: What was printed could not be written.
+        CommandError: Output could not be written.
     """
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (_guarded(stream, is_data=stream is before[0]) for stream in before)
@@ -111,13 +111,13 @@ def standard_streams() -> Iterator[None]:
 
 
 def nobody_reads() -> bool:
-    """Whether what is printed on standard output goes nowhere, as far as it is known: for who goes on printing."""
+    """Whether standard output is known to be closed, for commands with unbounded output."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return isinstance(raw, _Standard) and raw.gone
 
 
 def _guarded(stream: TextIO | None, *, is_data: bool) -> TextIO:
-    """The same stream, guarded; nowhere, if the process was started without one."""
+    """The guarded stream; drops output if the process has none."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 (as long as the process)
     stream.flush()
@@ -128,29 +128,29 @@ def _guarded(stream: TextIO | None, *, is_data: bool) -> TextIO:
 
 
 OURS = "\n\t"
-"""The only controls that stand in what is printed: lines and columns of our own."""
+"""The only control characters printed: our own line breaks and tabs."""
 
 
 class DataConsole(Console):
-    """Prints data as it is: nothing in it is markup, and no character of it does anything to a terminal.
+    """Prints data literally: no markup, no terminal control characters.
 
-    A text is escaped before it is laid out, and whatever a renderable says by itself once more when it is drawn.
+    Text is escaped before layout, and the output of renderables again when drawn.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """A text to be shown."""
+        """Escape a text for display."""
         return super().render_str(printable(text, OURS), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What a renderable puts on the screen; only Rich's own segments move the cursor."""
-        for one in super().render(renderable, options):
-            yield one if one.control else one._replace(text=printable(one.text, OURS))
+        """Render; only Rich's own segments may control the terminal."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text, OURS))
 
 
-# Into a pipe or a file there is no terminal to fit.
+# A pipe or file has no width.
 out = DataConsole(width=None if sys.stdout is not None and sys.stdout.isatty() else 120)
 err = DataConsole(stderr=True, soft_wrap=True)
 
@@ -173,10 +173,10 @@ DefaultPolicy = Annotated[str | None, typer.Option("--policy", help="The policy 
 
 
 def settings(**flags: object) -> Settings:
-    """The settings of this process, the command line's flags first; a warning names what is no setting.
+    """The settings of this process, with options first; unknown settings cause a warning.
 
     Raises:
-        SettingsError: Some cannot be used.
+        SettingsError: Some are invalid.
     """
     policies = flags.get("policies")
     found = configuration.read(**{**flags, "policies": tuple(policies) if isinstance(policies, list) else None})
@@ -187,7 +187,7 @@ def settings(**flags: object) -> Settings:
 
 @contextmanager
 def needs_replay_extra() -> Iterator[None]:
-    """Turn an absent package into a sentence."""
+    """Convert a missing package into an error message."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -216,8 +216,8 @@ _ONE_LINE = bytes.maketrans(b"\n\r\t", b"   ")
 
 
 def write_line(raw: bytes) -> None:
-    """One line of JSON on standard output: the same value, what would do something to a terminal escaped."""
-    # In JSON these stand between its parts only.
+    """Print a JSON line with terminal control characters escaped."""
+    # In JSON these occur only between its parts.
     text = raw.translate(_ONE_LINE).decode()
     sys.stdout.buffer.write(printable_json(text).encode() + b"\n")
     sys.stdout.buffer.flush()
@@ -230,7 +230,7 @@ def write_json(content: object) -> None:
 
 
 def print_json(data: Any) -> None:
-    """Data as JSON, to be read by people."""
+    """Print data as readable JSON."""
     text = printable_json(json.dumps(data, indent=2, ensure_ascii=False))
     out.print(JSONHighlighter()(text), soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""A decision as a person reads it: the answer, why, from which facts, what is missing, under which version."""
+"""A decision as readable text: the answer, reasons, facts, missing information, and policy version."""
 
 from collections.abc import Iterator
 
@@ -38,7 +38,7 @@ def words(term: str) -> str:
 
 
 def explanation(decision: Decision) -> RenderableType:
-    """The whole decision, to be printed."""
+    """The whole decision, for printing."""
     parts: list[RenderableType] = [headline(decision), _lines(decision.lines)]
     for title, rows in sections(decision):
         parts += section(title, rows)
@@ -46,7 +46,7 @@ def explanation(decision: Decision) -> RenderableType:
 
 
 def sections(decision: Decision) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
-    """What is said of a decision beside its answer, each part under its title."""
+    """The parts of a decision besides its answer, by title."""
     yield "What is missing", _missing(decision)
     yield "Why, statement by statement", _statements(decision)
     yield "The facts, and where they come from", _facts(decision)
@@ -56,7 +56,7 @@ def sections(decision: Decision) -> Iterator[tuple[str, Iterator[tuple[str, str]
 
 
 def rejection(letter: DeadLetter) -> Text:
-    """A dead letter as a person reads it."""
+    """A dead letter as readable text."""
     text = Text.assemble(("Not decided: ", "bold red"), letter.message)
     for error in letter.errors:
         text.append(f"\n  {printable(error.path) or 'the whole event'}: {printable(error.message)}")
@@ -64,7 +64,7 @@ def rejection(letter: DeadLetter) -> Text:
 
 
 def section(title: str, rows: Iterator[tuple[str, str]]) -> list[RenderableType]:
-    """Rows under a title, indented; nothing where there are none."""
+    """Indented rows under a title; nothing if there are none."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -74,7 +74,7 @@ def section(title: str, rows: Iterator[tuple[str, str]]) -> list[RenderableType]
 
 
 def headline(decision: Decision) -> Text:
-    """The answer to the whole request, and until when it is due."""
+    """The answer to the whole request, with its due date."""
     text = Text.assemble(("Request ", ""), (printable(decision.request_id), "bold"), ": ")
     text.append(f"{decision.action} {ACTIONS[decision.action]}", style=STYLES.get(decision.action, "bold"))
     clock = decision.clock
@@ -105,19 +105,19 @@ def line_of(line: DecidedLine) -> tuple[str, str, str, str, str]:
 
 
 def _missing(decision: Decision) -> Iterator[tuple[str, str]]:
-    asked = {one.fact: one for line in decision.lines for one in line.missing}
-    for fact, one in asked.items():
-        conflict = f" The request contradicts itself: {_contradiction(one.conflict)}." if one.conflict else ""
-        yield fact, one.question + conflict
+    asked = {question.fact: question for line in decision.lines for question in line.missing}
+    for fact, question in asked.items():
+        conflict = f" The request contradicts itself: {_contradiction(question.conflict)}." if question.conflict else ""
+        yield fact, question.question + conflict
 
 
 def _contradiction(claims: tuple[Claim, ...]) -> str:
-    said = (f"{_codes(one.diagnoses)} says" if one.diagnoses else "it states" for one in claims)
-    return ", but ".join(f"{who} {_value(one.value)}" for who, one in zip(said, claims, strict=True))
+    said = (f"{_codes(claim.diagnoses)} says" if claim.diagnoses else "it states" for claim in claims)
+    return ", but ".join(f"{who} {_value(claim.value)}" for who, claim in zip(said, claims, strict=True))
 
 
 def _codes(diagnoses: tuple[StatedDiagnosis, ...]) -> str:
-    return " and ".join(f"{one.system} {one.code}" for one in diagnoses)
+    return " and ".join(f"{diagnosis.system} {diagnosis.code}" for diagnosis in diagnoses)
 
 
 def _value(value: object) -> str:
@@ -129,14 +129,14 @@ def _value(value: object) -> str:
 
 
 def _statements(decision: Decision) -> Iterator[tuple[str, str]]:
-    said = {one.id: one for one in decision.references}
+    said = {reference.id: reference for reference in decision.references}
     for edition in decision.trace.editions:
         yield "", f"as on record from {edition.since} on"
         for statement in edition.statements:
             yield f"{statement.id}: {MARKS[statement.status]}", said[statement.id].says
     for line in decision.lines:
         if line.step != "clinical_statements":
-            carried = "; ".join(said[one].says for one in line.rests_on)
+            carried = "; ".join(said[name].says for name in line.rests_on)
             yield (
                 f"line {line.line}",
                 f"decided by the step {words(line.step)}" + (f": {carried}" if carried else ""),
@@ -158,7 +158,7 @@ def _origin(fact: TracedFact) -> str:
 
 
 def _guidance(decision: Decision) -> Iterator[tuple[str, str]]:
-    said = {one.id: one for one in decision.references}
+    said = {reference.id: reference for reference in decision.references}
     for name in dict.fromkeys(name for line in decision.lines for name in line.guidance):
         carrying = [str(line.line) for line in decision.lines if name in line.guidance]
         where = "every line" if len(carrying) == len(decision.lines) else f"line {', '.join(carrying)}"
@@ -184,5 +184,5 @@ def _citations(decision: Decision) -> Iterator[tuple[str, str]]:
 
 
 def _cited(reference: Reference) -> Iterator[tuple[str, str]]:
-    for one in reference.cites:
-        yield f"{reference.id}: {one.section} {one.ordinal}", f"sha256 {one.sha256}"
+    for citation in reference.cites:
+        yield f"{reference.id}: {citation.section} {citation.ordinal}", f"sha256 {citation.sha256}"

@@ -1,7 +1,7 @@
-"""Logs: structlog events as JSON lines on standard error, Faust's own included; never a person's data.
+"""Logging: structlog events as JSON lines on standard error, including Faust's; never personal data.
 
-A request id is the platform's, and may lead to a person: it is logged as a keyed hash, the same in every worker of a
-deployment, so that an operator who has the id can find its lines and nobody can go the other way.
+Request ids may identify a person, so they are logged as keyed hashes, equal in all workers of a deployment: an operator
+with an id can find its lines, but a hash does not reveal the id.
 """
 
 import logging
@@ -27,14 +27,14 @@ class Hasher:
         self._key = key.get_secret_value().encode()[:64]
 
     def __call__(self, request_id: str | None) -> str | None:
-        """Sixteen hexadecimal digits for the id; None for none."""
+        """Sixteen hexadecimal digits for the id, or None."""
         if request_id is None:
             return None
         return blake2b(request_id.encode(), key=self._key, digest_size=8).hexdigest()
 
 
 def frames(error: BaseException) -> list[str]:
-    """The lines that an exception came through, and nothing of its text."""
+    """An exception's source lines, without its message."""
     found: list[str] = []
     trace = error.__traceback__
     while trace is not None:
@@ -44,7 +44,7 @@ def frames(error: BaseException) -> list[str]:
 
 
 def hide_models(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Whatever model somebody logs by mistake shows its name and nothing it holds."""
+    """Log models only by class name, in case one is logged by mistake."""
     return {name: _hidden(value) for name, value in event.items()}
 
 
@@ -57,13 +57,13 @@ def _hidden(value: Any) -> Any:
 
 
 _OTHERS = ("aiokafka", "kafka", "faust", "mode")
-"""Loggers of the libraries that talk to brokers."""
+"""Loggers of the Kafka client libraries."""
 _TELLING = ("kafka.errors", "aiokafka.errors")
-"""Modules of the infrastructure's errors: their messages name brokers. Any other's may repeat what it choked on."""
+"""Modules of infrastructure errors, whose messages only name brokers; others' messages may contain data."""
 
 
 def bare_exceptions(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Show an exception as its kind and the lines it came through; its message only where it cannot be personal."""
+    """Log an exception by type and source lines; its message only if it cannot be personal."""
     found = event.pop("exc_info", None)
     error = found[1] if isinstance(found, tuple) else sys.exc_info()[1] if found is True else found
     if isinstance(error, BaseException):
@@ -90,9 +90,9 @@ def _shown(_logger: WrappedLogger, _method: str, line: Any) -> str:
 
 
 class Sparing(logging.Filter):
-    """Lets a line of another's code say its piece once in a while: a broker that is away is said ten times a second.
+    """Limits repeated log lines of libraries, which report an unavailable broker ten times a second.
 
-    What is passed over is counted in the next line that is let through, as `repeated`.
+    Suppressed lines are counted in the next one, as `repeated`.
     """
 
     def __init__(self, loggers: tuple[str, ...], every_s: float = 10.0, clock: Callable[[], float] = monotonic) -> None:
@@ -103,7 +103,7 @@ class Sparing(logging.Filter):
         self._lines: dict[tuple[str, int], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is let through."""
+        """Whether to log the record."""
         if not record.name.startswith(self._loggers):
             return True
         line, now = (record.pathname, record.lineno), self._clock()
@@ -145,8 +145,7 @@ def configure(level: str = "INFO", form: LogFormat = "json", stream: TextIO | No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # They tell of every service's start and every rebalance's members at INFO; an operator needs their warnings, and
-    # gets our own events for the rest.
+    # They log every service start and rebalance at INFO; operators need only their warnings.
     for noisy in _OTHERS:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     structlog.configure(

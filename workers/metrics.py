@@ -1,8 +1,7 @@
-"""Every metric, in one place, each explained. METRICS.md shows them as a page, and a test holds the two together.
+"""All metrics with their meaning. METRICS.md lists them; a test compares the two.
 
-Labels never carry a member, a request or anything else of a person: they name what the software and the policy
-document name, so their values are few and known. Workers count only what Kafka has taken: a batch that is tried
-again counts once.
+Labels never identify a member, a request or a person: their values come from the software and the policy document, so
+they are few and known. Workers count only what Kafka has accepted: a retried batch counts once.
 """
 
 from bisect import bisect_right
@@ -72,7 +71,7 @@ SHADOW_LINES = Counter(
 
 
 class BatchHistogram(Histogram):
-    """A histogram that takes a whole batch at once: one by one, observing costs a tenth of deciding."""
+    """A histogram that accepts a whole batch: observing values singly costs a tenth of deciding."""
 
     def observe_many(self, values: Sequence[float]) -> None:
         """Observe every value."""
@@ -103,7 +102,7 @@ DELIVERY = Histogram(
     buckets=_LATENCIES,
 )
 
-# --- how the worker is ---------------------------------------------------------------------------------------------
+# --- the worker's state ---------------------------------------------------------------------------------------------
 
 COMMITS = Counter("dli_commits_total", "Batches of requests whose answers and offset Kafka has.")
 COMMIT_FAILURES = Counter("dli_commit_failures_total", "Batches that Kafka did not take; their records come again.")
@@ -129,7 +128,7 @@ PARTITIONS = Gauge(
 READY = Gauge("dli_ready", "1 when every check of /ready holds; else 0.")
 CHECKS = Gauge("dli_ready_check", "1 when this check of /ready holds; else 0.", ["check"])
 
-# --- what runs -----------------------------------------------------------------------------------------------------
+# --- versions -----------------------------------------------------------------------------------------------------
 
 REVISIONS_KNOWN = Gauge("dli_policy_revisions_known", "Revisions in the register, by policy.", ["policy"])
 POLICY_IN_FORCE = Gauge(
@@ -144,11 +143,11 @@ SHADOW_POLICY = Gauge(
 )
 BUILD = Gauge("dli_build_info", "1, for what runs.", ["version", "python", "faust", "aiokafka"])
 
-# --- what `dli exporter` asks of the broker ------------------------------------------------------------------------
+# --- `dli exporter` ------------------------------------------------------------------------
 
 
 class Family(NamedTuple):
-    """A metric of the exporter, made anew for each scrape."""
+    """A metric of the exporter, created for each scrape."""
 
     name: str
     documentation: str
@@ -156,7 +155,7 @@ class Family(NamedTuple):
     kind: Literal["gauge"] = "gauge"
 
     def of(self, values: Iterable[tuple[tuple[str, ...], float]]) -> GaugeMetricFamily:
-        """The metric with these values by their labels."""
+        """The metric with these values by label."""
         made = GaugeMetricFamily(self.name, self.documentation, labels=self.labels)
         for labels, value in values:
             made.add_metric(labels, value)
@@ -254,5 +253,5 @@ OVERDUE = Family(
     "Of these, the ones whose due date has passed; that somebody decided in time elsewhere is not known here.",
 )
 
-FAMILIES = tuple(one for one in list(vars().values()) if isinstance(one, Family))
-"""All of the exporter's."""
+FAMILIES = tuple(value for value in list(vars().values()) if isinstance(value, Family))
+"""All metrics of the exporter."""

@@ -1,8 +1,8 @@
-r"""Data as it is shown: no character of it does anything to a terminal or a page.
+r"""Escapes data for display, so that no character affects a terminal or a page.
 
-Whatever is not to be seen is escaped: controls (C0, C1, DEL), marks that turn the direction of writing, separators of
-lines, characters of no width, lone surrogates. `printable` is for people, and writes `\x1b`; `printable_json` is for
-JSON, and writes `\u001b`, so that the value is the same. Both leave what they made as it is.
+Escaped are control characters (C0, C1, DEL), bidirectional marks, line separators, zero-width characters and lone
+surrogates. `printable` is for people and writes `\x1b`; `printable_json` is for JSON and writes `\u001b`, which keeps
+the value. Both are idempotent.
 """
 
 from collections.abc import Callable
@@ -12,24 +12,24 @@ _SPACES = "Zs"
 
 
 def printable(text: str, keep: str = "") -> str:
-    """A text of data, to be shown; `keep` are controls that are ours, such as the line breaks of a table."""
+    """Escape a text for display; `keep` has our own control characters, such as a table's line breaks."""
     return _escaped(text, keep, _for_people)
 
 
 def printable_json(text: str) -> str:
-    """A JSON text, to be shown: the same value. Line breaks, which only stand between its parts, stay."""
+    """Escape a JSON text for display without changing its value; line breaks between its parts stay."""
     return _escaped(text, "\n", _for_json)
 
 
 def counted(number: int, noun: str) -> str:
-    """How many there are of something, as a person says it: `1 dead letter`, `1,200 dead letters`."""
+    """A count with its noun: `1 dead letter`, `1,200 dead letters`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _escaped(text: str, keep: str, escape: Callable[[int], str]) -> str:
     if text.isprintable():
         return text
-    return "".join(one if one in keep or _seen(one) else escape(ord(one)) for one in text)
+    return "".join(character if character in keep or _seen(character) else escape(ord(character)) for character in text)
 
 
 def _seen(one: str) -> bool:

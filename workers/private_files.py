@@ -1,8 +1,7 @@
-"""Files and folders for our own user alone, whatever the umask is: they hold health data, or keys.
+"""Files and folders readable only by our own user, whatever the umask: they hold health data or keys.
 
-Every file of a worker, an archive, a replay or a report is made here; a test looks for any that is not. RocksDB and
-Arrow make files by themselves, later and in threads of their own, and know the process's umask alone: so that is set
-too, as soon as anything is made.
+All files of workers, archives, replays and reports are created here; a test checks that. RocksDB and Arrow create files
+themselves, in their own threads, and use the process's umask: so that is set too.
 """
 
 import os
@@ -17,18 +16,18 @@ _UMASK = 0o077
 
 
 def private_from_now_on() -> None:
-    """Have whatever this process makes, and those that it starts, be for our own user alone."""
+    """Set the umask, so that this process and its children create only private files."""
     os.umask(_UMASK)
 
 
 def folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing. One that is there is its owner's, and stays as it is.
+    """Create a folder with missing parents; existing ones stay unchanged.
 
     Raises:
-        OSError: It cannot be made, or something else is there.
+        OSError: It cannot be created, or something else exists there.
     """
     private_from_now_on()
-    missing = [one for one in (path, *path.parents) if not one.exists()]
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     for one in reversed(missing):
         one.mkdir(FOLDER, exist_ok=True)
         one.chmod(FOLDER)
@@ -37,17 +36,17 @@ def folder(path: Path) -> None:
 
 
 def own_folder(path: Path) -> None:
-    """Make a folder that is nobody else's: one that is there is closed to others too, with the files in it.
+    """Create a private folder; an existing one is made private too, with its files.
 
     Raises:
         OSError: As for `folder`.
     """
     folder(path)
-    with suppress(PermissionError):  # somebody else's: what is made in it is private all the same
+    with suppress(PermissionError):  # another user's folder: files created in it are private anyway
         path.chmod(FOLDER)
-        for one in path.iterdir():
-            if one.is_file() and not one.is_symlink():
-                one.chmod(FILE)
+        for entry in path.iterdir():
+            if entry.is_file() and not entry.is_symlink():
+                entry.chmod(FILE)
 
 
 @overload
@@ -59,10 +58,10 @@ def opened(file: Path, mode: Literal["w"]) -> TextIO: ...
 
 
 def opened(file: Path, mode: str) -> IO[Any]:
-    """A file, open to be written; text is UTF-8.
+    """A private file opened for writing; text is UTF-8.
 
     Raises:
-        OSError: It cannot be made or written.
+        OSError: It cannot be created or written.
     """
     encoding = None if "b" in mode else "utf-8"
     return open(file, mode, encoding=encoding, opener=_private)
@@ -70,15 +69,15 @@ def opened(file: Path, mode: str) -> IO[Any]:
 
 def _private(name: str, flags: int) -> int:
     number = os.open(name, flags, FILE)
-    # Also what was there before, and under a umask that takes the owner's rights; but no device or pipe.
+    # Also existing files, and under a umask that removes the owner's rights; but not devices or pipes.
     if stat.S_ISREG(os.fstat(number).st_mode):
-        with suppress(PermissionError):  # somebody else's file, which we may write
+        with suppress(PermissionError):  # another user's file that we may write
             os.fchmod(number, FILE)
     return number
 
 
 def write(file: Path, text: str) -> None:
-    """Write a text to a file, in place of what was there.
+    """Write a text to a file, replacing its content.
 
     Raises:
         OSError: As for `opened`.

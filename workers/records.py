@@ -1,7 +1,6 @@
-"""The seam between Kafka and the plain functions: a record that came in, a record that is to go out.
+"""The interface between Kafka and plain functions: incoming and outgoing records.
 
-Every agent's handler has the shape `Handler`, so how records are fetched, batched, sent and
-acknowledged can change without a handler noticing.
+Every agent's handler is a `Handler`, so it does not depend on how records are fetched, batched, sent and acknowledged.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,27 +15,27 @@ Headers = tuple[tuple[str, bytes | None], ...]
 
 
 WrittenHeaders = tuple[tuple[str, bytes], ...]
-"""Those that we write."""
+"""Headers that we write."""
 
 
 def name_bytes(name: str) -> bytes:
-    """A header's name as it stands in the record."""
+    """A header's name as bytes in the record."""
     return name.encode("utf-8", "surrogateescape")
 
 
 class Unreadable(bytes):
-    """The value of what stands for records that no client can read: the bytes as the broker keeps them.
+    """The value of a placeholder for unreadable records: their raw bytes.
 
-    The record that has it is that of the first offset.
+    Its record has the first offset.
     """
 
     last: int
-    """The last offset that it stands for."""
+    """The last offset that it covers."""
     why: str
-    """Why it cannot be read, in the words of a person who knows Kafka; nothing of what is in it."""
+    """Why it cannot be read, without its content."""
 
     def __new__(cls, raw: bytes, last: int, why: str) -> "Unreadable":
-        """The bytes `raw`, which stand for the offsets up to `last`."""
+        """Create from the raw bytes of the offsets up to `last`."""
         made = super().__new__(cls, raw)
         made.last, made.why = last, why
         return made
@@ -49,20 +48,20 @@ class Record(NamedTuple):
     partition: int
     offset: int
     timestamp: int
-    """Milliseconds since the epoch, as the broker has it; -1 where nobody gave one."""
+    """The broker's timestamp in milliseconds since the epoch; -1 if absent."""
     key: bytes | None
     value: bytes | None
-    """None for a tombstone, `Unreadable` for what cannot be read as a record."""
+    """None for a tombstone, `Unreadable` for unreadable records."""
     headers: Headers = ()
 
     @property
     def position(self) -> RecordPosition:
-        """Where it stands."""
+        """Its position."""
         return RecordPosition(self.topic, self.partition, self.offset)
 
 
 class OutgoingRecord(NamedTuple):
-    """One record that is to be sent."""
+    """One record to be sent."""
 
     topic: str
     key: bytes
@@ -71,27 +70,27 @@ class OutgoingRecord(NamedTuple):
 
 
 Handler = Callable[[Sequence[Record]], Sequence[OutgoingRecord]]
-"""Records of one partition in offset order, to all that is to be sent because of them."""
+"""Maps records of one partition, in offset order, to the records to send."""
 
 Instead = Callable[[Record, frozenset[str]], Sequence[OutgoingRecord]]
-"""A record whose answer Kafka takes for too large, and the topics that refused it, to what is sent instead."""
+"""Maps a record whose answer is too large, and the topics that refused it, to the replacement."""
 
 Placing = Callable[[bytes, int], int]
-"""A record's key and a topic's number of partitions, to the partition it goes to."""
+"""Maps a record's key and a topic's number of partitions to a partition."""
 
 
 class Delivery(StrEnum):
-    """What a consumer of the results is promised when workers crash."""
+    """The delivery guarantee for consumers when workers crash."""
 
     EXACTLY_ONCE = "exactly_once"
-    """For those that read with `isolation_level=read_committed`."""
+    """For consumers with `isolation_level=read_committed`."""
     AT_LEAST_ONCE = "at_least_once"
-    """The last batch of a partition may come again, as the same bytes."""
+    """The last batch of a partition may repeat, as the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """One batch that was delivered, for metrics and logs."""
+    """One delivered batch, for metrics and logs."""
 
     topic: str
     partition: int
@@ -100,7 +99,7 @@ class BatchReport:
     records: int
     outputs: int
     oldest_timestamp: int
-    """The first record's, in milliseconds since the epoch."""
+    """The first record's timestamp, in milliseconds since the epoch."""
     handler_seconds: float
     delivery_seconds: float
     """From the first send until the broker has the offset."""
@@ -108,61 +107,61 @@ class BatchReport:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Records that the broker removed before anybody read them."""
+    """Records that the broker removed unread."""
 
     first: int
     last: int
-    """Offsets. Some of them may have been transaction markers or aborted: nobody can tell any more."""
+    """Offsets; some may have been transaction markers or aborted records."""
 
     @property
     def count(self) -> int:
-        """Offsets lost."""
+        """The number of lost offsets."""
         return self.last - self.first + 1
 
 
 class PartitionListener:
-    """What lives beside a handler, partition by partition. Override what you need.
+    """Receives a handler's partition events. Override what you need.
 
-    `assigned` and `revoked` come in pairs, also when a partition starts again after a failure: what is kept for a
-    partition is rebuilt in the one and dropped in the other.
+    `assigned` and `revoked` come in pairs, also on restarts after a failure: a partition's state is built in the first
+    and dropped in the second.
     """
 
     first: frozenset[str] = frozenset()
-    """At least once: topics whose records the broker must have before a record of any other is sent."""
+    """With at-least-once delivery: topics whose records must be acknowledged before others are sent."""
 
     async def assigned(self, partition: int, start: int) -> None:
-        """The partition is ours and fenced; no record is handled before this returns, and the one at `start` first."""
+        """The partition is ours and fenced; the record at `start` is handled after this returns."""
 
     def resumed(self, partition: int, offset: int, note: str) -> None:
-        """Work goes on at this offset, or behind what was lost from it on.
+        """Processing continues at this offset, or after records lost from it on.
 
-        `note` was committed with it, and is empty where nothing was.
+        `note` was committed with it; empty if none was.
         """
 
     def passing_over(self, partition: int, lost: Lost) -> str:  # noqa: ARG002 (nothing to note)
-        """What Kafka is to keep with the offset behind records that were lost; work goes on there afterwards."""
+        """The note to commit with the offset after lost records."""
         return ""
 
     def passed_over(self, partition: int, lost: Lost) -> None:
-        """The broker has that note: these records are lost, and are told of once."""
+        """That note is committed: report the lost records, once."""
 
     def note(self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord]) -> str:  # noqa: ARG002 (nothing to note)
-        """What Kafka is to keep with the offset behind these records: committed with it or not at all; 4 KB at most."""
+        """The note to commit with the offset after these records; at most 4 KB."""
         return ""
 
     def after_commit(
         self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord], ends: Mapping[str, int]
     ) -> None:
-        """The broker has the outputs and the offset. A crash may come between that and this call.
+        """The outputs and the offset are committed. A crash may prevent this call.
 
-        `ends` has, for each topic that outputs went to, the offset behind the last one in their partition.
+        `ends` maps each output topic to the offset after the last output.
         """
 
     def on_batch(self, report: BatchReport) -> None:
-        """A batch was delivered: the place to count."""
+        """A batch was delivered: update counters here."""
 
     def failed(self, partition: int, stage: str, error: BaseException) -> None:
-        """The partition starts again, or the worker ends, because of this; `stage` says what it was about to do."""
+        """The partition restarts or the worker ends because of this error in this stage."""
 
     def revoked(self, partition: int) -> None:
         """The partition is no longer ours; its last batch is either delivered or void."""

@@ -1,4 +1,4 @@
-"""A worker's life: wait for Kafka, see that its topics are right, run until told to stop."""
+"""Runs a worker: waits for Kafka, checks its topics, and runs until stopped."""
 
 import asyncio
 import gc
@@ -26,19 +26,19 @@ from workers.stream import EXIT_FEED_LOST
 from workers.topics import apply_topics
 from workers.topics.apply_topics import TopicsError
 from workers.topics.layout import Topology, topology
-from workers.topics.watch import Footing
+from workers.topics.watch import TopicWatch
 
 log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE = 10.0
-"""Seconds between two looks for a broker that does not answer."""
+"""The longest pause between attempts to reach a broker, in seconds."""
 STOP_SECONDS = 50.0
-"""The longest that an orderly stop may take; a supervisor kills after a minute."""
+"""The limit of an orderly stop; a supervisor kills after a minute."""
 
 
 class _Worker(Worker):
     async def stop(self) -> None:
-        """Stop in order, or else by force: whatever hangs, what was not committed is done again by another."""
+        """Stop in order, or by force: another worker repeats what was not committed."""
         ending = threading.Timer(STOP_SECONDS, self._end)
         ending.daemon = True
         ending.start()
@@ -50,25 +50,25 @@ class _Worker(Worker):
 
 
 def run_worker(settings: Settings, library: Library) -> None:
-    """Run a worker until it is told to stop; exits the process.
+    """Run a worker until it is stopped; exits the process.
 
     Raises:
-        CommandError: The topics are not as they must be, or know the policies otherwise than we do.
-        PolicyDocumentError: The draft that is to decide beside cannot be used.
+        CommandError: The topics are unsuitable, or contradict the packaged policies.
+        PolicyDocumentError: The shadow draft is invalid.
     """
     logs.configure(level=settings.log_level, form=settings.log_format)
-    # The footing looks every few seconds: what fails there is said by this software, once.
+    # The topic watch polls every few seconds, and logs its failures itself, once.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    # Until the app runs, which has its own: the first process of a container would not end without.
+    # Until the app installs its own handler: process 1 of a container ignores signals without one.
     signal.signal(signal.SIGTERM, _stop_at_once)
     log.info("worker_starting", app=settings.app_id, policies=library.numbers, bootstrap=settings.bootstrap)
     shadow = _shadow(settings, library)
-    footing = Footing(settings, await_topics(settings))
+    topic_watch = TopicWatch(settings, await_topics(settings))
     loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)  # before the app is made: Faust's services take the current loop as theirs
+    asyncio.set_event_loop(loop)  # before the app is created: Faust's services use the current loop
     follower = Follower(settings, library)
     loop.run_until_complete(catch_up(follower))
-    app = make_app(settings, follower, footing, shadow)
+    app = make_app(settings, follower, topic_watch, shadow)
     worker = _Worker(
         app,
         loop=loop,
@@ -80,12 +80,12 @@ def run_worker(settings: Settings, library: Library) -> None:
         stdout=sys.stderr,
         stderr=sys.stderr,
     )
-    worker.spinner = None  # it writes terminal codes into the log
-    # What is there by now stays. Searched for garbage with all else, it stopped every partition for 0.16 s at a time.
+    worker.spinner = None  # it writes terminal codes to the log
+    # Existing objects stay: scanning them in garbage collections paused every partition for 0.16 s.
     gc.collect()
     gc.freeze()
-    # No task of the app's: those begin when the group is joined, and this says why it cannot be.
-    watching = loop.create_task(footing.watch())
+    # Not a task of the app: those start after joining the group, and this reports why joining fails.
+    watching = loop.create_task(topic_watch.watch())
     try:
         worker.execute_from_commandline()
     finally:
@@ -105,11 +105,11 @@ def _shadow(settings: Settings, library: Library) -> Shadow | None:
 
 
 def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep) -> Topology:
-    """Wait until the broker answers, however long, then see that the topics are there, and how they lie.
+    """Wait until the broker responds, however long, then check the topics and return their layout.
 
     Raises:
-        CommandError: They are not.
-        AccessRefusedError: The cluster does not let us see: trying again would not help.
+        CommandError: They are not suitable.
+        AccessRefusedError: The cluster refuses us: retrying would not help.
     """
     waiting = 0.5
     while True:
@@ -125,15 +125,15 @@ def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep
             waiting = min(2 * waiting, LONGEST_PAUSE)
     if misfit is not None:
         raise CommandError(misfit)
-    for one in small:
-        limits = f"{one.topic} takes records of {one.found} bytes at most, declared are {one.declared}"
+    for topic in small:
+        limits = f"{topic.topic} takes records of {topic.found} bytes at most, declared are {topic.declared}"
         detail = f"{limits}: a larger answer becomes a short dead letter; set its max.message.bytes as declared"
         log.warning("topic_too_small", detail=detail)
     return found
 
 
 async def catch_up(follower: Follower) -> None:
-    """Know of the policies what the topic of revisions knows, however long the broker takes.
+    """Read the topic of revisions to its end, however long the broker takes.
 
     Raises:
         CommandError: The packaged documents contradict it.

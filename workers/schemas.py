@@ -28,21 +28,21 @@ def generated() -> dict[Path, str]:
 
 
 def stale() -> list[Path]:
-    """The files that are not what the models say, and files of schemas that no model has."""
+    """The files that differ from the models, and those of schemas that no model has."""
     wanted = generated()
     wrong = [file for file, written in wanted.items() if not file.is_file() or file.read_text("utf-8") != written]
     return wrong + [file for file in sorted(FOLDER.glob("*.json")) if file not in wanted]
 
 
 def write() -> list[Path]:
-    """Write what is stale; returns those files."""
+    """Write the stale files; return them."""
     wanted = generated()
     changed = stale()
     for file in changed:
         if file in wanted:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(wanted[file], "utf-8")
-            file.chmod(0o644)  # a contract for everybody, whatever else this process makes
+            file.chmod(0o644)  # a public contract, unlike this process's other files
         else:
             file.unlink()
     return changed

@@ -213,8 +213,8 @@ class Settings(BaseSettings):
     @field_validator("*")
     @classmethod
     def _paths_that_may_be(cls, value: Any) -> Any:
-        for one in value if isinstance(value, tuple) else (value,):
-            if isinstance(one, Path) and not _may_be(one):
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, Path) and not _may_be(item):
                 raise ValueError("is no path")
         return value
 
@@ -405,7 +405,11 @@ def unknown() -> str | None:
     """
     there = {name.upper() for name in os.environ if name.upper().startswith("DLI_")}
     services = {name.removesuffix("SERVICE_HOST") for name in there if name.endswith("_SERVICE_HOST")}
-    there = {name for name in there if not any(name.startswith((f"{one}SERVICE_", f"{one}PORT")) for one in services)}
+    there = {
+        name
+        for name in there
+        if not any(name.startswith((f"{service}SERVICE_", f"{service}PORT")) for service in services)
+    }
     written = DotEnvSettingsSource(Settings).env_vars
     there |= {name.upper() for name in written if name.upper().startswith("DLI_")}
     there |= {variable(name) for name, _ in _mounted()}

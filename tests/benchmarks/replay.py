@@ -65,7 +65,7 @@ class Read(NamedTuple):
     peak: int
 
 
-def read(task: Reading, desk: WorkerHandle[Read]) -> None:
+def read(task: Reading, handle: WorkerHandle[Read]) -> None:
     """Read a partition's requests and decisions, and do nothing with them."""
     source, partition = task
     for name in (REQUESTS, DECISIONS):
@@ -73,7 +73,7 @@ def read(task: Reading, desk: WorkerHandle[Read]) -> None:
         count = 0
         for piece in source.read(topic, partition, source.extent(topic, partition).first):
             count += len(piece.chunk.records) if piece.chunk is not None else 0
-        desk.tell(Read(count if name == REQUESTS else 0, peak_bytes()))
+        handle.send(Read(count if name == REQUESTS else 0, peak_bytes()))
 
 
 def measure(count: int, bootstrap: str, folder: Path, name: str) -> list[Row]:

@@ -91,7 +91,7 @@ def serve(bootstrap: str, app_id: str, delivery: str, name: str) -> None:
         repeater.handle,
         outputs=[place.decisions],
         delivery=Delivery(delivery),
-        companion=repeater,
+        listener=repeater,
     )
     feed(
         app,

@@ -9,7 +9,7 @@ from policy_core.history.library import PACKAGED, load_library
 from workers.app import make_app
 from workers.policies.revision_follower import Follower
 from workers.settings import read
-from workers.topics.watch import Footing
+from workers.topics.watch import TopicWatch
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,6 @@ def test_other_workers_are_told_a_host_by_which_they_reach_this_one(
 ) -> None:
     found = read(data_dir=tmp_path, **given)
 
-    app = make_app(found, Follower(found, load_library([PACKAGED], "L.2.03.402")), Footing(found, {}))
+    app = make_app(found, Follower(found, load_library([PACKAGED], "L.2.03.402")), TopicWatch(found, {}))
 
     assert str(app.conf.canonical_url) == f"http://{host}:6066"

@@ -1,22 +1,21 @@
-"""Accounts that balance: what became of the records of each partition of requests, proved from what Kafka holds.
+"""Balanced accounts: what became of each request partition's records, verified from Kafka.
 
-With every batch, the transaction that carries its answers and its offset carries a note: how many records have been
-consumed since the account was opened, and how many of them were decided, duplicates, or dead letters. Consumed is
-counted where records come in, decided and dead letters where answers go out, duplicates where one is recognized; so a
-record that leaves no trace, or two, shows as a difference.
+Each batch's transaction contains its answers, its offset and a note: how many records have been consumed since the
+account was opened, and how many of them were decided, duplicates or dead letters. Each is counted separately: consumed
+at the input, decided and dead letters at the output, duplicates at detection. So a record with no outcome, or two,
+shows as a difference.
 
     consumed = decided + duplicates + dead-lettered
 
-What the broker removed before anybody read it was never consumed. It is counted apart, as lost, by its offsets; an
-account with anything lost does not balance.
+Records that the broker removed unread are counted separately, as lost, by their offsets; an account with losses does
+not balance.
 
-It also says under which revisions of the policies how many decisions were made: one with lines under two revisions
-counts for both.
+An account also counts decisions by policy revision: one with lines under two revisions counts for both.
 
-A note lives where the committed offset lives: it is taken over with the partition, comes again with no batch that
-failed, and outlasts workers. Who resets the group's offsets clears the notes; new accounts are opened there.
+The note is committed with the offset: it moves with the partition, a failed batch leaves none, and it outlives workers.
+Resetting the group's offsets clears the notes and opens new accounts.
 
-`standings` reads the notes; `recount` goes further, reads the topics through and counts what is really there.
+`standings` reads the notes; `recount` reads the whole topics and counts their records.
 """
 
 import re
@@ -31,7 +30,7 @@ from kafka.errors import GroupIdNotFoundError
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.kafka import offset_metadata
 from workers.kafka.lag import Look, Watcher
-from workers.kafka.reader import Span, StrangeError, data_of, kept, new_admin, pass_over, records, told
+from workers.kafka.reader import Span, StrangeError, data_of, kafka_errors, kept, log_skipped, new_admin, records
 from workers.printable import counted
 from workers.records import Lost
 from workers.settings import Settings
@@ -41,21 +40,21 @@ _NOTE = re.compile(
     r"(?: lost=(\d+)@([\d,-]+))?(?: under=(\S+))?"
 )
 _STRETCHES = 10
-"""Of lost offsets that a note names; the count is of all."""
+"""Ranges of lost offsets listed in a note; the count includes all."""
 _LONGEST_UNDER = 3_000
-"""Characters: Kafka keeps 4,096 of a note unless told otherwise."""
+"""In characters: Kafka keeps 4,096 of a note by default."""
 OTHERS = ("", "")
-"""Stands for policies and revisions that a note has no room for."""
+"""Stands for policies and revisions beyond a note's size."""
 Revision = tuple[str, str]
 """A policy's number and its revision's date, or `none` where none was in force."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One partition's."""
+    """The account of one partition."""
 
     since: int
-    """The offset from which on records are counted."""
+    """The offset from which records are counted."""
     consumed: int = 0
     decided: int = 0
     duplicates: int = 0
@@ -63,13 +62,13 @@ class Account:
     under: Mapping[Revision, int] = field(default_factory=dict)
     """Decisions by policy and revision."""
     lost: int = 0
-    """Offsets that the broker removed before anybody read them."""
+    """Offsets that the broker removed unread."""
     lost_at: tuple[tuple[int, int], ...] = ()
-    """The first and the last of each stretch of these; the newest stretches only, where there were many."""
+    """The first and last offset of each lost range; only the newest ranges if there are many."""
 
     @property
     def difference(self) -> int:
-        """Records consumed that left no trace; below 0, traces without a record."""
+        """Consumed records without an outcome; negative for outcomes without a record."""
         return self.consumed - self.decided - self.duplicates - self.dead_lettered
 
     def after(
@@ -80,7 +79,7 @@ class Account:
         dead_lettered: int,
         under: Mapping[Revision, int] | None = None,
     ) -> "Account":
-        """The account with one more batch."""
+        """The account with another batch."""
         return replace(
             self,
             under=_fitting(Counter(self.under) + Counter(under)) if under else self.under,
@@ -91,12 +90,12 @@ class Account:
         )
 
     def losing(self, lost: Lost) -> "Account":
-        """The account with more that was lost."""
+        """The account with more lost records."""
         stretches = (*self.lost_at, (lost.first, lost.last))[-_STRETCHES:]
         return replace(self, lost=self.lost + lost.count, lost_at=stretches)
 
     def note(self) -> str:
-        """As it is committed with the offset."""
+        """The note that is committed with the offset."""
         text = (
             f"accounts/1 since={self.since} consumed={self.consumed} decided={self.decided} "
             f"duplicates={self.duplicates} dead_lettered={self.dead_lettered}"
@@ -107,7 +106,7 @@ class Account:
 
 
 def read_note(note: str) -> Account | None:
-    """The account in a committed offset's note; None where there is none."""
+    """The account in a committed offset's note, if any."""
     found = _NOTE.fullmatch(offset_metadata.read(note).text)
     if found is None:
         return None
@@ -135,14 +134,14 @@ def _written(under: Mapping[Revision, int]) -> str:
 
 
 def _read(text: str) -> tuple[Revision, int]:
-    # Neither a policy's number nor a date has an at sign, a colon or a comma.
+    # Policy numbers and dates contain no at sign, colon or comma.
     name, count = text.split(":")
     policy, revision = name.split("@")
     return (policy, revision), int(count)
 
 
 def _fitting(under: Counter[Revision]) -> dict[Revision, int]:
-    """As much as a note has room for: where that is too little, the rarest go among the others."""
+    """Merge the rarest into `OTHERS` until the note fits."""
     kept = dict(under)
     while len(_written(kept)) > _LONGEST_UNDER:
         rarest = min((one for one in kept if one != OTHERS), key=kept.__getitem__)
@@ -151,27 +150,27 @@ def _fitting(under: Counter[Revision]) -> dict[Revision, int]:
 
 
 class PartitionBalance(NamedTuple):
-    """How one partition stands."""
+    """The state of one partition's account."""
 
     partition: int
     committed: int | None
-    """None where nothing has been consumed yet."""
+    """None if nothing has been consumed yet."""
     waiting: int
-    """Offsets that are not consumed yet."""
+    """Offsets not consumed yet."""
     account: Account | None
-    """None where there is none, as after the group's offsets were set by hand."""
+    """None if there is none, for example after a manual offset reset."""
     beginning: int = 0
-    """The oldest offset that is kept."""
+    """The oldest offset kept."""
     end: int | None = None
-    """The end of the log, as far as is known."""
+    """The end of the log, if known."""
     refused: int | None = None
-    """The end of the log when workers found that the committed offset lies nowhere in it; None where it does."""
+    """The end of the log when workers found the committed offset outside it; None if it is inside."""
     held: int = 0
-    """Of the offsets that wait, those behind the beginning of an open transaction."""
+    """The waiting offsets after the start of an open transaction."""
 
     @property
     def problem(self) -> str | None:
-        """What does not balance; None where all does."""
+        """What does not balance; None if everything does."""
         return "; ".join(self._problems()) or None
 
     def _problems(self) -> Iterator[str]:
@@ -192,20 +191,20 @@ class PartitionBalance(NamedTuple):
         if self.account.difference:
             yield f"{self.account.difference:+,} between records consumed and what became of them"
         if self.account.lost:
-            yield f"{self.account.lost:,} lost before they were read, at offsets {_told(self.account)}"
+            yield f"{self.account.lost:,} lost before they were read, at offsets {_lost_offsets(self.account)}"
         beyond = self.account.since + self.account.consumed + self.account.lost - self.committed
         if beyond > 0 and not self.account.difference:
             yield f"{beyond:,} more records consumed than there are offsets"
 
 
-def _told(account: Account) -> str:
-    """Where what is lost was."""
+def _lost_offsets(account: Account) -> str:
+    """The lost offsets in readable form."""
     named = sum(last - first + 1 for first, last in account.lost_at)
     return ("…, " if named < account.lost else "") + _stretches(account.lost_at, " to ").replace(",", ", ")
 
 
 def standings(look: Look, settings: Settings) -> list[PartitionBalance]:
-    """How each partition of requests stands, by what the brokers said."""
+    """The state of each request partition's account."""
     return [
         PartitionBalance(
             lag.partition,
@@ -223,10 +222,10 @@ def standings(look: Look, settings: Settings) -> list[PartitionBalance]:
 
 
 def ask(settings: Settings) -> list[PartitionBalance]:
-    """The same, asked of the brokers now.
+    """The same, queried from the brokers.
 
     Raises:
-        ReadingError: They do not answer.
+        ReadingError: They do not respond.
     """
     watcher = Watcher(settings, others=False)
     try:
@@ -236,45 +235,45 @@ def ask(settings: Settings) -> list[PartitionBalance]:
 
 
 def decisions_under(settings: Settings) -> Counter[Revision]:
-    """How many decisions were made under each revision of each policy, by the notes that stand with the offsets.
+    """The number of decisions under each policy revision, from the committed notes.
 
     Raises:
-        ReadingError: The brokers do not answer.
+        ReadingError: The brokers do not respond.
     """
     topic = settings.topic(REQUESTS)
     counted: Counter[Revision] = Counter()
-    with told(settings):
+    with kafka_errors(settings):
         admin = new_admin(settings)
         try:
             committed = admin.list_group_offsets({settings.app_id: None}).get(settings.app_id, {})
         except GroupIdNotFoundError:
-            committed = {}  # nobody has decided anything yet
+            committed = {}  # nothing has been decided yet
         finally:
             admin.close()
-    for partition, one in committed.items():
-        account = read_note(one.metadata or "") if partition.topic == topic else None
+    for partition, offset in committed.items():
+        account = read_note(offset.metadata or "") if partition.topic == topic else None
         counted.update(account.under if account is not None else {})
     return counted
 
 
 def total(found: Iterable[PartitionBalance]) -> Account:
-    """All partitions' accounts as one."""
-    known = [one.account for one in found if one.account is not None]
+    """The sum of all partitions' accounts."""
+    known = [standing.account for standing in found if standing.account is not None]
     return Account(
         since=0,
-        consumed=sum(one.consumed for one in known),
-        decided=sum(one.decided for one in known),
-        duplicates=sum(one.duplicates for one in known),
-        dead_lettered=sum(one.dead_lettered for one in known),
-        lost=sum(one.lost for one in known),
+        consumed=sum(entry.consumed for entry in known),
+        decided=sum(entry.decided for entry in known),
+        duplicates=sum(entry.duplicates for entry in known),
+        dead_lettered=sum(entry.dead_lettered for entry in known),
+        lost=sum(entry.lost for entry in known),
     )
 
 
-# --- counted again, from the topics themselves ---------------------------------------------------------------------
+# --- recounting from the topics ---------------------------------------------------------------------
 
 
 class Recounted(NamedTuple):
-    """What the topics hold of one partition, beside its account."""
+    """The records on the topics for one partition, with its account."""
 
     partition: int
     account: Account | None
@@ -284,13 +283,13 @@ class Recounted(NamedTuple):
     """Decisions beyond a request's first."""
     dead_letters: int
     gone: int
-    """Requests' offsets since the account was opened that retention has removed: they cannot be counted again."""
+    """Request offsets since the account was opened that retention has removed and that cannot be recounted."""
     moved: bool
-    """Whether workers went on meanwhile, so that the numbers are of different moments."""
+    """Whether workers continued meanwhile, so that the numbers do not match in time."""
 
     @property
     def problem(self) -> str | None:
-        """What the topics hold otherwise than the account says; None where nothing, or where none can tell."""
+        """How the topics differ from the account; None if they do not, or if that is unknown."""
         account = self.account
         if account is None or self.moved or account.since or self.gone:
             return None
@@ -310,19 +309,19 @@ class Recounted(NamedTuple):
 
 
 def recount(settings: Settings) -> list[Recounted]:
-    """Count the records of requests, decisions and dead letters, partition by partition: it reads all that is kept.
+    """Count requests, decisions and dead letters by partition, reading the whole topics.
 
     Raises:
-        ReadingError: The brokers do not answer.
+        ReadingError: The brokers do not respond.
     """
     before = ask(settings)
     names = [settings.topic(name) for name in (REQUESTS, DECISIONS, DEAD_LETTERS)]
     there = kept(settings, names)
     requests, decisions, letters = (_of(there, name) for name in names)
     dead = _dead_letters(settings, letters)
-    found = [_recounted(settings, one, requests, decisions, dead) for one in before]
+    found = [_recounted(settings, standing, requests, decisions, dead) for standing in before]
     after = {one.partition: one.account for one in ask(settings)}
-    return [one._replace(moved=after.get(one.partition) != one.account) for one in found]
+    return [standing._replace(moved=after.get(standing.partition) != standing.account) for standing in found]
 
 
 def _of(kept: dict[TopicPartition, Span], topic: str) -> dict[TopicPartition, Span]:
@@ -354,16 +353,16 @@ def _recounted(
 
 
 def _dead_letters(settings: Settings, letters: dict[TopicPartition, Span]) -> Counter[int]:
-    """Dead letters by the partition of requests that they came from."""
+    """The number of dead letters by request partition."""
     found: Counter[int] = Counter()
     for record in records(settings, letters):
         try:
             original = data_of(record.value).get("original")
         except StrangeError as error:
-            pass_over(record, error)
+            log_skipped(record, error)
             continue
         if not isinstance(original, dict):
-            pass_over(record, StrangeError("it is no dead letter"))
+            log_skipped(record, StrangeError("it is no dead letter"))
         elif original.get("topic") == settings.topic(REQUESTS) and isinstance(original.get("partition"), int):
             found[original["partition"]] += 1
     return found

@@ -1,4 +1,4 @@
-"""What a batch came to, in numbers: counted while it is decided, told only once Kafka has its answers."""
+"""A batch's counters: counted while it is decided, published only once Kafka has its answers."""
 
 from collections import Counter
 from datetime import date
@@ -8,28 +8,28 @@ from workers import metrics
 from workers.records import OutgoingRecord
 
 NONE = "none"
-"""In place of a revision's date, where none was in force."""
+"""Instead of a revision's date, if none was in force."""
 
 
 class BatchCounters:
-    """One batch's."""
+    """The counters of one batch."""
 
     def __init__(self) -> None:
         self.duplicates = 0
         self.actions: Counter[str] = Counter()
         self.lines: Counter[tuple[str, str, str, date | None]] = Counter()
-        """By determination, action, policy, and its revision in force."""
+        """By determination, action, policy, and the policy's revision in force."""
         self.under: Counter[tuple[str, str]] = Counter()
         """Decisions by policy and revision; one with lines under two revisions counts for both."""
         self.asked: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
         self.defects: Counter[str] = Counter()
         self.oversized: Counter[str] = Counter()
-        """Records whose answer Kafka took for too large, by the topic that it was for."""
+        """Records whose answer was too large for Kafka, by output topic."""
         self.shadow: Counter[str] = Counter()
-        """Decisions by what a draft would make of them."""
+        """Decisions by their outcome under the draft."""
         self.shadow_lines: Counter[tuple[str, str, str]] = Counter()
-        """Lines that a draft would make otherwise, by kind, determination, and the draft's."""
+        """Lines that the draft would change, by kind, determination, and the draft's determination."""
 
     def count(self, result: CaseResult, policy: str) -> None:
         """Count one decision."""
@@ -39,12 +39,12 @@ class BatchCounters:
             revision = line.revision.revision.date if line.revision else None
             self.lines[line.answer.determination, line.action, policy, revision] += 1
             revisions.add(revision)
-        for one in revisions:
-            self.under[policy, one.isoformat() if one else NONE] += 1
-        self.asked.update({one.path for line in result.lines for one in line.answer.missing})
+        for started in revisions:
+            self.under[policy, started.isoformat() if started else NONE] += 1
+        self.asked.update({missing_fact.path for line in result.lines for missing_fact in line.answer.missing})
 
-    def tell(self) -> None:
-        """Add it to the metrics."""
+    def publish(self) -> None:
+        """Add the counters to the metrics."""
         metrics.DUPLICATES.inc(self.duplicates)
         for action, count in self.actions.items():
             metrics.DECISIONS.labels(action).inc(count)
@@ -65,8 +65,8 @@ class BatchCounters:
 
 
 class Answers(list[OutgoingRecord]):
-    """All that is to be sent because of a batch, with its tally."""
+    """The records to send for a batch, with its counters."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tally = BatchCounters()
+        self.counters = BatchCounters()

@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
-from workers.accounts import account as books
+from workers.accounts import account as account_module
 from workers.accounts import report
 from workers.console import AppId, AsRows, Bootstrap, CommandError, Exit, Output, Prefix, err, out, settings
 from workers.kafka import reader
@@ -34,17 +34,17 @@ def accounts(
     needed = (REQUESTS, DECISIONS, DEAD_LETTERS) if recount else (REQUESTS,)
     if (lacking := reader.lacking(found, list(map(found.topic, needed)))) is not None:
         raise CommandError(f"{lacking}: there are no accounts; {reader.MAKE_TOPICS}")
-    standing = books.ask(found)
-    counted = books.recount(found) if recount else []
+    standing = account_module.ask(found)
+    counted = account_module.recount(found) if recount else []
     if output is Output.TABLE:
         out.print(report.table(standing))
     else:
-        for one in standing:
-            out.print(report.line(one), markup=False, soft_wrap=True)
+        for balance in standing:
+            out.print(report.line(balance), markup=False, soft_wrap=True)
     balances = report.balanced(standing)
-    # Of data for a machine, only the data is on standard output.
+    # For machine-readable output, only data goes to standard output.
     beside = out if output is Output.TABLE else err
     beside.print(Text(report.sentence(standing, found.app_id), style="green" if balances else "bold red"))
-    differing = report.tell_recount(beside, counted, found) if recount else False
+    differing = report.print_recount(beside, counted, found) if recount else False
     if differing or not balances:
         raise typer.Exit(Exit.DIFFERENT)

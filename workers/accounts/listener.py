@@ -1,4 +1,4 @@
-"""Beside the decision handler: the accounts of its partitions, and its metrics. What is told is what Kafka has."""
+"""Keeps the accounts and metrics of the decision handler's partitions; both cover only what Kafka has."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,13 +14,13 @@ log = structlog.get_logger(__name__)
 
 
 class AccountingListener(PartitionListener):
-    """Keeps the accounts and tells the metrics; whatever else a companion does, the one it wraps does.
+    """Keeps the accounts and updates the metrics; delegates the rest to the wrapped listener.
 
     Args:
-        memory: What lives beside the handler.
+        memory: The wrapped listener.
         decisions: The topic of decisions.
         dead_letters: The topic of dead letters.
-        clock: Seconds since the epoch; for latencies only, no decision sees it.
+        clock: Seconds since the epoch; for latencies only, not for decisions.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class AccountingListener(PartitionListener):
         self._noted: dict[int, Account] = {}
 
     async def assigned(self, partition: int, start: int) -> None:
-        """Have the memory brought up to date, and tell how long that took."""
+        """Bring the memory up to date, and record the duration."""
         with metrics.RECOVERY.labels("answered").time():
             await self._memory.assigned(partition, start)
 
     def resumed(self, partition: int, offset: int, note: str) -> None:
-        """Go on with the account that was committed, or open one."""
+        """Continue the committed account, or open a new one."""
         self._memory.resumed(partition, offset, note)
         account = read_note(note)
         if account is None:
@@ -49,60 +49,60 @@ class AccountingListener(PartitionListener):
         self._accounts[partition] = account
 
     def passing_over(self, partition: int, lost: Lost) -> str:
-        """The account as it is once work goes on behind what was lost."""
+        """The account including the lost records."""
         self._memory.passing_over(partition, lost)
         noted = self._noted[partition] = self._accounts[partition].losing(lost)
         return noted.note()
 
     def passed_over(self, partition: int, lost: Lost) -> None:
-        """Tell of requests that nobody read."""
+        """Count the lost requests."""
         self._accounts[partition] = self._noted.pop(partition)
         metrics.REQUESTS_LOST.inc(lost.count)
         self._memory.passed_over(partition, lost)
 
     def note(self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord]) -> str:
-        """The account as it is if this batch is delivered."""
-        topics = [one.topic for one in outputs]
-        tally = outputs.tally if isinstance(outputs, Answers) else BatchCounters()
+        """The account including this batch."""
+        topics = [output.topic for output in outputs]
+        counters = outputs.counters if isinstance(outputs, Answers) else BatchCounters()
         noted = self._noted[partition] = self._accounts[partition].after(
             len(records),
             topics.count(self._decisions),
-            tally.duplicates,
+            counters.duplicates,
             topics.count(self._dead_letters),
-            tally.under,
+            counters.under,
         )
         return noted.note()
 
     def after_commit(
         self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord], ends: Mapping[str, int]
     ) -> None:
-        """Tell what the batch came to, then have the memory take it over."""
+        """Publish the batch's counters, then notify the memory."""
         self._accounts[partition] = self._noted.pop(partition)
         now = self._clock() * 1000
-        # One without a timestamp has -1, and nobody knows how long it took.
+        # -1 means no timestamp: the latency is unknown.
         dated = [record.timestamp for record in records if record.timestamp >= 0]
         metrics.END_TO_END.observe_many([max(now - timestamp, 0) / 1000 for timestamp in dated])
         metrics.REQUESTS.inc(len(records))
         metrics.COMMITS.inc()
         if isinstance(outputs, Answers):
-            outputs.tally.tell()
+            outputs.counters.publish()
         self._memory.after_commit(partition, records, outputs, ends)
 
     def on_batch(self, report: BatchReport) -> None:
-        """Tell how long the batch took."""
+        """Record the batch's durations."""
         metrics.EVALUATION.observe_many([report.handler_seconds / report.records] * report.records)
         metrics.DELIVERY.observe(report.delivery_seconds)
         self._memory.on_batch(report)
 
     def failed(self, partition: int, stage: str, error: BaseException) -> None:
-        """Tell what went wrong: its kind, and never its text."""
+        """Count the error by its type, never its message."""
         metrics.ERRORS.labels(stage, type(error).__name__).inc()
         if stage == "deliver":
             metrics.COMMIT_FAILURES.inc()
         self._memory.failed(partition, stage, error)
 
     def revoked(self, partition: int) -> None:
-        """Forget the partition's account: whoever has it next reads it from the broker."""
+        """Drop the partition's account: its next owner reads it from the broker."""
         self._accounts.pop(partition, None)
         self._noted.pop(partition, None)
         self._memory.revoked(partition)

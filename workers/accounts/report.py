@@ -1,4 +1,4 @@
-"""What `dli accounts` says: whether all that was consumed is accounted for, partition by partition and in a line."""
+"""The output of `dli accounts`: whether the accounts balance, by partition and in one line."""
 
 import json
 from collections.abc import Sequence
@@ -13,38 +13,40 @@ from workers.settings import Settings
 
 
 def balanced(found: Sequence[PartitionBalance]) -> bool:
-    """Whether all is accounted for; not where there is nothing to account for it."""
-    if not found or any(one.problem for one in found):
+    """Whether all accounts balance; false if accounts are missing."""
+    if not found or any(balance.problem for balance in found):
         return False
-    return not _unused(found) or not any(one.waiting or one.beginning for one in found)
+    return not _unused(found) or not any(balance.waiting or balance.beginning for balance in found)
 
 
 def _unused(found: Sequence[PartitionBalance]) -> bool:
     """Whether the group has committed nothing yet."""
-    return all(one.committed is None for one in found)
+    return all(balance.committed is None for balance in found)
 
 
 def sentence(found: Sequence[PartitionBalance], group: str) -> str:
-    """All of it in one line: that it balances, by how much it does not, or that the group has consumed nothing yet."""
+    """The result in one line: balanced, not balanced, or nothing consumed yet."""
     if _unused(found):
         return _of_unused(found, group)
     of = total(found)
-    told_of = (
+    text = (
         f"{of.consumed:,} consumed {'=' if not of.difference else '≠'} {of.decided:,} decided + "
         f"{counted(of.duplicates, 'duplicate')} + {counted(of.dead_lettered, 'dead letter')}; "
-        f"{sum(one.waiting for one in found):,} waiting"
+        f"{sum(balance.waiting for balance in found):,} waiting"
     ) + (f"; {of.lost:,} lost" if of.lost else "")
-    told_of += "".join(
-        f"; partition {one.partition}: an open transaction holds up {one.held:,} of these" for one in found if one.held
+    text += "".join(
+        f"; partition {balance.partition}: an open transaction holds up {balance.held:,} of these"
+        for balance in found
+        if balance.held
     )
     if balanced(found):
-        return f"balanced: {told_of}"
-    named = "; ".join(f"partition {one.partition}: {one.problem}" for one in found if one.problem)
-    return f"NOT balanced: {told_of} ({named})"
+        return f"balanced: {text}"
+    named = "; ".join(f"partition {balance.partition}: {balance.problem}" for balance in found if balance.problem)
+    return f"NOT balanced: {text} ({named})"
 
 
 def _of_unused(found: Sequence[PartitionBalance], group: str) -> str:
-    waiting, gone = sum(one.waiting for one in found), sum(one.beginning for one in found)
+    waiting, gone = sum(balance.waiting for balance in found), sum(balance.beginning for balance in found)
     if not waiting and not gone:
         return f"nothing consumed yet: there are no requests, and the group {group} has committed nothing"
     what = f"{counted(waiting, 'request')} {'waits' if waiting == 1 else 'wait'}" if waiting else ""
@@ -74,38 +76,44 @@ OUTCOMES = ("consumed", "decided", "duplicates", "dead_lettered", "lost")
 
 
 def table(found: Sequence[PartitionBalance]) -> Table:
-    """The partitions, one a row."""
+    """The partitions, one per row."""
     made = Table(header_style="bold")
     for column in ("partition", "committed", "waiting", "since", *OUTCOMES, "difference"):
         made.add_column(column.replace("_", "-"), justify="right")
-    for one in found:
-        account = one.account
+    for balance in found:
+        account = balance.account
         names = ("since", *OUTCOMES, "difference")
         numbers = [f"{getattr(account, name):,}" if account else "-" for name in names]
-        committed = "-" if one.committed is None else f"{one.committed:,}"
-        made.add_row(str(one.partition), committed, f"{one.waiting:,}", *numbers, style="red" if one.problem else None)
+        committed = "-" if balance.committed is None else f"{balance.committed:,}"
+        made.add_row(
+            str(balance.partition),
+            committed,
+            f"{balance.waiting:,}",
+            *numbers,
+            style="red" if balance.problem else None,
+        )
     return made
 
 
-def tell_recount(console: Console, again: Sequence[Recounted], found: Settings) -> bool:
-    """Print what the topics hold beside the accounts; whether they differ."""
-    wrong = [one for one in again if one.problem]
-    untold = [one for one in again if one.moved or one.gone or (one.account and one.account.since)]
-    requests, decisions = sum(one.requests for one in again), sum(one.decisions for one in again)
-    letters = sum(one.dead_letters for one in again)
+def print_recount(console: Console, again: Sequence[Recounted], found: Settings) -> bool:
+    """Print the recount compared with the accounts; return whether they differ."""
+    wrong = [count for count in again if count.problem]
+    incomparable = [count for count in again if count.moved or count.gone or (count.account and count.account.since)]
+    requests, decisions = sum(count.requests for count in again), sum(count.decisions for count in again)
+    letters = sum(count.dead_letters for count in again)
     text = f"on the topics: {counted(requests, 'request')}, {counted(decisions, 'decision')}, "
     text += counted(letters, "dead letter")
-    for one in wrong:
-        text += f"\n  partition {one.partition}: {one.problem}"
-    for one in untold:
+    for count in wrong:
+        text += f"\n  partition {count.partition}: {count.problem}"
+    for count in incomparable:
         reason = (
             "workers went on meanwhile"
-            if one.moved
-            else f"{counted(one.gone, 'offset')} no longer kept"
-            if one.gone
+            if count.moved
+            else f"{counted(count.gone, 'offset')} no longer kept"
+            if count.gone
             else "its account was opened later"
         )
-        text += f"\n  partition {one.partition}: cannot be compared, {reason}"
-    verdict = "differs" if wrong else "agrees" if not untold else "agrees where it can be compared"
+        text += f"\n  partition {count.partition}: cannot be compared, {reason}"
+    verdict = "differs" if wrong else "agrees" if not incomparable else "agrees where it can be compared"
     console.print(Text(f"{text}\nthe recount {verdict} ({found.bootstrap})", style="bold red" if wrong else "green"))
     return bool(wrong)

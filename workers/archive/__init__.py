@@ -1,1 +1,1 @@
-"""Archives: ranges of topics kept exactly, in files that are not trusted, and put back on Kafka."""
+"""Archives: exact copies of topic ranges in untrusted files, restorable to Kafka."""

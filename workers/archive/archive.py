@@ -1,10 +1,10 @@
-"""An archive: a folder with ranges of topics, kept exactly, with counts and digests.
+"""An archive: a folder with exact copies of topic ranges, with counts and digests.
 
-    manifest.json                                   what is kept, file by file
-    <topic>/<partition>/<first offset>.parquet      or .jsonl, .jsonl.zst
+    manifest.json                                   the list of files <topic>/<partition>/<first offset>.parquet      or
+    .jsonl, .jsonl.zst
 
-Each file is read again once it is written, and enters the manifest when what was read is what was kept. So an
-interruption leaves whole files and at most some unfinished ones, and the same command goes on behind them.
+Each file is verified after writing before it enters the manifest. So an interruption leaves complete files and at most
+a few unfinished ones, and the same command resumes after them.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from workers.records import Record
 
 SEGMENT_RECORDS = 100_000
 SEGMENT_BYTES = 512_000_000
-"""Of keys and values, before compression: a file ends with the block that exceeds either."""
+"""Of keys and values, before compression: a file ends with the block that exceeds either limit."""
 UNFINISHED = ".part"
 
 
@@ -35,19 +35,19 @@ UNFINISHED = ".part"
 
 @dataclass(frozen=True)
 class Keep:
-    """The task of keeping one partition."""
+    """The task of archiving one partition."""
 
     source: Source
     folder: Path
     form: Format
     range: KeptPartition
     start: int
-    """Where what is kept already ends."""
+    """The first offset not yet archived."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """News from a task: some records were written, or a file is finished."""
+    """Progress of a task: records were written, or a file is finished."""
 
     records: int = 0
     segment: Segment | None = None
@@ -55,10 +55,10 @@ class Kept:
 
 
 def begin(folder: Path, form: Format, source: Source, topics: Sequence[str]) -> Manifest:
-    """The manifest of an archive that is to be made, or of one that was left unfinished.
+    """The manifest of a new archive, or of an unfinished one.
 
     Raises:
-        ReplayError: There is something that must not be written over, an archive of other ranges, or nothing to keep.
+        ReplayError: The folder has other content, an archive of other ranges, or there is nothing to archive.
     """
     ranges = tuple(
         KeptPartition(topic=topic, partition=number, first=one.first, end=one.end, whole=one.whole, to_end=one.to_end)
@@ -86,51 +86,51 @@ def begin(folder: Path, form: Format, source: Source, topics: Sequence[str]) -> 
 
 
 def _asked(one: Manifest) -> tuple[object, ...]:
-    # Ends have moved since: those of the first attempt count.
+    # Not the ends, which have moved since: those of the first attempt count.
     return one.format, one.prefix, [(kept.topic, kept.partition, kept.first) for kept in one.partitions]
 
 
 def tasks(made: Manifest, folder: Path, source: Source) -> list[Keep]:
-    """What is left to do, the longest first."""
+    """The remaining tasks, the longest first."""
     left = []
-    for one in made.partitions:
-        segments = made.of(one.topic, one.partition)
-        start = segments[-1].last + 1 if segments else one.first
-        if start < one.end:
-            left.append(Keep(source, folder, made.format, one, start))
+    for partition in made.partitions:
+        segments = made.of(partition.topic, partition.partition)
+        start = segments[-1].last + 1 if segments else partition.first
+        if start < partition.end:
+            left.append(Keep(source, folder, made.format, partition, start))
     return sorted(left, key=lambda keep: keep.start - keep.range.end)
 
 
-def keep(task: Keep, desk: WorkerHandle[Kept]) -> None:
-    """Keep one partition, file by file.
+def keep(task: Keep, handle: WorkerHandle[Kept]) -> None:
+    """Archive one partition, file by file.
 
     Raises:
-        ReplayError: It cannot be read or written, or was not written as it was read.
+        ReplayError: It cannot be read or written, or a written file differs.
     """
     try:
         segment = _Unfinished(task)
-        for chunk in _blocks(task, desk):
+        for chunk in _blocks(task, handle):
             segment.add(chunk)
-            desk.tell(Kept(records=len(chunk.records)))
+            handle.send(Kept(records=len(chunk.records)))
             if segment.full:
-                desk.tell(Kept(segment=segment.finish()))
+                handle.send(Kept(segment=segment.finish()))
                 segment = _Unfinished(task)
-            if desk.stopping:
+            if handle.stopping:
                 break
         if segment.blocks:
-            desk.tell(Kept(segment=segment.finish()))
+            handle.send(Kept(segment=segment.finish()))
     except OSError as error:
         raise ReplayError(f"{task.folder}: {error.strerror or type(error).__name__}") from None
 
 
-def _blocks(task: Keep, desk: WorkerHandle[Kept]) -> Iterator[Chunk]:
-    """The partition's records in chunks as large as a block."""
+def _blocks(task: Keep, handle: WorkerHandle[Kept]) -> Iterator[Chunk]:
+    """The partition's records in block-sized chunks."""
     records: list[Record] = []
     types: list[int] = []
     size = 0
     for piece in task.source.read(task.range.topic, task.range.partition, task.start):
         if piece.damage is not None:
-            desk.tell(Kept(damage=piece.damage))
+            handle.send(Kept(damage=piece.damage))
         if piece.chunk is None:
             continue
         for record, kind in zip(piece.chunk.records, piece.chunk.types, strict=True):
@@ -165,21 +165,21 @@ class _Unfinished:
             name = f"{where.topic}/{where.partition}/{chunk.records[0].offset:020d}.{self._task.form}"
             self._file = self._task.folder / name
             private_files.folder(self._file.parent)
-            self._part.unlink(missing_ok=True)  # half a file, of an interrupted run
+            self._part.unlink(missing_ok=True)  # left by an interrupted run
             self._writer = formats.writer(self._task.form, self._part)
         self.blocks.append(self._writer.add(chunk))
         self._digest.add(chunk)
-        self._size += sum(len(one.key or b"") + len(one.value or b"") for one in chunk.records)
+        self._size += sum(len(record.key or b"") + len(record.value or b"") for record in chunk.records)
 
     @property
     def _part(self) -> Path:
         return self._file.with_name(self._file.name + UNFINISHED)
 
     def finish(self) -> Segment:
-        """Close the file and read it again.
+        """Close the file and verify it.
 
         Raises:
-            ReplayError: It does not say what was written.
+            ReplayError: It differs from what was written.
         """
         if self._writer is not None:
             self._writer.close()
@@ -210,7 +210,7 @@ def _sha256_of(file: Path) -> str:
 
 
 def file_problem(segment: Segment, stream: BufferedReader) -> str | None:
-    """What a file is otherwise than its segment says, whatever is in it; None where it is the file that was kept."""
+    """How a file's bytes differ from its segment; None if they do not."""
     size = stream.seek(0, os.SEEK_END)
     if size != segment.bytes:
         return f"it has {size:,} bytes, and was kept with {segment.bytes:,}"
@@ -220,7 +220,7 @@ def file_problem(segment: Segment, stream: BufferedReader) -> str | None:
 
 
 def content_problem(segment: Segment, stream: BufferedReader, form: Format) -> str | None:
-    """What a file has otherwise than its segment says; None where it is as it was kept."""
+    """How a file's records differ from its segment; None if they do not."""
     digest = Digest()
     for piece in formats.read(
         form, stream, segment.file, LogPartition(segment.topic, segment.partition), segment.blocks
@@ -239,13 +239,13 @@ def content_problem(segment: Segment, stream: BufferedReader, form: Format) -> s
 
 @dataclass(frozen=True)
 class ArchiveSource:
-    """An archive, read back."""
+    """An archive as a replayable log."""
 
     folder: Path
     only: tuple[int, ...] = field(default=())
-    """Of requests and their answers these partitions only; all where it is empty."""
+    """Only these partitions of requests and answers; empty means all."""
     keys_in: Path | None = None
-    """A folder of public keys, one of which must have signed it; None where anybody's archive is taken."""
+    """A folder of public keys, one of which must have signed it; None accepts any archive."""
 
     @cached_property
     def _read(self) -> tuple[Manifest, SignatureStatus, str]:
@@ -260,17 +260,17 @@ class ArchiveSource:
 
     @property
     def manifest(self) -> Manifest:
-        """Its table of contents.
+        """Its manifest.
 
         Raises:
-            SignatureError: Keys are known, and none of them vouches for it.
-            ReplayError: There is none, or the archive was not finished.
+            SignatureError: Keys are known, and none of them signed it.
+            ReplayError: It is missing, or the archive is unfinished.
         """
         return self._read[0]
 
     @property
     def standing(self) -> SignatureStatus:
-        """Who made it, as far as that is known.
+        """Its signature status.
 
         Raises:
             ReplayError: As for its manifest.
@@ -279,7 +279,7 @@ class ArchiveSource:
 
     @property
     def digest(self) -> str:
-        """The digest of its manifest, as it is written.
+        """The digest of its manifest file.
 
         Raises:
             ReplayError: As for its manifest.
@@ -288,12 +288,12 @@ class ArchiveSource:
 
     @property
     def identity(self) -> str:
-        """The same for the same files."""
-        named = sorted((one.file, one.sha256) for one in self.manifest.segments)
+        """Identifies the archive's files."""
+        named = sorted((segment.file, segment.sha256) for segment in self.manifest.segments)
         return hashlib.sha256(repr((named, self.only)).encode()).hexdigest()
 
     def ends(self) -> Mapping[str, int]:
-        """Nothing grows here."""
+        """Empty: an archive does not grow."""
         return {}
 
     def ending(self, ends: Mapping[str, int]) -> "ArchiveSource":  # noqa: ARG002 (as above)
@@ -305,19 +305,19 @@ class ArchiveSource:
         return self.manifest.prefix + name
 
     def partitions(self, topic: str) -> Sequence[int]:
-        """The partitions of a topic that are kept."""
-        return [one for one in self.manifest.numbers(topic) if not self.only or one in self.only]
+        """The archived partitions of a topic."""
+        return [number for number in self.manifest.numbers(topic) if not self.only or number in self.only]
 
     def extent(self, topic: str, partition: int) -> Extent:
-        """What is kept of a partition."""
+        """The archived range of a partition."""
         kept = self.manifest.range(topic, partition)
         if kept is None:
             return Extent(0, 0, whole=True, to_end=True, records=0)
-        records = sum(one.records for one in self.manifest.of(topic, partition))
+        records = sum(segment.records for segment in self.manifest.of(topic, partition))
         return Extent(kept.first, kept.end, kept.whole, kept.to_end, records)
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
-        """Records from an offset on; a file that is not as it was kept is reported, and read as far as it goes."""
+        """Records from an offset; a damaged file is reported, and read as far as possible."""
         for segment in self.manifest.of(topic, partition):
             if segment.last < start:
                 continue
@@ -339,14 +339,14 @@ class ArchiveSource:
             yield Piece(damage=Damage(*place, segment.first, segment.last, why))
 
     def keys(self, topic: str, partition: int) -> Iterator[Sequence[bytes | None]]:
-        """The keys of all that can be read of a partition."""
+        """The readable keys of a partition."""
         for segment in self.manifest.of(topic, partition):
             place = LogPartition(topic, partition)
             try:
                 with plain_files.opened(self.folder, segment.file) as stream:
                     yield from formats.read_keys(self.manifest.format, stream, place, segment.blocks)
             except OSError:
-                continue  # told by whoever reads the records
+                continue  # reported when the records are read
 
 
 def _why(error: OSError) -> str:
@@ -358,12 +358,12 @@ def _why(error: OSError) -> str:
 def _from(chunk: Chunk | None, start: int) -> Chunk | None:
     if chunk is None or chunk.records[0].offset >= start:
         return chunk
-    at = next((index for index, one in enumerate(chunk.records) if one.offset >= start), len(chunk.records))
+    at = next((index for index, record in enumerate(chunk.records) if record.offset >= start), len(chunk.records))
     return Chunk(chunk.records[at:], chunk.types[at:]) if at < len(chunk.records) else None
 
 
 def check(source: ArchiveSource) -> Iterator[tuple[Segment, str | None]]:
-    """Every file of an archive, with what it has otherwise than the manifest says."""
+    """Every file of an archive, with its difference from the manifest, if any."""
     for segment in source.manifest.segments:
         try:
             with plain_files.opened(source.folder, segment.file) as stream:

@@ -1,7 +1,6 @@
-"""What the files of an archive have in common: blocks of records, their bounds, their digest.
+"""What all archive formats share: blocks of records, their limits, their digest.
 
-A bound is what a reader takes at most, whatever a file says of itself. A writer stays well below: what it writes can
-always be read again.
+Readers enforce the limits whatever a file states; writers stay well below them.
 """
 
 from base64 import b64decode, b64encode
@@ -13,18 +12,18 @@ from workers.event_log.source import Chunk, Damage, Piece
 from workers.records import Record, name_bytes
 
 BLOCK_RECORDS = 4_000
-"""Records of one block at most: of decisions, some 17 MB before compression."""
+"""Maximum records of a written block: about 17 MB of decisions before compression."""
 BLOCK_RAW = 32_000_000
-"""Bytes of keys, values and headers at which a block ends earlier, unless a single record has more."""
+"""Bytes of keys, values and headers at which a block ends early, unless a single record is larger."""
 
 MOST_BYTES = 128_000_000
-"""Of one block, also once it is decompressed."""
+"""Limit per block, also decompressed."""
 MOST_RECORDS = 100_000
-"""Of one block."""
+"""Limit per block."""
 MOST_HEADERS = 1_000_000
-"""Of all records of one block."""
+"""Limit for all records of a block."""
 _HEADER = 32
-"""What a header counts beside its bytes: so no block has more of them than are read."""
+"""Size of a header beyond its bytes, so that no block exceeds `MOST_HEADERS`."""
 
 
 class Block(NamedTuple):
@@ -35,24 +34,24 @@ class Block(NamedTuple):
     """The offsets of its first and last record."""
     records: int
     at: int
-    """Where it begins: a byte of a file of JSON, a row group of a Parquet file."""
+    """Its position: a byte offset in JSON, a row group in Parquet."""
     length: int
-    """Bytes; 0 for a row group."""
+    """Its size in bytes; 0 for a row group."""
 
 
 class LogPartition(NamedTuple):
-    """Whose records a file holds."""
+    """The partition of a file's records."""
 
     topic: str
     partition: int
 
 
 class UnsoundError(ValueError):
-    """A block that is not as blocks are; the message says in what."""
+    """An invalid block; the message says why."""
 
 
 class Digest:
-    """The digest of records, whatever file they are in."""
+    """The digest of records, independent of the file format."""
 
     _FRAME = Struct(">qqbqqq")
 
@@ -61,7 +60,7 @@ class Digest:
         self.records = 0
 
     def add(self, chunk: Chunk) -> None:
-        """Take records in."""
+        """Add records."""
         for record, kind in zip(chunk.records, chunk.types, strict=True):
             sizes = (_size(record.key), _size(record.value), len(record.headers))
             self._hash.update(self._FRAME.pack(record.offset, record.timestamp, kind, *sizes))
@@ -72,7 +71,7 @@ class Digest:
         self.records += len(chunk.records)
 
     def hex(self) -> str:
-        """The digest of all that was taken in."""
+        """The digest of all records added."""
         return self._hash.hexdigest()
 
 
@@ -84,7 +83,7 @@ _IN_BASE64 = "\0base64:"
 
 
 def written_name(name: str) -> str:
-    """A header's name as files have it: one that is not UTF-8, or looks like one written so, in base64."""
+    """A header's name as written to files: in base64 if it is not UTF-8, or has the base64 prefix itself."""
     raw = name_bytes(name)
     try:
         raw.decode()
@@ -94,10 +93,10 @@ def written_name(name: str) -> str:
 
 
 def read_name(written: str) -> str:
-    """The name that was written so.
+    """The header name for a written name.
 
     Raises:
-        ValueError: It is no base64.
+        ValueError: It is not base64.
     """
     if not written.startswith(_IN_BASE64):
         return written
@@ -105,30 +104,30 @@ def read_name(written: str) -> str:
 
 
 def raw_size(record: Record) -> int:
-    """How much of a block's bytes a record is."""
+    """A record's share of a block's bytes."""
     headers = sum(_HEADER + len(name) + len(value or b"") for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + headers
 
 
 def lost(place: LogPartition, block: Block, why: str) -> Piece:
-    """A block that cannot be read."""
+    """The damage report for an unreadable block."""
     return Piece(damage=Damage(*place, block.first, block.last, f"{why}; a sound copy of the file has them"))
 
 
 def fits(record: Record, kind: object, following: int, block: Block) -> bool:
-    """Whether a record is one that a block may have there.
+    """Whether a record is valid at its place in a block.
 
     Args:
-        record: What was read.
-        kind: The type of its timestamp.
-        following: The least offset that it may have.
-        block: Where it was read.
+        record: The record read.
+        kind: Its timestamp type.
+        following: Its minimum offset.
+        block: Its block.
     """
     return (
         following <= record.offset <= block.last
         and -_LIMIT <= record.timestamp < _LIMIT
         and isinstance(kind, int)
-        and -128 <= kind < 128  # noqa: PLR2004 (a byte, as the digest takes it in)
+        and -128 <= kind < 128  # noqa: PLR2004 (a byte in the digest)
     )
 
 
@@ -136,7 +135,7 @@ _LIMIT = 1 << 63
 
 
 def all_fit(chunk: Chunk, block: Block) -> bool:
-    """Whether records are those of a block, as far as can be told without their digest."""
+    """Whether records can be those of a block, without checking the digest."""
     following = block.first
     for record, kind in zip(chunk.records, chunk.types, strict=True):
         if not fits(record, kind, following, block):

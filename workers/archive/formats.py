@@ -1,7 +1,7 @@
-"""The files of an archive: newline-delimited JSON, plain or compressed, and Parquet. Exact in all of them.
+"""The file formats of an archive: newline-delimited JSON, plain or compressed, and Parquet; all lossless.
 
-A file holds blocks of records, each readable without the others, so that a reader begins where it wants to and a
-damaged block costs no more than itself.
+A file consists of independently readable blocks of records, so that a reader can start at any block, and damage is
+limited to its block.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,14 @@ class Writer(Protocol):
         """Write a block."""
 
     def close(self) -> None:
-        """No more blocks."""
+        """Finish the file."""
 
 
 def writer(form: Format, file: Path) -> Writer:
-    """A writer of a file that is not there yet.
+    """A writer of a new file.
 
     Raises:
-        OSError: It is, or cannot be made.
+        OSError: It exists, or cannot be created.
     """
     if form is Format.PARQUET:
         return parquet.ParquetWriter(file)
@@ -35,14 +35,14 @@ def writer(form: Format, file: Path) -> Writer:
 
 
 def read(form: Format, stream: BinaryIO, name: str, place: LogPartition, blocks: Sequence[Block]) -> Iterator[Piece]:
-    """Records of some of a file's blocks; what is not as it should be is told, whatever it is.
+    """The records of some blocks; any damage is reported.
 
     Args:
-        form: How the file is written.
+        form: The file format.
         stream: The file.
-        name: What it is called when something of it is told.
-        place: Whose records it has.
-        blocks: Which blocks.
+        name: Its name in reports.
+        place: The partition of its records.
+        blocks: The blocks to read.
     """
     if form is Format.PARQUET:
         yield from parquet.read(stream, name, place, blocks)
@@ -53,7 +53,7 @@ def read(form: Format, stream: BinaryIO, name: str, place: LogPartition, blocks:
 def read_keys(
     form: Format, stream: BinaryIO, place: LogPartition, blocks: Sequence[Block]
 ) -> Iterator[Sequence[bytes | None]]:
-    """The keys of a file's records, as far as they can be read."""
+    """The readable keys of a file's records."""
     if form is Format.PARQUET:
         yield from parquet.read_keys(stream, blocks)
         return

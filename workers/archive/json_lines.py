@@ -1,7 +1,7 @@
-"""Newline-delimited JSON, plain or compressed with zstd, each block a frame of its own.
+"""Archive files in newline-delimited JSON, plain or compressed with zstd, one frame per block.
 
-A line has `offset`, `timestamp` (milliseconds), `timestamp_type` (0 the producer's, 1 the broker's), `key`, `headers`
-(pairs) and `value`. Bytes that are UTF-8 stand as text, others as `{"base64": …}`, and null is null.
+A line has `offset`, `timestamp` (milliseconds), `timestamp_type` (0 for the producer's, 1 for the broker's), `key`,
+`headers` (pairs) and `value`. UTF-8 bytes are strings, other bytes `{"base64": …}`, and null is null.
 """
 
 import json
@@ -32,7 +32,7 @@ from workers.records import Record
 
 LEVEL = 3
 LONG = 1_000_000
-"""Bytes from which on a line must have the very form that it is written in: JSON of another may grow in memory."""
+"""From this size in bytes, a line must have exactly our format: other JSON may expand in memory."""
 
 _TEXT = rb'"(?:[^"\\]++|\\.)*+"'
 _BYTES = rb'(?:null|%b|\{"base64":%b\})' % (_TEXT, _TEXT)
@@ -44,7 +44,7 @@ _WRITTEN = re.compile(
 
 
 class JsonWriter:
-    """Writes lines of JSON."""
+    """Writes JSON lines."""
 
     def __init__(self, file: Path, *, compressed: bool) -> None:
         self._stream: BinaryIO = private_files.opened(file, "xb")
@@ -54,14 +54,14 @@ class JsonWriter:
         """Write a block."""
         text = _text(chunk)
         if len(text) > MOST_BYTES:
-            text = _text(chunk, plain=False)  # of control characters: escaped they take six times their room
+            text = _text(chunk, plain=False)  # escaped control characters take six times the space
         raw = self._compressor.compress(text) if self._compressor is not None else text
         at = self._stream.tell()
         self._stream.write(raw)
         return Block(chunk.records[0].offset, chunk.records[-1].offset, len(chunk.records), at, len(raw))
 
     def close(self) -> None:
-        """No more blocks."""
+        """Finish the file."""
         self._stream.close()
 
 
@@ -100,7 +100,7 @@ def _from_json(written: Any) -> bytes | None:
 
 
 def read(form: Format, stream: BinaryIO, name: str, place: LogPartition, blocks: Sequence[Block]) -> Iterator[Piece]:
-    """Records of some of a file's blocks."""
+    """The records of some blocks."""
     size = stream.seek(0, 2)
     for block in blocks:
         try:
@@ -117,7 +117,7 @@ def _block(form: Format, stream: BinaryIO, size: int, block: Block) -> bytes:
 
     Raises:
         OSError: They cannot be read.
-        UnsoundError: They are not there, or not whole.
+        UnsoundError: They are missing or incomplete.
     """
     if block.at + block.length > size:
         raise UnsoundError("the file ends before it does")
@@ -127,10 +127,10 @@ def _block(form: Format, stream: BinaryIO, size: int, block: Block) -> bytes:
 
 
 def _decompressed(raw: bytes) -> bytes:
-    """What a block's frame holds; nothing is decompressed that says it is too large, or does not say how large it is.
+    """Decompress a block's frame; it must state its size, within the limit.
 
     Raises:
-        UnsoundError: It is no such frame.
+        UnsoundError: It is not such a frame.
     """
     try:
         size = zstandard.frame_content_size(raw)
@@ -148,7 +148,7 @@ def _lines(text: bytes, name: str, place: LogPartition, block: Block) -> Iterato
     damaged: list[Damage] = []
     following = block.first
     unread = headers = number = 0
-    # One by one, and no more of them than belong here: a block of line feeds is millions of lines.
+    # Limited to the expected number: a block of line feeds would be millions of lines.
     for number, line in enumerate(BytesIO(text), start=1):
         found = _record(line, place, following, block) if headers <= MOST_HEADERS else None
         if found is None:
@@ -168,8 +168,8 @@ def _lines(text: bytes, name: str, place: LogPartition, block: Block) -> Iterato
         damaged.append(_gap(name, place, following, block.last, block, unread))
     if records:
         yield Piece(Chunk(records, types))
-    for one in damaged:
-        yield Piece(damage=one)
+    for damage in damaged:
+        yield Piece(damage=damage)
     if len(records) < block.records and not damaged:
         yield lost(place, block, f"{name} lacks {block.records - len(records)} lines behind byte {block.at}")
 
@@ -180,7 +180,7 @@ def _gap(name: str, place: LogPartition, first: int, last: int, block: Block, li
 
 
 def _record(line: bytes, place: LogPartition, following: int, block: Block) -> tuple[Record, int] | None:
-    """The record of a line, and the type of its timestamp; None where it is none that belongs there."""
+    """The record of a line and its timestamp type; None if it is not a valid record there."""
     if len(line) > LONG and (line.count(b"],[") > MOST_HEADERS or not _WRITTEN.fullmatch(line)):
         return None
     try:

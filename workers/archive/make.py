@@ -33,14 +33,14 @@ def make(
         form: How records are written.
         topics: The declared topics' names.
         asked: The range.
-        found: Where Kafka is.
-        processes: How many may work.
-        needed: Topics that must be there; of the others those that are not are named, and left out.
-        previous: The digest of the manifest of the archive that this one goes on from.
+        found: The settings of Kafka.
+        processes: The maximum number of processes.
+        needed: Topics that must exist; others are skipped, with a message, if missing.
+        previous: The digest of the previous archive's manifest.
 
     Raises:
-        ReplayError: The folder must not be written, Kafka cannot be read, or what is asked for is not there.
-        typer.Exit: Interrupted, or some records cannot be read.
+        ReplayError: The folder is not writable here, Kafka cannot be read, or the range does not exist. typer.Exit:
+        Interrupted, or some records are unreadable.
     """
     key = signing.private_key(found)
     source = on_kafka(found.bootstrap, found.topic_prefix, topics, asked, needed)
@@ -48,14 +48,14 @@ def make(
     if absent:
         err.print(f"not kept, because not there: {', '.join(absent)}", markup=False)
     made = archive.begin(folder, form, source, topics)
-    source = source.ending({f"{one.topic}/{one.partition}": one.end for one in made.partitions})
+    source = source.ending({f"{partition.topic}/{partition.partition}": partition.end for partition in made.partitions})
     left = archive.tasks(made, folder, source)
-    with counting("kept", sum(one.range.end - one.start for one in left)) as counter:
+    with counting("kept", sum(task.range.end - task.start for task in left)) as counter:
         keeper = _Keeper(folder, made, counter)
         finished = run(left, archive.keep, keeper.hear, processes)
     if finished:
         keeper.finish(key, previous)
-    _tell(folder, keeper, finished=finished)
+    _report(folder, keeper, finished=finished)
     return keeper.manifest
 
 
@@ -79,24 +79,24 @@ class _Keeper:
             manifest.save(self._folder, self.manifest)
 
     def finish(self, key: Ed25519PrivateKey | None, previous: str | None) -> None:
-        """The archive is complete."""
+        """Mark the archive as complete."""
         whole = self.manifest.model_copy(update={"complete": True})
         if key is not None:
-            # Before the manifest says so: interrupted in between, it is finished and signed again.
+            # Sign first: after an interruption in between, it is finished and signed again.
             self.standing = signing.sign(self._folder, manifest.text(whole), key, previous)
         manifest.save(self._folder, whole)
         self.manifest = whole
 
 
-def _tell(folder: Path, keeper: _Keeper, *, finished: bool) -> None:
+def _report(folder: Path, keeper: _Keeper, *, finished: bool) -> None:
     made = keeper.manifest
-    records = sum(one.records for one in made.segments)
+    records = sum(segment.records for segment in made.segments)
     for damage in keeper.damages:
         err.print(f"not kept: {damage}", markup=False)
     if not finished:
         err.print(f"interrupted: {records:,} records are kept in {folder}; the same command goes on", markup=False)
         raise typer.Exit(Exit.INTERRUPTED)
-    size = sum(one.bytes for one in made.segments)
+    size = sum(segment.bytes for segment in made.segments)
     err.print(f"{records:,} records in {len(made.segments):,} files, {size:,} bytes: {folder}", markup=False)
     if keeper.standing.key is not None:
         err.print(f"signed with the key {keeper.standing.key[: signing.SHOWN]}", markup=False)
@@ -105,14 +105,14 @@ def _tell(folder: Path, keeper: _Keeper, *, finished: bool) -> None:
 
 
 def holds(source: ArchiveSource, topic: str, partitions: Sequence[int]) -> None:
-    """Make sure that an archive has what is asked for.
+    """Check that an archive has the requested topic and partitions.
 
     Raises:
         ReplayError: It lacks the topic, or a partition.
     """
     kept = source.manifest.numbers(topic)
     if not kept:
-        there = ", ".join(sorted({one.topic for one in source.manifest.partitions})) or "none"
+        there = ", ".join(sorted({partition.topic for partition in source.manifest.partitions})) or "none"
         raise ReplayError(f"{source.folder}: has no topic {topic}; it has {there}")
     strange = sorted(set(partitions) - set(kept))
     if strange:
@@ -120,11 +120,10 @@ def holds(source: ArchiveSource, topic: str, partitions: Sequence[int]) -> None:
 
 
 def check(folder: Path, found: Settings) -> None:
-    """Hold every file of an archive against its counts and digests, and these against a signature.
+    """Check every file of an archive against the manifest, and the manifest against its signature.
 
     Raises:
-        ReplayError: There is no archive.
-        typer.Exit: A file differs, or nobody who is known vouches for it.
+        ReplayError: There is no archive. typer.Exit: A file differs, or no known key signed it.
     """
     source = ArchiveSource(folder, keys_in=found.archive_keys)
     try:
@@ -137,7 +136,7 @@ def check(folder: Path, found: Settings) -> None:
 
 
 def _differ(source: ArchiveSource) -> int:
-    """How many files are not as they were kept, each told."""
+    """Report the files that differ from the manifest; return their number."""
     wrong = total = 0
     for segment, problem in archive.check(source):
         total += segment.records
@@ -151,7 +150,7 @@ def _differ(source: ArchiveSource) -> int:
 
 
 def sign(folder: Path, found: Settings) -> None:
-    """Sign an archive that was made without a key, once every file of it is as it was kept.
+    """Sign an archive that was made without a key, after checking every file.
 
     Raises:
         ReplayError: There is no archive, or no key.

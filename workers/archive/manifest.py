@@ -1,7 +1,7 @@
-"""What an archive says of itself: its topics and ranges, and each of its files with count and digest.
+"""An archive's manifest: its topics and ranges, and each file with count and digest.
 
-It may come from anybody, and says what is read next. So it is held against itself first: files below the folder only,
-each named once, numbers that can be, blocks and ranges in order.
+It is untrusted input that controls what is read next. So its consistency is checked first: files only below the folder
+and listed once, plausible numbers, blocks and ranges in order.
 """
 
 import os
@@ -19,7 +19,7 @@ from workers.event_log.source import Format, ReplayError
 
 NAME = "manifest.json"
 MOST = 8_000_000
-"""Bytes of a manifest: some 300 million records."""
+"""Maximum size of a manifest in bytes, enough for about 300 million records."""
 MOST_OF_A_FILE = 8_000_000_000
 
 Offset = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -33,17 +33,17 @@ class _Part(BaseModel):
 
 
 class KeptPartition(_Part):
-    """The range of one partition that is kept."""
+    """The archived range of one partition."""
 
     topic: Topic
     partition: Number
     first: Offset
     end: Offset
-    """The offset behind the last one."""
+    """The offset after the last one."""
     whole: bool
-    """Whether the range begins with the partition's very first offset."""
+    """Whether the range begins with the partition's first offset."""
     to_end: bool
-    """Whether it ended where the partition did."""
+    """Whether it ended where the partition ended."""
 
 
 class Segment(_Part):
@@ -59,65 +59,70 @@ class Segment(_Part):
     """The offsets of its first and last record."""
     bytes: Annotated[int, Field(ge=1, le=MOST_OF_A_FILE)]
     sha256: Hex
-    """Of the file."""
+    """The digest of the file."""
     content: Hex
-    """BLAKE2b of its records, the same in every format."""
+    """BLAKE2b of its records, independent of the format."""
     blocks: Annotated[tuple[Block, ...], Field(min_length=1)]
-    """Each as its first and last offset, number of records, beginning and length; see `workers.archive.blocks`."""
+    """Each with first and last offset, number of records, position and length; see `workers.archive.blocks`."""
 
     @model_validator(mode="after")
     def _agrees(self) -> "Segment":
         _must(plain_files.is_below(self.file), f"the file {self.file!r} is not below the archive's folder")
-        for one in self.blocks:
-            spans = 0 < one.records <= min(MOST_RECORDS, one.last - one.first + 1)
-            lies = 0 <= one.at < MOST_OF_A_FILE and 0 <= one.length <= MOST_BYTES
+        for block in self.blocks:
+            spans = 0 < block.records <= min(MOST_RECORDS, block.last - block.first + 1)
+            lies = 0 <= block.at < MOST_OF_A_FILE and 0 <= block.length <= MOST_BYTES
             _must(spans and lies, f"{self.file}: a block that cannot be")
-        _must(all(one.last < other.first for one, other in pairwise(self.blocks)), f"{self.file}: blocks out of order")
-        ends = (self.blocks[0].first, self.blocks[-1].last, sum(one.records for one in self.blocks))
+        _must(
+            all(block.last < other.first for block, other in pairwise(self.blocks)), f"{self.file}: blocks out of order"
+        )
+        ends = (self.blocks[0].first, self.blocks[-1].last, sum(block.records for block in self.blocks))
         _must(ends == (self.first, self.last, self.records), f"{self.file}: its blocks are not its records")
         return self
 
 
 class Manifest(_Part):
-    """An archive's table of contents."""
+    """An archive's manifest."""
 
     version: int = 1
     format: Format
     prefix: str
-    """What stands before every topic's name."""
+    """The prefix of every topic name."""
     partitions: tuple[KeptPartition, ...]
     segments: tuple[Segment, ...] = ()
     complete: bool = False
 
     @model_validator(mode="after")
     def _agrees(self) -> "Manifest":
-        ranges = {(one.topic, one.partition): one for one in self.partitions}
+        ranges = {(kept.topic, kept.partition): kept for kept in self.partitions}
         _must(len(ranges) == len(self.partitions), "a partition is named twice")
-        _must(all(one.first <= one.end for one in self.partitions), "a range ends before it begins")
-        _must(len({one.file for one in self.segments}) == len(self.segments), "a file is named twice")
+        _must(all(kept.first <= kept.end for kept in self.partitions), "a range ends before it begins")
+        _must(len({segment.file for segment in self.segments}) == len(self.segments), "a file is named twice")
         reached: dict[tuple[str, int], int] = {}
-        for one in sorted(self.segments, key=lambda segment: segment.first):
-            where = (one.topic, one.partition)
+        for segment in sorted(self.segments, key=lambda segment: segment.first):
+            where = (segment.topic, segment.partition)
             kept = ranges.get(where)
-            _must(kept is not None and kept.first <= one.first and one.last < kept.end, f"{one.file}: not in its range")
-            _must(reached.get(where, -1) < one.first, f"{one.file}: has offsets that another file has")
-            reached[where] = one.last
+            _must(
+                kept is not None and kept.first <= segment.first and segment.last < kept.end,
+                f"{segment.file}: not in its range",
+            )
+            _must(reached.get(where, -1) < segment.first, f"{segment.file}: has offsets that another file has")
+            reached[where] = segment.last
         return self
 
     def of(self, topic: str, partition: int) -> list[Segment]:
-        """A partition's files, in the order of their offsets."""
+        """A partition's files in offset order."""
         return sorted(
-            (one for one in self.segments if (one.topic, one.partition) == (topic, partition)),
-            key=lambda one: one.first,
+            (segment for segment in self.segments if (segment.topic, segment.partition) == (topic, partition)),
+            key=lambda segment: segment.first,
         )
 
     def numbers(self, topic: str) -> list[int]:
-        """The partitions of a topic that are kept; none where it lacks the topic."""
-        return sorted(one.partition for one in self.partitions if one.topic == topic)
+        """The archived partitions of a topic; none if it lacks the topic."""
+        return sorted(kept.partition for kept in self.partitions if kept.topic == topic)
 
     def range(self, topic: str, partition: int) -> KeptPartition | None:
-        """What is kept of a partition."""
-        return next((one for one in self.partitions if (one.topic, one.partition) == (topic, partition)), None)
+        """The archived range of a partition."""
+        return next((kept for kept in self.partitions if (kept.topic, kept.partition) == (topic, partition)), None)
 
 
 def _must(holds: bool, why: str) -> None:
@@ -126,17 +131,17 @@ def _must(holds: bool, why: str) -> None:
 
 
 def load(folder: Path) -> Manifest | None:
-    """The manifest of an archive; None where there is none.
+    """The manifest of an archive, if any.
 
     Raises:
-        ReplayError: It cannot be read as one.
+        ReplayError: It is invalid.
     """
     raw = written(folder)
     return None if raw is None else parsed(folder, raw)
 
 
 def written(folder: Path, name: str = NAME, most: int = MOST) -> bytes | None:
-    """What a file beside the records says; None where there is none.
+    """The content of a file of the archive; None if it is missing.
 
     Raises:
         ReplayError: It cannot be read, or is too large.
@@ -154,10 +159,10 @@ def written(folder: Path, name: str = NAME, most: int = MOST) -> bytes | None:
 
 
 def parsed(folder: Path, raw: bytes) -> Manifest:
-    """A manifest, of what is written.
+    """Parse a manifest.
 
     Raises:
-        ReplayError: It is none.
+        ReplayError: It is invalid.
     """
     try:
         return Manifest.model_validate_json(raw)
@@ -169,22 +174,22 @@ def parsed(folder: Path, raw: bytes) -> Manifest:
 
 
 def _reasons(error: ValidationError) -> Iterable[str]:
-    """What does not agree; of what has not the form, that is all there is to say."""
-    for one in error.errors(include_url=False, include_input=False)[:3]:
-        if one["type"] == "value_error":
-            yield one["msg"].removeprefix("Value error, ")
+    """The failed consistency checks; format errors are not detailed."""
+    for problem in error.errors(include_url=False, include_input=False)[:3]:
+        if problem["type"] == "value_error":
+            yield problem["msg"].removeprefix("Value error, ")
 
 
 def text(manifest: Manifest) -> bytes:
-    """A manifest as it is written."""
+    """The bytes of a manifest."""
     return (manifest.model_dump_json(indent=1) + "\n").encode()
 
 
 def save(folder: Path, manifest: Manifest) -> None:
-    """Put a manifest in the place of the last one: whole, or not at all.
+    """Replace the manifest atomically.
 
     Raises:
-        ReplayError: It is larger than can be read again.
+        ReplayError: It is larger than the limit for reading.
     """
     raw = text(manifest)
     if len(raw) > MOST:

@@ -1,4 +1,4 @@
-"""Parquet, each block a row group."""
+"""Archive files in Parquet, one row group per block."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -43,10 +43,10 @@ def _schema(name: pa.DataType, value: pa.DataType) -> pa.Schema:
 
 _SCHEMA = _schema(pa.string(), pa.binary())
 _READ = _schema(pa.dictionary(pa.int32(), pa.string()), pa.dictionary(pa.int32(), pa.binary()))
-"""With the dictionaries of headers as they are in the file: written out, a few bytes may be gigabytes."""
+"""Keeps headers dictionary-encoded: decoded, a few bytes may become gigabytes."""
 
 _NOT_SOUND = (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError, pa.ArrowException)
-"""What Arrow, and what Python makes of what it reads, raise for bytes that are not as they should be."""
+"""The exceptions of Arrow and of the conversion to Python for invalid bytes."""
 
 
 class ParquetWriter:
@@ -68,33 +68,35 @@ class ParquetWriter:
     def add(self, chunk: Chunk) -> Block:
         """Write a block."""
         records = chunk.records
-        headers = [[{"name": written_name(name), "value": value} for name, value in one.headers] for one in records]
+        headers = [
+            [{"name": written_name(name), "value": value} for name, value in record.headers] for record in records
+        ]
         columns = [
-            pa.array([one.offset for one in records], pa.int64()),
-            pa.array([one.timestamp for one in records], pa.int64()).cast(pa.timestamp("ms", tz="UTC")),
+            pa.array([record.offset for record in records], pa.int64()),
+            pa.array([record.timestamp for record in records], pa.int64()).cast(pa.timestamp("ms", tz="UTC")),
             pa.array(chunk.types, pa.int8()),
-            pa.array([one.key for one in records], pa.binary()),
+            pa.array([record.key for record in records], pa.binary()),
             pa.array(headers, _SCHEMA.field("headers").type),
-            pa.array([one.value for one in records], pa.binary()),
+            pa.array([record.value for record in records], pa.binary()),
         ]
         self._writer.write_batch(pa.record_batch(columns, schema=_SCHEMA), row_group_size=len(records))
         self._groups += 1
         return Block(records[0].offset, records[-1].offset, len(records), self._groups - 1, 0)
 
     def close(self) -> None:
-        """No more blocks."""
+        """Finish the file."""
         self._writer.close()
         self._stream.close()
 
 
 class _File:
-    """A file whose footer was read: by us, and then by Arrow."""
+    """A file whose footer was read by our parser, then by Arrow."""
 
     def __init__(self, stream: BinaryIO) -> None:
         """Read the footer.
 
         Raises:
-            UnsoundError: It is none of ours.
+            UnsoundError: It is not a file of ours.
         """
         self._stream = stream
         self._footer = Footer(stream)
@@ -115,7 +117,7 @@ class _File:
         """Some columns of a row group.
 
         Raises:
-            UnsoundError: It is not as ours are, or holds too much.
+            UnsoundError: It differs from what we write, or is too large.
         """
         group = self._footer.row_group(block.at)
         if group.records != block.records:
@@ -129,14 +131,14 @@ class _File:
             total += parquet_pages.check(self._stream, column)
         if total > MOST_BYTES:
             raise UnsoundError(f"it would decompress to {total:,} bytes, and a block has {MOST_BYTES:,} at most")
-        # Threads are for whoever has no other processes.
+        # No threads: processes run in parallel already.
         return self._arrow.read_row_group(block.at, list(names), use_threads=False)
 
 
 def _tables(
     stream: BinaryIO, blocks: Sequence[Block], names: Sequence[str]
 ) -> Iterator[tuple[Block, pa.Table | UnsoundError]]:
-    """Each block's table, or what is wrong with it."""
+    """Each block's table, or its error."""
     opened: _File | None = None
     wrong = UnsoundError("")
     try:
@@ -151,24 +153,24 @@ def _tables(
             except _NOT_SOUND as error:
                 table = _unsound(error, "it cannot be read")
         yield block, table
-    # Arrow keeps what it had for the next file, which another process may read.
+    # Arrow keeps freed memory for the next file, which another process may read.
     pa.default_memory_pool().release_unused()
 
 
 def _unsound(error: BaseException, otherwise: str) -> UnsoundError:
-    # What Arrow says may repeat bytes of the file, which are somebody's health data.
+    # Arrow's messages may contain bytes of the file, which are health data.
     return error if isinstance(error, UnsoundError) else UnsoundError(otherwise)
 
 
 def read_keys(stream: BinaryIO, blocks: Sequence[Block]) -> Iterator[Sequence[bytes | None]]:
-    """The keys of a file's records, as far as they can be read."""
+    """The readable keys of a file's records."""
     for _, table in _tables(stream, blocks, ["key"]):
         if not isinstance(table, UnsoundError):
             yield table.column("key").to_pylist()
 
 
 def read(stream: BinaryIO, name: str, place: LogPartition, blocks: Sequence[Block]) -> Iterator[Piece]:
-    """Records of some of a file's row groups."""
+    """The records of some row groups."""
     for block, table in _tables(stream, blocks, _SCHEMA.names):
         try:
             if isinstance(table, UnsoundError):
@@ -201,7 +203,7 @@ def _chunk(table: pa.Table, place: LogPartition) -> Chunk:
 
 
 def _headers(column: pa.ChunkedArray) -> list[Headers]:
-    """The headers of every record; of a log nearly all are alike, and made once."""
+    """The headers of every record; equal headers share one object."""
     made: dict[Headers, Headers] = {}
     found: list[Headers] = []
     size = 0
@@ -209,8 +211,8 @@ def _headers(column: pa.ChunkedArray) -> list[Headers]:
         entries = part.flatten()
         if len(entries) > MOST_HEADERS:
             raise UnsoundError(f"it has {len(entries):,} headers, and a block has {MOST_HEADERS:,} at most")
-        names, of_names = _written_out(entries.field(0))
-        values, of_values = _written_out(entries.field(1))
+        names, of_names = _decoded(entries.field(0))
+        values, of_values = _decoded(entries.field(1))
         size += of_names + of_values
         if size > MOST_BYTES:
             raise UnsoundError(f"its headers have {size:,} bytes, and a block has {MOST_BYTES:,} at most")
@@ -222,10 +224,10 @@ def _headers(column: pa.ChunkedArray) -> list[Headers]:
     return found
 
 
-def _written_out(column: pa.DictionaryArray) -> tuple[list[Any], int]:
-    """A column's values, each made once, and how many bytes they would be."""
+def _decoded(column: pa.DictionaryArray) -> tuple[list[Any], int]:
+    """A column's values, each decoded once, and their total size in bytes."""
     known = column.dictionary.to_pylist()
-    sizes = [len(one or b"") for one in known]
+    sizes = [len(entry or b"") for entry in known]
     places = column.indices.to_pylist()
     size = sum(sizes[place] for place in places if place is not None)
     return [None if place is None else known[place] for place in places], size

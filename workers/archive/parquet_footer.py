@@ -1,8 +1,7 @@
-"""The footer of a Parquet file, read before Arrow reads it.
+"""Validates the footer of a Parquet file before Arrow reads it.
 
-Some of Arrow's own properties end the process, without an exception, where a footer says what Parquet does not know, an
-unknown codec for one. So we read ourselves where the columns of a row group are, and Arrow gets only row groups whose
-columns are as we write them.
+Arrow may crash the process, without an exception, on a footer that is not valid Parquet, such as one with an unknown
+codec. So the row groups are parsed here first, and Arrow reads only row groups in the form that we write.
 
 Source: parquet.thrift of the Apache Parquet format.
 """
@@ -16,14 +15,14 @@ from workers.archive.thrift import BINARY, I32, I64, LIST, STRUCT, List, Struct
 MAGIC = b"PAR1"
 FOOTER_BYTES = 1_000_000
 _TAIL = 8
-"""Bytes behind the footer: its length, and the magic number."""
+"""Bytes after the footer: its length and the magic number."""
 
 _INT32, _INT64, _BYTE_ARRAY = 1, 2, 6
 _ZSTD = 6
 _DICTIONARY_PAGE = 11
-"""The field that says where it is."""
+"""The field with its position."""
 _OF_CHUNKS = {2, 3, 4, 5, 6, 7}
-"""Fields of a chunk: no name of another file, and nothing of encryption."""
+"""Allowed fields of a chunk: no external file, no encryption."""
 _HEADERS = "headers.list.element."
 _COLUMNS = {
     "offset": _INT64,
@@ -34,10 +33,10 @@ _COLUMNS = {
     f"{_HEADERS}value": _BYTE_ARRAY,
     "value": _BYTE_ARRAY,
 }
-"""By path, in order: the type of their values."""
+"""The value types by path, in order."""
 OF_HEADERS = tuple(path for path in _COLUMNS if path.startswith(_HEADERS))
 DICTIONARIES = ("timestamp_type", *OF_HEADERS)
-"""Of few different values only; keys and values of a log are all different."""
+"""Columns with few distinct values; keys and values of a log are all different."""
 
 
 class Column(NamedTuple):
@@ -45,45 +44,45 @@ class Column(NamedTuple):
 
     path: str
     at: int
-    """Where its first page begins."""
+    """The position of its first page."""
     length: int
-    """Bytes of its pages, with their heads."""
+    """The size of its pages with headers, in bytes."""
     values: int
 
     @property
     def name(self) -> str:
-        """Of the column of records that it is, or is a part of."""
+        """The top-level column of the record."""
         return self.path.partition(".")[0]
 
     @property
     def dictionary(self) -> bool:
-        """Whether we write it with a dictionary."""
+        """Whether it is written with a dictionary."""
         return self.path in DICTIONARIES
 
 
 class RowGroup(NamedTuple):
-    """Some records, column by column."""
+    """A row group: records by column."""
 
     records: int
     columns: tuple[Column, ...]
 
 
 class Footer:
-    """Where the row groups of a file are."""
+    """The row groups of a file."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        """Read it.
+        """Read the footer.
 
         Raises:
-            UnsoundError: The file is no Parquet file, or its footer is too large, or none.
+            UnsoundError: The file is not Parquet, or its footer is too large or invalid.
         """
         self._groups = _structs(thrift.read(_raw(stream))[0], 4)
 
     def row_group(self, number: int) -> RowGroup:
-        """One of the row groups.
+        """A row group by number.
 
         Raises:
-            UnsoundError: There is none of this number, or it is not as ours are.
+            UnsoundError: It does not exist, or differs from what we write.
         """
         if not 0 <= number < len(self._groups):
             raise UnsoundError(f"it has {len(self._groups):,} row groups")
@@ -112,21 +111,21 @@ def _raw(stream: BinaryIO) -> bytes:
 
 
 def _column(chunk: Struct, path: str) -> Column:
-    said: Struct = chunk.get((3, STRUCT), {})
+    metadata: Struct = chunk.get((3, STRUCT), {})
     ours = (
         {number for number, _ in chunk} <= _OF_CHUNKS
-        and said.get((3, LIST)) == (BINARY, [part.encode() for part in path.split(".")])
-        and said.get((1, I32)) == _COLUMNS[path]
-        and said.get((4, I32)) == _ZSTD
+        and metadata.get((3, LIST)) == (BINARY, [part.encode() for part in path.split(".")])
+        and metadata.get((1, I32)) == _COLUMNS[path]
+        and metadata.get((4, I32)) == _ZSTD
     )
     if not ours:
         raise UnsoundError(f"its column {path} is not as ours are")
-    first = data = _count(said, 9)
-    if path in DICTIONARIES and (_DICTIONARY_PAGE, I64) in said:
-        first = _count(said, _DICTIONARY_PAGE)
-    if first > data or (first == data and any(number == _DICTIONARY_PAGE for number, _ in said)):
+    first = data = _count(metadata, 9)
+    if path in DICTIONARIES and (_DICTIONARY_PAGE, I64) in metadata:
+        first = _count(metadata, _DICTIONARY_PAGE)
+    if first > data or (first == data and any(number == _DICTIONARY_PAGE for number, _ in metadata)):
         raise UnsoundError(f"its column {path} begins elsewhere than ours do")
-    return Column(path, first, _count(said, 7), _count(said, 5))
+    return Column(path, first, _count(metadata, 7), _count(metadata, 5))
 
 
 def _structs(of: Struct, number: int) -> list[Struct]:

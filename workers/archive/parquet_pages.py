@@ -1,8 +1,8 @@
-"""The pages of a Parquet file, looked at before any of them is decompressed.
+"""Validates the pages of a Parquet file before any is decompressed.
 
-A page's head says how many bytes and values it has, and Arrow makes room for as many. So heads are read first, from the
-file itself, and a row group whose pages say more than a block may have is never given to Arrow. Nor is an encoding that
-we do not write: of some, a few bytes are millions of values.
+A page's header states its size and number of values, and Arrow allocates accordingly. So the headers are read first,
+and a row group that exceeds a block's limits never reaches Arrow. Nor does an encoding that we do not write: with some,
+a few bytes become millions of values.
 
 Source: parquet.thrift of the Apache Parquet format.
 """
@@ -15,7 +15,7 @@ from workers.archive.parquet_footer import MAGIC, Column
 from workers.archive.thrift import I32, STRUCT, Struct
 
 MOST_PAGES = 4_096
-"""Of one column in one row group."""
+"""Maximum pages of a column in a row group."""
 _HEAD_BYTES = 1_024
 
 _DATA, _DICTIONARY = 0, 2
@@ -23,7 +23,7 @@ _PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = 0, 2, 3, 8
 
 
 def check(stream: BinaryIO, column: Column) -> int:
-    """Walk along the heads of a column's pages; how many bytes they hold once decompressed.
+    """Check the headers of a column's pages; return their total decompressed size.
 
     Raises:
         UnsoundError: A head is none, is not as ours are, or says more than a block may have.

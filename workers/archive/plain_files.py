@@ -1,7 +1,7 @@
-"""Plain files below a folder, and nothing else: no link leads out of it, and no pipe or device is waited for.
+"""Opens only plain files below a folder: follows no links, and blocks on no pipes or devices.
 
-Whoever hands over an archive may have put anything into it. So each step of a path is opened from the one before, and
-what is opened is looked at before it is read.
+An archive is untrusted input. So each path component is opened relative to the previous one, and the file type is
+checked before reading.
 """
 
 import errno
@@ -15,7 +15,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class NotPlainError(OSError):
-    """What a path names is no plain file below the folder."""
+    """The path does not name a plain file below the folder."""
 
     def __init__(self, why: str) -> None:
         super().__init__(errno.EINVAL, why)

@@ -1,10 +1,10 @@
-"""A folder of archives, each going on where the last one ended: what a job makes day by day.
+"""A folder of consecutive archives, such as a daily job makes.
 
-    2026-11-25T02-00-04Z/    an archive, named by when it was begun
-    2026-11-26T02-00-03Z/
+    2026-11-25T02-00-04Z/    an archive, named by its start time 2026-11-26T02-00-03Z/
 
-The newest complete archive says where the next one begins. Where it ended is committed to Kafka, too, as offsets of a
-group that nobody joins, with the time until which all is kept: so the exporter can tell when nobody archives any more.
+The newest complete archive determines where the next one begins. Its end is also committed to Kafka, as offsets of a
+group without members, with the time up to which everything is archived, so that the exporter can detect when archiving
+stops.
 """
 
 import fcntl
@@ -38,20 +38,20 @@ def make_next(
     now: datetime | None = None,
     needed: Sequence[str] = (),
 ) -> Path:
-    """Keep, in a new archive of a folder of archives, all that is in none of them; returns where.
+    """Make the next archive in a folder of archives; return its folder.
 
     Args:
         folder: The folder of archives.
-        form: How records are written.
+        form: The file format.
         topics: The declared topics' names.
-        found: Where Kafka is, and our own group.
-        processes: How many may work.
-        now: When; by the clock otherwise.
-        needed: Topics that must be there.
+        found: The settings of Kafka and our group.
+        processes: The maximum number of processes.
+        now: The current time; by default the clock's.
+        needed: Topics that must exist.
 
     Raises:
-        ReplayError: Another one is at it, the topics are not those that were kept before, or Kafka cannot be read.
-        typer.Exit: Interrupted; or kept, but for records that Kafka had forgotten or that cannot be read.
+        ReplayError: Another process is archiving, the topics differ from earlier archives, or Kafka cannot be read.
+        typer.Exit: Interrupted; or complete except for records that Kafka no longer has or that are unreadable.
     """
     begun = now or datetime.now(UTC)
     with _alone(folder):
@@ -67,11 +67,11 @@ def make_next(
         except ReplayError as error:
             if archive != unfinished:
                 raise
-            # It covers nothing that the next one does not: both begin where the last complete one ended.
+            # The next one covers the same: both begin where the last complete one ended.
             err.print(f"left as it is: {error}", markup=False)
             archive = folder / begun.strftime(NAMED)
             made = make.make(archive, form, topics, asked, found, processes, needed, before)
-        # What an interrupted one left open ends where it ended when that was begun.
+        # A resumed archive ends where the topics ended when it was begun.
         committed(found, ends(made), datetime.strptime(archive.name, NAMED).replace(tzinfo=UTC))
     if gaps:
         raise typer.Exit(Exit.DIFFERENT)
@@ -79,16 +79,16 @@ def make_next(
 
 
 def newest(folder: Path, keys: Path | None = None) -> tuple[ArchiveSource | None, Path | None]:
-    """The newest complete archive, and the folder of an unfinished one begun behind it.
+    """The newest complete archive, and the folder of a later unfinished one, if any.
 
     Raises:
-        ReplayError: A manifest cannot be read, or keys are known and none of them vouches for the newest archive.
+        ReplayError: A manifest cannot be read, or no known key signed the newest archive.
     """
     unfinished = None
-    for archive in sorted((one for one in folder.iterdir() if _is_named(one.name)), reverse=True):
+    for archive in sorted((entry for entry in folder.iterdir() if _is_named(entry.name)), reverse=True):
         found = manifest.load(archive)
         if found is not None and found.complete:
-            # It says where to begin: a forged one would leave a gap.
+            # It determines the start: a forged one would leave a gap.
             source = ArchiveSource(archive, keys_in=keys)
             _ = source.manifest
             return source, unfinished
@@ -106,15 +106,15 @@ def _is_named(name: str) -> bool:
 
 
 def ends(made: Manifest) -> Mapping[tuple[str, int], int]:
-    """The offset behind the last one that is kept, by topic's full name and partition."""
-    return {(one.topic, one.partition): one.end for one in made.partitions}
+    """The offset after the last archived one, by full topic name and partition."""
+    return {(partition.topic, partition.partition): partition.end for partition in made.partitions}
 
 
 def missing(asked: Asked, topics: Sequence[str], found: Settings) -> Iterator[Damage]:
-    """What Kafka has forgotten since the last archive.
+    """The records that Kafka has removed since the last archive.
 
     Raises:
-        ReplayError: A topic ends before the last archive did: it is another one of that name.
+        ReplayError: A topic ends before the last archive did: it was recreated.
     """
     source = on_kafka(found.bootstrap, found.topic_prefix, topics, Asked())
     for (topic, partition), end in asked.behind.items():
@@ -132,10 +132,10 @@ def missing(asked: Asked, topics: Sequence[str], found: Settings) -> Iterator[Da
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Be the only one that makes archives in a folder.
+    """Lock a folder of archives.
 
     Raises:
-        ReplayError: Another one is at it, or the folder cannot be used.
+        ReplayError: Another process is archiving there, or the folder is unusable.
     """
     try:
         private_files.folder(folder)

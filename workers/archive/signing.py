@@ -1,11 +1,11 @@
-"""Who made an archive: an Ed25519 signature (RFC 8032) beside its manifest, which names every file with its digest.
+"""Archive signatures: Ed25519 (RFC 8032) over the manifest, which lists every file with its digest.
 
-    manifest.sig.json      whose key, what the archive is called, when, behind which one, the manifest's digest; and the
+    manifest.sig.json      the key, the archive's name, the time, the previous archive, the manifest's digest, and the
                            signature over all of these
 
-Digests beside the files tell damage. That nobody altered both, only the signature tells, to whoever has the public
-keys: a folder of files `NAME.pem`, each the key of NAME. It says what the archive is called, too, so that an older one
-in its place is told; and where one goes on from another, which.
+Digests detect damage; only a signature shows that nobody altered both files and digests. It is checked with public
+keys: a folder of files `NAME.pem`, each the key of NAME. The archive's name is signed too, so that an older archive in
+its place is detected, and so is the previous archive.
 """
 
 import json
@@ -33,19 +33,19 @@ from workers.settings import Settings
 
 NAME = "manifest.sig.json"
 _CONTEXT = b"dli-authorization archive.manifest.v1\0"
-"""Stands before what is signed, so that no signature on anything else is one on an archive."""
+"""Prefix of the signed bytes, so that signatures for other purposes are not valid here."""
 _MOST = 10_000
-"""Bytes of a signature's file, and of a key's."""
+"""Maximum size of signature and key files, in bytes."""
 SHOWN = 12
-"""Digits of a key's id that are shown."""
+"""Displayed digits of a key's id."""
 
 
 class SignatureError(ReplayError):
-    """An archive that nobody who is known vouches for, or that is not what they signed."""
+    """An archive without a signature of a known key, or different from what was signed."""
 
 
 class _Statement(BaseModel):
-    """What is signed."""
+    """The signed statement."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -53,16 +53,16 @@ class _Statement(BaseModel):
     key: Hex
     """SHA-256 of the public key's 32 bytes."""
     archive: Annotated[str, Field(min_length=1, max_length=255)]
-    """What its folder is called."""
+    """The name of its folder."""
     signed: Annotated[str, Field(max_length=40)]
-    """When, in UTC, by the clock of who signed."""
+    """The time in UTC, by the signer's clock."""
     previous: Hex | None
-    """SHA-256 of the manifest of the archive that it goes on from."""
+    """SHA-256 of the previous archive's manifest."""
     manifest: Hex
     """SHA-256 of the manifest."""
 
     def message(self) -> bytes:
-        """The bytes under the signature."""
+        """The signed bytes."""
         fields = _Statement.model_validate(self.model_dump(include=set(_Statement.model_fields))).model_dump()
         return _CONTEXT + json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
@@ -74,15 +74,15 @@ class _Signed(_Statement):
 
 @dataclass(frozen=True)
 class SignatureStatus:
-    """What is known of who made an archive."""
+    """An archive's signature and whether it was verified."""
 
     name: str | None = None
-    """Whose signature was proved."""
+    """The signer, if verified."""
     key: str | None = None
-    """The id of the key that signed, proved or not."""
+    """The id of the signing key, verified or not."""
     signed: str | None = None
     previous: str | None = None
-    """The digest of the manifest that it goes on from, where that was proved."""
+    """The digest of the previous archive's manifest, if verified."""
 
     def __str__(self) -> str:
         if self.key is None:
@@ -96,10 +96,10 @@ class SignatureStatus:
 
 
 def private_key(found: Settings) -> Ed25519PrivateKey | None:
-    """The key that archives are signed with; None where none is named.
+    """The key that archives are signed with, if configured.
 
     Raises:
-        ReplayError: It cannot be read, or others than its owner can read it too.
+        ReplayError: It cannot be read, or is readable by others.
     """
     file, secret = found.archive_key, found.archive_key_passphrase
     if file is None:
@@ -121,10 +121,10 @@ def private_key(found: Settings) -> Ed25519PrivateKey | None:
 
 
 def public_keys(folder: Path) -> Mapping[str, tuple[str, Ed25519PublicKey]]:
-    """The keys of a folder by their ids, each with its name.
+    """The public keys of a folder with their names, by key id.
 
     Raises:
-        ReplayError: There are none, or one cannot be used.
+        ReplayError: There are none, or one is invalid.
     """
     found: dict[str, tuple[str, Ed25519PublicKey]] = {}
     try:
@@ -169,13 +169,13 @@ def id_of(key: Ed25519PublicKey) -> str:
 
 
 def sign(folder: Path, text: bytes, key: Ed25519PrivateKey, previous: str | None = None) -> SignatureStatus:
-    """Put a signature on a manifest beside it.
+    """Write the signature of a manifest next to it.
 
     Args:
         folder: The archive.
-        text: Its manifest, as it is written or is going to be.
-        key: Whose signature.
-        previous: The digest of the manifest of the archive that it goes on from.
+        text: The bytes of its manifest.
+        key: The signing key.
+        previous: The digest of the previous archive's manifest.
     """
     statement = _Statement(
         key=id_of(key.public_key()),
@@ -195,20 +195,20 @@ def sign(folder: Path, text: bytes, key: Ed25519PrivateKey, previous: str | None
     return SignatureStatus(key=statement.key, signed=statement.signed)
 
 
-# --- proving -------------------------------------------------------------------------------------------------------
+# --- verifying -------------------------------------------------------------------------------------------------------
 
 
 def standing(folder: Path, text: bytes, made: Manifest, keys: Path | None) -> SignatureStatus:
-    """Who made an archive.
+    """Verify an archive's signature.
 
     Args:
         folder: The archive.
-        text: Its manifest as it is written.
-        made: What that says.
-        keys: The folder of public keys; None where signatures are not held against any.
+        text: The bytes of its manifest.
+        made: The parsed manifest.
+        keys: The folder of public keys; None to skip verification.
 
     Raises:
-        SignatureError: Keys are known, and none of them vouches for it.
+        SignatureError: Keys are known, and none of them signed it.
         ReplayError: The keys cannot be read.
     """
     known = public_keys(keys) if keys is not None else {}
@@ -221,31 +221,31 @@ def standing(folder: Path, text: bytes, made: Manifest, keys: Path | None) -> Si
             )
         return SignatureStatus()
     try:
-        said = _Signed.model_validate_json(written)
-        signature = b64decode(said.signature, validate=True)
+        statement = _Signed.model_validate_json(written)
+        signature = b64decode(statement.signature, validate=True)
     except (ValidationError, ValueError):
         raise SignatureError(f"{folder / NAME}: tampered with, or damaged: it is no signature") from None
     if keys is None:
-        return SignatureStatus(key=said.key, signed=said.signed)
-    if said.key not in known:
-        raise SignatureError(f"{folder}: signed with the key {said.key[:SHOWN]}, which is none of those in {keys}")
-    name, key = known[said.key]
+        return SignatureStatus(key=statement.key, signed=statement.signed)
+    if statement.key not in known:
+        raise SignatureError(f"{folder}: signed with the key {statement.key[:SHOWN]}, which is none of those in {keys}")
+    name, key = known[statement.key]
     try:
-        key.verify(signature, said.message())
+        key.verify(signature, statement.message())
     except InvalidSignature:
         raise SignatureError(f"{folder / NAME}: tampered with: {printable(name)} did not sign what it says") from None
-    _is_what_was_signed(folder, text, made, said, name)
-    return SignatureStatus(name, said.key, said.signed, said.previous)
+    _require_as_signed(folder, text, made, statement, name)
+    return SignatureStatus(name, statement.key, statement.signed, statement.previous)
 
 
-def _is_what_was_signed(folder: Path, text: bytes, made: Manifest, said: _Signed, name: str) -> None:
+def _require_as_signed(folder: Path, text: bytes, made: Manifest, statement: _Signed, name: str) -> None:
     signer, there = printable(name), folder.resolve().name
-    if sha256(text).hexdigest() != said.manifest:
+    if sha256(text).hexdigest() != statement.manifest:
         raise SignatureError(f"{folder / manifest.NAME}: tampered with: it is not the one that {signer} signed")
-    if said.archive != there:
+    if statement.archive != there:
         raise SignatureError(
-            f"{folder}: tampered with: {signer} signed it as {printable(said.archive)}, so another archive is in its "
-            f"place; or it was renamed: call it {printable(said.archive)} again"
+            f"{folder}: tampered with: {signer} signed it as {printable(statement.archive)}, so another archive is in "
+            f"its place; or it was renamed: call it {printable(statement.archive)} again"
         )
     stray = next(_strays(folder, made), None)
     if stray is not None:
@@ -256,10 +256,10 @@ def _is_what_was_signed(folder: Path, text: bytes, made: Manifest, said: _Signed
 
 
 def _strays(folder: Path, made: Manifest) -> Iterator[str]:
-    """Files that the manifest does not name, but for what an interrupted run left."""
-    named = {one.file for one in made.segments} | {manifest.NAME, NAME}
+    """Files that are not in the manifest, except leftovers of an interrupted run."""
+    named = {segment.file for segment in made.segments} | {manifest.NAME, NAME}
     for above, _, inside in os.walk(folder):
-        for one in inside:
-            file = (Path(above) / one).relative_to(folder).as_posix()
+        for name in inside:
+            file = (Path(above) / name).relative_to(folder).as_posix()
             if file not in named and not file.endswith((".part", ".new")):
                 yield file

@@ -1,7 +1,7 @@
-"""Thrift's compact protocol, as far as the heads and the footer of a Parquet file need it.
+"""The subset of Thrift's compact protocol used by Parquet footers and page headers.
 
-Each field is named by its number *and* its kind: Arrow's reader passes over a field whose kind is not the format's, so
-it must not be read here either. No field may appear twice: of two, readers take either.
+Fields are identified by number *and* kind: Arrow's reader skips a field of an unexpected kind, so this one must too.
+Duplicate fields are refused, because readers differ in which they take.
 
 Source: the compact protocol of Apache Thrift.
 """
@@ -13,26 +13,26 @@ from workers.archive.blocks import UnsoundError
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
 BOOLEAN: Final = {TRUE, FALSE}
 MOST_DEPTH = 8
-"""Structures in each other; a footer has five."""
+"""Maximum nesting depth; a footer has five levels."""
 
 Field = tuple[int, int]
-"""A field's number, and its kind."""
+"""A field's number and kind."""
 Struct = dict[Field, Any]
 """Values by field: numbers, bytes, lists, structures."""
 
 
 class List(NamedTuple):
-    """A list, and the kind of all that is in it."""
+    """A list and the kind of its elements."""
 
     kind: int
     values: list[Any]
 
 
 def read(raw: bytes) -> tuple[Struct, int]:
-    """The structure at the beginning of these bytes, and its length.
+    """Parse the structure at the beginning of `raw`; return it with its length.
 
     Raises:
-        UnsoundError: There is none.
+        UnsoundError: It is invalid.
     """
     try:
         return _struct(raw, 0, 0)
@@ -76,7 +76,7 @@ def _value(raw: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
         return _struct(raw, at, depth + 1)
     if kind in {LIST, SET}:
         return _list(raw, at, depth)
-    if kind in {BYTE, *BOOLEAN}:  # also a boolean in a list
+    if kind in {BYTE, *BOOLEAN}:  # includes booleans in a list
         return raw[at], at + 1
     if kind == DOUBLE:
         return raw[at : at + 8], at + 8

@@ -1,1 +1,1 @@
-"""Who did what: each act is recorded on `dli.audit` before it begins, and once it is over; no record, no act."""
+"""The audit log: acts are recorded on `dli.audit` before they begin and when they end; no record, no act."""

@@ -1,4 +1,4 @@
-"""An act as it is shown, in columns; what is in them is as it was recorded, for whoever shows it to escape."""
+"""An act in display columns; values are as recorded, and must be escaped for display."""
 
 from events.audit import Actor, Arguments
 from workers.audit.read import Done
@@ -15,21 +15,21 @@ def row(one: Done) -> tuple[str, ...]:
 
 
 def outcome(one: Done) -> str:
-    """What came of it, with the word that says why."""
+    """The outcome, with its cause."""
     if one.until is None:
         return UNENDED
     return one.last.outcome if one.last.reason is None else f"{one.last.outcome}: {one.last.reason.replace('_', ' ')}"
 
 
 def who(actor: Actor) -> str:
-    """Whoever it was, by all there is of them."""
+    """The actor, with everything known."""
     there = actor.model_dump(exclude_none=True)
     named = [(name.replace("_", " "), value) for name, value in there.items()]
     return ", ".join(f"{name} {value}" for name, value in named) or "nobody who is known"
 
 
 def arguments(found: Arguments) -> str:
-    """With what it was done; of several letters the number alone."""
+    """The arguments; of several letters only the number."""
     there = found.model_dump(mode="json", exclude_defaults=True)
     letters = there.pop("letters", ())
     if len(letters) == 1:

@@ -1,4 +1,4 @@
-"""`dli audit`: who did what, and what came of it."""
+"""`dli audit`: acts and their outcomes."""
 
 import json
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ def audit(
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     acts = read.acts(found, beginning(since) if since is not None else None, what)
     if output is Output.JSONL:
-        for one in acts:
-            write_line(line(one))
+        for act in acts:
+            write_line(line(act))
         return
     out.print(_table(acts))
     err.print(counted(len(acts), "act"))
@@ -52,19 +52,19 @@ def _table(acts: Sequence[Done]) -> Table:
     table = Table(header_style="bold")
     for column in COLUMNS:
         table.add_column(column, overflow="fold")
-    for one in acts:
-        table.add_row(*row(one))
+    for act in acts:
+        table.add_row(*row(act))
     return table
 
 
 def line(one: Done) -> bytes:
-    """An act as a line of JSON: the last event on it, with when it began and ended."""
+    """An act as a JSON line: its last event, with start and end."""
     until = one.until.isoformat() if one.until is not None else None
     return json.dumps({"at": one.at.isoformat(), "until": until, **json.loads(one.last.to_json())}).encode()
 
 
 def beginning(text: str) -> datetime:
-    """An instant, or the beginning of a day in UTC, as a person writes it.
+    """Parse an instant, or a day as its beginning in UTC.
 
     Raises:
         CommandError: It is neither.

@@ -1,4 +1,4 @@
-"""What is recorded, read back: each act once, with how it ended as far as that is known."""
+"""Reads the audit log: each act once, with its outcome if known."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -12,15 +12,15 @@ from pydantic import ValidationError
 from events.audit import Acted
 from events.topics import AUDIT
 from workers.kafka import reader
-from workers.kafka.reader import ReadingError, Span, StrangeError, data_of, pass_over, written_at
+from workers.kafka.reader import ReadingError, Span, StrangeError, data_of, log_skipped, written_at
 from workers.settings import Settings
 
 
-class Told(NamedTuple):
+class RecordedAct(NamedTuple):
     """One record."""
 
     at: datetime
-    """By the broker's clock."""
+    """The broker's time."""
     acted: Acted
 
 
@@ -28,43 +28,43 @@ class Done(NamedTuple):
     """One act."""
 
     at: datetime
-    """When it began; when it ended, where its beginning is not kept or never was told apart."""
+    """Its start; or its end, if the start is not on record."""
     until: datetime | None
-    """When it ended; None where nobody said so: it is under way, or its process died."""
+    """Its end; None while it is in progress, or if its process died."""
     last: Acted
-    """The last that is known of it."""
+    """Its last known state."""
 
 
 def acts(settings: Settings, since: datetime | None = None, what: str | None = None) -> list[Done]:
-    """Acts, the newest first; those that were told of since then, of one kind or of all.
+    """Acts recorded since `since`, of one kind or all, newest first.
 
     Raises:
-        ReadingError: The brokers do not answer, or the topic is not there.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: The brokers do not respond, or the topic does not exist.
+        AccessRefusedError: The cluster refuses us.
     """
-    told = (one for one in records(settings, since) if what in {None, one.acted.what})
-    return sorted(joined(told), key=lambda one: one.at, reverse=True)
+    recorded = (act for act in records(settings, since) if what in {None, act.acted.what})
+    return sorted(joined(recorded), key=lambda act: act.at, reverse=True)
 
 
-def joined(told: Iterable[Told]) -> list[Done]:
-    """The beginnings of acts, with their ends, in the order in which the acts are told of first."""
+def joined(recorded: Iterable[RecordedAct]) -> list[Done]:
+    """Join starts and ends of acts, in the order of first mention."""
     found: dict[str, Done] = {}
-    for one in told:
-        over = one.at if one.acted.outcome != "begun" else None
-        begun = found.get(one.acted.act)
+    for act in recorded:
+        over = act.at if act.acted.outcome != "begun" else None
+        begun = found.get(act.acted.act)
         if begun is None:
-            found[one.acted.act] = Done(one.at, over, one.acted)
+            found[act.acted.act] = Done(act.at, over, act.acted)
         elif over is not None:
-            found[one.acted.act] = Done(begun.at, over, one.acted)
+            found[act.acted.act] = Done(begun.at, over, act.acted)
     return list(found.values())
 
 
-def records(settings: Settings, since: datetime | None = None) -> Iterator[Told]:
-    """Every record since then, in order. What is none is passed over, with a log line.
+def records(settings: Settings, since: datetime | None = None) -> Iterator[RecordedAct]:
+    """Every record since then, in order; invalid ones are skipped with a log line.
 
     Raises:
-        ReadingError: The brokers do not answer, or the topic is not there.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: The brokers do not respond, or the topic does not exist.
+        AccessRefusedError: The cluster refuses us.
     """
     where = TopicPartition(settings.topic(AUDIT), 0)
     kept = reader.kept(settings, [where.topic])
@@ -73,18 +73,18 @@ def records(settings: Settings, since: datetime | None = None) -> Iterator[Told]
         raise ReadingError(f"{lacking}: nobody did anything that was recorded; {reader.MAKE_TOPICS}")
     for record in reader.records(settings, _since(settings, where, kept[where], since)):
         try:
-            told = read(record)
+            recorded = read(record)
         except StrangeError as error:
-            pass_over(record, error)
+            log_skipped(record, error)
             continue
-        if since is None or told.at >= since:
-            yield told
+        if since is None or recorded.at >= since:
+            yield recorded
 
 
 def _since(settings: Settings, where: TopicPartition, span: Span, since: datetime | None) -> dict[TopicPartition, Span]:
     if since is None:
         return {where: span}
-    with reader.told(settings):
+    with reader.kafka_errors(settings):
         consumer = reader.new_consumer(settings)
         try:
             first = consumer.offsets_for_times({where: round(since.timestamp() * 1000)})[where]
@@ -93,13 +93,13 @@ def _since(settings: Settings, where: TopicPartition, span: Span, since: datetim
     return {where: span._replace(beginning=max(first.offset, span.beginning))} if first is not None else {}
 
 
-def read(record: ConsumerRecord) -> Told:
-    """What a record tells.
+def read(record: ConsumerRecord) -> RecordedAct:
+    """Parse a record.
 
     Raises:
-        StrangeError: It tells nothing of ours.
+        StrangeError: It is not an audit record.
     """
     try:
-        return Told(written_at(record), Acted.model_validate_json(json.dumps(data_of(record.value))))
+        return RecordedAct(written_at(record), Acted.model_validate_json(json.dumps(data_of(record.value))))
     except ValidationError:
         raise StrangeError("it has not the fields of an act") from None

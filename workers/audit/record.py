@@ -1,8 +1,8 @@
-"""Acts are recorded, and what cannot be recorded is not done.
+"""Records acts; an act that cannot be recorded is not done.
 
-Twice: `begun` is on the brokers before anything is done, and what came of it once it is over. An act whose process dies
-in between so leaves its beginning without an end. Where the end cannot be recorded, which can be after the act alone, a
-line of the log says so, for the act itself is done by then and its beginning stands.
+Each act is recorded twice: `begun` is on the brokers before anything is done, and the outcome afterwards. If the
+process dies in between, the start stays without an end. If only the end cannot be recorded, the act is already done, so
+a log line reports it.
 """
 
 import os
@@ -23,14 +23,14 @@ from workers.console import Exit
 from workers.errors import DliError
 from workers.kafka import connect, reader
 from workers.kafka.connect import AccessRefusedError
-from workers.kafka.reader import ReadingError, told
+from workers.kafka.reader import ReadingError, kafka_errors
 from workers.records import OutgoingRecord
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 PATIENCE_MS = 10_000
-"""For one record to be acknowledged."""
+"""Timeout for the acknowledgement of a record."""
 _ID_DIGITS = 32
 
 
@@ -46,19 +46,19 @@ class Ended(NamedTuple):
 
 
 class Act:
-    """One act under way."""
+    """One act in progress."""
 
     def __init__(self, what: What, who: Actor, arguments: Arguments) -> None:
-        self._told = Acted(act=uuid4().hex, what=what, who=who, arguments=arguments, outcome="begun")
+        self._acted = Acted(act=uuid4().hex, what=what, who=who, arguments=arguments, outcome="begun")
 
     def note(self, **arguments: Any) -> None:
-        """Say more of it than was known before: the record of its end has it."""
-        known = self._told.arguments.model_dump(exclude_defaults=True)
-        self._told = self._told.model_copy(update={"arguments": Arguments(**known | arguments)})
+        """Add arguments for the record of its end."""
+        known = self._acted.arguments.model_dump(exclude_defaults=True)
+        self._acted = self._acted.model_copy(update={"arguments": Arguments(**known | arguments)})
 
-    def told(self, ended: Ended) -> Acted:
-        """What is recorded of it then."""
-        return self._told.model_copy(update=ended._asdict())
+    def state(self, ended: Ended) -> Acted:
+        """The record of its current state."""
+        return self._acted.model_copy(update=ended._asdict())
 
 
 BEGUN = Ended("begun")
@@ -66,26 +66,26 @@ BEGUN = Ended("begun")
 
 @contextmanager
 def acting(settings: Settings, what: What, who: Actor | None = None, **arguments: Any) -> Iterator[Act]:
-    """Record what is done meanwhile.
+    """Record an act around its execution.
 
     Args:
-        settings: Where.
-        what: What it is.
-        who: Who does it; by default whoever runs this process.
+        settings: The cluster.
+        what: The kind of act.
+        who: The actor; by default the user of this process.
         **arguments: The fields of `events.audit.Arguments`.
 
     Raises:
-        UnrecordedError: It cannot be recorded, and has not begun.
-        AccessRefusedError: The cluster does not let us in.
+        UnrecordedError: It cannot be recorded and was not begun.
+        AccessRefusedError: The cluster refuses us.
     """
     act = Act(what, who if who is not None else ourselves(settings), Arguments(**arguments))
-    record(settings, act.told(BEGUN))
+    record(settings, act.state(BEGUN))
     try:
         yield act
     except BaseException as error:
-        _over(settings, act.told(end_of(error)))
+        _over(settings, act.state(end_of(error)))
         raise
-    _over(settings, act.told(Ended("done")))
+    _over(settings, act.state(Ended("done")))
 
 
 def _over(settings: Settings, ended: Acted) -> None:
@@ -96,11 +96,11 @@ def _over(settings: Settings, ended: Acted) -> None:
 
 
 def record(settings: Settings, acted: Acted) -> None:
-    """Record an act that is about to begin, or one that is over at once.
+    """Record the start of an act, or an instantaneous act.
 
     Raises:
-        UnrecordedError: It cannot be.
-        AccessRefusedError: The cluster does not let us in.
+        UnrecordedError: It cannot be recorded.
+        AccessRefusedError: The cluster refuses us.
     """
     try:
         if (lacking := reader.lacking(settings, [settings.topic(AUDIT)])) is None:
@@ -113,7 +113,7 @@ def record(settings: Settings, acted: Acted) -> None:
 
 
 def as_record(acted: Acted, settings: Settings) -> OutgoingRecord:
-    """The record that tells of an act."""
+    """The Kafka record of an act."""
     attributes = Attributes(
         id=acted.event_id,
         source=settings.source,
@@ -129,8 +129,8 @@ def as_record(acted: Acted, settings: Settings) -> OutgoingRecord:
 def _send(settings: Settings, acted: Acted) -> None:
     made = as_record(acted, settings)
     connect.check(settings)
-    with told(settings):
-        # Of its own each time: between beginning and end may be hours, and other processes.
+    with kafka_errors(settings):
+        # A new producer each time: start and end may be hours apart.
         producer = KafkaProducer(
             **connect.client(settings), acks="all", enable_idempotence=True, max_block_ms=PATIENCE_MS
         )
@@ -142,9 +142,9 @@ def _send(settings: Settings, acted: Acted) -> None:
 
 
 def acting_here(settings: Settings, what: str, key: str | None = None) -> None:
-    """Tell, in the log alone, of what makes or signs something on this machine.
+    """Log an act that only affects this machine.
 
-    It needs no broker, and changes nothing for anybody until it is published or mounted.
+    It needs no broker, and has no effect elsewhere until its result is published or mounted.
     """
     log.info("acting_here", what=what, **ourselves(settings, key).model_dump(exclude_none=True))
 
@@ -153,24 +153,24 @@ def acting_here(settings: Settings, what: str, key: str | None = None) -> None:
 
 
 def ourselves(settings: Settings, key: str | None = None) -> Actor:
-    """Whoever runs this process; `key` is whom the key stands for that they sign with."""
+    """The user of this process; `key` is the owner of the signing key."""
     return Actor(user=_user(), kafka_user=settings.sasl_username or settings.oauth_client_id, key=key)
 
 
 def _user() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # as in a container, where nobody has that number
+    except KeyError:  # as in a container without that user
         return f"uid {os.getuid()}"
 
 
 def letter_ids(ids: Iterable[str]) -> tuple[str, ...]:
-    """As many ids of dead letters as are told; what is none, as anybody may have written it, is left out."""
-    ours = (one for one in ids if len(one) == _ID_DIGITS and not one.strip("0123456789abcdef"))
-    return tuple(one for _, one in zip(range(MOST_LETTERS), ours, strict=False))
+    """The ids of dead letters to record, limited in number; invalid ones are skipped."""
+    ours = (letter for letter in ids if len(letter) == _ID_DIGITS and not letter.strip("0123456789abcdef"))
+    return tuple(letter for _, letter in zip(range(MOST_LETTERS), ours, strict=False))
 
 
-# --- what came of it -----------------------------------------------------------------------------------------------
+# --- outcome -----------------------------------------------------------------------------------------------
 
 _BY_EXIT = {
     Exit.DONE: Ended("done"),
@@ -181,7 +181,7 @@ _BY_EXIT = {
 
 
 def end_of(error: BaseException) -> Ended:
-    """How an act ended that ended so."""
+    """The outcome of an act that raised `error`."""
     if isinstance(error, typer.Exit):
         return _BY_EXIT.get(Exit(error.exit_code), Ended("failed", "error"))
     if isinstance(error, KeyboardInterrupt):

@@ -1,1 +1,1 @@
-"""Web pages for operators and auditors: whether requests are answered, what is stuck, what was decided under what."""
+"""Web pages for operators and auditors: service status, backlogs, decisions and policies."""

@@ -33,7 +33,7 @@ def dashboard(
 ) -> None:
     """Serve the dashboard: lag, decisions, the policy's revisions, dead letters, replays; live, from the brokers."""
     try:
-        # Only this command needs what serves pages, and only who installed it has it.
+        # Only this command needs the extra `dashboard`.
         from workers.dashboard.server import serve  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"nicegui", "fastapi", "starlette", "uvicorn"}:

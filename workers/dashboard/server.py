@@ -1,4 +1,4 @@
-"""The dashboard as one process: threads that ask the brokers, one that records, and a web server for the pages."""
+"""The dashboard process: threads that poll the brokers, one for audit records, and a web server."""
 
 import logging
 import socket
@@ -23,32 +23,32 @@ from workers.settings import Settings
 
 
 class Server:
-    """The web server on its socket, which is open already: that a port is taken shows before anything runs."""
+    """The web server on an open socket, so that a port conflict is detected before anything runs."""
 
     def __init__(self, app: Guard, listening: socket.socket) -> None:
         self._listening = listening
-        # It tells of every page that is opened.
+        # It logs every page view.
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        # A page that is left open would hold the process for ever otherwise.
+        # Otherwise an open page would block the shutdown.
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2)
         )
 
     def run(self) -> None:
-        """Serve until told to stop by a signal."""
+        """Serve until a signal."""
         self._server.run(sockets=[self._listening])
 
 
 @contextmanager
 def serve(settings: Settings, host: str, port: int, *, reports: Path, allow_redrive: bool) -> Iterator[Server]:
-    """The server, with the threads that feed it while this lasts.
+    """The server with its threads, stopped on exit.
 
     Raises:
-        OSError: The port is taken, or the host is not this machine's.
+        OSError: The port is taken, or the host is not local.
     """
     listening = _bound(host, port)
     watch, reader, records, over = Watch(settings), Reader(settings), Records(settings), Event()
-    threads = [Thread(target=one.run, args=(over,), daemon=True) for one in (watch, reader, records)]
+    threads = [Thread(target=poller.run, args=(over,), daemon=True) for poller in (watch, reader, records)]
     for thread in threads:
         thread.start()
     try:

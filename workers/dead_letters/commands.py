@@ -36,7 +36,7 @@ cli = typer.Typer(no_args_is_help=True, help="Events that could not be decided: 
 
 ReasonOption = Annotated[str | None, typer.Option("--reason", help=f"One of {', '.join(get_args(Reason))}.")]
 SHORT = 12
-"""Digits of a letter's id that are shown, and enough to name it."""
+"""Displayed digits of a letter's id, enough to identify it."""
 
 
 def add_to(root: typer.Typer) -> None:
@@ -54,32 +54,32 @@ def list_(
     """List the dead letters that are kept; request ids as the keyed hashes that stand in logs."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     hasher = Hasher(found.log_key)
-    kept = sorted(_kept(found, _reason(reason)), key=lambda one: one.written)
+    kept = sorted(_kept(found, _reason(reason)), key=lambda letter: letter.written)
     if output is Output.JSONL:
-        for one in kept:
-            write_json(_fields(one, hasher))
+        for letter in kept:
+            write_json(_fields(letter, hasher))
         return
     table = Table(header_style="bold")
     for column in ("letter", "written", "reason", "request", "from", "tries", "fields at fault"):
         table.add_column(column, overflow="fold")
-    for one in kept:
-        fields = _fields(one, hasher)
+    for letter in kept:
+        fields = _fields(letter, hasher)
         table.add_row(
-            one.id[:SHORT],
+            letter.id[:SHORT],
             fields["written"],
             fields["reason"],
             fields["request"] or "-",
             fields["from"] or "-",
-            str(one.tries),
+            str(letter.tries),
             ", ".join(error["path"] or "the whole" for error in fields["errors"]),
         )
     out.print(table)
-    counts = Counter(one.content.reason for one in kept)
+    counts = Counter(letter.content.reason for letter in kept)
     err.print(counted(len(kept), "dead letter") + "".join(f"; {count} {name}" for name, count in counts.most_common()))
 
 
 def _fields(one: StoredDeadLetter, hasher: Hasher) -> dict[str, Any]:
-    """What of a letter leads to nobody."""
+    """The fields of a letter without personal data."""
     original = one.content.original
     place = f"{original.topic}/{original.partition}/{original.offset}" if original.topic is not None else None
     return {
@@ -143,17 +143,17 @@ def redrive(
     else:
         out.print(_table(plans, execute=execute))
     _summary(plans, execute=execute)
-    if any(one.refusal and not one.done for one in plans):
+    if any(plan.refusal and not plan.done for plan in plans):
         raise typer.Exit(Exit.DIFFERENT)
 
 
 def _sent(found: Settings, sending: Sequence[StoredDeadLetter], tries: int, reason: str | None) -> list[Plan]:
-    meant = letter_ids(one.id for one in sending)
+    meant = letter_ids(plan.id for plan in sending)
     with acting(
         found, "dead-letters redrive", letters=meant, letter_reason=reason, count=len(sending), group=found.app_id
     ) as act:
         plans = post.redrive(found, sending, tries)
-        sent = [one.letter.id for one in plans if one.refusal is None]
+        sent = [plan.letter.id for plan in plans if plan.refusal is None]
         act.note(letters=letter_ids(sent), count=len(sent))
     return plans
 
@@ -174,16 +174,16 @@ def _table(plans: Sequence[Plan], *, execute: bool) -> Table:
     table = Table(header_style="bold")
     for column in ("letter", "reason", "to", "try", "what becomes of it"):
         table.add_column(column, overflow="fold")
-    for one in plans:
-        told = _plan(one, execute=execute)
-        becomes = one.refusal or ("sent" if execute else "would be sent")
-        table.add_row(one.letter.id[:SHORT], told["reason"], told["to"] or "-", str(told["try"]), becomes)
+    for plan in plans:
+        said = _plan(plan, execute=execute)
+        becomes = plan.refusal or ("sent" if execute else "would be sent")
+        table.add_row(plan.letter.id[:SHORT], said["reason"], said["to"] or "-", str(said["try"]), becomes)
     return table
 
 
 def _summary(plans: Sequence[Plan], *, execute: bool) -> None:
-    sent = sum(one.refusal is None for one in plans)
-    before = sum(one.done for one in plans)
+    sent = sum(plan.refusal is None for plan in plans)
+    before = sum(plan.done for plan in plans)
     refused = len(plans) - sent - before
     verb = "sent again" if execute else "would be sent again (--execute sends)"
     text = f"{sent:,} of {counted(len(plans), 'dead letter')} {verb}"
@@ -205,16 +205,16 @@ def _reason(reason: str | None) -> str | None:
 
 
 def chosen(kept: Sequence[StoredDeadLetter], ids: Sequence[str]) -> list[StoredDeadLetter]:
-    """The letters of these ids, or beginnings of ids.
+    """The letters with these ids or id prefixes.
 
     Raises:
-        CommandError: One names no letter, or more than one.
+        CommandError: An id matches no letter, or more than one.
     """
     found: dict[str, StoredDeadLetter] = {}
     for wanted in ids:
         if not wanted.strip():
             raise CommandError(f"a letter's id, or its beginning, is not empty; {_LISTED} shows what is kept")
-        matching = [one for one in kept if one.id.startswith(wanted)]
+        matching = [letter for letter in kept if letter.id.startswith(wanted)]
         if not matching:
             raise CommandError(f"no dead letter has an id that begins with {wanted}; {_LISTED} shows what is kept")
         if len(matching) > 1:

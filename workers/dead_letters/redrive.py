@@ -1,17 +1,16 @@
-"""Dead letters for operators: found, shown without what is personal, and re-driven: sent again where they came from.
+"""Dead letters for operators: listing, showing with personal data masked, and sending again.
 
-A re-driven event is the event that came: same topic, partition, key, value and headers, and beside them
+A re-driven event has the original topic, partition, key, value and headers, plus
 
-    dli-redriven        how many times it has been sent again
-    dli-redriven-from   the dead letter that it was sent again from
+    dli-redriven        how many times it has been sent again dli-redriven-from   the dead letter it was sent from
 
-Why it cannot loop, nor be sent twice for one letter, nor change an answer:
+Why it cannot loop, be sent twice for one letter, or change an answer:
 
-* What fails again is a new dead letter, which carries these headers; past so many tries it is not sent again.
-* Before anything is sent, the topic is read for records that these letters brought about already. Who sends does so in
-  transactions of one name, so that of two at once the earlier is fenced and nothing of its last batch shows.
-* A conflicting duplicate is never sent again: its request has its answer. Whatever else has been answered meanwhile
-  meets the memory of duplicates, as any request does.
+* If it fails again, the new dead letter carries these headers; the number of tries is limited.
+* Before sending, the topic is searched for records already sent from these letters. All sending uses one transactional
+  id, so that of two concurrent runs the earlier is fenced and its last batch is aborted.
+* A conflicting duplicate is never sent again: its request has been answered. Any other request answered meanwhile is
+  detected as a duplicate.
 """
 
 import json
@@ -37,13 +36,13 @@ from workers.kafka.reader import (
     StrangeError,
     data_of,
     headers_of,
+    kafka_errors,
     kept,
+    log_skipped,
     new_admin,
     new_consumer,
-    pass_over,
     records,
     spans,
-    told,
     written_at,
 )
 from workers.settings import Settings
@@ -53,67 +52,67 @@ log = structlog.get_logger(__name__)
 TRIES = "dli-redriven"
 FROM = "dli-redriven-from"
 MOST_TRIES = 3
-"""Times that one event is sent again, unless told otherwise."""
+"""The default limit of tries per event."""
 AT_ONCE = 500
-"""Letters of one transaction."""
+"""Letters per transaction."""
 CLOCKS_APART_MS = 3_600_000
-"""How far the clocks of workers and operators may be apart, where the topic is read for what was sent again."""
+"""The tolerated clock difference between workers and operators when searching for earlier sends."""
 
 ANSWERED: Mapping[str, str] = {
     "conflicting_duplicate": "its request was answered, and the first answer stands: use a new request id",
     "circular_link": "its request was answered, and the answer stands: there is nothing to send again",
 }
-"""Why a letter whose request has its answer is never sent again, by its reason."""
+"""Reasons of letters that are never sent again, because their request was answered."""
 
 
 class StoredDeadLetter(NamedTuple):
-    """One dead letter as it stands on its topic."""
+    """One dead letter as stored on its topic."""
 
     id: str
-    """Its event id: the same record, rejected for the same reason, is the same letter."""
+    """Its event id; the same record rejected for the same reason has the same id."""
     written: datetime
     content: DeadLetter
 
     @property
     def headers(self) -> Headers:
-        """The original record's."""
-        return tuple((one.name, _bytes(one.value_base64)) for one in self.content.original.headers)
+        """The original record's headers."""
+        return tuple((header.name, _bytes(header.value_base64)) for header in self.content.original.headers)
 
     @property
     def value(self) -> bytes | None:
-        """The original record's, or as much of it as the letter could carry."""
+        """The original record's value, possibly truncated."""
         return _bytes(self.content.original.value_base64)
 
     @property
     def tries(self) -> int:
-        """How many times the event had been sent again when it failed."""
+        """How many times the event had been sent again before it failed."""
         text = header(self.headers, TRIES) or "0"
         return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else 0
 
 
 class Plan(NamedTuple):
-    """What becomes of one letter."""
+    """What happens to one letter."""
 
     letter: StoredDeadLetter
     refusal: str | None
-    """Why it is not sent again; None where it is."""
+    """Why it is not sent again; None if it is."""
     done: bool = False
-    """That it was sent again before."""
+    """Whether it was sent again before."""
 
 
 def letters(settings: Settings, reason: str | None = None) -> Iterator[StoredDeadLetter]:
-    """Every dead letter that is kept, each once, of one reason or of all. What is none is passed over, with a log line.
+    """Every stored dead letter once, for one reason or all. Invalid records are skipped with a log line.
 
     Raises:
-        ReadingError: The brokers do not answer.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: The brokers do not respond.
+        AccessRefusedError: The cluster refuses us.
     """
     seen: set[str] = set()
     for record in records(settings, kept(settings, [settings.topic(DEAD_LETTERS)])):
         try:
             letter = read_letter(record)
         except StrangeError as error:
-            pass_over(record, error)
+            log_skipped(record, error)
             continue
         if letter.id not in seen and reason in {None, letter.content.reason}:
             seen.add(letter.id)
@@ -121,10 +120,10 @@ def letters(settings: Settings, reason: str | None = None) -> Iterator[StoredDea
 
 
 def read_letter(record: ConsumerRecord) -> StoredDeadLetter:
-    """The letter in a record of the topic of dead letters.
+    """Parse a record of the dead-letter topic.
 
     Raises:
-        StrangeError: It is none.
+        StrangeError: It is not a dead letter.
     """
     headers = headers_of(record)
     data = data_of(record.value)
@@ -134,8 +133,8 @@ def read_letter(record: ConsumerRecord) -> StoredDeadLetter:
     try:
         content = DeadLetter.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        # A field that nobody declared may have any name.
-        wrong = {one["loc"][0] for one in error.errors() if one["loc"]} & set(DeadLetter.model_fields)
+        # An undeclared field may have any name.
+        wrong = {problem["loc"][0] for problem in error.errors() if problem["loc"]} & set(DeadLetter.model_fields)
         named = ", ".join(sorted(map(str, wrong))) or "others"
         raise StrangeError(f"it has not the fields of a dead letter ({named})") from None
     letter = StoredDeadLetter(event_id, written_at(record), content)
@@ -150,25 +149,27 @@ def _bytes(personal: SecretStr | None) -> bytes | None:
     return None if personal is None else b64decode(personal.get_secret_value())
 
 
-# --- sent again ----------------------------------------------------------------------------------------------------
+# --- sending again ----------------------------------------------------------------------------------------------------
 
 
 def planned(settings: Settings, chosen: Sequence[StoredDeadLetter], most_tries: int = MOST_TRIES) -> list[Plan]:
-    """What would become of these letters.
+    """What would happen to these letters.
 
     Raises:
-        ReadingError: The brokers do not answer.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: The brokers do not respond.
+        AccessRefusedError: The cluster refuses us.
     """
     before = sent_before(settings, chosen)
     return [
-        Plan(one, "sent again before", done=True) if one.id in before else Plan(one, refusal(one, settings, most_tries))
-        for one in chosen
+        Plan(letter, "sent again before", done=True)
+        if letter.id in before
+        else Plan(letter, refusal(letter, settings, most_tries))
+        for letter in chosen
     ]
 
 
 def refusal(letter: StoredDeadLetter, settings: Settings, most_tries: int = MOST_TRIES) -> str | None:
-    """Why a letter is not sent again; None where it may be."""
+    """Why a letter is not sent again; None if it may be."""
     reason = letter.content.reason
     if reason in ANSWERED:
         return ANSWERED[reason]
@@ -178,10 +179,10 @@ def refusal(letter: StoredDeadLetter, settings: Settings, most_tries: int = MOST
 
 
 def _lacking(letter: StoredDeadLetter, settings: Settings) -> str | None:
-    """What a letter lacks of the event that came; None where it has all of it."""
+    """What a letter lacks of its original event; None if it is complete."""
     original = letter.content.original
-    # Kafka has both, but the client that sends letters again has neither.
-    odd = any(one.name_base64 is not None or one.value_base64 is None for one in original.headers)
+    # Kafka supports both, but the client used here supports neither.
+    odd = any(header.name_base64 is not None or header.value_base64 is None for header in original.headers)
     cut = " and ".join(original.cut)
     checks = (
         (original.topic != settings.topic(REQUESTS), "it is no request: publish it anew where it came from"),
@@ -197,29 +198,29 @@ def _lacking(letter: StoredDeadLetter, settings: Settings) -> str | None:
 
 
 def sent_before(settings: Settings, chosen: Sequence[StoredDeadLetter]) -> set[str]:
-    """The ids of those letters whose events stand on the topic again.
+    """The ids of the letters whose events were already sent again.
 
     Raises:
-        ReadingError: The brokers do not answer.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: The brokers do not respond.
+        AccessRefusedError: The cluster refuses us.
     """
-    wanted = {one.id for one in chosen}
+    wanted = {letter.id for letter in chosen}
     oldest: dict[TopicPartition, int] = {}
-    for one in chosen:
-        if one.content.original.topic == settings.topic(REQUESTS) and one.content.original.partition is not None:
-            place = TopicPartition(one.content.original.topic, one.content.original.partition)
-            since = round(one.written.timestamp() * 1000) - CLOCKS_APART_MS
+    for letter in chosen:
+        if letter.content.original.topic == settings.topic(REQUESTS) and letter.content.original.partition is not None:
+            place = TopicPartition(letter.content.original.topic, letter.content.original.partition)
+            since = round(letter.written.timestamp() * 1000) - CLOCKS_APART_MS
             oldest[place] = min(oldest.get(place, since), since)
     if not oldest:
         return set()
-    with told(settings):
+    with kafka_errors(settings):
         span = _since(settings, oldest)
     causes = (header(headers_of(record), FROM) for record in records(settings, span))
     return {cause for cause in causes if cause in wanted}
 
 
 def _since(settings: Settings, oldest: dict[TopicPartition, int]) -> dict[TopicPartition, Span]:
-    """What is kept of each partition from a time on."""
+    """The offsets of each partition from a time on."""
     admin, consumer = new_admin(settings), new_consumer(settings)
     try:
         there = spans(admin, list(oldest))
@@ -231,14 +232,14 @@ def _since(settings: Settings, oldest: dict[TopicPartition, int]) -> dict[TopicP
 
 
 def redrive(settings: Settings, chosen: Sequence[StoredDeadLetter], most_tries: int = MOST_TRIES) -> list[Plan]:
-    """Send letters' events again; what became of each. Interrupted, it can be begun anew: no letter is sent twice.
+    """Send letters' events again and return the results; repeatable, since no letter is sent twice.
 
     Raises:
-        ReadingError: The brokers do not answer, or another one sends letters again at the same time.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: The brokers do not respond, or another redrive is running.
+        AccessRefusedError: The cluster refuses us.
     """
     connect.check(settings)
-    with told(settings):
+    with kafka_errors(settings):
         producer = KafkaProducer(
             **connect.client(settings),
             transactional_id=f"{settings.app_id}-redrive",
@@ -246,10 +247,10 @@ def redrive(settings: Settings, chosen: Sequence[StoredDeadLetter], most_tries: 
             enable_idempotence=True,
         )
         try:
-            # Ends whatever an earlier one left open, so that the look at the topic sees all there will be of it.
+            # Ends an earlier run's transaction, so that the search below sees all its records.
             producer.init_transactions()
             plans = planned(settings, chosen, most_tries)
-            send = [one.letter for one in plans if one.refusal is None]
+            send = [plan.letter for plan in plans if plan.refusal is None]
             for start in range(0, len(send), AT_ONCE):
                 _send(producer, send[start : start + AT_ONCE])
         finally:
@@ -261,13 +262,13 @@ def _send(producer: KafkaProducer, batch: Iterable[StoredDeadLetter]) -> None:
     producer.begin_transaction()
     futures = [
         producer.send(
-            one.content.original.topic,
-            one.value,
-            key=_bytes(one.content.original.key_base64),
-            headers=again(one),
-            partition=one.content.original.partition,
+            plan.content.original.topic,
+            plan.value,
+            key=_bytes(plan.content.original.key_base64),
+            headers=again(plan),
+            partition=plan.content.original.partition,
         )
-        for one in batch
+        for plan in batch
     ]
     producer.flush()
     for future in futures:
@@ -276,12 +277,12 @@ def _send(producer: KafkaProducer, batch: Iterable[StoredDeadLetter]) -> None:
 
 
 def again(letter: StoredDeadLetter) -> list[tuple[str, bytes]]:
-    """The headers of a letter's event when it is sent again."""
+    """The headers of a re-driven event."""
     own = [(name, value or b"") for name, value in letter.headers if name not in {TRIES, FROM}]
     return [*own, (TRIES, str(letter.tries + 1).encode()), (FROM, letter.id.encode())]
 
 
-# --- shown ---------------------------------------------------------------------------------------------------------
+# --- showing ---------------------------------------------------------------------------------------------------------
 
 MASK = "***"
 
@@ -301,12 +302,12 @@ _SHOWN = {
     ("service_lines", "service_date"): r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
     ("service_lines", "performed_on"): r"[a-z]+",
 }
-"""What of a request leads to nobody, and how it looks; everything else is masked, and so is whatever has no such look
-or is at fault: it may be anything."""
+"""The fields of a request that are not personal, with their formats; everything else is masked, including values with
+another format or an error."""
 
 
 def masked(letter: StoredDeadLetter) -> Any:
-    """The original event with all that may be personal masked; only its size where it is no JSON."""
+    """The original event with everything possibly personal masked; only its size if it is not JSON."""
     raw = letter.value or b""
     try:
         tree = loads(raw)
@@ -327,7 +328,7 @@ def _faults(data: Any) -> set[tuple[str | int, ...]]:
     try:
         AuthorizationRequest.model_validate(data)
     except ValidationError as error:
-        return {tuple(one["loc"]) for one in error.errors(include_url=False, include_input=False)}
+        return {tuple(problem["loc"]) for problem in error.errors(include_url=False, include_input=False)}
     return set()
 
 
@@ -335,15 +336,15 @@ def _masked(value: Any, path: tuple[str | int, ...], faults: set[tuple[str | int
     if any(path[:length] in faults for length in range(len(path) + 1)):
         return MASK
     if isinstance(value, dict):
-        return {_name(name): _masked(one, (*path, name), faults) for name, one in value.items()}
+        return {_name(name): _masked(item, (*path, name), faults) for name, item in value.items()}
     if isinstance(value, list):
-        return [_masked(one, (*path, index), faults) for index, one in enumerate(value)]
+        return [_masked(item, (*path, index), faults) for index, item in enumerate(value)]
     look = _SHOWN.get(tuple(part for part in path if isinstance(part, str)))
     return value if look is not None and value is not None and re.fullmatch(look, str(value)) else MASK
 
 
 def _name(name: str) -> str:
-    # A key that nobody declared may itself be somebody's name.
+    # An undeclared key may itself be a person's name.
     return name if name in _NAMES else UNDECLARED
 
 

@@ -1,9 +1,8 @@
-"""Dead letters: how every agent puts aside an event that it cannot use, with its reason, and whole where it can be.
+"""Writes dead letters: events that cannot be processed, with the reason, complete if possible.
 
-A letter always fits its topic, whatever it is about. Value, key and headers share `CARRIED`; what has no room is cut to
-its beginning, and the letter has its length and digest. Errors are the first hundred and their number. Should Kafka
-refuse a letter all the same, because its topic takes less than is declared, `smallest` makes one that says where the
-record stands and what its parts are the digests of.
+A letter always fits its topic. Value, key and headers share `CARRIED`; a part that does not fit is truncated, with its
+length and digest. Errors are limited to the first hundred and their number. If Kafka still refuses a letter, because
+its topic's limit is lower than declared, a `small` one has only the record's position and digests.
 """
 
 from base64 import b64encode
@@ -21,44 +20,44 @@ from workers.settings import Settings
 
 
 def rejection(record: Record, rejected: RejectedError, settings: Settings, *, small: bool = False) -> OutgoingRecord:
-    """The record that puts an event among the dead letters, under its own key or, without one of use, its place.
+    """The dead-letter record for an event, with the event's key or, without a usable one, its position.
 
-    A `small` one has nothing of the record but where it stands, and what its parts are the digests of.
+    A `small` one has only the record's position and digests.
     """
     letter = dead_letter(record, record.value, rejected, _NOTHING if small else _ROOM)
     data = letter.to_json()
     cause = None if small else rejected.attributes
     event_id, named = letter_id(data), letter.request_id
-    said = Wrapping(settings.source, settings.mode, DeadLetter.TYPE, event_id, named, request=named)
-    value, headers = wrapped(data, record.position, cause, said)
+    wrapping = Wrapping(settings.source, settings.mode, DeadLetter.TYPE, event_id, named, request=named)
+    value, headers = wrapped(data, record.position, cause, wrapping)
     own = record.key if record.key and len(record.key) <= LONGEST_KEY else None
     return OutgoingRecord(settings.topic(DEAD_LETTERS), own or str(record.position).encode(), value, headers)
 
 
 class Room(NamedTuple):
-    """How much of a record a letter may have, and what is left of a part that is too much."""
+    """The limits of a letter, and the lengths of truncated parts."""
 
     all_parts: int
     """For value, key and headers together, in characters of JSON."""
     value: int
-    """Bytes of a value that is cut."""
+    """Bytes of a truncated value."""
     key: int
-    """Bytes of a key that is cut."""
+    """Bytes of a truncated key."""
     headers: int
-    """How many of headers that are cut."""
+    """The number of truncated headers."""
     errors: int
-    """How many of those that were found."""
+    """The number of errors."""
 
 
 CARRIED = 1_700_000
-"""Characters of JSON: the largest value that is read, in base64, and a third of a million for key and headers."""
+"""In characters of JSON: the largest value read, in base64, plus a third of a million for key and headers."""
 BEGINNING = 64 * 1024
-"""Bytes of a value that is too large to be carried whole."""
+"""Bytes kept of a value that is too large."""
 LONGEST_KEY = 1_024
-"""Bytes of a key that a letter is sent under, too: the longest request id has no more."""
+"""Bytes of a usable key: the longest request id."""
 _HEADER_BEGINNING = 256
 _HEADER_SYNTAX = 40
-_CUT_HEADERS = 200_000  # what is kept for headers that are cut, in characters
+_CUT_HEADERS = 200_000  # reserved for truncated headers, in characters
 _LONGEST_PATH = 256
 _LONGEST_MESSAGE = 512
 _ROOM = Room(CARRIED, BEGINNING, LONGEST_KEY, 50, MOST_ERRORS)
@@ -66,14 +65,14 @@ _NOTHING = Room(0, 0, 0, 0, 1)
 
 
 def dead_letter(record: Record | None, value: bytes | None, rejected: RejectedError, room: Room = _ROOM) -> DeadLetter:
-    """The dead letter for an event: the record, byte for byte, or only its value where there was no record."""
-    told = [_bounded(one) for one in rejected.errors[: room.errors]]
+    """The dead letter for an event: the exact record, or only its value without a record."""
+    errors = [_bounded(error) for error in rejected.errors[: room.errors]]
     found = len(rejected.errors)
     return DeadLetter(
         reason=rejected.reason,
         message=SENTENCES[rejected.reason],
-        errors=tuple(told),
-        error_count=found if found > len(told) else None,
+        errors=tuple(errors),
+        error_count=found if found > len(errors) else None,
         request_id=rejected.request_id,
         original=_original(record, value, room),
     )
@@ -90,25 +89,25 @@ def _shortened(text: str, most: int) -> str:
 
 
 def defect() -> RejectedError:
-    """The reason for an event that met a defect of ours: nothing of the defect's own text, which may repeat data."""
+    """The rejection after a defect of ours, without its message, which may contain data."""
     return RejectedError(
         "internal_error", [FieldError(path="", message="not decided; the worker's log names the defect")]
     )
 
 
 def too_large() -> RejectedError:
-    """The reason for a record whose answer Kafka takes for too large."""
+    """The rejection of a record whose answer is too large for Kafka."""
     message = "not answered: the answer is larger than its topic takes; `dli topics check` compares the limits"
     return RejectedError("internal_error", [FieldError(path="", message=message)])
 
 
 def unreadable(value: Unreadable) -> RejectedError:
-    """The reason for what cannot be read as a record."""
+    """The rejection of unreadable records."""
     message = f"cannot be read as a record, up to offset {value.last}: {value.why}"
     return RejectedError("undecodable", [FieldError(path="", message=message)])
 
 
-# --- what of the record has room ---------------------------------------------------------------------------------
+# --- fitting the record ---------------------------------------------------------------------------------
 
 
 def _original(record: Record | None, value: bytes | None, room: Room) -> Original:
@@ -131,7 +130,7 @@ def _original(record: Record | None, value: bytes | None, room: Room) -> Origina
 
 
 def _part(name: str, raw: bytes | None, left: int, beginning: int, most: int | None = None) -> dict[str, Any]:
-    """A part of the record: whole where it has room, else its beginning, its length and its digest."""
+    """A part of the record: complete if it fits, otherwise truncated with length and digest."""
     if raw is None:
         return {}
     if _in_base64(len(raw)) <= left and (most is None or len(raw) <= most):
@@ -144,7 +143,7 @@ def _part(name: str, raw: bytes | None, left: int, beginning: int, most: int | N
 
 
 def _length(parts: dict[str, Any]) -> int:
-    return sum(len(one.get_secret_value()) for one in parts.values() if isinstance(one, SecretStr))
+    return sum(len(part.get_secret_value()) for part in parts.values() if isinstance(part, SecretStr))
 
 
 def _headers(headers: Headers, left: int, most: int) -> dict[str, Any]:
@@ -164,7 +163,7 @@ def _headers(headers: Headers, left: int, most: int) -> dict[str, Any]:
 
 
 def _size(headers: Headers, most: int) -> int:
-    """How many characters of JSON the headers are; of more than `most`, some number that is more."""
+    """The size of the headers in characters of JSON; stops counting beyond `most`."""
     size = 0
     for name, value in headers:
         size += _HEADER_SYNTAX + 2 * _in_base64(len(name) * 4) + _in_base64(len(value or b""))

@@ -1,22 +1,22 @@
-"""From the wire to the policy core, which know nothing of each other: a request becomes a case."""
+"""Converts a request into the policy core's case; the two packages do not depend on each other."""
 
 from events.request import AuthorizationRequest
 from policy_core.evaluate import case as core
 
 
 def case_of(request: AuthorizationRequest) -> core.Case:
-    """What the policy core can look at of a request."""
+    """The parts of a request that the policy core evaluates."""
     return core.Case(
         certification=request.certification,
         urgency=request.urgency,
         submitted_at=request.submitted_at,
         has_prior_authorization=request.prior_authorization_number is not None,
         line_of_business=request.member.line_of_business,
-        diagnoses=tuple([core.Diagnosis(one.system, one.code) for one in request.diagnoses or ()]),
+        diagnoses=tuple([core.Diagnosis(diagnosis.system, diagnosis.code) for diagnosis in request.diagnoses or ()]),
         service_lines=tuple(
             [
-                core.ServiceLine(one.line, one.system, one.code, one.service_date, one.performed_on or "member")
-                for one in request.service_lines
+                core.ServiceLine(line.line, line.system, line.code, line.service_date, line.performed_on or "member")
+                for line in request.service_lines
             ]
         ),
         clinical=request.clinical or {},

@@ -1,4 +1,4 @@
-"""`dli decide` and `dli explain`: the decision agent's work on a file, with no broker."""
+"""`dli decide` and `dli explain`: decide the requests of a file, without a broker."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -55,9 +55,9 @@ def decide(
     was none until then.
     """
     library = _library(policies, policy)
-    tally, unread = FileCounts(), False
+    counts, unread = FileCounts(), False
     with events(file) as found:
-        answers = tally.over((one.where, answer(one.raw, library)) for one in found)
+        answers = counts.over((one.where, answer(one.raw, library)) for one in found)
         if output is Output.TABLE:
             out.print(table(answers))
         else:
@@ -65,22 +65,22 @@ def decide(
                 write_line(one.to_json())
                 if unread := nobody_reads():
                     break
-    if tally.refused:
-        err.print(tally.sentence(file, to_its_end=not unread), markup=False)
+    if counts.refused:
+        err.print(counts.sentence(file, to_its_end=not unread), markup=False)
         raise typer.Exit(Exit.DIFFERENT)
     if unread:
         raise typer.Exit(Exit.UNREAD)
 
 
 class Refused(NamedTuple):
-    """An event in whose place there is a dead letter."""
+    """An event that became a dead letter."""
 
     where: str
     reason: str
 
 
 class FileCounts:
-    """Counts answers, and remembers the first dead letters among them."""
+    """Counts answers and remembers the first dead letters."""
 
     NAMED = 20
 
@@ -90,18 +90,18 @@ class FileCounts:
         self.first: list[Refused] = []
 
     def over(self, answers: Iterable[tuple[str, Decision | DeadLetter]]) -> Iterator[Decision | DeadLetter]:
-        """The answers, counted as they pass; each comes with where its event stands."""
-        for where, one in answers:
+        """Yield the answers, counting them; each input pair also has the event's location."""
+        for where, answer in answers:
             self.events += 1
-            if isinstance(one, DeadLetter):
+            if isinstance(answer, DeadLetter):
                 self.refused += 1
                 if self.refused <= self.NAMED:
-                    self.first.append(Refused(where, one.reason))
-            yield one
+                    self.first.append(Refused(where, answer.reason))
+            yield answer
 
     def sentence(self, file: Path, *, to_its_end: bool = True) -> str:
-        """How many could not be decided, and where the first of them stand."""
-        named = ", ".join(f"{one.where} ({one.reason})" for one in self.first)
+        """How many could not be decided, with the locations of the first."""
+        named = ", ".join(f"{refused.where} ({refused.reason})" for refused in self.first)
         more = self.refused - len(self.first)
         return (
             f"{file}: {self.refused:,} of {'' if to_its_end else 'the first '}{self.events:,} events could not be "
@@ -137,23 +137,23 @@ def _library(policies: list[Path] | None, policy: str | None) -> Library:
 
 
 def answer(line: bytes, library: Library) -> Decision | DeadLetter:
-    """The decision on one line of a file, or the dead letter in its place."""
+    """The decision on one line of a file, or its dead letter."""
     try:
         return decide_one(decode(line, bare_allowed=True), library)
     except RejectedError as rejected:
         return dead_letter(None, line, rejected)
-    except Exception as error:  # noqa: BLE001 (one line's defect must not keep the others from their answers)
-        log.error("defect", error=type(error).__name__)  # noqa: TRY400 (a traceback may repeat a person's data)
+    except Exception as error:  # noqa: BLE001 (one line's defect must not affect the others)
+        log.error("defect", error=type(error).__name__)  # noqa: TRY400 (a traceback may contain personal data)
         return dead_letter(None, line, defect())
 
 
 def table(answers: Iterator[Decision | DeadLetter]) -> Table:
-    """Decisions and dead letters, a row for each line."""
+    """Decisions and dead letters, one row per line."""
     made = Table(header_style="bold", expand=False)
     for column in ("request", "action", "code", "determination", "why, or what is missing"):
         made.add_column(column, overflow="fold")
-    for one in answers:
-        for row in rows(one):
+    for answer in answers:
+        for row in rows(answer):
             made.add_row(*row)
     return made
 
@@ -171,9 +171,15 @@ def rows(one: Decision | DeadLetter) -> Iterator[tuple[Text, ...]]:
         )
         return
     for index, line in enumerate(one.lines):
-        shown = Text(printable(one.request_id)) if index == 0 else Text("")
+        request = Text(printable(one.request_id)) if index == 0 else Text("")
         action = Text(f"{line.action} {ACTIONS[line.action]}", style=STYLES.get(line.action, "bold"))
         why = line.program.name if line.program else ", ".join(map(words, line.reasons))
         asked = ", ".join(missing.fact.removeprefix("clinical.") for missing in line.missing)
         resting = "" if line.action == "A1" else ", ".join(line.rests_on)
-        yield shown, action, Text(printable(line.code)), Text(words(line.determination)), Text(why or asked or resting)
+        yield (
+            request,
+            action,
+            Text(printable(line.code)),
+            Text(words(line.determination)),
+            Text(why or asked or resting),
+        )

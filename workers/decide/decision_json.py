@@ -1,9 +1,8 @@
-"""From a result to a decision's bytes, for which `events.decision.Decision` is the contract.
+"""Encodes results as decision JSON; `events.decision.Decision` is the contract.
 
-Decisions share most of what they say: two requests that meet the same rules have the same trace, the same citations and
-the same questions. So the JSON is put together from pieces, each made once and remembered, and only what differs is
-made anew. Whatever comes out must read back as a `Decision` and be written again as the same bytes; a test holds it to
-that on thousands of requests.
+Decisions share most of their content: requests that meet the same rules have the same trace, citations and questions.
+So the JSON is assembled from cached pieces, and only the differences are encoded anew. The output must parse as a
+`Decision` and encode to the same bytes; a test checks this on thousands of requests.
 """
 
 import json
@@ -22,28 +21,28 @@ from policy_core.loading.check import cited_parts
 
 Piece = TypeVar("Piece")
 
-REMEMBERED = 1 << 16
-"""Pieces of one kind that are kept; past that all are forgotten, which costs a few microseconds each to make again."""
+CACHED_PIECES = 1 << 16
+"""Cached pieces of one kind; beyond that the cache is cleared, which costs a few microseconds per piece."""
 
 
 class Encoded(NamedTuple):
-    """A decision as it goes out."""
+    """An encoded decision."""
 
     decision_id: str
     data: bytes
 
 
 class DecisionEncoder:
-    """Writes the decisions made under one policy."""
+    """Encodes the decisions made under one policy."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._paths = [variable.path for variable in policy.variables]
         self._references = _references(policy)
-        self._tails: _Remembered[tuple[str, tuple[str, ...]]] = _Remembered()
-        self._editions: _Remembered[str] = _Remembered()
-        self._facts: _Remembered[str] = _Remembered()
-        self._named: _Remembered[str] = _Remembered()
+        self._tails: _PieceCache[tuple[str, tuple[str, ...]]] = _PieceCache()
+        self._editions: _PieceCache[str] = _PieceCache()
+        self._facts: _PieceCache[str] = _PieceCache()
+        self._named: _PieceCache[str] = _PieceCache()
 
     def encode(self, request: AuthorizationRequest, result: CaseResult) -> Encoded:
         """The decision's id and canonical event data."""
@@ -53,7 +52,7 @@ class DecisionEncoder:
             f'"request_id":{_text(request.request_id)}{supersedes}'
             f',"line_of_business":"{request.member.line_of_business}","action":"{result.action}"'
             f'{_clock(result.deadline)},"lines":[{lines}]'
-            f',"trace":{self._trace(result)},"references":[{self._referred(named, result)}]}}'
+            f',"trace":{self._trace(result)},"references":[{self._reference_list(named, result)}]}}'
         )
         decision_id = content_id(f"{{{content}".encode())
         return Encoded(decision_id, f'{{"decision_id":"{decision_id}",{content}'.encode())
@@ -63,22 +62,27 @@ class DecisionEncoder:
     def _lines(self, result: CaseResult) -> tuple[str, tuple[str, ...]]:
         written: list[str] = []
         named: dict[str, None] = {}
-        for one in result.lines:
-            # An answer is one object for all lines that share it, so its identity stands for its content.
-            key = (id(one.answer), one.guidance, one.revision and one.revision.revision.date)
-            tail, names = self._tails.get(key, partial(self._tail, one), keep=one.answer)
-            line = one.line
+        for line_result in result.lines:
+            # Lines with the same answer share one object, so its identity stands for its content.
+            key = (
+                id(line_result.answer),
+                line_result.guidance,
+                line_result.revision and line_result.revision.revision.date,
+            )
+            tail, names = self._tails.get(key, partial(self._tail, line_result), keep=line_result.answer)
+            line = line_result.line
             written.append(f'{{"line":{line.line},"system":"{line.system}","code":{_text(line.code)}{tail}')
             named.update(dict.fromkeys(names))
         return ",".join(written), tuple(named)
 
     def _tail(self, result: LineResult) -> tuple[str, tuple[str, ...]]:
-        """A line's JSON behind its code, and the parts of the policy that it names."""
+        """A line's JSON after its code, and the policy parts that it names."""
         answer = result.answer
         program = answer.program and {"name": answer.program.name, "says": answer.program.says}
         revision = result.revision and result.revision.revision.date.isoformat()
         missing = [
-            {"fact": one.path, "question": one.question, "conflict": _claims(one.conflict)} for one in answer.missing
+            {"fact": missing_fact.path, "question": missing_fact.question, "conflict": _claims(missing_fact.conflict)}
+            for missing_fact in answer.missing
         ]
         fields = {
             "determination": answer.determination.value,
@@ -113,7 +117,7 @@ class DecisionEncoder:
         return f'{{"facts":[{facts}],"editions":[{editions}]}}'
 
     def _fact(self, fact: Fact) -> str:
-        # Equal facts are the same object, as far as the reader remembers them.
+        # Equal facts are usually the same object: the reader caches them.
         return self._facts.get(id(fact), lambda: _json(_present(_fact_fields(fact))), keep=fact)
 
     def _edition(self, since: date, finding: Finding) -> str:
@@ -125,19 +129,19 @@ class DecisionEncoder:
 
     # --- references ---
 
-    def _referred(self, named: tuple[str, ...], result: CaseResult) -> str:
+    def _reference_list(self, named: tuple[str, ...], result: CaseResult) -> str:
         spoken = [name for finding in result.findings.values() for name in finding.statuses]
         key = (*named, *spoken)
         return self._named.get(key, lambda: ",".join(self._references[name] for name in dict.fromkeys(key)))
 
 
-class _Remembered(dict[Hashable, tuple[Piece, object]]):
-    """Pieces by what they were made from; with each, the object whose identity its key may be, kept alive."""
+class _PieceCache(dict[Hashable, tuple[Piece, object]]):
+    """Cached pieces by key; each keeps alive the object whose identity may be its key."""
 
-    def get(self, key: Hashable, make: Callable[[], Piece], keep: object = None) -> Piece:  # type: ignore[override]  # a memory, not a mapping with defaults
+    def get(self, key: Hashable, make: Callable[[], Piece], keep: object = None) -> Piece:  # type: ignore[override]  # a cache, not a mapping with defaults
         found = super().get(key)
         if found is None:
-            if len(self) >= REMEMBERED:
+            if len(self) >= CACHED_PIECES:
                 self.clear()
             found = self[key] = (make(), keep)
         return found[0]
@@ -146,7 +150,7 @@ class _Remembered(dict[Hashable, tuple[Piece, object]]):
 def _references(policy: Policy) -> Mapping[str, str]:
     """Every part of the policy that a decision can name, as JSON, by id."""
     return {
-        part.id: _json({"id": part.id, "says": part.says, "cites": [one.model_dump() for one in part.cites]})
+        part.id: _json({"id": part.id, "says": part.says, "cites": [citation.model_dump() for citation in part.cites]})
         for _, part in cited_parts(policy.document)
     }
 
@@ -168,13 +172,15 @@ def _fact_fields(fact: Fact) -> dict[str, object]:
         "fact": fact.path,
         "origin": fact.origin.value,
         "value": fact.value,
-        "diagnoses": [one._asdict() for one in fact.diagnoses] or None,
+        "diagnoses": [diagnosis._asdict() for diagnosis in fact.diagnoses] or None,
         "conflict": _claims(fact.claims),
     }
 
 
 def _claims(claims: Iterable[Claim]) -> list[dict[str, object]] | None:
-    return [{"value": one.value, "diagnoses": [code._asdict() for code in one.diagnoses]} for one in claims] or None
+    return [
+        {"value": claim.value, "diagnoses": [code._asdict() for code in claim.diagnoses]} for claim in claims
+    ] or None
 
 
 def _present(fields: Mapping[str, object]) -> dict[str, object]:

@@ -1,21 +1,21 @@
-"""The memory of what was answered: so that no request is answered twice, and none with two answers.
+"""Remembers the answered requests, so that each request gets exactly one answer.
 
-For every request that is decided, one small record goes to the changelog topic `authorization.answered`, in the same
-transaction as the decision: digests of the request's id and content, the offset at which it was first read, the
-broker's time, and what was known of the policy. No clinical data. The changelog is the truth; each worker keeps a copy
-of its partitions in RocksDB, so that a look-up costs microseconds and a restart reads only what it missed.
+For every decided request, one small record goes to the changelog topic `authorization.answered`, in the same
+transaction as the decision: digests of the request's id and content, its offset, the broker's time, and the policy
+revision known. No clinical data. The changelog is authoritative; each worker has a local store of its partitions in
+RocksDB, so that a lookup takes microseconds and a restart reads only what is new.
 
-Why this is no Faust table: a table's changelog is sent record by record outside the decisions' transaction, and with
-Faust's own transactions tables fail when partitions move (its high-water marks are compared with a stale end of the
-log). Here the copy never knows more than the changelog, and it is caught up from the changelog after the earlier owner
-of the partition is fenced, so it never knows less.
+Why this is not a Faust table: a table's changelog is sent record by record outside the decisions' transaction, and with
+Faust's own transactions tables fail on rebalances (its high-water marks are compared with a stale end of the log). This
+store is never ahead of the changelog, and it is caught up after the partition's previous owner is fenced, so it is
+never behind.
 
-What becomes of a copy that is lost or cannot be trusted is said in `workers.state.partition_stores`.
+`workers.state.partition_stores` handles stores that are lost or cannot be trusted.
 
-An answer is forgotten only when every clock says that its time is over: one that jumps, and a producer's that is wrong,
-must not have a request decided twice. So its age is that of the younger of its own time and the time of its record on
-the changelog, as of the earlier of the present request's time and this machine's. No decision depends on any of them,
-but for a request that comes again after all that time.
+An answer expires only when all clocks agree: a clock that jumps, or a producer's wrong clock, must not cause a second
+decision. Its age is that of the younger of its own time and its changelog record's time, measured at the earlier of the
+current request's time and this machine's clock. No decision depends on these times, except for a request repeated after
+expiry.
 """
 
 import struct
@@ -40,51 +40,50 @@ _KEPT_SINCE = struct.Struct(">q")
 
 
 ELSEWHERE = -1
-"""In place of an offset: the request was read in another partition, before partitions were added. No record has it, so
-none is ever taken for that request redelivered."""
+"""Instead of an offset: the request was read in another partition, before partitions were added. No record has this
+offset, so none is taken for a redelivery."""
 
 
 class Entry(NamedTuple):
-    """That a request was answered."""
+    """An answered request."""
 
     content: bytes
-    """The digest of what it asked."""
+    """The digest of the request's content."""
     offset: int
-    """Where it was first read, in its partition; or ELSEWHERE."""
+    """Its first offset in its partition, or ELSEWHERE."""
     timestamp: int
-    """The time of its record, in milliseconds since the epoch; any number, where a producer could write it."""
+    """Its record's time in milliseconds since the epoch; arbitrary if producers set it."""
     known: bytes
-    """The beginning of the digest of the policy's newest revision then: should the answer have to be made again, it is
-    made under that."""
+    """The prefix of the digest of the newest policy revision known then; a repeated answer is made under it."""
 
     def packed(self) -> bytes:
-        """As it stands in the changelog and in the copy."""
+        """The bytes stored in the changelog and the local store."""
         return _ENTRY.pack(*self)
 
     def elsewhere(self) -> "Entry":
-        """The same for another partition than the one in which it was read."""
+        """The same entry for a different partition."""
         return self._replace(offset=ELSEWHERE)
 
 
 def unpacked(raw: bytes) -> Entry:
-    """The entry that `raw` is.
+    """Decode an entry.
 
     Raises:
-        struct.error: It is none.
+        struct.error: It is not an entry.
     """
     return Entry(*_ENTRY.unpack(raw))
 
 
 class _Kept(NamedTuple):
-    """An entry as it is in the copy."""
+    """An entry of the local store."""
 
     entry: Entry
     since: int
-    """When the changelog got it, in milliseconds since the epoch."""
+    """When it was added to the changelog, in milliseconds since the epoch."""
 
     @property
     def time(self) -> int:
-        """From when on it is kept."""
+        """The time from which its retention counts."""
         return max(self.entry.timestamp, self.since)
 
 
@@ -93,10 +92,10 @@ def _with_time(packed: bytes, since: int) -> bytes:
 
 
 def _kept(raw: bytes) -> _Kept:
-    """What an entry of the copy is.
+    """Decode an entry of the local store.
 
     Raises:
-        struct.error: It is none.
+        struct.error: It is not an entry.
     """
     (since,) = _KEPT_SINCE.unpack(raw[_ENTRY.size :])
     return _Kept(unpacked(raw[: _ENTRY.size]), since)
@@ -111,45 +110,45 @@ def _is_entry(change: Change) -> bool:
 
 
 class Memory(Protocol):
-    """What the decision handler asks: was this answered, and with what content."""
+    """Tells the decision handler whether a request was answered, and with what content."""
 
     def find(self, partition: int, key: bytes, now: int) -> Entry | None:
-        """The entry of a request's id as of `now`, a record's time; None where there is none, or it is forgotten."""
+        """The entry of a request id as of `now`, a record's time; None if absent or expired."""
 
 
-class _Forgetful:
-    """A memory of nothing, for whoever decides without a broker."""
+class _NoMemory:
+    """Remembers nothing; for deciding without a broker."""
 
-    def find(self, partition: int, key: bytes, now: int) -> Entry | None:  # noqa: ARG002 (it looks at nothing)
+    def find(self, partition: int, key: bytes, now: int) -> Entry | None:  # noqa: ARG002 (unused)
         return None
 
 
-FORGETFUL: Memory = _Forgetful()
+NO_MEMORY: Memory = _NoMemory()
 
 
 class AnsweredRequests(PartitionStores):
-    """The memory of the partitions that this worker has."""
+    """The answered requests of this worker's partitions."""
 
     def __init__(
         self, folder: Path, changelog: Changelog, kept_ms: int, clock: Callable[[], float] = time.time
     ) -> None:
-        """Keep copies of the changelog below `folder`; forget what is older than `kept_ms` milliseconds.
+        """Keep the stores below `folder`; entries expire after `kept_ms` milliseconds.
 
         `clock` gives seconds since the epoch.
         """
         super().__init__(folder, changelog)
         self._kept_ms = kept_ms
         self._clock = clock
-        # At least once: an answer that may have to be made again is remembered before anybody can have seen it.
+        # At least once: an answer that may be repeated is remembered before anyone can read it.
         self.first = frozenset({changelog.topic})
 
     def find(self, partition: int, key: bytes, now: int) -> Entry | None:
-        """The entry of a request's id; None where it was not answered or is forgotten.
+        """The entry of a request id; None if it was not answered or has expired.
 
         Raises:
-            StorageError: The copy cannot be read.
+            StorageError: The store cannot be read.
         """
-        with self.doubting(partition):
+        with self.distrust_on_error(partition):
             raw = self.get(partition, key)
             try:
                 found = _kept(raw) if raw is not None else None
@@ -157,31 +156,34 @@ class AnsweredRequests(PartitionStores):
                 raise StorageError(f"partition {partition}: the copy of the changelog cannot be trusted") from error
         return found.entry if found is not None and found.time >= self._oldest(now) else None
 
-    def taken(self, copy: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 (others need it)
-        """The entries that are made of records; what somebody else left on their topic is none, and is left out."""
-        entries = [one for one in changes if _is_entry(one)]
+    def changes_for(self, store: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 (others use it)
+        """The entries in these records; foreign records on the topic are skipped."""
+        entries = [change for change in changes if _is_entry(change)]
         if len(entries) < len(changes):
             log.error("entries_unreadable", of=self._changelog.topic, upto=changes[-1].offset)
-        return {one.key: _with_time(one.value, one.timestamp) if one.value is not None else None for one in entries}
+        return {
+            entry.key: _with_time(entry.value, entry.timestamp) if entry.value is not None else None
+            for entry in entries
+        }
 
     def after_commit(
         self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord], ends: Mapping[str, int]
     ) -> None:
-        """Take over the entries of the batch before, whose commit is final now, and forget some that are too old.
+        """Store the entries of the previous batch, whose commit is now final, and delete some expired ones.
 
         Raises:
-            StorageError: The disk takes no more; what is missing is read from the changelog when it does.
+            StorageError: The disk is full; the rest is read from the changelog later.
         """
         since = self._now()
         topic = self._changelog.topic
-        entries = {one.key: _with_time(one.value, since) for one in outputs if one.topic == topic}
-        with self.doubting(partition):
-            old = self._copies[partition].outdated(_time, self._oldest(records[-1].timestamp), len(entries))
-            self.take_over(partition, dict.fromkeys(old))
+        entries = {output.key: _with_time(output.value, since) for output in outputs if output.topic == topic}
+        with self.distrust_on_error(partition):
+            old = self._stores[partition].expired(_time, self._oldest(records[-1].timestamp), len(entries))
+            self.write_final(partition, dict.fromkeys(old))
         self.keep(partition, entries, ends.get(topic, 0))
 
     def _oldest(self, now: int) -> int:
-        """The time of the oldest entry that is still known at a record's time."""
+        """The time of the oldest entry that has not expired at a record's time."""
         return min(now, self._now()) - self._kept_ms
 
     def _now(self) -> int:

@@ -1,9 +1,9 @@
-"""What the decision agent does with records, as plain functions: bytes in, bytes out, no broker and no clock.
+"""Decides records with plain functions: bytes in, bytes out, no broker and no clock.
 
     decode → case → policy → determine → decision → encode
 
-`decide` takes one event through; `DecisionHandler` does so for a batch and never raises: an event that cannot be
-decided, by its own fault or by a defect of ours, becomes a dead letter, and the next one goes on.
+`decide` decides one event; `DecisionHandler` decides a batch. An event that cannot be decided, because of its content
+or a defect of ours, becomes a dead letter, and processing continues.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from workers.accounts.batch_counters import Answers, BatchCounters
 from workers.dead_letters.write import defect, rejection, too_large, unreadable
 from workers.decide.case_of_request import case_of
 from workers.decide.decision_json import DecisionEncoder
-from workers.decide.duplicates import ELSEWHERE, FORGETFUL, KNOWN_BYTES, Entry, Memory
+from workers.decide.duplicates import ELSEWHERE, KNOWN_BYTES, NO_MEMORY, Entry, Memory
 from workers.decide.outcome import Decided
 from workers.decide.shadow import FAILED, Shadow
 from workers.logs import Hasher, frames
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 class BehindError(OSError):
-    """A request was answered under a revision that this worker has not read yet: it is to be tried again."""
+    """A request was answered under a revision that this worker has not read yet; retry it."""
 
 
 class Decider:
@@ -50,11 +50,11 @@ class Decider:
         self._encoders = {policy: DecisionEncoder(policy) for policy in library}
 
     def decide(self, request: AuthorizationRequest, known: bytes | None = None) -> Decided:
-        """What is decided of one request; as it was known then, where an earlier answer's `known` is given.
+        """Decide one request; with an earlier answer's `known`, under the revisions known then.
 
         Raises:
-            RejectedError: The request names a policy that is not loaded, or facts that its policy does not have.
-            BehindError: What was known then is not known here.
+            RejectedError: The request names a policy that is not loaded, or facts unknown to its policy.
+            BehindError: That revision is not known here yet.
         """
         policy = self._library.named(request.policy_number)
         if policy is None:
@@ -65,7 +65,7 @@ class Decider:
         try:
             result = policy.determine(case_of(request))
         except ClinicalViolationError as error:
-            errors = [FieldError(path=one.path, message=one.message) for one in error.violations]
+            errors = [FieldError(path=violation.path, message=violation.message) for violation in error.violations]
             raise RejectedError("schema_violation", errors, request.request_id) from None
         return Decided(request, result, policy, self._encoder(policy).encode(request, result))
 
@@ -83,7 +83,7 @@ class Decider:
 
 @lru_cache(maxsize=64)
 def known_by(policy: Policy) -> bytes:
-    """What is known of a policy, as the memory of answers keeps it."""
+    """The newest known revision of a policy, as answered requests record it."""
     return bytes.fromhex(policy.known_through[: 2 * KNOWN_BYTES])
 
 
@@ -93,23 +93,23 @@ def _decider(library: Library) -> Decider:
 
 
 def decide(received: Received, library: Library) -> Decision:
-    """The decision on one request, as a model to be read.
+    """The decision on one request, as a model.
 
     Raises:
-        RejectedError: The request names a policy that is not loaded, or facts that its policy does not have.
+        RejectedError: The request names a policy that is not loaded, or facts unknown to its policy.
     """
     return Decision.model_validate_json(_decider(library).decide(received.request).encoded.data)
 
 
 @dataclass(frozen=True)
 class DecisionHandler:
-    """The decision agent's work on a batch of records."""
+    """Decides batches of records."""
 
     knowledge: Knowledge
     settings: Settings
-    memory: Memory = FORGETFUL
+    memory: Memory = NO_MEMORY
     shadow: Shadow | None = None
-    """A draft that decides beside, and answers nobody."""
+    """A draft evaluated in addition; it never affects answers."""
 
     @cached_property
     def hasher(self) -> Hasher:
@@ -117,28 +117,28 @@ class DecisionHandler:
         return Hasher(self.settings.log_key)
 
     def __call__(self, records: Sequence[Record]) -> Answers:
-        """All that is to be sent because of the records of one partition, in their order.
+        """The records to send for a batch of one partition, in order.
 
-        A decision and a change of the memory for a request, and what a shadow makes of it otherwise; nothing for one
-        that was answered before; a dead letter for what cannot be decided. All of a batch is decided under the policies
-        as they are known at its beginning.
+        For a request: a decision, an answered-request entry, and an event if the draft differs. For a repeated request:
+        nothing. For an event that cannot be decided: a dead letter. The whole batch is decided under the policies known
+        at its start.
 
         Raises:
-            StorageError: The memory cannot be read; the batch is to be tried again.
-            BehindError: A request of it was answered under what is not known here; it is to be tried again.
+            StorageError: The answered requests cannot be read; retry the batch.
+            BehindError: One of its requests was answered under a revision not known here yet; retry the batch.
         """
         decider = _decider(self.knowledge.snapshot())
         answered: dict[bytes, Entry] = {}
         answers = Answers()
         for record in records:
-            answers.extend(self._answer(record, decider, answered, answers.tally))
+            answers.extend(self._answer(record, decider, answered, answers.counters))
         return answers
 
     def instead(self, record: Record, refused: frozenset[str]) -> Answers:
-        """What is sent for a record whose answer Kafka takes for too large, in one of the topics `refused`.
+        """The replacement for an answer that is too large for one of the topics `refused`.
 
-        Without what a shadow makes of it, where nothing else is too large; else the smallest dead letter, under the
-        reason that the record has, or as an internal error where it would have been decided.
+        If only the draft's event is too large, it is left out. Otherwise the smallest dead letter is sent, with the
+        record's own reason, or as an internal error if it would have been decided.
 
         Raises:
             StorageError: As for a batch.
@@ -146,7 +146,7 @@ class DecisionHandler:
         """
         if refused <= {self.settings.topic(SHADOW)}:
             answers = replace(self, shadow=None)([record])
-            answers.tally.shadow[FAILED] += 1
+            answers.counters.shadow[FAILED] += 1
             return answers
         answers = Answers()
         try:
@@ -155,47 +155,47 @@ class DecisionHandler:
         except RejectedError as error:
             received, rejected = None, error
         if received is not None and self.settings.delivery is Delivery.AT_LEAST_ONCE:
-            # It may have been remembered as answered already, before its answer was refused.
+            # It may already be recorded as answered although its answer was refused.
             key = digest(received.request.request_id.encode())
-            answers.append(OutgoingRecord(self.settings.topic(ANSWERED), key, None))  # type: ignore[arg-type]  # nothing else is taken back
+            answers.append(OutgoingRecord(self.settings.topic(ANSWERED), key, None))  # type: ignore[arg-type]  # the only deletion
         log.error("answer_too_large", topics=sorted(refused), **_place(record))
-        answers.tally.oversized.update(refused)
-        answers.append(self._rejected(record, received, rejected, answers.tally, small=True))
+        answers.counters.oversized.update(refused)
+        answers.append(self._rejected(record, received, rejected, answers.counters, small=True))
         return answers
 
     def _answer(
-        self, record: Record, decider: Decider, answered: dict[bytes, Entry], tally: BatchCounters
+        self, record: Record, decider: Decider, answered: dict[bytes, Entry], counters: BatchCounters
     ) -> Sequence[OutgoingRecord]:
-        """What is to be sent because of one record; `answered` has those that earlier ones of the batch answered."""
+        """The records to send for one record; `answered` has the requests answered earlier in the batch."""
         received: Received | None = None
         try:
             if isinstance(record.value, Unreadable):
-                raise unreadable(record.value)  # noqa: TRY301 (as any other reason)
+                raise unreadable(record.value)  # noqa: TRY301 (handled like other rejections)
             received = decode(record.value, record.headers)
             key = digest(received.request.request_id.encode())
             content = digest(received.request.content())
             known = answered.get(key) or self.memory.find(record.partition, key, record.timestamp)
             if known is not None and not self._comes_again(known, content, record):
-                return self._duplicate(record, received, known, content, tally)
+                return self._duplicate(record, received, known, content, counters)
             decided = decider.decide(received.request, known.known if known is not None else None)
             outgoing = self._decision(record, received.attributes, decided)
-            tally.count(decided.result, decided.policy.number)
+            counters.count(decided.result, decided.policy.number)
         except RejectedError as rejected:
-            return [self._rejected(record, received, rejected, tally)]
+            return [self._rejected(record, received, rejected, counters)]
         except (StorageError, BehindError):
-            raise  # no event's fault: the batch is to be tried again
-        except Exception as error:  # noqa: BLE001 (a defect must neither stop the partition nor lose the event)
-            tally.defects[type(error).__name__] += 1
-            self._shout(record, received, error)
-            return [self._rejected(record, received, defect(), tally)]
+            raise  # not the event's fault: the batch is retried
+        except Exception as error:  # noqa: BLE001 (a defect must not stop the partition or lose the event)
+            counters.defects[type(error).__name__] += 1
+            self._log_defect(record, received, error)
+            return [self._rejected(record, received, defect(), counters)]
         entry = answered[key] = Entry(content, record.offset, record.timestamp, known_by(decided.policy))
         answer = [outgoing, OutgoingRecord(self.settings.topic(ANSWERED), key, entry.packed())]
         if self.shadow is not None:
-            answer += self.shadow.beside(record, received.attributes, decided, tally)
+            answer += self.shadow.differences(record, received.attributes, decided, counters)
         return answer
 
     def _comes_again(self, known: Entry, content: bytes, record: Record) -> bool:
-        """Whether this is the very record that was answered, redelivered because its answer may not have arrived."""
+        """Whether this is the answered record itself, redelivered because its answer may not have arrived."""
         return self.settings.delivery is Delivery.AT_LEAST_ONCE and known[:3] == (
             content,
             record.offset,
@@ -203,22 +203,22 @@ class DecisionHandler:
         )
 
     def _duplicate(
-        self, record: Record, received: Received, known: Entry, content: bytes, tally: BatchCounters
+        self, record: Record, received: Received, known: Entry, content: bytes, counters: BatchCounters
     ) -> list[OutgoingRecord]:
         if known.content == content:
-            tally.duplicates += 1
+            counters.duplicates += 1
             return []
         where = f"at offset {known.offset} of this partition" if known.offset != ELSEWHERE else "in another partition"
         message = f"used before with other content, {where}"
         error = FieldError(path="request_id", message=message)
-        return [self._rejected(record, received, RejectedError("conflicting_duplicate", [error]), tally)]
+        return [self._rejected(record, received, RejectedError("conflicting_duplicate", [error]), counters)]
 
     def _decision(self, record: Record, attributes: Attributes | None, decided: Decided) -> OutgoingRecord:
         decision_id, data = decided.encoded
         request_id = decided.request.request_id
         source, mode, supersedes = self.settings.source, self.settings.mode, decided.request.supersedes
-        said = Wrapping(source, mode, Decision.TYPE, decision_id, request_id, supersedes=supersedes)
-        value, headers = wrapped(data, record.position, attributes, said)
+        wrapping = Wrapping(source, mode, Decision.TYPE, decision_id, request_id, supersedes=supersedes)
+        value, headers = wrapped(data, record.position, attributes, wrapping)
         return OutgoingRecord(self.settings.topic(DECISIONS), request_id.encode(), value, headers)
 
     def _rejected(
@@ -226,14 +226,14 @@ class DecisionHandler:
         record: Record,
         received: Received | None,
         rejected: RejectedError,
-        tally: BatchCounters,
+        counters: BatchCounters,
         *,
         small: bool = False,
     ) -> OutgoingRecord:
         if received is not None:
             rejected.attributes = received.attributes
             rejected.request_id = received.request.request_id
-        tally.rejected[rejected.reason] += 1
+        counters.rejected[rejected.reason] += 1
         log.warning(
             "event_rejected",
             reason=rejected.reason,
@@ -243,8 +243,8 @@ class DecisionHandler:
         )
         return rejection(record, rejected, self.settings, small=small)
 
-    def _shout(self, record: Record, received: Received | None, error: Exception) -> None:
-        # Where the defect is, and never its text: an exception's message may repeat what it choked on.
+    def _log_defect(self, record: Record, received: Received | None, error: Exception) -> None:
+        # The place of the defect, never its message, which may contain personal data.
         log.error(
             "defect",
             error=type(error).__name__,

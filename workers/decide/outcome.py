@@ -1,4 +1,4 @@
-"""What the decision agent knows of a request once it is decided."""
+"""The result of deciding a request."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from workers.decide.decision_json import Encoded
 
 
 class Decided(NamedTuple):
-    """One request with what was found of it, and the decision as it goes out."""
+    """A request, its result and the encoded decision."""
 
     request: AuthorizationRequest
     result: CaseResult

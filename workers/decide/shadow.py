@@ -1,7 +1,7 @@
-"""The shadow: a draft of a policy decides beside the document in force, and what it would make otherwise is published.
+"""The shadow: a draft policy also decides each request, and differences from the policy in force are published.
 
-Nothing of it can reach a decision: it is asked once the decision is made, and whatever it fails with is counted. The
-comparison is the one that `dli replay what-if` makes of a log.
+It cannot affect a decision: it runs after the decision is made, and its failures are only counted. The comparison is
+the same as that of `dli replay what-if`.
 """
 
 import structlog
@@ -27,18 +27,18 @@ log = structlog.get_logger(__name__)
 
 FAILED = "failed"
 LARGEST = 900_000
-"""Bytes of an event of ours: past that a draft has rules without end, and its events would stand in the way."""
+"""Largest event in bytes: a draft that exceeds it has excessively many rules."""
 
 
 class TooLargeError(Exception):
-    """What a draft says is more than an event should hold."""
+    """A draft's event is larger than `LARGEST`."""
 
 
 def shadow_of(settings: Settings, library: Library) -> "Shadow | None":
-    """The shadow that the settings ask for; None where they ask for none.
+    """The shadow that the settings configure, if any.
 
     Raises:
-        PolicyDocumentError: The draft cannot be used, or no policy of its number is loaded.
+        PolicyDocumentError: The draft is invalid, or no policy of its number is loaded.
     """
     if settings.shadow_policy is None:
         return None
@@ -50,33 +50,35 @@ def shadow_of(settings: Settings, library: Library) -> "Shadow | None":
 
 
 class Shadow:
-    """A draft that decides beside."""
+    """A draft policy evaluated after each decision."""
 
     def __init__(self, draft: Policy, settings: Settings) -> None:
-        """Let `draft` decide too."""
+        """Evaluate `draft` in addition."""
         self.draft = draft
         self._settings = settings
         self._comparer = Comparer()
-        self._told: set[tuple[str, ...]] = set()
+        self._logged: set[tuple[str, ...]] = set()
 
-    def beside(
-        self, record: Record, attributes: Attributes | None, decided: Decided, tally: BatchCounters
+    def differences(
+        self, record: Record, attributes: Attributes | None, decided: Decided, counters: BatchCounters
     ) -> list[OutgoingRecord]:
-        """The event that tells what the draft would make of a request otherwise; none where it makes the same of it.
+        """The event that says how the draft's result differs; none if it is the same.
 
-        It raises nothing: what fails is counted in the tally, and logged once.
+        Never raises: failures are counted in `counters`, and logged once each.
         """
         if decided.policy.number != self.draft.number:
             return []
         try:
             kind, changes = self._compared(decided)
             sent = [] if kind is Kind.UNCHANGED else [self._event(record, attributes, decided, kind, changes)]
-        except Exception as error:  # noqa: BLE001 (a draft may fail in any way, and must not harm the decision)
-            tally.shadow[FAILED] += 1
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001 (a draft may fail in any way and must not affect the decision)
+            counters.shadow[FAILED] += 1
+            self._log_once(error)
             return []
-        tally.shadow[kind.value] += 1
-        tally.shadow_lines.update((one.kind.value, one.before, one.after) for one in changes if _differs(one))
+        counters.shadow[kind.value] += 1
+        counters.shadow_lines.update(
+            (change.kind.value, change.before, change.after) for change in changes if _differs(change)
+        )
         return sent
 
     def _compared(self, decided: Decided) -> tuple[Kind, list[LineChange]]:
@@ -110,7 +112,7 @@ class Shadow:
             for line, change in zip(request.service_lines, changes, strict=True)
             if _differs(change)
         ]
-        said = {
+        fields = {
             "request_id": request.request_id,
             "decision_id": decided.encoded.decision_id,
             "policy_number": self.draft.number,
@@ -120,7 +122,7 @@ class Shadow:
             "kind": kind.value,
             "lines": tuple(lines),
         }
-        data = ShadowDifference.model_validate(said).to_json()
+        data = ShadowDifference.model_validate(fields).to_json()
         settings = self._settings
         mark, event_id = of_draft(self.draft.sha256), difference_id(data)
         wrapping = Wrapping(
@@ -131,11 +133,11 @@ class Shadow:
             raise TooLargeError
         return OutgoingRecord(settings.topic(SHADOW), request.request_id.encode(), value, headers)
 
-    def _tell(self, error: Exception) -> None:
-        # Where it fails, and never its text, which may repeat what it choked on.
+    def _log_once(self, error: Exception) -> None:
+        # The place of the failure, never its message, which may contain personal data.
         at = (type(error).__name__, *frames(error))
-        if at not in self._told:
-            self._told.add(at)
+        if at not in self._logged:
+            self._logged.add(at)
             log.error("shadow_failed", policy=self.draft.number, draft=self.draft.sha256, error=at[0], at=list(at[1:]))
 
 

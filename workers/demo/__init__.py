@@ -1,1 +1,1 @@
-"""A first look: the main job on the embedded broker, with requests as a transplant coordinator writes them."""
+"""The demo: decides sample requests on the embedded broker."""

@@ -36,9 +36,9 @@ REQUESTS_FILE = Path(__file__).parent / "requests.jsonl"
 EXPLAINED = "PA-2025-00101"
 PATIENCE_SECONDS = 60.0
 DRAIN_SECONDS = 20.0
-"""For a process of the demo to end by itself, before it is killed."""
+"""Timeout for a demo process to end before it is killed."""
 PAUSE_SECONDS = 0.05
-"""Between two requests: a person can watch them come."""
+"""Pause between requests, so that they can be watched."""
 
 Answer = Decision | DeadLetter
 
@@ -47,10 +47,10 @@ def run_demo(*, keep: bool, dashboard: int | None = None) -> None:
     """Show the main job, from the bytes of requests to a decision explained; with a dashboard at a port if asked.
 
     Raises:
-        CommandError: The worker does not get ready, or not every request is answered.
+        CommandError: The worker does not become ready, or a request is not answered.
     """
     with json_files.events(REQUESTS_FILE) as events:
-        requests = [one.raw for one in events]
+        requests = [event.raw for event in events]
     with interruptible(), ExitStack() as stack:
         broker = stack.enter_context(broker_named("embedded"))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="dli-demo-")))
@@ -70,14 +70,14 @@ def run_demo(*, keep: bool, dashboard: int | None = None) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Have the signals that end a process unwind it, so that it stops what it started; in that it is not disturbed."""
+    """Convert termination signals into an exception, so that child processes are stopped; ignored during cleanup."""
 
     def unwind(number: int, _: FrameType | None) -> NoReturn:
-        for one in ENDINGS:
-            signal.signal(one, signal.SIG_IGN)
+        for ending in ENDINGS:
+            signal.signal(ending, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
-    before = {one: signal.signal(one, unwind) for one in ENDINGS}
+    before = {ending: signal.signal(ending, unwind) for ending in ENDINGS}
     try:
         yield
     finally:
@@ -90,7 +90,7 @@ ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @contextmanager
 def _running_dashboard(found: Settings, port: int) -> Iterator[None]:
-    """A dashboard in a process of its own, which says where it is; stopped in the end."""
+    """A dashboard in its own process, stopped on exit."""
     command = bound([sys.executable, "-m", "workers", "dashboard", "--port", str(port), *dashboard_options(found)])
     environment = found.environment() | {"DLI_LOG_LEVEL": "ERROR"}
     with subprocess.Popen(command, env=environment) as process, ended(process):  # noqa: S603 (our own command)
@@ -98,14 +98,14 @@ def _running_dashboard(found: Settings, port: int) -> Iterator[None]:
 
 
 def dashboard_options(found: Settings) -> list[str]:
-    """What the demo's dashboard may do: all, but where the environment has a token to look and none to act."""
+    """The demo dashboard's options: acting is allowed unless the environment has only a view token."""
     to_look_only = found.dashboard_token is not None and found.dashboard_act_token is None
     return [] if to_look_only else ["--allow-redrive"]
 
 
 @contextmanager
 def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Stop a process in the end, by force where it does not follow."""
+    """Stop a process on exit, by force if necessary."""
     try:
         yield
     finally:
@@ -118,10 +118,10 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 @contextmanager
 def running_worker(found: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker in a process of its own, ready; stopped in the end.
+    """A ready worker in its own process, stopped on exit.
 
     Raises:
-        CommandError: It ends or does not get ready; with the end of its log.
+        CommandError: It ends or does not become ready; the message has the end of its log.
     """
     command = bound([sys.executable, "-m", "workers", "worker"])
     environment = found.environment()
@@ -145,7 +145,7 @@ def _await_ready(process: subprocess.Popen[bytes], found: Settings, log: Path) -
 
 
 def is_ready(found: Settings) -> bool:
-    """Whether the worker at the settings' web port says that it is ready."""
+    """Whether the worker at the settings' web port is ready."""
     try:
         with urlopen(f"http://{found.web_host}:{found.web_port}/ready", timeout=2) as answer:
             return bool(json.load(answer)["ready"])
@@ -154,7 +154,7 @@ def is_ready(found: Settings) -> bool:
 
 
 def watch(found: Settings, requests: Sequence[bytes]) -> list[Answer]:
-    """Publish the requests one after the other; show each answer as it arrives.
+    """Publish the requests one by one; show each answer as it arrives.
 
     Raises:
         CommandError: Not every request is answered in time.
@@ -174,9 +174,9 @@ def watch(found: Settings, requests: Sequence[bytes]) -> list[Answer]:
     with Live(_empty(), console=out, refresh_per_second=10) as live:
         view = _empty()
         while shown < len(requests) and time.monotonic() < deadline:
-            for one in answers[shown:]:
+            for answer in answers[shown:]:
                 shown += 1
-                for row in rows(one):
+                for row in rows(answer):
                     view.add_row(*row)
             live.update(view)
             time.sleep(0.1)
@@ -210,11 +210,11 @@ def _collect(found: Settings, topic: str, model: type[Decision | DeadLetter], in
 
 
 def _close(answers: Sequence[Answer]) -> None:
-    decided = [one for one in answers if isinstance(one, Decision)]
+    decided = [answer for answer in answers if isinstance(answer, Decision)]
     decisions, letters = counted(len(decided), "decision"), counted(len(answers) - len(decided), "dead letter")
     err.print(f"{decisions} and {letters} for {counted(len(answers), 'request')}\n")
     out.rule(f"one of them in full: {EXPLAINED}")
-    out.print(next(explanation(one) for one in decided if one.request_id == EXPLAINED))
+    out.print(next(explanation(decision) for decision in decided if decision.request_id == EXPLAINED))
     out.rule("how to go on")
     out.print(
         "source .venv/bin/activate      and then:\n"

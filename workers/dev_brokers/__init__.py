@@ -1,15 +1,13 @@
-"""Brokers for demos, developers and tests, behind one small interface.
+"""Brokers for demos, development and tests, behind one small interface.
 
-`EmbeddedBroker`  the `noida-db` binary: up in a moment, forgets everything; never for patients' data
-`KafkaBroker`     Apache Kafka itself on this machine, one node; can be killed and started again on its data
-`GivenBroker`     one that runs elsewhere: only asked whether it answers
-`up`, `down`      a developer's Kafka that outlives the command that started it
+`EmbeddedBroker`  the `noida-db` binary: starts fast, keeps nothing; never for patients' data `KafkaBroker`     Apache
+Kafka on this machine, one node; can be killed and restarted on its data `GivenBroker`     a broker that runs elsewhere:
+only checked for a response `up`, `down`      a developer's Kafka that outlives the command that started it
 
-All listen on loopback only. Whatever starts here is stopped here: by `stop`, at the end of a `with` block, or
-when the interpreter exits. The embedded one also ends when its parent is killed with SIGKILL, on Linux; Apache Kafka is
-left running then.
+All listen on loopback only. Each is stopped by `stop`, at the end of a `with` block, or when the interpreter exits. The
+embedded one also ends when its parent is killed with SIGKILL, on Linux; Apache Kafka keeps running then.
 
-`BrokerError` is the only error. Its sentence says what was wrong, where, and what to do.
+`BrokerError` is the only error. Its message says what was wrong, where, and what to do.
 """
 
 from typing import Literal
@@ -42,7 +40,7 @@ Kind = Literal["embedded", "kafka", "given"]
 
 
 def broker_named(kind: Kind, bootstrap: str | None = None) -> Broker:
-    """The broker that a setting or a test option names; it is not started yet.
+    """The broker named by a setting or a test option, not yet started.
 
     Raises:
         BrokerError: a given broker needs its address.

@@ -1,4 +1,4 @@
-"""What every broker here can do, one that somebody else runs, and how any is asked whether it answers."""
+"""The broker interface, an external broker, and the check for a response."""
 
 import re
 import socket
@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 from workers.errors import DliError
 
 Client = Mapping[str, object]
-"""What a client needs to get in, as kafka-python names it: `security_protocol`, `ssl_context` and so on."""
+"""A client's connection arguments in kafka-python's names: `security_protocol`, `ssl_context` and so on."""
 
 
 class BrokerError(DliError):
@@ -22,7 +22,7 @@ class BrokerError(DliError):
 
 
 class Broker(ABC):
-    """A Kafka-speaking broker that is there from `start` to `stop`."""
+    """A broker with Kafka's protocol, running from `start` to `stop`."""
 
     @property
     @abstractmethod
@@ -35,15 +35,15 @@ class Broker(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Return once the broker answers; at once where it already runs.
+        """Return once the broker responds; immediately if it is running.
 
         Raises:
-            BrokerError: it does not answer in time. Nothing of it is left running then.
+            BrokerError: it does not respond in time; it is stopped then.
         """
 
     @abstractmethod
     def stop(self) -> None:
-        """End the broker, and wait for its end. Stopping twice is fine."""
+        """Stop the broker and wait for its end; idempotent."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -56,7 +56,7 @@ class Broker(ABC):
 
 
 class GivenBroker(Broker):
-    """A broker that somebody else runs."""
+    """A broker that is run elsewhere."""
 
     def __init__(self, bootstrap: str, *, client: Client | None = None, patience_seconds: float = 10.0) -> None:
         self._bootstrap = bootstrap
@@ -64,10 +64,10 @@ class GivenBroker(Broker):
         self._patience = patience_seconds
 
     @property
-    def bootstrap(self) -> str:  # noqa: D102 - said in Broker
+    def bootstrap(self) -> str:  # noqa: D102 - documented in Broker
         return self._bootstrap
 
-    def start(self) -> None:  # noqa: D102 - said in Broker
+    def start(self) -> None:  # noqa: D102 - documented in Broker
         if not answers_within(self._bootstrap, self._patience, self._client):
             raise BrokerError(
                 f"No broker answered at {self._bootstrap} within {self._patience:g} seconds: "
@@ -75,16 +75,16 @@ class GivenBroker(Broker):
             )
 
     def stop(self) -> None:
-        """Leave it alone: it is not ours."""
+        """Do nothing: it is not ours."""
 
 
 def answers_within(bootstrap: str, seconds: float, client: Client, check: Callable[[], None] = lambda: None) -> bool:
-    """Whether the broker answers in that time; `check` may end the wait early by raising."""
+    """Whether the broker responds in time; `check` may end the wait early by raising."""
     deadline = time.monotonic() + seconds
     servers = _servers(bootstrap)
     while True:
         check()
-        # A bare connection first: refusals are the rule while a broker starts, and the client would log each.
+        # A bare connection first: a starting broker refuses connections, and the client would log each.
         if any(map(_accepts, servers)) and _has_a_live_broker(bootstrap, client):
             return True
         if time.monotonic() > deadline:
@@ -101,7 +101,7 @@ def _servers(bootstrap: str) -> list[tuple[str, int]]:
 
 
 def _accepts(server: tuple[str, int]) -> bool:
-    """Whether something accepts a connection there."""
+    """Whether something accepts connections there."""
     try:
         with socket.create_connection(server, timeout=2):
             return True
@@ -110,9 +110,9 @@ def _accepts(server: tuple[str, int]) -> bool:
 
 
 def _has_a_live_broker(bootstrap: str, client: Client) -> bool:
-    """Whether the cluster names a broker that serves clients; Kafka accepts connections a little before."""
+    """Whether the cluster has a broker that serves clients; Kafka accepts connections slightly earlier."""
     try:
-        # The client's first step is to ask for the brokers, until there is one.
+        # The client first requests the brokers until there is one.
         KafkaAdminClient(bootstrap_servers=bootstrap.split(","), bootstrap_timeout_ms=5000, **client).close()
     except KafkaError:
         return False

@@ -1,7 +1,7 @@
-"""A program that ends when its parent does, however that one ends: `python bound.py PARENT COMMAND…`.
+"""Runs a command that ends when its parent ends: `python child_process.py PARENT COMMAND…`.
 
-Run as a file of its own, before anything is imported: it asks the system for SIGTERM at its parent's death and becomes
-the command. Only Linux can be asked; elsewhere the command runs as it is.
+Run as a separate file, without imports: it asks the system for SIGTERM at its parent's death and then becomes the
+command. Only Linux supports this; elsewhere the command runs normally.
 """
 
 import ctypes
@@ -17,9 +17,9 @@ def main() -> None:
     parent, *command = sys.argv[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != int(parent):  # it died before it could be asked for
+        if os.getppid() != int(parent):  # the parent died before the request
             sys.exit(1)
-    os.execvp(command[0], command)  # noqa: S606 (our own arguments, and no shell)
+    os.execvp(command[0], command)  # noqa: S606 (our own arguments, no shell)
 
 
 if __name__ == "__main__":

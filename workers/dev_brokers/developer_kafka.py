@@ -18,13 +18,12 @@ from workers.dev_brokers.server import DRAIN_SECONDS
 
 
 def up(folder: Path, *, libs: Path = LIBS) -> str:
-    """Have a Kafka run that outlives this process, with all it needs in `folder`; say its bootstrap address.
+    """Start a Kafka that outlives this process, with everything in `folder`; return its bootstrap address.
 
-    One that already runs there is left as it is. Ports stay the same from one time to the next unless another
-    program has taken them.
+    A running one is left as it is. Ports stay the same between starts unless another program has taken them.
 
     Raises:
-        BrokerError: it cannot be started, or one that runs does not answer.
+        BrokerError: it cannot be started, or a running one does not respond.
     """
     folder = folder.resolve()
     with _alone(folder):
@@ -34,7 +33,7 @@ def up(folder: Path, *, libs: Path = LIBS) -> str:
         ports = noted.ports if noted is not None and all(map(is_free, noted.ports)) else None
         broker = KafkaBroker(folder, ports=ports, libs=libs)
         broker.launch()
-        # Noted before the wait: if this process dies meanwhile, `down` still knows what to end.
+        # Recorded before the wait: if this process dies meanwhile, `down` still knows what to stop.
         _note(folder, _Noted(broker.pid or 0, broker.ports))
         broker.wait()
         broker.release()
@@ -42,10 +41,10 @@ def up(folder: Path, *, libs: Path = LIBS) -> str:
 
 
 def down(folder: Path) -> bool:
-    """Stop the Kafka that `up` started in this folder and keep its data; False where none runs.
+    """Stop the Kafka that `up` started in this folder and keep its data; False if none runs.
 
     Raises:
-        BrokerError: it runs, but cannot be ended.
+        BrokerError: it runs, but cannot be stopped.
     """
     folder = folder.resolve()
     if not folder.is_dir():
@@ -59,21 +58,21 @@ def down(folder: Path) -> bool:
 
 
 class _Noted(NamedTuple):
-    """What `up` leaves in its folder for the next `up` or `down`; `_is_ours` tells whether it is stale."""
+    """What `up` stores for the next `up` or `down`; `_is_ours` checks whether it is stale."""
 
     pid: int
     ports: Ports
 
 
 def _note(folder: Path, noted: _Noted) -> None:
-    """Replace the note in one step, so that no reader sees half of it."""
+    """Replace the note atomically."""
     draft = folder / "broker.json.new"
     private_files.write(draft, json.dumps({"pid": noted.pid, **noted.ports._asdict()}))
     draft.replace(folder / "broker.json")
 
 
 def _noted(folder: Path) -> _Noted | None:
-    """What the last `up` noted; None where there was none."""
+    """The note of the last `up`, if any."""
     path = folder / "broker.json"
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
@@ -85,18 +84,18 @@ def _noted(folder: Path) -> _Noted | None:
 
 
 def _is_ours(pid: int, folder: Path) -> bool:
-    """Whether this process is the Kafka of this folder, and not another that got the same number later."""
+    """Whether this process is this folder's Kafka, not another with the same process id."""
     return str(folder / "server.properties") in _command_line(pid)
 
 
 def _command_line(pid: int) -> list[str]:
-    """A process's arguments, or at least Kafka's; empty where it has ended."""
+    """A process's arguments, or at least Kafka's; empty if it has ended."""
     if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             return []
-    # No /proc, as on a Mac. Kafka's last argument is all that is asked for, and it may hold spaces.
+    # No /proc, as on macOS. Only Kafka's last argument is needed, and it may contain spaces.
     said = subprocess.run(  # noqa: S603 - our own arguments, and no shell
         ["ps", "-ww", "-o", "command=", "-p", str(pid)],  # noqa: S607 - wherever the system keeps it
         capture_output=True,
@@ -107,7 +106,7 @@ def _command_line(pid: int) -> list[str]:
 
 
 def _still_answering(noted: _Noted, folder: Path) -> str:
-    """The address of a Kafka that is up, perhaps only just."""
+    """The address of a running Kafka, possibly just started."""
     bootstrap = f"{LOOPBACK}:{noted.ports.client}"
     if not answers_within(bootstrap, 60, {}):
         raise BrokerError(
@@ -118,7 +117,7 @@ def _still_answering(noted: _Noted, folder: Path) -> str:
 
 
 def _end(pid: int, folder: Path) -> None:
-    """End a Kafka that another command started: by SIGTERM, and by SIGKILL where that is not enough."""
+    """Stop a Kafka that another command started, with SIGTERM, then SIGKILL."""
     for signal_number, seconds in ((15, DRAIN_SECONDS), (9, 10.0)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal_number)
@@ -132,7 +131,7 @@ def _end(pid: int, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One `up` or `down` in a folder at a time; another waits, or goes on once the first one dies."""
+    """Lock a folder, so that one `up` or `down` runs at a time."""
     private_files.folder(folder)
     with private_files.opened(folder / "lock", "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

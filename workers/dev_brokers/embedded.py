@@ -14,9 +14,9 @@ from workers.dev_brokers.server import Server, bound
 
 
 class EmbeddedBroker(Broker):
-    """The `noida-db` binary, serving Kafka's protocol only, from memory and a temporary folder.
+    """The `noida-db` binary, serving only Kafka's protocol, from memory and a temporary folder.
 
-    Its port is of its own choosing: a port chosen here could be taken before the binary binds it.
+    It chooses its own port: one chosen here could be taken before it binds.
     """
 
     def __init__(self, *, patience_seconds: float = 20.0) -> None:
@@ -54,7 +54,7 @@ class EmbeddedBroker(Broker):
             raise
 
     def _launch(self, binary: Path, folder: Path) -> None:
-        """Start the binary and learn from its first words which port it took."""
+        """Start the binary and read its port from its first output."""
         command = [str(binary), "start", "--only", "kafka", "--host", LOOPBACK, "--kafka-port", "0"]
         command = bound([*command, "--data-dir", str(folder / "data")])
         server = Server("noida-db", command, folder, folder / "log")

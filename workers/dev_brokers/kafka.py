@@ -25,19 +25,19 @@ class KafkaBroker(Broker):
     """One node of Apache Kafka in KRaft mode, broker and controller in one process, on loopback.
 
     Args:
-        folder: where data, settings and log live, to be kept; else a temporary one that `stop` removes.
-        ports: which ports to take; free ones otherwise. They stay the same for the life of this object.
+        folder: for data, settings and log, which are kept; by default a temporary one that `stop` removes.
+        ports: the ports to use; by default free ones. They stay the same for this object.
         properties: server settings that add to those written here, or replace them.
         format_arguments: further arguments for formatting the data folder, such as `--add-scram=…`.
-        cluster_id: 22 characters of base64, where several nodes form one cluster; a new one otherwise.
-        client: settings for the client that asks whether the broker answers, where it must log in.
+        cluster_id: 22 characters of base64, if several nodes form one cluster; by default a new one.
+        client: settings of the client that checks for a response, if it must log in.
         loggers: levels of loggers of Kafka's own, by name, such as `kafka.authorizer.logger`.
         libs: the folder with Kafka's jars.
-        heap_megabytes: the most heap that the JVM may take.
-        patience_seconds: how long Kafka may take until it answers.
+        heap_megabytes: the JVM's maximum heap.
+        patience_seconds: how long Kafka may take to respond.
     """
 
-    def __init__(  # noqa: PLR0913 - all but the first are by name, each for a test that needs it
+    def __init__(  # noqa: PLR0913 - keyword arguments, each needed by a test
         self,
         folder: Path | None = None,
         *,
@@ -75,7 +75,7 @@ class KafkaBroker(Broker):
 
     @property
     def folder(self) -> Path | None:
-        """Where its data and its log are; None for a temporary folder that is not there (any more)."""
+        """The folder of its data and log; None for a temporary folder that does not exist."""
         return self._folder
 
     def start(self) -> None:  # noqa: D102 - said in Broker
@@ -83,10 +83,10 @@ class KafkaBroker(Broker):
         self.wait()
 
     def launch(self) -> None:
-        """Start the process without waiting for an answer: the nodes of a cluster need each other to answer.
+        """Start the process without waiting for a response: the nodes of a cluster need each other to respond.
 
         Raises:
-            BrokerError: jars, Java or a port are not to be had, or Kafka refuses to format its folder.
+            BrokerError: jars, Java or a port are unavailable, or Kafka refuses to format its folder.
         """
         if self._server is not None:
             return
@@ -105,10 +105,10 @@ class KafkaBroker(Broker):
             raise
 
     def wait(self) -> None:
-        """Return once the launched broker answers.
+        """Return once the launched broker responds.
 
         Raises:
-            BrokerError: it does not answer in time, or its process ended. It is stopped then.
+            BrokerError: it does not respond in time, or its process ended. It is stopped then.
         """
         if self._server is None:
             raise BrokerError(f"The Kafka broker for {self.bootstrap} is not running: start it first.")
@@ -128,20 +128,20 @@ class KafkaBroker(Broker):
         atexit.unregister(self.stop)
 
     def kill(self) -> None:
-        """End the process with SIGKILL, as a crash would. Its data stay for `restart`."""
+        """Kill the process with SIGKILL, as in a crash. Its data is kept for `restart`."""
         if self._server is not None:
             self._server.kill()
             self._server = None
 
     def restart(self) -> None:
-        """Start again on the same data and ports, stopping the process first where it still runs."""
+        """Restart on the same data and ports, stopping the process first if it is running."""
         if self._server is not None:
             self._server.stop()
             self._server = None
         self.start()
 
     def release(self) -> None:
-        """Let the process live on by itself: neither `stop` nor the interpreter's end touches it any more."""
+        """Detach the process: neither `stop` nor the interpreter's exit stops it."""
         self._server = None
         atexit.unregister(self.stop)
 
@@ -152,7 +152,7 @@ class KafkaBroker(Broker):
         private_files.write(folder / "log4j2.properties", _as_java_properties(_logging(self._loggers)))
 
     def _format(self, java: str, folder: Path) -> None:
-        """Give a new data folder its cluster id; a folder that has one keeps it."""
+        """Format a new data folder with its cluster id; an existing id is kept."""
         if (folder / "data" / "meta.properties").exists():
             return
         # "-t=ID" and not "-t ID": an id may begin with a dash.
@@ -168,19 +168,19 @@ class KafkaBroker(Broker):
     def _command(self, java: str, folder: Path, main: str, *arguments: str) -> list[str]:
         """The command line that runs one of Kafka's programs."""
         logging = f"-Dlog4j2.configurationFile={(folder / 'log4j2.properties').as_uri()}"
-        # A broker of minutes never gets back what its second compiler takes, which is more than all else it does.
+        # A short-lived broker never amortizes the second compiler's cost, which exceeds all its other work.
         jvm = (java, "-XX:TieredStopAtLevel=1", f"-Xmx{self._heap_megabytes}m", "-Djava.awt.headless=true", logging)
         return [*jvm, "-cp", str(self._libs.resolve() / "*"), main, *arguments]
 
 
 def _check_jars(libs: Path) -> None:
-    """Raise BrokerError where Kafka's server is not among the jars."""
+    """Raise BrokerError if the jars lack Kafka's server."""
     if not any(libs.glob("kafka_*.jar")):
         raise BrokerError(f"Apache Kafka's jars are not in {libs}: run `make kafka-jars`.")
 
 
 def _java() -> str:
-    """The Java program: under JAVA_HOME where that is set, as Java's own tools do, else on the path."""
+    """The Java program: under JAVA_HOME if set, otherwise on the path."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin" if home else None)
     if java is None:
@@ -200,7 +200,7 @@ def _new_cluster_id() -> str:
 
 
 def _single_node(ports: Ports) -> dict[str, str]:
-    """Server settings for one node that is all of its cluster."""
+    """Server settings of a single-node cluster."""
     copies = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic", "default")
     in_sync = ("transaction.state.log", "share.coordinator.state.topic")
     return {
@@ -209,18 +209,18 @@ def _single_node(ports: Ports) -> dict[str, str]:
         "listeners": f"PLAINTEXT://{LOOPBACK}:{ports.client},CONTROLLER://{LOOPBACK}:{ports.controller}",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": f"1@{LOOPBACK}:{ports.controller}",
-        # Seen from the process's own folder: the setting is a list, and a path may hold its comma.
+        # Relative to the process's folder: the setting is a comma-separated list, and a path may contain commas.
         "log.dirs": "data",
-        # A topic that somebody forgot to create must be an error, not a topic of one partition.
+        # A missing topic must be an error, not created with one partition.
         "auto.create.topics.enable": "false",
         "offsets.topic.num.partitions": "1",
         "transaction.state.log.num.partitions": "1",
         "share.coordinator.state.topic.num.partitions": "1",
         "group.initial.rebalance.delay.ms": "0",
-        # A killed node may come back only once its old session is over: 3 seconds here, Kafka's default is 9.
+        # A killed node can return only after its old session: 3 seconds here, 9 by default.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
-        # The least the cleaner takes instead of 128 MB of heap.
+        # The cleaner's minimum, instead of 128 MB of heap.
         "log.cleaner.dedupe.buffer.size": "1048577",
         **{f"{name}.replication.factor": "1" for name in copies},
         **{f"{name}.min.isr": "1" for name in in_sync},
@@ -234,14 +234,14 @@ _LOGGING = {
     "appender.out.layout.pattern": "%d %p %m (%c)%n",
     "rootLogger.level": "INFO",
     "rootLogger.appenderRef.out.ref": "out",
-    # Prints every setting of every component, hundreds of lines.
+    # Otherwise it prints every setting of every component.
     "logger.settings.name": "org.apache.kafka.common.config.AbstractConfig",
     "logger.settings.level": "WARN",
 }
 
 
 def _logging(levels: Mapping[str, str]) -> dict[str, str]:
-    """The logger's settings, with levels of single loggers besides."""
+    """The logger's settings, with levels of individual loggers."""
     named = {
         f"logger.own{number}.{key}": value
         for number, (name, level) in enumerate(levels.items())

@@ -1,4 +1,4 @@
-"""TCP ports of loopback that are free."""
+"""Free TCP ports on loopback."""
 
 import random
 import socket
@@ -17,10 +17,10 @@ class Ports(NamedTuple):
 
 
 def free_ports() -> Ports:
-    """Two ports that nothing listens on now.
+    """Two free ports.
 
-    From below the range that systems hand to outgoing connections, so that none of those takes the port of a
-    broker that was killed and is to come back on it.
+    They are below the ephemeral range, so that outgoing connections do not take the port of a killed broker before its
+    restart.
     """
     candidates = random.SystemRandom().sample(range(20_000, 32_000), 200)
     free = (port for port in candidates if is_free(port))
@@ -33,7 +33,7 @@ def free_ports() -> Ports:
 def is_free(port: int) -> bool:
     """Whether a server could listen on this port of loopback."""
     with socket.socket() as probe:
-        # As Java does: a port is free although connections of its last server are still timing out.
+        # Like Java: a port is free although connections of its last server are still timing out.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -43,7 +43,7 @@ def is_free(port: int) -> bool:
 
 
 def check_ports(ports: Ports) -> None:
-    """Raise BrokerError where another program listens; it might even answer in our broker's place."""
+    """Raise BrokerError if another program listens; it might respond instead of our broker."""
     for port in ports:
         if not is_free(port):
             raise BrokerError(f"Port {port} of {LOOPBACK} is taken: end the program that listens there.")

@@ -1,4 +1,4 @@
-"""A broker's process: started, listened to, ended."""
+"""A broker's process: start, output, stop."""
 
 import os
 import re
@@ -12,12 +12,12 @@ from workers import private_files
 from workers.dev_brokers.broker import BrokerError, Client, answers_within
 
 DRAIN_SECONDS = 30.0
-"""How long a server may take to stop by itself before it is killed."""
+"""How long a server may take to stop before it is killed."""
 BOUND = Path(__file__).with_name("child_process.py")
 
 
 class Server:
-    """A server's process, in a session of its own so that Ctrl-C reaches us first and we end it in order."""
+    """A server's process, in its own session so that Ctrl-C does not reach it directly."""
 
     def __init__(self, name: str, command: Sequence[str], folder: Path, log: Path) -> None:
         self._name = name
@@ -41,24 +41,24 @@ class Server:
         return self._process.pid
 
     def said(self) -> str:
-        """All it has written so far."""
+        """Its output so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def check(self, deadline: float | None = None) -> None:
-        """Raise BrokerError where the process ended, or the monotonic clock is past the deadline."""
+        """Raise BrokerError if the process ended, or the deadline (monotonic clock) has passed."""
         if (code := self._process.poll()) is not None:
             raise BrokerError(f"{self._name} ended with exit code {code} while starting. Its log ends:\n{self._tail()}")
         if deadline is not None and time.monotonic() > deadline:
             raise BrokerError(f"{self._name} did not say where it listens. Its log ends:\n{self._tail()}")
 
     def await_answer(self, bootstrap: str, seconds: float, client: Client) -> None:
-        """Return once it answers; raise BrokerError where it ends before that, or takes longer."""
+        """Return once it responds; raise BrokerError if it ends first or takes longer."""
         if answers_within(bootstrap, seconds, client, self.check):
             return
         raise BrokerError(f"{self._name} did not answer within {seconds:g} seconds. Its log ends:\n{self._tail()}")
 
     def stop(self) -> None:
-        """Ask it to end; kill it where it takes too long."""
+        """Ask it to end; kill it if it takes too long."""
         self._process.terminate()
         try:
             self._process.wait(DRAIN_SECONDS)
@@ -66,7 +66,7 @@ class Server:
             self.kill()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
         self._process.kill()
         self._process.wait()
 
@@ -75,14 +75,14 @@ class Server:
 
 
 def bound(command: Sequence[str]) -> list[str]:
-    """The command line that runs a command until this process ends, however it ends: by SIGKILL too, on Linux.
+    """The command line that runs a command until this process ends, on Linux even by SIGKILL.
 
-    To Linux the end of the thread that starts it is the end of its parent: start it from the main one.
+    Linux treats the end of the starting thread as the parent's end: start it from the main thread.
     """
     return [sys.executable, "-I", "-S", str(BOUND), str(os.getpid()), *command]
 
 
 def last_lines(text: str, count: int = 20) -> str:
-    """The end of a log, indented to stand apart in a message, without the frames of Java's stack traces."""
+    """The end of a log, indented, without the frames of Java's stack traces."""
     told = [line for line in text.splitlines() if not re.match(r"\s+(at |\.\.\. \d+ more)", line)]
     return "\n".join(f"    {line}" for line in told[-count:])

@@ -1,11 +1,10 @@
-"""Files of events: newline-delimited JSON, and what people hand over in its place.
+"""Reads files of events: newline-delimited JSON and common variants.
 
-A file may be compressed with gzip, written in UTF-16 or UTF-32, be one JSON array, or have its objects pretty-printed
-or one directly behind the other: its events are read all the same. Another kind of file is refused whole, with a
-sentence of what it is. A line that is no JSON object is an event of its own, for whoever reads it to refuse: it never
-takes others with it.
+A file may be compressed with gzip, encoded in UTF-16 or UTF-32, a single JSON array, or have pretty-printed or
+concatenated objects. Other kinds of files are refused with a message. A line that is not a JSON object is an event of
+its own, which its reader refuses; it does not affect other events.
 
-Nothing is held but the event that is read, and what may belong to it.
+Only the current event is in memory.
 """
 
 import codecs
@@ -26,11 +25,11 @@ from jiter import from_json
 from workers.console import CommandError, opened
 
 LONGEST = 16 * 1024 * 1024
-"""Bytes of one event as it is written: many times what Kafka takes, and little beside a process's memory."""
+"""Largest event in bytes: many times Kafka's limit, yet small."""
 _PIECE = 64 * 1024
 _Buffered: TypeAlias = "io.BufferedReader[Any]"
 _LOOKED_AT = 1024 * 1024
-"""Bytes of an array by which it is known as one."""
+"""Bytes examined to recognize an array."""
 
 
 Events = Annotated[
@@ -41,34 +40,34 @@ Events = Annotated[
         "UTF-16.",
     ),
 ]
-"""What commands take."""
+"""The file argument of commands."""
 
 
 class Event(NamedTuple):
-    """One event of a file, which may be none."""
+    """One event of a file, valid or not."""
 
     where: str
     """`line 7`, or `element 7` of an array."""
     raw: bytes
-    """UTF-8, as far as it is text."""
+    """UTF-8, if it is text."""
 
 
 @contextmanager
 def events(file: Path) -> Iterator[Iterator[Event]]:
-    """The events of a file, or of standard input for `-`, as they are read.
+    """The events of a file, or of standard input for `-`, read lazily.
 
     Raises:
-        CommandError: It cannot be read, or not as events; also while they are taken.
+        CommandError: It cannot be read as events; also raised during iteration.
     """
     with opened(file) as stream:
         yield _events(str(file), cast("_Buffered", stream))
 
 
 def counted(file: Path) -> int | None:
-    """How many events a file has, all of it read; None for what can be read only once.
+    """The number of events in a file, by reading it all; None if it can be read only once.
 
     Raises:
-        CommandError: It cannot be read as events to its end.
+        CommandError: It cannot be read as events.
     """
     if not file.is_file():
         return None
@@ -101,10 +100,10 @@ _TAR = slice(257, 262)
 
 
 def _text(name: str, stream: _Buffered) -> _Buffered:
-    """The text in a file, as UTF-8 without a mark.
+    """The text of a file, as UTF-8 without a byte order mark.
 
     Raises:
-        CommandError: The file is of another kind; also while it is read.
+        CommandError: The file is of another kind; also raised during reading.
     """
     head = _head(name, stream).removeprefix(codecs.BOM_UTF8)
     rest = io.BufferedReader(_Rest(head, stream), _PIECE)
@@ -120,10 +119,10 @@ def _text(name: str, stream: _Buffered) -> _Buffered:
 
 
 def _head(name: str, stream: _Buffered) -> bytes:
-    """The first bytes: four at least, where there are so many, and then what is there without waiting for more."""
+    """The first bytes: at least four if available, without waiting for more."""
     head = b""
     try:
-        while len(head) < 4 and (more := stream.read1(_PIECE)):  # noqa: PLR2004 (the longest mark of an encoding)
+        while len(head) < 4 and (more := stream.read1(_PIECE)):  # noqa: PLR2004 (the longest byte order mark)
             head += more
     except OSError as error:
         raise CommandError(f"{name}: {error.strerror or error}") from None
@@ -140,19 +139,19 @@ _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 
 
 def _coding(head: bytes) -> str | None:
-    """The wide encoding that text has, by its mark or because its first characters are plain ones; None for UTF-8."""
+    """The text's wide encoding, by byte order mark or by its first characters; None for UTF-8."""
     for mark, coding in _MARKS.items():
         if head.startswith(mark):
             return coding
     for coding in _WIDE:
         first = head[:4].decode(coding, "replace")
-        if first.isascii() and all(one.isprintable() or one.isspace() for one in first):
+        if first.isascii() and all(character.isprintable() or character.isspace() for character in first):
             return coding if first else None
     return None
 
 
 class _Stage(io.RawIOBase):
-    """A stream that is made of another one, piece by piece."""
+    """A stream converted from another one, piece by piece."""
 
     def __init__(self, beginning: bytes = b"") -> None:
         self._ready = beginning
@@ -173,7 +172,7 @@ class _Stage(io.RawIOBase):
 
 
 class _Rest(_Stage):
-    """What was read already, and what comes behind it."""
+    """The bytes already read, followed by the rest of the stream."""
 
     def __init__(self, beginning: bytes, stream: _Buffered) -> None:
         super().__init__(beginning)
@@ -218,7 +217,7 @@ class _Decoded(_Stage):
             raise CommandError(f"{self._name}: is {kind}, and damaged or cut off: get it again, or as UTF-8") from None
 
 
-# --- objects on lines, over lines, behind each other ---------------------------------------------------------------
+# --- objects on lines, across lines, or concatenated ---------------------------------------------------------------
 
 
 def _lines(name: str, stream: _Buffered) -> Iterator[bytes]:
@@ -244,10 +243,10 @@ class _Line(NamedTuple):
 
 
 def grouped(name: str, lines: Iterable[bytes]) -> Iterator[Event]:
-    """The events on lines: an object is one, over however many lines it goes; else a line that is not blank is one.
+    """The events of some lines: each object, even across lines; otherwise each non-blank line.
 
     Raises:
-        CommandError: The file, `name`, ends inside an object over many lines, or one is too long.
+        CommandError: The file, `name`, ends inside a multi-line object, or an object is too long.
     """
     read = _Reader(name, lines)
     while (line := read.next()) is not None:
@@ -261,31 +260,31 @@ def grouped(name: str, lines: Iterable[bytes]) -> Iterator[Event]:
 
 
 class _Reader:
-    """The lines of a file, some of which may be looked at more than once."""
+    """The lines of a file, with push-back."""
 
     def __init__(self, name: str, lines: Iterable[bytes]) -> None:
         self.name = name
         self.has_lines = False
-        """Whether an object has stood whole on a line: then a line that is torn is a bad line, and no beginning."""
+        """Whether a line held a whole object: then a broken line is an error, not the start of an object."""
         self._lines = (_Line(number, line.strip(b"\r\n")) for number, line in enumerate(lines, start=1))
         self._again: deque[_Line] = deque()
 
     def next(self) -> _Line | None:
-        """The next line; None behind the last one."""
+        """The next line; None after the last one."""
         return self._again.popleft() if self._again else next(self._lines, None)
 
     def again(self, lines: Sequence[_Line]) -> None:
-        """Give these lines once more before those that follow."""
+        """Push lines back."""
         self._again.extendleft(reversed(lines))
 
 
 def _objects(read: _Reader, first: _Line) -> list[Event]:
-    """The object that begins with a line and does not end with it, and those behind it on its last line.
+    """The object that begins on this line and ends on a later one, and those after it on its last line.
 
-    Where there is none, nothing is read but the line.
+    If there is none, only this line is consumed.
 
     Raises:
-        CommandError: It does not end, or not soon enough.
+        CommandError: It does not end, or is too long.
     """
     if not first.raw.lstrip().startswith(b"{"):
         return []
@@ -294,7 +293,7 @@ def _objects(read: _Reader, first: _Line) -> list[Event]:
         line = ahead[-1]
         closed = [at + 1 for at, _, depth in brackets.feed(line.raw + b"\n") if depth == 0]
         if closed:
-            text = b"\n".join([*(one.raw for one in ahead[:-1]), line.raw[: closed[0]]])
+            text = b"\n".join([*(line_ahead.raw for line_ahead in ahead[:-1]), line.raw[: closed[0]]])
             if _is_json(text) and line.raw[closed[0] :].lstrip()[:1] in (b"", b"{"):
                 made, rest = _split(line, closed)
                 read.again([rest])
@@ -306,7 +305,12 @@ def _objects(read: _Reader, first: _Line) -> list[Event]:
         if size > LONGEST:
             raise CommandError(f"{read.name}: on line {first.number} begins an object longer than {LONGEST:,} bytes")
         if (following := read.next()) is None:
-            if len(ahead) == 1 or read.has_lines or not _may_go_on(ahead) or any(one.is_object for one in ahead[1:]):
+            if (
+                len(ahead) == 1
+                or read.has_lines
+                or not _may_go_on(ahead)
+                or any(line_ahead.is_object for line_ahead in ahead[1:])
+            ):
                 break
             raise CommandError(f"{read.name}: is cut off inside the object that begins on line {first.number}")
         ahead.append(following)
@@ -315,7 +319,7 @@ def _objects(read: _Reader, first: _Line) -> list[Event]:
 
 
 def _split(line: _Line, ends: Sequence[int]) -> tuple[list[Event], _Line]:
-    """The objects on a line behind the first of these ends, and what is left of it."""
+    """The objects on a line after the first of these ends, and the rest of the line."""
     made, begin = [], ends[0]
     for end in ends[1:]:
         one = _Line(line.number, line.raw[begin:end].strip())
@@ -327,16 +331,16 @@ def _split(line: _Line, ends: Sequence[int]) -> tuple[list[Event], _Line]:
 
 
 def _looked_at(lines: int) -> bool:
-    """Whether so many lines are worth a look: each look reads all of them, so the next one is twice as far."""
+    """Whether to check after this many lines: each check reads all of them, so checks double their distance."""
     return lines & (lines - 1) == 0
 
 
 def _may_go_on(lines: Sequence[_Line]) -> bool:
-    return _is_json(b"\n".join(one.raw for one in lines), partial=True)
+    return _is_json(b"\n".join(line.raw for line in lines), partial=True)
 
 
 def _is_json(text: bytes, *, partial: bool = False) -> bool:
-    """Whether it is JSON in shape, or may be its beginning; what else may be wrong is its reader's to say."""
+    """Whether it is syntactically JSON, or a prefix of it; its reader validates the rest."""
     try:
         from_json(text, partial_mode=partial)
     except ValueError:
@@ -349,17 +353,17 @@ _IN_STRING = re.compile(rb'["\\\n]')
 
 
 class _Brackets:
-    """Follows JSON text, piece by piece, through its brackets and strings."""
+    """Tracks brackets and strings of JSON text, piece by piece."""
 
     def __init__(self) -> None:
         self.broken = False
-        """Whether a string went over a line's end, which JSON has not, or a bracket was closed that none opened."""
+        """Whether a string contained a line break, or a bracket was closed without being opened."""
         self._depth = 0
         self._in_string = False
         self._escaped = False
 
     def feed(self, piece: bytes) -> Iterator[tuple[int, bytes, int]]:
-        """Each bracket, and each comma inside but one: where it is in the piece, and how deep it leaves the text."""
+        """Each bracket, and each comma at depth one: its position in the piece, and the depth after it."""
         at = 0
         while True:
             if self._in_string:
@@ -379,7 +383,7 @@ class _Brackets:
                 yield found.start(), token, self._depth
 
     def _out_of_string(self, piece: bytes, at: int) -> int:
-        """Where the string ends that a piece begins with, or goes on in."""
+        """The end of the string that continues into this piece."""
         if self._escaped and piece:
             at, self._escaped = at + 1, False
         while (found := _IN_STRING.search(piece, at)) is not None:
@@ -398,7 +402,7 @@ class _Brackets:
 
 
 def _beginning(text: _Buffered) -> tuple[bytes, bool]:
-    """What a file begins with, and whether it is one array of objects."""
+    """The beginning of a file, and whether it is an array of objects."""
     head = b""
     while not head.strip() and len(head) < _LOOKED_AT and (more := text.read1(_PIECE)):
         head += more
@@ -431,11 +435,10 @@ _NO_EVENTS = "is a JSON array whose first element is no object; events are objec
 
 
 def _elements(name: str, stream: _Buffered) -> Iterator[Event]:
-    """The elements of the array that a file is.
+    """The elements of a file that is one array.
 
     Raises:
-        CommandError: It begins with no object, does not end, something stands behind its end, or an element is too
-            long.
+        CommandError: It does not begin with an object, does not end, has trailing content, or an element is too long.
     """
     brackets, number, begun, held = _Brackets(), 1, False, bytearray()
     while piece := stream.readline(_PIECE):

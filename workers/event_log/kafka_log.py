@@ -1,4 +1,4 @@
-"""A log that lies on Kafka, read by a consumer of no group: it joins nobody, and commits nothing."""
+"""A log on Kafka, read without a consumer group: it commits nothing."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
@@ -19,15 +19,15 @@ from workers.settings import Settings, read
 
 WAIT_MS = 500
 FETCH_BYTES = 16_000_000
-"""Of one partition at a time: small fetches cost more than what they bring."""
+"""Fetch size per partition: small fetches are slow."""
 CHUNK_RECORDS = 4_000
 PATIENCE_S = 30.0
-"""How long a broker that fails is asked again."""
+"""How long requests to a failing broker are retried."""
 
 
 @dataclass(frozen=True)
 class KafkaSource:
-    """Ranges of topics on a cluster, their ends fixed when the source is made."""
+    """Ranges of topics on a cluster, with ends fixed at creation."""
 
     bootstrap: str
     prefix: str
@@ -36,8 +36,8 @@ class KafkaSource:
 
     @property
     def identity(self) -> str:
-        """The same for the same topics from the same offsets: their ends move, and a run keeps its own."""
-        named = sorted((topic, partition, one.first) for (topic, partition), one in self.extents.items())
+        """Identifies topics and start offsets; not the ends, which move and which a run stores itself."""
+        named = sorted((topic, partition, extent.first) for (topic, partition), extent in self.extents.items())
         return sha256(repr((self.bootstrap, named)).encode()).hexdigest()
 
     def topic(self, name: str) -> str:
@@ -45,31 +45,31 @@ class KafkaSource:
         return self.prefix + name
 
     def partitions(self, topic: str) -> Sequence[int]:
-        """The partitions of a topic that were asked for."""
+        """The requested partitions of a topic."""
         return sorted(partition for name, partition in self.extents if name == topic)
 
     def extent(self, topic: str, partition: int) -> Extent:
-        """What there is of a partition."""
+        """The range of a partition."""
         return self.extents[topic, partition]
 
     def ends(self) -> dict[str, int]:
-        """The offset behind the last record, for each topic and partition."""
-        return {f"{topic}/{partition}": one.end for (topic, partition), one in self.extents.items()}
+        """The offset after the last record, for each topic and partition."""
+        return {f"{topic}/{partition}": extent.end for (topic, partition), extent in self.extents.items()}
 
     def ending(self, ends: Mapping[str, int]) -> "KafkaSource":
-        """The same with the ends that an earlier attempt saw."""
+        """The same source with the ends of an earlier attempt."""
         extents = {
-            (topic, partition): replace(one, end=ends[f"{topic}/{partition}"])
-            for (topic, partition), one in self.extents.items()
+            (topic, partition): replace(extent, end=ends[f"{topic}/{partition}"])
+            for (topic, partition), extent in self.extents.items()
             if f"{topic}/{partition}" in ends
         }
         return replace(self, extents=extents)
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
-        """Committed records from an offset to the extent's end.
+        """Committed records from an offset to the end of the range.
 
         Raises:
-            ReplayError: The broker does not answer, or no longer has them.
+            ReplayError: The broker does not respond, or no longer has them.
         """
         loop = asyncio.new_event_loop()
         pieces = _pieces(self.bootstrap, topic, partition, start, self.extents[topic, partition].end)
@@ -96,10 +96,10 @@ class KafkaSource:
 
 
 def committed(settings: Settings, ends: Mapping[tuple[str, int], int], until: datetime) -> None:
-    """Commit how far archives go, and until when, as a group that nobody joins.
+    """Commit the archives' end offsets and time, as a group without members.
 
     Raises:
-        ReplayError: Kafka does not take it.
+        ReplayError: Kafka refuses it.
     """
     note = until.isoformat(timespec="seconds")
     offsets = {TopicPartition(*where): OffsetAndMetadata(end, note) for where, end in ends.items()}
@@ -123,15 +123,15 @@ async def _commit(settings: Settings, offsets: Mapping[TopicPartition, OffsetAnd
 
 
 def unreachable(bootstrap: str, error: BaseException) -> ReplayError:
-    """What to tell of a broker that fails."""
+    """The error for a failing broker."""
     return ReplayError(f"{bootstrap}: {type(error).__name__}; is Kafka there, and is --bootstrap its address?")
 
 
 @asynccontextmanager
 async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer that nobody else notices."""
+    """A consumer without a group, closed on exit."""
     consumer = AIOKafkaConsumer(
-        # Read here and not handed down: sources travel between processes, and how to get in is no part of them.
+        # Read here, not passed in: sources are sent between processes, and must not contain credentials.
         **client(read(bootstrap=bootstrap)),
         group_id=None,
         enable_auto_commit=False,
@@ -156,25 +156,27 @@ async def _pieces(bootstrap: str, topic: str, partition: int, start: int, end: i
             try:
                 found = (await consumer.getmany(where, timeout_ms=WAIT_MS, max_records=CHUNK_RECORDS)).get(where, [])
             except CorruptRecordException:
-                # Which of the batch's records are lost is not known before one behind them is read.
+                # The end of the loss is unknown until a later record is read.
                 lost = at if lost is None else lost
                 at += 1
                 consumer.seek(where, at)
                 continue
             at = await consumer.position(where)
-            kept = [one for one in found if one.offset < end]
+            kept = [record for record in found if record.offset < end]
             if lost is not None and (kept or at >= end):
                 last = (kept[0].offset if kept else end) - 1
                 yield Piece(
                     damage=Damage(topic, partition, lost, last, "Kafka's own check sum is not that of the records")
                 )
                 lost = None
-            for one in (one for one in kept if isinstance(one.value, Unreadable)):
-                last = min(one.value.last, end - 1)
-                yield Piece(damage=Damage(topic, partition, one.offset, last, f"Kafka has it, but {one.value.why}"))
-            kept = [one for one in kept if not isinstance(one.value, Unreadable)]
+            for record in (record for record in kept if isinstance(record.value, Unreadable)):
+                last = min(record.value.last, end - 1)
+                yield Piece(
+                    damage=Damage(topic, partition, record.offset, last, f"Kafka has it, but {record.value.why}")
+                )
+            kept = [record for record in kept if not isinstance(record.value, Unreadable)]
             if kept:
-                yield Piece(Chunk([_record(one) for one in kept], [one.timestamp_type for one in kept]))
+                yield Piece(Chunk([_record(record) for record in kept], [record.timestamp_type for record in kept]))
         if lost is not None:
             yield Piece(
                 damage=Damage(topic, partition, lost, end - 1, "Kafka's own check sum is not that of the records")

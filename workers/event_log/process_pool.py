@@ -1,7 +1,7 @@
-"""Work shared among processes, one for each core: tasks in, messages out, and an orderly end on Ctrl-C.
+"""Runs tasks in processes, one per core, with messages back and an orderly stop on Ctrl-C.
 
-Ctrl-C asks everyone to stop at the next good moment; a second one ends the command as usual. The processes are started
-afresh (not forked), so that no thread or connection of ours is theirs.
+The first Ctrl-C asks all processes to stop at the next opportunity; the second ends the command as usual. Processes are
+spawned, not forked, so that they inherit no threads or connections.
 """
 
 import multiprocessing
@@ -31,20 +31,20 @@ class _Stop(Protocol):
 
 
 class WorkerHandle(Generic[Message]):
-    """What whoever works on a task has of the others."""
+    """A task's connection to the main process."""
 
-    def __init__(self, tell: Callable[[Message], None], stop: _Stop) -> None:
-        self.tell = tell
+    def __init__(self, send: Callable[[Message], None], stop: _Stop) -> None:
+        self.send = send
         self._stop = stop
 
     @property
     def stopping(self) -> bool:
-        """Whether to leave the rest undone."""
+        """Whether to stop early."""
         return self._stop.is_set()
 
 
 class Failed:
-    """A process's last words."""
+    """A process's fatal error."""
 
     def __init__(self, sentence: str, *, expected: bool) -> None:
         self.sentence = sentence
@@ -56,26 +56,26 @@ class Gone:
 
 
 def cores() -> int:
-    """How many processes can run at once."""
+    """The number of processes that can run in parallel."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def run(
     tasks: Sequence[Task],
     work: Callable[[Task, WorkerHandle[Message]], None],
-    heard: Callable[[Message], None],
+    on_message: Callable[[Message], None],
     processes: int,
 ) -> bool:
-    """Do all tasks, hearing every message in this process; whether they were done to their end.
+    """Run all tasks, handling their messages in this process; return whether they completed.
 
     Args:
-        tasks: What there is to do; with several processes each is sent to one of them.
-        work: Does one task. It returns early when its desk says so.
-        heard: Called here with every message.
-        processes: How many at most; with one it is this process.
+        tasks: The tasks; with several processes, each goes to one of them.
+        work: Runs one task. It returns early when its handle is `stopping`.
+        on_message: Called in this process with every message.
+        processes: The maximum number; with one, tasks run in this process.
 
     Raises:
-        ReplayError: A task cannot be done, or a process ended without a word.
+        ReplayError: A task failed, or a process died.
     """
     wanted = min(processes, len(tasks))
     if wanted <= 1:
@@ -83,15 +83,15 @@ def run(
         with _interruptible(stop):
             for task in tasks:
                 if not stop.is_set():
-                    work(task, WorkerHandle(heard, stop))
+                    work(task, WorkerHandle(on_message, stop))
         return not stop.is_set()
-    return _share(tasks, work, heard, wanted)
+    return _share(tasks, work, on_message, wanted)
 
 
 def _share(
     tasks: Sequence[Task],
     work: Callable[[Task, WorkerHandle[Message]], None],
-    heard: Callable[[Message], None],
+    on_message: Callable[[Message], None],
     processes: int,
 ) -> bool:
     context = multiprocessing.get_context("spawn")
@@ -100,33 +100,33 @@ def _share(
     inbox: Any = context.Queue(maxsize=10_000)
     for task in (*tasks, *(None for _ in range(processes))):
         waiting.put(task)
-    crew = [
+    workers = [
         context.Process(target=_serve, args=(work, waiting, inbox, stop), daemon=True, name=f"replay-{number}")
         for number in range(processes)
     ]
     with _interruptible(stop):
-        for one in crew:
-            one.start()
+        for worker in workers:
+            worker.start()
         try:
-            for message in _messages(inbox, crew):
-                heard(message)
+            for message in _messages(inbox, workers):
+                on_message(message)
             return not stop.is_set()
         finally:
             stop.set()
-            for one in crew:
-                one.join(timeout=10)
-                if one.is_alive():
-                    one.terminate()
+            for worker in workers:
+                worker.join(timeout=10)
+                if worker.is_alive():
+                    worker.terminate()
 
 
-def _messages(inbox: Any, crew: Sequence[Any]) -> Iterator[Any]:
-    """What the processes say until all have left."""
+def _messages(inbox: Any, workers: Sequence[Any]) -> Iterator[Any]:
+    """The messages of the processes until all have finished."""
     gone = 0
-    while gone < len(crew):
+    while gone < len(workers):
         try:
             message = inbox.get(timeout=LOOK_S)
         except Empty:
-            dead = [one for one in crew if one.exitcode not in {None, 0}]
+            dead = [worker for worker in workers if worker.exitcode not in {None, 0}]
             if dead:
                 raise ReplayError(f"{dead[0].name} ended with exit code {dead[0].exitcode}; run it again") from None
             continue
@@ -135,22 +135,22 @@ def _messages(inbox: Any, crew: Sequence[Any]) -> Iterator[Any]:
         elif isinstance(message, Failed):
             if message.expected:
                 raise ReplayError(message.sentence)
-            raise RuntimeError(message.sentence)  # noqa: TRY004 (no type is wrong: it failed over there)
+            raise RuntimeError(message.sentence)  # noqa: TRY004 (not a type error: it failed in the other process)
         else:
             yield message
 
 
 def _serve(work: Callable[[Any, WorkerHandle[Any]], None], waiting: Any, inbox: Any, stop: ProcessEvent) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who started us says when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
     logs.configure(level="WARNING", form="console")
-    desk: WorkerHandle[Any] = WorkerHandle(inbox.put, stop)
+    handle: WorkerHandle[Any] = WorkerHandle(inbox.put, stop)
     try:
         while (task := waiting.get()) is not None:
-            if not desk.stopping:
-                work(task, desk)
+            if not handle.stopping:
+                work(task, handle)
     except ReplayError as error:
         inbox.put(Failed(str(error), expected=True))
-    except Exception as error:  # noqa: BLE001 (told to whoever started us, without a text that may repeat data)
+    except Exception as error:  # noqa: BLE001 (reported to the main process, without a message that may contain data)
         inbox.put(Failed(f"{type(error).__name__} {_place(error)}", expected=False))
     inbox.put(Gone())
 
@@ -164,7 +164,7 @@ def _place(error: BaseException) -> str:
 
 @contextmanager
 def _interruptible(stop: _Stop) -> Iterator[None]:
-    """While this holds, the first Ctrl-C sets `stop`, and the next one does what Ctrl-C does."""
+    """Make the first Ctrl-C set `stop`, and the next one act as usual."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

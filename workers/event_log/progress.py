@@ -1,4 +1,4 @@
-"""How far long work has come: a line on a terminal, with rate and time left, and nothing elsewhere."""
+"""A progress line with rate and remaining time, on a terminal only."""
 
 import time
 from collections.abc import Iterator
@@ -18,33 +18,33 @@ class _Counted(ProgressColumn):
 
 
 class Counter:
-    """Counts what is done."""
+    """Counts progress."""
 
-    def __init__(self, shown: Progress | None, total: int | None, what: str) -> None:
-        self._shown = shown
-        self._task = shown.add_task(what, total=total) if shown is not None else None
+    def __init__(self, bar: Progress | None, total: int | None, what: str) -> None:
+        self._bar = bar
+        self._task = bar.add_task(what, total=total) if bar is not None else None
         self._begun = time.monotonic()
         self.done = 0
 
     def add(self, number: int) -> None:
-        """So many more are done."""
+        """Add to the count."""
         self.done += number
-        if self._shown is not None and self._task is not None:
-            self._shown.advance(self._task, number)
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task, number)
 
     @property
     def seconds(self) -> float:
-        """Since counting began."""
+        """The seconds since counting began."""
         return time.monotonic() - self._begun
 
 
 @contextmanager
 def counting(what: str, total: int | None) -> Iterator[Counter]:
-    """Count, and show it on a terminal."""
+    """Count, and show the progress on a terminal."""
     if not err.is_terminal:
         yield Counter(None, total, what)
         return
     with Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), _Counted(), TimeRemainingColumn(), console=err
-    ) as shown:
-        yield Counter(shown, total, what)
+    ) as bar:
+        yield Counter(bar, total, what)

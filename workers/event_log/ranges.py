@@ -1,4 +1,4 @@
-"""Which part of a log is meant: by offsets, by time, by partition."""
+"""Selects part of a log by offset, time and partition."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -14,44 +14,44 @@ from workers.event_log.kafka_log import KafkaSource, reader, unreachable
 from workers.event_log.source import Extent, ReplayError
 
 ANSWERED_WITHIN = timedelta(hours=24)
-"""How long after the last request of a range its answers are looked for."""
+"""How long after the last request of a range its answers are searched."""
 
 ANSWERS = (DECISIONS, DEAD_LETTERS, ANSWERED)
-"""Topics whose records lie in their requests' partitions, as old as they or somewhat younger. Others are kept whole."""
+"""Topics whose records are in their requests' partitions, soon after them. Other topics are taken whole."""
 
 Bound = int | datetime | None
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A part of the requests; what answers them belongs to it."""
+    """A range of requests, including their answers."""
 
     start: Bound = None
-    """The first offset or instant; None for all that is kept."""
+    """The first offset or instant; None for the beginning."""
     end: Bound = None
-    """The first offset or instant behind it; None for all there is now."""
+    """The offset or instant after the range; None for the current end."""
     partitions: tuple[int, ...] = ()
-    """None of them means all."""
+    """Empty means all."""
     behind: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    """Begin here instead, by topic's full name and partition: where another archive ended."""
+    """Start offsets by full topic name and partition, where another archive ended."""
 
     def began(self, where: TopicPartition) -> int | None:
-        """Where a partition is to begin; None where that is not said."""
+        """The start offset of a partition, if given."""
         return self.behind.get((where.topic, where.partition))
 
     @property
     def bounded(self) -> bool:
-        """Whether a person said where to begin or to end."""
+        """Whether the user gave a start or an end."""
         return self.start is not None or self.end is not None
 
 
 def declared(topics: Sequence[str]) -> tuple[str, ...]:
-    """The topics that a person names, each once.
+    """The given topics without duplicates.
 
     Raises:
         ReplayError: One is not declared.
     """
-    known = [one.name for one in TOPICS]
+    known = [topic.name for topic in TOPICS]
     strange = [name for name in topics if name not in known]
     if strange:
         raise ReplayError(f"--topic {strange[0]}: no declared topic; there are {', '.join(known)}")
@@ -59,23 +59,23 @@ def declared(topics: Sequence[str]) -> tuple[str, ...]:
 
 
 def asked_for(start: str | None, end: str | None, partitions: Sequence[int] = ()) -> Asked:
-    """The part that `--from`, `--to` and `--partition` name.
+    """The range given by `--from`, `--to` and `--partition`.
 
     Raises:
-        ReplayError: A bound is none, or nothing lies between them.
+        ReplayError: A bound is invalid, or the range is empty.
     """
     asked = Asked(bound(start, "--from"), bound(end, "--to"), tuple(sorted(set(partitions))))
     first, behind = asked.start, asked.end
     alike = (isinstance(first, int) and isinstance(behind, int)) or (
         isinstance(first, datetime) and isinstance(behind, datetime)
     )
-    if alike and first >= behind:  # type: ignore[operator]  # both are of one kind
+    if alike and first >= behind:  # type: ignore[operator]  # both have the same type
         raise ReplayError(f"--from {start} --to {end}: nothing lies between; --to is the first one behind the range")
     return asked
 
 
 def bound(text: str | None, flag: str) -> Bound:
-    """An offset or an instant as it stands on the command line.
+    """Parse an offset or an instant from the command line.
 
     Raises:
         ReplayError: It is neither.
@@ -94,17 +94,17 @@ def bound(text: str | None, flag: str) -> Bound:
 def on_kafka(
     bootstrap: str, prefix: str, topics: Sequence[str], asked: Asked, needed: Sequence[str] = ()
 ) -> KafkaSource:
-    """The part of topics that is asked for, as it is on a cluster now.
+    """The requested range on a cluster, as of now.
 
     Args:
-        bootstrap: Where the cluster answers.
-        prefix: What stands before every topic's name.
+        bootstrap: The cluster's address.
+        prefix: The prefix of every topic name.
         topics: The declared topics' names.
-        asked: Applied to requests; of other topics what is as old, and a day beyond the end.
-        needed: Topics that must be there; others are left out where they are not.
+        asked: The range of requests; other topics get the same times, and a day more at the end.
+        needed: Topics that must exist; others are skipped if missing.
 
     Raises:
-        ReplayError: The cluster does not answer, or lacks a topic, a partition, or all of the range.
+        ReplayError: The cluster does not respond, or lacks a topic, a partition or the whole range.
     """
     try:
         extents = asyncio.run(_extents(bootstrap, prefix, tuple(dict.fromkeys(topics)), asked, needed))
@@ -118,13 +118,13 @@ async def _extents(
 ) -> Mapping[tuple[str, int], Extent]:
     requests = prefix + REQUESTS
     topics = [prefix + name for name in names]
-    # What answers requests lies where they lie: its part is known by theirs, also where they are not kept themselves.
+    # Answers are in their requests' partitions: the requests' range determines theirs.
     by_requests = any(name == REQUESTS or name in ANSWERS for name in names)
     if not by_requests and (asked.bounded or asked.partitions):
         raise ReplayError(
             f"--from, --to and --partition are of requests and what answers them; {', '.join(names)} is kept whole"
         )
-    # One asks and one reads: a consumer that reads one topic knows no other any more.
+    # Two consumers: one that reads a topic forgets the others.
     async with reader(bootstrap) as consumer, reader(bootstrap) as looker:
         present = await consumer.topics()
         wanted = sorted({*topics, requests} if by_requests else topics)
@@ -135,7 +135,7 @@ async def _extents(
         answers = {prefix + name for name in ANSWERS}
         found: dict[tuple[str, int], Extent] = {}
         spans: dict[int, tuple[int | None, int | None]] = {}
-        # Before the requests' ends are asked for: so no answer is kept whose request is not.
+        # Before the requests' ends, so that no answer is included without its request.
         ends = await _ends(consumer, [topic for topic in topics if topic in present])
         if by_requests:
             extents = await _all_requests(consumer, requests, asked)
@@ -167,15 +167,15 @@ async def _all_requests(consumer: AIOKafkaConsumer, topic: str, asked: Asked) ->
 def _all_there(needed: Sequence[str], present: set[str], prefix: str, bootstrap: str) -> None:
     absent = [topic for topic in needed if topic not in present]
     if absent:
-        there = sorted(prefix + one.name for one in TOPICS if prefix + one.name in present)
+        there = sorted(prefix + topic.name for topic in TOPICS if prefix + topic.name in present)
         raise ReplayError(
             f"no topic {', '.join(absent)} at {bootstrap}; of those declared there are {', '.join(there)}"
         )
 
 
 async def _some(consumer: AIOKafkaConsumer, topic: str, extents: Mapping[int, Extent]) -> None:
-    """Refuse a range that no partition has anything of."""
-    if any(one.first < one.end for one in extents.values()):
+    """Refuse a range that is empty in every partition."""
+    if any(extent.first < extent.end for extent in extents.values()):
         return
     kept = {number: await _kept(consumer, TopicPartition(topic, number)) for number in extents}
     there = "; ".join(f"{topic}/{number}: {_offsets(*span)}" for number, span in sorted(kept.items()))
@@ -187,10 +187,10 @@ def _offsets(first: int, end: int) -> str:
 
 
 async def _learn(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> None:
-    """Have the consumer know the topics' partitions: listing all topics it does not remember them."""
+    """Load the topics' partitions: listing all topics does not cache them."""
     if topics:
         consumer.subscribe(topics)
-    while any(consumer.partitions_for_topic(topic) is None for topic in topics):  # noqa: ASYNC110 - it says so to nobody
+    while any(consumer.partitions_for_topic(topic) is None for topic in topics):  # noqa: ASYNC110 - no event for it
         await asyncio.sleep(0.05)
 
 
@@ -201,7 +201,7 @@ def _known(wanted: Sequence[int], there: Sequence[int], topic: str) -> None:
 
 
 def numbers(there: Sequence[int]) -> str:
-    """Partitions, as a person reads them."""
+    """Partition numbers in readable form."""
     gapless = len(there) > 1 and list(there) == list(range(there[0], there[-1] + 1))
     return f"{there[0]} to {there[-1]}" if gapless else ", ".join(map(str, there)) or "none"
 
@@ -218,12 +218,14 @@ async def _of_requests(consumer: AIOKafkaConsumer, where: TopicPartition, asked:
     first = await _offset(consumer, where, asked.start, kept, last) if began is None else began
     end = await _offset(consumer, where, asked.end, last, last)
     first = max(kept, first)
-    # A log whose beginning is no longer kept may have answered, before that, what comes again in it.
+    # Without its beginning, a log may repeat requests that were answered before.
     return Extent(first, max(first, min(last, end)), whole=first == 0, to_end=end >= last)
 
 
 async def _ends(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> dict[TopicPartition, int]:
-    places = [TopicPartition(topic, one) for topic in topics for one in consumer.partitions_for_topic(topic) or ()]
+    places = [
+        TopicPartition(topic, number) for topic in topics for number in consumer.partitions_for_topic(topic) or ()
+    ]
     found: dict[TopicPartition, int] = await consumer.end_offsets(places)
     return found
 
@@ -238,7 +240,7 @@ async def _of_answers(
 
 
 async def _going_on(consumer: AIOKafkaConsumer, where: TopicPartition, found: Extent, asked: Asked) -> Extent:
-    """The extent, with the answers that came behind another archive's end to requests that it has."""
+    """The range, extended by later answers to requests in the previous archive."""
     began = asked.began(where)
     if began is None:
         return found
@@ -254,7 +256,7 @@ async def _offset(consumer: AIOKafkaConsumer, where: TopicPartition, one: Bound,
 
 
 async def _at(consumer: AIOKafkaConsumer, where: TopicPartition, milliseconds: int, last: int) -> int:
-    """The first offset not older than an instant; the end where all are."""
+    """The first offset not older than an instant; the end if all are older."""
     found = (await consumer.offsets_for_times({where: milliseconds}))[where]
     return int(found.offset) if found is not None else last
 
@@ -266,7 +268,7 @@ def _milliseconds(instant: datetime) -> int:
 async def _span(
     consumer: AIOKafkaConsumer, where: TopicPartition, extent: Extent, asked: Asked
 ) -> tuple[int | None, int | None]:
-    """Within which times the answers to a range of requests lie, in milliseconds; None for an open end."""
+    """The time range of the answers to a range of requests, in milliseconds; None for an open end."""
     from_the_beginning = asked.start is None and asked.began(where) is None
     since = None if from_the_beginning else await _time(consumer, where, extent.first, extent.end)
     until = None
@@ -277,10 +279,10 @@ async def _span(
 
 
 async def _time(consumer: AIOKafkaConsumer, where: TopicPartition, offset: int, end: int) -> int | None:
-    """The timestamp of the first record from an offset on; None where there is none."""
+    """The timestamp of the first record from an offset; None if there is none."""
     if not 0 <= offset < end:
         return None
     consumer.assign([where])
     consumer.seek(where, offset)
     found = await consumer.getmany(where, timeout_ms=2_000, max_records=1)
-    return next((int(one.timestamp) for records in found.values() for one in records), None)
+    return next((int(record.timestamp) for records in found.values() for record in records), None)

@@ -1,4 +1,4 @@
-"""A log that can be replayed, wherever it is kept: records by topic, partition and offset."""
+"""A replayable log: records by topic, partition and offset, from any storage."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from workers.records import Record
 
 
 class ReplayError(DliError):
-    """Replay cannot go on; the message says what is wrong and what to do."""
+    """Replay cannot continue; the message says what is wrong and what to do."""
 
     is_refusal = True
 
 
 class Format(StrEnum):
-    """How an archive's files are written."""
+    """The file format of an archive."""
 
     PARQUET = "parquet"
     JSONL = "jsonl"
@@ -24,24 +24,24 @@ class Format(StrEnum):
 
 
 class Chunk(NamedTuple):
-    """Records of one partition, in the order of their offsets."""
+    """Records of one partition, in offset order."""
 
     records: Sequence[Record]
     types: Sequence[int]
-    """Each record's type of timestamp: 0 the producer's, 1 the broker's."""
+    """Each record's timestamp type: 0 for the producer's, 1 for the broker's."""
 
 
 class Damage(NamedTuple):
-    """A stretch of a partition that cannot be read, or trusted; what lies behind it can."""
+    """A range of a partition that cannot be read or trusted; what follows it can."""
 
     topic: str
     partition: int
     first: int
     last: int
-    """Offsets of the first and the last record concerned."""
+    """The offsets of the first and the last affected record."""
     why: str
     lost: bool = True
-    """Whether records may be lost; else all were read, but are not what was kept."""
+    """Whether records may be lost; otherwise all were read, but differ from what was stored."""
 
     def __str__(self) -> str:
         where = str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
@@ -49,7 +49,7 @@ class Damage(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What comes of reading: the next records, or a stretch that cannot be read."""
+    """One reading result: the next records, or an unreadable range."""
 
     chunk: Chunk | None = None
     damage: Damage | None = None
@@ -57,48 +57,48 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What there is of one partition."""
+    """The range of one partition."""
 
     first: int
-    """The first offset asked for."""
+    """The first offset requested."""
     end: int
-    """The offset behind the last one."""
+    """The offset after the last one."""
     whole: bool
-    """Whether this is the partition from its very first offset: nothing was answered before."""
+    """Whether it starts at the partition's very first offset, so that nothing was answered before."""
     to_end: bool
-    """Whether it goes on to what was the end when the answers' ends were known: no answer lies behind it."""
+    """Whether it reaches the partition's end at the time of the request, so that no answer lies after it."""
     records: int | None = None
-    """How many, where it is known before they are read."""
+    """The number of records, if known in advance."""
 
 
 class Source(Protocol):
-    """A log. Processes get copies of it, so it holds no open file and no connection."""
+    """A log. It is copied to other processes, so it holds no open files or connections."""
 
     @property
     def identity(self) -> str:
-        """The same for the same records: what an interrupted run is recognized by."""
+        """Identifies the records, so that an interrupted run can be resumed."""
 
     def ends(self) -> Mapping[str, int]:
-        """Where what grows ended when this source was made; empty where nothing grows."""
+        """The ends of growing partitions when this source was created; empty if nothing grows."""
 
     def ending(self, ends: Mapping[str, int]) -> "Source":
-        """The same with the ends that an earlier attempt saw."""
+        """The same source with the ends of an earlier attempt."""
 
     def topic(self, name: str) -> str:
         """The full name of a declared topic in this log."""
 
     def partitions(self, topic: str) -> Sequence[int]:
-        """The partitions of a topic that the log has; none where it lacks the topic."""
+        """The topic's partitions in this log; none if it lacks the topic."""
 
     def extent(self, topic: str, partition: int) -> Extent:
-        """What there is of a partition."""
+        """The range of a partition."""
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
-        """Records from an offset, or the first one behind it, to the extent's end.
+        """Records from an offset, or the first one after it, to the end of the range.
 
         Raises:
-            ReplayError: They cannot be read at all.
+            ReplayError: Nothing can be read.
         """
 
     def keys(self, topic: str, partition: int) -> Iterator[Sequence[bytes | None]]:
-        """The keys of all that can be read of a partition."""
+        """The keys of all readable records of a partition."""

@@ -1,7 +1,7 @@
-"""Who may do what on Kafka: every right that somebody needs, declared once, with the reason.
+"""The Kafka ACLs of each role, declared once, with reasons.
 
-Nobody needs more. Tests run a worker on Apache Kafka with these rights alone, and find none refused and none unused.
-In Kafka's terms READ, WRITE and ALTER of something include DESCRIBE of it.
+The lists are minimal: tests run a worker on Apache Kafka with only these rights, and find none missing and none unused.
+In Kafka, READ, WRITE and ALTER imply DESCRIBE.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ RECORDS = "to record who did what"
 
 
 class AclRule(NamedTuple):
-    """What one role may do with one resource, or with all whose name begins so."""
+    """The operations that a role may perform on a resource, or on all with a name prefix."""
 
     role: Role
     resource: Resource
@@ -51,7 +51,7 @@ class AclRule(NamedTuple):
 
 
 def rights(settings: Settings, role: str | None = None) -> list[AclRule]:
-    """The rights in this deployment, of one role or of all."""
+    """The rights of one role, or of all, in this deployment."""
     every = (
         *_of_workers(settings),
         *_of_the_exporter(settings),
@@ -61,7 +61,7 @@ def rights(settings: Settings, role: str | None = None) -> list[AclRule]:
         *_of_policies(settings),
         *_of_operators(settings),
     )
-    return [one for one in every if role in {None, one.role}]
+    return [rule for rule in every if role in {None, rule.role}]
 
 
 def _of_workers(settings: Settings) -> Iterator[AclRule]:
@@ -78,7 +78,7 @@ def _of_workers(settings: Settings) -> Iterator[AclRule]:
     }
     for name, (operations, why) in uses.items():
         yield _topic("worker", settings.topic(name), (*operations, "DESCRIBE_CONFIGS"), f"{why}; its settings at start")
-    # They neither read nor write it, but start on no cluster that lacks a declared topic.
+    # Workers do not use it, but refuse to start without a declared topic.
     why = "to see that it is there; its settings at start"
     yield _topic("worker", settings.topic(AUDIT), ("DESCRIBE", "DESCRIBE_CONFIGS"), why)
     own = f"{settings.app_id}-"

@@ -1,7 +1,7 @@
-"""Bearer tokens for Kafka (SASL OAUTHBEARER, RFC 7628): from a file that somebody renews, or from a token endpoint.
+"""Bearer tokens for Kafka (SASL OAUTHBEARER, RFC 7628), from a renewed file or a token endpoint.
 
-The endpoint is asked by the client-credentials grant of OAuth 2.0 (RFC 6749, 4.4). A token is used again until it is
-near its end; a token that is held while the endpoint is away is used to its very end.
+The endpoint uses the client-credentials grant of OAuth 2.0 (RFC 6749, 4.4). A token is reused until shortly before it
+expires, or until it expires if the endpoint is unavailable.
 """
 
 import asyncio
@@ -26,18 +26,18 @@ log = structlog.get_logger()
 
 ANSWER_WITHIN_S = 10
 RENEW_AT = 0.8
-"""The part of a token's life after which a new one is asked for."""
+"""The fraction of a token's lifetime after which it is renewed."""
 LIFE_S = 300
-"""What is assumed of a token that does not say how long it lives: RFC 6749 leaves it open."""
+"""The assumed lifetime of a token without one; RFC 6749 makes it optional."""
 LARGEST_ANSWER = 100_000
 _SECONDS = re.compile(r"[0-9]{1,9}")
-"""A life that one can reckon with: a longer one would never be renewed."""
+"""A valid lifetime; a longer one would never be renewed."""
 
 
 class TokenError(ConnectionError):
-    """No token is to be had; the sentence says from where and why, and has nothing of a token or secret.
+    """No token is available; the message says from where and why, without tokens or secrets.
 
-    Clients take it for what it is: a connection that cannot be made now, and is tried again.
+    A `ConnectionError`, so that clients retry.
     """
 
 
@@ -45,21 +45,21 @@ class Source(Protocol):
     """Where tokens come from."""
 
     def token(self) -> str:
-        """One that is good now.
+        """A token that is valid now.
 
         Raises:
-            TokenError: None is to be had.
+            TokenError: None is available.
         """
 
 
 class TokenFile:
-    """A file with a token, which somebody else renews: Kubernetes does, for service accounts."""
+    """A file with a token that is renewed externally, as Kubernetes does for service accounts."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
     def token(self) -> str:
-        """What the file has now."""
+        """The file's current token."""
         try:
             found = self._file.read_text("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -70,7 +70,7 @@ class TokenFile:
 
 
 class Client(NamedTuple):
-    """Who asks an endpoint for tokens, and for which."""
+    """The credentials and scope of a token request."""
 
     id: str
     secret: Callable[[], str]
@@ -78,7 +78,7 @@ class Client(NamedTuple):
 
 
 class TokenEndpoint:
-    """An OAuth 2.0 endpoint that gives tokens to a client who proves who it is."""
+    """An OAuth 2.0 endpoint that issues tokens to an authenticated client."""
 
     def __init__(
         self, url: str, client: Client, context: ssl.SSLContext, clock: Callable[[], float] = time.monotonic
@@ -89,7 +89,7 @@ class TokenEndpoint:
         self._renew = self._end = 0.0
 
     def token(self) -> str:
-        """The token that is held, or a new one where that is near its end."""
+        """The current token, or a new one if that is about to expire."""
         with self._lock:
             now = self._clock()
             if self._held is None or now >= self._renew:
@@ -115,7 +115,7 @@ class TokenEndpoint:
 
     def _ask(self) -> Any:
         form = {"grant_type": "client_credentials"} | ({"scope": self._client.scope} if self._client.scope else {})
-        # Both are encoded as in a form before they are joined: RFC 6749, 2.3.1.
+        # Both parts are form-encoded before they are joined: RFC 6749, 2.3.1.
         proof = f"{quote(self._client.id, safe='')}:{quote(self._client.secret(), safe='')}"
         headers = {
             "Authorization": f"Basic {base64.b64encode(proof.encode()).decode()}",
@@ -149,17 +149,17 @@ def _why(error: Exception) -> str:
 
 
 class Pending:
-    """A token that is fetched when it is used: awaited by aiokafka, put into a text by kafka-python."""
+    """A token fetched on use: aiokafka awaits it, kafka-python formats it."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def __await__(self) -> Generator[Any, None, str]:
-        """Fetched beside the loop, which goes on."""
+        """Fetch without blocking the event loop."""
         return asyncio.to_thread(self._source.token).__await__()
 
     def __format__(self, wanted: str) -> str:
-        """Fetched now."""
+        """Fetch now."""
         return format(self._source.token(), wanted)
 
     def __repr__(self) -> str:
@@ -168,13 +168,13 @@ class Pending:
 
 
 class Tokens(AsyncProvider, Provider):  # type: ignore[misc]  # kafka-python has no types
-    """Tokens for either client, for each connection one that is good then."""
+    """A token provider for either client; each connection gets a valid token."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def token(self) -> Any:
-        """For aiokafka to await and kafka-python to write."""
+        """A pending token for either client."""
         return Pending(self._source)
 
     def extensions(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""How asynchronous clients come and go: a client is always let go again, and never waited for long.
+"""Starting and stopping asynchronous clients: every client is stopped, in bounded time.
 
-aiokafka's own `stop` waits without end where its broker is away, and a consumer's may end as if it had been cancelled.
+aiokafka's own `stop` never returns while its broker is unavailable, and a consumer's may end as if cancelled.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ log = structlog.get_logger(__name__)
 Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer)
 
 LEAVE_SECONDS = 5.0
-"""For a client to stop in order; then its connections are closed and it is left."""
+"""For a client to stop in order; then its connections are closed."""
 
 
 @asynccontextmanager
 async def started(client: Client) -> AsyncIterator[Client]:
-    """A client as long as it is needed.
+    """Start a client, and stop it on exit.
 
     Raises:
         KafkaError: It cannot start.
@@ -34,15 +34,15 @@ async def started(client: Client) -> AsyncIterator[Client]:
 
 
 async def leave(client: AIOKafkaConsumer | AIOKafkaProducer, stop: Callable[[], Awaitable[Any]] | None = None) -> None:
-    """Stop a client, started or not; by force where that takes too long. Nothing is raised, whatever its state is.
+    """Stop a client, started or not; by force if that takes too long. Never raises.
 
-    What a producer had not delivered by then is lost, and its transaction is void. `stop` stops the client, where its
-    own `stop` is replaced by this function.
+    What a producer had not delivered by then is lost, and its transaction is void. `stop` replaces the client's own
+    `stop` if that was replaced by this function.
     """
     if await in_time((stop or client.stop)()):
         return
     log.warning("client_left", client=type(client).__name__, waited_seconds=LEAVE_SECONDS)
-    # The only way to what still runs: it ends with its sender and its connections.
+    # The only way to stop what is still running.
     if isinstance(client, AIOKafkaProducer):
         await in_time(client._sender.close())  # noqa: SLF001
         await in_time(client.client.close())
@@ -51,10 +51,10 @@ async def leave(client: AIOKafkaConsumer | AIOKafkaProducer, stop: Callable[[], 
 
 
 async def in_time(stopping: Awaitable[Any]) -> bool:
-    """Whether what stops ended in time; else it is cancelled. What it raises is told and no more."""
+    """Whether `stopping` ended in time; otherwise it is cancelled. Its errors are only logged."""
     task = asyncio.ensure_future(stopping)
     try:
-        # Not `wait_for`: that waits until what it cancels has ended, and takes its end for our own.
+        # Not `wait_for`: it waits for what it cancels, and confuses that cancellation with our own.
         await asyncio.wait({task}, timeout=LEAVE_SECONDS)
     finally:
         ended = task.done()

@@ -1,9 +1,9 @@
-"""Kafka's codecs for both clients: every one can be read, and no batch can take more than `LARGEST_BATCH` of memory.
+"""Kafka's codecs for both clients, with decompression limited to `LARGEST_BATCH`.
 
-A batch on the wire is bounded by its topic, but what it decompresses to is not: a megabyte can hold gigabytes of zeros.
-Both clients decompress a whole batch at once, into memory, and a worker that dies of it would meet the same batch again
-after its restart. So their decoders are replaced by those here, which stop at the limit. Whatever is wrong with a batch
-shows as the client's own error for corrupt records, which readers know how to deal with.
+A batch's size on the wire is limited by its topic, but a megabyte can decompress to gigabytes. Both clients decompress
+a whole batch into memory, and a worker that dies of it would read the same batch after its restart. So these bounded
+decoders replace theirs. Every decoding failure is raised as the client's own error for corrupt records, which readers
+handle.
 """
 
 import gzip
@@ -26,27 +26,27 @@ from aiokafka.record._crecords import legacy_records as aiokafka_compiled_legacy
 from kafka.record import default_records, legacy_records
 
 LARGEST_BATCH = 64 * 1024 * 1024
-"""Bytes that a batch may decompress to: thirty-two times the largest that our topics take on the wire."""
+"""Maximum decompressed size of a batch, in bytes: 32 times the largest batch of our topics."""
 
 _XERIAL = b"\x82SNAPPY\0"
-"""How the framing of Java's snappy begins; four bytes each of version and compatibility follow."""
+"""The magic bytes of Java's snappy framing; version and compatibility, four bytes each, follow."""
 _XERIAL_HEADER = 16
 
 Decoder = Callable[[bytes], bytes]
 
 
 class UndecodableError(ValueError):
-    """A batch that is not what its codec says, or decompresses to too much."""
+    """A batch that cannot be decompressed, or is too large decompressed."""
 
 
 def gzip_decode(payload: bytes) -> bytes:
-    """What a gzip stream holds."""
+    """Decompress a gzip stream."""
     with gzip.GzipFile(fileobj=io.BytesIO(payload)) as stream:
         return _bounded(stream.read(LARGEST_BATCH + 1))
 
 
 def snappy_decode(payload: bytes) -> bytes:
-    """What snappy holds, in Java's framing of blocks or as one block, as librdkafka writes it."""
+    """Decompress snappy, in Java's block framing or as one block, as librdkafka writes it."""
     if not payload.startswith(_XERIAL):
         return _snappy_block(payload, LARGEST_BATCH)
     whole = bytearray()
@@ -62,20 +62,20 @@ def snappy_decode(payload: bytes) -> bytes:
 
 
 def _snappy_block(block: bytes, room: int) -> bytes:
-    # It says first how much it holds, and the library holds it to that.
+    # The block states its size first, and the library enforces it.
     if cramjam.snappy.decompress_raw_len(block) > room:
         raise _too_large()
     return bytes(cramjam.snappy.decompress_raw(block))
 
 
 def lz4_decode(payload: bytes) -> bytes:
-    """What a frame of lz4 holds."""
+    """Decompress an lz4 frame."""
     with lz4.frame.LZ4FrameFile(io.BytesIO(payload)) as stream:
         return _bounded(stream.read(LARGEST_BATCH + 1))
 
 
 def zstd_decode(payload: bytes) -> bytes:
-    """What frames of zstd hold; they need not say how much that is, as those of streaming producers do not."""
+    """Decompress zstd frames, including those of streaming producers, which do not state their size."""
     with zstandard.ZstdDecompressor().stream_reader(payload, read_across_frames=True) as stream:
         return _bounded(stream.read(LARGEST_BATCH + 1))
 
@@ -102,15 +102,15 @@ _FAILURES = (
 )
 
 
-def _told(decode: Decoder, codec: str, corrupt: type[Exception]) -> Callable[[bytes | memoryview], bytes]:
-    """The decoder as a client calls it: with a view of its buffer, and its own error for what it cannot use."""
+def _adapted(decode: Decoder, codec: str, corrupt: type[Exception]) -> Callable[[bytes | memoryview], bytes]:
+    """Adapt a decoder to a client: accepts a memoryview, and raises the client's own error."""
 
     @wraps(decode)
     def decoded(payload: bytes | memoryview) -> bytes:
         try:
             return decode(bytes(payload))
         except _FAILURES as error:
-            # Libraries' own texts may repeat what they read.
+            # Libraries' messages may contain data.
             why = str(error) if isinstance(error, UndecodableError) else f"{type(error).__name__} in it"
             raise corrupt(f"a batch compressed with {codec} cannot be read: {why}") from None
 
@@ -123,7 +123,7 @@ DECODERS: dict[str, Decoder] = {
     "lz4": lz4_decode,
     "zstd": zstd_decode,
 }
-"""By the name that producers and topics have for it."""
+"""By the codec name of producers and topics."""
 
 CLIENTS: dict[ModuleType, type[Exception]] = {
     aiokafka_compiled: aiokafka.errors.CorruptRecordException,
@@ -133,14 +133,14 @@ CLIENTS: dict[ModuleType, type[Exception]] = {
     default_records: kafka.errors.CorruptRecordError,
     legacy_records: kafka.errors.CorruptRecordError,
 }
-"""Where each client calls decoders, by the names that they have here, and what it raises."""
+"""The modules in which clients call decoders, with the error each client raises."""
 
 
-def install() -> None:
-    """Have both clients decompress with what is here; again changes nothing."""
+def patch_clients() -> None:
+    """Make both clients use these decoders; idempotent."""
     for module, corrupt in CLIENTS.items():
         for codec, decode in DECODERS.items():
             name = f"{codec}_decode"
-            # The formats from before Kafka 0.11 have no zstd.
+            # Formats before Kafka 0.11 have no zstd.
             if hasattr(module, name):
-                setattr(module, name, _told(decode, codec, corrupt))
+                setattr(module, name, _adapted(decode, codec, corrupt))

@@ -1,7 +1,6 @@
-"""How processes get into Kafka: settings in, the arguments of every client out.
+"""Connecting to Kafka: turns settings into the arguments of every client.
 
-kafka-python and aiokafka name what they need alike; Faust has words of its own. Nothing else turns settings into what a
-client connects with.
+kafka-python and aiokafka use the same argument names; Faust has its own. No other module does this.
 """
 
 import asyncio
@@ -26,21 +25,21 @@ if TYPE_CHECKING:
 
 NOT_LET_IN = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
 KNOCK_MS = 5_000
-"""How long a server may take to answer when it is asked whether it lets us in."""
+"""How long a server may take to respond to a connection check."""
 
 
 class AccessRefusedError(DliError):
-    """The cluster is there and does not let us, however often we try; the message says why and never a password."""
+    """The cluster refuses us permanently; the message says why, without a password."""
 
 
 def client(settings: Settings) -> dict[str, Any]:
-    """The arguments of a client of kafka-python or aiokafka: where the cluster is, and how to get in.
+    """The connection arguments of a kafka-python or aiokafka client.
 
     Raises:
-        SettingsError: A certificate or key cannot be used.
+        SettingsError: A certificate or key is unusable.
     """
-    compression.install()
-    damaged_records.install()
+    compression.patch_clients()
+    damaged_records.patch_clients()
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap.split(","),
         "security_protocol": settings.security_protocol,
@@ -61,10 +60,10 @@ def faust_arguments(settings: Settings) -> dict[str, Any]:
     """The same for a Faust app.
 
     Raises:
-        SettingsError: A certificate or key cannot be used.
+        SettingsError: A certificate or key is unusable.
     """
-    compression.install()
-    damaged_records.install()
+    compression.patch_clients()
+    damaged_records.patch_clients()
     return {
         "broker": f"kafka://{settings.bootstrap.replace(',', ';kafka://')}",
         "broker_credentials": _faust_credentials(settings),
@@ -72,7 +71,7 @@ def faust_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def _faust_credentials(settings: Settings) -> "faust.types.auth.CredentialsT | None":
-    # Faust is imported by workers alone: commands start in a third of the time without it.
+    # Only workers import Faust: commands start three times as fast without it.
     from faust import OAuthCredentials, SASLCredentials, SSLCredentials  # noqa: PLC0415
 
     if settings.security_protocol == "PLAINTEXT":
@@ -90,10 +89,10 @@ def _faust_credentials(settings: Settings) -> "faust.types.auth.CredentialsT | N
 
 
 def tls(settings: Settings) -> RenewedContext:
-    """Trust in the cluster's certificate, name included, and our own certificate where there is one.
+    """The TLS context: verifies the cluster's certificate and host name, with our own certificate if set.
 
     Raises:
-        SettingsError: A certificate or key cannot be used; the sentence names which, and nothing of its content.
+        SettingsError: A certificate or key is unusable; the message names the file, not its content.
     """
     files = (settings.tls_ca, settings.tls_certificate, settings.tls_key)
     return RenewedContext(lambda: _tls(settings), tuple(file for file in files if file is not None))
@@ -104,7 +103,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
     if settings.tls_certificate is not None:
         password = _secret(settings.tls_key_password) or ""
         try:
-            # With a password of some kind: OpenSSL would otherwise ask for one at the terminal, and wait.
+            # Never without a password: OpenSSL would prompt for one at the terminal.
             context.load_cert_chain(settings.tls_certificate, settings.tls_key, password)
         except OSError as error:
             where = f"{settings.tls_certificate}, {settings.tls_key}"
@@ -120,10 +119,10 @@ def _trust(settings: Settings) -> ssl.SSLContext:
 
 
 def tokens(settings: Settings) -> Tokens:
-    """Where bearer tokens come from.
+    """The provider of bearer tokens.
 
     Raises:
-        SettingsError: A certificate cannot be used.
+        SettingsError: A certificate is unusable.
     """
     if settings.oauth_token_file is not None:
         return Tokens(TokenFile(settings.oauth_token_file))
@@ -144,12 +143,12 @@ def _why(error: OSError) -> str:
 
 
 def check(settings: Settings) -> None:
-    """See whether the cluster lets us in. A client that it does not let in says only that its time ran out.
+    """Check that the cluster accepts our credentials; a refused client reports only a timeout.
 
-    Where nobody answers nothing is wrong yet, and without encryption there is nothing to see.
+    No response is not an error here, and without encryption there is nothing to check.
 
     Raises:
-        AccessRefusedError: It does not.
+        AccessRefusedError: It refuses them.
     """
     if settings.security_protocol == "PLAINTEXT":
         return
@@ -171,7 +170,7 @@ def check(settings: Settings) -> None:
 
 
 async def _knock(settings: Settings) -> BaseException | None:
-    """What the first server that answers has against us; None where nothing, or where nobody answers."""
+    """The refusal of the first server that responds; None if it accepts us, or if none responds."""
     arguments = client(settings)
     for server in arguments.pop("bootstrap_servers"):
         host, _, port = server.rpartition(":")
@@ -189,10 +188,10 @@ async def _knock(settings: Settings) -> BaseException | None:
 
 
 async def _is_let_in(connection: AIOKafkaConnection) -> None:
-    """See whether a token was taken: aiokafka takes the answer that refuses it for one that does not.
+    """Check that a token was accepted: aiokafka mistakes a refusal for success.
 
     Raises:
-        SaslAuthenticationFailed: The server hangs up at the next question, or answers it with nothing.
+        SaslAuthenticationFailed: The server closes the connection on the next request, or sends an empty response.
     """
     try:
         answer = await connection.send(MetadataRequest([]))
@@ -203,7 +202,7 @@ async def _is_let_in(connection: AIOKafkaConnection) -> None:
 
 
 def explained(settings: Settings, error: KafkaError) -> str:
-    """What an error of a client means, and what to do."""
+    """The meaning of a client's error, and what to do."""
     if isinstance(error, AuthorizationError):
         what = type(error).__name__.removesuffix("AuthorizationFailedError").lower()
         return f"{settings.bootstrap}: {_user(settings)} lacks a right ({what}): `dli rights` lists who needs which"
@@ -220,7 +219,7 @@ def _user(settings: Settings) -> str:
 
 
 def _renewed(name: str, value: SecretStr | None) -> str | None:
-    """A secret; one that a mounted file gave is read there again whenever it is used."""
+    """A secret; one from a mounted file is read again on each use."""
     file = mounted(name, value) if value is not None else None
     return _secret(value) if file is None or value is None else RenewedPassword(value.get_secret_value(), file)
 

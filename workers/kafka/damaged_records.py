@@ -1,10 +1,11 @@
-"""Every record is handed out, by the readers of both Kafka clients, whatever is wrong with it.
+"""Makes both Kafka clients return every record, even damaged ones.
 
-A client gives up a partition for good at a record that it cannot read, such as one with a header whose name is not
-UTF-8, and at a batch with a wrong checksum. Here such a batch is read again with more patience (`record_batches`), and
-what cannot be read at all comes as a record with an `Unreadable` value: logged, counted, for its reader to put aside.
+A client stops reading a partition at a record that it cannot read, such as record with a header name that is not UTF-8,
+or at a batch with a wrong checksum. Here such a batch is read again by a more tolerant parser (`record_batches`); what
+is unreadable becomes a record with an `Unreadable` value, logged and counted, which its reader turns into a dead
+letter.
 
-`stream.faust_assumptions` lists what this leans on in aiokafka; the tests of this module hold both clients to it.
+`stream.faust_assumptions` lists the aiokafka internals used here; this module's tests check both clients.
 """
 
 import logging
@@ -29,11 +30,11 @@ from workers.records import Unreadable
 
 log = logging.getLogger(__name__)
 
-_READ_AGAIN = 2  # times that a batch with a wrong checksum is fetched anew: bytes may be changed on the way here, too
+_READ_AGAIN = 2  # refetches of a batch with a wrong checksum: it may have been damaged in transit
 
 
-def install() -> None:
-    """Have every consumer of this process hand out what it cannot read, too, and go on behind it."""
+def patch_clients() -> None:
+    """Make every consumer of this process return unreadable records too, and continue after them."""
     aiokafka_fetcher.MemoryRecords = AiokafkaBatches
     aiokafka_fetcher.PartitionRecords = AiokafkaRecords
     kafka_fetcher.MemoryRecords = KafkaBatches
@@ -46,27 +47,27 @@ def _spoiled(fetched: Batches, since: int, error: Exception) -> list[Parsed]:
     return [found] if found is not None else []
 
 
-def _last(one: Parsed, topic: str, partition: int) -> int:
-    """The last offset that a record stands for; what stands for what cannot be read is told of."""
-    if not isinstance(one.value, Unreadable):
-        return one.offset
+def _last(record: Parsed, topic: str, partition: int) -> int:
+    """The last offset that a record stands for; unreadable records are logged and counted."""
+    if not isinstance(record.value, Unreadable):
+        return record.offset
     metrics.UNREADABLE.labels(topic).inc()
     log.error(
         "%s-%d: offsets %d to %d cannot be read and are stepped over: %s",
-        *(topic, partition, one.offset, one.value.last, one.value.why),
+        *(topic, partition, record.offset, record.value.last, record.value.why),
     )
-    return one.value.last
+    return record.value.last
 
 
-def _sizes(one: Parsed) -> list[int]:
-    return [len(part) if part is not None else -1 for part in (one.key, one.value)]
+def _sizes(record: Parsed) -> list[int]:
+    return [len(part) if part is not None else -1 for part in (record.key, record.value)]
 
 
 # --- aiokafka ------------------------------------------------------------------------------------------------------
 
 
 def _opened(batch: bytes) -> Any:
-    if not record_batches.is_known(batch):  # a client would read a later format as the one it knows
+    if not record_batches.is_known(batch):  # a client would misread a later format
         raise CorruptRecordException("of a later format")
     return MemoryRecords(batch).next_batch()
 
@@ -80,45 +81,45 @@ def _is_whole(batch: bytes) -> bool:
 
 
 class AiokafkaBatches(Batches):
-    """Fetched bytes as aiokafka's reader wants them: each batch is one of its own."""
+    """Fetched bytes for aiokafka's reader, batch by batch."""
 
     def size_in_bytes(self) -> int:
-        """How much was fetched."""
+        """The number of bytes fetched."""
         return len(self.raw)
 
     def next_batch(self) -> Any:
         """The next batch.
 
         Raises:
-            CorruptRecordException: It is none.
+            CorruptRecordException: It is not a batch.
         """
         return _opened(self.take())
 
 
 class AiokafkaRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka ships no types
-    """aiokafka's reader of one fetch; where it gives up a batch, the batch is read with more patience."""
+    """aiokafka's reader of one fetch, with a tolerant parser for batches it cannot read."""
 
     suspects: ClassVar[Counter[tuple[TopicPartition, int]]] = Counter()
-    """How often a batch was fetched with a wrong checksum."""
+    """How often each batch was fetched with a wrong checksum."""
 
     def _unpack_records(self) -> Iterator[ConsumerRecord[Any, Any]]:
         while True:
             try:
                 yield from super()._unpack_records()
-            except Exception as error:  # noqa: BLE001 (whatever it is, it must not end the partition)
+            except Exception as error:  # noqa: BLE001 (no error may stop the partition)
                 if _is_whole(self._records.current):
-                    yield from self._told(record_batches.parsed(self._records.current, self.next_fetch_offset))
+                    yield from self._as_records(record_batches.parsed(self._records.current, self.next_fetch_offset))
                 elif self._fetched_again():
                     return
                 else:
-                    yield from self._told(_spoiled(self._records, self.next_fetch_offset, error))
+                    yield from self._as_records(_spoiled(self._records, self.next_fetch_offset, error))
             else:
                 return
 
     def _fetched_again(self) -> bool:
-        """Whether the batch is to be fetched anew: the next fetch begins where this one ends, which is before it."""
+        """Whether to fetch the batch again: the next fetch begins before it."""
         if not record_batches.holds(self._records.current, self.next_fetch_offset):
-            return False  # by what it says of itself the broker may pass over it, and nobody would have heard of it
+            return False  # with a damaged header the broker might skip it silently
         batch = self._tp, self.next_fetch_offset
         self.suspects[batch] += 1
         again = self.suspects[batch] <= _READ_AGAIN
@@ -126,29 +127,29 @@ class AiokafkaRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka ships
             del self.suspects[batch]
         return again
 
-    def _told(self, found: Iterable[Parsed]) -> Iterator[ConsumerRecord[Any, Any]]:
+    def _as_records(self, found: Iterable[Parsed]) -> Iterator[ConsumerRecord[Any, Any]]:
         topic, partition = self._tp
-        for one in found:
-            self.next_fetch_offset = _last(one, topic, partition) + 1
-            where = topic, partition, one.offset, one.timestamp, one.timestamp_type
-            yield ConsumerRecord(*where, one.key, one.value, None, *_sizes(one), one.headers)
+        for record in found:
+            self.next_fetch_offset = _last(record, topic, partition) + 1
+            where = topic, partition, record.offset, record.timestamp, record.timestamp_type
+            yield ConsumerRecord(*where, record.key, record.value, None, *_sizes(record), record.headers)
 
 
 # --- kafka-python --------------------------------------------------------------------------------------------------
 
 
 class KafkaBatches(Batches):
-    """Fetched bytes as kafka-python's reader wants them."""
+    """Fetched bytes for kafka-python's reader."""
 
     def size_in_bytes(self) -> int:
-        """How much was fetched."""
+        """The number of bytes fetched."""
         return len(self.raw)
 
     def next_batch(self) -> Any:
-        """The next batch; None behind the last one.
+        """The next batch; None after the last one.
 
         Raises:
-            CorruptRecordError: It is none.
+            CorruptRecordError: It is not a batch.
         """
         if not self.has_next():
             return None
@@ -158,8 +159,8 @@ class KafkaBatches(Batches):
         return KafkaMemoryRecords(batch).next_batch()
 
 
-class KafkaRecords(kafka_fetcher.Fetcher.PartitionRecords):  # type: ignore[misc]  # nor does kafka-python
-    """kafka-python's reader of one fetch, with the same patience."""
+class KafkaRecords(kafka_fetcher.Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python ships no types
+    """kafka-python's reader of one fetch, with the same tolerance."""
 
     def _unpack_records(self, tp: Any, records: KafkaBatches, *deserializers: Any) -> Iterator[Any]:
         while True:
@@ -169,14 +170,14 @@ class KafkaRecords(kafka_fetcher.Fetcher.PartitionRecords):  # type: ignore[misc
                 whole = _is_whole(records.current)
                 since = self.next_fetch_offset
                 found = record_batches.parsed(records.current, since) if whole else _spoiled(records, since, error)
-                yield from self._told(tp, found)
+                yield from self._as_records(tp, found)
             else:
                 return
 
-    def _told(self, tp: Any, found: Iterable[Parsed]) -> Iterator[Any]:
-        for one in found:
-            self.next_fetch_offset = _last(one, tp.topic, tp.partition) + 1
+    def _as_records(self, tp: Any, found: Iterable[Parsed]) -> Iterator[Any]:
+        for record in found:
+            self.next_fetch_offset = _last(record, tp.topic, tp.partition) + 1
             self.records_read += 1
-            size = sum(len(name) + len(value or b"") for name, value in one.headers)
-            where = tp.topic, tp.partition, self.leader_epoch, one.offset, one.timestamp, one.timestamp_type
-            yield KafkaRecord(*where, one.key, one.value, list(one.headers), None, *_sizes(one), size)
+            size = sum(len(name) + len(value or b"") for name, value in record.headers)
+            where = tp.topic, tp.partition, self.leader_epoch, record.offset, record.timestamp, record.timestamp_type
+            yield KafkaRecord(*where, record.key, record.value, list(record.headers), None, *_sizes(record), size)

@@ -1,10 +1,10 @@
-"""Fetches at a pace, for a broker that does not wait for records.
+"""Slows down fetches from a broker that does not wait for records.
 
-A consumer asks for records and says how long the broker may wait until there are some. Apache Kafka waits. The embedded
-broker answers at once that there are none, and aiokafka asks again at once, so that an idle worker took much of a core.
-Here such an answer is kept for a moment, a longer one each time, until records come.
+A fetch request says how long the broker may wait for records. Apache Kafka waits. The embedded broker returns an empty
+response at once, and aiokafka immediately asks again, so that an idle worker used much of a core. Here empty responses
+are delayed, increasingly, until records arrive.
 
-`workers.stream.faust_assumptions` lists what this leans on in aiokafka.
+`workers.stream.faust_assumptions` lists the aiokafka internals used here.
 """
 
 from asyncio import sleep
@@ -16,22 +16,22 @@ from aiokafka.protocol.fetch import FetchRequest
 
 FIRST_S = 0.001
 LONGEST_S = 0.025
-"""The first pause and the longest: what a record may be late for it that comes after a quiet spell."""
+"""The first and the longest pause: the possible delay of a record after an idle period."""
 
 
 def paced(consumer: AIOKafkaConsumer, longest_s: float = LONGEST_S) -> AIOKafkaConsumer:
-    """The consumer, which asks a broker that has nothing for it, and says so before its time, less and less often."""
+    """Make the consumer poll a broker less often if that returns empty responses early."""
     client = consumer._client  # noqa: SLF001 (see `workers.stream.faust_assumptions`)
     send, patience = client.send, consumer._fetch_max_wait_ms / 1000  # noqa: SLF001
     pauses: dict[int, float] = {}
 
-    async def patient(node_id: int, request: Any, **options: Any) -> Any:
+    async def delayed(node_id: int, request: Any, **options: Any) -> Any:
         asked = perf_counter()
         answer = await send(node_id, request, **options)
         if not isinstance(request, FetchRequest):
             return answer
         early = patience - (perf_counter() - asked)
-        # Near its time a broker has waited, and a record that comes now is on its way in the next answer.
+        # Close to the maximum wait, the broker did wait: do not delay.
         if _brings_records(answer) or early < patience / 2:
             pauses.pop(node_id, None)
             return answer
@@ -40,10 +40,10 @@ def paced(consumer: AIOKafkaConsumer, longest_s: float = LONGEST_S) -> AIOKafkaC
         await sleep(min(pause, early))
         return answer
 
-    client.send = patient
+    client.send = delayed
     return consumer
 
 
 def _brings_records(answer: Any) -> bool:
-    """Whether any partition has bytes; they come last in it, whichever version of the protocol is spoken."""
+    """Whether any partition has bytes; they are its last field in every protocol version."""
     return any(bool(partition[-1]) for _, partitions in answer.topics for partition in partitions)

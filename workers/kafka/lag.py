@@ -1,16 +1,16 @@
-"""How far behind consumer groups are, asked of the brokers: true of workers that are stalled, gone, or never started.
+"""Consumer lag as the brokers report it, also of workers that are stalled, gone or never started.
 
-In records: the offsets between what a group has committed and the end of the log (the high watermark). Offsets are
-also taken by transaction markers and by what was aborted; where nothing else is left, no record waits, and the lag is
-0. Where records do wait, the markers among them are counted with them. So is what stands behind the last stable offset:
-while a transaction is open, readers of committed records see nothing of it, and it waits all the same.
+In records: the offsets between a group's committed offset and the end of the log (the high watermark). Transaction
+markers and aborted records also take offsets; if nothing else is left, the lag is 0. If records are waiting, the
+markers among them are counted too, and so is everything after the last stable offset: readers cannot see it while a
+transaction is open, but it is waiting.
 
-In seconds: how long the oldest waiting record has waited, by its timestamp, or for how long it has been seen here to
-wait, whichever is longer: a publisher's clock that runs ahead hides no stall for long.
+In seconds: how long the oldest waiting record has waited, by its timestamp or as observed here, whichever is longer, so
+that a publisher's fast clock does not hide a stall for long.
 
-A cluster has groups and topics of others. Whatever of theirs cannot be read, for lack of a right or because it is of no
-kind that we know, costs what is told of it and nothing else: it is named among the `Unread`, and asked for again later.
-Of our own group and topics everything is told, or nothing: a number that is missing would look like health.
+A cluster also has other groups and topics. If some cannot be read, for lack of a permission or because their kind is
+unknown, only their data is missing: they are listed as `Unread` and retried later. Our own group and topics are
+reported completely or not at all: a missing number would look healthy.
 """
 
 import logging
@@ -23,43 +23,43 @@ from kafka.errors import AuthorizationError, KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from events.topics import POLICY_REVISIONS, REQUESTS
-from workers.kafka.reader import PATIENCE_MS, Extent, extents, new_admin, new_consumer, partitions_of, told
+from workers.kafka.reader import PATIENCE_MS, Extent, extents, kafka_errors, new_admin, new_consumer, partitions_of
 from workers.records import Unreadable
 from workers.settings import Settings
 
-# It cannot read how Faust spreads partitions, need not, and says so at every look.
+# It cannot parse Faust's assignments, and logs that on every look; they are not needed.
 logging.getLogger("kafka.admin._groups").setLevel(logging.ERROR)
 
 SEARCH_SECONDS = 3.0
-"""How long one look searches for the oldest waiting records; the next look goes on where it ended."""
+"""How long one look searches for the oldest waiting records; the next look continues there."""
 AGAIN_SECONDS = 60.0
-"""Before what could not be read is asked for again: a topic without a leader may take all of a client's patience."""
+"""Delay before a failed read is retried: a topic without a leader may take a client's whole timeout."""
 NARROW_SECONDS = 5.0
-"""How long one question is divided, to find whose answer it is that cannot be had."""
+"""How long a failing request is bisected to find its cause."""
 
 T = TypeVar("T")
 Committed = dict[TopicPartition, OffsetAndMetadata]
 
 
 class Lag(NamedTuple):
-    """How far a group is behind on one partition."""
+    """A group's lag on one partition."""
 
     group: str
     topic: str
     partition: int
     committed: int | None
-    """None where the group has committed nothing."""
+    """None if the group has committed nothing."""
     note: str
-    """What was committed with it."""
+    """The metadata committed with it."""
     span: Extent
     waiting: int
-    """Offsets that wait; 0 where no record does."""
+    """Waiting offsets; 0 if no record is waiting."""
     seconds: float
-    """For how long the oldest waiting record has waited; 0 where none does."""
+    """How long the oldest waiting record has waited; 0 if none is waiting."""
 
     @property
     def held(self) -> int:
-        """Of the offsets that wait, those behind the beginning of a transaction that is open."""
+        """The waiting offsets after the start of an open transaction."""
         return min(self.span.end - self.span.stable, self.waiting)
 
 
@@ -70,15 +70,15 @@ class Member(NamedTuple):
     client: str
     host: str
     partitions: tuple[TopicPartition, ...]
-    """Those it was given, as far as can be read."""
+    """Its assigned partitions, as far as known."""
 
 
 class Unread(NamedTuple):
-    """Something of somebody's that cannot be read, and is not told."""
+    """Something that cannot be read and is not reported."""
 
     what: str
-    """`offsets` or `members` of a group, `ends` of a topic, or `records` of a partition, of which only the time that
-    the oldest has waited is less certain."""
+    """`offsets` or `members` of a group, `ends` of a topic, or `records` of a partition; the last affects only the lag
+    in seconds."""
     name: str
     """The group, topic, or topic/partition."""
     cause: str
@@ -86,24 +86,24 @@ class Unread(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What the brokers say at one moment."""
+    """The brokers' state at one moment."""
 
     lags: list[Lag]
-    """Of every group and partition that it has committed, and of our own group in any case."""
+    """For every group and committed partition, and always for our own group."""
     members: dict[str, int]
-    """By group."""
+    """Counts by group."""
     spans: dict[TopicPartition, Extent]
-    """Of every partition among the lags."""
+    """For every partition among the lags."""
     open_seconds: dict[TopicPartition, float]
-    """For how long one open transaction has been seen there, by its first offset; 0 where none is."""
+    """How long a transaction has been seen open there, by its first offset; 0 if none is."""
     ours: tuple[Member, ...] = ()
     """The members of our own group."""
     unread: tuple[Unread, ...] = ()
-    """What could not be read of others' groups and topics, or of the records themselves."""
+    """Unreadable groups and topics of others, and unreadable records."""
 
 
 class _Search:
-    """The search for the first record at or behind a committed offset."""
+    """The search for the first record at or after a committed offset."""
 
     def __init__(self, offset: int, now: float) -> None:
         self.offset = offset
@@ -111,43 +111,43 @@ class _Search:
         self.timestamp: int | None = None
         self.since = now
         self.unread: str | None = None
-        """Why the record cannot be read; it waits all the same."""
+        """Why the record cannot be read; it is waiting anyway."""
 
 
 class Watcher:
-    """Asks the brokers, again and again; close it in the end.
+    """Polls the brokers; close it afterwards.
 
     Args:
-        settings: Where the brokers are, and our own group and topics.
-        clock: Seconds since the epoch, the same for all that publish.
-        others: Whether to ask for the groups of others too.
+        settings: The brokers, and our own group and topics.
+        clock: Seconds since the epoch, synchronized with the publishers.
+        others: Whether to include other groups.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time, *, others: bool = True) -> None:
         self._settings = settings
         self._others = others
-        self._untold: dict[tuple[str, str], tuple[Unread, float]] = {}  # with when it is asked for again
+        self._unread: dict[tuple[str, str], tuple[Unread, float]] = {}  # with the time of the next attempt
         self._clock = clock
         self._admin: KafkaAdminClient | None = None
         self._consumer: KafkaConsumer | None = None
         self._searches: dict[tuple[str, TopicPartition], _Search] = {}
-        self._open: dict[TopicPartition, tuple[int, float]] = {}  # where an open transaction begins, and since when
+        self._open: dict[TopicPartition, tuple[int, float]] = {}  # an open transaction's first offset, and since when
 
     def look(self) -> Look:
-        """What the brokers say now.
+        """The brokers' current state.
 
         Raises:
-            ReadingError: They do not answer; the next look connects anew.
+            ReadingError: They do not respond; the next look reconnects.
         """
         try:
-            with told(self._settings):
+            with kafka_errors(self._settings):
                 return self._look()
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Let go of the brokers; a further look connects again."""
+        """Close the connections; another look reconnects."""
         admin, consumer = self._admin, self._consumer
         self._admin = self._consumer = None
         if consumer is not None:
@@ -159,8 +159,8 @@ class Watcher:
         admin = self._admin = self._admin or new_admin(self._settings)
         ours = self._settings.app_id
         own = partitions_of(admin, [self._settings.topic(name) for name in (REQUESTS, POLICY_REVISIONS)])
-        # A group that is not listed has committed nothing and has no members: asked for, it would be an error.
-        groups = sorted({one["group_id"] for one in admin.list_groups()}) if self._others else self._listed(admin)
+        # A group that is not listed has no offsets or members, and a request for it would fail.
+        groups = sorted({group["group_id"] for group in admin.list_groups()}) if self._others else self._listed(admin)
         committed = self._asked("offsets", groups, {ours}, lambda asked: _committed(admin, asked))
         described = self._asked("members", groups, {ours}, lambda asked: _described(admin, asked, ours))
         there = set(partitions_of(admin, sorted({tp.topic for found in committed.values() for tp in found})))
@@ -188,19 +188,19 @@ class Watcher:
                         committed=one.offset if one else None,
                         note=(one.metadata or "") if one else "",
                         span=kept[tp],
-                        # What retention has removed waits no more.
+                        # Records removed by retention are not waiting.
                         waiting=max(kept[tp].end - max(one.offset if one else 0, kept[tp].beginning), 0),
                         seconds=0.0,
                     )
                 )
-        members = {ours: 0} | {group: len(one["members"]) for group, one in described.items()}
+        members = {ours: 0} | {group: len(description["members"]) for group, description in described.items()}
         workers = described[ours]["members"] if ours in described else ()
         timed = self._timed(lags)
         open_seconds = self._opened(kept)
         return Look(timed, members, kept, open_seconds, tuple(map(_member, workers)), self._all_unread())
 
     def _opened(self, kept: Mapping[TopicPartition, Extent]) -> dict[TopicPartition, float]:
-        """For how long the last stable offset has stood still below the end, as far as it was watched."""
+        """How long the last stable offset has been seen unchanged below the end."""
         now, before = self._clock(), self._open
         held = {tp: log.stable for tp, log in kept.items() if log.stable < log.end}
         self._open = {
@@ -209,42 +209,42 @@ class Watcher:
         return {tp: now - self._open[tp][1] if tp in self._open else 0.0 for tp in kept}
 
     def _listed(self, admin: KafkaAdminClient) -> list[str]:
-        """Our own group, if there is one."""
+        """Our own group, if it exists."""
         ours = self._settings.app_id
-        return [ours] if any(one["group_id"] == ours for one in admin.list_groups()) else []
+        return [ours] if any(group["group_id"] == ours for group in admin.list_groups()) else []
 
     def _asked(
         self, what: str, names: Sequence[str], ours: set[str], ask: Callable[[Sequence[str]], Mapping[Any, T]]
     ) -> dict[Any, T]:
-        """What is known of these names: ours for certain, and of the others all that can be read."""
+        """Query these names: ours must succeed, the others as far as readable."""
         now = time.monotonic()
-        self._untold = {key: one for key, one in self._untold.items() if key[0] != what or key[1] in names}
+        self._unread = {key: one for key, one in self._unread.items() if key[0] != what or key[1] in names}
         found = dict(ask([name for name in names if name in ours]))
         others = [name for name in names if name not in ours and self._due(what, name, now)]
         return found | self._narrowed(what, others, ask, now + NARROW_SECONDS)
 
     def _due(self, what: str, name: str, now: float) -> bool:
-        known = self._untold.get((what, name))
+        known = self._unread.get((what, name))
         return known is None or known[1] <= now
 
     def _narrowed(
         self, what: str, names: Sequence[str], ask: Callable[[Sequence[str]], Mapping[Any, T]], until: float
     ) -> dict[Any, T]:
-        """All answers that can be had: a question that fails is halved until it is known whose answer it is."""
+        """All available answers: a failing request is bisected to find its cause."""
         if not names:
             return {}
         try:
             found = dict(ask(names))
-        except Exception as error:  # noqa: BLE001 (clients fail in their own ways on what others' programs wrote)
+        except Exception as error:  # noqa: BLE001 (clients may fail in any way on foreign data)
             now = time.monotonic()
             if len(names) == 1 or now > until:
                 for name in names:
-                    self._untold[what, name] = Unread(what, name, type(error).__name__), now + AGAIN_SECONDS
+                    self._unread[what, name] = Unread(what, name, type(error).__name__), now + AGAIN_SECONDS
                 return {}
             half = len(names) // 2
             return self._narrowed(what, names[:half], ask, until) | self._narrowed(what, names[half:], ask, until)
         for name in names:
-            self._untold.pop((what, name), None)
+            self._unread.pop((what, name), None)
         return found
 
     def _all_unread(self) -> tuple[Unread, ...]:
@@ -253,10 +253,10 @@ class Watcher:
             for (_, tp), search in self._searches.items()
             if search.unread is not None
         }
-        return (*(one for one, _ in self._untold.values()), *sorted(records))
+        return (*(one for one, _ in self._unread.values()), *sorted(records))
 
     def _timed(self, lags: list[Lag]) -> list[Lag]:
-        """The lags with how long their oldest records have waited."""
+        """The lags with their waiting times."""
         now = self._clock()
         searches: dict[tuple[str, TopicPartition], _Search] = {}
         for lag in lags:
@@ -276,13 +276,13 @@ class Watcher:
         if search.timestamp is None and search.unread is None and search.reached >= lag.span.end:
             search.since = now
             return lag._replace(waiting=0)
-        # A record without a timestamp has -1.
+        # -1 means no timestamp.
         dated = search.timestamp is not None and search.timestamp >= 0
         by_timestamp = now - (search.timestamp or 0) / 1000 if dated else 0.0
         return lag._replace(seconds=max(by_timestamp, now - search.since))
 
     def _search(self, ends: dict[tuple[str, TopicPartition], int]) -> None:
-        """Find the first records that wait, as far as the time allows."""
+        """Find the first waiting records within the time limit."""
         until = time.monotonic() + SEARCH_SECONDS
         # Our own group first: a cluster may have many others.
         for key, end in sorted(ends.items(), key=lambda item: item[0][0] != self._settings.app_id):
@@ -296,7 +296,7 @@ class Watcher:
                     if key[0] == self._settings.app_id and isinstance(error, AuthorizationError):
                         raise
                     search.unread = type(error).__name__
-                    # A client that failed at a batch would never get out of its next look at it.
+                    # A client that failed on a batch would fail on it again.
                     self._consumer.close() if self._consumer is not None else None
                     self._consumer = None
 
@@ -312,38 +312,42 @@ class Watcher:
 
 
 def _committed(admin: KafkaAdminClient, groups: Sequence[str]) -> dict[str, Committed]:
-    """What groups have committed, by group."""
+    """The committed offsets by group."""
     found = admin.list_group_offsets(dict.fromkeys(groups)) if groups else {}
-    return {group: {tp: one for tp, one in all_of.items() if one.offset >= 0} for group, all_of in found.items()}
+    return {
+        group: {tp: offset for tp, offset in all_of.items() if offset.offset >= 0} for group, all_of in found.items()
+    }
 
 
 def _described(admin: KafkaAdminClient, groups: Sequence[str], ours: str) -> dict[str, Mapping[str, Any]]:
-    """The brokers' descriptions of groups; where ours has just ended, it has no members.
+    """The brokers' descriptions of groups; our own may just have ended, and has no members then.
 
     Raises:
-        KafkaError: They refuse another one, as they do for a group of a protocol without such a description.
+        KafkaError: Another group cannot be described, such as one of another protocol.
     """
     found: dict[str, Mapping[str, Any]] = admin.describe_groups(groups) if groups else {}
-    for group, one in found.items():
-        if one["error"] is not None and group != ours:
-            raise UndescribedError(f"{group}: {one['error']}")
+    for group, description in found.items():
+        if description["error"] is not None and group != ours:
+            raise UndescribedError(f"{group}: {description['error']}")
     return found
 
 
 class UndescribedError(KafkaError):  # type: ignore[misc]  # kafka-python ships no types
-    """A group is there and its members are not told."""
+    """A group's members cannot be read."""
 
 
 def _key(lag: Lag) -> tuple[str, TopicPartition]:
     return lag.group, TopicPartition(lag.topic, lag.partition)
 
 
-def _member(told: Mapping[str, Any]) -> Member:
-    assigned = told["member_assignment"]
+def _member(described: Mapping[str, Any]) -> Member:
+    assigned = described["member_assignment"]
     given = assigned["assigned_partitions"] if isinstance(assigned, dict) else ()
     return Member(
-        told["member_id"],
-        told["client_id"],
-        told["client_host"],
-        tuple(TopicPartition(one["topic"], number) for one in given for number in one["partitions"]),
+        described["member_id"],
+        described["client_id"],
+        described["client_host"],
+        tuple(
+            TopicPartition(assignment["topic"], number) for assignment in given for number in assignment["partitions"]
+        ),
     )

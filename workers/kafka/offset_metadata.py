@@ -1,9 +1,9 @@
-"""What stands beside a committed offset: a companion's note, and the marks that tell whether the log is still the same.
+"""The metadata of a committed offset: a listener's note, and marks that detect a changed log.
 
-An offset alone says nothing of the log it was read from. So with it goes a mark of the last record that was read: its
-offset and a digest. Whoever takes the partition over finds that record again, or the log was cut and has grown anew,
-and its offsets mean other records. A committed offset that was found to lie nowhere in its log is marked as refused,
-so that it stays refused when the log has grown past it, until somebody sets another.
+An offset alone does not identify its log. So the offset and a digest of the last record read are committed with it. The
+next owner of the partition looks up that record; if it differs, the log was cut and has grown again, and its offsets
+mean other records. An offset found outside its log is marked as refused, so that it stays refused even when the log
+grows past it, until it is reset.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from workers.records import Record
 
 _MARKS = re.compile(r"(?:; read=(\d+):([0-9a-f]{16}))?(?:; refused=(\d+))?\Z")
-"""What stands behind a companion's note; nothing, where nothing of ours does."""
+"""The marks after a listener's note, if any."""
 
 
 class Mark(NamedTuple):
@@ -25,14 +25,14 @@ class Mark(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What was committed with an offset."""
+    """The metadata committed with an offset."""
 
     text: str = ""
-    """The companion's."""
+    """The listener's note."""
     mark: Mark | None = None
-    """None where nothing was read since the offset was set."""
+    """None if nothing was read since the offset was set."""
     refused: int | None = None
-    """The end of the log when the offset was found to lie nowhere in it; None where it was not."""
+    """The end of the log when the offset was found outside it; None if it was not."""
 
     def __str__(self) -> str:
         """As it is committed."""
@@ -41,7 +41,7 @@ class Note(NamedTuple):
 
 
 def read(committed: str) -> Note:
-    """The note as it was committed."""
+    """Parse committed metadata."""
     text, offset, digest, refused, _ = _MARKS.split(committed, maxsplit=1)
     mark = Mark(int(offset), digest) if offset is not None else None
     return Note(text, mark, int(refused) if refused is not None else None)
@@ -51,7 +51,7 @@ def mark(record: Record) -> Mark:
     """The mark of a record."""
     made = blake2b(digest_size=8)
     for part in (record.timestamp, record.key, record.value):
-        # Lengths too: a byte that moves from the key to the value makes another record.
+        # Lengths too, so that key and value cannot be confused.
         text = part if isinstance(part, bytes) else repr(part).encode()
         made.update(b"%d:%b" % (len(text), text))
     return Mark(record.offset, made.hexdigest())

@@ -1,4 +1,4 @@
-"""Reading topics as they stand, by readers of no group: nothing is committed, nobody's work is touched."""
+"""Reads topics without a consumer group: commits nothing, affects no other consumer."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,44 +19,44 @@ from workers.settings import Settings
 log = structlog.get_logger(__name__)
 
 PATIENCE_MS = 8_000
-"""How long one question to the brokers may take."""
+"""Timeout of one request to the brokers."""
 
 LOOK_MS = 5_000
-"""How long a look before the work may take."""
+"""Timeout of the check for missing topics."""
 
 
 class ReadingError(DliError):
-    """The brokers do not answer, or refuse; the message says what to do."""
+    """The brokers do not respond, or refuse; the message says what to do."""
 
 
 class StrangeError(ValueError):
-    """A record on a topic of ours is nothing that we write; the message says why, and repeats nothing of it."""
+    """A record on one of our topics is not one of our events; the message says why, without its content."""
 
 
 class Span(NamedTuple):
-    """What is kept of a partition."""
+    """The offsets that a partition keeps."""
 
     beginning: int
     end: int
-    """Behind the last record that readers of committed records can see."""
+    """The offset after the last record visible to readers of committed records."""
 
 
 class Extent(NamedTuple):
-    """What a partition's log holds, committed or not."""
+    """The range of a partition's log, committed or not."""
 
     beginning: int
     end: int
-    """The high watermark: behind the last record that is written."""
+    """The high watermark: the offset after the last record written."""
     stable: int
-    """Behind the last record that readers of committed records can see: lower while a transaction is open."""
+    """The last stable offset: lower than `end` while a transaction is open."""
 
 
 @contextmanager
-def told(settings: Settings) -> Iterator[None]:
-    """Turn what a Kafka client raises into a sentence.
+def kafka_errors(settings: Settings) -> Iterator[None]:
+    """Convert a Kafka client's errors into a readable error.
 
     Raises:
-        ReadingError: Whatever it was.
+        ReadingError: On any Kafka error.
     """
     try:
         yield
@@ -65,10 +65,10 @@ def told(settings: Settings) -> Iterator[None]:
 
 
 def new_admin(settings: Settings) -> KafkaAdminClient:
-    """A client of the cluster's administration; close it.
+    """An admin client; the caller closes it.
 
     Raises:
-        AccessRefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster refuses us.
     """
     connect.check(settings)
     return KafkaAdminClient(
@@ -80,10 +80,10 @@ def new_admin(settings: Settings) -> KafkaAdminClient:
 
 
 def new_consumer(settings: Settings) -> KafkaConsumer:
-    """A reader of committed records, of no group; close it.
+    """A consumer of committed records without a group; the caller closes it.
 
     Raises:
-        AccessRefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster refuses us.
     """
     connect.check(settings)
     return KafkaConsumer(
@@ -98,24 +98,24 @@ def new_consumer(settings: Settings) -> KafkaConsumer:
 
 
 def partitions_of(admin: KafkaAdminClient, topics: list[str]) -> list[TopicPartition]:
-    """All partitions of those of the topics that are there."""
-    described = admin.describe_topics(topics) if topics else []  # an empty list would mean all there are
+    """All partitions of the topics that exist."""
+    described = admin.describe_topics(topics) if topics else []  # an empty list would mean all topics
     return [
-        TopicPartition(one["name"], partition["partition_index"])
-        for one in described
-        for partition in one["partitions"]
+        TopicPartition(topic["name"], partition["partition_index"])
+        for topic in described
+        for partition in topic["partitions"]
     ]
 
 
 def missing(settings: Settings, topics: list[str]) -> list[str]:
-    """Those of the topics that are not there, or are hidden from us; the brokers have five seconds to say so.
+    """The topics that do not exist or are hidden from us; the brokers have five seconds to respond.
 
     Raises:
-        ReadingError: They do not.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: They do not respond.
+        AccessRefusedError: The cluster refuses us.
     """
     connect.check(settings)
-    with told(settings):
+    with kafka_errors(settings):
         admin = KafkaAdminClient(
             **connect.client(settings),
             client_id=f"{settings.app_id}-reading",
@@ -123,18 +123,18 @@ def missing(settings: Settings, topics: list[str]) -> list[str]:
             request_timeout_ms=LOOK_MS,
         )
         try:
-            there = {one.topic for one in partitions_of(admin, topics)}
+            there = {partition.topic for partition in partitions_of(admin, topics)}
         finally:
             admin.close()
     return sorted(set(topics) - there)
 
 
 def lacking(settings: Settings, topics: list[str]) -> str | None:
-    """What is missing of these topics, in a sentence's beginning; None where all of them are there.
+    """The beginning of a message that names missing topics; None if all exist.
 
     Raises:
-        ReadingError: The brokers do not say.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: The brokers do not respond.
+        AccessRefusedError: The cluster refuses us.
     """
     names = missing(settings, topics)
     hidden = f", or it is hidden from {settings.sasl_username}" if settings.sasl_username else ""
@@ -142,40 +142,40 @@ def lacking(settings: Settings, topics: list[str]) -> str | None:
 
 
 MAKE_TOPICS = "`dli topics apply` makes the topics, and --topic-prefix is part of their names"
-"""What to do then."""
+"""The advice for missing topics."""
 
 
 def spans(admin: KafkaAdminClient, partitions: list[TopicPartition]) -> dict[TopicPartition, Span]:
-    """What is kept of each partition."""
+    """The offsets that each partition keeps."""
     if not partitions:
         return {}
     beginnings = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.EARLIEST), timeout_ms=PATIENCE_MS)
     ends = admin.list_partition_offsets(
         dict.fromkeys(partitions, OffsetSpec.LATEST), isolation_level="read_committed", timeout_ms=PATIENCE_MS
     )
-    return {one: Span(beginnings[one].offset, ends[one].offset) for one in partitions}
+    return {partition: Span(beginnings[partition].offset, ends[partition].offset) for partition in partitions}
 
 
 def extents(admin: KafkaAdminClient, partitions: list[TopicPartition]) -> dict[TopicPartition, Extent]:
-    """What the log of each partition holds."""
+    """The range of each partition's log."""
     if not partitions:
         return {}
-    # Before what is committed: what is written in between must not look like an open transaction.
+    # Before the stable offsets: records written in between must not look like an open transaction.
     ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST), timeout_ms=PATIENCE_MS)
     return {
-        one: Extent(span.beginning, ends[one].offset, min(span.end, ends[one].offset))
-        for one, span in spans(admin, partitions).items()
+        partition: Extent(span.beginning, ends[partition].offset, min(span.end, ends[partition].offset))
+        for partition, span in spans(admin, partitions).items()
     }
 
 
 def kept(settings: Settings, topics: list[str]) -> dict[TopicPartition, Span]:
-    """What is kept of every partition of those of the topics that are there.
+    """The offsets kept by every partition of the topics that exist.
 
     Raises:
-        ReadingError: The brokers do not answer.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: The brokers do not respond.
+        AccessRefusedError: The cluster refuses us.
     """
-    with told(settings):
+    with kafka_errors(settings):
         admin = new_admin(settings)
         try:
             return spans(admin, partitions_of(admin, topics))
@@ -184,30 +184,30 @@ def kept(settings: Settings, topics: list[str]) -> dict[TopicPartition, Span]:
 
 
 def records(settings: Settings, wanted: Mapping[TopicPartition, Span]) -> Iterator[ConsumerRecord]:
-    """The committed records of these spans, partition by partition in offset order.
+    """The committed records of these spans, by partition and offset.
 
     Raises:
-        ReadingError: The brokers do not answer.
+        ReadingError: The brokers do not respond.
     """
-    with told(settings):
+    with kafka_errors(settings):
         consumer = new_consumer(settings)
         try:
             for partition, span in wanted.items():
                 consumer.assign([partition])
                 consumer.seek(partition, span.beginning)
-                # The position is also behind transaction markers, which never show as records.
+                # The position also skips transaction markers, which are not records.
                 while consumer.position(partition) < span.end:
                     for found in consumer.poll(timeout_ms=500).values():
-                        yield from (one for one in found if one.offset < span.end)
+                        yield from (record for record in found if record.offset < span.end)
         finally:
             consumer.close()
 
 
 def data_of(value: bytes | None) -> dict[str, Any]:
-    """The data of an event that we published, in whichever mode.
+    """The data of an event of ours, in either content mode.
 
     Raises:
-        StrangeError: It is none.
+        StrangeError: It is not an event.
     """
     try:
         tree = loads(value or b"")
@@ -220,15 +220,15 @@ def data_of(value: bytes | None) -> dict[str, Any]:
 
 
 def headers_of(record: ConsumerRecord) -> Headers:
-    """A record's headers; one that is null is empty."""
+    """A record's headers, with null values as empty."""
     return tuple((name, value or b"") for name, value in record.headers)
 
 
 def written_at(record: ConsumerRecord) -> datetime:
-    """When a record was written, by its timestamp.
+    """The time of a record's timestamp.
 
     Raises:
-        StrangeError: That is in no year.
+        StrangeError: The timestamp is out of range.
     """
     try:
         return datetime.fromtimestamp(record.timestamp / 1000, UTC)
@@ -236,8 +236,8 @@ def written_at(record: ConsumerRecord) -> datetime:
         raise StrangeError("its timestamp is in no year") from None
 
 
-def pass_over(record: ConsumerRecord, error: StrangeError) -> None:
-    """Say in one line which record is passed over, and why: nobody else tells an operator of it."""
+def log_skipped(record: ConsumerRecord, error: StrangeError) -> None:
+    """Log which record is skipped, and why; nothing else reports it."""
     log.warning(
         "record_passed_over", topic=record.topic, partition=record.partition, offset=record.offset, detail=str(error)
     )

@@ -1,8 +1,8 @@
-"""Record batches as Kafka keeps them, read with more patience than a client has.
+"""A tolerant parser of Kafka record batches.
 
-A client gives up a whole batch, and with it the partition, where a header's name is not UTF-8 or a byte is wrong. Here
-every record that can be told apart is read. What cannot be is an `Unreadable` value in its place: it knows the offsets
-that it stands for and has the bytes as they are kept, so that whoever reads on puts it aside like any other record.
+A client rejects a whole batch, and with it the partition, if a header's name is not UTF-8 or a byte is wrong. This
+parser reads every record that can be recognized. The rest becomes an `Unreadable` value with its offsets and raw bytes,
+which readers handle like any other record.
 
 A header's name that is not UTF-8 is decoded with `surrogateescape`.
 """
@@ -18,16 +18,16 @@ _HEADER = struct.Struct(">qiibIhiqqqhii")
 _OFFSET = struct.Struct(">q")
 _LENGTH = struct.Struct(">i")
 _PREFIX = _OFFSET.size + _LENGTH.size
-"""Bytes of a batch that its length does not count."""
+"""Bytes of a batch not counted in its length."""
 _MAGIC_AT = 16
 _SMALLEST = 26
-"""Bytes of the smallest batch of the oldest format: a length that says less is none."""
+"""Bytes of the smallest batch of the oldest format: a smaller length is invalid."""
 _CURRENT = 2
 _CODEC = 0x07
 _LOG_APPEND_TIME = 0x08
 _VARINT_BITS = 70
 _PLAUSIBLE = 1_000
-"""Offsets that a batch may stand for, however few bytes it has; larger ones may for as many as they have bytes."""
+"""Offsets that any batch may span; a larger batch may span as many as it has bytes."""
 
 _DECOMPRESS: Mapping[int, Callable[[bytes], bytes]] = {
     0: bytes,
@@ -43,25 +43,25 @@ class Parsed(NamedTuple):
 
     offset: int
     timestamp: int
-    """In milliseconds since the epoch; -1 where the producer gave none."""
+    """In milliseconds since the epoch; -1 if the producer set none."""
     timestamp_type: int
-    """0 where the producer gave it, 1 where the broker did."""
+    """0 if the producer set it, 1 if the broker did."""
     key: bytes | None
     value: bytes | None
     headers: Headers
 
 
 class Batches:
-    """What was fetched of a partition, cut into batches; also what has no proper length."""
+    """Fetched bytes of a partition, split into batches, including ones with an invalid length."""
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self.current = b""
-        """The batch that was given last, as it is kept."""
+        """The raw bytes of the last batch returned."""
         self._at = 0
 
     def has_next(self) -> bool:
-        """Whether there is another batch; one that the end of the fetch cut off is none, unless it is the first."""
+        """Whether there is another batch; a truncated one counts only if it is the first."""
         left = len(self.raw) - self._at
         if left < _PREFIX:
             return False
@@ -69,7 +69,7 @@ class Batches:
         return length + _PREFIX <= left or self._at == 0
 
     def take(self) -> bytes:
-        """The next batch, as it is kept; all that is left where its length cannot be right."""
+        """The raw bytes of the next batch; everything left if its length is invalid."""
         length = self._length()
         end = self._at + _PREFIX + length if length + _PREFIX >= _SMALLEST else len(self.raw)
         self.current = self.raw[self._at : end]
@@ -78,7 +78,7 @@ class Batches:
 
     @property
     def following(self) -> int | None:
-        """The first offset of the batch behind the current one; None where that is not here."""
+        """The first offset of the next batch; None if it was not fetched."""
         if len(self.raw) - self._at < _OFFSET.size:
             return None
         found: int = _OFFSET.unpack_from(self.raw, self._at)[0]
@@ -90,12 +90,12 @@ class Batches:
 
 
 def is_known(batch: bytes) -> bool:
-    """Whether a batch says that it is of a format that is read here."""
+    """Whether a batch claims a supported format."""
     return len(batch) > _MAGIC_AT and batch[_MAGIC_AT] <= _CURRENT
 
 
 def holds(batch: bytes, offset: int) -> bool:
-    """Whether a batch says that it has an offset: where a broker finds it when it is asked for that."""
+    """Whether a batch claims to contain an offset, so that a broker finds it there."""
     if len(batch) < _HEADER.size:
         return False
     base, *_, delta, _, _, _, _, _, _ = _HEADER.unpack_from(batch)
@@ -103,7 +103,7 @@ def holds(batch: bytes, offset: int) -> bool:
 
 
 def parsed(batch: bytes, since: int) -> Iterator[Parsed]:
-    """The records of one batch from an offset on, whatever is wrong with them; its checksum is known to be right."""
+    """The records of one batch from an offset, damaged or not; its checksum is already verified."""
     if len(batch) < _HEADER.size or batch[_MAGIC_AT] != _CURRENT:
         yield unreadable(batch, since, since, "it is of no format that is read here")
         return
@@ -133,16 +133,15 @@ def parsed(batch: bytes, since: int) -> Iterator[Parsed]:
 
 
 def unreadable(raw: bytes, first: int, last: int, why: str) -> Parsed:
-    """What stands in the place of what cannot be read."""
+    """A record in place of what cannot be read."""
     return Parsed(first, -1, 0, None, Unreadable(raw, last, why), ())
 
 
 def spoiled(batch: bytes, following: int | None, since: int, why: str) -> Parsed | None:
-    """A whole batch that cannot be trusted, nor what it says of itself; None where it ends before the offset `since`.
+    """A whole batch whose content and header cannot be trusted; None if it ends before the offset `since`.
 
-    It stands for the offsets up to the batch behind it, if that one was fetched too. Otherwise what it says of its
-    length counts where it says so twice alike; and if it does not, one offset is stepped over at a time: to go too far
-    would pass over what is good.
+    It spans the offsets up to the next batch, if that was fetched. Otherwise its own length counts if both fields
+    agree; if not, one offset is skipped at a time, so that no good record is skipped.
     """
     base = _OFFSET.unpack_from(batch)[0] if len(batch) >= _OFFSET.size else since
     reach = max(_PLAUSIBLE, len(batch))
@@ -159,7 +158,7 @@ def spoiled(batch: bytes, following: int | None, since: int, why: str) -> Parsed
 
 
 def _bounds(body: bytes, at: int) -> tuple[int, int] | None:
-    """Where the record that begins here has its first part, and where it ends; None where its length is wrong."""
+    """The start of the record's first field and its end; None if its length is invalid."""
     try:
         length, start = _varint(body, at)
     except (ValueError, IndexError):
@@ -168,7 +167,7 @@ def _bounds(body: bytes, at: int) -> tuple[int, int] | None:
 
 
 def _record(body: bytes, at: int, end: int, base: int, time: int, *, appended: bool) -> Parsed:
-    _, at = _varint(body, at)  # attributes, of which none is in use
+    _, at = _varint(body, at)  # attributes, unused
     time_delta, at = _varint(body, at)
     offset_delta, at = _varint(body, at)
     key, at = _bytes(body, at, end)

@@ -1,7 +1,7 @@
-"""Certificates and passwords that are read again: whoever renews a file need not restart who uses it.
+"""Certificates and passwords that are reloaded when their files change, without a restart.
 
-Clients hold what they were made with for as long as they run. So they are given stand-ins, which look at the files
-whenever a connection is made. A connection that is open stays open; what cannot be read leaves what was good before.
+Clients keep the credentials they were created with. So they get objects that check the files on each connection. Open
+connections stay open; if a file cannot be read, the previous credentials remain in use.
 """
 
 import ssl
@@ -18,24 +18,24 @@ State = tuple[tuple[int, int, int] | None, ...]
 
 
 class RenewedContext(ssl.SSLContext):
-    """A TLS context that is made again when one of its files is another than before."""
+    """A TLS context that is rebuilt when one of its files changes."""
 
     def __new__(cls, make: Callable[[], ssl.SSLContext], files: tuple[Path, ...]) -> "RenewedContext":  # noqa: ARG004
-        """Python makes the object before it is given its arguments."""
+        """Create the context; `__init__` takes the same arguments."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
 
     def __init__(self, make: Callable[[], ssl.SSLContext], files: tuple[Path, ...]) -> None:
         """Make the context by `make`, and again when `files` change.
 
         Raises:
-            Whatever `make` raises, now and never again.
+            Whatever `make` raises, here only.
         """
         self._make, self._files = make, files
         self._seen, self._context = state(files), make()
         self._lock = Lock()
 
     def current(self) -> ssl.SSLContext:
-        """The context of what the files have now, or of what they had last that could be used."""
+        """The context of the files' current content, or of the last usable one."""
         with self._lock:
             seen = state(self._files)
             if seen != self._seen:
@@ -47,22 +47,22 @@ class RenewedContext(ssl.SSLContext):
         names = [str(file) for file in self._files]
         try:
             self._context = self._make()
-        except Exception as error:  # noqa: BLE001 (whatever it is, what was good before goes on)
-            log.error("certificates_not_renewed", files=names, error=str(error))  # noqa: TRY400 (a sentence says it all)
+        except Exception as error:  # noqa: BLE001 (on any error the previous context stays in use)
+            log.error("certificates_not_renewed", files=names, error=str(error))  # noqa: TRY400 (the message suffices)
         else:
             log.info("certificates_renewed", files=names)
 
     def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
-        """As the current context does."""
+        """Wrap with the current context."""
         return self.current().wrap_socket(*arguments, **named)
 
     def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
-        """As the current context does."""
+        """Wrap with the current context."""
         return self.current().wrap_bio(*arguments, **named)
 
 
 def state(files: tuple[Path, ...]) -> State:
-    """What tells a renewed file from the one before: None for each that is not there."""
+    """What identifies a version of the files; None for each that is missing."""
     return tuple(_state(file) for file in files)
 
 
@@ -75,19 +75,19 @@ def _state(file: Path) -> tuple[int, int, int] | None:
 
 
 class RenewedPassword(str):
-    """A password that is what its file has whenever it is put into bytes, which clients do at each SCRAM login."""
+    """A password that is read from its file when it is encoded, as clients do at each SCRAM login."""
 
     _file: Path
     _last: str
 
     def __new__(cls, value: str, file: Path) -> "RenewedPassword":
-        """A text that compares and hashes as `value`, what the file had at the start."""
+        """A string that compares and hashes as `value`, the file's initial content."""
         one = super().__new__(cls, value)
         one._file, one._last = file, value
         return one
 
     def current(self) -> str:
-        """What the file has now, or had last that could be read and was not empty."""
+        """The file's current content, or the last that was readable and not empty."""
         try:
             self._last = self._file.read_text("utf-8").strip() or self._last
         except (OSError, UnicodeDecodeError) as error:
@@ -96,7 +96,7 @@ class RenewedPassword(str):
         return self._last
 
     def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        """The current password in bytes."""
+        """Encode the current password."""
         return self.current().encode(encoding, errors)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""`dli trace`: one request, from its bytes to the sentence its answer rests on."""
+"""`dli trace`: one request, from its bytes to the policy text of its answer."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 from events.decode import is_request_id
 from workers.console import AsReport, Bootstrap, CommandError, Form, Prefix, out, settings, write_json
 from workers.ledger.trace import trace as trace_of
-from workers.ledger.trace_text import shown
+from workers.ledger.trace_text import trace_text
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -30,6 +30,6 @@ def trace(
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     traced = trace_of(request_id, url or f"http://{found.web_host}:{found.web_port}", found)
     if output is Form.JSON:
-        write_json(traced.told())
+        write_json(traced.as_json())
     else:
-        out.print(shown(traced))
+        out.print(trace_text(traced))

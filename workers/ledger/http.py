@@ -1,13 +1,12 @@
-"""`GET /requests/{id}`: where everything stands that concerns a request, from any worker.
+"""`GET /requests/{id}`: the positions of all events of a request, from any worker.
 
-    /requests/{id}          all of it: asks whoever has the pointers, and whoever has the links
-    /ledger/pointers/{id}   what this worker has of it, or 503: for the other workers
-    /ledger/chain/{id}
+    /requests/{id}          everything: queries the workers with the pointers and the links /ledger/pointers/{id} this
+    worker's part, or 503; for other workers /ledger/chain/{id}
 
-Who has a partition is what Faust's assignor told every worker when the partitions were given out. A worker that has
-lost one since says so, and the question is to be asked again.
+Faust's assignor tells every worker which worker has which partition. A worker that has lost one since returns 503, and
+the request must be retried.
 
-The answer has places, times and request ids, and nothing of what stands there.
+The response has positions, times and request ids, no event content.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,31 +27,31 @@ from workers.state.digests import digest
 from workers.state.rocksdb_store import StorageError
 
 PATIENCE_SECONDS = 5.0
-"""For another worker's answer."""
+"""Timeout for another worker's response."""
 
 AWAY = "the ledger is being taken over by another worker; ask again in a moment"
 UNKNOWN = "the ledger knows no answer to this request: not sent, not read yet, or no longer kept"
 
 
 class AwayError(Exception):
-    """Nobody who can be asked has the partition now."""
+    """No reachable worker has the partition now."""
 
 
 class Ledger(NamedTuple):
-    """What the views ask."""
+    """The stores that the views query."""
 
     pointers: Pointers
     links: Links
 
 
-def install(app: faust.App, settings: Settings, ledger: Ledger) -> None:
+def add_pages(app: faust.App, settings: Settings, ledger: Ledger) -> None:
     """Add the views to the app."""
-    asking = _Asking(app, settings, ledger)
+    lookup = _Lookup(app, settings, ledger)
 
     @app.page("/requests/{request_id}")
     async def request(view: View, _request: Request, request_id: str) -> Response:
         try:
-            found = await asking.trace(request_id)
+            found = await lookup.trace(request_id)
         except AwayError:
             return view.json({"error": AWAY}, status=HTTPStatus.SERVICE_UNAVAILABLE)
         if found is None:
@@ -61,11 +60,11 @@ def install(app: faust.App, settings: Settings, ledger: Ledger) -> None:
 
     @app.page("/ledger/pointers/{request_id}")
     async def pointers(view: View, _request: Request, request_id: str) -> Response:
-        return _own(view, lambda: asking.own_pointers(request_id))
+        return _own(view, lambda: lookup.own_pointers(request_id))
 
     @app.page("/ledger/chain/{request_id}")
     async def chain(view: View, _request: Request, request_id: str) -> Response:
-        return _own(view, lambda: asking.own_chain(request_id))
+        return _own(view, lambda: lookup.own_chain(request_id))
 
 
 def _own(view: View, find: Callable[[], Any]) -> Response:
@@ -75,8 +74,8 @@ def _own(view: View, find: Callable[[], Any]) -> Response:
         return view.json({"error": AWAY}, status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-class _Asking:
-    """Finds what concerns a request, here or at another worker."""
+class _Lookup:
+    """Finds a request's positions, here or on another worker."""
 
     def __init__(self, app: faust.App, settings: Settings, ledger: Ledger) -> None:
         self._app = app
@@ -85,10 +84,10 @@ class _Asking:
         self._topics = {"decision": settings.topic(DECISIONS), "dead_letter": settings.topic(DEAD_LETTERS)}
 
     async def trace(self, request_id: str) -> dict[str, Any] | None:
-        """All that concerns a request; None where nothing does.
+        """Everything about a request; None if nothing is known.
 
         Raises:
-            AwayError: Nobody who can be asked has a part of it now.
+            AwayError: No reachable worker has a part of it now.
         """
         answers = await self._pointers(request_id)
         if not answers:
@@ -107,24 +106,24 @@ class _Asking:
         found = answers if same else await self._pointers(member["request_id"])
         return {**member, "known": bool(found), "answers": found}
 
-    # --- here ---
+    # --- local ---
 
     def own_pointers(self, request_id: str) -> list[dict[str, Any]]:
-        """The pointers that this worker has of a request.
+        """This worker's pointers of a request.
 
         Raises:
             AwayError: It does not have the partition.
         """
         found = self._safe(lambda: self._ledger.pointers.find(self._partition(request_id), request_id))
-        return [self._answer(one) for one in found]
+        return [self._answer(pointer) for pointer in found]
 
     def own_chain(self, request_id: str) -> list[dict[str, Any]]:
-        """The chain of a request, from the links that this worker has.
+        """The chain of a request, from this worker's links.
 
         Raises:
             AwayError: It does not have them.
         """
-        return [_member(one) for one in self._safe(lambda: self._ledger.links.find(0, request_id))]
+        return [_member(member) for member in self._safe(lambda: self._ledger.links.find(0, request_id))]
 
     @staticmethod
     def _safe(find: Callable[[], Sequence[Any] | None]) -> Sequence[Any]:
@@ -146,7 +145,7 @@ class _Asking:
             found["request"] = _place(self._settings.topic(REQUESTS), *pointer.request)
         return found
 
-    # --- there ---
+    # --- remote ---
 
     async def _pointers(self, request_id: str) -> list[dict[str, Any]]:
         partition = self._partition(request_id)

@@ -1,13 +1,13 @@
-"""Pointers: for every request, where its answers stand, and where what they answer stood.
+"""Pointers: for every request, the positions of its answers and of the request itself.
 
-    decisions, dead letters ─► PointerHandler ─► authorization.ledger ─► Pointers, its copy on disk
+    decisions, dead letters ─► PointerHandler ─► authorization.ledger ─► Pointers, its local store
 
-A pointer is a small record on the ledger topic: the digest of a request's id, a place, a time; no clinical data, no
-name. It is read off an answer's key and headers, never off the answer. Records are placed by the digest, so that any
-worker knows which partition has the pointers of a request, however the platform placed the request itself.
+A pointer is a small record on the ledger topic: the digest of a request's id, a position, a time; no clinical data, no
+name. It is made from an answer's key and headers, never from its value. Pointers are partitioned by the digest, so that
+any worker can compute the partition of a request's pointers.
 
-A pointer is a fact: the same one written twice changes nothing. So it needs no transaction, and the topic is its own
-changelog: its copy on disk, which is asked, is what its records say up to the group's offset.
+Writing a pointer twice changes nothing. So no transaction is needed, and the topic is its own changelog: the local
+store holds its records up to the group's offset.
 """
 
 import struct
@@ -27,7 +27,7 @@ from workers.records import OutgoingRecord, Record, Unreadable
 from workers.settings import Settings
 from workers.state.changelog import Change, Changelog
 from workers.state.digests import DIGEST_BYTES, digest
-from workers.state.partition_stores import FedCopies
+from workers.state.partition_stores import InputStores
 from workers.state.rocksdb_store import ChangelogStore
 
 log = structlog.get_logger(__name__)
@@ -42,29 +42,29 @@ _NOWHERE = -1
 
 
 class Pointer(NamedTuple):
-    """Where one answer to a request stands."""
+    """The position of one answer to a request."""
 
     kind: Kind
     partition: int
-    """Of the topic that the kind has."""
+    """The partition on the kind's topic."""
     offset: int
     timestamp: int
-    """The answer's, in milliseconds since the epoch."""
+    """The answer's timestamp, in milliseconds since the epoch."""
     request: tuple[int, int] | None
-    """Partition and offset of the request on its topic; None where the answer does not say."""
+    """Partition and offset of the request; None if the answer does not say."""
 
     def packed(self) -> bytes:
-        """As it stands on the ledger topic."""
+        """The bytes on the ledger topic."""
         partition, offset = self.request or (_NOWHERE, 0)
         where = _WHERE.pack(_NUMBERS[self.kind], self.partition, self.offset)
         return where + _WHENCE.pack(self.timestamp, partition, offset)
 
 
 def unpacked(raw: bytes) -> Pointer:
-    """The pointer that `raw` is.
+    """Decode a pointer.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a pointer.
     """
     try:
         kind, partition, offset = _WHERE.unpack_from(raw)
@@ -77,12 +77,12 @@ def unpacked(raw: bytes) -> Pointer:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of the ledger that has the pointers of a request: its key is spread evenly already."""
+    """The ledger partition of a request's pointers; the key is a digest and evenly distributed."""
     return int.from_bytes(key[:4], "big") % partitions
 
 
 class PointerHandler:
-    """What the ledger agent writes because of decisions and dead letters: a plain function of records."""
+    """Turns decisions and dead letters into pointers and links."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -95,8 +95,8 @@ class PointerHandler:
         self._links = settings.topic(LINKS)
 
     def __call__(self, records: Sequence[Record]) -> list[OutgoingRecord]:
-        """A pointer for every answer that can be found by a request's id, and a link where one supersedes another."""
-        return [one for record in records for one in self._written(record)]
+        """A pointer for every answer with a request id, and a link for every request that supersedes another."""
+        return [pointer for record in records for pointer in self._written(record)]
 
     def _written(self, record: Record) -> Iterable[OutgoingRecord]:
         if isinstance(record.value, Unreadable):
@@ -111,15 +111,15 @@ class PointerHandler:
         for name in _names(kind, record.key, record.headers):
             yield OutgoingRecord(self._ledger, digest(name), packed)
         supersedes = header(record.headers, SUPERSEDES) if kind == "decision" else None
-        # Of our own decisions both are ids; whoever else writes there may have anything.
+        # Our own decisions have valid ids; foreign records may have anything.
         if supersedes is not None and is_request_id(supersedes) and len(record.key) <= LONGEST_KEY:
             link = Link(supersedes, record.position)
             yield OutgoingRecord(self._links, record.key, link.written())
 
     def instead(self, record: Record, refused: frozenset[str]) -> list[OutgoingRecord]:
-        """A small dead letter for what cannot be read; else nothing: a topic that refuses a pointer is at fault itself.
+        """A small dead letter for unreadable records; otherwise nothing.
 
-        The answer that it would point to stands where it is.
+        A topic that refuses a pointer is misconfigured; the answer itself is unaffected.
         """
         if isinstance(record.value, Unreadable):
             return [rejection(record, unreadable(record.value), self._settings, small=True)]
@@ -128,60 +128,60 @@ class PointerHandler:
 
 
 def _names(kind: Kind, key: bytes, headers: Headers) -> Iterable[bytes]:
-    """What the answer is to be found by: its key, and the request id of a dead letter that has another key."""
+    """The lookup names of an answer: its key, and a dead letter's request id if different."""
     shown = header(headers, REQUEST) if kind == "dead_letter" else None
     return dict.fromkeys((key, shown.encode() if shown is not None else key))
 
 
 class Keeper:
-    """The handler of the ledger topic: its records are kept by `Pointers`; what cannot be read is put aside."""
+    """Handles the ledger topic: `Pointers` stores its records; unreadable ones become dead letters."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def __call__(self, records: Sequence[Record]) -> list[OutgoingRecord]:
-        """A dead letter for whatever cannot be read as a record."""
+        """A dead letter for every unreadable record."""
         return [
-            rejection(one, unreadable(one.value), self._settings)
-            for one in records
-            if isinstance(one.value, Unreadable)
+            rejection(record, unreadable(record.value), self._settings)
+            for record in records
+            if isinstance(record.value, Unreadable)
         ]
 
     def instead(self, record: Record, _refused: frozenset[str]) -> list[OutgoingRecord]:
-        """The smallest dead letter, in place of one that Kafka takes for too large."""
+        """The smallest dead letter, instead of one that is too large for Kafka."""
         rejected = unreadable(record.value) if isinstance(record.value, Unreadable) else too_large()
         return [rejection(record, rejected, self._settings, small=True)]
 
 
-class Pointers(FedCopies):
-    """The pointers of the partitions that this worker has."""
+class Pointers(InputStores):
+    """The pointers of this worker's partitions."""
 
     def __init__(self, folder: Path, changelog: Changelog, kept_ms: int) -> None:
-        """Keep copies of the ledger topic below `folder`; forget what is older than `kept_ms` milliseconds."""
+        """Keep the stores below `folder`; entries expire after `kept_ms` milliseconds."""
         super().__init__(folder, changelog)
         self._kept = kept_ms
 
     def find(self, partition: int, request_id: str) -> list[Pointer] | None:
-        """The pointers of a request, oldest first; None where this worker does not have the partition.
+        """The pointers of a request, oldest first; None if this worker does not have the partition.
 
         Raises:
-            StorageError: The copy cannot be read.
+            StorageError: The store cannot be read.
         """
         if partition not in self.ready:
             return None
-        with self.doubting(partition):
-            rows = self._copies[partition].beginning_with(digest(request_id.encode()))
+        with self.distrust_on_error(partition):
+            rows = self._stores[partition].beginning_with(digest(request_id.encode()))
         found = [unpacked(key[DIGEST_BYTES:] + value) for key, value in rows.items()]
-        return sorted(found, key=lambda one: (one.timestamp, one.partition, one.offset))
+        return sorted(found, key=lambda pointer: (pointer.timestamp, pointer.partition, pointer.offset))
 
-    def taken(self, copy: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
-        """The entries that are made of records, and the ends of some that are too old.
+    def changes_for(self, store: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
+        """The entries for these records, and deletions of some expired ones.
 
-        Each stands under the digest and the place, so that none replaces another.
+        An entry's key is the digest and the position, so that entries do not replace each other.
         """
         made = dict(_entries(changes))
         oldest = max((_timestamp(value) for value in made.values()), default=0) - self._kept
-        return dict.fromkeys(copy.outdated(_timestamp, oldest, len(made))) | made
+        return dict.fromkeys(store.expired(_timestamp, oldest, len(made))) | made
 
 
 def _timestamp(value: bytes) -> int:

@@ -1,17 +1,15 @@
 """Links: which request supersedes which, and which link would close a circle.
 
-    decisions that supersede ─► authorization.links ─► Links ─► authorization.dead-letters, where a link is refused
-                                                       ▲   └──► its copy on disk
-                                                       └─────────────┘
+    decisions that supersede ─► authorization.links ─► Links ─► authorization.dead-letters, where a link is refused ▲
+                                                       └──► its local store └─────────────┘
 
 A request may name the one that it revises, extends, renews, appeals or cancels. Whether that one is known, and whether
-the naming goes round in a circle, depends on other requests, of other partitions, and on which came first: a decision
-that depended on it would not be the same each time. So the decision stands whatever its link is worth, and the ledger
-judges links. All of them go over one partition, which puts them in one order; the link that closes a circle, in that
-order, is refused, and stands for nothing. The judgement is a function of the topic's records alone: whoever reads them
-again comes to the same.
+the links form a circle, depends on other requests and on their order; a decision that depended on it would not be
+reproducible. So decisions ignore links, and the ledger judges them. All links go through one partition, which orders
+them; a link that closes a circle, in that order, is refused and has no effect. The judgement depends only on the
+topic's records, so that every reader gets the same result.
 
-A link to a request that nobody knows is no mistake: that request may be another system's, or come later.
+A link to an unknown request is valid: it may belong to another system, or come later.
 """
 
 import json
@@ -33,30 +31,30 @@ from workers.dead_letters.write import rejection, unreadable
 from workers.records import OutgoingRecord, Record, Unreadable
 from workers.settings import Settings
 from workers.state.changelog import Change, Changelog
-from workers.state.partition_stores import FedCopies, changes_of
+from workers.state.partition_stores import InputStores, changes_of
 from workers.state.rocksdb_store import ChangelogStore
 
 log = structlog.get_logger(__name__)
 
 LONGEST_CHAIN = 200
-"""Requests of one chain that are told; of a longer one, those that came last."""
+"""The maximum length of a returned chain; of a longer one, the latest requests are returned."""
 
 
 class Link(NamedTuple):
-    """What a request says of the one before it."""
+    """A request's link to the one it supersedes."""
 
     supersedes: str
     decision: RecordPosition
-    """Where the answer stands that has it."""
+    """The position of the decision with the link."""
 
     def written(self) -> bytes:
-        """As it stands on the topic of links."""
+        """The bytes on the topic of links."""
         text = json.dumps({"supersedes": self.supersedes, "decision": str(self.decision)}, ensure_ascii=False)
         return text.encode()
 
 
 def link_of(value: bytes | None) -> Link | None:
-    """The link in a record; None where it is none."""
+    """The link in a record; None if it is not a link."""
     if isinstance(value, Unreadable):
         return None
     try:
@@ -70,27 +68,27 @@ def link_of(value: bytes | None) -> Link | None:
 
 @dataclass(frozen=True)
 class Judged:
-    """A link as the ledger keeps it."""
+    """A judged link as stored."""
 
     supersedes: str
     decision: str
     offset: int
-    """On the topic of links: which came later."""
+    """Its offset on the topic of links."""
     refused: bool
 
     def packed(self) -> bytes:
-        """As it stands in the copy."""
+        """The bytes in the local store."""
         return json.dumps(vars(self), ensure_ascii=False).encode()
 
 
 class Entries(Protocol):
-    """What links are kept in."""
+    """The storage of links."""
 
     def get(self, key: bytes) -> bytes | None:
-        """What stands under a key."""
+        """The value of a key."""
 
     def beginning_with(self, prefix: bytes) -> Mapping[bytes, bytes]:
-        """All entries whose keys begin so."""
+        """All entries whose keys begin with `prefix`."""
 
 
 def _from(request: str) -> bytes:
@@ -98,33 +96,33 @@ def _from(request: str) -> bytes:
 
 
 def _to(request: str) -> bytes:
-    # No id has control characters, so none begins as another one's entries do.
+    # Ids have no control characters, so that no id's prefix matches another's entries.
     return b"<" + request.encode() + b"\x00"
 
 
 class Graph:
-    """The links as some entries have them."""
+    """The graph of stored links."""
 
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
 
     def link(self, request: str) -> Judged | None:
-        """The link of a request to the one that it supersedes; also one that is refused."""
+        """The link of a request to the one it supersedes, even if refused."""
         raw = self._entries.get(_from(request))
         return Judged(**json.loads(raw)) if raw is not None else None
 
     def superseded(self, request: str) -> str | None:
-        """The request that this one supersedes, by a link that stands."""
+        """The request that this one supersedes, by a valid link."""
         link = self.link(request)
         return link.supersedes if link is not None and not link.refused else None
 
     def superseding(self, request: str) -> list[str]:
-        """The requests that supersede this one, by links that stand."""
+        """The requests that supersede this one, by valid links."""
         prefix = _to(request)
         return [key[len(prefix) :].decode() for key in self._entries.beginning_with(prefix)]
 
     def before(self, request: str) -> Iterator[str]:
-        """What the request supersedes, and what that one does, and so on: links that stand never go round."""
+        """The requests that this one supersedes, transitively; valid links form no circles."""
         found = self.superseded(request)
         while found is not None:
             yield found
@@ -132,12 +130,12 @@ class Graph:
 
 
 class _Changing:
-    """Entries with changes over them that are not written yet."""
+    """Entries with unwritten changes on top."""
 
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
         self.changes: dict[bytes, bytes | None] = {}
-        # Sorted: each of a batch's links asks what begins with its request, and must not look at all the others.
+        # Sorted, for prefix queries without scanning all of a batch's links.
         self._keys: list[bytes] = []
 
     def get(self, key: bytes) -> bytes | None:
@@ -155,7 +153,7 @@ class _Changing:
         return {key: value for key, value in found.items() if value is not None}
 
 
-class Said(NamedTuple):
+class LinkRecord(NamedTuple):
     """One record of the topic of links."""
 
     offset: int
@@ -164,38 +162,38 @@ class Said(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What becomes of some links."""
+    """The result of judging links."""
 
     changes: Mapping[bytes, bytes | None]
-    refused: Sequence[Said]
+    refused: Sequence[LinkRecord]
 
 
-def judge(entries: Entries, links: Iterable[Said]) -> Judgement:
-    """Judge links in the order in which they were said, after those that the entries have."""
+def judge(entries: Entries, links: Iterable[LinkRecord]) -> Judgement:
+    """Judge links in order, after the stored ones."""
     changing = _Changing(entries)
     graph = Graph(changing)
-    refused: list[Said] = []
-    for one in links:
-        known = graph.link(one.request)
-        if known is not None and (known.supersedes, known.decision) == (one.link.supersedes, str(one.link.decision)):
-            continue  # said again
-        if known is not None:  # a later answer under the same id, when the first was long forgotten
-            changing.put(_to(known.supersedes) + one.request.encode(), None)
-            changing.put(_from(one.request), None)
-        judged = Judged(one.link.supersedes, str(one.link.decision), one.offset, _closes_a_circle(graph, one))
-        changing.put(_from(one.request), judged.packed())
+    refused: list[LinkRecord] = []
+    for link in links:
+        known = graph.link(link.request)
+        if known is not None and (known.supersedes, known.decision) == (link.link.supersedes, str(link.link.decision)):
+            continue  # repeated
+        if known is not None:  # a later answer under the same id, after the first has expired
+            changing.put(_to(known.supersedes) + link.request.encode(), None)
+            changing.put(_from(link.request), None)
+        judged = Judged(link.link.supersedes, str(link.link.decision), link.offset, _closes_a_circle(graph, link))
+        changing.put(_from(link.request), judged.packed())
         if judged.refused:
-            refused.append(one)
+            refused.append(link)
         else:
-            changing.put(_to(judged.supersedes) + one.request.encode(), b"")
+            changing.put(_to(judged.supersedes) + link.request.encode(), b"")
     return Judgement(changing.changes, refused)
 
 
-def _closes_a_circle(graph: Graph, said: Said) -> bool:
-    if said.link.supersedes == said.request:
+def _closes_a_circle(graph: Graph, record: LinkRecord) -> bool:
+    if record.link.supersedes == record.request:
         return True
-    # A request that nobody has named yet, which is the way of nearly all, closes none.
-    return bool(graph.superseding(said.request)) and said.request in graph.before(said.link.supersedes)
+    # A request that nothing supersedes, the usual case, closes no circle.
+    return bool(graph.superseding(record.request)) and record.request in graph.before(record.link.supersedes)
 
 
 # --- chains --------------------------------------------------------------------------------------------------------
@@ -208,13 +206,13 @@ class Member:
     request_id: str
     supersedes: str | None = None
     refused: bool = False
-    """Whether the link to the one that it names is refused."""
+    """Whether its link is refused."""
     newest: bool = False
-    """Whether it is the last one: nothing supersedes it. Of several such, the one whose link came last."""
+    """Whether nothing supersedes it; of several, the one with the latest link."""
 
 
 def chain(graph: Graph, request: str) -> list[Member]:
-    """All requests that are linked with one, by links that stand, each after the one that it supersedes."""
+    """All requests connected to one by valid links, each after the one it supersedes."""
     *_, first = request, *graph.before(request)
     members = {first: graph.link(first)}
     last: list[str] = []
@@ -243,56 +241,56 @@ def _member(request: str, link: Judged | None, newest: str) -> Member:
 # --- in the worker -------------------------------------------------------------------------------------------------
 
 
-class Links(FedCopies):
-    """The links that this worker has, and the handler of their topic."""
+class Links(InputStores):
+    """This worker's links, and the handler of their topic."""
 
     def __init__(self, settings: Settings, folder: Path, changelog: Changelog) -> None:
-        """Keep a copy of the topic of links below `folder`."""
+        """Keep the store below `folder`."""
         super().__init__(folder, changelog)
         self._settings = settings
 
     def __call__(self, records: Sequence[Record]) -> list[OutgoingRecord]:
-        """A dead letter for every link that is refused, and for every record that is none.
+        """A dead letter for every refused link and every record that is not a link.
 
         Raises:
-            StorageError: The copy cannot be read; the batch is to be tried again.
+            StorageError: The store cannot be read; retry the batch.
         """
         partition = records[0].partition
-        with self.doubting(partition):
-            links = list(said(changes_of(records)))
-            judgement = judge(self._copies[partition], links)
+        with self.distrust_on_error(partition):
+            links = list(link_records(changes_of(records)))
+            judgement = judge(self._stores[partition], links)
         by_offset = {record.offset: record for record in records}
-        for one in judgement.refused:
-            log.warning("link_refused", partition=partition, offset=one.offset)
-        refused = [rejection(by_offset[one.offset], _circular(one), self._settings) for one in judgement.refused]
-        return refused + self._no_links(records, {one.offset for one in links})
+        for link in judgement.refused:
+            log.warning("link_refused", partition=partition, offset=link.offset)
+        refused = [rejection(by_offset[link.offset], _circular(link), self._settings) for link in judgement.refused]
+        return refused + self._no_links(records, {link.offset for link in links})
 
     def _no_links(self, records: Sequence[Record], links: Set[int]) -> list[OutgoingRecord]:
-        return [rejection(one, _none(one), self._settings) for one in records if one.offset not in links]
+        return [rejection(record, _none(record), self._settings) for record in records if record.offset not in links]
 
     def instead(self, record: Record, _refused: frozenset[str]) -> list[OutgoingRecord]:
-        """The smallest dead letter, in place of one that Kafka takes for too large."""
-        links = list(said(changes_of((record,))))
+        """The smallest dead letter, instead of one that is too large for Kafka."""
+        links = list(link_records(changes_of((record,))))
         rejected = _circular(links[0]) if links else _none(record)
         return [rejection(record, rejected, self._settings, small=True)]
 
     def find(self, partition: int, request_id: str) -> list[Member] | None:
-        """The chain of a request; None where this worker does not have the links.
+        """The chain of a request; None if this worker does not have the links.
 
         Raises:
-            StorageError: The copy cannot be read.
+            StorageError: The store cannot be read.
         """
         if partition not in self.ready:
             return None
-        with self.doubting(partition):
-            return chain(Graph(self._copies[partition]), request_id)
+        with self.distrust_on_error(partition):
+            return chain(Graph(self._stores[partition]), request_id)
 
-    def taken(self, copy: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
-        """The links judged again, as they were when they came."""
-        return judge(copy, said(changes)).changes
+    def changes_for(self, store: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
+        """The stored changes for these links, judged again."""
+        return judge(store, link_records(changes)).changes
 
 
-def said(changes: Iterable[Change]) -> Iterator[Said]:
+def link_records(changes: Iterable[Change]) -> Iterator[LinkRecord]:
     """The links in records of their topic."""
     for offset, key, value, _ in changes:
         link = link_of(value)
@@ -303,7 +301,7 @@ def said(changes: Iterable[Change]) -> Iterator[Said]:
         if link is None or not is_request_id(request):
             log.error("link_unreadable", offset=offset)
             continue
-        yield Said(offset, request, link)
+        yield LinkRecord(offset, request, link)
 
 
 def _none(record: Record) -> RejectedError:
@@ -312,7 +310,7 @@ def _none(record: Record) -> RejectedError:
     return RejectedError("undecodable", [FieldError(path="", message="is no link between two requests")])
 
 
-def _circular(said: Said) -> RejectedError:
+def _circular(record: LinkRecord) -> RejectedError:
     message = "names a request that supersedes this one, itself or by others between them"
     error = FieldError(path="supersedes", message=message)
-    return RejectedError("circular_link", [error], said.request)
+    return RejectedError("circular_link", [error], record.request)

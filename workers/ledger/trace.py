@@ -1,9 +1,9 @@
-"""A request's trace: the ledger's pointers, and at the end of each the event itself.
+"""A request's trace: the ledger's pointers, with the event at each.
 
     request ─► answers, superseded ones included ─► revision and digest ─► the events that made the revisions known
 
-One question to a worker gives all pointers, and every event is fetched from where it stands: nothing is searched for.
-Only the topic of revisions is read whole: one partition, and not many revisions.
+One request to a worker returns all pointers, and every event is fetched by its offset, without searching. Only the
+topic of revisions is read whole: it has one partition with few records.
 """
 
 import json
@@ -34,36 +34,36 @@ POLL_MS = 500
 
 @dataclass(frozen=True)
 class Event:
-    """One event that the trace leads to."""
+    """One event of a trace."""
 
     place: RecordPosition
     data: dict[str, Any] | None
-    """None where it is no longer kept, or not an event."""
+    """None if it is no longer kept, or not an event."""
     timestamp: int = -1
-    """The broker's, in milliseconds since the epoch."""
+    """The broker's timestamp, in milliseconds since the epoch."""
     signed_by: str | None = None
-    """Of a revision, the id of the key whose signature was proved."""
+    """For a revision, the id of the key that verifiably signed it."""
 
-    def told(self) -> dict[str, Any]:
-        """For a program."""
+    def as_json(self) -> dict[str, Any]:
+        """As JSON fields."""
         signed = {"signed_by": self.signed_by} if self.signed_by is not None else {}
         return {**self.place._asdict(), **signed, "data": self.data}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A decision or a dead letter, and what it answers."""
+    """A decision or a dead letter, with its request."""
 
     kind: str
     timestamp: int
     event: Event
     request: Event | None
-    """None where the answer does not say what it answers."""
+    """None if the answer does not name its request."""
 
-    def told(self) -> dict[str, Any]:
-        """For a program."""
-        request = self.request.told() if self.request is not None else None
-        return {"kind": self.kind, "timestamp": self.timestamp, **self.event.told(), "request": request}
+    def as_json(self) -> dict[str, Any]:
+        """As JSON fields."""
+        request = self.request.as_json() if self.request is not None else None
+        return {"kind": self.kind, "timestamp": self.timestamp, **self.event.as_json(), "request": request}
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,19 @@ class Traced:
     newest: bool
     supersedes: str | None
     refused: bool
-    """Whether its link to what it supersedes is refused."""
+    """Whether its link to the superseded request is refused."""
     answers: tuple[Answer, ...]
-    """Oldest first; none where nothing is known of the request but its name."""
+    """Oldest first; empty if only the request's id is known."""
 
     @property
     def decision(self) -> Answer | None:
-        """The last decision on it."""
-        return next((one for one in reversed(self.answers) if one.kind == "decision"), None)
+        """Its last decision."""
+        return next((answer for answer in reversed(self.answers) if answer.kind == "decision"), None)
 
-    def told(self) -> dict[str, Any]:
-        """For a program."""
+    def as_json(self) -> dict[str, Any]:
+        """As JSON fields."""
         link = {} if self.supersedes is None else {"supersedes": self.supersedes, "link": _link(self.refused)}
-        answers = [one.told() for one in self.answers]
+        answers = [answer.as_json() for answer in self.answers]
         return {
             "request_id": self.request_id,
             **link,
@@ -102,34 +102,34 @@ def _link(refused: bool) -> str:
 
 @dataclass(frozen=True)
 class Trace:
-    """All that concerns one request."""
+    """Everything about one request."""
 
     request_id: str
     chain: tuple[Traced, ...]
-    """Each after the one that it supersedes."""
+    """Each after the request that it supersedes."""
     revisions: tuple[Event, ...]
-    """The events that made known the revisions that its decisions name."""
+    """The events that published the revisions named by its decisions."""
 
     @property
     def asked(self) -> Traced:
-        """The request that was asked for."""
-        return next(one for one in self.chain if one.request_id == self.request_id)
+        """The requested one."""
+        return next(member for member in self.chain if member.request_id == self.request_id)
 
-    def told(self) -> dict[str, Any]:
-        """For a program."""
+    def as_json(self) -> dict[str, Any]:
+        """As JSON fields."""
         return {
             "request_id": self.request_id,
-            "chain": [one.told() for one in self.chain],
-            "revisions": [one.told() for one in self.revisions],
+            "chain": [member.as_json() for member in self.chain],
+            "revisions": [revision.as_json() for revision in self.revisions],
         }
 
 
 def trace(request_id: str, url: str, settings: Settings) -> Trace:
-    """The trace of a request, its pointers from the worker at `url`, its events from Kafka.
+    """The trace of a request, with pointers from the worker at `url` and events from Kafka.
 
     Raises:
-        CommandError: No worker answers, or none knows the request; or Kafka does not answer or gives no right.
-        AccessRefusedError: The cluster does not let us in.
+        CommandError: No worker responds or knows the request; or Kafka does not respond or refuses access.
+        AccessRefusedError: The cluster refuses us.
         PolicyDocumentError: The publishers' keys cannot be read.
     """
     connect.check(settings)
@@ -137,36 +137,36 @@ def trace(request_id: str, url: str, settings: Settings) -> Trace:
     found = _pointers(request_id, url)
     try:
         with _reading(settings) as topics:
-            chain = tuple(_traced(one, topics) for one in found["chain"])
+            chain = tuple(_traced(member, topics) for member in found["chain"])
             named = _named(chain)
             known = topics.all_of(RecordPosition(settings.topic(POLICY_REVISIONS), 0, 0)) if named else ()
-            revisions = [_proved(one, terms) for one in _made_known(known, named)]
+            revisions = [_proved(revision, terms) for revision in _made_known(known, named)]
             return Trace(request_id, chain, tuple(revisions))
     except KafkaError as error:
         raise CommandError(connect.explained(settings, error)) from None
 
 
 def _pointers(request_id: str, url: str) -> Any:
-    # A file or another protocol is no worker, and would be opened.
+    # urlopen would also open files and other protocols.
     if urlsplit(url).scheme not in {"http", "https"}:
         raise CommandError(f"{url}: a worker's address is http://HOST:PORT")
     try:
         with urlopen(f"{url.rstrip('/')}/requests/{quote(request_id, safe='')}", timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 (the operator's own; http or https)
             return json.load(answer)
     except HTTPError as error:
-        raise CommandError(f"request {request_id}: {_said(error)}") from None
+        raise CommandError(f"request {request_id}: {_error_of(error)}") from None
     except (URLError, OSError, ValueError):
         raise CommandError(f"{url}: no worker answers there; name any worker of the deployment with --url") from None
 
 
-def _said(error: HTTPError) -> str:
+def _error_of(error: HTTPError) -> str:
     try:
         return str(json.load(error)["error"])
     except (ValueError, KeyError, TypeError):
         return f"the worker answered {error.code}"
 
 
-# --- events from where they stand ----------------------------------------------------------------------------------
+# --- fetching events ----------------------------------------------------------------------------------
 
 
 class _Topics:
@@ -181,7 +181,7 @@ class _Topics:
         return found if found is not None and found.place == place else Event(place, None)
 
     def all_of(self, place: RecordPosition) -> Iterator[Event]:
-        """The events of a partition from a place on."""
+        """The events of a partition from a position on."""
         partition = TopicPartition(place.topic, place.partition)
         self._reader.assign([partition])
         beginning = self._reader.beginning_offsets([partition])[partition]
@@ -224,7 +224,7 @@ def _traced(member: dict[str, Any], topics: _Topics) -> Traced:
         newest=member["newest"],
         supersedes=member.get("supersedes"),
         refused=member.get("link") == "refused",
-        answers=tuple(_answer(one, topics) for one in member["answers"]),
+        answers=tuple(_answer(answer, topics) for answer in member["answers"]),
     )
 
 
@@ -246,12 +246,12 @@ def _place(found: dict[str, Any]) -> RecordPosition:
 
 
 def _named(chain: Iterable[Traced]) -> set[tuple[str | None, str]]:
-    """What decisions name of policies: the revision in force, by its date, and the newest known, by its digest."""
+    """The policy revisions that decisions name: the one in force, by date, and the newest known, by digest."""
     decisions = (answer.event.data for one in chain for answer in one.answers if answer.kind == "decision")
-    # Who may write to the topic may have written anything, and the trace is of what else there is.
-    lines = [one for data in decisions if data is not None for one in _list(data.get("lines"))]
-    policies = [one["policy"] for one in lines if isinstance(one, dict) and isinstance(one.get("policy"), dict)]
-    named = [(one.get("revision"), one.get("known_through")) for one in policies]
+    # Foreign records may contain anything; they are skipped.
+    lines = [line for data in decisions if data is not None for line in _list(data.get("lines"))]
+    policies = [line["policy"] for line in lines if isinstance(line, dict) and isinstance(line.get("policy"), dict)]
+    named = [(policy.get("revision"), policy.get("known_through")) for policy in policies]
     return {(day, known) for day, known in named if isinstance(known, str) and isinstance(day, str | None)}
 
 
@@ -260,14 +260,14 @@ def _list(found: Any) -> list[Any]:
 
 
 def _made_known(events: Iterable[Event], named: set[tuple[str | None, str]]) -> list[Event]:
-    """The events that made known what is named, each the first of its digest, in the order in which they came.
+    """The events that published the named revisions, the first of each digest, in order.
 
-    From the newest revision known, the chain leads back to the one in force: what stands beside the chain is none.
+    From the newest known revision, the chain leads back to the one in force; events outside the chain are ignored.
     """
     by_digest: dict[str, Event] = {}
-    for one in events:
-        if one.data is not None and isinstance(one.data.get("digest"), str):
-            by_digest.setdefault(one.data["digest"], one)
+    for event in events:
+        if event.data is not None and isinstance(event.data.get("digest"), str):
+            by_digest.setdefault(event.data["digest"], event)
     found = {one.place: one for revision, known in named for one in _back(by_digest, known, revision)}
     return sorted(found.values(), key=lambda one: one.place)
 
@@ -277,7 +277,7 @@ def _proved(one: Event, terms: Terms) -> Event:
 
 
 def _back(by_digest: Mapping[str, Event], known: str, revision: str | None) -> Iterator[Event]:
-    """The event of a digest, and the one of a date that it leads back to."""
+    """The event with a digest, and the earlier one with a date."""
     event = by_digest.get(known)
     if event is not None:
         yield event

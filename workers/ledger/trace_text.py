@@ -1,4 +1,4 @@
-"""A trace as a person reads it."""
+"""A trace as readable text."""
 
 import json
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ from workers.printable import printable
 NO_LONGER = "no longer kept there"
 
 
-def shown(trace: Trace) -> RenderableType:
-    """The whole trace, to be printed."""
+def trace_text(trace: Trace) -> RenderableType:
+    """The whole trace, for printing."""
     parts: list[RenderableType] = [Text.assemble("Trace of request ", (printable(trace.request_id), "bold"))]
     parts += [Text("\nThe chain, each after the one that it supersedes", style="bold"), _chain(trace)]
     parts += section("Of its links", _links(trace))
@@ -36,13 +36,13 @@ def _chain(trace: Trace) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("", "request", "supersedes", "answer", "", "stands at"):
         table.add_column(column, header_style="dim", overflow="fold")
-    for one in trace.chain:
-        for index, answer in enumerate(one.answers or (None,)):
-            newest = one.newest and answer is not None and answer is one.decision
+    for member in trace.chain:
+        for index, answer in enumerate(member.answers or (None,)):
+            newest = member.newest and answer is not None and answer is member.decision
             table.add_row(
-                "►" if index == 0 and one.request_id == trace.request_id else "",
-                one.request_id if index == 0 else "",
-                one.supersedes or "" if index == 0 else "",
+                "►" if index == 0 and member.request_id == trace.request_id else "",
+                member.request_id if index == 0 else "",
+                member.supersedes or "" if index == 0 else "",
                 _short(answer),
                 Text("newest", style="bold") if newest else "",
                 str(answer.event.place) if answer is not None else "",
@@ -63,12 +63,12 @@ def _short(answer: Answer | None) -> Text:
 
 
 def _links(trace: Trace) -> Iterator[tuple[str, str]]:
-    known = {one.request_id for one in trace.chain if one.answers}
-    for one in trace.chain:
-        if one.refused:
-            yield one.request_id, f"its link to {one.supersedes} is refused: it would close a circle"
-        elif one.supersedes is not None and one.supersedes not in known:
-            yield one.request_id, f"supersedes {one.supersedes}, which is unknown here"
+    known = {member.request_id for member in trace.chain if member.answers}
+    for member in trace.chain:
+        if member.refused:
+            yield member.request_id, f"its link to {member.supersedes} is refused: it would close a circle"
+        elif member.supersedes is not None and member.supersedes not in known:
+            yield member.request_id, f"supersedes {member.supersedes}, which is unknown here"
 
 
 def _stands(answer: Answer) -> Iterator[tuple[str, str]]:
@@ -106,9 +106,9 @@ def _answered(answer: Answer) -> RenderableType:
 
 
 def _revisions(events: tuple[Event, ...]) -> Iterator[tuple[str, str]]:
-    for one in events:
-        data = one.data or {}
-        yield f"{data.get('policy_number')} {data.get('revision')}", str(one.place)
+    for event in events:
+        data = event.data or {}
+        yield f"{data.get('policy_number')} {data.get('revision')}", str(event.place)
         yield "", f"sha256 {data.get('digest')}"
-        if one.signed_by is not None:
-            yield "", f"signed by {printable(str(data.get('author')))}, key {one.signed_by[:SHOWN]}"
+        if event.signed_by is not None:
+            yield "", f"signed by {printable(str(data.get('author')))}, key {event.signed_by[:SHOWN]}"

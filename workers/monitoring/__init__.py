@@ -1,1 +1,1 @@
-"""For who operates it: lag and accounts asked of the brokers, exported and shown; dead letters listed and re-driven."""
+"""For operators: lag and accounts from the brokers, metrics, and health."""

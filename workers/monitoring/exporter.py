@@ -1,7 +1,7 @@
-"""`dli exporter`: lag, accounts and what waits, for Prometheus, asked of the brokers at each scrape.
+"""`dli exporter`: lag, accounts and pending requests for Prometheus, queried from the brokers at each scrape.
 
-It knows nothing of the workers, so that it tells the truth about those that are stalled or gone. Where the brokers do
-not answer it says so and nothing else: a number from before would look like health.
+It does not query the workers, so that it is correct for stalled or stopped ones. If the brokers do not respond, it
+reports only that: old numbers would look healthy.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,11 +24,11 @@ from workers.kafka.reader import (
     ReadingError,
     StrangeError,
     data_of,
+    kafka_errors,
+    log_skipped,
     new_admin,
     new_consumer,
     partitions_of,
-    pass_over,
-    told,
     written_at,
 )
 from workers.monitoring.pended import Pended
@@ -37,16 +37,16 @@ from workers.settings import Settings
 log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 5.0
-"""Before the topic of decisions is read on after the brokers went away."""
+"""Pause before reading decisions again after an outage."""
 
 
 def now_utc() -> datetime:
-    """The time, for what is overdue."""
+    """The current time, for overdue requests."""
     return datetime.now(UTC)
 
 
 class BrokerCollector(Collector):
-    """What one scrape tells."""
+    """The metrics of one scrape."""
 
     def __init__(
         self, settings: Settings, watcher: Watcher, pended: Pended, clock: Callable[[], datetime] = now_utc
@@ -59,7 +59,7 @@ class BrokerCollector(Collector):
         self._known: frozenset[Unread] = frozenset()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Ask the brokers; two scrapes at once take turns."""
+        """Query the brokers; concurrent scrapes are serialized."""
         with self._lock:
             try:
                 look = self._watcher.look()
@@ -69,7 +69,7 @@ class BrokerCollector(Collector):
                 return
         self._tell(look)
         yield metrics.EXPORTER_UP.of([((), 1)])
-        yield metrics.UNREAD.of(((one.what, one.name, one.cause), 1) for one in look.unread)
+        yield metrics.UNREAD.of(((unread.what, unread.name, unread.cause), 1) for unread in look.unread)
         archive = self._settings.archive_group
         yield from of_lag(without(look, archive))
         yield metrics.ARCHIVED.of([((), archived_until(look, archive))])
@@ -84,22 +84,22 @@ class BrokerCollector(Collector):
         yield metrics.OVERDUE.of([((), overdue)])
 
     def _tell(self, look: Look) -> None:
-        """Say once of each thing that it cannot be read, for as long as it cannot."""
-        for one in look.unread:
-            if one not in self._known:
-                log.warning("series_unread", what=one.what, name=one.name, cause=one.cause)
+        """Log each unreadable item once while it is unreadable."""
+        for unread in look.unread:
+            if unread not in self._known:
+                log.warning("series_unread", what=unread.what, name=unread.name, cause=unread.cause)
         self._known = frozenset(look.unread)
 
 
 def without(look: Look, group: str) -> Look:
-    """The look without a group: one that only says how far archives go follows no topic, and is never behind."""
+    """The look without the archive group, which consumes nothing and has no lag."""
     lags = [lag for lag in look.lags if lag.group != group]
     members = {name: count for name, count in look.members.items() if name != group}
     return look._replace(lags=lags, members=members)
 
 
 def archived_until(look: Look, group: str) -> float:
-    """Until when all is archived, in seconds since the epoch; 0 where nobody said so."""
+    """The time up to which everything is archived, in seconds since the epoch; 0 if unknown."""
     noted = [_instant(lag.note) for lag in look.lags if lag.group == group]
     return min(noted, default=0.0)
 
@@ -134,21 +134,21 @@ def of_lag(look: Look) -> Iterator[GaugeMetricFamily]:
 
 def of_accounts(found: list[PartitionBalance]) -> Iterator[GaugeMetricFamily]:
     """The metrics of the accounts."""
-    known = [(str(one.partition), one.account) for one in found if one.account is not None]
+    known = [(str(standing.partition), standing.account) for standing in found if standing.account is not None]
     yield metrics.ACCOUNTS.of(
         ((partition, outcome), getattr(account, outcome))
         for partition, account in known
         for outcome in ("consumed", "decided", "duplicates", "dead_lettered", "lost")
     )
     yield metrics.ACCOUNTS_DIFFERENCE.of(((partition,), account.difference) for partition, account in known)
-    yield metrics.ACCOUNTS_BALANCED.of([((), float(bool(found) and not any(one.problem for one in found)))])
+    yield metrics.ACCOUNTS_BALANCED.of([((), float(bool(found) and not any(standing.problem for standing in found)))])
 
 
 def follow(settings: Settings, pended: Pended, over: Event) -> None:
-    """Read decisions into `pended`, from as long ago as it counts them, until told that it is over."""
+    """Read decisions into `pended`, from the start of its period, until asked to stop."""
     while not over.is_set():
         try:
-            with told(settings):
+            with kafka_errors(settings):
                 _follow(settings, pended, over)
         except (ReadingError, AccessRefusedError) as error:
             log.warning("decisions_unread", detail=str(error), next_try_in_seconds=PAUSE_SECONDS)
@@ -183,12 +183,12 @@ def _take(pended: Pended, record: ConsumerRecord) -> None:
         except ValueError:
             raise StrangeError("it is no decision") from None
     except StrangeError as error:
-        pass_over(record, error)
+        log_skipped(record, error)
 
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[None]:
-    """Answer at the settings' exporter port while this lasts.
+    """Serve on the settings' exporter port inside the context.
 
     Raises:
         OSError: The port is taken.

@@ -1,7 +1,7 @@
-"""What Faust does, in our metrics: rebalances, tables recovered, sends that failed.
+"""Faust's rebalances, table recoveries and failed sends as metrics.
 
-Faust's own Prometheus sensor is not used: it measures latencies from the wrong instant, forgets its counters at a
-rebalance, and has an end offset that moves only while records arrive, so that a stalled worker looks healthy.
+Faust's own Prometheus sensor is not used: it measures latencies from the wrong instant, resets its counters at a
+rebalance, and updates its end offset only while records arrive, so that a stalled worker looks healthy.
 """
 
 from time import monotonic
@@ -14,35 +14,35 @@ from workers import metrics
 
 
 class Sensor(faust.Sensor):
-    """Tells the metrics what Faust tells it."""
+    """Updates the metrics on Faust's events."""
 
     def __init__(self) -> None:
         super().__init__()
         self._assigned = monotonic()
 
     def on_rebalance_start(self, app: AppT) -> dict[str, float]:  # noqa: ARG002 (Faust's signature)
-        """A rebalance begins; what is returned comes back with its end."""
+        """A rebalance begins; the result is passed to its end."""
         metrics.REBALANCES.inc()
         return {"begun": monotonic()}
 
     def on_rebalance_return(self, app: AppT, state: dict[str, float]) -> None:  # noqa: ARG002 (as above)
-        """Partitions are assigned; tables recover from here on."""
+        """Partitions are assigned; tables begin to recover."""
         self._assigned = monotonic()
 
     def on_rebalance_end(self, app: AppT, state: dict[str, float]) -> None:  # noqa: ARG002 (as above)
-        """The rebalance is over, tables and all."""
+        """The rebalance is over, including tables."""
         metrics.REBALANCE.observe(monotonic() - state["begun"])
 
     def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:  # noqa: ARG002 (as above)
-        """A record of an agent of Faust's could not be sent."""
+        """A record of a Faust agent could not be sent."""
         metrics.ERRORS.labels("send", type(exc).__name__).inc()
 
     def recovered(self, table: str) -> None:
-        """A table is up to its changelog."""
+        """A table has caught up with its changelog."""
         metrics.RECOVERY.labels(table).observe(monotonic() - self._assigned)
 
 
-def install(app: faust.App) -> None:
+def add_sensor(app: faust.App) -> None:
     """Add the sensor to an app whose tables are declared."""
     sensor = Sensor()
     app.sensors.add(sensor)

@@ -1,8 +1,8 @@
-"""Live, ready, and the metrics: what a supervisor and a monitor ask of a worker.
+"""A worker's endpoints for liveness, readiness and metrics.
 
-Live says that the process answers. Ready says that it has its place in the group, its tables and its policies, and that
-its work gets on: a worker that stands still, or that its broker no longer answers, is not ready however alive it is. A
-rebalance makes it unready for a moment and never dead.
+Live means that the process responds. Ready means that it is in its group, has its tables and policies, and makes
+progress: a stalled worker, or one without a responding broker, is not ready. A rebalance makes it briefly unready,
+never not live.
 """
 
 import platform
@@ -28,25 +28,23 @@ ProgressOf = Callable[[], Mapping[int, Progress]]
 def checks(
     app: faust.App, policies: Knowledge, progress: ProgressOf, spare: Check, stalled_seconds: float
 ) -> dict[str, Check]:
-    """What a worker needs before it is ready, by name; `spare` says whether the group's members have all requests.
+    """The readiness checks by name; `spare` says whether the group's members have all request partitions.
 
-    `assigned`     it has partitions or is a spare, and none are being given out anew
-    `recovered`    its tables are up to their changelogs
-    `feeding`      it has taken over every partition of requests that it was given, or is a spare
-    `progressing`  none of these has had records waiting for so many seconds without one being done
-    `broker`       the broker has answered for each of these within so many seconds
-    `in_range`     the committed offset of each lies in its log
-    `unheld`       no open transaction has kept what is behind it from being read for so many seconds
-    `policies`     it has policies to decide under
+    `assigned`     it has partitions or is a spare, and no rebalance is in progress `recovered`    its tables have
+    caught up with their changelogs `feeding`      it has taken over every assigned request partition, or is a spare
+    `progressing`  none of these has had waiting records for so many seconds without progress `broker`       the broker
+    has responded for each of these within so many seconds `in_range`     the committed offset of each is inside its log
+    `unheld`       no open transaction has blocked reading for so many seconds `policies`     it has policies to decide
+    under
     """
     return {
         "assigned": lambda: not app.rebalancing and (_has_partitions(app) or spare()),
         "recovered": lambda: not cast("TableManager", app.tables).recovery.in_recovery,
-        "feeding": lambda: all(one.started for one in progress().values()) if progress() else spare(),
-        "progressing": lambda: all(one.waiting_seconds < stalled_seconds for one in progress().values()),
-        "broker": lambda: all(one.silent_seconds < stalled_seconds for one in progress().values() if one.started),
-        "in_range": lambda: not any(one.refused for one in progress().values()),
-        "unheld": lambda: all(one.held_seconds < stalled_seconds for one in progress().values()),
+        "feeding": lambda: all(state.started for state in progress().values()) if progress() else spare(),
+        "progressing": lambda: all(state.waiting_seconds < stalled_seconds for state in progress().values()),
+        "broker": lambda: all(state.silent_seconds < stalled_seconds for state in progress().values() if state.started),
+        "in_range": lambda: not any(state.refused for state in progress().values()),
+        "unheld": lambda: all(state.held_seconds < stalled_seconds for state in progress().values()),
         "policies": lambda: bool(policies.snapshot().numbers),
     }
 
@@ -54,16 +52,16 @@ def checks(
 def _has_partitions(app: faust.App) -> bool:
     try:
         return bool(app.consumer.assignment())
-    except ConsumerNotStarted:  # the port answers a moment before there is one
+    except ConsumerNotStarted:  # the port opens slightly earlier
         return False
 
 
 STATES = ("working", "stalled", "starting", "refused")
-"""What `state` may say."""
+"""The values of `state`."""
 
 
 def state(one: Progress, stalled_seconds: float) -> str:
-    """A partition's, as `dli_feed_partitions` counts it."""
+    """A partition's state, as counted by `dli_feed_partitions`."""
     if one.refused:
         return "refused"
     if not one.started:
@@ -72,7 +70,7 @@ def state(one: Progress, stalled_seconds: float) -> str:
     return "stalled" if still >= stalled_seconds else "working"
 
 
-def install(
+def add_pages(
     app: faust.App, policies: Knowledge, needed: dict[str, Check], progress: ProgressOf, stalled_seconds: float
 ) -> None:
     """Add the endpoints to the app."""
@@ -107,7 +105,7 @@ def install(
 
 
 def tell_policies(library: Library, now: datetime) -> None:
-    """Tell which revision of each loaded policy is in force on the day (UTC)."""
+    """Update the metric of revisions in force on the day (UTC)."""
     metrics.POLICY_IN_FORCE.clear()
     for policy in library:
         found = policy.register.in_force(now.date())

@@ -1,8 +1,8 @@
-"""What a Host header says.
+"""Checks Host headers, against DNS rebinding.
 
-Another site's page can have a browser ask us under a name of its own, by pointing that name at our address (DNS
-rebinding). The browser then tells that name in the header Host, so who asks under a name that is none of ours is not
-answered. An address leads where it says, so it cannot be pointed anywhere.
+Another site's page can make a browser contact us under its own name by resolving that name to our address. The browser
+then sends that name in the Host header, so requests under names that are not ours are refused. IP addresses cannot be
+rebound and are allowed.
 """
 
 import re
@@ -13,7 +13,7 @@ LAST_PORT = 65535
 
 
 def host_of(header: str) -> str | None:
-    """The host alone, in lower case, without brackets and a last dot; None where the header is no host."""
+    """The host in lower case, without brackets and trailing dot; None if the header is invalid."""
     found = _WRITTEN.fullmatch(header)
     if found is None or not header.isascii():
         return None
@@ -25,12 +25,12 @@ def host_of(header: str) -> str | None:
 
 
 def plain(name: str) -> str:
-    """A name as it is compared."""
+    """A name normalized for comparison."""
     return name.strip("[]").lower().removesuffix(".")
 
 
 def is_address(host: str) -> bool:
-    """Whether it is an address, which is nobody's to point elsewhere."""
+    """Whether it is an IP address."""
     try:
         ip_address(host)
     except ValueError:
@@ -39,7 +39,7 @@ def is_address(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name is this machine's own, for itself alone."""
+    """Whether a name is a loopback name."""
     name = plain(host)
     return name == "localhost" or (is_address(name) and ip_address(name).is_loopback)
 

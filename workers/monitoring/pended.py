@@ -1,13 +1,12 @@
-"""Requests that wait for somebody, as far as the topic of decisions can tell.
+"""Counts pending requests, as far as the topic of decisions shows.
 
-A decision that pends has a due date and says who acts next. Whether that person has acted is known where the request is
-kept, not here: the final answer does not come back over Kafka. So this counts decisions, with a clock, outside of the
-path where decisions are made:
+A pending decision has a due date and says who acts next. Whether that person has acted is not known here: the final
+answer does not return over Kafka. So this counts decisions by time, separately from the decision path:
 
-* a request is pended from its newest decision on, until a later request supersedes it or `kept` has passed;
-* it is overdue when its due date has passed meanwhile, and nobody superseded it: somebody may have answered in time.
+* a request is pending from its newest decision, until a later request supersedes it or `kept` has passed;
+* it is overdue when its due date has passed without being superseded, though it may have been answered elsewhere.
 
-What is kept is bounded: digests of request ids with a due date, the ones taken first going first.
+Memory is bounded: digests of request ids with due dates, the oldest dropped first.
 """
 
 from collections import Counter, OrderedDict
@@ -19,15 +18,15 @@ from typing import Any, NamedTuple, TypeVar
 T = TypeVar("T")
 
 KEPT = timedelta(days=14)
-"""How long a pended decision is counted."""
+"""How long a pending decision is counted."""
 MOST = 200_000
-"""Pended requests that are kept at most."""
+"""The maximum number of pending requests."""
 STATES = ("running", "waiting_for_information", "no_clock")
 PENDS = "A4"
 
 
 class Waiting(NamedTuple):
-    """One pended request."""
+    """One pending request."""
 
     state: str
     due_at: datetime | None
@@ -35,21 +34,21 @@ class Waiting(NamedTuple):
 
 
 class Pended:
-    """The requests that wait, fed with decisions in the order of their partitions; safe to use from two threads."""
+    """The pending requests, updated with decisions in partition order; thread-safe."""
 
     def __init__(self, kept: timedelta = KEPT, most: int = MOST) -> None:
         self.kept = kept
         self._most = most
         self._waiting: OrderedDict[bytes, Waiting] = OrderedDict()
-        # Of two requests in two partitions, the one that supersedes may be read first.
+        # A superseding request in another partition may be read first.
         self._superseded: OrderedDict[bytes, datetime] = OrderedDict()
         self._lock = Lock()
 
     def take(self, decision: dict[str, Any], decided_at: datetime) -> None:
-        """Note one decision's data, made at that time.
+        """Add one decision's data, with its time.
 
         Raises:
-            ValueError: It is no decision; nothing is noted of it.
+            ValueError: It is not a decision; nothing is added.
         """
         key, before, waiting = _read(decision, decided_at)
         with self._lock:
@@ -62,18 +61,20 @@ class Pended:
                 _keep(self._waiting, key, waiting, self._most)
 
     def count(self, now: datetime) -> tuple[Counter[str], int]:
-        """How many wait, by their clock's state, and how many of them are overdue."""
+        """The number of pending requests by clock state, and of overdue ones."""
         with self._lock:
-            for key in [key for key, one in self._waiting.items() if one.decided_at < now - self.kept]:
+            for key in [key for key, waiting in self._waiting.items() if waiting.decided_at < now - self.kept]:
                 del self._waiting[key]
             states = Counter(dict.fromkeys(STATES, 0))
-            states.update(one.state for one in self._waiting.values())
-            overdue = sum(1 for one in self._waiting.values() if one.due_at is not None and one.due_at < now)
+            states.update(waiting.state for waiting in self._waiting.values())
+            overdue = sum(
+                1 for waiting in self._waiting.values() if waiting.due_at is not None and waiting.due_at < now
+            )
         return states, overdue
 
 
 def _read(decision: dict[str, Any], decided_at: datetime) -> tuple[bytes, bytes | None, Waiting | None]:
-    """The digests of the request and of the one it supersedes, and what waits, if anything does."""
+    """The digests of the request and the superseded one, and the pending entry, if any."""
     try:
         key = _digest(decision["request_id"])
         before = _digest(decision["supersedes"]) if decision.get("supersedes") is not None else None

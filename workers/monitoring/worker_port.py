@@ -1,7 +1,7 @@
-"""The worker's port: our own routes and no other, for who asks under a name of ours.
+"""The worker's port: serves only our own routes, and only under our own names.
 
-Faust brings routes of its own: tables with every key, the group's addresses, and in debug mode its whole inside. None
-of them is served, whatever settings or environment say: `Web` has no blueprints.
+Faust has its own routes: tables with every key, the group's addresses, and in debug mode all internals. None is served,
+regardless of settings: `Web` has no blueprints.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,26 +32,26 @@ class Web(FaustWeb):
     optional_blueprints = ()
 
 
-def install(app: faust.App, settings: Settings) -> None:
-    """Give the app its web server; before any page is added."""
+def set_web_server(app: faust.App, settings: Settings) -> None:
+    """Set the app's web server, before any page is added."""
     web = Web(app)
     web.web_app.middlewares.append(door(known_names(app, settings), lambda: members(app)))
     app.web = web
 
 
 def known_names(app: faust.App, settings: Settings) -> frozenset[str]:
-    """The names by which this worker is asked, whatever the group."""
+    """This worker's own names."""
     own = (app.conf.canonical_url.host or "", gethostname(), *settings.web_names)
-    return frozenset(plain(one) for one in own if one)
+    return frozenset(plain(name) for name in own if name)
 
 
 def members(app: faust.App) -> Iterable[str]:
-    """The hosts of the group's workers: one passes a question on as it came, with the name that it was asked by."""
+    """The hosts of the group's workers: a forwarded request keeps its original host name."""
     return (urlsplit(url).hostname or "" for url in app.router.external_topics_metadata())
 
 
 def door(names: frozenset[str], of_group: Members) -> Middleware:
-    """The middleware that turns away who asks under another's name, whatever they ask for."""
+    """The middleware that refuses requests under foreign names."""
 
     @middleware
     async def look(request: Request, handler: Handler) -> StreamResponse:

@@ -1,4 +1,4 @@
-"""From a comparison of two documents to the event that tells it."""
+"""Converts a comparison of two documents into an attestation event."""
 
 from events.attestation import (
     AttestedAnswer,
@@ -17,7 +17,7 @@ from policy_core.evaluate.determine import Policy
 
 
 def attestation(found: Comparison, before: str | None = None, after: str | None = None) -> PolicyAttestation:
-    """What a comparison found, as an event; `before` and `after` are the digests of the two publications."""
+    """The event of a comparison; `before` and `after` are the publications' digests."""
     return PolicyAttestation(
         policy_number=found.new.number,
         before=_version(found.old, before),
@@ -25,12 +25,12 @@ def attestation(found: Comparison, before: str | None = None, after: str | None 
         equivalent=found.equivalent,
         cases=found.cases,
         cases_that_change=found.cases_that_change,
-        changes=tuple(_change(one, found) for one in found.changes),
+        changes=tuple(_change(change, found) for change in found.changes),
         parts=tuple(
             AttestedPart(
-                category=one.category.value, part=one.part, field=one.field, before=one.before, after=one.after
+                category=part.category.value, part=part.part, field=part.field, before=part.before, after=part.after
             )
-            for one in found.parts
+            for part in found.parts
         ),
     )
 
@@ -69,13 +69,15 @@ def _change(change: Change, found: Comparison) -> AttestedChange:
     )
 
 
-def _answer(said: Said) -> AttestedAnswer:
-    return AttestedAnswer(determination=said.determination, reasons=said.reasons, program=said.program, by=said.by)
+def _answer(answer: Said) -> AttestedAnswer:
+    return AttestedAnswer(
+        determination=answer.determination, reasons=answer.reasons, program=answer.program, by=answer.by
+    )
 
 
 def _lines(where: Where) -> AttestedLines:
     return AttestedLines(
-        days=tuple(Days(since=one.since, until=one.until) for one in where.days),
+        days=tuple(Days(since=day.since, until=day.until) for day in where.days),
         lines_of_business=where.lines_of_business,
         codes=where.codes,
         unauthorized=where.unauthorized,

@@ -1,4 +1,4 @@
-"""`dli policy …`: check a document, list what is loaded, hold citations against the text."""
+"""`dli policy …`: check a document, list loaded policies, check citations against the text."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,7 +47,7 @@ def add_to(root: typer.Typer) -> None:
 
 
 def loaded(number: str, policies: list[Path] | None) -> Policy:
-    """The policy of that number from the folders.
+    """The policy with this number from the folders.
 
     Raises:
         CommandError: No document has it.
@@ -105,7 +105,7 @@ def publish_packaged_(policies: Policies = None, bootstrap: Bootstrap = None, to
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     library, count = load_library(found.policies, default=None), 0
     try:
-        # It is called every few minutes, and changes something once in a release.
+        # Called every few minutes, but rarely changes anything.
         if is_behind(found, library):
             with acting(found, "policy publish-packaged", topics=(found.topic(POLICY_REVISIONS),)) as act:
                 count = publish_packaged(found, library)

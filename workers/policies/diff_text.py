@@ -1,4 +1,4 @@
-"""What a revision changes, as a policy analyst reads it."""
+"""A revision's changes as text for a policy analyst."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ from policy_core.diagrams.variables import Value
 from policy_core.document.models import Window
 
 MOST_CONDITIONS = 12
-"""Shown of one change; the JSON output has them all."""
+"""Examples shown per change; the JSON output has all."""
 
 _CATEGORIES = {
     "reading": "How facts are read",
@@ -40,13 +40,13 @@ def fact_name(path: str) -> str:
 
 
 def comparison(found: Comparison) -> RenderableType:
-    """The whole comparison, to be printed."""
-    before, after = (one.document.revisions[-1].date for one in (found.old, found.new))
+    """The whole comparison, for printing."""
+    before, after = (policy.document.revisions[-1].date for policy in (found.old, found.new))
     parts: list[RenderableType] = [Text.assemble((found.new.number, "bold"), f": {before} → {after}"), verdict(found)]
     for number, change in enumerate(found.changes, start=1):
         parts += [Text(f"\n{number}. {_headline(change)}", style="bold"), Padding(_change(change, found), (0, 0, 0, 3))]
     for category, title in _CATEGORIES.items():
-        rows = [one for one in found.parts if one.category == category]
+        rows = [part for part in found.parts if part.category == category]
         if rows:
             parts += [Text(f"\n{title}", style="bold"), Padding(_parts(rows), (0, 0, 0, 2))]
     return Group(*parts)
@@ -67,10 +67,10 @@ def verdict(found: Comparison) -> Text:
 
 
 def _headline(change: Change) -> str:
-    return f"{_said(change.before)} → {_said(change.after)}"
+    return f"{_answer_text(change.before)} → {_answer_text(change.after)}"
 
 
-def _said(said: Said) -> str:
+def _answer_text(said: Said) -> str:
     if said.determination is None:
         return "refused"
     reasons = f" ({', '.join(map(words, said.reasons))})" if said.reasons else ""
@@ -79,7 +79,7 @@ def _said(said: Said) -> str:
 
 def _change(change: Change, found: Comparison) -> Table:
     table = _plain()
-    by = dict.fromkeys(_by(one, found) for one in (change.before, change.after))
+    by = dict.fromkeys(_by(side, found) for side in (change.before, change.after))
     table.add_row("by", Text(" → ".join(by)))
     table.add_row("cases", Text(f"{change.cases:,} of {found.cases:,}"))
     for number, where in enumerate(change.where):
@@ -107,7 +107,7 @@ def _by(said: Said, found: Comparison) -> str:
 
 
 def lines_of(where: Where) -> str:
-    """The lines that a change concerns, in one sentence."""
+    """The lines affected by a change, in one sentence."""
     said = [f"services {', '.join(map(_days, where.days))}"]
     if where.lines_of_business:
         said.append(f"line of business {' or '.join(where.lines_of_business)}")
@@ -132,20 +132,21 @@ def _condition(cube: Cube, variables: Sequence[JointVariable]) -> str:
 def _fact(variable: JointVariable, values: Sequence[int]) -> str:
     name = fact_name(variable.path)
     chosen = [variable.domain[value] for value in values]
-    if all(isinstance(one, tuple) for one in variable.domain):
-        return _set(name, variable, [one for one in chosen if isinstance(one, tuple)])
-    others = [one for one in variable.domain if one not in chosen]
-    if len(others) == 1 and len(variable.domain) > 3:  # noqa: PLR2004 (of three values two are as short)
+    if all(isinstance(value, tuple) for value in variable.domain):
+        return _set(name, variable, [value for value in chosen if isinstance(value, tuple)])
+    others = [value for value in variable.domain if value not in chosen]
+    if len(others) == 1 and len(variable.domain) > 3:  # noqa: PLR2004 (of three values, two are as short)
         return f"{name} is not {_value(others[0])}"
     return f"{name} is {' or '.join(map(_value, chosen))}"
 
 
 def _set(name: str, variable: JointVariable, chosen: Sequence[tuple[str, ...]]) -> str:
-    """A set by what it includes and what it does not, where that says it all; else value by value."""
-    everything = [one for one in variable.domain if isinstance(one, tuple)]
+    """A set by inclusions and exclusions if possible; otherwise value by value."""
+    everything = [value for value in variable.domain if isinstance(value, tuple)]
     elements = max(everything, key=len)
     with_, without = (
-        [one for one in elements if all((one in value) is included for value in chosen)] for included in (True, False)
+        [element for element in elements if all((element in value) is included for value in chosen)]
+        for included in (True, False)
     )
     said = [
         one
@@ -171,15 +172,17 @@ def _value(value: Value) -> str:
 
 def _example(change: Change, found: Comparison) -> str:
     example = change.example
-    facts = "; ".join(f"{fact_name(one.path)}: {_value(example.facts[one.path])}" for one in found.variables)
+    facts = "; ".join(
+        f"{fact_name(variable.path)}: {_value(example.facts[variable.path])}" for variable in found.variables
+    )
     early = ", before its request and without an authorization" if example.unauthorized else ""
     return f"{example.system} {example.code} on {example.day}, {example.line_of_business}{early}; {facts}"
 
 
 def _parts(rows: Sequence[PartChange]) -> Table:
     table = _plain()
-    for one in rows:
-        for label, text in _told(one):
+    for row in rows:
+        for label, text in _told(row):
             table.add_row(label, Text(text))
     return table
 

@@ -1,9 +1,8 @@
-"""The policy-history agent, wired: every revision judged once, attested, kept in a table, shown on the web.
+"""The policy-history agent: attests every accepted revision, stores it in a table, and serves it over HTTP.
 
-Whoever holds the one partition of the topic of revisions does this; what each record is, the worker's follower has
-found already, as that of every other worker has. A refused one goes to the dead letters. The table is in memory and its
-changelog is the truth: every start reads it, so a disk that is lost loses nothing. Workers that do not hold the table
-pass questions on to the one that does.
+The worker that has the topic's one partition runs this; the verdicts come from its follower and are the same on every
+worker. Refused revisions go to the dead letters. The table is in memory and rebuilt from its changelog at every start.
+Workers without the table forward requests to the one that has it.
 """
 
 import asyncio
@@ -42,15 +41,15 @@ from workers.settings import Settings
 log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 2.0
-"""Before something is sent again that the broker did not take."""
+"""Pause before a refused record is sent again."""
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 ROUTING_KEY = "register"
-"""Any key leads to the table's one partition, and so to the worker that holds it."""
+"""Any key routes to the table's one partition, and so to its worker."""
 
 
-def install(app: faust.App, settings: Settings, follower: Follower) -> None:
+def add_agent(app: faust.App, settings: Settings, follower: Follower) -> None:
     """Add the agent, its table, its views and the follower to the app."""
-    # Raw: what Faust fails to decode it acknowledges and drops before the agent sees it.
+    # Raw: Faust acknowledges and drops what it cannot decode.
     topic = app.topic(settings.topic(POLICY_REVISIONS), partitions=1, key_serializer="raw", value_serializer="raw")
     letters = app.topic(settings.topic(DEAD_LETTERS), key_serializer="raw", value_serializer="raw")
     attested = app.topic(settings.topic(POLICY_ATTESTATIONS), key_serializer="raw", value_serializer="raw")
@@ -58,8 +57,8 @@ def install(app: faust.App, settings: Settings, follower: Follower) -> None:
     table = app.Table("policy-register", partitions=1, key_type=bytes, value_type=bytes)
 
     async def policy_history(stream: faust.StreamT[bytes]) -> AsyncIterator[bytes]:
-        """Attest and keep every revision that its chain accepts; send what it refuses to the dead letters; go on."""
-        # Faust would acknowledge a record also where this fails in the middle of it: its letter would never be sent.
+        """Attest and store every accepted revision; send refused ones to the dead letters."""
+        # Faust would acknowledge a record even if this failed midway, and its dead letter would be lost.
         stream.enable_acks = False
         async for event in stream.events():
             record = _record(event.message)
@@ -76,7 +75,7 @@ def install(app: faust.App, settings: Settings, follower: Follower) -> None:
 
 
 class _Sending:
-    """What the agent sends because of a record: the broker has it before the record is acknowledged."""
+    """Sends the agent's output for a record before the record is acknowledged."""
 
     def __init__(self, letters: faust.TopicT, attested: faust.TopicT, settings: Settings) -> None:
         self._letters = letters
@@ -84,7 +83,7 @@ class _Sending:
         self._settings = settings
 
     async def kept(self, record: Record, verdict: Verdict) -> Row | None:
-        """The row of an accepted revision, once the broker has what is sent because of it; None where there is none."""
+        """The row of an accepted revision, once its output is sent; None if refused."""
         if verdict.outcome is Outcome.REPEATED:
             return None
         if verdict.rejected is not None:
@@ -93,8 +92,8 @@ class _Sending:
             return None
         try:
             row, outgoing = await asyncio.to_thread(_kept, verdict, self._settings)
-        except Exception as error:  # noqa: BLE001 (a defect must neither stop the partition nor lose the event)
-            log.error("defect", error=type(error).__name__, at=frames(error), offset=record.offset)  # noqa: TRY400 (a traceback may repeat what it choked on)
+        except Exception as error:  # noqa: BLE001 (a defect must not stop the partition or lose the event)
+            log.error("defect", error=type(error).__name__, at=frames(error), offset=record.offset)  # noqa: TRY400 (a traceback may contain data)
             metrics.ERRORS.labels("evaluate", type(error).__name__).inc()
             await self._put_aside(record, defect())
             return None
@@ -103,19 +102,19 @@ class _Sending:
         return row
 
     async def _put_aside(self, record: Record, rejected: RejectedError) -> None:
-        """Return once the broker has the record's letter, or, where that is too large, its smallest one."""
+        """Send the record's dead letter, or its smallest form if that is too large."""
         whole = rejection(record, rejected, self._settings)
         while not await sent(self._letters, whole):
             metrics.OVERSIZED.labels(whole.topic).inc()
             log.error("answer_too_large", topics=[whole.topic], offset=record.offset)
             if await sent(self._letters, rejection(record, rejected, self._settings, small=True)):
                 break
-            await asyncio.sleep(PAUSE_SECONDS)  # a topic that takes nothing at all: an operator's to mend
+            await asyncio.sleep(PAUSE_SECONDS)  # the topic is misconfigured: an operator must fix it
         metrics.DEAD_LETTERS.labels(rejected.reason).inc()
 
 
 def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, OutgoingRecord | None]:
-    """The row of an accepted revision, and the record that attests what it changes; none for a policy's first."""
+    """The row of an accepted revision and its attestation record; the first revision has none."""
     published, chain = verdict.publication, verdict.chain
     if published is None or chain is None:
         raise TypeError("an accepted revision has its publication and its chain")
@@ -125,7 +124,7 @@ def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, OutgoingRecord | N
     try:
         compared = compare(policy_of(before), policy_of(published))
     except TooComplexError as error:
-        # Of packaged documents alone, whose past is not proved: what is accepted from others can be compared.
+        # Only packaged documents may have unproven history; other accepted ones can be compared.
         log.warning("revision_not_compared", policy=published.policy, revision=str(published.revision), why=str(error))
         return row_of(published, None), None
     found = attestation(compared, before.digest, published.digest)
@@ -134,7 +133,7 @@ def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, OutgoingRecord | N
 
 
 def attested_record(found: PolicyAttestation, settings: Settings) -> OutgoingRecord:
-    """The record of an attestation: the same two revisions give the same bytes."""
+    """The record of an attestation; deterministic."""
     attributes = Attributes(
         id=sha256(found.to_json()).hexdigest()[:32],
         source=settings.source,
@@ -151,13 +150,13 @@ def attested_record(found: PolicyAttestation, settings: Settings) -> OutgoingRec
 
 
 async def sent(topic: faust.TopicT, one: OutgoingRecord) -> bool:
-    """Return True once the broker has it, however long that takes; False where it takes it for too large."""
+    """Retry until the broker has the record; False if it is too large."""
     while True:
         try:
             await (await topic.send(key=one.key, value=one.value, headers=list(one.headers)))
         except (ProducerSendError, KafkaError, OSError) as error:
-            # What the client itself turns away, Faust wraps.
-            if any(isinstance(one, TOO_LARGE) for one in (error, error.__cause__, error.__context__)):
+            # Faust wraps errors of the client itself.
+            if any(isinstance(cause, TOO_LARGE) for cause in (error, error.__cause__, error.__context__)):
                 return False
             log.warning("answer_not_sent", error=type(error).__name__, next_try_in_seconds=PAUSE_SECONDS)
             await asyncio.sleep(PAUSE_SECONDS)
@@ -172,7 +171,7 @@ def _record(message: Any) -> Record:
         message.topic,
         message.partition,
         message.offset,
-        # Faust has seconds, and none where nobody gave a time.
+        # Faust uses seconds, or None without a timestamp.
         round(message.timestamp * 1000) if message.timestamp is not None else -1,
         message.key,
         message.value,
@@ -187,10 +186,10 @@ def _views(app: faust.App, table: TableT[bytes, bytes], settings: Settings, know
     routed = app.table_route(table=table, exact_key=ROUTING_KEY)
 
     def revisions(number: str) -> list[Row]:
-        # A row may be of what does not count any more: it was skipped since, or the terms are others.
-        counts = {one.digest for one in known.snapshot().chain(number)}
+        # A row may be obsolete: skipped since, or the terms have changed.
+        counts = {revision.digest for revision in known.snapshot().chain(number)}
         rows = (json.loads(value) for value in table.values())
-        return of_policy((one for one in rows if one["digest"] in counts), number)
+        return of_policy((row for row in rows if row["digest"] in counts), number)
 
     @app.page("/policies/{number}/revisions")
     @routed

@@ -1,4 +1,4 @@
-"""`dli policy keygen` and `anchor`: the publishers' keys, and from where on their signatures are wanted."""
+"""`dli policy keygen` and `anchor`: publishers' keys, and from which record signatures are required."""
 
 import json
 import stat
@@ -31,7 +31,7 @@ from workers.policies.revision_topic import read_known
 from workers.settings import Settings
 
 LARGEST = 10_000
-"""Bytes of a file that may hold a private key."""
+"""Maximum size of a private key file, in bytes."""
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -44,7 +44,7 @@ def private_key(file: Path, found: Settings) -> Ed25519PrivateKey:
     """The private key in a file.
 
     Raises:
-        CommandError: There is none that can be read, or others than its owner can read it too.
+        CommandError: It is unreadable, or readable by others.
     """
     with opened(file) as stream:
         raw = stream.read(LARGEST)
@@ -62,10 +62,10 @@ def _passphrase(found: Settings) -> bytes | None:
 
 
 def name_of(key: Ed25519PrivateKey, policy: str, terms: Terms) -> str:
-    """Whom a key stands for.
+    """The owner of a key.
 
     Raises:
-        CommandError: Nobody, as far as the keys of the policy are known.
+        CommandError: The policy's keys do not include it.
     """
     if terms.keyring is None:
         raise CommandError("whom the key stands for is not known: name their keys (DLI_POLICY_KEYS), or the --author")
@@ -99,7 +99,7 @@ def keygen(
         *([f"    until: {day_of(until)}"] if until is not None else []),
     ]
     text = "\n".join(lines) + "\n"
-    keyring([("the new key", text.encode())])  # a name or a day that cannot be used is said before anything is made
+    keyring([("the new key", text.encode())])  # validate name and day before creating anything
     acting_here(found, "policy keygen")
     try:
         with private_files.opened(file, "xb") as stream:
@@ -116,13 +116,13 @@ def keygen(
 def anchor(policies: Policies = None, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
     """Print where signatures may begin to be wanted: the last revision that is accepted today, as OFFSET@DIGEST."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
-    # What counts today, whether it is signed or not: the keys are about to be set.
+    # Current verdicts regardless of signatures: the keys are about to be set.
     open_to_all = replace(terms_of(found), keyring=None, signed_from=None)
     known = read_known(found, known_library(found), open_to_all)
     accepted = [
-        (offset, one.publication.digest)
-        for offset, one in known.verdicts.items()
-        if one.publication is not None and one.outcome is not Outcome.REFUSED
+        (offset, verdict.publication.digest)
+        for offset, verdict in known.verdicts.items()
+        if verdict.publication is not None and verdict.outcome is not Outcome.REFUSED
     ]
     if not accepted:
         raise CommandError(f"{found.topic(POLICY_REVISIONS)} has no revision: set the keys, and no anchor")

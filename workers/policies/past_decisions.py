@@ -1,4 +1,4 @@
-"""What is recorded already, for a revision that reaches into it: how much it would change there, and which lines."""
+"""For retroactive revisions: how many recorded decisions they would change, and which lines."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from workers.errors import DliError
 from workers.settings import Settings
 
 Effect = Callable[[PolicyDocument, Settings, Path | None], bool]
-"""Prints what a document would change of what is recorded, and says whether anything."""
+"""Prints how a document would change recorded decisions; returns whether it would."""
 Log = Annotated[
     Path | None,
     typer.Option("--log", metavar="ARCHIVE", help="The record that one of the past is held against; Kafka otherwise."),
@@ -22,15 +22,15 @@ Log = Annotated[
 
 
 class Past:
-    """What is recorded already, for a revision that reaches into it."""
+    """The recorded decisions that a retroactive revision affects."""
 
     def __init__(self, effect: Effect, log: Path | None, found: Settings) -> None:
         self._effect = effect
         self._log = log
         self._found = found
 
-    def tell(self, one: Publication) -> bool:
-        """Say whether a revision lies in the past, and what it would change there; whether it would change anything."""
+    def print_effect(self, one: Publication) -> bool:
+        """Print whether a revision is retroactive and what it would change; return whether it would."""
         days = (datetime.now(UTC).date() - one.effective).days
         if days <= 0 or one.predecessor is None:
             return False

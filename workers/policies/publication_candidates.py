@@ -1,4 +1,4 @@
-"""What is to be published: the revisions of a document that are not published yet, a correction, a withdrawal."""
+"""Publications to be made: a document's unpublished revisions, a correction, a withdrawal."""
 
 from datetime import date, datetime
 
@@ -20,15 +20,15 @@ def candidates(
     retroactive: bool = False,
     corrects: Publication | None = None,
 ) -> list[Publication]:
-    """What a document has that is not published yet.
+    """A document's unpublished revisions.
 
-    Its revisions behind the newest; behind the one before it where one is corrected; or all of a new policy's past.
+    Those after the newest, the last one again for a correction, or all of a new policy.
     """
     newest = chain.newest
     made: list[Publication] = []
     if newest is None:
         for one in publications(document):
-            # What a release packaged is its publisher's; of all else the past is as whoever publishes it says.
+            # Packaged revisions keep their publisher; others get the current author.
             before, packaged = made[-1].digest if made else None, one.digest in released()
             mine = None if packaged else author
             made.append(publication(one.document, before, author=mine, retroactive=retroactive and not packaged))
@@ -39,7 +39,7 @@ def candidates(
     elif document.digest() == newest.sha256:
         return []
     last = standing[-1].revision if standing else date.min
-    later = [one.date for one in document.revisions if one.date > last] or [document.revisions[-1].date]
+    later = [revision.date for revision in document.revisions if revision.date > last] or [document.revisions[-1].date]
     for day in later:
         predecessor = made[-1].digest if made else newest.digest
         mine_from = effective if day == later[-1] else None
@@ -59,12 +59,12 @@ def candidates(
 
 
 def taken_back(chain: Chain, named: str) -> Publication:
-    """The publication that is to be taken back, by the beginning of its digest.
+    """The publication to withdraw, by its digest prefix.
 
     Raises:
-        CommandError: None that stands has it.
+        CommandError: No current publication has it.
     """
-    found = [one for one in chain.standing if one.digest.startswith(named)]
+    found = [publication for publication in chain.standing if publication.digest.startswith(named)]
     if len(found) != 1:
         several = "several publications have" if found else "no publication that stands has"
         raise CommandError(f"{several} the digest {named}: `dli policy history {chain.policy}` shows them")
@@ -72,10 +72,10 @@ def taken_back(chain: Chain, named: str) -> Publication:
 
 
 def withdrawal(chain: Chain, named: str, author: str, published: datetime, *, retroactive: bool) -> Publication:
-    """The publication that takes one back and puts nothing in its place.
+    """The publication that withdraws one without a replacement.
 
     Raises:
-        CommandError: None that stands is named, or none stands before it.
+        CommandError: It is not current, or has no predecessor.
     """
     corrected = taken_back(chain, named)
     at = chain.standing.index(corrected)
@@ -85,7 +85,7 @@ def withdrawal(chain: Chain, named: str, author: str, published: datetime, *, re
         chain.standing[at - 1].document,
         chain.known_through,
         author=author,
-        effective=min(one.effective for one in chain.standing[at:]),
+        effective=min(publication.effective for publication in chain.standing[at:]),
         published=published,
         retroactive=retroactive,
         corrects=corrected.digest,

@@ -1,9 +1,9 @@
-"""`dli policy sign` and `publish`: a new revision checked against all that is published, signed, sent.
+"""`dli policy sign` and `publish`: check a new revision against the published ones, sign it, send it.
 
-Who signs needs no right to write to the brokers, and who sends needs no key: `sign` writes what `publish` sends.
+Signing needs no access to the brokers, and sending needs no key: `sign` writes what `publish` sends.
 """
 
-# ruff: noqa: PLR0913 (each argument is a flag)
+# ruff: noqa: PLR0913 (each argument is an option)
 
 import json
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ def sign_(
     signing = _Signing(key, author, effective, retroactive=retroactive, corrects=corrects)
     made = _made(file, _read(file), known, found, signing)
     _judged(file, made, known)
-    lines = [one.value for one in made]
+    lines = [publication.value for publication in made]
     acting_here(found, "policy sign")
     if to is not None:
         try:
@@ -144,17 +144,17 @@ def _publish(
     *,
     execute: bool,
 ) -> bool:
-    """Say what records would do, and send them where that is wanted; False where all of it is published already."""
-    verdicts = [one for one in _judged(file, records, known) if one.outcome is Outcome.ACCEPTED]
-    for one in verdicts:
-        _tell(one)
+    """Print the effect of records, and send them if requested; False if all are already published."""
+    verdicts = [verdict for verdict in _judged(file, records, known) if verdict.outcome is Outcome.ACCEPTED]
+    for verdict in verdicts:
+        _tell(verdict)
     if not verdicts:
         return False
     if execute:
         _send(what, records, verdicts, found)
     else:
         newest = verdicts[-1].publication
-        differs = newest is not None and past.tell(newest)
+        differs = newest is not None and past.print_effect(newest)
         err.print("nothing was sent; --execute publishes it")
         if differs:
             raise typer.Exit(Exit.DIFFERENT)
@@ -162,7 +162,7 @@ def _publish(
 
 
 def _send(what: What, records: list[OutgoingRecord], verdicts: list[Verdict], found: Settings) -> None:
-    newest = [one.publication for one in verdicts if one.publication is not None][-1]
+    newest = [verdict.publication for verdict in verdicts if verdict.publication is not None][-1]
     where = {"policy_number": newest.policy, "revision": newest.revision, "digest": newest.digest}
     topics = (found.topic(POLICY_REVISIONS),)
     signer_of = newest.author if newest.signed_by is not None else None
@@ -193,7 +193,7 @@ def withdraw(
     _publish("policy withdraw", number, records, known, found, Past(context.obj, log, found), execute=execute)
 
 
-# --- what is published already -------------------------------------------------------------------------------------
+# --- published revisions -------------------------------------------------------------------------------------
 
 
 def _from_brokers(found: Settings) -> Known:
@@ -201,7 +201,7 @@ def _from_brokers(found: Settings) -> Known:
 
 
 def _known(found: Settings) -> Known:
-    """All that is published, by the brokers or, where none are named, by the packaged documents."""
+    """Everything published, from the brokers or, if none are given, the packaged documents."""
     if online(found):
         return _from_brokers(found)
     library = known_library(found)
@@ -215,18 +215,18 @@ def _as_what(raw: bytes, known: Known) -> str:
     return f", as the revision of {newest.revision}" if newest is not None else ""
 
 
-# --- what is to be ------------------------------------------------------------------------------------------------
+# --- new revisions ------------------------------------------------------------------------------------------------
 
 
 HINTS = {
     "signature": "; sign it with --key FILE",
     "effective": "; --effective DATE names a later day, --retroactive says that it may be so",
 }
-"""What to do about a refusal, by the field at fault."""
+"""Advice on a refusal, by the invalid field."""
 
 
 class _Signing:
-    """Who answers for what is made, and what they say beside it."""
+    """The author, the key and further properties of a new publication."""
 
     def __init__(
         self,
@@ -244,10 +244,10 @@ class _Signing:
         self.corrects = corrects
 
     def by(self, policy: str, found: Settings) -> tuple[str, Ed25519PrivateKey | None]:
-        """The author, and the key to sign with, if any.
+        """The author and the signing key, if any.
 
         Raises:
-            CommandError: There is no author, or the key cannot be used.
+            CommandError: There is no author, or the key is unusable.
         """
         if self._file is None:
             if self._author is None:
@@ -263,7 +263,7 @@ def _read(file: Path) -> bytes:
 
 
 def _signed_before(file: Path, raw: bytes, found: Settings) -> Iterator[OutgoingRecord]:
-    """The records of what `sign` wrote; none where the file is something else, such as a document."""
+    """The records written by `sign`; empty if the file is something else, such as a document."""
     if not _is_event(raw):
         return
     for number, line in enumerate(raw.splitlines(), 1):
@@ -285,7 +285,7 @@ def _is_event(raw: bytes) -> bool:
 
 
 def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signing) -> list[OutgoingRecord]:
-    """The records of what a document has that is not published yet."""
+    """The records for a document's unpublished revisions."""
     document, warnings = read(raw, str(file))
     for warning in warnings:
         err.print(f"warning: {warning.sentence(str(file))}", markup=False)
@@ -316,15 +316,15 @@ def _records(
 
 
 def _judged(file: Path | str, records: list[OutgoingRecord], known: Known) -> list[Verdict]:
-    """What every worker would make of these records, were they sent now.
+    """How workers would judge these records now.
 
     Raises:
         CommandError: They would refuse one.
     """
     verdicts = []
-    for offset, one in enumerate(records, known.end):
+    for offset, record in enumerate(records, known.end):
         now = round(datetime.now(UTC).timestamp() * 1000)
-        verdict = known.judging.take(Seen(offset, now, one.value, one.headers))
+        verdict = known.judging.take(Seen(offset, now, record.value, record.headers))
         if verdict.rejected is not None:
             why = "; ".join(f"{error.path}: {error.message}" for error in verdict.rejected.errors)
             hint = next((HINTS[error.path] for error in verdict.rejected.errors if error.path in HINTS), "")
@@ -350,7 +350,7 @@ def _tell(verdict: Verdict) -> None:
 
 
 def _look(found: Settings, wanted: Publication) -> None:
-    """See that what was sent is what is in force: somebody else may have published in between."""
+    """Check that the sent revision is in force: someone else may have published in between."""
     if _from_brokers(found).chain(wanted.policy).find(wanted.digest) is None:
         raise CommandError(
             "another revision was published at the same time and came first; this one was sent and is refused: "

@@ -1,8 +1,7 @@
-"""What the packaged documents know and the topic of revisions lacks: published by whoever may, never by a worker.
+"""Publishes the packaged documents' revisions that the topic of revisions lacks; never done by a worker.
 
-Workers read `policy.revisions` and cannot write to it: whoever got into one could otherwise publish a policy that
-certifies anything. So whoever applies the topics brings them what the documents of their release know, before the
-release's workers start.
+Workers read `policy.revisions` and cannot write to it: otherwise a compromised worker could publish a policy that
+certifies anything. So `dli topics apply` publishes a release's revisions before its workers start.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,20 +16,20 @@ from workers.policies.revision_topic import read_known, send
 from workers.settings import Settings
 
 ROUNDS = 3
-"""Of publishing what the topic lacks: what it still lacks then, it refuses."""
+"""Attempts to publish; what the topic lacks after that, it refuses."""
 
 
 class ForkedError(DliError):
-    """The packaged documents and the topic of revisions contradict each other; the message says where."""
+    """The packaged documents contradict the topic of revisions; the message says where."""
 
 
 def publish_packaged(settings: Settings, library: Library) -> int:
-    """Bring the topic of revisions what it lacks of the packaged documents; how many revisions that were.
+    """Publish the packaged revisions that the topic lacks; return their number.
 
     Raises:
-        ForkedError: The two contradict each other, nobody signed what the topic lacks, or it is refused.
-        ReadingError: The brokers do not answer, give no right, or the topic is not the one that was anchored.
-        PolicyDocumentError: The publishers' keys cannot be read.
+        ForkedError: They contradict the topic, are not signed, or are refused.
+        ReadingError: The brokers do not respond or refuse access, or the topic does not match the anchor.
+        PolicyDocumentError: The publishers' keys are unreadable.
     """
     packaged, count = [library.chain(number) for number in library.numbers], 0
     for _ in range(ROUNDS):
@@ -41,7 +40,9 @@ def publish_packaged(settings: Settings, library: Library) -> int:
         topic = settings.topic(POLICY_REVISIONS)
         send(settings, [as_record(one, topic, settings.source, settings.mode) for one in missing])
         count += len(missing)
-    rejected = [one.rejected for one in read_known(settings, library).verdicts.values() if one.rejected is not None]
+    rejected = [
+        verdict.rejected for verdict in read_known(settings, library).verdicts.values() if verdict.rejected is not None
+    ]
     why = "; ".join(f"{error.path}: {error.message}" for error in (rejected[-1].errors if rejected else ()))
     one = missing[0]
     where = settings.topic(POLICY_REVISIONS)
@@ -49,37 +50,37 @@ def publish_packaged(settings: Settings, library: Library) -> int:
 
 
 def is_behind(settings: Settings, library: Library) -> bool:
-    """Whether the topic of revisions lacks something of the packaged documents.
+    """Whether the topic lacks packaged revisions.
 
     Raises:
-        ForkedError: The two contradict each other, or nobody signed what the topic lacks.
-        ReadingError: The brokers do not answer, or the topic is not the one that was anchored.
-        PolicyDocumentError: The publishers' keys cannot be read.
+        ForkedError: They contradict the topic, or are not signed.
+        ReadingError: The brokers do not respond, or the topic does not match the anchor.
+        PolicyDocumentError: The publishers' keys are unreadable.
     """
     known = read_known(settings, library)
     return bool(lacking(known.judging, [library.chain(number) for number in library.numbers], known.end, settings))
 
 
 def lacking(judging: Judging, packaged: Iterable[Chain], position: int, settings: Settings) -> Sequence[Publication]:
-    """What the topic, judged up to `position`, lacks of the packaged documents, behind what it has.
+    """The packaged revisions that the topic, judged up to `position`, lacks.
 
     Raises:
-        ForkedError: The two contradict each other, or nobody signed what is lacking.
+        ForkedError: They contradict the topic, or are not signed.
     """
     topic = settings.topic(POLICY_REVISIONS)
-    return [one for chain in packaged for one in _lacking(judging, chain, position, topic)]
+    return [candidate for chain in packaged for candidate in _lacking(judging, chain, position, topic)]
 
 
 def _lacking(judging: Judging, packaged: Chain, position: int, topic: str) -> Sequence[Publication]:
     known = judging.chains.get(packaged.policy, Chain(packaged.policy))
-    # Who published the same document, and when, may differ; and what was corrected since was published once.
-    published = {(one.revision, one.sha256) for one in known}
+    # Author and time of the same document may differ; corrected revisions were published too.
+    published = {(entry.revision, entry.sha256) for entry in known}
     last = known.standing[-1] if known.links else None
     made: list[Publication] = []
     for one in packaged:
         if not made and (one.revision, one.sha256) in published:
             continue
-        # What the topic would refuse is not sent: it has a later one, or another one before this.
+        # Do not send what the topic would refuse: it has a later or a different revision.
         if last is not None and not made and not _continues(last, one):
             theirs = known.in_force(one.revision) or known.links[0]
             raise ForkedError(
@@ -98,5 +99,5 @@ def _lacking(judging: Judging, packaged: Chain, position: int, topic: str) -> Se
 
 
 def _continues(last: Publication, one: Publication) -> bool:
-    """Whether a packaged revision comes behind what stands last, and knows the history that this has."""
+    """Whether a packaged revision follows the last current one, with the same history."""
     return one.revision > last.revision and one.document.revisions[:-1] == last.document.revisions

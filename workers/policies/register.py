@@ -1,4 +1,4 @@
-"""The register's rows, as plain functions: what is known of each revision, and which was in force and known when."""
+"""The register's rows as plain functions: each revision's data, and which was in force and known when."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 
 def row_of(one: Publication, attested: PolicyAttestation | None) -> Row:
-    """A revision's row; `attested` is None for a policy's first."""
+    """A revision's row; `attested` is None for a policy's first revision."""
     edition = edition_on(one.document.editions, one.revision)
     row: dict[str, Any] = {
         "policy_number": one.policy,
@@ -39,35 +39,35 @@ def row_of(one: Publication, attested: PolicyAttestation | None) -> Row:
 
 
 def changes_of(attested: PolicyAttestation) -> Row:
-    """What a revision changed, in short."""
+    """A summary of a revision's changes."""
     return {
         "equivalent": attested.equivalent,
         "cases": attested.cases,
         "cases_that_change": attested.cases_that_change,
-        "aspects": list(dict.fromkeys(one.aspect for one in attested.changes)),
-        "parts": list(dict.fromkeys(one.category for one in attested.parts)),
+        "aspects": list(dict.fromkeys(change.aspect for change in attested.changes)),
+        "parts": list(dict.fromkeys(part.category for part in attested.parts)),
     }
 
 
 def with_decisions(rows: Sequence[Row], counted: Mapping[tuple[str, str], int]) -> list[Row]:
-    """Rows with the number of decisions that have a line under each, by policy and revision."""
-    return [{**one, "decisions": counted.get((one["policy_number"], one["revision"]), 0)} for one in rows]
+    """The rows with the number of decisions under each revision."""
+    return [{**row, "decisions": counted.get((row["policy_number"], row["revision"]), 0)} for row in rows]
 
 
 def key_of(one: Publication) -> bytes:
-    """The row's key in the table; what corrects another may have its date, and no other's digest."""
+    """The row's key in the table: the digest is unique; a correction may have the same date."""
     key = f"{one.policy}@{one.revision.isoformat()}"
     return (key if one.corrects is None else f"{key}~{one.digest}").encode()
 
 
 def written(row: Row) -> bytes:
-    """A row as it stands in the table and its changelog: the same row gives the same bytes."""
+    """A row's bytes in the table and its changelog; deterministic."""
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def of_policy(rows: Iterable[Row], number: str) -> list[Row]:
-    """A policy's rows in the order of their chain, each with its ordinal in it, and with what took it back, if any."""
-    mine = {one.get("predecessor"): one for one in rows if one["policy_number"] == number}
+    """A policy's rows in chain order, each with its ordinal and what withdrew it, if anything."""
+    mine = {row.get("predecessor"): row for row in rows if row["policy_number"] == number}
     ordered: list[Row] = []
     while (following := mine.pop(ordered[-1]["digest"] if ordered else None, None)) is not None:
         ordered.append(following)
@@ -78,29 +78,29 @@ def of_policy(rows: Iterable[Row], number: str) -> list[Row]:
 def _with_standing(ordered: Sequence[Row]) -> list[Row]:
     gone = _stood(ordered).taken_back
     return [
-        {**one, "ordinal": at + 1, **({"taken_back_by": ordered[gone[at]]["digest"]} if at in gone else {})}
-        for at, one in enumerate(ordered)
+        {**row, "ordinal": at + 1, **({"taken_back_by": ordered[gone[at]]["digest"]} if at in gone else {})}
+        for at, row in enumerate(ordered)
     ]
 
 
 def _stood(ordered: Sequence[Row]) -> Stood:
-    return stood([(one["digest"], one["sha256"], one.get("corrects")) for one in ordered])
+    return stood([(row["digest"], row["sha256"], row.get("corrects")) for row in ordered])
 
 
 def in_force(rows: Sequence[Row], day: date, known_at: datetime | None = None) -> Row | None:
-    """The revision in force on a service date, of those that were known at a moment; by default, of all."""
+    """The revision in force on a service date, among those known at a moment; by default, all."""
     by_then = [
         at
-        for at, one in enumerate(rows, 1)
-        if known_at is None or datetime.fromisoformat(str(one["published"])) <= known_at
+        for at, row in enumerate(rows, 1)
+        if known_at is None or datetime.fromisoformat(str(row["published"])) <= known_at
     ]
     known = _with_standing(rows[: by_then[-1] if by_then else 0])
     standing = [known[at] for at in _stood(known).standing]
-    return next((one for one in reversed(standing) if date.fromisoformat(str(one["revision"])) <= day), None)
+    return next((row for row in reversed(standing) if date.fromisoformat(str(row["revision"])) <= day), None)
 
 
 def of_day(rows: Sequence[Row], day: str) -> Row | None:
-    """The revision of a date as it reads now; where none of that date stands, the last that did."""
-    dated = [one for one in rows if one["revision"] == day]
+    """The current revision of a date; if withdrawn, the last one."""
+    dated = [row for row in rows if row["revision"] == day]
     standing = [one for one in dated if "taken_back_by" not in one]
     return (standing or dated)[-1] if dated else None

@@ -1,4 +1,4 @@
-"""The register of a policy's revisions, and the policy of one day, as a person reads them."""
+"""The register of revisions, and the policy of one day, as readable text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from workers.policies.register import Row
 
 def history_of(number: str, rows: Sequence[Row]) -> RenderableType:
     """Every revision of a policy, oldest first."""
-    counted = any("decisions" in one for one in rows)
+    counted = any("decisions" in row for row in rows)
     table = Table(header_style="bold", expand=False)
     table.add_column("revision", no_wrap=True)
     table.add_column("kind", overflow="fold", max_width=18)
@@ -43,25 +43,25 @@ def history_of(number: str, rows: Sequence[Row]) -> RenderableType:
     table.add_column("digest", no_wrap=True)
     if counted:
         table.add_column("decisions", justify="right")
-    for one in rows:
+    for row in rows:
         cells = [
-            Text(str(one["revision"])),
-            Text(", ".join(one["kinds"])),
-            Text.assemble(" ".join(str(one["says"]).split()), ("\n" + changed(one), "bold"), _beside(one)),
-            Text("on record" if one["statements_on_record"] else "no text on record"),
-            Text(str(one["digest"])[:12]),
+            Text(str(row["revision"])),
+            Text(", ".join(row["kinds"])),
+            Text.assemble(" ".join(str(row["says"]).split()), ("\n" + changed(row), "bold"), _beside(row)),
+            Text("on record" if row["statements_on_record"] else "no text on record"),
+            Text(str(row["digest"])[:12]),
         ]
-        table.add_row(*cells, *([Text(f"{one['decisions']:,}")] if counted else []))
+        table.add_row(*cells, *([Text(f"{row['decisions']:,}")] if counted else []))
     return Group(
         Text(f"{number}: {len(rows)} revisions", style="bold"), table, *map(Text, _notes(rows, counted=counted))
     )
 
 
 def _beside(row: Row) -> str:
-    said = [signer(row["author"], row["signed_by"])] if "signed_by" in row else []
-    said += [f"takes back {row['corrects'][:SHOWN]}"] if "corrects" in row else []
-    said += [f"taken back by {row['taken_back_by'][:SHOWN]}"] if "taken_back_by" in row else []
-    return "".join(f"\n{one}" for one in said)
+    notes = [signer(row["author"], row["signed_by"])] if "signed_by" in row else []
+    notes += [f"takes back {row['corrects'][:SHOWN]}"] if "corrects" in row else []
+    notes += [f"taken back by {row['taken_back_by'][:SHOWN]}"] if "taken_back_by" in row else []
+    return "".join(f"\n{note}" for note in notes)
 
 
 def signer(author: str, key: str) -> str:
@@ -70,7 +70,7 @@ def signer(author: str, key: str) -> str:
 
 
 def changed(row: Row) -> str:
-    """What a revision changed, proved, in a few words."""
+    """A revision's proven changes in a few words."""
     changes = row.get("changes")
     if changes is None:
         return "the first" if "predecessor" not in row else "not compared with the one before it: too much work"
@@ -83,7 +83,7 @@ def changed(row: Row) -> str:
 
 
 def _notes(rows: Sequence[Row], *, counted: bool) -> Iterator[str]:
-    recorded = next((one["revision"] for one in rows if one["statements_on_record"]), None)
+    recorded = next((row["revision"] for row in rows if row["statements_on_record"]), None)
     if recorded is None:
         yield "No statement text is on record: every service is forwarded (policy_not_on_record)."
     elif recorded != rows[0]["revision"]:
@@ -98,13 +98,13 @@ def _notes(rows: Sequence[Row], *, counted: bool) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class PolicyAsOf:
-    """The policy for services of a day, as it was known."""
+    """The policy for services of a day, as known at a moment."""
 
     policy: Policy
     newest: Publication
-    """Of those known."""
+    """The newest known revision."""
     revision: Publication | None
-    """In force on the day."""
+    """The revision in force on the day."""
     day: date
 
     def as_row(self) -> Row:
@@ -120,12 +120,12 @@ class PolicyAsOf:
             "document_sha256": self.policy.sha256,
             "in_force": _revision(self.revision) if self.revision is not None else None,
             "edition": edition.model_dump(mode="json") if edition is not None and self.revision is not None else None,
-            "statements": [_cited(one) for one in self._statements()],
-            "indications": [_cited(one) for one in self._indications()],
-            "codes": [f"{one.system} {one.code}" for one in self._codes()],
+            "statements": [_cited(statement) for statement in self._statements()],
+            "indications": [_cited(indication) for indication in self._indications()],
+            "codes": [f"{code.system} {code.code}" for code in self._codes()],
             "exceptions": [
-                {"line_of_business": one.line_of_business, "determination": outcome.determination.value}
-                for one, outcome in self._exceptions()
+                {"line_of_business": exception.line_of_business, "determination": outcome.determination.value}
+                for exception, outcome in self._exceptions()
             ],
             "clocks": [
                 {"line_of_business": business, "clock": clock.id, "rule": clock.rule}
@@ -135,12 +135,12 @@ class PolicyAsOf:
         return {name: value for name, value in row.items() if value is not None}
 
     def as_text(self) -> RenderableType:
-        """To be printed."""
+        """As printable text."""
         parts: list[RenderableType] = [Text.assemble((self.policy.number, "bold"), f" for services of {self.day}")]
         parts += _section("Version", self._version())
         parts += _section("Statements", self._said(self._statements()))
         parts += _section("Indications", self._said(self._indications()))
-        parts += _section("Codes listed and valid", ((f"{one.system} {one.code}", "") for one in self._codes()))
+        parts += _section("Codes listed and valid", ((f"{code.system} {code.code}", "") for code in self._codes()))
         parts += _section("Answered elsewhere", self._elsewhere())
         parts += _section("Due", ((business, f"{clock.id}: {clock.says}") for business, clock in self._clocks()))
         return Group(*parts)
@@ -148,10 +148,16 @@ class PolicyAsOf:
     # --- parts ---
 
     def _statements(self) -> list[Statement]:
-        return [one for one in self.policy.document.statements if self._on_record() and one.on(self.day)]
+        return [
+            statement for statement in self.policy.document.statements if self._on_record() and statement.on(self.day)
+        ]
 
     def _indications(self) -> list[Indication]:
-        return [one for one in self.policy.document.indications if self._on_record() and one.on(self.day)]
+        return [
+            indication
+            for indication in self.policy.document.indications
+            if self._on_record() and indication.on(self.day)
+        ]
 
     def _on_record(self) -> bool:
         return self.policy.edition_on(self.day) is not None
@@ -162,12 +168,12 @@ class PolicyAsOf:
         return [one for one in listed if standing(one.system, one.code, self.day) is CodeStanding.LISTED]
 
     def _exceptions(self) -> Iterator[tuple[PolicyException, ExceptionOutcome]]:
-        for one in self.policy.document.exceptions:
-            if (outcome := in_force(one.outcomes, self.day)) is not None:
-                yield one, outcome
+        for exception in self.policy.document.exceptions:
+            if (outcome := in_force(exception.outcomes, self.day)) is not None:
+                yield exception, outcome
 
     def _clocks(self) -> Iterator[tuple[str, Clock]]:
-        clocks = {one.id: one for one in self.policy.document.clocks}
+        clocks = {clock.id: clock for clock in self.policy.document.clocks}
         for one in self.policy.document.clock_for:
             yield one.line_of_business, clocks[one.clock]
 
@@ -189,14 +195,14 @@ class PolicyAsOf:
         yield "document", f"sha256 {self.policy.sha256}"
 
     def _said(self, parts: Sequence[Cited]) -> Iterator[tuple[str, str]]:
-        for one in parts:
-            cites = ", ".join(f"{cite.section} {cite.ordinal}" for cite in one.cites)
-            yield one.id, " ".join(one.says.split()) + (f" [{cites}]" if cites else "")
+        for part in parts:
+            cites = ", ".join(f"{cite.section} {cite.ordinal}" for cite in part.cites)
+            yield part.id, " ".join(part.says.split()) + (f" [{cites}]" if cites else "")
 
     def _elsewhere(self) -> Iterator[tuple[str, str]]:
-        for one, outcome in self._exceptions():
+        for exception, outcome in self._exceptions():
             where = outcome.program.name if outcome.program is not None else "not on record"
-            yield one.line_of_business, f"{words(outcome.determination.value)}: {where}"
+            yield exception.line_of_business, f"{words(outcome.determination.value)}: {where}"
 
 
 def standing(chain: Chain, newest: Publication, day: date) -> PolicyAsOf:
@@ -210,7 +216,7 @@ def _revision(one: Publication) -> Row:
 
 
 def _cited(part: Cited) -> Row:
-    return {"id": part.id, "says": part.says, "cites": [one.model_dump() for one in part.cites]}
+    return {"id": part.id, "says": part.says, "cites": [citation.model_dump() for citation in part.cites]}
 
 
 def _section(title: str, rows: Iterator[tuple[str, str]]) -> list[RenderableType]:

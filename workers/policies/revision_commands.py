@@ -1,6 +1,6 @@
-"""`dli policy …` on revisions: what one changes, the register of all, and one as it was known.
+"""`dli policy …` on revisions: differences, the register, and a revision as known at a moment.
 
-What is known comes from the brokers where they are named, and from the packaged documents otherwise.
+The data comes from the brokers if given, otherwise from the packaged documents.
 """
 
 from datetime import date, datetime
@@ -51,19 +51,19 @@ def add_to(cli: typer.Typer) -> None:
         cli.command()(command)
 
 
-# --- what is known -------------------------------------------------------------------------------------------------
+# --- reading -------------------------------------------------------------------------------------------------
 
 
 def online(found: Settings) -> bool:
-    """Whether somebody named the brokers."""
+    """Whether the brokers were given."""
     return "bootstrap" in found.model_fields_set
 
 
 def _chain(number: str, found: Settings, library: Library) -> Chain:
-    """All that is known of a policy.
+    """Everything known about a policy.
 
     Raises:
-        CommandError: Nothing is.
+        CommandError: Nothing is known.
         ReadingError: The brokers do not answer.
     """
     chain = read_known(found, library).chain(number) if online(found) else library.chain(number)
@@ -74,7 +74,7 @@ def _chain(number: str, found: Settings, library: Library) -> Chain:
 
 
 def known_library(found: Settings) -> Library:
-    """The policies of the folders; they are looked at and decide nothing, so the default need not be among them."""
+    """The policies of the folders; only displayed, so the default policy may be missing."""
     return load_library(found.policies, default=None)
 
 
@@ -108,11 +108,11 @@ def diff(
 
 
 def version(chain: Chain, named: str) -> Policy:
-    """The policy as the revision of a date has it, or as a file does.
+    """The policy of a revision's date or of a file.
 
     Raises:
         CommandError: There is no such revision, or the file has another policy.
-        PolicyDocumentError: The file's document cannot be used.
+        PolicyDocumentError: The file's document is invalid.
     """
     try:
         day = date.fromisoformat(named)
@@ -150,7 +150,7 @@ def history(
 
 
 def rows_of(chain: Chain) -> list[Row]:
-    """The register's rows of a chain, each revision compared with the one before it."""
+    """The register's rows of a chain, each revision compared with its predecessor."""
     rows = []
     for one in chain:
         before = chain.before(one)
@@ -196,10 +196,10 @@ def show(
 
 
 def day_of(text: str) -> date:
-    """A day as a person writes it.
+    """Parse a day.
 
     Raises:
-        CommandError: It is none.
+        CommandError: It is not a day.
     """
     try:
         return date.fromisoformat(text)
@@ -216,5 +216,5 @@ def _moment(text: str) -> datetime:
 
 
 def comparison_of(before: Publication, after: Publication) -> Comparison:
-    """Two publications compared."""
+    """Compare two publications."""
     return compare(policy_of(before), policy_of(after))

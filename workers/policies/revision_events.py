@@ -1,7 +1,7 @@
-"""Publications of policies as events: written to the topic of revisions, read from it, and judged.
+"""Policy publications as events: writing to the topic of revisions, reading and judging.
 
-`judge` is a pure function of what came before on the topic and of the deployment's terms: every worker that has read
-the same records has the same chains, and says the same of each record.
+`judge` depends only on the earlier records and the deployment's terms: all workers that have read the same records have
+the same chains and verdicts.
 """
 
 import json
@@ -77,10 +77,10 @@ def _written_signature(one: Signature | None) -> RevisionSignature | None:
 
 
 def as_record(one: Publication, topic: str, source: str, mode: Mode) -> OutgoingRecord:
-    """The record that publishes a revision: the same publication gives the same bytes, whoever sends it.
+    """The record that publishes a revision; deterministic.
 
     Raises:
-        PublicationRefusedError: It is larger than what is read.
+        PublicationRefusedError: It is larger than readers accept.
     """
     revision = event_of(one)
     attributes = Attributes(
@@ -101,7 +101,7 @@ def as_record(one: Publication, topic: str, source: str, mode: Mode) -> Outgoing
 
 
 class Outcome(StrEnum):
-    """What became of a record of the topic of revisions."""
+    """The outcome of a record on the topic of revisions."""
 
     ACCEPTED = "accepted"
     REPEATED = "repeated"
@@ -110,27 +110,27 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a record of the topic of revisions is."""
+    """The verdict on a record of the topic of revisions."""
 
     outcome: Outcome
     publication: Publication | None = None
-    """None where the record is refused."""
+    """None if the record is refused."""
     chain: Chain | None = None
-    """The policy's chain with it."""
+    """The policy's chain including it."""
     rejected: RejectedError | None = None
     """Why it is refused."""
     skipped: Skip | None = None
-    """Who said so, where it counts no more."""
+    """Who skipped it, if it was skipped."""
 
 
 @dataclass(frozen=True)
 class Packaged:
-    """Publications that come with the software: what the topic repeats of them need not be proved again."""
+    """Packaged publications: repetitions on the topic need no verification."""
 
     by_digest: Mapping[str, Publication] = field(default_factory=dict)
 
     def same(self, event: PolicyRevision) -> Publication | None:
-        """The packaged publication that an event repeats, byte for byte but for its signature."""
+        """The packaged publication that an event repeats exactly, except for its signature."""
         known = self.by_digest.get(event.digest)
         unsigned = event.model_copy(update={"signature": None})
         return known if known is not None and _event_again(known) == unsigned else None
@@ -140,17 +140,17 @@ _event_again = lru_cache(maxsize=256)(event_of)
 
 
 class Seen(NamedTuple):
-    """A record of the topic of revisions: what it says, and where and when the broker took it."""
+    """A record of the topic of revisions, with its offset and the broker's time."""
 
     offset: int
     timestamp: int
-    """Milliseconds since the epoch; negative where nobody gave one."""
+    """Milliseconds since the epoch; negative if absent."""
     value: bytes | None
     headers: Headers
 
     @property
     def at(self) -> datetime | None:
-        """When the broker took it; None where it says no time, or one in no year."""
+        """The broker's time; None if absent or out of range."""
         try:
             return datetime.fromtimestamp(self.timestamp / 1000, UTC) if self.timestamp >= 0 else None
         except (ValueError, OverflowError, OSError):
@@ -158,13 +158,13 @@ class Seen(NamedTuple):
 
 
 def judge(chains: Chains, terms: Terms, packaged: Packaged, seen: Seen) -> Verdict:
-    """What a record is to those who know these chains, on these terms; it raises for none."""
+    """Judge a record by these chains and terms; never raises."""
     try:
         if isinstance(seen.value, Unreadable):
-            raise unreadable(seen.value)  # noqa: TRY301 (as any other reason)
+            raise unreadable(seen.value)  # noqa: TRY301 (handled like other reasons)
         event = decode_revision(seen.value, seen.headers)
         before = chains.get(event.policy_number, Chain(event.policy_number))
-        # First of all: what nobody may publish costs no worker a proof.
+        # First, so that unauthorized publications cost no verification.
         if (skip := terms.skips.of(event.policy_number, seen.offset, event.digest)) is not None:
             return Verdict(Outcome.REFUSED, rejected=_passed_over(skip), skipped=skip)
         again = _repeats(before, event)
@@ -181,14 +181,14 @@ def judge(chains: Chains, terms: Terms, packaged: Packaged, seen: Seen) -> Verdi
         return Verdict(Outcome.REFUSED, rejected=RejectedError("revision_refused", [error]))
     except RejectedError as rejected:
         return Verdict(Outcome.REFUSED, rejected=rejected)
-    except Exception:  # noqa: BLE001 (every worker reads every record: none may stop them all)
+    except Exception:  # noqa: BLE001 (every worker reads every record: none may stop all workers)
         return Verdict(Outcome.REFUSED, rejected=defect())
     outcome = Outcome.REPEATED if after is before else Outcome.ACCEPTED
     return Verdict(outcome, published, after)
 
 
 def vouched(terms: Terms, data: Any, offset: int, timestamp: int) -> str | None:
-    """The id of the key that signed the publication in an event's data; None where no key is proved to have."""
+    """The id of the key that verifiably signed the publication in an event's data, if any."""
     try:
         event = PolicyRevision.model_validate(data)
         key = _signer(terms, event, Seen(offset, timestamp, None, ()))
@@ -221,10 +221,10 @@ def _signature(event: PolicyRevision) -> Signature | None:
 
 
 class Judging:
-    """A whole topic judged, its records one behind the other."""
+    """Judges a whole topic, record by record."""
 
     def __init__(self, terms: Terms, packaged: Iterable[Chain]) -> None:
-        """Judge on these terms; what packaged documents have too need not be proved again."""
+        """Judge by these terms; packaged publications need no verification."""
         self.terms = terms
         self.chains: dict[str, Chain] = {}
         self._packaged = Packaged({one.digest: one for chain in packaged for one in chain})
@@ -232,7 +232,7 @@ class Judging:
         self._at_anchor: str | None = None
 
     def take(self, seen: Seen) -> Verdict:
-        """What the next record is."""
+        """Judge the next record."""
         verdict = judge(self.chains, self.terms, self._packaged, seen)
         if verdict.chain is not None:
             # Another thread may be reading the old one.
@@ -245,7 +245,7 @@ class Judging:
         return verdict
 
     def astray(self) -> str | None:
-        """Why the topic is not the one that the anchor is of; None where it is, or where there is no anchor."""
+        """Why the topic does not match the anchor; None if it does, or without an anchor."""
         anchor = self.terms.signed_from
         if anchor is None or self._at_anchor == anchor.digest:
             return None
@@ -254,10 +254,10 @@ class Judging:
 
 
 def terms_of(settings: Settings) -> Terms:
-    """The terms that a deployment's settings set.
+    """The terms from a deployment's settings.
 
     Raises:
-        PolicyDocumentError: A file of keys or of skips, or the folder of keys, that cannot be used.
+        PolicyDocumentError: The keys or the skip list are invalid.
     """
     folder, anchor, skips = settings.policy_keys, settings.policy_signed_from, settings.policy_skip_list
     keys = keyring(_files(folder)) if folder is not None else None
@@ -282,7 +282,7 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:
-    """The revision in a record of the topic of revisions.
+    """Parse a record of the topic of revisions.
 
     Raises:
         RejectedError: As for a request.
@@ -303,7 +303,7 @@ def decode_revision(value: bytes | None, headers: Headers) -> PolicyRevision:
         message = f"should be {PolicyRevision.TYPE}"
         raise RejectedError("unsupported_type", [FieldError(path="type", message=message)])
     if isinstance(data, dict):
-        # What is in its document, which may be as large by itself, `publication_of` looks at.
+        # `publication_of` checks the document's own content.
         _within_bounds({**data, "document": None})
     try:
         return PolicyRevision.model_validate(data)
@@ -317,18 +317,18 @@ def _within_bounds(tree: Any, *above: str) -> None:
 
 
 def publication_of(event: PolicyRevision) -> Publication:
-    """The publication that an event tells of, with the digest that it claims.
+    """The publication in an event, with its claimed digest.
 
     Raises:
-        RejectedError: Its document does not have the shape of one.
-        PublicationRefusedError: It claims a digest that it has not.
+        RejectedError: Its document is malformed.
+        PublicationRefusedError: Its claimed digest is wrong.
     """
     _within_bounds(event.document, "document")
     try:
         document = PolicyDocument.model_validate_json(json.dumps(event.document), strict=True)
     except ValidationError as error:
         found = field_errors(error, PolicyDocument)[:MOST_PROBLEMS]
-        errors = [FieldError(path=f"document.{one.path}", message=one.message) for one in found]
+        errors = [FieldError(path=f"document.{problem.path}", message=problem.message) for problem in found]
         raise RejectedError("schema_violation", errors) from None
     published = Publication(
         document=document,
@@ -350,7 +350,7 @@ def publication_of(event: PolicyRevision) -> Publication:
 
 
 def moment(text: str) -> datetime:
-    """An instant, or the end of a day in UTC, as a person writes it.
+    """Parse an instant, or a day as its end in UTC.
 
     Raises:
         ValueError: It is neither.

@@ -1,9 +1,9 @@
-"""Follow the topic of revisions: what this worker knows of the policies is what that topic says, and nothing else.
+"""Follows the topic of revisions, the only source of this worker's policies.
 
-A consumer of no group reads the topic from its beginning and judges every record in order. Before the worker starts it
-catches up to the end, and ends where its packaged documents know what the topic lacks; so no decision is made
-under anything that the topic does not have. Then it goes on reading: with every revision that is accepted the library
-is another one, which the decision handler takes up with its next batch. What was decided before stays as it was.
+A consumer without a group reads the topic from its beginning and judges every record in order. At the start it catches
+up to the end, and the worker stops if its packaged documents have revisions that the topic lacks; so no decision is
+made under a revision that is not on the topic. Then it keeps reading: each accepted revision yields a new library,
+which the decision handler uses from its next batch. Earlier decisions are unaffected.
 """
 
 import asyncio
@@ -31,23 +31,23 @@ log = structlog.get_logger(__name__)
 
 WAIT_MS = 1_000
 PAUSE_SECONDS = 2.0
-"""Before the topic is read again after a failure."""
-TOLD_SECONDS = 60.0
-"""Between two lines that say that the topic is unread."""
+"""Pause before reading again after a failure."""
+LOG_SECONDS = 60.0
+"""Interval between log lines about an unread topic."""
 RENEWED_SECONDS = 60.0
-"""How long a consumer may be behind before another one is tried."""
+"""How long a consumer may be behind before it is replaced."""
 COMPARED_SECONDS = 2.0
-"""How often the end of the topic is asked for: a consumer whose broker is away is only silent."""
+"""How often the topic's end is queried: a consumer without a broker is only silent."""
 
 
 class Follower:
-    """What is known of the policies, off the topic of revisions."""
+    """The policies known from the topic of revisions."""
 
     def __init__(self, settings: Settings, library: Library) -> None:
         """Follow the topic; `library` has the packaged documents.
 
         Raises:
-            PolicyDocumentError: The publishers' keys cannot be read.
+            PolicyDocumentError: The publishers' keys are unreadable.
         """
         self._settings = settings
         self._packaged_chains = [library.chain(number) for number in library.numbers]
@@ -60,10 +60,10 @@ class Follower:
         self._read_whole = time.monotonic()
         self.caught_up = False
 
-    # --- what others ask ---
+    # --- queries ---
 
     def snapshot(self) -> Library:
-        """The policies as they are known now; what is returned never changes."""
+        """The policies known now; the result is immutable."""
         return self._library
 
     @property
@@ -73,11 +73,11 @@ class Follower:
 
     @property
     def behind_seconds(self) -> float:
-        """How long ago the topic was last seen to have nothing that was not read."""
+        """The time since the topic was last read to its end."""
         return time.monotonic() - self._read_whole
 
     async def verdict(self, offset: int) -> Verdict | None:
-        """What the record at an offset is, once it has been read; None where there is no record."""
+        """The verdict on the record at an offset, once read; None if there is no record."""
         async with self._news:
             await self._news.wait_for(lambda: self._position > offset)
         return self._verdicts.get(offset)
@@ -85,12 +85,11 @@ class Follower:
     # --- before the start ---
 
     async def catch_up(self) -> None:
-        """Read the topic to its end, and see that it has what the packaged documents know.
+        """Read the topic to its end, and check that it has the packaged documents' revisions.
 
         Raises:
-            ForkedError: It has not, the two contradict each other, the topic has lost its beginning, or it is not the
-                one that signatures are wanted on.
-            KafkaError: The broker does not answer.
+            ForkedError: It lacks some or contradicts them, has lost its beginning, or is not the topic of the anchor.
+            KafkaError: The broker does not respond.
         """
         if self._judging.terms.keyring is None:
             log.warning(
@@ -130,10 +129,10 @@ class Follower:
             while self._position < end:
                 await self._take(await consumer.getmany(self._where, timeout_ms=WAIT_MS), consumer)
 
-    # --- from then on ---
+    # --- following ---
 
     async def follow(self) -> None:
-        """Read the topic for ever; a broker that is away is waited for, and told of."""
+        """Read the topic forever; wait for an unavailable broker, and log that."""
         telling = asyncio.create_task(self._tell())
         try:
             while True:
@@ -146,7 +145,7 @@ class Follower:
             telling.cancel()
 
     async def _follow_on(self) -> None:
-        """Read until the broker fails, or until this consumer brings nothing of what is there."""
+        """Read until the broker fails, or this consumer falls behind."""
         began = time.monotonic()
         async with self._reader() as consumer:
             while min(self.behind_seconds, time.monotonic() - began) < RENEWED_SECONDS:
@@ -155,7 +154,7 @@ class Follower:
                     await self._compare(consumer)
 
     async def _tell(self) -> None:
-        """Say loudly while it is not known whether there are revisions that were not read; a broker may be silent."""
+        """Log an error while there may be unread revisions; a broker may be silent."""
         while True:
             await asyncio.sleep(WAIT_MS / 1000)
             if self.behind_seconds >= self._settings.stalled_seconds:
@@ -166,7 +165,7 @@ class Follower:
                     position=self._position,
                     what_follows="decisions are made under the revisions known so far; this worker is not ready",
                 )
-                await asyncio.sleep(TOLD_SECONDS)
+                await asyncio.sleep(LOG_SECONDS)
 
     async def _compare(self, consumer: AIOKafkaConsumer) -> None:
         asked = time.monotonic()
@@ -175,7 +174,7 @@ class Follower:
 
     @asynccontextmanager
     async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
-        """A consumer of no group, where it was left off."""
+        """A consumer without a group, at the last position."""
         consumer = AIOKafkaConsumer(
             **client(self._settings),
             enable_auto_commit=False,
@@ -189,14 +188,14 @@ class Follower:
 
     async def _take(self, found: dict[TopicPartition, list[Any]], consumer: AIOKafkaConsumer) -> None:
         for record in found.get(self._where, ()):
-            # Proofs take a while; decisions go on meanwhile, under what was known before.
+            # Verification takes time; decisions continue meanwhile, under the previous library.
             headers = tuple(record.headers)
             seen = Seen(record.offset, record.timestamp, record.value, headers)
             verdict = await asyncio.to_thread(self._judging.take, seen)
             await asyncio.to_thread(self._learn, verdict)
             self._verdicts[record.offset] = verdict
         async with self._news:
-            # The position is also behind transaction markers, which never show as records.
+            # The position also skips transaction markers, which are not records.
             self._position = max(self._position, await consumer.position(self._where))
             self._news.notify_all()
 

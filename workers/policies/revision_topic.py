@@ -1,4 +1,4 @@
-"""The topic of revisions, for commands, which come and go: read once from its beginning, or written to."""
+"""The topic of revisions for commands: read once from its beginning, or written."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -10,41 +10,41 @@ from policy_core.history.acceptance import Terms
 from policy_core.history.chain import Chain
 from policy_core.history.library import Library
 from workers.kafka import connect
-from workers.kafka.reader import ReadingError, new_admin, records, spans, told
+from workers.kafka.reader import ReadingError, kafka_errors, new_admin, records, spans
 from workers.policies.revision_events import Judging, Seen, Verdict, terms_of
 from workers.records import OutgoingRecord
 from workers.settings import Settings
 
 PATIENCE_S = 30
-"""For one record to be acknowledged."""
+"""Timeout for the acknowledgement of a record."""
 
 
 class Known(NamedTuple):
-    """All that the topic says."""
+    """The content of the topic."""
 
     judging: Judging
     verdicts: Mapping[int, Verdict]
-    """On each record, by its offset, in order."""
+    """The verdict on each record, by offset, in order."""
     end: int
-    """The offset behind the last."""
+    """The offset after the last record."""
 
     def chain(self, number: str) -> Chain:
-        """A policy's chain; empty where the topic does not know it."""
+        """A policy's chain; empty if the topic has none."""
         return self.judging.chains.get(number, Chain(number))
 
 
 def read_known(settings: Settings, library: Library, terms: Terms | None = None) -> Known:
-    """Read the topic to its end; `library` spares proving what its documents have too.
+    """Read the topic to its end; publications in `library` need no verification.
 
-    Without other terms it is judged on those of the settings.
+    The terms default to those of the settings.
 
     Raises:
-        ReadingError: The brokers do not answer, the topic has lost its beginning, or it is not the one of the anchor.
-        PolicyDocumentError: The publishers' keys cannot be read.
+        ReadingError: The brokers do not respond, the topic has lost its beginning, or does not match the anchor.
+        PolicyDocumentError: The publishers' keys are unreadable.
     """
     where = TopicPartition(settings.topic(POLICY_REVISIONS), 0)
     judging = Judging(terms if terms is not None else terms_of(settings), map(library.chain, library.numbers))
-    with told(settings):
+    with kafka_errors(settings):
         admin = new_admin(settings)
         try:
             span = spans(admin, [where])[where]
@@ -62,17 +62,19 @@ def read_known(settings: Settings, library: Library, terms: Terms | None = None)
 
 
 def send(settings: Settings, some: Iterable[OutgoingRecord]) -> None:
-    """Send records, in order, and wait until the brokers have each.
+    """Send records in order, and wait until the brokers have each.
 
     Raises:
-        ReadingError: The brokers do not answer, or give no right.
+        ReadingError: The brokers do not respond, or refuse access.
     """
     connect.check(settings)
-    with told(settings):
+    with kafka_errors(settings):
         producer = KafkaProducer(**connect.client(settings), acks="all", enable_idempotence=True)
         try:
-            for one in some:
-                headers = list(one.headers)
-                producer.send(one.topic, one.value, key=one.key, headers=headers, partition=0).get(timeout=PATIENCE_S)
+            for record in some:
+                headers = list(record.headers)
+                producer.send(record.topic, record.value, key=record.key, headers=headers, partition=0).get(
+                    timeout=PATIENCE_S
+                )
         finally:
             producer.close(timeout=PATIENCE_S)

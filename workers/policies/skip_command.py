@@ -1,4 +1,4 @@
-"""`dli policy skip`: the entry of a list of what counts no more, signed. The list is the operator's to mount."""
+"""`dli policy skip`: prints a signed entry of the skip list, which the operator mounts."""
 
 import json
 from dataclasses import replace
@@ -56,16 +56,18 @@ def skip(
 
 
 def _accepted(known: Known, number: str, digest: str) -> tuple[int, Publication]:
-    """The accepted publication whose digest begins so, and the offset of its record.
+    """The accepted publication with this digest prefix, and its record's offset.
 
     Raises:
-        CommandError: There is none, or there are several.
+        CommandError: There is none or more than one.
     """
     found = [
-        (offset, one.publication)
-        for offset, one in known.verdicts.items()
-        if one.outcome is Outcome.ACCEPTED and one.publication is not None and one.publication.policy == number
-        if one.publication.digest.startswith(digest)
+        (offset, verdict.publication)
+        for offset, verdict in known.verdicts.items()
+        if verdict.outcome is Outcome.ACCEPTED
+        and verdict.publication is not None
+        and verdict.publication.policy == number
+        if verdict.publication.digest.startswith(digest)
     ]
     if len(found) != 1:
         several = "several accepted revisions" if found else "no accepted revision"

@@ -1,4 +1,4 @@
-"""`dli archive` and `dli replay …`: what they take. What they do needs the extra `replay`, imported by them alone."""
+"""`dli archive` and `dli replay …`: the command line. The extra `replay` is imported inside the commands only."""
 
 # ruff: noqa: PLC0415, PLR0913 (see above; and each argument is a flag)
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from workers.event_log.ranges import Asked
 
 TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
-"""What is replayed."""
+"""The replayed topics."""
 ARCHIVED = (*TOPICS, ANSWERED)
 """What an archive keeps unless told otherwise: enough to verify it, and to restore it with no request decided again."""
 
@@ -97,7 +97,7 @@ def archive(
     asked = _asked(start, end, partition)
     with acting(found, "archive", topics=kept) as act:
         made = make.make(folder, form, topics or ARCHIVED, asked, found, _processes(processes), topics)
-        act.note(count=sum(one.records for one in made.segments))
+        act.note(count=sum(segment.records for segment in made.segments))
 
 
 @replay_cli.command("check")
@@ -192,10 +192,10 @@ def what_if(
 
 
 def _published(found: Settings, name: str) -> AbstractContextManager[Act]:
-    """Record that decisions of a replay are published meanwhile.
+    """Record the publishing of a replay's decisions in the audit log.
 
     Raises:
-        ReplayError: It is no name for that.
+        ReplayError: The name is invalid.
     """
     from workers.replay.publish_decisions import own_topic
 
@@ -203,28 +203,28 @@ def _published(found: Settings, name: str) -> AbstractContextManager[Act]:
 
 
 def effect(document: "PolicyDocument", found: Settings, log: Path | None) -> bool:
-    """Print what a document that is not published yet would change of what is recorded; whether anything.
+    """Print how an unpublished document would change recorded decisions; return whether it would.
 
     Raises:
         CommandError: The log cannot be read.
     """
     with needs_replay_extra():
-        from workers.replay import draft_effect as told
-    return told.tell(document, _source(log, found, _asked(None, None, None)), found, _processes(None))
+        from workers.replay import draft_effect
+    return draft_effect.print_effect(document, _source(log, found, _asked(None, None, None)), found, _processes(None))
 
 
 def _documents(folders: Sequence[Path]) -> list[str]:
-    """What the documents of folders say, as far as a run's name is concerned."""
+    """The digests of the folders' documents, for a run's name."""
     from hashlib import sha256
 
     return sorted(sha256(file.read_bytes()).hexdigest() for file in documents(folders))
 
 
 def _source(log: Path | None, found: Settings, part: "Asked") -> Source:
-    """The archive, or Kafka.
+    """The log: an archive or Kafka.
 
     Raises:
-        ReplayError: It is not there, or the flags do not fit it.
+        ReplayError: It does not exist, or the options do not fit it.
     """
     from workers.archive import make
     from workers.archive.archive import ArchiveSource

@@ -1,7 +1,7 @@
-"""The policy documents that a log was decided under, found by what its decisions name.
+"""Finds the policy documents that a log's decisions name.
 
-A log that has the topic of revisions says itself what was published, when, and what followed what: its chains are taken
-up as workers take them up. Beside them stand the documents of the deployment, and of folders that are named.
+If the log has the topic of revisions, it contains what was published, when, and in which order; its chains are read as
+workers read them. The deployment's documents and those of given folders are added.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from workers.settings import Settings
 
 
 class Named(NamedTuple):
-    """The document and the point of knowledge that a decision names."""
+    """The document and the newest known revision that a decision names."""
 
     number: str
     sha256: str
@@ -34,19 +34,19 @@ class Named(NamedTuple):
 
 
 def name_of(policy: Policy) -> Named:
-    """How decisions name a policy."""
+    """The name of a policy in decisions."""
     return Named(policy.number, policy.sha256, policy.known_through)
 
 
 class Documents:
-    """All documents there are, and deciders under each choice of them: one policy for each number."""
+    """All known documents, and deciders for selections of them with one policy per number."""
 
     def __init__(self, current: Library, others: Sequence[Library] = ()) -> None:
-        """Know documents.
+        """Create from libraries.
 
         Args:
-            current: What is known of the policies at the end of the log.
-            others: What else decisions may name.
+            current: The policies known at the end of the log.
+            others: Other policies that decisions may name.
         """
         self._current = current
         self._libraries = (current, *others)
@@ -58,22 +58,22 @@ class Documents:
         return {one.number: one for one in self._current}
 
     def asked(self, number: str | None) -> Policy | None:
-        """The newest policy of a request that names this number, or none."""
+        """The newest policy for a request with this number, if any."""
         return self._current.named(number)
 
     def chain(self, number: str | None) -> Chain:
-        """All that was published of a policy, or of the default."""
+        """The chain of a policy, or of the default."""
         return self._current.chain(number)
 
     def named(self, name: Named) -> Policy | None:
-        """The policy that a decision was made under; None where it is not here."""
+        """The policy that a decision names; None if it is unknown."""
         if name not in self._found:
             known = (library.knowing(name.number, name.known_through) for library in self._libraries)
-            self._found[name] = next((one for one in known if one is not None and name_of(one) == name), None)
+            self._found[name] = next((entry for entry in known if entry is not None and name_of(entry) == name), None)
         return self._found[name]
 
     def decider(self, policies: dict[str, Policy]) -> Decider:
-        """Who decides under a choice of policies."""
+        """The decider for a selection of policies."""
         key = frozenset(map(name_of, policies.values()))
         if key not in self._deciders:
             self._deciders[key] = Decider(Library(policies.values(), self._current.default))
@@ -82,27 +82,27 @@ class Documents:
 
 @dataclass(frozen=True)
 class Draft:
-    """The document that a log is to be decided under: a file, or a policy as it was published."""
+    """The document to decide a log under: a file, or a published policy."""
 
     file: Path | None = None
     published: str | None = None
-    """The date of a revision, or the beginning of a publication's digest."""
+    """A revision's date, or the prefix of a publication's digest."""
     number: str | None = None
-    """The policy whose publication it is; the default where none is named."""
+    """The publication's policy; by default the default policy."""
 
     def policy(self, documents: Documents) -> Policy:
-        """It, compiled.
+        """Compile it.
 
         Raises:
-            PolicyDocumentError: The document cannot be used.
+            PolicyDocumentError: The document is invalid.
             ReplayError: There is no such publication.
         """
         if self.file is not None:
             return Policy(load(self.file))
         chain = documents.chain(self.number)
         wanted = self.published or ""
-        # Of one date, what stands; of what was corrected, by its digest.
-        dated = next((one for one in chain.standing if str(one.revision) == wanted), None)
+        # By date, the current publication; corrected ones only by digest.
+        dated = next((standing for standing in chain.standing if str(standing.revision) == wanted), None)
         found = dated or (chain.find(wanted) if wanted else None)
         if found is None:
             dates = ", ".join(str(one.revision) for one in chain) or "none"
@@ -111,7 +111,7 @@ class Draft:
 
 
 def draft(named: str, number: str | None) -> Draft:
-    """What a person means by a file's name, a revision's date or a publication's digest."""
+    """Parse a file name, a revision's date or a publication's digest."""
     try:
         return Draft(published=str(date.fromisoformat(named)), number=number)
     except ValueError:
@@ -122,10 +122,10 @@ _known: dict[tuple[object, ...], Documents] = {}
 
 
 def documents_of(source: Source, found: Settings, earlier: tuple[Path, ...]) -> Documents:
-    """The documents that a log names or may name; compiled once in each process.
+    """The documents that a log may name, compiled once per process.
 
     Raises:
-        PolicyDocumentError: One cannot be used, or the default policy is not among them.
+        PolicyDocumentError: One is invalid, or the default policy is missing.
         ReplayError: The log cannot be read.
     """
     key = (
@@ -156,7 +156,7 @@ def _alone(file: Path) -> Library:
 
 
 def _published(source: Source, packaged: Library, found: Settings) -> Library:
-    """What the log's own topic of revisions makes known, on our terms; what is packaged where it has none."""
+    """The library from the log's topic of revisions, verified as configured; the packaged one if it has none."""
     topic = source.topic(POLICY_REVISIONS)
     judging = Judging(terms_of(found), map(packaged.chain, packaged.numbers))
     partitions = source.partitions(topic)

@@ -1,4 +1,4 @@
-"""What a document that is not published yet would change of what is recorded: a what-if, told in short."""
+"""A short what-if: how an unpublished document would change recorded decisions."""
 
 import tempfile
 from pathlib import Path
@@ -15,8 +15,8 @@ from workers.replay.what_if_report import examples, report_of, show, words
 from workers.settings import Settings
 
 
-def tell(document: PolicyDocument, source: Source, found: Settings, processes: int) -> bool:
-    """Print how many recorded decisions the document would change and which lines, by their places; whether any.
+def print_effect(document: PolicyDocument, source: Source, found: Settings, processes: int) -> bool:
+    """Print how many recorded decisions the document would change, and which lines; return whether any.
 
     Raises:
         ReplayError: The log cannot be read.

@@ -1,4 +1,4 @@
-"""What is found, one JSON object a line in a file for each partition: as much as there is, in flat memory."""
+"""Findings as JSON lines, one file per partition, in constant memory."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from workers import private_files
 
 
 class Findings:
-    """The findings of one partition, in the order in which they are made."""
+    """The findings of one partition, in order."""
 
     def __init__(self, folder: Path, partition: int) -> None:
         private_files.folder(folder)
@@ -17,22 +17,22 @@ class Findings:
         self._stream.truncate(0)
 
     def add(self, finding: Mapping[str, Any]) -> None:
-        """Write one down; what is None in it is left out."""
+        """Write a finding, without fields that are None."""
         present = {name: value for name, value in finding.items() if value is not None}
         self._stream.write(json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
 
     def size(self) -> int:
-        """How many bytes there are, all of them in the file."""
+        """The size of the file in bytes, after flushing."""
         self._stream.flush()
         return self._stream.tell()
 
     def close(self) -> None:
-        """No more are made."""
+        """Close the file."""
         self._stream.close()
 
 
 class ResumedFindings(Findings):
-    """The findings of a partition whose walk goes on: those after its last known state are forgotten."""
+    """The findings of a resumed partition: those after its last saved state are dropped."""
 
     def __init__(self, folder: Path, partition: int, size: int) -> None:
         private_files.folder(folder)
@@ -46,7 +46,7 @@ def _file(folder: Path, partition: int) -> Path:
 
 
 def read_all(folder: Path, sizes: Mapping[int, int]) -> Iterator[bytes]:
-    """All findings up to the known sizes, partition by partition, as lines."""
+    """All findings up to the given sizes, by partition, as lines."""
     for partition, size in sorted(sizes.items()):
         file = _file(folder, partition)
         if not file.exists():

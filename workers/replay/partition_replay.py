@@ -1,7 +1,7 @@
-"""A walk along one partition's requests, each with what was recorded in answer to it.
+"""Replays one partition's requests, each with its recorded answer.
 
-Duplicates are known as the decision agent knows them, by id and content within the partition. What is made of a request
-is its judge's to say: `verify` holds it against the record, `what_if` decides it otherwise.
+Duplicates are detected as in the decision agent, by id and content within the partition. A judge handles each request:
+`verify` compares it with the record, `what_if` decides it under another document.
 """
 
 import time
@@ -29,75 +29,75 @@ CHECKPOINT_S = 5.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What every partition's walk has in common."""
+    """The parameters shared by all partitions."""
 
     source: Source
     settings: Settings
     earlier: tuple[Path, ...]
     """Folders of other documents that decisions may name."""
     folder: Path
-    """Where findings go, and the state of an interrupted run."""
+    """The folder of findings and of the run's state."""
     request_ids: bool
-    """Whether findings may name requests by their ids."""
+    """Whether findings may contain request ids."""
     draft: Draft | None = None
-    """What a what-if decides under."""
+    """The document of a what-if."""
     publish: str | None = None
-    """The name of a replay whose decisions go to a topic of its own."""
+    """The name of the replay topic for decisions, if any."""
 
 
 class Task(NamedTuple):
-    """One partition to walk along."""
+    """One partition to replay."""
 
     plan: Plan
     partition: int
     state: Mapping[str, Any] | None
-    """Where an interrupted walk stands."""
+    """The saved state of an interrupted replay."""
 
 
 class News(NamedTuple):
-    """How far a walk has come."""
+    """The progress of a partition's replay."""
 
     partition: int
     requests: int
-    """Since the last news."""
+    """Requests since the last report."""
     state: dict[str, Any] | None = None
     peak: int = 0
-    """Bytes of memory that the process has had at most."""
+    """The process's peak memory in bytes."""
 
 
 class Judge(Protocol):
-    """Says what is to be said of a partition's requests."""
+    """Judges a partition's requests."""
 
     def request(self, record: Record, received: Received, key: bytes) -> bool:
-        """A request that was not answered before; whether it is answered by a decision now."""
+        """A request not answered before; returns whether it now gets a decision."""
 
     def comes_again(self, record: Record, received: Received, known: Entry, *, same: bool) -> None:
-        """A request whose id was answered before, with the same content or other."""
+        """A request whose id was answered before, with the same or other content."""
 
     def rejected(self, record: Record, rejected: RejectedError) -> None:
-        """A record that is no request."""
+        """A record that is not a valid request."""
 
     def defect(self, record: Record, error: Exception) -> None:
         """A record that our software fails on."""
 
     def damaged(self, damage: Damage) -> None:
-        """What cannot be read; told again where it is read again."""
+        """An unreadable range; may be reported repeatedly."""
 
     def unclaimed(self, record: Record) -> None:
-        """A recorded answer that no request has."""
+        """A recorded answer without a request."""
 
     def end(self) -> None:
         """The partition is done."""
 
     def state(self) -> dict[str, Any]:
-        """What it has found so far."""
+        """Its findings so far."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what it had found."""
+        """Resume from saved findings."""
 
 
 class PartitionReplay:
-    """The walk along one partition."""
+    """The replay of one partition."""
 
     def __init__(self, plan: Plan, partition: int) -> None:
         self.plan = plan
@@ -114,26 +114,26 @@ class PartitionReplay:
         self._requests = 0
 
     def unclaimed(self, record: Record) -> None:
-        """An answer that nobody took."""
+        """An answer without a request."""
         self.judge.unclaimed(record)
 
     def damaged(self, damage: Damage) -> None:
-        """Answers that cannot be read."""
+        """An unreadable range of answers."""
         self.judge.damaged(damage)
 
     def _answered_offset(self, record: Record) -> int | None:
-        """The offset of the request that a dead letter is about; None where it is about something else."""
+        """The offset of a dead letter's request; None if it is about something else."""
         original = original_of(record)
         if original.get("topic") != self.topic or original.get("partition") != self.partition:
             return None
         offset = original.get("offset")
         return offset if isinstance(offset, int) else None
 
-    def run(self, desk: WorkerHandle[News], state: Mapping[str, Any] | None) -> None:
-        """Walk to the end, or until told to stop."""
+    def run(self, handle: WorkerHandle[News], state: Mapping[str, Any] | None) -> None:
+        """Replay to the end, or until asked to stop."""
         start = self._restore(state) if state else self.extent.first
         self._repeated = repeated(self.plan.source, self.topic, self.partition)
-        told = time.monotonic()
+        reported = time.monotonic()
         for piece in self.plan.source.read(self.topic, self.partition, start):
             if piece.damage is not None:
                 self.judge.damaged(piece.damage)
@@ -143,16 +143,18 @@ class PartitionReplay:
                 self._take(record)
             self._requests += len(piece.chunk.records)
             start = piece.chunk.records[-1].offset + 1
-            now, stopping = time.monotonic(), desk.stopping
-            due = stopping or now - told > CHECKPOINT_S
-            told = now if due else told
-            desk.tell(News(self.partition, len(piece.chunk.records), self._state(start) if due else None, peak_bytes()))
+            now, stopping = time.monotonic(), handle.stopping
+            due = stopping or now - reported > CHECKPOINT_S
+            reported = now if due else reported
+            handle.send(
+                News(self.partition, len(piece.chunk.records), self._state(start) if due else None, peak_bytes())
+            )
             if stopping:
                 return
         self.letters.end()
         self.decisions.end()
         self.judge.end()
-        desk.tell(News(self.partition, 0, self._state(start) | {"done": True}, peak_bytes()))
+        handle.send(News(self.partition, 0, self._state(start) | {"done": True}, peak_bytes()))
 
     def _take(self, record: Record) -> None:
         judge = self.judge
@@ -166,12 +168,12 @@ class PartitionReplay:
         except RejectedError as rejected:
             judge.rejected(record, rejected)
         except ReplayError:
-            raise  # no event's fault: the log cannot be read on
-        except Exception as error:  # noqa: BLE001 (the live agent goes on with the next request, and so does replay)
+            raise  # not the event's fault: the log cannot be read further
+        except Exception as error:  # noqa: BLE001 (like the live agent, replay continues with the next request)
             judge.defect(record, error)
 
     def _remembered(self, record: Record, received: Received, key: bytes) -> None:
-        """A request whose id comes more than once, or that is keyed otherwise."""
+        """A request whose id is repeated, or whose key is not its id."""
         entry = Entry(digest(received.request.content()), record.offset, record.timestamp, b"")
         name = digest(key)
         known = self._memory.get(name)
@@ -185,7 +187,7 @@ class PartitionReplay:
             "next": start,
             "requests": self._requests,
             "memory": [
-                [name.hex(), one.content.hex(), one.offset, one.timestamp] for name, one in self._memory.items()
+                [name.hex(), entry.content.hex(), entry.offset, entry.timestamp] for name, entry in self._memory.items()
             ],
             "decisions": self.decisions.state(),
             "letters": self.letters.state(),
@@ -206,7 +208,7 @@ class PartitionReplay:
 
 
 def original_of(letter: Record) -> Mapping[str, Any]:
-    """Where a dead letter's record came from; empty where that cannot be read."""
+    """The origin of a dead letter; empty if unreadable."""
     try:
         tree = loads(letter.value or b"")
     except ValueError:
@@ -217,7 +219,7 @@ def original_of(letter: Record) -> Mapping[str, Any]:
 
 
 def request_id_of(record: Record) -> str | None:
-    """The id that a record shows, if any."""
+    """A record's request id, if any."""
     try:
         tree = loads(record.value or b"")
     except ValueError:
@@ -226,7 +228,7 @@ def request_id_of(record: Record) -> str | None:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had."""
-    import resource  # noqa: PLC0415 (Unix has it)
+    """This process's peak memory."""
+    import resource  # noqa: PLC0415 (Unix only)
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,7 +1,7 @@
-"""What another document would have decided, as events on a topic of replay's own: marked, and where nobody waits.
+"""Publishes a what-if's decisions to a separate replay topic, marked as replayed.
 
-The name is made here and cannot be a live topic's; the producer refuses any other. Sent with everything acknowledged
-before a state is kept: taken up again after Ctrl-C nothing comes twice, after a crash some may, as the same bytes.
+The topic name is built here and cannot be a live topic's. All records are acknowledged before a state is saved:
+resuming after Ctrl-C sends nothing twice; after a crash some records may repeat, as the same bytes.
 """
 
 import re
@@ -27,10 +27,10 @@ PATIENCE_MS = 30_000
 
 
 def own_topic(settings: Settings, name: str) -> str:
-    """The topic of a replay of that name.
+    """The topic of a named replay.
 
     Raises:
-        ReplayError: It is no name, or would make a topic that somebody may be reading.
+        ReplayError: The name is invalid, or the topic may be in use.
     """
     if not _NAME.fullmatch(name):
         raise ReplayError(f"--publish {name}: should be letters a to z, digits and hyphens, 60 at most")
@@ -45,7 +45,7 @@ def make(settings: Settings, topic: str, partitions: int) -> None:
     """Create a replay's topic.
 
     Raises:
-        ReplayError: It is there already, or cannot be made.
+        ReplayError: It exists, or cannot be created.
     """
     connect.check(settings)
     try:
@@ -73,13 +73,13 @@ def make(settings: Settings, topic: str, partitions: int) -> None:
 
 
 class Publisher:
-    """Sends what a document decides of one partition's requests."""
+    """Publishes a document's decisions on one partition's requests."""
 
     def __init__(self, settings: Settings, name: str, draft: Policy) -> None:
-        """Send to the topic of the replay of that name.
+        """Send to the topic of the named replay.
 
         Raises:
-            ReplayError: The brokers do not answer.
+            ReplayError: The brokers do not respond.
         """
         self._settings = settings
         self._name = name
@@ -99,19 +99,19 @@ class Publisher:
             raise ReplayError(connect.explained(settings, error)) from None
 
     def send(self, record: Record, received: Received, result: CaseResult) -> None:
-        """Send the decision that a result makes of a request.
+        """Send the decision on a request.
 
         Raises:
-            ReplayError: An earlier one was not taken.
+            ReplayError: An earlier one was refused.
         """
         request = received.request
         decision_id, data = self._encoder.encode(request, result)
         settings = self._settings
         source, mode, mark = settings.source, settings.mode, of_replay(self._name)
-        said = Wrapping(
+        wrapping = Wrapping(
             source, mode, Decision.TYPE, decision_id, request.request_id, supersedes=request.supersedes, mark=mark
         )
-        value, headers = wrapped(data, record.position, received.attributes, said)
+        value, headers = wrapped(data, record.position, received.attributes, wrapping)
         self._check()
         try:
             sent = self._producer.send(
@@ -129,7 +129,7 @@ class Publisher:
             raise ReplayError(f"{self._topic}: not taken: {type(self._error).__name__}")
 
     def flush(self) -> None:
-        """Return once the brokers have all that was sent.
+        """Wait until the brokers have everything sent.
 
         Raises:
             ReplayError: They do not.
@@ -141,5 +141,5 @@ class Publisher:
         self._check()
 
     def close(self) -> None:
-        """Send no more."""
+        """Close the producer."""
         self._producer.close(timeout=PATIENCE_MS / 1000)

@@ -1,8 +1,7 @@
-"""What was recorded in answer to requests, read along with them.
+"""Reads recorded answers in parallel with their requests.
 
-Answers to one partition's requests lie in one partition, in the order of the requests. So the next answer is mostly
-the one that is looked for; where it is not, it is looked for among the next few thousand, and those that are passed
-over are kept at hand for a while: they may only be out of order.
+Answers to one partition's requests are in one partition, in request order. So the next answer usually matches; if not,
+the next few thousand are searched, and the skipped ones are kept for a while, since they may only be out of order.
 """
 
 from collections import deque
@@ -13,35 +12,35 @@ from workers.event_log.source import Damage, Source
 from workers.records import Record
 
 WINDOW = 2_000
-"""Answers that are looked at ahead, and as many that are kept at hand behind."""
+"""The number of answers searched ahead, and of skipped ones kept."""
 WINDOW_BYTES = 32_000_000
 
 KeyOf = Callable[[Record], Hashable]
-"""What an answer is looked for by; None where it is none of these requests'."""
+"""The lookup key of an answer; None if it does not belong to these requests."""
 
 
 class Reader(Protocol):
-    """Whoever reads answers along."""
+    """The receiver of unmatched answers."""
 
     def unclaimed(self, record: Record) -> None:
-        """An answer that nobody took."""
+        """An answer without a request."""
 
     def damaged(self, damage: Damage) -> None:
-        """Answers that cannot be read."""
+        """An unreadable range of answers."""
 
 
 class Answers:
-    """The records of one partition of answers, each to be taken once."""
+    """The answers of one partition; each is taken once."""
 
     def __init__(self, source: Source, topic: str, partition: int, key_of: KeyOf, reader: "Reader") -> None:
-        """Read answers along.
+        """Start reading.
 
         Args:
             source: The log.
             topic: The full name of the answers' topic.
             partition: Its partition.
-            key_of: What an answer is looked for by.
-            reader: Told of every answer that nobody took, and of what cannot be read.
+            key_of: The lookup key of an answer.
+            reader: Receives unmatched answers and unreadable ranges.
         """
         self.there = partition in source.partitions(topic)
         self._source, self._topic, self._partition = source, topic, partition
@@ -54,12 +53,12 @@ class Answers:
         self._skipped: frozenset[int] = frozenset()
         self._pieces: Iterator[Any] = iter(())
         self.in_doubt = False
-        """Whether an answer that is missing may lie in a stretch that cannot be read."""
+        """Whether a missing answer may be in an unreadable range."""
         self._missed = False
         self.open()
 
     def open(self) -> None:
-        """Begin to read where this stands."""
+        """Start reading at the current position."""
         start = min(self._skipped, default=self._next)
         self._pieces = self._source.read(self._topic, self._partition, start) if self.there else iter(())
 
@@ -69,12 +68,12 @@ class Answers:
         return self._topic
 
     def next_is(self, key: Hashable) -> bool:
-        """Whether the very next answer has that key."""
+        """Whether the next answer has the key."""
         self._fill(1)
         return bool(self._ahead) and self._ahead[0][0] == key
 
     def take(self, key: Hashable) -> Record | None:
-        """The answer of that key; None where there is none at hand."""
+        """The answer with the key; None if it is not within reach."""
         if not self._ahead:
             self._fill(1)
         if self._ahead and self._ahead[0][0] == key:
@@ -96,7 +95,7 @@ class Answers:
             if known[0] == key:
                 return self._passed.pop(known)
         self._fill(WINDOW)
-        at = next((index for index, (one, _) in enumerate(self._ahead) if one == key), None)
+        at = next((index for index, (key_ahead, _) in enumerate(self._ahead) if key_ahead == key), None)
         if at is None:
             return None
         for _ in range(at):
@@ -114,7 +113,7 @@ class Answers:
             self._reader.unclaimed(self._passed.pop(oldest))
 
     def _fill(self, wanted: int) -> None:
-        """Read until so many are ahead, or all, or as much as memory should hold."""
+        """Read ahead up to `wanted` answers, within the memory limit."""
         size = sum(len(record.value or b"") for _, record in self._ahead) if wanted > 1 else 0
         while len(self._ahead) < wanted and size < WINDOW_BYTES:
             piece = next(self._pieces, None)
@@ -135,7 +134,7 @@ class Answers:
             self._ahead.append((key, record))
 
     def end(self) -> None:
-        """Nobody takes any more: all that is left was not claimed."""
+        """Report all remaining answers as unclaimed."""
         while self._passed:
             self._reader.unclaimed(self._passed.pop(next(iter(self._passed))))
         while True:
@@ -146,21 +145,21 @@ class Answers:
             self._next = record.offset + 1
             self._reader.unclaimed(record)
 
-    # --- interrupted and taken up again ---
+    # --- saving and resuming ---
 
     def state(self) -> dict[str, Any]:
-        """Where this stands, without a record."""
+        """The position, without records."""
         passed = [record.offset for record in self._passed.values()]
         return {"next": self._next, "passed": passed, "in_doubt": self.in_doubt, "missed": self._missed}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Stand where it stood."""
+        """Resume from a saved position."""
         self._next, self._skipped = state["next"], frozenset(state["passed"])
         self.in_doubt, self._missed = state["in_doubt"], state["missed"]
         self._ahead.clear()
         self.open()
         if self._skipped:
-            # All that was passed over comes back with what is read first.
+            # The skipped answers come first.
             while len(self._passed) < len(self._skipped):
                 piece = next(self._pieces, None)
                 if piece is None:

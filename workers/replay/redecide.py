@@ -1,4 +1,4 @@
-"""What the decision agent sends for a request, made again: under given documents, and in a given manner."""
+"""Recreates the decision agent's output for a request, under given documents and in a given format."""
 
 from typing import Any, NamedTuple
 
@@ -15,16 +15,16 @@ from workers.settings import Settings
 
 
 class Manner(NamedTuple):
-    """How an event is written."""
+    """The source and content mode of an event."""
 
     source: str
     mode: Mode
 
 
 class Redecider:
-    """Decides again, as the recorded answers say that was decided.
+    """Decides requests again as recorded.
 
-    What one answer names (documents, mode, source) is tried on the next one first: a log changes them seldom.
+    The documents, mode and source of one answer are tried first for the next: they change rarely in a log.
     """
 
     def __init__(self, documents: Documents, settings: Settings) -> None:
@@ -35,15 +35,15 @@ class Redecider:
         self._decider = documents.decider(self.policies)
 
     def under(self, policy: Policy) -> None:
-        """Decide under this document from now on."""
+        """Use this document from now on."""
         self.policies = self.policies | {policy.number: policy}
         self._decider = self._documents.decider(self.policies)
 
     def decided(self, received: Received) -> Decided:
-        """What is decided of a request.
+        """Decide a request.
 
         Raises:
-            RejectedError: Nothing: it becomes a dead letter.
+            RejectedError: It becomes a dead letter.
         """
         return self._decider.decide(received.request)
 
@@ -51,14 +51,14 @@ class Redecider:
         """The value and headers of the decision's record.
 
         Raises:
-            RejectedError: There is none: the request becomes a dead letter.
+            RejectedError: The request becomes a dead letter.
         """
         decided = self._decider.decide(received.request)
         source, mode = self.manner
         request_id = received.request.request_id
         supersedes, decision_id = received.request.supersedes, decided.encoded.decision_id
-        said = Wrapping(source, mode, Decision.TYPE, decision_id, request_id, supersedes=supersedes)
-        return wrapped(decided.encoded.data, record.position, received.attributes, said)
+        wrapping = Wrapping(source, mode, Decision.TYPE, decision_id, request_id, supersedes=supersedes)
+        return wrapped(decided.encoded.data, record.position, received.attributes, wrapping)
 
     def letter(
         self, record: Record, rejected: RejectedError, received: Received | None
@@ -73,15 +73,15 @@ class Redecider:
 
 
 class Reading(NamedTuple):
-    """A recorded answer, read."""
+    """A parsed recorded answer."""
 
     manner: Manner | None
-    """None where its envelope cannot be read."""
+    """None if its envelope is unreadable."""
     attributes: dict[str, Any]
     data: dict[str, Any]
 
     def named(self) -> Named | None:
-        """The document that its first line names; all lines name one."""
+        """The document that its first line names; all lines name the same."""
         lines = self.data.get("lines")
         policy = lines[0].get("policy") if isinstance(lines, list) and lines and isinstance(lines[0], dict) else None
         if not isinstance(policy, dict):
@@ -90,7 +90,7 @@ class Reading(NamedTuple):
 
 
 def read(record: Record) -> Reading:
-    """A recorded answer, as far as it can be read."""
+    """Parse a recorded answer, as far as possible."""
     try:
         tree = loads(record.value or b"")
     except ValueError:
@@ -106,7 +106,7 @@ def read(record: Record) -> Reading:
 
 
 def differences(one: Reading, other: Reading) -> list[str]:
-    """The paths at which two answers differ, without a value."""
+    """The paths at which two answers differ, without values."""
     found = [f"envelope.{path}" for path in _paths(one.attributes, other.attributes, "")]
     return found + list(_paths(one.data, other.data, ""))
 
@@ -127,6 +127,6 @@ _ABSENT = object()
 
 
 def _at(path: str, name: str) -> str:
-    # A name that no decision has may be anything, a person's data too.
+    # An unknown name may be anything, including personal data.
     shown = name if name.replace("_", "").isalnum() and name.isascii() and len(name) <= 64 else "?"  # noqa: PLR2004 (as in dead letters)
     return f"{path}.{shown}" if path else shown

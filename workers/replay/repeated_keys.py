@@ -1,7 +1,7 @@
-"""Which keys of a partition come more than once: only those have to be remembered while it is replayed.
+"""Finds keys that occur more than once in a partition; only those are remembered during replay.
 
-The keys' hashes go to files by their leading bits, and one file at a time is sorted: memory stays flat however long the
-log. Two keys of one hash are taken for a repetition; that costs a look, and decides nothing.
+The keys' hashes are split into files by their leading bits, and sorted file by file, so that memory stays constant. A
+hash collision counts as a repetition, which costs a lookup but changes no result.
 """
 
 from pathlib import Path
@@ -13,11 +13,11 @@ from workers import private_files
 from workers.event_log.source import Source
 
 BITS = 6
-"""As many files as these have values: 50 million keys are 400 MB, 6 MB in each."""
+"""Leading bits: with 64 files, 50 million keys are 400 MB, 6 MB each."""
 
 
 def repeated(source: Source, topic: str, partition: int) -> frozenset[int]:
-    """The hashes, as `hash` has them in this process, of keys that come more than once."""
+    """The hashes, by this process's `hash`, of keys that occur more than once."""
     with TemporaryDirectory(prefix="dli-replay-") as name:
         buckets = [Path(name) / str(number) for number in range(1 << BITS)]
         for keys in source.keys(topic, partition):
@@ -30,7 +30,7 @@ def repeated(source: Source, topic: str, partition: int) -> frozenset[int]:
                     with private_files.opened(buckets[bucket], "ab") as stream:
                         hashes[at : at + count].tofile(stream)
                     at += int(count)
-        return frozenset(one for bucket in buckets if bucket.exists() for one in _twice(bucket))
+        return frozenset(key for bucket in buckets if bucket.exists() for key in _twice(bucket))
 
 
 def _twice(bucket: Path) -> list[int]:

@@ -1,4 +1,4 @@
-"""One run over all partitions: shared among processes, counted, and to be taken up again when it is interrupted."""
+"""One run over all partitions: parallel, with progress, resumable after an interruption."""
 
 import json
 import shutil
@@ -26,29 +26,29 @@ Work = Callable[[Task, WorkerHandle[News]], None]
 
 @dataclass(frozen=True)
 class Done:
-    """What a run came to."""
+    """The result of a run."""
 
     states: Mapping[int, Mapping[str, Any]]
-    """Each partition's last state; of one that was not begun there is none."""
+    """Each partition's last state; absent if it was not started."""
     finished: bool
     requests: int
-    """How many the log has of the partitions walked along, as far as they were read."""
+    """The requests read in all partitions, including earlier attempts."""
     seconds: float
-    """Of this attempt."""
+    """The duration of this attempt."""
     replayed: int
     """Requests of this attempt."""
     processes: int
     peak: int
-    """Bytes of memory that the largest of its processes had at most."""
+    """The peak memory of its largest process, in bytes."""
     folder: Path
 
     def findings(self) -> Iterator[bytes]:
-        """All findings, a line of JSON each."""
+        """All findings as JSON lines."""
         sizes = {partition: state["judge"]["size"] for partition, state in self.states.items()}
         return read_all(self.folder, sizes)
 
     def about(self) -> dict[str, Any]:
-        """The run itself, which differs from attempt to attempt."""
+        """Statistics of this attempt."""
         return {
             "seconds": round(self.seconds, 3),
             "requests": self.replayed,
@@ -59,15 +59,15 @@ class Done:
 
 
 def identity(*parts: object) -> str:
-    """The name of a run: the same for the same log and the same question."""
+    """The name of a run, derived from its log and parameters."""
     return sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 def over(plan: Plan, work: Work, processes: int) -> Done:
-    """Walk along all partitions of a plan.
+    """Replay all partitions of a plan.
 
     Raises:
-        ReplayError: The log cannot be read, or the folder not written.
+        ReplayError: The log cannot be read, or the folder cannot be written.
     """
     source = plan.source
     topic = source.topic(REQUESTS)
@@ -80,48 +80,48 @@ def over(plan: Plan, work: Work, processes: int) -> Done:
     private_files.folder(plan.folder)
     if states:
         err.print(f"going on where an interrupted run stood: {plan.folder}", markup=False)
-    extents = {one: source.extent(topic, one) for one in partitions}
-    longest = sorted(partitions, key=lambda one: extents[one].first - extents[one].end)
-    tasks = [Task(plan, one, states.get(one)) for one in longest]
+    extents = {partition: source.extent(topic, partition) for partition in partitions}
+    longest = sorted(partitions, key=lambda partition: extents[partition].first - extents[partition].end)
+    tasks = [Task(plan, partition, states.get(partition)) for partition in longest]
     used = min(processes, len(tasks))
-    total = sum(one.records if one.records is not None else one.end - one.first for one in extents.values())
+    total = sum(extent.end - extent.first if extent.records is None else extent.records for extent in extents.values())
     before = sum(int(state["requests"]) for state in states.values())
     begun = time.monotonic()
     with counting("requests", total) as counter:
         counter.add(before)
-        ledger = _Ledger(plan, states)
+        progress = _States(plan, states)
 
-        def hear(news: News) -> None:
+        def record(news: News) -> None:
             counter.add(news.requests)
-            ledger.hear(news)
+            progress.record(news)
 
-        finished = run(tasks, work, hear, used)
-    ledger.save()
+        finished = run(tasks, work, record, used)
+    progress.save()
     return Done(
-        states=dict(sorted(ledger.states.items())),
+        states=dict(sorted(progress.states.items())),
         finished=finished,
-        requests=sum(int(state["requests"]) for state in ledger.states.values()),
+        requests=sum(int(state["requests"]) for state in progress.states.values()),
         seconds=time.monotonic() - begun,
-        replayed=ledger.heard,
+        replayed=progress.replayed,
         processes=used,
-        peak=ledger.peak,
+        peak=progress.peak,
         folder=plan.folder,
     )
 
 
-class _Ledger:
-    """The partitions' last states, on disk too."""
+class _States:
+    """The partitions' last states, saved to disk."""
 
     def __init__(self, plan: Plan, states: dict[int, dict[str, Any]]) -> None:
         self._folder = plan.folder
         self._ends = dict(plan.source.ends())
         self.states = states
-        self.heard = 0
+        self.replayed = 0
         self.peak = 0
         self._saved = time.monotonic()
 
-    def hear(self, news: News) -> None:
-        self.heard += news.requests
+    def record(self, news: News) -> None:
+        self.replayed += news.requests
         self.peak = max(self.peak, news.peak)
         if news.state is None:
             return
@@ -131,7 +131,7 @@ class _Ledger:
 
     def save(self) -> None:
         beside = self._folder / f"{STATE}.new"
-        states = {str(one): state for one, state in self.states.items()}
+        states = {str(partition): state for partition, state in self.states.items()}
         private_files.write(beside, json.dumps({"ends": self._ends, "partitions": states}))
         beside.replace(self._folder / STATE)
         self._saved = time.monotonic()
@@ -152,10 +152,10 @@ def _saved(folder: Path) -> tuple[dict[str, int], dict[int, dict[str, Any]]]:
 
 
 def interrupted(folder: Path) -> bool:
-    """Whether there is a run to be taken up again."""
+    """Whether there is an interrupted run."""
     return (folder / STATE).exists()
 
 
 def forget(folder: Path) -> None:
-    """Nothing is to be taken up again."""
+    """Delete a run's saved state."""
     shutil.rmtree(folder, ignore_errors=True)

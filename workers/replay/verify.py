@@ -1,7 +1,7 @@
-"""Verify: every request decided again under the document that its recorded decision names, and compared byte for byte.
+"""Verification: decides every request again under the document named by its recorded decision, and compares the bytes.
 
-Each request has one expected outcome: a decision, nothing (it came again with the same content), or a dead letter.
-What was recorded is held against it: key, value and headers. The broker's time of a record is its own: not compared.
+Each request has one expected outcome: a decision, nothing (a duplicate with the same content), or a dead letter. The
+recorded key, value and headers are compared with it; the broker's timestamp is not.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from workers.replay.redecide import Reading, Redecider, differences, read
 PATHS_SHOWN = 12
 
 IDENTICAL = ("decision", "duplicate", "dead_letter")
-"""What came out as recorded: a decision or dead letter to the byte, a duplicate without an answer."""
+"""Outcomes equal to the record: identical bytes, or no answer for a duplicate."""
 KINDS = {
     "different": "recorded otherwise than decided again",
     "missing_decision": "no decision is recorded",
@@ -34,7 +34,7 @@ KINDS = {
     "not_replayable": "cannot be decided again, or compared",
     "damaged": "cannot be read",
 }
-"""All that is not identical."""
+"""All other outcomes."""
 
 NOT_THERE = "the log has no topic of {}"
 LOST = "its answer may lie in what cannot be read"
@@ -45,7 +45,7 @@ KEYED = "not answered, and keyed otherwise than by its id: what was answered bef
 _HELD_BACK = 10_000
 
 
-def verify(task: Task, desk: WorkerHandle[News]) -> None:
+def verify(task: Task, handle: WorkerHandle[News]) -> None:
     """Verify one partition.
 
     Raises:
@@ -54,13 +54,13 @@ def verify(task: Task, desk: WorkerHandle[News]) -> None:
     plan, partition, state = task
     if state is not None and state["done"]:
         return
-    walk = PartitionReplay(plan, partition)
+    replay = PartitionReplay(plan, partition)
     documents = documents_of(plan.source, plan.settings, plan.earlier)
     size = state["judge"]["size"] if state is not None else None
     found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
-    walk.judge = Verifier(plan, walk, documents, found)
+    replay.judge = Verifier(plan, replay, documents, found)
     try:
-        walk.run(desk, state)
+        replay.run(handle, state)
     finally:
         found.close()
 
@@ -68,27 +68,27 @@ def verify(task: Task, desk: WorkerHandle[News]) -> None:
 class Verifier:
     """Judges the requests of one partition."""
 
-    def __init__(self, plan: Plan, walk: PartitionReplay, documents: Documents, found: Findings) -> None:
+    def __init__(self, plan: Plan, replay: PartitionReplay, documents: Documents, found: Findings) -> None:
         self._plan = plan
-        self._walk = walk
+        self._replay = replay
         self._documents = documents
         self._findings = found
         self._again = Redecider(documents, plan.settings)
         self.identical: Counter[str] = Counter()
         self.found: Counter[str] = Counter()
         self.why: Counter[str] = Counter()
-        """Of what is not replayable."""
+        """Reasons for requests that cannot be replayed."""
         self._since_answer: Counter[str] = Counter()
-        """What was missing since the last answer that was there."""
+        """Missing answers since the last one found."""
         self._damages: set[tuple[str, int, int]] = set()
         self._first_answer: int | None = None
         self._unclaimed: list[tuple[bytes | None, int]] = []
 
-    # --- what a walk meets ---
+    # --- called during the replay ---
 
     def request(self, record: Record, received: Received, key: bytes) -> bool:
-        """Hold the decision on a request against what is recorded; whether it is decided."""
-        recorded = self._walk.decisions.take(key)
+        """Compare the decision on a request with the record; returns whether it is decided."""
+        recorded = self._replay.decisions.take(key)
         try:
             value, headers = self._again.decision(record, received)
         except RejectedError as rejected:
@@ -105,13 +105,13 @@ class Verifier:
         return self._closer(record, received, recorded)
 
     def comes_again(self, record: Record, received: Received, known: Entry, *, same: bool) -> None:
-        """Nothing may be recorded for a duplicate, and a dead letter must be for other content under a used id."""
+        """Expect no answer for the same content, and a dead letter for other content."""
         key = received.request.request_id.encode()
-        second = self._walk.decisions.take(key) if self._walk.decisions.next_is(key) else None
+        second = self._replay.decisions.take(key) if self._replay.decisions.next_is(key) else None
         if second is not None:
             self._note("second_decision", record, second, "its id was answered before")
         elif same:
-            letter = self._walk.letters.take(record.offset)
+            letter = self._replay.letters.take(record.offset)
             if letter is not None:
                 self._note("unexpected_dead_letter", record, letter, "it is a duplicate with the same content")
             else:
@@ -122,16 +122,16 @@ class Verifier:
             self._letter(record, RejectedError("conflicting_duplicate", [error]), received)
 
     def rejected(self, record: Record, rejected: RejectedError) -> None:
-        """Hold the dead letter of what is no request against what is recorded."""
+        """Compare the dead letter of an invalid request with the record."""
         self._letter(record, rejected, None)
 
     def defect(self, record: Record, error: Exception) -> None:
-        """Our software fails on it: the agent would put it among the dead letters."""
+        """Expect a dead letter, as the agent would write after a defect."""
         self._note("different", record, None, f"deciding it again fails: {type(error).__name__}")
         self._letter(record, defect(), None)
 
     def damaged(self, damage: Damage) -> None:
-        """Note what cannot be read, once."""
+        """Record an unreadable range, once."""
         place = (damage.topic, damage.first, damage.last)
         if place in self._damages:
             return
@@ -140,23 +140,23 @@ class Verifier:
         self._findings.add({"kind": "damaged", **damage._asdict()})
 
     def unclaimed(self, record: Record) -> None:
-        """Note an answer that no request has; what it is shows when the partition's keys are looked through."""
-        if record.topic == self._walk.letters.topic:
+        """Record an unmatched answer; it is classified later, by the partition's keys."""
+        if record.topic == self._replay.letters.topic:
             self._note("unexpected_dead_letter", None, record, "the request at that offset is answered otherwise")
             return
         self._unclaimed.append((record.key, record.offset))
         if len(self._unclaimed) >= _HELD_BACK:
             self._sort_unclaimed()
 
-    # --- held against the record ---
+    # --- comparing with the record ---
 
     def _answered(self, recorded: Record) -> None:
         self._since_answer.clear()
-        if self._first_answer is None and recorded.topic == self._walk.decisions.topic:
+        if self._first_answer is None and recorded.topic == self._replay.decisions.topic:
             self._first_answer = recorded.offset
 
     def _closer(self, record: Record, received: Received, recorded: Record) -> bool:
-        """Decide under what the decision itself names; whether that gives a decision."""
+        """Decide under the document that the decision names; returns whether that gives a decision."""
         reading = read(recorded)
         named = reading.named()
         if named is None or reading.manner is None:
@@ -180,8 +180,8 @@ class Verifier:
         return True
 
     def _undecided(self, record: Record, key: bytes) -> bool:
-        """Nothing is recorded where a decision should be, or a dead letter is."""
-        letter = self._walk.letters.take(record.offset)
+        """Handle a missing decision, or a dead letter in its place."""
+        letter = self._replay.letters.take(record.offset)
         if letter is not None:
             self._answered(letter)
             reason = read(letter).data.get("reason")
@@ -189,11 +189,11 @@ class Verifier:
                 "different", record, letter, f"recorded as a dead letter ({reason}), decided again it is a decision"
             )
             return False
-        if not self._walk.decisions.there:
+        if not self._replay.decisions.there:
             self._not_replayable(record, None, NOT_THERE.format("decisions"))
-        elif self._walk.decisions.in_doubt:
+        elif self._replay.decisions.in_doubt:
             self._not_replayable(record, None, LOST)
-        elif not self._walk.extent.whole:
+        elif not self._replay.extent.whole:
             self._not_replayable(record, None, BEFORE)
         elif key != record.key:
             self._not_replayable(record, None, KEYED)
@@ -202,7 +202,7 @@ class Verifier:
         return True
 
     def _letter(self, record: Record, rejected: RejectedError, received: Received | None) -> None:
-        recorded = self._walk.letters.take(record.offset)
+        recorded = self._replay.letters.take(record.offset)
         if recorded is None:
             self._no_letter(record, rejected)
             return
@@ -220,18 +220,18 @@ class Verifier:
             self._different(record, recorded, reading, recorded._replace(key=key, value=value, headers=headers))
 
     def _no_letter(self, record: Record, rejected: RejectedError) -> None:
-        decision = self._walk.decisions.take(record.key) if self._walk.decisions.next_is(record.key) else None
+        decision = self._replay.decisions.take(record.key) if self._replay.decisions.next_is(record.key) else None
         if decision is not None:
             self._answered(decision)
             self._note("different", record, decision, f"decided again it is a dead letter: {rejected.reason}")
-        elif not self._walk.letters.there:
+        elif not self._replay.letters.there:
             self._not_replayable(record, None, NOT_THERE.format("dead letters"))
-        elif self._walk.letters.in_doubt:
+        elif self._replay.letters.in_doubt:
             self._not_replayable(record, None, LOST)
         else:
             self._missing("missing_dead_letter", record)
 
-    # --- noted ---
+    # --- recording ---
 
     def _missing(self, kind: str, record: Record) -> None:
         self._since_answer[kind] += 1
@@ -269,10 +269,10 @@ class Verifier:
     # --- at the end ---
 
     def end(self) -> None:
-        """Tell what is missing from what was not decided yet, and whose the unclaimed decisions are."""
+        """Separate missing from not yet decided, and classify unclaimed decisions."""
         self._sort_unclaimed()
         behind = self._since_answer.total()
-        if self._walk.extent.to_end and behind:
+        if self._replay.extent.to_end and behind:
             for kind, count in self._since_answer.items():
                 self.found[kind] -= count
             self.found["not_replayable"] += behind
@@ -285,28 +285,28 @@ class Verifier:
         wanted = {key for key, _ in waiting}
         asked = {
             key
-            for keys in self._plan.source.keys(self._walk.topic, self._walk.partition)
+            for keys in self._plan.source.keys(self._replay.topic, self._replay.partition)
             for key in keys
             if key in wanted
         }
-        topic = self._walk.decisions.topic
+        topic = self._replay.decisions.topic
         for key, offset in waiting:
-            where = Record(topic, self._walk.partition, offset, 0, key, None)
+            where = Record(topic, self._replay.partition, offset, 0, key, None)
             if key in asked:
                 self._note("second_decision", None, where, "its request has another one")
             elif self._within(offset):
                 self._note("unasked_decision", None, where, None)
 
     def _within(self, offset: int) -> bool:
-        """Whether a decision must have its request in the range: not where that begins late or ends early."""
-        extent = self._walk.extent
+        """Whether a decision's request must be in the range, which may begin late or end early."""
+        extent = self._replay.extent
         early = not extent.whole and (self._first_answer is None or offset < self._first_answer)
         return not early and extent.to_end
 
-    # --- interrupted and taken up again ---
+    # --- saving and resuming ---
 
     def state(self) -> dict[str, Any]:
-        """What was found so far."""
+        """The findings so far."""
         return {
             "size": self._findings.size(),
             "identical": dict(self.identical),
@@ -319,7 +319,7 @@ class Verifier:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Resume from saved findings."""
         self.identical, self.found = Counter(state["identical"]), Counter(state["found"])
         self.why, self._since_answer = Counter(state["why"]), Counter(state["since_answer"])
         self._damages = {(topic, first, last) for topic, first, last in state["damages"]}

@@ -1,4 +1,4 @@
-"""`dli replay verify`, as a person sees it."""
+"""The report of `dli replay verify`."""
 
 import json
 from collections import Counter
@@ -17,20 +17,20 @@ from workers.replay.runs import Done
 from workers.replay.verify import IDENTICAL, KINDS, verify
 
 SHOWN = 20
-"""Findings that are shown on a terminal; `-o jsonl` prints all."""
+"""Findings shown on a terminal; `-o jsonl` prints all."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What came of it."""
+    """The result of a verification."""
 
     complete: bool
-    """Whether all of the log was replayed."""
+    """Whether the whole log was replayed."""
     requests: int
     identical: Counter[str]
     found: Counter[str]
     why: Counter[str]
-    """Why what is not replayable is not."""
+    """The reasons for requests that cannot be replayed."""
 
     @property
     def differs(self) -> bool:
@@ -38,7 +38,7 @@ class Report:
         return any(self.found.values())
 
     def as_json(self) -> dict[str, Any]:
-        """The report, the same for the same log."""
+        """The report; deterministic for a log."""
         return {
             "complete": self.complete,
             "requests": self.requests,
@@ -49,17 +49,17 @@ class Report:
 
 
 def report_of(done: Done) -> Report:
-    """All partitions together."""
+    """The sum over all partitions."""
     judged = [state["judge"] for state in done.states.values()]
 
     def total(name: str) -> Counter[str]:
-        return sum((Counter(one[name]) for one in judged), Counter())
+        return sum((Counter(verdict[name]) for verdict in judged), Counter())
 
     return Report(done.finished, done.requests, total("identical"), total("found"), total("why"))
 
 
 def run(plan: Plan, processes: int, output: Output) -> None:
-    """Verify a log and print what came of it.
+    """Verify a log and print the report.
 
     Raises:
         ReplayError: It cannot be read.

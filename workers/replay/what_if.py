@@ -1,7 +1,7 @@
-"""What if: the same log decided under another document, line by line beside what its own documents say of it.
+"""What-if: decides a log under another document and compares it line by line with the log's own documents.
 
-What its own documents say is decided again, as `verify` does: with the rules, facts and statements behind each
-determination. The recorded determinations are held against it, and where one is otherwise, that is told.
+The log's own documents are evaluated again, as in `verify`, with rules, facts and statements behind each determination.
+Differences from the recorded determinations are reported.
 """
 
 import re
@@ -35,7 +35,7 @@ UNRECORDED = "without a recorded decision: compared with what is in force"
 UNREADABLE = "recorded otherwise than as a decision that can be read"
 
 OR = " or "
-"""Between rules of which each may decide, as far as the facts are known."""
+"""Separates rules that may each decide, given the known facts."""
 
 Pair = tuple[str, str, str]
 """Kind of change, determination before, and after."""
@@ -46,21 +46,21 @@ class ChangeCounts:
     """Counts of one partition, or of all."""
 
     requests: Counter[str] = field(default_factory=Counter)
-    """By the weightiest change among a request's lines."""
+    """Requests by the weightiest change among their lines."""
     lines: Counter[Pair] = field(default_factory=Counter)
     of_requests: Counter[Pair] = field(default_factory=Counter)
-    """Requests that have a line of the pair."""
+    """Requests with a line of the pair."""
     rules: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
-    """Lines of each pair by what decided before and after."""
+    """Lines of each pair by the deciding rules before and after."""
     months: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Lines by month of service and kind."""
     businesses: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Lines by line of business and kind."""
     beside: Counter[str] = field(default_factory=Counter)
-    """What was not compared, and why; what the record says otherwise."""
+    """What was not compared, and why; deviations of the record."""
 
     def as_json(self) -> dict[str, list[list[Any]]]:
-        """For a state that outlives the process."""
+        """For a saved state."""
         return {
             name: [[*(key if isinstance(key, tuple) else (key,)), count] for key, count in sorted(counter.items())]
             for name, counter in vars(self).items()
@@ -68,7 +68,7 @@ class ChangeCounts:
 
     @classmethod
     def of(cls, written: Mapping[str, Sequence[Sequence[Any]]]) -> "ChangeCounts":
-        """From such a state."""
+        """From a saved state."""
         made = cls()
         for name, rows in written.items():
             counter = getattr(made, name)
@@ -77,12 +77,12 @@ class ChangeCounts:
         return made
 
     def add(self, other: "ChangeCounts") -> None:
-        """Count what another counted, too."""
+        """Add another's counts."""
         for name, counter in vars(self).items():
             counter.update(getattr(other, name))
 
 
-def what_if(task: Task, desk: WorkerHandle[News]) -> None:
+def what_if(task: Task, handle: WorkerHandle[News]) -> None:
     """Compare one partition.
 
     Raises:
@@ -91,14 +91,14 @@ def what_if(task: Task, desk: WorkerHandle[News]) -> None:
     plan, partition, state = task
     if state is not None and state["done"]:
         return
-    walk = PartitionReplay(plan, partition)
+    replay = PartitionReplay(plan, partition)
     size = state["judge"]["size"] if state is not None else None
     found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
     documents = documents_of(plan.source, plan.settings, plan.earlier)
     publisher = Publisher(plan.settings, plan.publish, draft_of(plan)) if plan.publish is not None else None
-    walk.judge = Comparison(plan, walk, documents, draft_of(plan), found, publisher)
+    replay.judge = Comparison(plan, replay, documents, draft_of(plan), found, publisher)
     try:
-        walk.run(desk, state)
+        replay.run(handle, state)
     finally:
         found.close()
         if publisher is not None:
@@ -109,7 +109,7 @@ _drafts: dict[str, Policy] = {}
 
 
 def draft_of(plan: Plan) -> Policy:
-    """The policy that the plan decides under, compiled once in each process."""
+    """The plan's policy, compiled once per process."""
     name = str(plan.draft)
     if name not in _drafts:
         if plan.draft is None:
@@ -124,14 +124,14 @@ class Comparison:
     def __init__(
         self,
         plan: Plan,
-        walk: PartitionReplay,
+        replay: PartitionReplay,
         documents: Documents,
         draft: Policy,
         found: Findings,
         publisher: Publisher | None = None,
     ) -> None:
         self._plan = plan
-        self._walk = walk
+        self._replay = replay
         self._documents = documents
         self._draft = draft
         self._findings = found
@@ -140,25 +140,25 @@ class Comparison:
         self._names: dict[bytes, Policy | None] = {}
         self._comparer = Comparer()
         self._damages: set[tuple[str, int, int]] = set()
-        self.tally = ChangeCounts()
+        self.counts = ChangeCounts()
         self.published = 0
 
-    # --- what a walk meets ---
+    # --- called during the replay ---
 
     def request(self, record: Record, received: Received, key: bytes) -> bool:
-        """Compare a request's lines; whether it is decided."""
-        recorded = self._walk.decisions.take(key)
+        """Compare a request's lines; returns whether it is decided."""
+        recorded = self._replay.decisions.take(key)
         request = received.request
         before = self._before(request, recorded)
         if before is None:
             return recorded is not None
         if before.number != self._draft.number:
-            self.tally.beside["decided under another policy"] += 1
+            self.counts.beside["decided under another policy"] += 1
             return True
         case = case_of(request)
         one, other = _determined(before, case), _determined(self._draft, case)
         if recorded is not None:
-            self._held_against(recorded, one)
+            self._compare_with_record(recorded, one)
         if self._publisher is not None and other is not None:
             self._publisher.send(record, received, other)
             self.published += 1
@@ -169,42 +169,42 @@ class Comparison:
             self._count(record, request, self._comparer.lines(one, other), evidence=self._comparer.evidence(one, other))
         return one is not None
 
-    def comes_again(self, record: Record, received: Received, known: Entry, *, same: bool) -> None:  # noqa: ARG002 (a judge's)
-        """What was answered before is not answered again, whatever the policy."""
+    def comes_again(self, record: Record, received: Received, known: Entry, *, same: bool) -> None:  # noqa: ARG002 (part of `Judge`)
+        """A duplicate is not answered again under any policy."""
         key = received.request.request_id.encode()
-        self.tally.beside["duplicates" if same else "conflicting duplicates"] += 1
-        if self._walk.decisions.next_is(key):
-            self._walk.decisions.take(key)
+        self.counts.beside["duplicates" if same else "conflicting duplicates"] += 1
+        if self._replay.decisions.next_is(key):
+            self._replay.decisions.take(key)
 
-    def rejected(self, record: Record, rejected: RejectedError) -> None:  # noqa: ARG002 (a judge's)
-        """What is no request is none under any policy."""
-        self.tally.beside["no requests"] += 1
+    def rejected(self, record: Record, rejected: RejectedError) -> None:  # noqa: ARG002 (part of `Judge`)
+        """An invalid request is invalid under any policy."""
+        self.counts.beside["no requests"] += 1
 
-    def defect(self, record: Record, error: Exception) -> None:  # noqa: ARG002 (a judge's)
+    def defect(self, record: Record, error: Exception) -> None:  # noqa: ARG002 (part of `Judge`)
         """Our software fails on it."""
-        self.tally.beside[f"deciding it fails: {type(error).__name__}"] += 1
+        self.counts.beside[f"deciding it fails: {type(error).__name__}"] += 1
 
     def damaged(self, damage: Damage) -> None:
-        """What cannot be read, once."""
+        """Record an unreadable range, once."""
         place = (damage.topic, damage.first, damage.last)
         if place not in self._damages:
             self._damages.add(place)
-            self.tally.beside["stretches that cannot be read"] += 1
+            self.counts.beside["stretches that cannot be read"] += 1
             self._findings.add({"kind": "damaged", **damage._asdict()})
 
     def unclaimed(self, record: Record) -> None:
-        """Of no interest here: `verify` tells."""
+        """Ignore: `verify` reports these."""
 
     def end(self) -> None:
-        """Nothing is left to count."""
+        """Nothing left to do."""
 
     # --- one request ---
 
     def _before(self, request: AuthorizationRequest, recorded: Record | None) -> Policy | None:
-        """The policy that the decision names; without a decision, the one that would be asked now."""
+        """The policy that the decision names; without a decision, the current one."""
         if recorded is None:
-            self.tally.beside["without a recorded decision: compared with what is in force"] += (
-                self._walk.decisions.there
+            self.counts.beside["without a recorded decision: compared with what is in force"] += (
+                self._replay.decisions.there
             )
             return self._documents.asked(request.policy_number)
         value = recorded.value or b""
@@ -214,42 +214,42 @@ class Comparison:
             self._names[names] = self._named(recorded)
         found = self._names[names]
         if found is None:
-            self.tally.beside[ABSENT if at > 0 else UNREADABLE] += 1
+            self.counts.beside[ABSENT if at > 0 else UNREADABLE] += 1
         return found
 
     def _named(self, recorded: Record) -> Policy | None:
         named: Named | None = read(recorded).named()
         return self._documents.named(named) if named is not None else None
 
-    def _held_against(self, recorded: Record, found: CaseResult | None) -> None:
+    def _compare_with_record(self, recorded: Record, found: CaseResult | None) -> None:
         says = _DETERMINATIONS.findall(recorded.value or b"")
         decided = [line.answer.determination.encode() for line in found.lines] if found is not None else []
         if says != decided:
-            self.tally.beside["recorded otherwise than its own document decides: see `dli replay verify`"] += 1
+            self.counts.beside["recorded otherwise than its own document decides: see `dli replay verify`"] += 1
 
     def _count(
         self, record: Record, request: AuthorizationRequest, changes: Sequence[LineChange], *, evidence: bool
     ) -> None:
-        tally = self.tally
+        counts = self.counts
         business = request.member.line_of_business
         pairs: dict[Pair, None] = {}
         for line, change in zip(request.service_lines, changes, strict=True):
             pair = (change.kind.value, change.before, change.after)
-            tally.lines[pair] += 1
+            counts.lines[pair] += 1
             day = line.service_date
-            tally.months[f"{day.year:04}-{day.month:02}", change.kind.value] += 1
-            tally.businesses[business, change.kind.value] += 1
+            counts.months[f"{day.year:04}-{day.month:02}", change.kind.value] += 1
+            counts.businesses[business, change.kind.value] += 1
             pairs[pair] = None
             if change.kind is not Kind.UNCHANGED:
                 rules = (OR.join(change.rules_before), OR.join(change.rules_after))
-                tally.rules[(*pair, *rules)] += 1
+                counts.rules[(*pair, *rules)] += 1
                 self._note(record, request, line.line, change)
         for pair in pairs:
-            tally.of_requests[pair] += 1
+            counts.of_requests[pair] += 1
         whole = weightiest(changes, evidence=evidence)
-        tally.requests[whole.value] += 1
-        if evidence and whole is Kind.EVIDENCE and all(one.kind is Kind.UNCHANGED for one in changes):
-            tally.beside["with the same lines, and other facts, statements or deadline behind them"] += 1
+        counts.requests[whole.value] += 1
+        if evidence and whole is Kind.EVIDENCE and all(change.kind is Kind.UNCHANGED for change in changes):
+            counts.beside["with the same lines, and other facts, statements or deadline behind them"] += 1
             self._note(record, request, None, None)
 
     def _note(self, record: Record, request: AuthorizationRequest, line: int | None, change: LineChange | None) -> None:
@@ -268,22 +268,22 @@ class Comparison:
             }
         )
 
-    # --- interrupted and taken up again ---
+    # --- saving and resuming ---
 
     def state(self) -> dict[str, Any]:
-        """What was found so far."""
+        """The findings so far."""
         if self._publisher is not None:
-            self._publisher.flush()  # what is told as done is there
+            self._publisher.flush()  # what is reported as done has been delivered
         return {
             "size": self._findings.size(),
-            "tally": self.tally.as_json(),
+            "tally": self.counts.as_json(),
             "damages": sorted(self._damages),
             "published": self.published,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        self.tally = ChangeCounts.of(state["tally"])
+        """Resume from saved findings."""
+        self.counts = ChangeCounts.of(state["tally"])
         self.published = state["published"]
         self._damages = {(topic, first, last) for topic, first, last in state["damages"]}
 

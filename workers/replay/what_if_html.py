@@ -1,4 +1,4 @@
-"""The page for a committee: one file of HTML with its charts inside, to be read on a screen, on paper or by a voice."""
+"""The HTML report: a single file with embedded charts, suitable for print and screen readers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,14 +18,14 @@ from workers.replay.what_if_report import CHANGED, SAYS, Report, responsible, wo
 
 TEMPLATE = Path(__file__).parent / "page.html"
 MONTHS_SHOWN = 36
-"""Months of service on the chart: the latest."""
+"""The number of latest service months on the chart."""
 
-# Readable on light and dark paper; told apart without colours by the order, the legend and the table beside each chart.
+# Readable on light and dark backgrounds; order, legend and the table make colours optional.
 _COLORS = {Kind.STRICTER: "#b3541e", Kind.LOOSER: "#2b6cb0", Kind.RECLASSIFIED: "#7a5ea8", Kind.EVIDENCE: "#8a8f98"}
 
 
 def html(report: Report, examples: Mapping[tuple[str, str, str], Sequence[str]], before: Policy, after: Policy) -> str:
-    """The page."""
+    """Render the page."""
     environment = Environment(
         autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -35,8 +35,8 @@ def html(report: Report, examples: Mapping[tuple[str, str, str], Sequence[str]],
         report=report,
         kinds=[(kind, SAYS[kind]) for kind in (*CHANGED, Kind.UNCHANGED)],
         lines={kind: report.lines(kind) for kind in Kind},
-        all_lines=sum(report.tally.lines.values()),
-        all_requests=sum(report.tally.requests.values()),
+        all_lines=sum(report.counts.lines.values()),
+        all_requests=sum(report.counts.requests.values()),
         pairs=report.pairs(),
         matrix=_matrix(report),
         examples=examples,
@@ -54,7 +54,7 @@ def html(report: Report, examples: Mapping[tuple[str, str, str], Sequence[str]],
 
 
 def _shown(value: Any) -> Any:
-    """What stands on the page: a text as data is shown, or markup made here."""
+    """Page content: escaped text, or markup made here."""
     return printable(value, "\n") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -62,11 +62,11 @@ def _share(count: int, of: int) -> str:
     share = 100 * count / of if of else 0.0
     if not share:
         return "0 %"
-    return f"{share:.1f} %" if share >= 0.1 else "< 0.1 %"  # noqa: PLR2004 (what a reader can tell apart)
+    return f"{share:.1f} %" if share >= 0.1 else "< 0.1 %"  # noqa: PLR2004 (the smallest readable share)
 
 
 def _consequence(determination: str) -> str:
-    """Who acts next on it, in words."""
+    """Who acts next, in words."""
     if determination == UNDECIDED:
         return "no decision"
     found = CONSEQUENCES[Determination(determination)]
@@ -74,22 +74,22 @@ def _consequence(determination: str) -> str:
 
 
 def _sentences(before: Policy, after: Policy) -> dict[str, str]:
-    """What the rules say, by id: as the later document has them."""
+    """The rules' texts by id, from the later document."""
     return {rule.id: rule.says for policy in (before, after) for rule in policy.document.rules}
 
 
 def _named(report: Report, before: Policy, after: Policy) -> list[str]:
-    """The rules that the pairs are due to, in the documents' order."""
+    """The rules responsible for the pairs, in document order."""
     ids = _sentences(before, after)
-    said = {id_ for row in report.pairs() for one in row.rules for id_ in (one.before + OR + one.after).split(OR)}
-    return [one for one in ids if one in said]
+    said = {id_ for row in report.pairs() for rules in row.rules for id_ in (rules.before + OR + rules.after).split(OR)}
+    return [name for name in ids if name in said]
 
 
 def _matrix(report: Report) -> dict[str, Any]:
-    """Lines from each determination to each, as far as there are any."""
-    found = {(before, after): 0 for _, before, after in report.tally.lines}
+    """The non-zero counts of lines from each determination to each other."""
+    found = {(before, after): 0 for _, before, after in report.counts.lines}
     kinds = {}
-    for (kind, before, after), count in report.tally.lines.items():
+    for (kind, before, after), count in report.counts.lines.items():
         if kind not in {Kind.UNCHANGED, Kind.EVIDENCE}:
             kinds[before, after] = kind
         found[before, after] += count
@@ -101,14 +101,14 @@ def _matrix(report: Report) -> dict[str, Any]:
 
 def _by_business(report: Report) -> list[tuple[str, dict[str, int]]]:
     made: dict[str, dict[str, int]] = {}
-    for (business, kind), count in sorted(report.tally.businesses.items()):
+    for (business, kind), count in sorted(report.counts.businesses.items()):
         made.setdefault(business, dict.fromkeys(Kind, 0))[kind] = count
     return list(made.items())
 
 
 def _by_month(report: Report) -> list[tuple[str, dict[str, int]]]:
     made: dict[str, dict[str, int]] = {}
-    for (month, kind), count in sorted(report.tally.months.items()):
+    for (month, kind), count in sorted(report.counts.months.items()):
         made.setdefault(month, dict.fromkeys(Kind, 0))[kind] = count
     return list(made.items())[-MONTHS_SHOWN:]
 
@@ -136,17 +136,17 @@ def _config(kinds: Sequence[Kind]) -> dict[str, Any]:
 
 
 def _render(chart: Any, says: str) -> Markup:
-    # A page of a report does nothing but stand there.
+    # The report page has no scripts.
     chart.add_xml_filter(_without_scripts)
     svg = chart.render(is_unicode=True, disable_xml_declaration=True)
-    # pygal writes the whole number of its own markup; a voice reads this sentence, and the table beside the chart.
+    # Screen readers read this sentence and the table instead of the SVG.
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{Markup.escape(says)}" ', 1)
     return Markup(svg)  # noqa: S704 (made here, from counts and fixed words; pygal escapes what it is given)
 
 
 def _without_scripts(root: Any) -> Any:
     for parent in list(root.iter()):
-        for child in [one for one in parent if str(one.tag).endswith("script")]:
+        for child in [element for element in parent if str(element.tag).endswith("script")]:
             parent.remove(child)
     return root
 
@@ -155,7 +155,7 @@ def _pairs_chart(report: Report) -> Markup | None:
     pairs = report.pairs()[:12]
     if not pairs:
         return None
-    kinds = [kind for kind in CHANGED if any(one.kind == kind for one in pairs)]
+    kinds = [kind for kind in CHANGED if any(pair.kind == kind for pair in pairs)]
     chart = pygal.HorizontalStackedBar(**_config(kinds), width=900, height=90 + 42 * len(pairs), print_values=True)
     chart.value_formatter = lambda count: f"{count:,.0f}" if count else ""
     listed = list(reversed(pairs))

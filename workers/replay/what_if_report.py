@@ -1,4 +1,4 @@
-"""`dli replay what-if`, as a person sees it: on a terminal, as lines of JSON, and as one page for a committee."""
+"""The report of `dli replay what-if`: on a terminal, as JSON lines, and as an HTML page."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ from workers.replay.runs import Done
 from workers.replay.what_if import OR, ChangeCounts, draft_of, what_if
 
 CHANGED = (Kind.STRICTER, Kind.LOOSER, Kind.RECLASSIFIED, Kind.EVIDENCE)
-"""In the order in which they are shown: what weighs most first."""
+"""In display order: the weightiest first."""
 SAYS = {
     Kind.STRICTER: "further from a certification",
     Kind.LOOSER: "nearer to a certification",
@@ -37,7 +37,7 @@ RULES_SHOWN = 5
 
 
 class Rules(NamedTuple):
-    """What decided before and after, and how many lines that made."""
+    """The deciding rules before and after, with the number of lines."""
 
     before: str
     after: str
@@ -53,77 +53,77 @@ class PairRow(NamedTuple):
     lines: int
     requests: int
     rules: tuple[Rules, ...]
-    """What decided, the most frequent first."""
+    """The deciding rules, the most frequent first."""
 
 
 def responsible(row: PairRow) -> list[tuple[str, int]]:
-    """The rules that a pair's lines are due to, with how many are.
+    """The rules responsible for a pair's lines, with the number of lines.
 
-    Those that decide now, or may, and did not; else those that no longer do; else the same ones, which now give
-    something else or rest on something else.
+    These are the rules that decide only now; otherwise those that no longer decide; otherwise the same rules, which now
+    give another result or rest on other statements.
     """
     found: Counter[str] = Counter()
-    for one in row.rules:
-        before, after = one.before.split(OR), one.after.split(OR)
+    for rules in row.rules:
+        before, after = rules.before.split(OR), rules.after.split(OR)
         new = ", ".join(rule for rule in after if rule not in before)
         gone = ", ".join(rule for rule in before if rule not in after)
         same = f"as before by {', '.join(after)}"
-        found[f"now by {new}" if new else f"no longer by {gone}" if gone else same] += one.lines
+        found[f"now by {new}" if new else f"no longer by {gone}" if gone else same] += rules.lines
     return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 @dataclass(frozen=True)
 class Report:
-    """What came of it."""
+    """The result of a what-if."""
 
     complete: bool
     read: int
-    """Requests of the log that were read."""
+    """Requests read from the log."""
     before: tuple[Named, ...]
     """The deployment's documents; the log's decisions may name others."""
     after: Named
-    tally: ChangeCounts
+    counts: ChangeCounts
 
     @property
     def changes(self) -> int:
-        """Lines that are not the same in every way."""
-        return sum(count for (kind, _, _), count in self.tally.lines.items() if kind != Kind.UNCHANGED)
+        """Lines that changed in any way."""
+        return sum(count for (kind, _, _), count in self.counts.lines.items() if kind != Kind.UNCHANGED)
 
     @property
     def differs(self) -> bool:
         """Whether anything changes."""
-        return any(self.tally.requests[kind] for kind in CHANGED)
+        return any(self.counts.requests[kind] for kind in CHANGED)
 
     def lines(self, kind: Kind) -> int:
         """Lines of a kind of change."""
-        return sum(count for pair, count in self.tally.lines.items() if pair[0] == kind)
+        return sum(count for pair, count in self.counts.lines.items() if pair[0] == kind)
 
     def pairs(self) -> list[PairRow]:
-        """Every pair that changes, what weighs most first."""
+        """Every changed pair, the weightiest first."""
         order = {kind.value: at for at, kind in enumerate(CHANGED)}
-        changed = [(pair, count) for pair, count in self.tally.lines.items() if pair[0] in order]
+        changed = [(pair, count) for pair, count in self.counts.lines.items() if pair[0] in order]
         return [
-            PairRow(*pair, count, self.tally.of_requests[pair], self._rules(pair))
-            for pair, count in sorted(changed, key=lambda one: (order[one[0][0]], -one[1], one[0]))
+            PairRow(*pair, count, self.counts.of_requests[pair], self._rules(pair))
+            for pair, count in sorted(changed, key=lambda item: (order[item[0][0]], -item[1], item[0]))
         ]
 
     def _rules(self, pair: tuple[str, str, str]) -> tuple[Rules, ...]:
-        found = [Rules(*key[3:], count) for key, count in self.tally.rules.items() if key[:3] == pair]
-        return tuple(sorted(found, key=lambda one: (-one.lines, one.before, one.after)))
+        found = [Rules(*key[3:], count) for key, count in self.counts.rules.items() if key[:3] == pair]
+        return tuple(sorted(found, key=lambda rules: (-rules.lines, rules.before, rules.after)))
 
     def as_json(self) -> dict[str, Any]:
-        """The report, the same for the same log and document."""
+        """The report; deterministic for a log and a document."""
         return {
             "complete": self.complete,
             "requests_read": self.read,
-            "before": [one._asdict() for one in self.before],
+            "before": [row._asdict() for row in self.before],
             "after": self.after._asdict(),
-            "requests": {kind.value: self.tally.requests[kind] for kind in Kind},
+            "requests": {kind.value: self.counts.requests[kind] for kind in Kind},
             "lines": {kind.value: self.lines(kind) for kind in Kind},
-            "pairs": [{**row._asdict(), "rules": [one._asdict() for one in row.rules]} for row in self.pairs()],
-            "by_month": _nested(self.tally.months.items()),
-            "by_line_of_business": _nested(self.tally.businesses.items()),
-            "beside": dict(sorted(self.tally.beside.items())),
+            "pairs": [{**row._asdict(), "rules": [rules._asdict() for rules in row.rules]} for row in self.pairs()],
+            "by_month": _nested(self.counts.months.items()),
+            "by_line_of_business": _nested(self.counts.businesses.items()),
+            "beside": dict(sorted(self.counts.beside.items())),
         }
 
 
@@ -135,18 +135,18 @@ def _nested(rows: Any) -> dict[str, dict[str, int]]:
 
 
 def report_of(done: Done, before: Sequence[Policy], after: Policy) -> Report:
-    """All partitions together."""
-    tally = ChangeCounts()
+    """The sum over all partitions."""
+    counts = ChangeCounts()
     for state in done.states.values():
-        tally.add(ChangeCounts.of(state["judge"]["tally"]))
-    return Report(done.finished, done.requests, tuple(map(name_of, before)), name_of(after), tally)
+        counts.add(ChangeCounts.of(state["judge"]["tally"]))
+    return Report(done.finished, done.requests, tuple(map(name_of, before)), name_of(after), counts)
 
 
 def run(plan: Plan, processes: int, output: Output, page: Path | None) -> None:
-    """Compare a log with what another document makes of it, and print what came of it.
+    """Compare a log with its decisions under another document, and print the report.
 
     Raises:
-        ReplayError: The log cannot be read, the document is of a policy that is not here, or the page not written.
+        ReplayError: The log cannot be read, the document's policy is unknown, or the page cannot be written.
         typer.Exit: It was interrupted, or something changes.
     """
     documents = documents_of(plan.source, plan.settings, plan.earlier)
@@ -177,7 +177,7 @@ def run(plan: Plan, processes: int, output: Output, page: Path | None) -> None:
 
 
 def _topic(plan: Plan) -> str:
-    """The topic of the replay's own, made unless an interrupted run goes on."""
+    """The replay's topic, created unless an interrupted run is resumed."""
     topic = own_topic(plan.settings, plan.publish or "")
     if not runs.interrupted(plan.folder):
         make(plan.settings, topic, 1 + max(plan.source.partitions(plan.source.topic(REQUESTS)), default=0))
@@ -190,7 +190,7 @@ def _lines(report: Report, done: Done) -> Iterator[bytes]:
 
 
 def _write(page: Path, report: Report, done: Done, before: Policy, after: Policy) -> None:
-    from workers.replay.what_if_html import html  # noqa: PLC0415 (charts take a moment to load)
+    from workers.replay.what_if_html import html  # noqa: PLC0415 (charts are slow to load)
 
     text = html(report, examples(done), before, after)
     try:
@@ -201,7 +201,7 @@ def _write(page: Path, report: Report, done: Done, before: Policy, after: Policy
 
 
 def examples(done: Done) -> dict[tuple[str, str, str], list[str]]:
-    """Of each pair the first few lines, by their place or, where those were asked for, their request's id."""
+    """The first few lines of each pair, by position, and by request id if allowed."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for line in done.findings():
         one = json.loads(line)
@@ -215,7 +215,7 @@ def examples(done: Done) -> dict[tuple[str, str, str], list[str]]:
 
 
 def words(term: str) -> str:
-    """A term as a person reads it."""
+    """A term in readable form."""
     return term.replace("_", " ")
 
 
@@ -227,21 +227,21 @@ def show(report: Report, done: Done) -> None:
         counts.add_column(column, justify="left" if not column else "right")
     counts.add_column("")
     for kind in (*CHANGED, Kind.UNCHANGED):
-        row = f"{report.tally.requests[kind]:,}", f"{report.lines(kind):,}"
+        row = f"{report.counts.requests[kind]:,}", f"{report.lines(kind):,}"
         counts.add_row(words(kind), *row, SAYS[kind])
     out.print(counts)
     if report.pairs():
         pairs = Table(header_style="bold")
         for column in ("", "from", "to", "lines", "requests", "decided otherwise"):
             pairs.add_column(column, justify="right" if column in {"lines", "requests"} else "left", overflow="fold")
-        for one in report.pairs():
-            due = responsible(one)
+        for pair in report.pairs():
+            due = responsible(pair)
             shown = [f"{rules}: {count:,}" for rules, count in due[:RULES_SHOWN]]
             more = [f"… {len(due) - RULES_SHOWN} more"] if len(due) > RULES_SHOWN else []
-            numbers = f"{one.lines:,}", f"{one.requests:,}"
-            pairs.add_row(words(one.kind), words(one.before), words(one.after), *numbers, "\n".join(shown + more))
+            numbers = f"{pair.lines:,}", f"{pair.requests:,}"
+            pairs.add_row(words(pair.kind), words(pair.before), words(pair.after), *numbers, "\n".join(shown + more))
         out.print(pairs)
-    for what, count in sorted(report.tally.beside.items()):
+    for what, count in sorted(report.counts.beside.items()):
         out.print(f"{count:,} {what}", markup=False)
     if not report.complete:
         out.print(f"So far: the run was interrupted after {report.read:,} requests.")

@@ -1,1 +1,1 @@
-"""What a worker keeps of a topic on its own disk: a copy that is fast to ask, and never the truth."""
+"""A worker's local stores of topic data: fast to query; the topic stays authoritative."""

@@ -1,4 +1,4 @@
-"""A topic as the truth behind a copy, read from Kafka when a partition is taken over."""
+"""The changelog topic that a local store is rebuilt from when a partition is taken over."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -17,28 +17,28 @@ class Change(NamedTuple):
     offset: int
     key: bytes
     value: bytes | None
-    """None where the entry was taken back."""
+    """None if the entry was deleted."""
     timestamp: int
     """When the record was appended, in milliseconds since the epoch."""
 
 
 class Changelog(Protocol):
-    """The changelog topic, as it is read when a partition is taken over."""
+    """A changelog topic that can be read when a partition is taken over."""
 
     topic: str
 
     async def end(self, partition: int) -> int:
-        """The offset behind the partition's last record."""
+        """The offset after the partition's last record."""
 
     def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Change]]:
-        """Committed records from an offset, or the first one kept after it, up to `end`; no batch is empty."""
+        """Committed records from `start`, or the first one kept after it, up to `end`; no batch is empty."""
 
 
 class KafkaChangelog:
-    """Reads the changelog topic with a consumer of no group, committed records only.
+    """Reads committed records of the changelog topic, without a consumer group.
 
-    When a partition is taken over, its earlier owner is fenced and its transactions have ended: the log's end is the
-    end of what was committed.
+    When a partition is taken over, its previous owner is fenced and its transactions have ended: everything up to the
+    log's end is decided.
     """
 
     def __init__(self, client: Mapping[str, Any], topic: str) -> None:
@@ -54,14 +54,14 @@ class KafkaChangelog:
         )
 
     async def end(self, partition: int) -> int:
-        """The offset behind the partition's last record."""
+        """The offset after the partition's last record."""
         where = TopicPartition(self.topic, partition)
         async with started(self._reader()) as consumer:
             ends = await consumer.end_offsets([where])
         return int(ends[where])
 
     async def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Change]]:
-        """Committed records from an offset, or the first one kept after it, up to `end`, in batches."""
+        """Committed records from `start`, or the first one kept after it, up to `end`, in batches."""
         if start >= end:
             return
         where = TopicPartition(self.topic, partition)
@@ -72,9 +72,9 @@ class KafkaChangelog:
                 found = await consumer.getmany(where, timeout_ms=WAIT_MS)
                 for records in found.values():
                     changes = [
-                        Change(one.offset, one.key or b"", one.value, one.timestamp)
-                        for one in records
-                        if one.offset < end
+                        Change(record.offset, record.key or b"", record.value, record.timestamp)
+                        for record in records
+                        if record.offset < end
                     ]
                     if changes:
                         yield changes

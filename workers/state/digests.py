@@ -1,4 +1,4 @@
-"""Digests that stand for what must not be kept itself: a request's id, a request's content."""
+"""Digests of what must not be stored itself: request ids and request content."""
 
 from hashlib import blake2b
 

@@ -1,4 +1,4 @@
-"""The copy of one partition's changelog, in RocksDB."""
+"""The local store of one partition's changelog, in RocksDB."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -11,32 +11,31 @@ from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Options, Rd
 from workers import private_files
 
 _APPLIED = b"applied"
-"""Where the copy has the changelog's next offset; no entry may have this key."""
+"""The key of the changelog's next offset; no entry may have it."""
 _SWEPT_PER_ENTRY = 2
-"""Entries looked at for their age, for each that is written: so what is old goes at least as fast as the copy grows."""
+"""Entries checked for age per entry written, so that expiry keeps up with growth."""
 _SWEPT_AT_ONCE = 256
-"""At least, together: to find the place in a large copy costs as much as to look at some fifty entries."""
+"""Entries checked at once, at least: a seek in a large store costs as much as reading about fifty entries."""
 _UNWRITTEN_BYTES = 1 << 20
-"""Of a copy in memory until they go into a file: a worker has two copies for each of its partitions, and RocksDB would
-let each of them have 128 MB."""
+"""Write buffer per store: a worker has two stores per partition, and RocksDB's default would be 128 MB each."""
 _CACHE = Cache(32 << 20)
-"""Of blocks read, in bytes; for all copies of a process together."""
+"""Block cache, in bytes, shared by all stores of a process."""
 _BITS_PER_KEY = 10
-"""Of the filters by which a key that is not there, which is nearly every one asked for, is known without a read."""
+"""Bloom filter size: nearly every key looked up is absent, and the filter avoids the read."""
 
 
 class StorageError(OSError):
-    """The copy on this machine's disk cannot be read or written; the log is whole, and the partition starts again."""
+    """The local store cannot be read or written; the log is intact, and the partition restarts."""
 
 
 class ChangelogStore:
-    """The copy of one partition's changelog, in RocksDB."""
+    """The local store of one partition's changelog, in RocksDB."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._cursor: bytes | None = None
         self._unswept = 0
-        self._oldest: int | None = None  # of what this sweep has left behind it
+        self._oldest: int | None = None  # time kept by this sweep so far
         self._nothing_before: int | None = None
         self._database = self._open()
 
@@ -48,7 +47,7 @@ class ChangelogStore:
         blocks = BlockBasedOptions()
         blocks.set_block_cache(_CACHE)
         blocks.set_bloom_filter(_BITS_PER_KEY, block_based=False)
-        # Filters and indexes are in the cache too, by parts: else all of a copy's would be in memory, 2 bytes a key.
+        # Partitioned filters and indexes in the cache: otherwise all would be in memory, 2 bytes per key.
         blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
         blocks.set_partition_filters(True)
         blocks.set_cache_index_and_filter_blocks(True)
@@ -63,15 +62,15 @@ class ChangelogStore:
 
     @property
     def applied(self) -> int:
-        """The changelog's offset up to which the copy has it."""
+        """The changelog offset up to which the store is current."""
         raw = self.get(_APPLIED)
         return int.from_bytes(raw, "big") if raw else 0
 
     def get(self, key: bytes) -> bytes | None:
-        """What stands under a key.
+        """The value of a key.
 
         Raises:
-            StorageError: The copy cannot be read.
+            StorageError: The store cannot be read.
         """
         try:
             found = cast("bytes | None", self._database.get(key))
@@ -80,10 +79,10 @@ class ChangelogStore:
         return found
 
     def beginning_with(self, prefix: bytes) -> dict[bytes, bytes]:
-        """All entries whose keys begin so, in the order of their keys.
+        """All entries whose keys begin with `prefix`, in key order.
 
         Raises:
-            StorageError: The copy cannot be read.
+            StorageError: The store cannot be read.
         """
         found: dict[bytes, bytes] = {}
         for key, value in self._entries(prefix):
@@ -93,20 +92,20 @@ class ChangelogStore:
         return found
 
     def _entries(self, start: bytes | None, *, aside: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        """Entries from a key on; `aside` leaves in memory what others ask for."""
+        """Entries from a key on; `aside` bypasses the block cache."""
         options = ReadOptions()
-        options.fill_cache(not aside)  # type: ignore[call-arg]  # its stub forgets the argument
+        options.fill_cache(not aside)  # type: ignore[call-arg]  # missing in its stub
         try:
-            # In raw mode, which its type does not know, keys and values are bytes.
+            # In raw mode, unknown to its type stub, keys and values are bytes.
             yield from cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=start, read_opt=options))
         except Exception as error:  # as above
             raise StorageError(f"{self._folder}: cannot be read: {type(error).__name__}") from error
 
     def apply(self, changes: Mapping[bytes, bytes | None], upto: int) -> None:
-        """Take over changes, and that the changelog is applied up to an offset, as one.
+        """Apply changes and record the changelog offset, atomically.
 
         Raises:
-            StorageError: The copy cannot be written.
+            StorageError: The store cannot be written.
         """
         batch = WriteBatch(raw_mode=True)
         for key, value in changes.items():
@@ -120,18 +119,18 @@ class ChangelogStore:
         except Exception as error:  # as above
             raise StorageError(f"{self._folder}: cannot be written: {type(error).__name__}") from error
 
-    def outdated(self, time_of: Callable[[bytes], int], before: int, written: int) -> list[bytes]:
-        """Of the next few entries, the keys of those that are older than that; the next call goes on behind them.
+    def expired(self, time_of: Callable[[bytes], int], before: int, written: int) -> list[bytes]:
+        """The expired keys among the next few entries; the next call continues after them.
 
-        Where a whole sweep found nothing as old as that, nothing is looked at until something can be.
+        If a whole sweep found nothing expired, the next one waits until something can be.
 
         Args:
-            time_of: The time of an entry's value, in any unit.
-            before: What is older than this is outdated, in the same unit.
-            written: How many entries are written with this: the more there are, the more is looked at.
+            time_of: Gives the time of an entry's value, in any unit.
+            before: Entries older than this are expired, in the same unit.
+            written: The number of entries written now: more are checked for more.
 
         Raises:
-            StorageError: The copy cannot be read, or holds what is no entry.
+            StorageError: The store cannot be read, or holds an invalid entry.
         """
         self._unswept += _SWEPT_PER_ENTRY * written
         resting = self._nothing_before is not None and before <= self._nothing_before
@@ -161,12 +160,12 @@ class ChangelogStore:
     def _time(self, time_of: Callable[[bytes], int], value: bytes) -> int:
         try:
             return time_of(value)
-        except Exception as error:  # what is no entry
+        except Exception as error:  # an invalid entry
             raise StorageError(f"{self._folder}: holds what is no entry: {type(error).__name__}") from error
 
     def close(self) -> None:
-        """Let go of the files."""
-        with suppress(Exception):  # it may be the reason why it is closed
+        """Close the files."""
+        with suppress(Exception):  # the database may be the cause of closing
             self._database.close()
 
     def destroy(self) -> None:

@@ -1,6 +1,6 @@
-"""What the feed leans on in Faust and aiokafka that these do not promise to keep: each part, with the reason.
+"""The unstable internals of Faust and aiokafka that this package relies on, each with the reason.
 
-`check_assumptions` refuses to start where one has changed, and `VERSIONS` pins what the feed was written against.
+`check_assumptions` refuses to start if one has changed; `VERSIONS` pins the tested versions.
 """
 
 import inspect
@@ -26,11 +26,11 @@ from mode.worker import Worker
 
 
 class AssumptionError(RuntimeError):
-    """Faust or aiokafka changed where the feed leans on them."""
+    """Faust or aiokafka changed an internal that this package relies on."""
 
 
 class Assumption(NamedTuple):
-    """Something the feed leans on, and the words of the source that show it is still there."""
+    """An internal this package relies on, and the source text that shows it is unchanged."""
 
     where: Callable[..., Any]
     says: str
@@ -227,7 +227,7 @@ ASSUMPTIONS = (
 def check_assumptions(
     versions: Mapping[str, str] = MappingProxyType(VERSIONS), assumptions: Iterable[Assumption] = ASSUMPTIONS
 ) -> None:
-    """Raise, with a sentence, if Faust or aiokafka is no longer what this module was written against."""
+    """Raise `AssumptionError` if Faust or aiokafka differs from what this module was written against."""
     for package, known in versions.items():
         if not version(package).startswith(known):
             raise AssumptionError(

@@ -1,12 +1,12 @@
-"""What touches parts of Faust and aiokafka that they do not promise to keep, all of it.
+"""All code that touches unstable internals of Faust and aiokafka.
 
-* Faust's consumer is replaced by one that leaves the fed topics alone, and whose thread hands out whole chunks of their
-  partitions from any offset, committed records only (`attach`, `consumer_thread`); an offset that is in no log is an
-  error there, and no reason to begin anew elsewhere (`heed`).
-* aiokafka's producer learns to cover partitions that it sends nothing to, to be patient with a broker that is away, and
-  to begin a transaction soon after the one before (`producer`, `cover`, `pace`).
+* Faust's consumer is replaced by one that ignores the processed topics. Its thread returns whole chunks of their
+  partitions from any offset, committed records only (`attach`, `consumer_thread`). An offset outside the log is an
+  error there, not a reason to restart elsewhere (`record_out_of_range`).
+* aiokafka's producer is extended to add partitions to a transaction without sending to them, to back off from an
+  unavailable broker, and to begin a transaction soon after the previous one (`producer`, `cover`, `pace`).
 
-`faust_assumptions` lists each part and the reason why it is leaned on; where one has changed, no start is made.
+`faust_assumptions` lists each internal with the reason; if one has changed, the worker does not start.
 """
 
 import asyncio
@@ -41,26 +41,26 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 BATCH_BYTES = 1_048_000
-"""Bytes of one produce batch: just below the 1 MiB that a broker accepts unless told otherwise."""
+"""Bytes of one produce batch: just below the 1 MiB that a broker accepts by default."""
 
-_LATEST, _UNCOMMITTED = -1, 0  # of the protocol: the end of a log, as readers of all records see it
-_ONE_BATCH = 1  # bytes to fetch: a broker gives a whole batch in any case
-_POLL_MS = 1_000  # how long one pull waits for records; any record ends it at once
-_FETCH_WAIT_MS = 250  # the longest a partition waits behind a fetch of quiet partitions of its broker
-_RETRY_MS = 50  # aiokafka's pause before it repeats a request; its default of 100 shows in the latency
-_METADATA_PAUSE_S = 0.2  # between two questions for a partition's leader
-_CONNECT_PAUSES_S = 0.05, 0.8  # before a broker that refused is tried again: the first, doubled up to the last
-_MANY = 10  # refusals, beyond which they are not counted
-_CONCURRENT_PAUSE_S = 0.005  # until a broker is asked again that still writes the markers of the transaction before
+_LATEST, _UNCOMMITTED = -1, 0  # protocol values: the end of a log, including uncommitted records
+_ONE_BATCH = 1  # bytes to fetch: a broker always returns at least one whole batch
+_POLL_MS = 1_000  # how long one pull waits for records; returns on the first record
+_FETCH_WAIT_MS = 250  # the longest a busy partition waits for a fetch from idle ones
+_RETRY_MS = 50  # aiokafka's pause before a retry; its default of 100 hurts latency
+_METADATA_PAUSE_S = 0.2  # between two requests for a partition's leader
+_CONNECT_PAUSES_S = 0.05, 0.8  # before reconnecting to a broker: the first, doubled up to the last
+_MANY = 10  # refusals counted at most
+_CONCURRENT_PAUSE_S = 0.005  # before a retry while a broker still writes the previous transaction's markers
 
 
-# In: Faust's consumer, with the fed partitions left to us.
+# Input: Faust's consumer, without the partitions of processed topics.
 
 
 def attach(app: faust.App, topic: faust.TopicT, close: Callable[[], Awaitable[None]]) -> None:
-    """Take a topic from Faust: it subscribes to it, and neither fetches nor commits nor watches it.
+    """Take over a topic: Faust still subscribes to it, but does not fetch, commit or monitor it.
 
-    `close` is awaited before the app lets go of its consumer; those of several topics at once.
+    `close` is awaited before the app stops its consumer; those of several topics run concurrently.
     """
     if not isinstance(app.transport, _Transport):
         app.transport = _Transport(app.conf.broker_consumer, app)
@@ -72,28 +72,28 @@ def attach(app: faust.App, topic: faust.TopicT, close: Callable[[], Awaitable[No
 
 
 def consumer_thread(app: faust.App) -> "ConsumerThread":
-    """The thread of the consumer Faust manages; a restart of the app brings another."""
+    """The thread of the consumer Faust manages; restarting the app replaces it."""
     return cast("_Consumer", app.consumer).thread
 
 
 class Chunk(NamedTuple):
-    """What one pull came to."""
+    """The result of one pull."""
 
     records: list[Record]
     wanted: int
-    """The offset to want next: all before it was read, or is no record for readers of committed ones."""
+    """The offset to request next: everything before it was read or is not a committed record."""
     mark: int | None
-    """Another one whenever the broker has answered for the partition since the last pull."""
+    """Changes whenever the broker has responded for the partition since the last pull."""
     held_at: int | None = None
-    """Where an open transaction keeps what is behind it from being read; None where none does."""
+    """Where an open transaction blocks reading; None if none does."""
 
 
 class Kept(NamedTuple):
-    """What a partition's log keeps."""
+    """The range of a partition's log."""
 
     beginning: int
     end: int
-    """The high watermark: behind the last record, committed or not."""
+    """The high watermark: the offset after the last record, committed or not."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -109,31 +109,31 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - see ASSUMPTIONS
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - see ASSUMPTIONS
         consumer.stop = partial(leave, consumer, consumer.stop)
-        heed(consumer._client, self._out_of_range)  # noqa: SLF001 - see ASSUMPTIONS
+        record_out_of_range(consumer._client, self._out_of_range)  # noqa: SLF001 - see ASSUMPTIONS
         return paced(consumer)
 
     async def read_from(self, tp: TopicPartition, wanted: int, limit: int) -> Chunk:
-        """At most `limit` records from the wanted offset on.
+        """At most `limit` records from the wanted offset.
 
         Raises:
-            OffsetOutOfRangeError: The log does not reach there: it begins later, or ends earlier.
+            OffsetOutOfRangeError: The offset is outside the log.
         """
         return await self._there(self._pull(tp, wanted, limit))
 
     async def record_at(self, tp: TopicPartition, offset: int) -> Record | None:
-        """The record that stands there, committed or not; None where none does."""
+        """The record at the offset, committed or not; None if there is none."""
         return await self._there(self._record_at(tp, offset))
 
     async def kept(self, tp: TopicPartition) -> Kept:
-        """What the broker keeps of the partition now."""
+        """The range of the partition that the broker keeps now."""
         return await self._there(self._kept(tp))
 
     async def committed(self, tp: TopicPartition) -> tuple[int, str]:
-        """The group's offset as the broker has it now, with its note; a group without one starts at the beginning."""
+        """The group's committed offset with its note, read from the broker; the beginning if there is none."""
         return await self._there(self._committed(tp))
 
     async def beginning(self, tp: TopicPartition) -> int:
-        """The offset of the first record that the broker has."""
+        """The offset of the first record on the broker."""
         return await self._there(self._beginning(tp))
 
     async def commit_offset(self, tp: TopicPartition, upto: int, note: str) -> None:
@@ -141,11 +141,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await self._there(self._ensure_consumer().commit({tp: OffsetAndMetadata(upto, note)}))
 
     async def check_group(self) -> None:
-        """Raise what keeps the consumer out of its group; aiokafka says it only to whoever takes records, and waits.
+        """Raise the error that keeps the consumer out of its group; then aiokafka tries again.
 
-        Having said it, it tries again.
+        Otherwise aiokafka reports it only when records are fetched, and waits.
         """
-        if self._consumer is not None:  # else it is not started yet
+        if self._consumer is not None:  # otherwise it has not started
             await self._there(self._check_group())
 
     async def _check_group(self) -> None:
@@ -154,7 +154,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             coordinator.check_errors()
 
     async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        # Not Faust's `call_thread`: its two workers would both sit waiting in long polls.
+        # Not Faust's `call_thread`: both of its workers would block in long polls.
         try:
             there = asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop)
         except RuntimeError:  # its loop is closed
@@ -173,30 +173,30 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if await consumer.position(tp) != wanted:
             consumer.seek(tp, wanted)
         fetched = await consumer.getmany(tp, timeout_ms=_POLL_MS, max_records=limit)
-        # Faust may have sought back meanwhile, but to no further than the committed offset.
+        # Faust may have sought back meanwhile, at most to the committed offset.
         records = [_record(message) for message in fetched.get(tp, ()) if message.offset >= wanted]
-        # The position is also behind transaction markers, which never show as records.
+        # The position also skips transaction markers, which are not records.
         position = await consumer.position(tp)
         stable, high = consumer.last_stable_offset(tp), consumer.highwater(tp)
         mark = consumer.last_poll_timestamp(tp)
-        # Asked last: aiokafka has begun anew at the oldest record by itself, and every position since is of that.
+        # Checked last: aiokafka has reset itself to the oldest record, and later positions refer to that.
         refused = self._out_of_range.pop(tp, None)
         if refused is not None and refused >= wanted:
             if not records or records[0].offset >= refused:
                 raise OffsetOutOfRangeError({tp: refused})
-            return Chunk([one for one in records if one.offset < refused], refused, mark)
+            return Chunk([record for record in records if record.offset < refused], refused, mark)
         reached = max(wanted, position)
         held = stable is not None and high is not None and reached >= stable and 0 <= stable < high
         return Chunk(records, reached, mark, stable if held else None)
 
     async def _kept(self, tp: TopicPartition) -> Kept:
         self._out_of_range.pop(tp, None)
-        # The public `end_offsets` asks as readers of committed records do.
+        # The public `end_offsets` excludes uncommitted records.
         asked = OffsetRequest(-1, _UNCOMMITTED, [(tp.topic, [(tp.partition, _LATEST)])])
         return Kept(await self._beginning(tp), int((await self._ask(tp, asked))[-1]))
 
     async def _record_at(self, tp: TopicPartition, offset: int) -> Record | None:
-        # Apart from the consumer's own fetches: its position is moved by Faust too while partitions are given out.
+        # Separate from the consumer's own fetches: Faust also moves its position during a rebalance.
         asked = FetchRequest(
             _FETCH_WAIT_MS, 1, _ONE_BATCH, _UNCOMMITTED, [(tp.topic, [(tp.partition, offset, _ONE_BATCH)])]
         )
@@ -208,7 +208,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return _record(first) if first is not None and first.offset == offset else None
 
     async def _ask(self, tp: TopicPartition, request: Any) -> Any:
-        """What the partition's leader answers about it."""
+        """The response of the partition's leader."""
         client = self._ensure_consumer()._client  # noqa: SLF001 - see ASSUMPTIONS
         leader = client.cluster.leader_for_partition(tp)
         if leader is None or leader < 0:
@@ -220,7 +220,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _committed(self, tp: TopicPartition) -> tuple[int, str]:
         consumer = self._ensure_consumer()
-        # What the public `committed` asks too; it drops the note.
+        # The public `committed` makes the same request but drops the note.
         found = (await consumer._coordinator.fetch_committed_offsets([tp])).get(tp)  # noqa: SLF001 - see ASSUMPTIONS
         if found is not None:
             return found.offset, found.metadata or ""
@@ -232,7 +232,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class _Consumer(driver.Consumer):
-    """Faust's consumer, blind to the fed partitions: it neither fetches nor hands out their records."""
+    """Faust's consumer, which ignores the partitions of processed topics."""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -242,7 +242,7 @@ class _Consumer(driver.Consumer):
         return cast("ConsumerThread", self._thread)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
-        if active_partitions is None:  # a client without a group, which reads replies only
+        if active_partitions is None:  # a client without a group, which only reads replies
             return await super()._getmany(None, timeout)
         others = {tp for tp in active_partitions if tp.topic not in cast("_Transport", self.transport).fed_topics}
         if others:
@@ -252,12 +252,12 @@ class _Consumer(driver.Consumer):
         return {}
 
     async def on_stop(self) -> None:
-        # A last commit of what agents have acknowledged: it tries for ever where the broker is away.
+        # The last commit of what agents have acknowledged: it would retry forever while the broker is unavailable.
         await in_time(super().on_stop())
 
 
 class _Producer(driver.Producer):
-    """Faust's producer, which sends what agents and tables have; it stops in bounded time."""
+    """Faust's producer for agents and tables; it stops in bounded time."""
 
     def _new_producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
         made = super()._new_producer(transactional_id)
@@ -266,7 +266,7 @@ class _Producer(driver.Producer):
 
     async def flush(self) -> None:
         if self.app.should_stop:
-            await in_time(super().flush())  # whatever is not delivered was not acknowledged either
+            await in_time(super().flush())  # what is not delivered was not acknowledged
         else:
             await super().flush()
 
@@ -282,29 +282,29 @@ class _Transport(driver.Transport):
         app.on_before_shutdown.connect(self._close)
 
     async def _close(self, *_: object, **__: object) -> None:
-        # At once: where the broker is away each takes as long as it may, and a supervisor waits no minutes.
+        # Concurrently: without a broker each takes its full timeout, and a supervisor does not wait minutes.
         await asyncio.gather(*(close() for close in self.closing))
 
 
-def heed(client: AIOKafkaClient, out_of_range: dict[TopicPartition, int]) -> None:
-    """Have a consumer's client note which offsets the brokers say are in no log.
+def record_out_of_range(client: AIOKafkaClient, out_of_range: dict[TopicPartition, int]) -> None:
+    """Make a consumer's client record the offsets that brokers report as out of range.
 
-    aiokafka then begins anew at the oldest record that is kept, and tells nobody: of what was lost no trace would be
-    left. It is noted before aiokafka hears of it, with the offset that was asked for.
+    aiokafka then silently resets to the oldest record, leaving no trace of the loss. The requested offset is recorded
+    before aiokafka sees the response.
     """
     send = client.send
 
-    async def heeding(node_id: int, request: Any, **options: Any) -> Any:
+    async def recording(node_id: int, request: Any, **options: Any) -> Any:
         answer = await send(node_id, request, **options)
         if isinstance(request, FetchRequest):
-            asked = {(topic, one[0]): one[1] for topic, places in request.topics for one in places}
+            asked = {(topic, place[0]): place[1] for topic, places in request.topics for place in places}
             for topic, places in answer.topics:
                 for partition, code, *_ in places:
                     if code == OffsetOutOfRangeError.errno:
                         out_of_range[TopicPartition(topic, partition)] = asked[topic, partition]
         return answer
 
-    client.send = heeding
+    client.send = recording
 
 
 def _record(message: ConsumerRecord[Any, Any]) -> Record:
@@ -319,12 +319,12 @@ def _record(message: ConsumerRecord[Any, Any]) -> Record:
     )
 
 
-# Out: aiokafka's producer.
+# Output: aiokafka's producer.
 
 
 def producer(app: faust.App, transactional_id: str | None) -> AIOKafkaProducer:
-    """A producer for what a feed sends, not yet started; idempotent at least."""
-    # The only way to set it: of fifty transactions a second one in twenty waited aiokafka's 20 ms for the one before.
+    """A producer for a stream processor's results, not yet started; at least idempotent."""
+    # The only way to set it: at fifty transactions a second, one in twenty waited aiokafka's 20 ms.
     sender.BACKOFF_OVERRIDE = _CONCURRENT_PAUSE_S
     made = AIOKafkaProducer(**_producer_settings(app), transactional_id=transactional_id)
     pace(made.client)
@@ -332,13 +332,13 @@ def producer(app: faust.App, transactional_id: str | None) -> AIOKafkaProducer:
 
 
 def cover(producer: AIOKafkaProducer, places: Iterable[TopicPartition]) -> None:
-    """Have the transaction in progress end in these partitions too, although it may send nothing there."""
+    """Add these partitions to the transaction in progress, even if it sends nothing to them."""
     for place in places:
         producer._txn_manager.maybe_add_partition_to_txn(place)  # noqa: SLF001 - see ASSUMPTIONS
 
 
 def packed(producer: AIOKafkaProducer, outputs: Iterable[OutgoingRecord]) -> Iterator[BatchBuilder]:
-    """As few batches as hold the outputs, in their order."""
+    """Pack the outputs into as few batches as possible, in order."""
     batch = producer.create_batch()
     for output in outputs:
         if not _fits(batch, output):
@@ -368,10 +368,10 @@ def _producer_settings(app: faust.App) -> dict[str, Any]:
 
 
 def pace(client: AIOKafkaClient) -> None:
-    """Have a client ask for leaders, and try to connect to a broker that is away, a few times a second at most.
+    """Limit a client's leader requests and reconnects to a few per second.
 
-    Each partition has a producer, and aiokafka's repeats its requests at once: together they would greet a broker
-    that starts with thousands of connections.
+    Each partition has a producer, and aiokafka retries without a pause: together they would flood a starting broker
+    with thousands of connections.
     """
     ask, ready = client.force_metadata_update, client.ready
     last = 0.0
@@ -403,7 +403,7 @@ def pace(client: AIOKafkaClient) -> None:
         return task
 
     async def closed() -> None:
-        # An answer never comes once it is closed, and asyncio complains of tasks that are forgotten.
+        # No response comes after closing, and asyncio complains about abandoned tasks.
         for task in asking:
             task.cancel()
         await close()

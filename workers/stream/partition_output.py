@@ -1,4 +1,4 @@
-"""Out: one producer for each partition, which takes its results to Kafka and its offset forward."""
+"""One producer per partition: sends its results to Kafka and commits its offset."""
 
 import asyncio
 from collections import defaultdict, deque
@@ -18,26 +18,26 @@ from workers.stream import faust_internals
 
 
 class Sender(Protocol):
-    """Whose results are carried: as much of a feed as a courier needs."""
+    """The part of a stream processor that an output needs."""
 
     app: faust.App
     outputs: frozenset[str]
     alike: frozenset[str]
     delivery: Delivery
     place: Placing | None
-    companion: PartitionListener
+    listener: PartitionListener
 
 
 class UnevenTopicsError(RuntimeError):
-    """Topics that are declared alike have other numbers of partitions: what is sent would go astray."""
+    """Topics that must have equally many partitions do not: records would go to the wrong partition."""
 
 
 class OversizedError(Exception):
-    """Kafka takes what was sent for too large; nothing of the batch is committed."""
+    """Kafka refused a record as too large; nothing of the batch is committed."""
 
     def __init__(self, topics: frozenset[str]) -> None:
         self.topics = topics
-        """Where it was to go."""
+        """The topics that refused it."""
         super().__init__(f"larger than {', '.join(sorted(topics))} takes")
 
 
@@ -45,7 +45,7 @@ _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class _Sent(NamedTuple):
-    """One batch on its way."""
+    """One batch that was sent."""
 
     topic: str
     partition: int
@@ -58,39 +58,39 @@ def _refused(future: asyncio.Future[Any]) -> bool:
 
 
 class PartitionOutput:
-    """Carries the results of one partition out, and its offset forward once they are there.
+    """Sends the results of one partition, then commits its offset.
 
-    Its producer is started with the first result: a feed that sends nothing needs no connection for each partition.
+    Its producer starts with the first result: a partition that sends nothing needs no connection.
     """
 
     unsettled = False
-    """Whether what was delivered last is still to be confirmed."""
+    """Whether the last delivery still has to be confirmed."""
 
     def __init__(self, producer: AIOKafkaProducer, owner: Sender, source: TopicPartition) -> None:
         self._producer = producer
-        self._feed = owner
+        self._owner = owner
         self._source = source
         self.started = False
 
     async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:
         """Return once the broker has all outputs, and `upto` as the partition's next offset, with the note.
 
-        What is returned says for each topic of the outputs which offset comes behind the last of them.
+        The result maps each output topic to the offset after its last output.
 
         Raises:
-            OversizedError: Kafka takes some of them for too large.
+            OversizedError: Kafka refused some of them as too large.
         """
-        first = [one for one in outputs if one.topic in self._feed.companion.first]
-        others = [one for one in outputs if one.topic not in self._feed.companion.first]
+        first = [output for output in outputs if output.topic in self._owner.listener.first]
+        others = [output for output in outputs if output.topic not in self._owner.listener.first]
         ends: dict[str, int] = {}
         for wave in (first, others):
             if wave:
                 ends |= await self._arrived(await self._send(wave))
-        await faust_internals.consumer_thread(self._feed.app).commit_offset(self._source, upto, note)
+        await faust_internals.consumer_thread(self._owner.app).commit_offset(self._source, upto, note)
         return ends
 
     async def start(self) -> None:
-        """Be ready to send."""
+        """Start the producer, once."""
         if not self.started:
             self.started = True
             await self._open()
@@ -99,7 +99,7 @@ class PartitionOutput:
         await self._producer.start()
 
     async def settle(self) -> None:
-        """Confirm what was delivered last."""
+        """Confirm the last delivery."""
 
     async def _send(self, outputs: Sequence[OutgoingRecord]) -> list[_Sent]:
         await self.start()
@@ -115,11 +115,11 @@ class PartitionOutput:
     async def _arrived(sent: Sequence[_Sent]) -> dict[str, int]:
         ends: dict[str, int] = {}
         try:
-            arrived = await asyncio.gather(*(one.future for one in sent))
+            arrived = await asyncio.gather(*(batch.future for batch in sent))
         except _TOO_LARGE:
-            raise OversizedError(frozenset(one.topic for one in sent if _refused(one.future))) from None
-        for one, metadata in zip(sent, arrived, strict=True):
-            ends[one.topic] = max(ends.get(one.topic, 0), metadata.offset + one.records)
+            raise OversizedError(frozenset(batch.topic for batch in sent if _refused(batch.future))) from None
+        for batch, metadata in zip(sent, arrived, strict=True):
+            ends[batch.topic] = max(ends.get(batch.topic, 0), metadata.offset + batch.records)
         return ends
 
     async def _sorted(self, outputs: Sequence[OutgoingRecord]) -> dict[tuple[str, int], list[OutgoingRecord]]:
@@ -131,7 +131,7 @@ class PartitionOutput:
 
     async def _place(self, topic: str) -> Callable[[bytes], int]:
         there = await self._partitions(topic)
-        place = self._feed.place
+        place = self._owner.place
         if place is not None:
             return lambda key: place(key, len(there))
         if len(there) == 1:
@@ -140,13 +140,13 @@ class PartitionOutput:
         return lambda key: choose(key, there, there)
 
     async def _partitions(self, topic: str) -> list[int]:
-        """The partitions of a topic of outputs to which something may go.
+        """The partitions of an output topic that may be sent to.
 
         Raises:
-            UnevenTopicsError: It is to have as many as the topic of the records, and has not.
+            UnevenTopicsError: It must have as many as the input topic, and does not.
         """
         there = sorted(await self._producer.partitions_for(topic))
-        if topic not in self._feed.alike:
+        if topic not in self._owner.alike:
             return there
         here = await self._producer.partitions_for(self._source.topic)
         if len(there) != len(here):
@@ -154,23 +154,23 @@ class PartitionOutput:
                 f"{self._source.topic} has {len(here)} partitions and {topic} has {len(there)}, but they must have "
                 "equally many: nothing was sent; `dli topics check` shows all, `dli topics scale N` makes them even"
             )
-        return [self._source.partition] if self._feed.place is None else there
+        return [self._source.partition] if self._owner.place is None else there
 
 
 class TransactionalOutput(PartitionOutput):
-    """One transaction for each batch, of which all comes or nothing, whatever becomes of the broker.
+    """One transaction per batch, committed or aborted as a whole, even if the broker fails.
 
-    Kafka acknowledges a commit before the partitions have its markers. A coordinator that restarts just then
-    may not know the partitions' leaders yet; Apache Kafka takes those for deleted and drops the markers, logging
-    "couldn't find leader endpoint". The records are left hanging: neither committed nor aborted, until the same
-    producer id's next marker in that partition makes them the one or the other, whatever it was meant for. Hence:
+    Kafka acknowledges a commit before the partitions have its markers. A coordinator that restarts just then may not
+    yet know the partitions' leaders; Apache Kafka takes the partitions for deleted and drops the markers, logging
+    "couldn't find leader endpoint". The records stay pending, neither committed nor aborted, until the same producer
+    id's next marker in that partition decides them, whatever it was meant for. Hence:
 
-    * A new owner first aborts, with one transaction over every partition its outputs may go to and over its
-      offset, whatever an earlier one left hanging, and only then asks from where to go on.
-    * A transaction covers the places of the two before it too, so that they have the same fate.
-    * The last one before a quiet spell is confirmed by one more: nobody waits for an answer that hangs.
+    * A new owner first aborts whatever its predecessor left pending, with one transaction over every output partition
+      and its offset, and only then reads the committed offset.
+    * A transaction also covers the partitions of the previous two, so that they share its outcome.
+    * The last one before an idle period is confirmed by another, so that no reader waits for pending records.
 
-    A commit is final when the next one is acknowledged; a `PartitionListener` keeps nothing of it for good before.
+    A commit is final when the next one is acknowledged; until then a `PartitionListener` must not persist its data.
     """
 
     def __init__(self, producer: AIOKafkaProducer, owner: Sender, source: TopicPartition) -> None:
@@ -182,57 +182,57 @@ class TransactionalOutput(PartitionOutput):
         await super()._open()
         places = [
             TopicPartition(topic, partition)
-            for topic in sorted(self._feed.outputs)
+            for topic in sorted(self._owner.outputs)
             for partition in await self._partitions(topic)
         ]
         await self._producer.begin_transaction()
         faust_internals.cover(self._producer, places)
-        await self._move_offset(0, "")  # any: it is aborted, and all that counts is that the group hears of it
+        await self._move_offset(0, "")  # any offset: it is aborted; only the group's part in it matters
         await self._producer.abort_transaction()
 
     async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:
-        """Return once all is committed in one transaction; the same is returned.
+        """Return once everything is committed in one transaction; the result is the same.
 
         Raises:
-            OversizedError: Kafka takes some of them for too large; the transaction is void, and so is this courier.
+            OversizedError: Kafka refused some as too large; the transaction and this output are void.
         """
-        undeclared = {output.topic for output in outputs} - self._feed.outputs
+        undeclared = {output.topic for output in outputs} - self._owner.outputs
         if undeclared:
             raise ValueError(f"the handler sent to {', '.join(sorted(undeclared))}, which is not among its outputs")
         await self._producer.begin_transaction()
         faust_internals.cover(self._producer, set[TopicPartition]().union(*self._recent))
-        # One after the other: while a broker adds the group to the transaction it turns sends away.
+        # In sequence: a broker refuses sends while it adds the group to the transaction.
         sent = await self._send(outputs)
         ends = await self._arrived(sent)
         await self._move_offset(upto, note)
         await self._producer.commit_transaction()
         if sent:
-            self._recent.append({TopicPartition(one.topic, one.partition) for one in sent})
+            self._recent.append({TopicPartition(batch.topic, batch.partition) for batch in sent})
         self._upto = upto, note
         self.unsettled = True
         return ends
 
     async def settle(self) -> None:
-        """Confirm the last transaction by one that covers its places and sends nothing."""
+        """Confirm the last transaction by one that covers its partitions and sends nothing."""
         await self.deliver((), *self._upto)
         self.unsettled = False
 
     async def _move_offset(self, upto: int, note: str) -> None:
         offset = {self._source: OffsetAndMetadata(upto, note)}
-        await self._producer.send_offsets_to_transaction(offset, self._feed.app.conf.id)
+        await self._producer.send_offsets_to_transaction(offset, self._owner.app.conf.id)
 
 
 @asynccontextmanager
-async def courier(owner: Sender, source: TopicPartition) -> AsyncIterator[PartitionOutput]:
-    """A courier for a partition's results, as long as they are to be carried."""
+async def opened_output(owner: Sender, source: TopicPartition) -> AsyncIterator[PartitionOutput]:
+    """The output of a partition, closed on exit."""
     exactly_once = owner.delivery is Delivery.EXACTLY_ONCE
     name = f"{owner.app.conf.id}-{source.topic}-{source.partition}"
-    # One id for a partition, whichever worker has it: who starts last fences all before.
+    # One id per partition, on any worker: the latest to start fences the others.
     producer = faust_internals.producer(owner.app, transactional_id=name if exactly_once else None)
     made = (TransactionalOutput if exactly_once else PartitionOutput)(producer, owner, source)
     try:
         if exactly_once:
-            await made.start()  # fences who had the partition before, and ends what they left
+            await made.start()  # fences the previous owner and ends its transactions
         yield made
     finally:
-        await leave(producer)  # also one that never started: aiokafka takes it for forgotten otherwise
+        await leave(producer)  # even if it never started: otherwise aiokafka warns that it was not closed

@@ -1,4 +1,4 @@
-"""A topic of a Faust app, taken over: its partitions come and go, and each has a lane."""
+"""Takes over one topic of a Faust app, with a loop for each assigned partition."""
 
 import asyncio
 import logging
@@ -22,36 +22,35 @@ from workers.stream.partition_loop import EXIT_FEED_LOST, RHYTHM_S, FeedLost, Pa
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 1_000
-"""Records in one call of the handler and one transaction: half of it cost a fifth of the speed."""
+"""Records per handler call and transaction: half of it cost a fifth of the throughput."""
 
 BATCHES_AT_ONCE = 4
-"""Of all partitions: enough to handle one while others are on their way out. A batch that has begun waits at every step
-for the handlers of the others, and among sixty-four, each with a backlog, it would take longer than a transaction may,
-and longer than whoever takes its partition away waits for it."""
-_LONGEST_TURN_S = 5.0  # then a batch counts no more: a broker that is away must not hold up the partitions of others
+"""For all partitions together: enough to handle one batch while others are being delivered. A batch in progress waits
+at every step for the handlers of the others; among sixty-four backlogged partitions it would exceed the transaction
+timeout and the rebalance timeout."""
+_LONGEST_TURN_S = 5.0  # then a batch no longer counts: an unavailable broker must not block partitions of other brokers
 
-_GIVE_WAY_S = 0.2  # the longest a batch waits for those that go first
-_NEW_S = 60.0  # how long the group may take to begin with a topic that was created again
-_LAST_CALL_S = 30.0  # for an orderly stop after a fatal failure, then the process ends anyway
+_GIVE_WAY_S = 0.2  # the longest a batch waits for those with priority
+_NEW_S = 60.0  # how long the group may take to start on a recreated topic
+_LAST_CALL_S = 30.0  # for an orderly stop after a fatal failure; then the process exits anyway
 
 
 def app_settings() -> dict[str, Any]:
-    """The Faust settings a fed app needs, in either mode of delivery."""
+    """The Faust settings an app needs, in either delivery mode."""
     return {
-        # Faust's own transactions stay off: they miss results for other topics, and break tables when
-        # partitions move.
+        # Faust's own transactions stay off: they miss results for other topics, and break tables on rebalances.
         "processing_guarantee": "at_least_once",
-        # Waiting for unacknowledged events at a rebalance writes every one of them to the log.
+        # Waiting for unacknowledged events at a rebalance logs every one of them.
         "stream_wait_empty": False,
-        # How soon a topic that was deleted and created again is given out anew; five minutes unless told.
+        # How soon a recreated topic is assigned again; the default is five minutes.
         "consumer_metadata_max_age_ms": 10_000,
         # A group without offsets has decided nothing yet.
         "consumer_auto_offset_reset": "earliest",
         "producer_acks": -1,
         "producer_max_batch_size": BATCH_BYTES,
-        # What is too large the broker says: Faust would turn away what the topics are declared to take.
+        # The broker judges size: Faust would refuse records that the topics accept.
         "producer_max_request_size": LARGEST_RECORD,
-        # Nobody elects a leader here, so no topic is needed for it.
+        # No leader election here, so its topic is not needed.
         "topic_disable_leader": True,
     }
 
@@ -63,50 +62,49 @@ def feed(
     *,
     outputs: Iterable[str],
     delivery: Delivery = Delivery.EXACTLY_ONCE,
-    companion: PartitionListener | None = None,
+    listener: PartitionListener | None = None,
     place: Placing | None = None,
     alike: Iterable[str] = (),
     behind: "StreamProcessor | None" = None,
 ) -> "StreamProcessor":
-    """Give every record of the topic to the handler, and deliver what it returns.
+    """Pass every record of the topic to the handler, and deliver what it returns.
 
-    The handler is a plain function that raises for no record, however malformed; if it raises all the same,
-    the worker stops rather than skip a record. Call this where agents are declared, before the app starts.
+    The handler is a plain function that must not raise for any record, however malformed; if it does, the worker stops
+    rather than skip a record. Call this where agents are declared, before the app starts.
 
-    `outputs` names every topic that the handler sends to. `alike` names those that have as many partitions as this one
-    by their declaration. Results for one of them go to the partition their record came from, or nowhere: both are keyed
-    alike, and whoever rebuilds a partition's state finds all of it in one place. Where the numbers differ, the process
-    ends. Results for other topics are placed by their key as Kafka's own clients do. With `place`, that says where all
-    go, of `alike` topics too, whose numbers must still be equal.
+    `outputs` names every topic that the handler sends to. `alike` names those declared with as many partitions as this
+    one. Results for them go to the partition their record came from: both have the same keys, so that all of a
+    partition's state is in one place. If the numbers differ, the process exits. Results for other topics are placed by
+    key as Kafka's own clients do. `place`, if given, places all results, including those for `alike` topics, whose
+    numbers must still be equal.
 
-    A batch of results that Kafka takes for too large is tried again with fewer records. Where that of a single record
-    still is, the handler's method `instead`, an `Instead`, says what is sent in its place; without one, the worker
-    stops.
+    A batch of results that is too large for Kafka is retried with fewer records. If the result of a single record is
+    too large, the handler's method `instead`, an `Instead`, gives a replacement; without one, the worker stops.
 
-    An app may have several feeds, each of a topic of its own. One that is `behind` another lets that one's
-    records go first: while a whole batch of them waits, all that are behind it together start a batch only
-    every 0.2 seconds, and at any time they gather records for half a second before they take a batch that is not full.
-    So they never stop, and never take more than a small share of the worker.
+    An app may have several stream processors, each with its own topic. One that is `behind` another yields to it: while
+    the other has a whole batch waiting, all that are behind it together start one batch every 0.2 seconds, and they
+    always collect records for half a second before they take a partial batch. So they never stop, and use only a small
+    share of the worker.
     """
     check_assumptions()
-    damaged_records.install()
+    damaged_records.patch_clients()
     topics = frozenset(outputs)
     return StreamProcessor(
-        app, topic, handler, (topics, topics & set(alike)), delivery, companion or PartitionListener(), place, behind
+        app, topic, handler, (topics, topics & set(alike)), delivery, listener or PartitionListener(), place, behind
     )
 
 
 class Turns:
-    """So many at once, and the others in their order."""
+    """Limits how many are in progress; the others wait in order."""
 
     def __init__(self, at_once: int, longest: float) -> None:
-        """Let `at_once` be under way; one of more than `longest` seconds goes on, but counts no more."""
+        """Allow `at_once` in progress; after `longest` seconds one continues but no longer counts."""
         self._free = asyncio.Semaphore(at_once)
         self._longest = longest
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it while this holds."""
+        """Wait for a turn and hold it inside the context."""
         await self._free.acquire()
         with ExitStack() as ending:
             ending.callback(self._free.release)
@@ -118,7 +116,7 @@ class Turns:
 
 
 class StreamProcessor:
-    """One topic's way through a handler. Made by `feed`."""
+    """Runs one topic through a handler. Created by `feed`."""
 
     def __init__(
         self,
@@ -127,7 +125,7 @@ class StreamProcessor:
         handler: Handler,
         outputs: tuple[frozenset[str], frozenset[str]],
         delivery: Delivery,
-        companion: PartitionListener,
+        listener: PartitionListener,
         place: Placing | None,
         behind: "StreamProcessor | None",
     ) -> None:
@@ -137,95 +135,95 @@ class StreamProcessor:
         self.outputs, self.alike = outputs
         self.delivery = delivery
         self.max_batch = MAX_BATCH
-        self.companion = companion
+        self.listener = listener
         self.place = place
         self.behind = behind
         self.instead: Instead | None = getattr(handler, "instead", None)
         self.turns = Turns(BATCHES_AT_ONCE, _LONGEST_TURN_S)
         self._turn = asyncio.Lock()
-        self._created_again: float | None = None  # when that was last noticed of the topic
-        self._lanes: dict[int, PartitionLoop] = {}
+        self._created_again: float | None = None  # when this was last noticed
+        self._loops: dict[int, PartitionLoop] = {}
         self._assigned: set[int] = set()
         self._attach(topic)
 
     async def let_go_first(self) -> None:
-        """Return when a batch of a feed behind this one may start: no batch waits here, or long enough did."""
+        """Return when a batch of lower priority may start: no full batch waits here, or the pause is over."""
         async with self._turn:
             until = perf_counter() + _GIVE_WAY_S
-            while self._backlogged() and perf_counter() < until:  # noqa: ASYNC110 - no one event says so of all lanes
+            while self._backlogged() and perf_counter() < until:  # noqa: ASYNC110 - no single event covers all loops
                 await asyncio.sleep(RHYTHM_S)
 
     def _backlogged(self) -> bool:
-        return sum(lane.waiting for lane in self._lanes.values()) >= self.max_batch
+        return sum(loop.waiting for loop in self._loops.values()) >= self.max_batch
 
     @property
     def progress(self) -> dict[int, Progress]:
-        """The partitions that are assigned, and how each gets on."""
-        return {partition: lane.progress for partition, lane in self._lanes.items()}
+        """The progress of each assigned partition."""
+        return {partition: loop.progress for partition, loop in self._loops.items()}
 
     def _attach(self, topic: faust.TopicT) -> None:
         app = self.app
         attach(app, topic, self._on_shutdown)
-        # Each is awaited: a rebalance, or the end of the worker, waits for the batch in progress.
+        # Each is awaited: a rebalance or a shutdown waits for the batch in progress.
         app.on_partitions_assigned.connect(self._on_assigned)  # type: ignore[arg-type]
         app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]
 
     async def _on_assigned(self, _app: object, assigned: Iterable[TP], **_: object) -> None:
-        # Also a partition that stays with this worker starts again: another may have had it in between.
-        await self._close_lanes(list(self._lanes))
+        # A partition that stays with this worker restarts too: another may have had it in between.
+        await self._close_loops(list(self._loops))
         self._assigned = {tp.partition for tp in assigned if tp.topic == self.topic}
-        for partition in self._assigned.difference(self._lanes):
-            self._lanes[partition] = PartitionLoop(self, partition, new_log=self._has_new_log)
+        for partition in self._assigned.difference(self._loops):
+            self._loops[partition] = PartitionLoop(self, partition, new_log=self._has_new_log)
 
     @property
     def _has_new_log(self) -> bool:
-        """Whether the topic was created again so lately that offsets of the old log may still be committed."""
+        """Whether the topic was recreated so recently that offsets of the old log may still be committed."""
         return self._created_again is not None and monotonic() - self._created_again < _NEW_S
 
     async def _on_revoked(self, _app: object, revoked: Iterable[TP], **_: object) -> None:
         taken = [tp.partition for tp in revoked if tp.topic == self.topic]
         self._assigned.difference_update(taken)
-        await self._close_lanes(taken)
+        await self._close_loops(taken)
 
     async def _on_shutdown(self) -> None:
         self._assigned.clear()
-        await self._close_lanes(list(self._lanes))
+        await self._close_loops(list(self._loops))
 
-    async def _close_lanes(self, partitions: Iterable[int]) -> None:
-        lanes = [self._lanes.pop(partition) for partition in partitions if partition in self._lanes]
-        await asyncio.gather(*(lane.close() for lane in lanes))
+    async def _close_loops(self, partitions: Iterable[int]) -> None:
+        loops = [self._loops.pop(partition) for partition in partitions if partition in self._loops]
+        await asyncio.gather(*(loop.close() for loop in loops))
 
     @property
     def stopping(self) -> bool:
-        """Whether the app ends already, by order or by a failure."""
+        """Whether the app is stopping, on request or after a failure."""
         return bool(self.app.should_stop)
 
     async def check_group(self) -> None:
-        """Raise what keeps this worker out of its group, if anything does.
+        """Raise the error that keeps this worker out of its group, if any.
 
         Raises:
-            KafkaError: That; where it is not retriable, trying again cannot help.
+            KafkaError: That error; if it is not retriable, trying again cannot help.
             ConnectionAbortedError: The consumer is ending.
         """
         await consumer_thread(self.app).check_group()
 
-    async def begin_anew(self, before: float) -> None:
-        """The topic is another log of the same name: its partitions start again.
+    async def restart_on_new_log(self, before: float) -> None:
+        """Restart the partitions: the topic is a new log of the same name.
 
-        Those that were taken over `before`, by the monotonic clock, have seen the old log only: what they committed is
-        of no meaning, and they start at the beginning. Others start where their committed offset says, if the new log
-        has it: while the group moved, it may be one of the old log still.
+        Partitions taken over `before`, by the monotonic clock, have seen only the old log: their committed offsets are
+        void, and they start at the beginning. The others start at their committed offset if the new log has it; during
+        the rebalance it may still be one of the old log.
         """
         self._created_again = monotonic()
-        old = {partition for partition, lane in self._lanes.items() if lane.began < before}
-        partitions = list(self._lanes)
-        await self._close_lanes(partitions)
-        # Meanwhile the group may have moved, which starts what is assigned then.
-        for partition in self._assigned.intersection(partitions).difference(self._lanes):
-            self._lanes[partition] = PartitionLoop(self, partition, from_beginning=partition in old, new_log=True)
+        old = {partition for partition, loop in self._loops.items() if loop.began < before}
+        partitions = list(self._loops)
+        await self._close_loops(partitions)
+        # A rebalance may have happened meanwhile; it starts the loops of its own assignment.
+        for partition in self._assigned.intersection(partitions).difference(self._loops):
+            self._loops[partition] = PartitionLoop(self, partition, from_beginning=partition in old, new_log=True)
 
     async def give_up(self, sentence: str) -> None:
-        """End the process: whatever is wrong, trying again cannot help."""
+        """End the process: retrying cannot help."""
         log.critical("%s", sentence)
         if self.app.crashed:
             return

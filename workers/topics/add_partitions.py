@@ -1,15 +1,15 @@
-"""More partitions, without forgetting anything: every topic that must be alike grows, and keyed state goes along.
+"""Adds partitions without losing state: grows all topics that must be alike, and copies keyed state.
 
-A request's id leads to a partition by its key, and so to what is remembered of it. With more partitions the same key
-leads elsewhere. Whatever hash a platform uses, it takes the rest of a division by the number of partitions; so if the
-new number is a multiple of the old one, a key of the old partition p leads to one of p, p + old, p + 2 * old and so on.
+A request's id determines its partition, and so its state. With more partitions the same key maps to another one.
+Platforms' partitioners take a hash modulo the number of partitions; so if the new number is a multiple of the old one,
+a key of the old partition p maps to one of p, p + old, p + 2 * old and so on.
 
-    beside its source   what is remembered in p is copied to each of those: more than is needed, and never less
-    by its key          each record is copied to the one partition that its key names now
+    beside its source   p's state is copied to each of those: more than needed, never less by its key          each
+    record is copied to its key's new partition
 
-Topics of keyed state grow and are filled first, requests last: until then topics are uneven, and no worker starts.
-Interrupted, the same command does it all again, which changes nothing that is done. Records that are copied are as
-young as their copies, and so are remembered longer, never shorter.
+Topics of keyed state are grown and filled first, requests last: until then topics are uneven, and no worker starts.
+After an interruption the same command repeats everything, idempotently. Copied records get new timestamps, and so are
+kept longer, never shorter.
 """
 
 import struct
@@ -32,57 +32,57 @@ from workers.settings import Settings
 from workers.topics import apply_topics
 
 VISIBLE_S = 60.0
-"""How long new partitions may take until the brokers tell of them."""
+"""How long new partitions may take to become visible."""
 
 
 class ScaleError(CommandError):
-    """Partitions cannot be added now, or not so many; the message says why and what to do."""
+    """Partitions cannot be added now or in this number; the message says why and what to do."""
 
 
 class Step(NamedTuple):
-    """What is done with one topic."""
+    """The change of one topic."""
 
     topic: str
     """Its full name."""
     now: int
-    """Its partitions."""
+    """Its current number of partitions."""
     then: int
     copies: int | None
-    """Records that are read, each to be copied; None where none is."""
+    """The number of records to copy; None if none are."""
 
 
 class Plan(NamedTuple):
-    """All that is to be done."""
+    """All changes."""
 
     before: int
-    """The number of partitions that keyed state is placed by now."""
+    """The number of partitions by which keyed state is currently placed."""
     after: int
     steps: Sequence[Step]
-    """In their order."""
+    """In order."""
 
 
 def plan(settings: Settings, after: int, before: int | None = None) -> Plan:
-    """What `dli topics scale` does.
+    """The plan of `dli topics scale`.
 
     Args:
-        settings: Where, and whose topics.
-        after: The number of partitions that there are to be.
-        before: The number by which requests were placed so far; the least that any of the topics has, when absent.
+        settings: The cluster and the topics.
+        after: The new number of partitions.
+        before: The number by which requests were placed so far; by default the smallest of any topic.
 
     Raises:
-        ScaleError: Not so, or not now.
+        ScaleError: It is not possible, or not now.
         TopicsError: The cluster does not answer.
     """
     with apply_topics.admin(settings) as client:
         counts = apply_topics.counts(client, settings)
-        absent = [settings.topic(one.name) for one in _alike() if settings.topic(one.name) not in counts]
+        absent = [settings.topic(topic.name) for topic in _alike() if settings.topic(topic.name) not in counts]
         if absent:
             raise ScaleError(f"{', '.join(absent)}: not there; run `dli topics apply` first")
         was = before if before is not None else min(counts.values())
-        _see_numbers(counts, settings, was, after)
-        _see_nobody(client, settings)
-        _see_settled(client, settings)
-        # Once topics are uneven no worker can start to decide what waits: it is told at the end.
+        _check_numbers(counts, settings, was, after)
+        _check_no_members(client, settings)
+        _check_no_transactions(client, settings)
+        # Once topics are uneven no worker can start to decide waiting requests: they are reported at the end.
         waiting = _waiting(client, settings) if len(set(counts.values())) == 1 else None
         if waiting is not None:
             raise ScaleError(
@@ -97,11 +97,11 @@ def plan(settings: Settings, after: int, before: int | None = None) -> Plan:
     return Plan(was, after, steps)
 
 
-def execute(settings: Settings, made: Plan, told: Callable[[Step, int], None]) -> None:
-    """Do it; `told` hears of each topic once it is done, and how many records were written to it.
+def execute(settings: Settings, made: Plan, report: Callable[[Step, int], None]) -> None:
+    """Execute a plan; calls `report` with each finished topic and its number of records written.
 
     Raises:
-        ScaleError: Somebody works on the topics meanwhile.
+        ScaleError: The topics are in use meanwhile.
         TopicsError: The cluster does not answer.
     """
     with apply_topics.admin(settings) as client:
@@ -109,9 +109,9 @@ def execute(settings: Settings, made: Plan, told: Callable[[Step, int], None]) -
             if step.now < step.then:
                 client.create_partitions({step.topic: step.then})
                 _await(client, settings, step)
-            # Topics are uneven from the first on: whoever is not here by now cannot start any more.
-            _see_nobody(client, settings)
-            told(step, _fill(client, settings, topic, made) if topic.state is not None else 0)
+            # Topics are uneven from the first step on: no other worker can start now.
+            _check_no_members(client, settings)
+            report(step, _fill(client, settings, topic, made) if topic.state is not None else 0)
         came = _waiting(client, settings)
     if came is not None:
         raise ScaleError(
@@ -123,18 +123,18 @@ def execute(settings: Settings, made: Plan, told: Callable[[Step, int], None]) -
 
 
 def _alike() -> list[Topic]:
-    return [one for one in TOPICS if one.alike]
+    return [topic for topic in TOPICS if topic.alike]
 
 
 def _in_order() -> list[Topic]:
     """Keyed state first, requests last."""
-    return sorted(_alike(), key=lambda one: (one.name == REQUESTS, one.state is None))
+    return sorted(_alike(), key=lambda topic: (topic.name == REQUESTS, topic.state is None))
 
 
-# --- whether it can be done ----------------------------------------------------------------------------------------
+# --- preconditions ----------------------------------------------------------------------------------------
 
 
-def _see_numbers(counts: dict[str, int], settings: Settings, before: int, after: int) -> None:
+def _check_numbers(counts: dict[str, int], settings: Settings, before: int, after: int) -> None:
     if after % before:
         raise ScaleError(
             f"{after} is no multiple of {before}, the number of partitions that requests are placed by: then an id "
@@ -155,28 +155,28 @@ def _see_numbers(counts: dict[str, int], settings: Settings, before: int, after:
         )
 
 
-def _see_nobody(client: KafkaAdminClient, settings: Settings) -> None:
+def _check_no_members(client: KafkaAdminClient, settings: Settings) -> None:
     members = client.describe_groups([settings.app_id])[settings.app_id].get("members") or ()
     if members:
         raise ScaleError(f"members of group {settings.app_id}: {len(members)}; stop all workers, then try again")
 
 
-def _see_settled(client: KafkaAdminClient, settings: Settings) -> None:
+def _check_no_transactions(client: KafkaAdminClient, settings: Settings) -> None:
     places = [where for topic in _alike() for where in _places(client, settings.topic(topic.name))]
     high = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
     stable = spans(client, places)
     hanging = [where for where in places if stable[where].end < high[where].offset]
     if hanging:
-        named = ", ".join(f"{one.topic}/{one.partition}" for one in hanging[:3])
+        named = ", ".join(f"{partition.topic}/{partition.partition}" for partition in hanging[:3])
         raise ScaleError(
             f"{named}: a transaction is open there; wait until it ends, or see `kafka-transactions find-hanging`"
         )
 
 
 def _waiting(client: KafkaAdminClient, settings: Settings) -> ConsumerRecord | None:
-    """A request that no worker has done; None where all are.
+    """An unprocessed request, if any.
 
-    What lies behind the last request may be markers of transactions, which are nobody's to do: so it is read.
+    The offsets after the last request may be transaction markers, so the records are read.
     """
     committed = client.list_group_offsets({settings.app_id: None})[settings.app_id]
     behind: dict[TopicPartition, Span] = {}
@@ -189,19 +189,19 @@ def _waiting(client: KafkaAdminClient, settings: Settings) -> ConsumerRecord | N
 
 def _places(client: KafkaAdminClient, name: str) -> list[TopicPartition]:
     [described] = client.describe_topics([name])
-    return [TopicPartition(name, one["partition_index"]) for one in described["partitions"]]
+    return [TopicPartition(name, partition["partition_index"]) for partition in described["partitions"]]
 
 
 def _ends(client: KafkaAdminClient, name: str) -> dict[TopicPartition, int]:
     found = client.list_partition_offsets(dict.fromkeys(_places(client, name), OffsetSpec.LATEST))
-    return {where: one.offset for where, one in found.items()}
+    return {where: offset.offset for where, offset in found.items()}
 
 
-# --- doing it ------------------------------------------------------------------------------------------------------
+# --- execution ------------------------------------------------------------------------------------------------------
 
 
 def _await(client: KafkaAdminClient, settings: Settings, step: Step) -> None:
-    """Return once the brokers tell of the new partitions, with their ends: then they have leaders."""
+    """Wait until the brokers report the new partitions with their ends: then they have leaders."""
     deadline = time.monotonic() + VISIBLE_S
     while True:
         try:
@@ -216,7 +216,7 @@ def _await(client: KafkaAdminClient, settings: Settings, step: Step) -> None:
 
 
 def _old(client: KafkaAdminClient, name: str, before: int) -> dict[TopicPartition, Span]:
-    """What is kept of the partitions that there were before."""
+    """The offsets kept in the old partitions."""
     return spans(client, [where for where in _places(client, name) if where.partition < before])
 
 
@@ -225,7 +225,7 @@ def _waiting_to_be_copied(client: KafkaAdminClient, name: str, before: int) -> i
 
 
 def _fill(client: KafkaAdminClient, settings: Settings, topic: Topic, made: Plan) -> int:
-    """Copy a topic's records to where they will be looked for; how many were written."""
+    """Copy a topic's records to their new partitions; return the number written."""
     name = settings.topic(topic.name)
     producer = KafkaProducer(
         **connect.client(settings), acks="all", enable_idempotence=True, linger_ms=20, batch_size=500_000
@@ -233,9 +233,9 @@ def _fill(client: KafkaAdminClient, settings: Settings, topic: Topic, made: Plan
     written = 0
     failures: list[BaseException] = []
     try:
-        for one in records(settings, _old(client, name, made.before)):
-            for partition, value in _copies(topic, one, made):
-                sent = producer.send(name, key=one.key, value=value, headers=one.headers, partition=partition)
+        for record in records(settings, _old(client, name, made.before)):
+            for partition, value in _copies(topic, record, made):
+                sent = producer.send(name, key=record.key, value=value, headers=record.headers, partition=partition)
                 sent.add_errback(failures.append)
                 written += 1
             if failures:
@@ -253,7 +253,7 @@ def _as_kafka_error(error: BaseException) -> KafkaError:
 
 
 def _copies(topic: Topic, record: ConsumerRecord, made: Plan) -> Iterator[tuple[int, bytes | None]]:
-    """To which other partitions a record is copied, and as what."""
+    """The partitions that a record is copied to, with its value there."""
     if topic.state == "by its key":
         partition = partition_of(record.key or b"", made.after)
         if partition != record.partition:
@@ -263,7 +263,7 @@ def _copies(topic: Topic, record: ConsumerRecord, made: Plan) -> Iterator[tuple[
     try:
         value = record.value if rewrite is None or record.value is None else rewrite(record.value)
     except struct.error:
-        return  # what is no entry says nothing of any request
+        return  # an invalid entry holds no state
     for partition in range(record.partition + made.before, made.after, made.before):
         yield partition, value
 
@@ -273,4 +273,4 @@ def _read_elsewhere(value: bytes) -> bytes:
 
 
 REWRITTEN: dict[str, Callable[[bytes], bytes]] = {ANSWERED: _read_elsewhere}
-"""Topics whose records say where in their own partition a request stood: a copy must not say so of another."""
+"""Topics whose records contain an offset of their own partition, which copies must not contain."""

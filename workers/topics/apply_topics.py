@@ -1,4 +1,4 @@
-"""The declared topics on a real cluster: created, and compared with what is there."""
+"""Creates the declared topics on a cluster, and compares them with it."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,15 +17,15 @@ from workers.policies.publish_packaged import publish_packaged
 from workers.settings import Settings
 
 PATIENCE_MS = 10_000
-"""How long the cluster's administration is waited for."""
+"""Timeout of admin requests."""
 
 
 class TopicsError(DliError):
-    """Topics cannot be read or made; the message says what to do."""
+    """Topics cannot be read or created; the message says what to do."""
 
 
 class Difference(NamedTuple):
-    """Something about a topic that is not as declared."""
+    """A deviation of a topic from its declaration."""
 
     topic: str
     what: str
@@ -35,11 +35,11 @@ class Difference(NamedTuple):
 
 @contextmanager
 def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
-    """A client of the cluster's administration.
+    """An admin client, closed on exit.
 
     Raises:
-        AccessRefusedError: The cluster does not let us in, or gives us no right to this.
-        TopicsError: The cluster does not answer.
+        AccessRefusedError: The cluster refuses us, or we lack a permission.
+        TopicsError: The cluster does not respond.
     """
     connect.check(settings)
     try:
@@ -59,69 +59,69 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
 
 
 def partitions(topic: Topic, settings: Settings) -> int:
-    """How many partitions a topic has in this deployment."""
+    """A topic's number of partitions in this deployment."""
     return settings.partitions if topic.alike and settings.partitions is not None else topic.partitions
 
 
 class Applied(NamedTuple):
-    """What `apply` did."""
+    """The result of `apply`."""
 
     created: list[str]
-    """Names of the topics that were not there."""
+    """The created topics."""
     altered: list[Difference]
-    """Settings that were otherwise, and are as declared now."""
+    """Settings that were changed to their declared values."""
     left: list[Difference]
-    """What is otherwise, and stays so."""
+    """Deviations that were left."""
     published: int = 0
-    """How many revisions of packaged documents were published."""
+    """The number of revisions published from packaged documents."""
 
 
 def apply(settings: Settings) -> Applied:
-    """Make a cluster ready for workers: topics as declared, and on them what the packaged documents know.
+    """Prepare a cluster for workers: create the topics, and publish the packaged documents' revisions.
 
-    No worker may write to the topic of revisions (`policies.publish_packaged`).
+    Workers may not write to the topic of revisions (`policies.publish_packaged`).
 
     Raises:
-        TopicsError: The cluster does not answer, or refuses a setting.
-        ForkedError: The documents and what is published contradict each other.
-        ReadingError: The brokers do not answer, or give no right.
-        PolicyDocumentError: A document, or the publishers' keys, cannot be used.
+        TopicsError: The cluster does not respond, or refuses a setting.
+        ForkedError: The documents contradict the published revisions.
+        ReadingError: The brokers do not respond, or refuse access.
+        PolicyDocumentError: A document or the publishers' keys are invalid.
     """
     library = load_library(settings.policies, settings.default_policy)
     return declare(settings)._replace(published=publish_packaged(settings, library))
 
 
 def declare(settings: Settings) -> Applied:
-    """Create the topics that are not there, and set on those that are what must not be otherwise.
+    """Create missing topics, and correct mandatory settings of existing ones.
 
-    That is whose clock a record's time is of, and a limit of a record's size that is too small: nothing that is on a
-    topic is lost by either. How long records are kept, and the number of partitions, may be an operator's own choice.
+    These are the timestamp type and a record size limit that is too small: changing them loses no data. Retention and
+    the number of partitions may be an operator's own choice.
 
     Raises:
-        TopicsError: The cluster does not answer, or refuses a setting.
+        TopicsError: The cluster does not respond, or refuses a setting.
     """
     with admin(settings) as client:
         missing = _create(client, settings, TOPICS)
-        differences = [one for one in _differences(client, settings) if one.topic not in missing]
-        altered = [one for one in differences if _is_ours(one)]
-        for one in altered:
-            set_on_topic(client, one.topic, {one.what: one.declared})
-        return Applied(missing, altered, [one for one in differences if one not in altered])
+        differences = [difference for difference in _differences(client, settings) if difference.topic not in missing]
+        altered = [difference for difference in differences if _is_ours(difference)]
+        for difference in altered:
+            set_on_topic(client, difference.topic, {difference.what: difference.declared})
+        return Applied(missing, altered, [difference for difference in differences if difference not in altered])
 
 
 def make(settings: Settings, name: str) -> list[str]:
-    """Create one declared topic where it is not there; its full name if it was not.
+    """Create one declared topic if it is missing; return its full name if created.
 
     Raises:
-        TopicsError: The cluster does not answer.
-        AccessRefusedError: It gives us no right to this.
+        TopicsError: The cluster does not respond.
+        AccessRefusedError: We lack the permission.
     """
     with admin(settings) as client:
-        return _create(client, settings, [one for one in TOPICS if one.name == name])
+        return _create(client, settings, [topic for topic in TOPICS if topic.name == name])
 
 
 def _create(client: KafkaAdminClient, settings: Settings, wanted: Iterable[Topic]) -> list[str]:
-    """Create those of the topics that are not there; their full names."""
+    """Create the missing topics; return their full names."""
     present = set(client.list_topics())
     missing = {
         name: {
@@ -139,23 +139,23 @@ def _create(client: KafkaAdminClient, settings: Settings, wanted: Iterable[Topic
 
 
 def _is_ours(one: Difference) -> bool:
-    """Whether this may never be otherwise, and can be set without loss."""
+    """Whether this setting is mandatory and can be changed without loss."""
     too_small = one.what == LIMIT and one.found.isdecimal() and int(one.found) < int(one.declared)
     return one.what == TIME or too_small
 
 
 def set_on_topic(client: KafkaAdminClient, name: str, configuration: Mapping[str, str]) -> None:
-    """Set some of a topic's configuration, and wait until the brokers tell of it; the rest of it stays.
+    """Change some of a topic's configuration, and wait until the brokers report it.
 
     Raises:
-        TopicsError: The cluster refuses, or its brokers do not take it up.
+        TopicsError: The cluster refuses, or its brokers do not adopt it.
     """
     answer = client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(configuration))])
     outcome = answer["topic"][name]
     if outcome != "OK":
         what = ", ".join(f"{setting}={value}" for setting, value in configuration.items())
         raise TopicsError(f"{name}: {what} cannot be set: {outcome}; see `dli rights --role operator`")
-    # A broker hears of it a moment after the controller has it.
+    # Brokers learn of it shortly after the controller.
     deadline = time.monotonic() + PATIENCE_MS / 1000
     while any(settings_there(client, name).get(setting) != value for setting, value in configuration.items()):
         if time.monotonic() > deadline:
@@ -164,7 +164,7 @@ def set_on_topic(client: KafkaAdminClient, name: str, configuration: Mapping[str
 
 
 def compare(settings: Settings) -> list[Difference]:
-    """Everything about the declared topics that the cluster has otherwise."""
+    """All deviations of the cluster's topics from their declarations."""
     with admin(settings) as client:
         return _differences(client, settings)
 
@@ -199,7 +199,7 @@ def _setting_differences(client: KafkaAdminClient, name: str, topic: Topic) -> l
 
 
 def settings_there(client: KafkaAdminClient, name: str) -> Mapping[str, Any]:
-    """A topic's whole configuration, defaults and all."""
+    """A topic's whole configuration, including defaults."""
     resource = ConfigResource(ConfigResourceType.TOPIC, name)
     answer = client.describe_configs([resource], config_filter="all")
     return {setting: one["value"] for setting, one in answer["topic"][name].items()}
@@ -209,33 +209,33 @@ _LIMIT = "max.message.bytes"
 
 
 def too_small(settings: Settings) -> list[Difference]:
-    """The topics of answers that take less in one record than is declared.
+    """The topics whose record size limit is smaller than declared.
 
-    No reason not to start: nearly all answers are far smaller, and for one that is not a small dead letter is sent. But
-    whoever runs the workers is to know.
+    Not a reason not to start: nearly all answers are far smaller, and a larger one becomes a small dead letter. But the
+    operator should know.
     """
     return [
-        one
-        for one in compare(settings)
-        if one.what == _LIMIT and one.found.isdigit() and int(one.found) < int(one.declared)
+        difference
+        for difference in compare(settings)
+        if difference.what == _LIMIT and difference.found.isdigit() and int(difference.found) < int(difference.declared)
     ]
 
 
 def misfit_for_workers(settings: Settings) -> str | None:
-    """Why workers cannot start on the topics as they are; None where they can.
+    """Why workers cannot start on these topics; None if they can.
 
-    Settings of retention may be an operator's own. Absent topics, uneven numbers of partitions and times by the clocks
-    of producers are not: on the last, how long requests and the memory of answers are kept would hang on every one.
+    Retention may be an operator's own choice. Missing topics, uneven numbers of partitions and producers' timestamps
+    are not: with the last, retention would depend on every producer's clock.
     """
     serious = [
-        one
-        for one in compare(settings)
-        if one.what in {"topic", TIME} or (one.what == "partitions" and _uneven(settings))
+        difference
+        for difference in compare(settings)
+        if difference.what in {"topic", TIME} or (difference.what == "partitions" and _uneven(settings))
     ]
     if not serious:
         return None
     hidden = f"; an absent one may also be hidden from {settings.sasl_username}" if settings.sasl_username else ""
-    named = ", ".join(f"{one.topic} ({one.what}: {one.found}, declared {one.declared})" for one in serious)
+    named = ", ".join(f"{topic} ({what}: {found}, declared {declared})" for topic, what, declared, found in serious)
     return f"topics are not as declared: {named}; run `dli topics apply`, or see all by `dli topics check`{hidden}"
 
 
@@ -245,7 +245,11 @@ def _uneven(settings: Settings) -> bool:
 
 
 def counts(client: KafkaAdminClient, settings: Settings) -> dict[str, int]:
-    """By full name: how many partitions each topic has that must have as many as requests; those that are there."""
+    """The numbers of partitions, by full name, of the existing topics that must have as many as requests."""
     present = set(client.list_topics())
     wanted = [name for topic in TOPICS if topic.alike and (name := settings.topic(topic.name)) in present]
-    return {one["name"]: len(one["partitions"]) for one in client.describe_topics(wanted)} if wanted else {}
+    return (
+        {description["name"]: len(description["partitions"]) for description in client.describe_topics(wanted)}
+        if wanted
+        else {}
+    )

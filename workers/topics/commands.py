@@ -67,8 +67,10 @@ def apply(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: 
 def check_topics(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: Partitions = None) -> None:
     """Compare the declared topics with what is there; exit 3 on a difference."""
     differences = apply_topics.compare(settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions))
-    for one in differences:
-        out.print(f"{one.topic}: {one.what} is {one.found}, declared {one.declared}", markup=False)
+    for difference in differences:
+        out.print(
+            f"{difference.topic}: {difference.what} is {difference.found}, declared {difference.declared}", markup=False
+        )
     if differences:
         raise typer.Exit(Exit.DIFFERENT)
     err.print("topics are as declared")
@@ -94,12 +96,12 @@ def scale(
     if not execute:
         err.print("nothing is done yet (--execute does it): stop the platforms first, they must not publish meanwhile")
         return
-    with acting(found, "topics scale", topics=tuple(one.topic for one in made.steps), partitions=partitions):
-        scaling.execute(found, made, _tell_step)
+    with acting(found, "topics scale", topics=tuple(step.topic for step in made.steps), partitions=partitions):
+        scaling.execute(found, made, _print_step)
     err.print(f"done: set DLI_PARTITIONS to {partitions}, start the workers, then the platforms")
 
 
-def _tell_step(step: scaling.Step, written: int) -> None:
+def _print_step(step: scaling.Step, written: int) -> None:
     err.print(f"{step.topic}: {counted(step.then, 'partition')}, {counted(written, 'record')} copied", markup=False)
 
 
@@ -160,23 +162,25 @@ def restore(
 ) -> None:
     """Put archives back on empty topics, with keys, headers and times, and hold what is there then against them."""
     with needs_replay_extra():
-        from workers.topics import restore_archive as restoring  # noqa: PLC0415 (it needs the extra `replay`)
+        from workers.topics import restore_archive as restoring  # noqa: PLC0415 (needs the extra `replay`)
     place = {"bootstrap": bootstrap, "topic_prefix": topic_prefix, "archive_keys": keys}
     found = settings(**place, partitions=partitions, app_id=app_id)
     kept = restoring.opened(archives, err.print, found.archive_keys)
     made = restoring.plan(found, kept, topic or ())
-    for one in made:
-        out.print(
-            f"{one.name}: {counted(one.partitions, 'partition')}, up to {counted(one.records, 'record')}", markup=False
-        )
+    for restored in made:
+        numbers = f"{counted(restored.partitions, 'partition')}, up to {counted(restored.records, 'record')}"
+        out.print(f"{restored.name}: {numbers}", markup=False)
     if not execute:
         err.print("nothing is done yet (--execute does it)")
         return
-    # As for `topics apply`, which comes behind this: nothing may be on the cluster yet.
+    # As for `topics apply`, which comes later: the cluster may still be empty.
     apply_topics.make(found, AUDIT)
-    records = sum(one.records for one in made)
-    with acting(found, "restore", topics=tuple(one.name for one in made), count=records):
+    records = sum(restored.records for restored in made)
+    with acting(found, "restore", topics=tuple(restored.name for restored in made), count=records):
         restoring.execute(
-            found, kept, made, lambda one, count: err.print(f"{one.name}: {counted(count, 'record')}, as archived")
+            found,
+            kept,
+            made,
+            lambda restored, count: err.print(f"{restored.name}: {counted(count, 'record')}, as archived"),
         )
     err.print("done: topics have the broker's time; see `dli topics check`, then start workers")

@@ -1,7 +1,7 @@
-"""How the declared topics lie on the cluster: which logs they are, and of how many partitions.
+"""The layout of the declared topics on the cluster: which logs they are, with how many partitions.
 
-What a worker knows of a topic (positions, copies, which partition an id belongs to) is of one log with one number of
-partitions. An operator can change both while it runs; what follows from that is said here, as plain functions.
+A worker's state (positions, local stores, the partition of an id) belongs to one log with a fixed number of partitions.
+An operator can change both at run time; these functions detect it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,47 +17,46 @@ from workers.settings import Settings
 PATIENCE_MS = 8_000
 
 
-class Lying(NamedTuple):
-    """One topic, as it lies there."""
+class TopicLayout(NamedTuple):
+    """One topic on the cluster."""
 
     id: str | None
-    """Kafka's own for this log: a topic that is created again under its name has another one. None where brokers have
-    none."""
+    """Kafka's id of this log; a recreated topic has another one. None if the brokers do not support ids."""
     partitions: int
 
 
-Topology = Mapping[str, Lying]
-"""By name, in full; a topic that is absent is not in it."""
+Topology = Mapping[str, TopicLayout]
+"""By full name, without missing topics."""
 
 
 def topology(client: KafkaAdminClient, settings: Settings) -> Topology:
-    """The declared topics as they lie there now.
+    """The declared topics on the cluster now.
 
     Raises:
-        KafkaError: The cluster does not answer, or does not let us see.
+        KafkaError: The cluster does not respond, or refuses access.
     """
     found = {}
-    for one in client.describe_topics([settings.topic(topic.name) for topic in TOPICS]):
-        error = for_code(one["error_code"])
+    for description in client.describe_topics([settings.topic(topic.name) for topic in TOPICS]):
+        error = for_code(description["error_code"])
         if error is TopicAuthorizationFailedError:
-            raise error(one["name"])
+            raise error(description["name"])
         if error is not UnknownTopicOrPartitionError:
-            found[one["name"]] = Lying(one["topic_id"], len(one["partitions"]))
+            found[description["name"]] = TopicLayout(description["topic_id"], len(description["partitions"]))
     return found
 
 
 class Looker:
-    """Looks again and again, from one thread; close it in the end."""
+    """Polls the topics from one thread; close it afterwards."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client: KafkaAdminClient | None = None
 
     def look(self) -> Topology:
-        """The declared topics as they lie there now.
+        """The declared topics on the cluster now.
 
         Raises:
-            KafkaError: The cluster does not answer, or does not let us see; the next look connects anew.
+            KafkaError: The cluster does not respond, or refuses access; the next look reconnects.
         """
         try:
             self._client = self._client or KafkaAdminClient(
@@ -72,31 +71,31 @@ class Looker:
             raise
 
     def close(self) -> None:
-        """Let go of the cluster; a further look connects again."""
+        """Close the connection; another look reconnects."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
 
 
 def absent(settings: Settings, now: Topology) -> list[str]:
-    """The declared topics that are not there."""
+    """The missing declared topics."""
     return [name for topic in TOPICS if (name := settings.topic(topic.name)) not in now]
 
 
 def created_again(then: Topology, now: Topology) -> list[str]:
-    """The topics that are another log than before."""
+    """The recreated topics."""
     return sorted(name for name in then.keys() & now.keys() if then[name].id != now[name].id)
 
 
 def resized(settings: Settings, then: Topology, now: Topology) -> str | None:
-    """What to say of topics whose numbers of partitions no worker can go on with; None where there are none."""
+    """An error message if numbers of partitions are uneven or changed; otherwise None."""
     alike = {name: now[name].partitions for name in alike_topics(settings) if name in now}
     changed = [name for name in sorted(then.keys() & now.keys()) if then[name].partitions != now[name].partitions]
     if len(set(alike.values())) > 1:
         most = max(alike.values())
         return (
-            f"topics that must have equally many partitions have not: {_told(alike)}; `dli topics check` shows all, "
-            f"and `dli topics scale {most}` makes them even"
+            f"topics that must have equally many partitions have not: {_by_number(alike)}; `dli topics check` shows "
+            f"all, and `dli topics scale {most}` makes them even"
         )
     if changed:
         were = ", ".join(f"{name} had {then[name].partitions} and has {now[name].partitions}" for name in changed)
@@ -104,7 +103,7 @@ def resized(settings: Settings, then: Topology, now: Topology) -> str | None:
     return None
 
 
-def _told(numbers: Mapping[str, int]) -> str:
+def _by_number(numbers: Mapping[str, int]) -> str:
     by_number: dict[int, list[str]] = {}
     for name, number in sorted(numbers.items()):
         by_number.setdefault(number, []).append(name)
@@ -117,7 +116,7 @@ def alike_topics(settings: Settings) -> set[str]:
 
 
 def held_by_all(distribution: Iterable[Mapping[str, Iterable[int]]], topic: str, now: Topology) -> bool:
-    """Whether every partition of a topic is some member's, by what each has of each topic."""
+    """Whether the members together have every partition of a topic."""
     if topic not in now:
         return False
     held = {partition for member in distribution for partition in member.get(topic, ())}

@@ -1,8 +1,7 @@
-"""`dli reset-offset`: say where workers are to go on with a partition, while nobody works on it.
+"""`dli reset-offset`: set the offset of a partition that no worker is processing.
 
-Kafka lets nobody set the offsets of a group that has members. But workers that refuse an offset, because it lies
-nowhere in its log, do no work on the partition, and need not be stopped for another one: it is set in a transaction,
-and they see it and go on.
+Kafka refuses to set the offsets of a group with members. But workers that refuse an offset outside its log do not
+process that partition and need not be stopped: the offset is set in a transaction, and they continue from it.
 """
 
 import re
@@ -15,17 +14,17 @@ from kafka.structs import OffsetAndMetadata
 from workers.audit.record import acting
 from workers.console import AppId, Bootstrap, CommandError, Prefix, err, out, settings
 from workers.kafka import connect, offset_metadata
-from workers.kafka.reader import Span, new_admin, partitions_of, spans, told
+from workers.kafka.reader import Span, kafka_errors, new_admin, partitions_of, spans
 from workers.printable import counted
 from workers.settings import Settings
 
 PLACES = ("earliest", "latest", "current")
 _OFFSET = re.compile("[0-9]{1,19}")
-"""Of Kafka: 64 bits, which have 19 digits."""
+"""Kafka's offsets have 64 bits: up to 19 digits."""
 
 
 class Plan(NamedTuple):
-    """One partition's offset as it is, and as it is to be."""
+    """One partition's current and new offset."""
 
     where: TopicPartition
     committed: int | None
@@ -33,7 +32,7 @@ class Plan(NamedTuple):
     offset: int
 
     def __str__(self) -> str:
-        """What setting it means."""
+        """The effect of setting it."""
         if self.committed is not None:
             becomes = f"{self.committed:,} becomes {self.offset:,}"
         else:
@@ -69,7 +68,7 @@ def reset_offset(
 
 
 def wanted(to: str) -> str | int:
-    """An offset as it is given: a number, or one of the places.
+    """Parse an offset: a number, or one of `PLACES`.
 
     Raises:
         CommandError: It is neither.
@@ -82,13 +81,13 @@ def wanted(to: str) -> str | int:
 
 
 def planned(settings: Settings, where: TopicPartition, to: str | int) -> Plan:
-    """What is to be done.
+    """The planned change.
 
     Raises:
-        CommandError: It cannot be, or workers are at work on the partition.
-        ReadingError: The brokers do not answer.
+        CommandError: It is impossible, or workers are processing the partition.
+        ReadingError: The brokers do not respond.
     """
-    with told(settings):
+    with kafka_errors(settings):
         admin = new_admin(settings)
         try:
             return _planned(settings, admin, where, to)
@@ -101,7 +100,7 @@ def _planned(settings: Settings, admin: KafkaAdminClient, where: TopicPartition,
         raise CommandError(
             f"there is no partition {where.partition} of {where.topic}; `dli topics show` has the topics"
         )
-    groups = {one["group_id"] for one in admin.list_groups()}
+    groups = {group["group_id"] for group in admin.list_groups()}
     group = settings.app_id
     found = admin.list_group_offsets({group: None})[group].get(where) if group in groups else None
     committed = found.offset if found is not None and found.offset >= 0 else None
@@ -128,10 +127,10 @@ def carry_out(settings: Settings, plan: Plan) -> None:
     """Commit the offset for the group, without a note.
 
     Raises:
-        ReadingError: The brokers do not answer, or refuse.
+        ReadingError: The brokers do not respond, or refuse.
     """
     connect.check(settings)
-    with told(settings):
+    with kafka_errors(settings):
         producer = KafkaProducer(
             **connect.client(settings),
             transactional_id=f"{settings.app_id}-reset-offset",

@@ -1,12 +1,11 @@
-"""What was archived is put back on Kafka, with the times that it had.
+"""Restores archives to Kafka, with their original timestamps.
 
-Topics have the broker's time, so that nothing hangs on the clocks of producers. While records are put back it must be
-the other way round, or all would be as old as today: a topic is created with the times of producers, filled, read again
-and held against the archive, and only then given the broker's time and its retention. No worker starts before that.
+Topics use the broker's time, to be independent of producers' clocks. A restore needs producers' times, or all records
+would be dated today: a topic is created with producers' times, filled, verified against the archive, and only then
+given the broker's time and its retention. No worker starts before that.
 
-Offsets are new: Kafka gives them. So the header `dli-cause` of an answer, which says where its request stood, is
-written anew and says where it stands now; it is left out where the archives do not have the request. All else is to the
-byte what was kept.
+Kafka assigns new offsets. So an answer's header `dli-cause`, the position of its request, is rewritten to the new
+position, or removed if the archives do not have the request. Everything else is restored byte for byte.
 """
 
 import asyncio
@@ -42,11 +41,11 @@ BATCH_BYTES = 1_000_000
 RETENTION = "retention.ms"
 FOR_EVER = "-1"
 UNDER_WAY = 8
-"""Batches of a partition that may be on their way at once."""
+"""Batches of a partition in flight at once."""
 
 
 class Restored(NamedTuple):
-    """One topic that is put back."""
+    """One restored topic."""
 
     topic: Topic
     name: str
@@ -57,38 +56,42 @@ class Restored(NamedTuple):
 
 @dataclass
 class Archives:
-    """Archives of one log, in the order in which they were made; where they overlap, a record counts once."""
+    """Archives of one log, in order; records in several of them count once."""
 
     sources: Sequence[ArchiveSource]
     prefix: str = field(init=False)
 
     def __post_init__(self) -> None:
-        prefixes = {one.manifest.prefix for one in self.sources}
+        prefixes = {source.manifest.prefix for source in self.sources}
         if len(prefixes) > 1:
             raise ReplayError(f"these are archives of different deployments: {', '.join(sorted(map(repr, prefixes)))}")
         self.prefix = prefixes.pop()
 
     def topics(self) -> set[str]:
-        """The declared names of all topics in them.
+        """The declared names of all archived topics.
 
         Raises:
             ReplayError: One is not declared.
         """
-        names = {one.topic.removeprefix(self.prefix) for source in self.sources for one in source.manifest.partitions}
-        strange = names - {one.name for one in TOPICS}
+        names = {
+            partition.topic.removeprefix(self.prefix)
+            for source in self.sources
+            for partition in source.manifest.partitions
+        }
+        strange = names - {topic.name for topic in TOPICS}
         if strange:
             raise ReplayError(f"{', '.join(sorted(strange))}: is archived, and no topic of this version")
         return names
 
     def partitions(self, name: str) -> list[int]:
-        """Of one topic."""
+        """The archived partitions of a topic."""
         return sorted({number for source in self.sources for number in source.partitions(self.prefix + name)})
 
     def read(self, name: str, partition: int) -> Iterator[Record]:
         """The records of one partition.
 
         Raises:
-            ReplayError: Some cannot be read.
+            ReplayError: Some are unreadable.
         """
         last = -1
         for source in self.sources:
@@ -100,16 +103,16 @@ class Archives:
                     last = piece.chunk.records[-1].offset
 
 
-def opened(folders: Sequence[Path], told: Callable[[str], None], keys: Path | None = None) -> Archives:
-    """The archives, each file of them held against its digest.
+def opened(folders: Sequence[Path], report: Callable[[str], None], keys: Path | None = None) -> Archives:
+    """Open archives and verify every file's digest.
 
     Args:
-        folders: Where they are, in the order in which they were made.
-        told: Hears of each.
-        keys: The folder of public keys, one of which must have signed each; None where anybody's are taken.
+        folders: Their folders, in the order they were made.
+        report: Called with each archive's status.
+        keys: The folder of public keys, one of which must have signed each; None accepts any archive.
 
     Raises:
-        ReplayError: One is none, is unfinished, is not as it was kept or signed, or does not go on from the one before.
+        ReplayError: One is invalid, unfinished, altered, not signed as required, or does not follow the previous one.
     """
     found = Archives([ArchiveSource(folder, keys_in=keys) for folder in folders])
     for before, source in pairwise(found.sources):
@@ -120,7 +123,7 @@ def opened(folders: Sequence[Path], told: Callable[[str], None], keys: Path | No
                 "one that is missing between them, or an older one is in its place"
             )
     for source in found.sources:
-        told(f"{source.folder}: {source.standing}; reading every file")
+        report(f"{source.folder}: {source.standing}; reading every file")
         for segment, problem in archive.check(source):
             if problem is not None:
                 raise ReplayError(
@@ -130,10 +133,10 @@ def opened(folders: Sequence[Path], told: Callable[[str], None], keys: Path | No
 
 
 def plan(settings: Settings, archives: Archives, only: Sequence[str] = ()) -> list[Restored]:
-    """What is put back where: requests first, for what answers them says where they stand.
+    """The topics to restore: requests first, because answers contain their positions.
 
     Raises:
-        ReplayError: It must not be, or cannot.
+        ReplayError: It is not allowed or not possible.
         TopicsError: The cluster does not answer.
     """
     there = archives.topics()
@@ -146,7 +149,7 @@ def plan(settings: Settings, archives: Archives, only: Sequence[str] = ()) -> li
             f"requests without {ANSWERED} would all be decided again; choose the others with --topic, or archive "
             f"that topic too"
         )
-    wanted = sorted((one for one in TOPICS if one.name in chosen), key=lambda one: one.name != REQUESTS)
+    wanted = sorted((topic for topic in TOPICS if topic.name in chosen), key=lambda topic: topic.name != REQUESTS)
     made = [_restored(settings, archives, topic) for topic in wanted]
     with apply_topics.admin(settings) as client:
         wrong = [*_members(client, settings), *_in_use(client, made)]
@@ -165,8 +168,8 @@ def _restored(settings: Settings, archives: Archives, topic: Topic) -> Restored:
             f"archives of all partitions"
         )
     records = sum(
-        one.extent(archives.prefix + topic.name, partition).records or 0
-        for one in archives.sources
+        source.extent(archives.prefix + topic.name, partition).records or 0
+        for source in archives.sources
         for partition in kept
     )
     return Restored(topic, settings.topic(topic.name), number, records)
@@ -183,9 +186,9 @@ def _members(client: KafkaAdminClient, settings: Settings) -> Iterator[str]:
 
 def _in_use(client: KafkaAdminClient, made: Sequence[Restored]) -> Iterator[str]:
     present = set(client.list_topics())
-    places = partitions_of(client, [one.name for one in made if one.name in present])
+    places = partitions_of(client, [restored.name for restored in made if restored.name in present])
     ends = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST)) if places else {}
-    used = sorted({where.topic for where, one in ends.items() if one.offset > 0})
+    used = sorted({where.topic for where, end in ends.items() if end.offset > 0})
     if used:
         yield (
             f"{', '.join(used)}: holds records, or held some that are gone by now; archives are put back on new topics "
@@ -194,68 +197,70 @@ def _in_use(client: KafkaAdminClient, made: Sequence[Restored]) -> Iterator[str]
 
 
 def execute(
-    settings: Settings, archives: Archives, made: Sequence[Restored], told: Callable[[Restored, int], None]
+    settings: Settings, archives: Archives, made: Sequence[Restored], report: Callable[[Restored, int], None]
 ) -> None:
-    """Put it back; `told` hears of each topic once it is read again, and of how many records.
+    """Restore the archives; calls `report` with each verified topic and its number of records.
 
     Raises:
-        ReplayError: It cannot be written, or is not on Kafka what the archives have; topics are left as they are then,
-            and workers do not start on them.
+        ReplayError: Writing or verification failed; the topics stay as they are, and workers do not start on them.
         TopicsError: The cluster does not answer.
     """
     with apply_topics.admin(settings) as client:
         ends = _make(client, settings, made)
-        asked = _Asked(archives, settings, {})
-        for one in made:
-            if one.topic.name == REQUESTS:
-                asked.learn(one.partitions)
+        asked = _RequestPositions(archives, settings, {})
+        for restored in made:
+            if restored.topic.name == REQUESTS:
+                asked.learn(restored.partitions)
             try:
-                asyncio.run(_write(settings, one, asked))
+                asyncio.run(_write(settings, restored, asked))
             except KafkaError as error:
-                raise ReplayError(f"{one.name}: {type(error).__name__}; delete it and try again") from None
-            told(one, _compare(settings, one, asked))
-        for one in made:
-            apply_topics.set_on_topic(client, one.name, ends[one.name])
+                raise ReplayError(f"{restored.name}: {type(error).__name__}; delete it and try again") from None
+            report(restored, _compare(settings, restored, asked))
+        for restored in made:
+            apply_topics.set_on_topic(client, restored.name, ends[restored.name])
 
 
 def _make(client: KafkaAdminClient, settings: Settings, made: Sequence[Restored]) -> dict[str, dict[str, str]]:
-    """Have the topics take old records, with their times; the configuration that each is to have in the end."""
+    """Prepare the topics for old records with their times; return the final configurations."""
     present = set(client.list_topics())
     missing = {
-        one.name: {
-            "num_partitions": one.partitions,
+        restored.name: {
+            "num_partitions": restored.partitions,
             "replication_factor": settings.replication_factor,
-            "configs": one.topic.settings(),
+            "configs": restored.topic.settings(),
         }
-        for one in made
-        if one.name not in present
+        for restored in made
+        if restored.name not in present
     }
     if missing:
         client.create_topics(missing, wait_for_metadata=True)
     ends = {}
-    for one in made:
-        ends[one.name] = {TIME: BROKERS_CLOCK, RETENTION: str(apply_topics.settings_there(client, one.name)[RETENTION])}
-        apply_topics.set_on_topic(client, one.name, {TIME: PRODUCERS_CLOCK, RETENTION: FOR_EVER})
+    for restored in made:
+        ends[restored.name] = {
+            TIME: BROKERS_CLOCK,
+            RETENTION: str(apply_topics.settings_there(client, restored.name)[RETENTION]),
+        }
+        apply_topics.set_on_topic(client, restored.name, {TIME: PRODUCERS_CLOCK, RETENTION: FOR_EVER})
     return ends
 
 
 @dataclass
-class _Asked:
-    """Where requests stood, and where they stand now."""
+class _RequestPositions:
+    """Maps requests' old positions to their new ones."""
 
     archives: Archives
     settings: Settings
     offsets: dict[int, "array[int]"]
-    """By partition: the offsets that requests had, in the order in which they are written again."""
+    """The requests' old offsets by partition, in the order of rewriting."""
 
     def learn(self, partitions: int) -> None:
         for number in range(partitions):
-            self.offsets[number] = array("q", (one.offset for one in self.archives.read(REQUESTS, number)))
+            self.offsets[number] = array("q", (record.offset for record in self.archives.read(REQUESTS, number)))
 
     def records(self, name: str, partition: int) -> Iterator[Record]:
-        """The records of a partition as they are to be on Kafka."""
-        for offset, one in enumerate(self.archives.read(name, partition)):
-            yield one._replace(offset=offset, headers=self._moved(one.headers))
+        """The records of a partition to be written to Kafka."""
+        for offset, record in enumerate(self.archives.read(name, partition)):
+            yield record._replace(offset=offset, headers=self._moved(record.headers))
 
     def _moved(self, headers: Headers) -> Headers:
         if all(name != CAUSE for name, _ in headers):
@@ -263,11 +268,11 @@ class _Asked:
         found = ((name, value if name != CAUSE else self._now(value)) for name, value in headers)
         return tuple((name, value) for name, value in found if name != CAUSE or value is not None)
 
-    def _now(self, said: bytes | None) -> bytes | None:
-        """A request's place, as it is now; None where it is not put back."""
-        place = place_of((said or b"").decode("utf-8", "replace"))
+    def _now(self, old: bytes | None) -> bytes | None:
+        """A request's new position; None if it is not restored."""
+        place = place_of((old or b"").decode("utf-8", "replace"))
         if place is None or place.topic != self.archives.prefix + REQUESTS:
-            return said
+            return old
         known = self.offsets.get(place.partition, array("q"))
         at = bisect_left(known, place.offset)
         if at == len(known) or known[at] != place.offset:
@@ -276,7 +281,7 @@ class _Asked:
 
 
 class _Name(str):
-    """A header's name that is written as the bytes that it had."""
+    """A header's name that is written as its original bytes."""
 
     __slots__ = ()
 
@@ -284,7 +289,7 @@ class _Name(str):
         return str.encode(self, "utf-8", "surrogateescape")
 
 
-async def _write(settings: Settings, one: Restored, asked: _Asked) -> None:
+async def _write(settings: Settings, one: Restored, asked: _RequestPositions) -> None:
     producer = AIOKafkaProducer(
         **connect.client(settings),
         acks="all",
@@ -308,9 +313,9 @@ async def _write(settings: Settings, one: Restored, asked: _Asked) -> None:
 
 def _batches(records: Iterator[Record]) -> Iterator[BatchBuilder]:
     batch = _Batch()
-    for one in records:
-        headers = [(_Name(name), value) for name, value in one.headers]
-        fields = {"timestamp": one.timestamp, "key": one.key, "value": one.value, "headers": headers}
+    for record in records:
+        headers = [(_Name(name), value) for name, value in record.headers]
+        fields = {"timestamp": record.timestamp, "key": record.key, "value": record.value, "headers": headers}
         if batch.append(**fields) is None:
             yield batch
             batch = _Batch()
@@ -320,7 +325,7 @@ def _batches(records: Iterator[Record]) -> Iterator[BatchBuilder]:
 
 
 class _Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka ships no types
-    """A batch that is packed in Python, because what does so in C takes no name of a header that is not UTF-8."""
+    """A batch encoded in Python, because the C encoder rejects header names that are not UTF-8."""
 
     def __init__(self) -> None:
         super().__init__(BATCH_BYTES, 0)
@@ -330,11 +335,11 @@ class _Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka ships no types
         self._builder.set_producer_state(producer_id, producer_epoch, base_sequence)
 
 
-def _compare(settings: Settings, one: Restored, asked: _Asked) -> int:
-    """Read a topic again, and hold it against the archives; how many records it has.
+def _compare(settings: Settings, one: Restored, asked: _RequestPositions) -> int:
+    """Verify a topic against the archives; return its number of records.
 
     Raises:
-        ReplayError: It has another record somewhere.
+        ReplayError: A record differs.
     """
     total = 0
     for number in range(one.partitions):
@@ -352,7 +357,7 @@ def _compare(settings: Settings, one: Restored, asked: _Asked) -> int:
 
 def _there(settings: Settings, name: str, number: int) -> Iterator[Record]:
     with apply_topics.admin(settings) as client:
-        [where] = [one for one in partitions_of(client, [name]) if one.partition == number]
+        [where] = [partition for partition in partitions_of(client, [name]) if partition.partition == number]
         end = client.list_partition_offsets({where: OffsetSpec.LATEST})[where].offset
     extents: Mapping[tuple[str, int], Extent] = {(name, number): Extent(0, end, whole=True, to_end=True)}
     source: Source = KafkaSource(settings.bootstrap, "", extents)

@@ -1,15 +1,12 @@
-"""What a worker stands on while it runs: its topics, and its place in the group.
+"""Watches a running worker's topics and group membership.
 
-Clients notice little of it: aiokafka takes a topic that was created again for the one it knew, and hides why it cannot
-join its group. So every worker looks for itself every few seconds.
+Clients detect little: aiokafka mistakes a recreated topic for the old one, and hides why it cannot join its group. So
+every worker checks every few seconds.
 
-| what is found | what follows |
-| --- | --- |
-| other numbers of partitions, or uneven ones | the process ends: an id belongs to another partition now |
-| the topic of requests was created again | its partitions start again, from their beginning |
-| another topic was created again | the process ends: what it knows is of a log that is gone |
-| a topic is absent | not ready, and said loudly |
-| the group cannot be joined, and trying again cannot help | the process ends |
+| finding | consequence | | --- | --- | | other numbers of partitions, or uneven ones | the process ends: ids now belong
+to other partitions | | the topic of requests was recreated | its partitions restart, from their beginning | | another
+topic was recreated | the process ends: its knowledge is of a deleted log | | a topic is missing | not ready, logged as
+an error | | the group cannot be joined, and retrying cannot help | the process ends |
 """
 
 import asyncio
@@ -32,42 +29,42 @@ from workers.topics.layout import Looker, Topology, absent, created_again, held_
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 5.0
-"""Between two looks."""
-TOLD_SECONDS = 60.0
-"""Between two lines that say the same."""
+"""Interval between two checks."""
+LOG_SECONDS = 60.0
+"""Minimum interval between two identical log lines."""
 
 
-class Fed(Protocol):
-    """The feed of requests, as far as it is told what is found."""
+class RequestProcessor(Protocol):
+    """The request stream processor, as far as it is notified."""
 
     @property
     def stopping(self) -> bool:
-        """Whether the worker ends already."""
+        """Whether the worker is stopping."""
 
     async def give_up(self, sentence: str) -> None:
-        """End the process: whatever is wrong, trying again cannot help."""
+        """End the process: retrying cannot help."""
 
-    async def begin_anew(self, before: float) -> None:
-        """The topic is another log: what was taken over `before` starts at the beginning, all else where it should."""
+    async def restart_on_new_log(self, before: float) -> None:
+        """Restart on a new log: partitions taken over `before` start at the beginning."""
 
     async def check_group(self) -> None:
-        """Raise what keeps this worker out of its group, if anything does."""
+        """Raise the error that keeps this worker out of its group, if any."""
 
 
 class Seen(NamedTuple):
-    """What came of a look."""
+    """The result of one check."""
 
     at: float
-    """When it began, by the monotonic clock."""
+    """Its start, by the monotonic clock."""
     topology: Topology
 
 
-class Footing:
-    """Watches what a worker stands on, and says what follows.
+class TopicWatch:
+    """Watches a worker's topics and group, and acts on changes.
 
     Args:
-        settings: The group, and where the topics are.
-        first: The topics as they were when the worker was found fit to start.
+        settings: The group and the topics.
+        first: The topics when the worker started.
     """
 
     def __init__(self, settings: Settings, first: Topology) -> None:
@@ -76,40 +73,40 @@ class Footing:
         self._known = dict(first)
         self._last = Seen(monotonic(), first)
         self._requests_seen = self._last.at
-        self._told: dict[str, float] = {}
-        self._fed: Fed | None = None
+        self._logged: dict[str, float] = {}
+        self._fed: RequestProcessor | None = None
 
-    def bears(self, fed: Fed) -> None:
-        """Name the feed of requests, which is told what is found."""
+    def notify(self, fed: RequestProcessor) -> None:
+        """Set the request stream processor to notify."""
         self._fed = fed
 
-    # --- what the checks of health ask ---
+    # --- for the health checks ---
 
     def topics_there(self) -> bool:
-        """Whether every declared topic was there at the last look."""
+        """Whether every declared topic existed at the last check."""
         return not absent(self._settings, self._last.topology)
 
     def spare(self, distribution: HostToPartitionMap) -> bool:
-        """Whether the members of the group have all partitions of requests between them, by what each has."""
+        """Whether the group's members together have all request partitions."""
         return held_by_all(distribution.values(), self._requests, self._last.topology)
 
-    # --- while it runs ---
+    # --- watching ---
 
     async def watch(self) -> None:
-        """Look again and again, until the process ends."""
+        """Check repeatedly until the process ends."""
         fed = self._fed
         if fed is None:
             raise TypeError("no feed is named")
         looks: asyncio.Queue[Seen] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
-        def tell(seen: Seen) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+        def report(seen: Seen) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody is waiting
                 loop.call_soon_threadsafe(looks.put_nowait, seen)
 
         over = Event()
-        # A daemon: an executor's thread would hold up the end of the process where the cluster does not answer.
-        Thread(target=_look, args=(self._settings, tell, over), name="topology", daemon=True).start()
+        # A daemon: an executor's thread would block the end of the process while the cluster does not respond.
+        Thread(target=_look, args=(self._settings, report, over), name="topology", daemon=True).start()
         try:
             while not fed.stopping and await self._check_group(fed):
                 try:
@@ -126,8 +123,8 @@ class Footing:
         finally:
             over.set()
 
-    async def judge(self, seen: Seen, fed: Fed) -> bool:
-        """Whether the worker can go on with the topics as they are seen now."""
+    async def judge(self, seen: Seen, fed: RequestProcessor) -> bool:
+        """Whether the worker can continue with the topics as they are now."""
         again = created_again(self._known, seen.topology)
         others = [name for name in again if name != self._requests]
         sentence = resized(self._settings, self._known, seen.topology)
@@ -141,7 +138,7 @@ class Footing:
             return False
         if again:
             log.error("topic_created_again", topic=self._requests, what_follows="it is read from its beginning")
-            await fed.begin_anew(self._requests_seen)
+            await fed.restart_on_new_log(self._requests_seen)
         self._take(seen)
         return True
 
@@ -154,11 +151,11 @@ class Footing:
         if missing and self._is_news("absent"):
             log.error("topics_absent", topics=missing, what_to_do="`dli topics apply` creates them; this worker waits")
 
-    async def _check_group(self, fed: Fed) -> bool:
-        """Whether the worker has, or may still get, its place in the group."""
+    async def _check_group(self, fed: RequestProcessor) -> bool:
+        """Whether the worker is, or may still become, a member of the group."""
         try:
             await fed.check_group()
-        except ConnectionAbortedError:  # the worker is ending, or its consumer is started anew
+        except ConnectionAbortedError:  # the worker is stopping, or its consumer restarting
             return True
         except ClientError as error:
             if error.retriable:
@@ -170,21 +167,21 @@ class Footing:
         return True
 
     def _is_news(self, what: str) -> bool:
-        """Whether it was not said lately."""
+        """Whether it was not logged recently."""
         now = monotonic()
-        if now - self._told.get(what, -TOLD_SECONDS) < TOLD_SECONDS:
+        if now - self._logged.get(what, -LOG_SECONDS) < LOG_SECONDS:
             return False
-        self._told[what] = now
+        self._logged[what] = now
         return True
 
 
-def _look(settings: Settings, tell: Callable[[Seen], None], over: Event) -> None:
+def _look(settings: Settings, report: Callable[[Seen], None], over: Event) -> None:
     looker = Looker(settings)
     failing = False
     while not over.wait(LOOK_SECONDS):
         began = monotonic()
         try:
-            tell(Seen(began, looker.look()))
+            report(Seen(began, looker.look()))
             failing = False
         except (KafkaError, OSError) as error:
             if not failing:
@@ -194,7 +191,7 @@ def _look(settings: Settings, tell: Callable[[Seen], None], over: Event) -> None
 
 
 def _why_out(error: ClientError, settings: Settings) -> str:
-    """Why a worker cannot have its place in the group, and what to do."""
+    """Why a worker cannot join the group, and what to do."""
     group = settings.app_id
     if isinstance(error, InconsistentGroupProtocolError):
         return (

@@ -1,1 +1,1 @@
-"""Events to and from Kafka by hand: publish a file, watch a topic."""
+"""Commands to generate and publish requests and to watch a topic."""

@@ -1,4 +1,4 @@
-"""`dli generate`, `dli publish` and `dli tail`, the latter two on kafka-python."""
+"""`dli generate`, `dli publish` and `dli tail`."""
 
 import json
 import sys
@@ -23,10 +23,10 @@ from workers.settings import Settings
 from workers.traffic.generate import generate
 
 IN_FLIGHT = 1_000
-"""Records sent before the first of them must be acknowledged: bounds what an interruption leaves unknown."""
+"""Maximum unacknowledged records, which limits uncertainty after an interruption."""
 SENDING = {"acks": "all", "enable_idempotence": True, "linger_ms": 5, "max_request_size": LARGEST_RECORD}
 RECORD_OVERHEAD = 1_024
-"""More than what stands around key and value."""
+"""An upper bound of a record's overhead beyond key and value."""
 SOURCE = "/dli/publish"
 KNOWN = (REQUESTS, DECISIONS, DEAD_LETTERS, SHADOW, POLICY_REVISIONS)
 
@@ -67,11 +67,11 @@ def publish(file: json_files.Events, bootstrap: Bootstrap = None, topic_prefix: 
 
 
 def _fitting(events: Iterable[json_files.Event], topic: str, too_large: list[str]) -> Iterator[OutgoingRecord]:
-    """The records of events; of those that Kafka would refuse, where they stand is added to the list."""
-    for one in events:
-        record = as_record(one.raw, topic)
+    """The records of events; the locations of oversized events are added to the list."""
+    for event in events:
+        record = as_record(event.raw, topic)
         if len(record.value) + len(record.key) + RECORD_OVERHEAD > LARGEST_RECORD:
-            too_large.append(f"{one.where} ({len(one.raw):,} bytes)")
+            too_large.append(f"{event.where} ({len(event.raw):,} bytes)")
         else:
             yield record
 
@@ -82,7 +82,7 @@ def _progress() -> Progress:
 
 
 def as_record(line: bytes, topic: str) -> OutgoingRecord:
-    """A line of a file as the record that a platform would publish; one that is no request goes as it is."""
+    """A line of a file as a platform's record; an invalid request is sent as it is."""
     try:
         tree: Any = loads(line)
     except ValueError:
@@ -115,11 +115,11 @@ def _envelope(request_id: str) -> Attributes:
 
 
 def sent(records: Iterable[OutgoingRecord], found: Settings) -> Iterator[OutgoingRecord]:
-    """Send records, each yielded once the broker has it.
+    """Send records; each is yielded once the broker has it.
 
     Raises:
-        CommandError: The broker does not answer or gives no right; what was yielded before is there.
-        AccessRefusedError: The cluster does not let us in.
+        CommandError: The broker does not respond or refuses access; records already yielded were sent.
+        AccessRefusedError: The cluster refuses us.
     """
     connect.check(found)
     try:
@@ -187,7 +187,7 @@ def tail(
 
 
 def _line(record: Any) -> bytes:
-    """A record's value; where that is not JSON, JSON that says so."""
+    """A record's value, or a JSON object with its position if it is not JSON."""
     try:
         loads(record.value or b"")
     except ValueError:
@@ -200,11 +200,11 @@ def _line(record: Any) -> bytes:
 def read(
     name: str, found: Settings, *, from_beginning: bool, until_end: bool, stopped: Callable[[], bool] = lambda: False
 ) -> Iterator[Any]:
-    """Records of every partition of a topic as they come, committed ones only, until `stopped` says so.
+    """New committed records of a topic, from all partitions, until `stopped`.
 
     Raises:
         CommandError: There is no such topic.
-        AccessRefusedError: The cluster does not let us in.
+        AccessRefusedError: The cluster refuses us.
     """
     connect.check(found)
     consumer = KafkaConsumer(
@@ -222,7 +222,7 @@ def read(
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions) if from_beginning else consumer.seek_to_end(*partitions)
         ends = consumer.end_offsets(partitions) if until_end else {}
-        while not stopped() and (not until_end or any(consumer.position(one) < ends[one] for one in partitions)):
+        while not stopped() and (not until_end or any(consumer.position(tp) < end for tp, end in ends.items())):
             for records in consumer.poll(timeout_ms=500).values():
                 yield from records
     finally:

@@ -1,11 +1,11 @@
-"""`dli generate`: synthetic requests, seeded and quick, in the mix that a claims platform sends.
+"""`dli generate`: fast, seeded, synthetic requests in a realistic mix.
 
-Made in blocks: each depends on the seed and its own number alone, so the same seed gives the same bytes on any machine,
-and a longer run begins with a shorter one's lines. No value is a person's: members are numbered "SYN-…", and providers
-are random digits with a valid check digit. The clinical facts are those of the packaged policy.
+Requests are generated in blocks that depend only on the seed and the block number, so the same seed gives the same
+bytes on any machine, and a longer run begins with a shorter one's lines. No value is a person's: members are numbered
+"SYN-…", and providers are random digits with a valid check digit. The clinical facts are those of the packaged policy.
 """
 
-# ruff: noqa: PLR2004, S311 (a mix is made of plain shares, and of random numbers that anybody can make again)
+# ruff: noqa: PLR2004, S311 (shares of the mix are literals, and random numbers must be reproducible)
 
 import re
 import sys
@@ -22,7 +22,7 @@ from workers import private_files
 from workers.console import CommandError, Exit, nobody_reads
 
 BLOCK = 1_000
-"""Requests made from one stream of random numbers."""
+"""Requests generated from one stream of random numbers."""
 PROVIDERS = 5_000
 RECENT = (date(2024, 4, 30), date(2026, 6, 30))
 EARLIEST = date(1997, 1, 1)
@@ -30,11 +30,11 @@ CHANGES = tuple(
     date.fromisoformat(day)
     for day in ("2011-08-11", "2015-08-25", "2015-10-01", "2016-03-08", "2019-10-01", "2021-12-27", "2024-04-29")
 )
-"""Days on which answers change; the days around them are asked about more often than others."""
+"""Days on which answers change; days around them are more frequent."""
 
 
 def _weighted(**weights: int) -> tuple[str, ...]:
-    """A hundred entries to choose one of."""
+    """A table of a hundred entries for weighted choice."""
     made = tuple(name for name, weight in weights.items() for _ in range(weight))
     if len(made) != 100:
         raise ValueError(f"weights of {', '.join(weights)} add up to {len(made)}")
@@ -78,20 +78,20 @@ class Generator:
     """The requests of one seed."""
 
     def __init__(self, seed: int, *, duplicates: float = 0.0, conflicts: float = 0.0, malformed: float = 0.0) -> None:
-        """Make requests.
+        """Configure the generator.
 
         Args:
-            seed: The same seed makes the same lines.
-            duplicates: The share of lines that repeat an earlier one, byte for byte.
-            conflicts: The share that have an earlier one's id and other content.
-            malformed: The share that are no request.
+            seed: Determines all lines.
+            duplicates: The share of lines that exactly repeat an earlier one.
+            conflicts: The share with an earlier id and other content.
+            malformed: The share of invalid requests.
         """
         self._seed = seed
         self._shares = (duplicates, duplicates + conflicts, duplicates + conflicts + malformed)
         self._providers = _providers(Random(f"{seed}/providers"))
 
     def lines(self, count: int) -> Iterator[bytes]:
-        """So many lines, without their ends."""
+        """Yield `count` lines, without line ends."""
         for block in range(-(-count // BLOCK)):
             yield from self._block(block)[: count - block * BLOCK]
 
@@ -150,14 +150,14 @@ def _providers(rng: Random) -> list[str]:
 
 
 def _check_digit(nine: str) -> str:
-    """The digit that makes nine an NPI: Luhn's, computed behind the card issuer prefix 80840."""
+    """The check digit of an NPI: Luhn's, with the card issuer prefix 80840."""
     doubled = [sum(divmod(2 * int(digit), 10)) for digit in f"80840{nine}"[::-1][::2]]
     plain = [int(digit) for digit in f"80840{nine}"[::-1][1::2]]
     return str(-(sum(doubled) + sum(plain)) % 10)
 
 
 def _service_date(rng: Random) -> date:
-    """Mostly recent; at times around a day on which answers change, or long ago."""
+    """Mostly recent; sometimes near a day on which answers change, or long ago."""
     kind = rng.random()
     if kind < 0.92:
         return RECENT[0] + timedelta(int(rng.random() * (RECENT[1] - RECENT[0]).days))
@@ -167,7 +167,7 @@ def _service_date(rng: Random) -> date:
 
 
 def _submitted(rng: Random, day: date) -> str:
-    """Mostly some days before the service, at times after it."""
+    """Mostly some days before the service, sometimes after it."""
     kind = rng.random()
     ahead = 1 + int(rng.random() * 29) if kind < 0.85 else 0 if kind < 0.92 else -1 - int(rng.random() * 40)
     second = int(rng.random() * 86_400)
@@ -197,7 +197,7 @@ def _service_line(rng: Random, line: int, day: date) -> str:
 
 
 def _diagnoses(rng: Random, profile: str, day: date) -> str:
-    """Mostly one that agrees with the facts, in the day's code system; now and then one that contradicts."""
+    """Mostly one that agrees with the facts, in the day's code system; sometimes a contradiction."""
     old = day < ICD_10_SINCE
     codes: list[str] = []
     if rng.random() < 0.9:
@@ -211,7 +211,7 @@ def _diagnoses(rng: Random, profile: str, day: date) -> str:
 
 
 def _written(rng: Random, code: str) -> str:
-    """A code as some platforms write it: mostly plainly, at times padded, in small letters or without its dot."""
+    """A code as platforms write it: mostly plain, sometimes padded, in lower case or without its dot."""
     kind = rng.random()
     if kind < 0.96:
         return code
@@ -233,7 +233,7 @@ def _fitting(rng: Random, profile: str, *, old: bool) -> str:
     return _one(rng, LEUKEMIA) + status
 
 
-# What a profile says of its patient, fact by fact; what it does not say is as in a relapse.
+# The facts of each profile; missing facts are as in a relapse.
 _RELAPSE = {
     "malignancy": '"hematologic"',
     "type": '"allogeneic"',
@@ -260,7 +260,7 @@ FLAGS = ("true", "false", "false")
 
 
 def _clinical(rng: Random, profile: str) -> str:
-    """What the request states of its patient: mostly nearly all, at times next to nothing."""
+    """The stated clinical facts: mostly nearly all, sometimes almost none."""
     chance = rng.random
     share = FORGETS[int(chance() * 10)]
     said = _OF_A_PATIENT[profile]
@@ -295,7 +295,7 @@ _DIAGNOSES = re.compile(r'"diagnoses":\[[^\]]*\]')
 
 
 def _spoiled(rng: Random, text: str) -> bytes:
-    """A request that is none any more."""
+    """A malformed request."""
     kind = _one(rng, MALFORMED)
     if kind == "cut short":
         return text[: len(text) // 2].encode()

@@ -192,15 +192,15 @@ def test_decisions_and_what_they_ask_for_are_counted_by_what_the_policy_names() 
     items = [generator.encode(one) for one in generator.requests(12, 300, malformed=0.1)]
     records = [record(line, offset) for offset, line in enumerate(items)]
     outputs = answers_to(records)
-    tally = outputs.tally
-    before = {action: told("dli_decisions_total", action=action) for action in tally.actions}
+    counters = outputs.counters
+    before = {action: told("dli_decisions_total", action=action) for action in counters.actions}
 
-    tally.tell()
+    counters.publish()
 
-    assert sum(tally.actions.values()) + sum(tally.rejected.values()) == 300
-    assert {a: told("dli_decisions_total", action=a) - before[a] for a in before} == dict(tally.actions)
-    assert all(fact.startswith("clinical.") for fact in tally.asked)
-    assert {policy for _, _, policy, _ in tally.lines} == {"L.2.03.402"}
+    assert sum(counters.actions.values()) + sum(counters.rejected.values()) == 300
+    assert {a: told("dli_decisions_total", action=a) - before[a] for a in before} == dict(counters.actions)
+    assert all(fact.startswith("clinical.") for fact in counters.asked)
+    assert {policy for _, _, policy, _ in counters.lines} == {"L.2.03.402"}
 
 
 def test_errors_are_counted_by_stage_and_kind() -> None:

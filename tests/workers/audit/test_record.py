@@ -24,7 +24,7 @@ from tests.support.publishing import revised
 from tests.support.requests import request
 from tests.support.running import everything_on, settings_for
 from workers.audit.columns import UNENDED, row
-from workers.audit.read import Told, acts, joined
+from workers.audit.read import RecordedAct, acts, joined
 from workers.audit.record import UnrecordedError, acting, end_of, letter_ids, ourselves
 from workers.console import CommandError, Exit
 from workers.kafka import connect
@@ -273,9 +273,9 @@ def test_what_is_made_on_this_machine_is_told_in_the_log(tmp_path: Path) -> None
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def told(act: int, outcome: Any, minute: int) -> Told:
+def told(act: int, outcome: Any, minute: int) -> RecordedAct:
     content = Acted(act=f"{act:032x}", what="publish", who=Actor(), arguments=Arguments(), outcome=outcome)
-    return Told(AT + timedelta(minutes=minute), content)
+    return RecordedAct(AT + timedelta(minutes=minute), content)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["begun", "done", "refused", "failed"])), max_size=20))

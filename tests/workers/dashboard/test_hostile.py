@@ -26,7 +26,7 @@ from tests.support.running import eventually, settings_for
 from tests.support.unprintable import DATA, unseen
 from workers.audit.read import Done
 from workers.dashboard.data.consumer import Reader
-from workers.dashboard.data.counters import DecisionPosition, Tallies
+from workers.dashboard.data.counters import Counters, DecisionPosition
 from workers.dashboard.data.find_decision import Found, Section
 from workers.dashboard.data.poller import Watch
 from workers.dashboard.pages import audit, decisions, letters, now, policy, replays, site
@@ -51,16 +51,16 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def draw_decisions(text: str) -> None:
     decisions._draw_problems(((text,), 0))  # noqa: SLF001
-    tallies = hostile_tallies(text)
-    decisions._draw(decisions_views.decisions(tallies))  # noqa: SLF001
-    site.choice("Revision", ["all", *decisions_views.revisions(tallies)], lambda: None)
+    counters = hostile_counters(text)
+    decisions._draw(decisions_views.decisions(counters))  # noqa: SLF001
+    site.choice("Revision", ["all", *decisions_views.revisions(counters)], lambda: None)
     offered = site.choice("Revision", ["all"], lambda: None)
-    site.offer(offered, ["all", *decisions_views.revisions(tallies)])
-    chart = site.chart(decisions._stacked(decisions_views.stack(tallies.by_minute)), "Lines")  # noqa: SLF001
-    site.redraw(chart, decisions._stacked(decisions_views.stack(tallies.by_minute)))  # noqa: SLF001
+    site.offer(offered, ["all", *decisions_views.revisions(counters)])
+    chart = site.chart(decisions._stacked(decisions_views.stack(counters.by_minute)), "Lines")  # noqa: SLF001
+    site.redraw(chart, decisions._stacked(decisions_views.stack(counters.by_minute)))  # noqa: SLF001
 
 
-def hostile_tallies(text: str) -> Tallies:
+def hostile_counters(text: str) -> Counters:
     """Counts of a decision that somebody wrote by hand."""
     [one, *_] = (one for one in every_decision() if any(line["missing"] for line in one["lines"]))
     for line in one["lines"]:
@@ -68,7 +68,7 @@ def hostile_tallies(text: str) -> Tallies:
         line["policy"] |= {"number": text, "revision": text}
         for missing in line["missing"]:
             missing["fact"] = text
-    made = Tallies()
+    made = Counters()
     made.decided(one | {"action": text}, AT, DecisionPosition(text, 0, 1))
     return made
 

@@ -174,20 +174,20 @@ class _Handler:
 
 
 def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int, handler: Any) -> tuple[_Limited, Any]:
-    """What a lane makes of records, and why it gave up, if it did."""
-    courier = _Limited(limit)
+    """What a loop makes of records, and why it gave up, if it did."""
+    output = _Limited(limit)
     gave_up: list[str] = []
 
     @asynccontextmanager
     async def entered(*_: object) -> AsyncIterator[Any]:
-        yield courier
+        yield output
 
     async def go() -> None:
         position = 0
 
         async def committed(*_: object) -> tuple[int, str]:
             nonlocal position
-            position = courier.uptos[-1] if courier.uptos else 0
+            position = output.uptos[-1] if output.uptos else 0
             return position, ""
 
         async def kept(*_: object) -> Kept:
@@ -215,41 +215,41 @@ def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int
             max_batch=100,
             behind=None,
             turns=Turns(BATCHES_AT_ONCE, 5.0),
-            companion=PartitionListener(),
+            listener=PartitionListener(),
             give_up=give_up,
             app=SimpleNamespace(
                 flow_control=SimpleNamespace(acquire=acquire),
                 consumer=SimpleNamespace(thread=thread),
             ),
         )
-        monkeypatch.setattr("workers.stream.partition_loop.courier", entered)
-        lane = PartitionLoop(owner, 0)
-        while not gave_up and (not courier.uptos or courier.uptos[-1] < len(values)):  # noqa: ASYNC110 (the courier says so)
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", entered)
+        loop = PartitionLoop(owner, 0)
+        while not gave_up and (not output.uptos or output.uptos[-1] < len(values)):  # noqa: ASYNC110 (the output says so)
             await asyncio.sleep(0.01)
-        await lane.close()
+        await loop.close()
 
     asyncio.run(asyncio.wait_for(go(), 60))
-    return courier, gave_up
+    return output, gave_up
 
 
 def test_what_is_too_large_is_found_and_replaced_and_everything_else_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [b"x" * 50 if n in {0, 7, 63, 64, 199} else b"%d" % n for n in range(200)]
-    courier, gave_up = through(monkeypatch, values, 40, _Handler())
+    output, gave_up = through(monkeypatch, values, 40, _Handler())
     assert gave_up == []
-    assert [one.value for one in courier.taken] == [
+    assert [one.value for one in output.taken] == [
         b"%d out" % n if len(value) > 40 else value for n, value in enumerate(values)
     ]
 
 
 def test_a_topic_that_takes_nothing_ends_the_worker_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    courier, gave_up = through(monkeypatch, [b"x" * 50], 2, _Handler())
-    assert courier.taken == []
+    output, gave_up = through(monkeypatch, [b"x" * 50], 2, _Handler())
+    assert output.taken == []
     assert "max.message.bytes" in gave_up[0]
 
 
 def test_without_anything_short_to_send_the_worker_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    courier, gave_up = through(monkeypatch, [b"1", b"x" * 50, b"2"], 40, _Handler().__call__)
-    assert [one.value for one in courier.taken] == [b"1"]
+    output, gave_up = through(monkeypatch, [b"1", b"x" * 50, b"2"], 40, _Handler().__call__)
+    assert [one.value for one in output.taken] == [b"1"]
     assert "in-0" in gave_up[0]
 
 
@@ -265,7 +265,7 @@ def test_instead_of_a_decision_goes_a_small_letter_and_the_account_balances(topi
     assert (sent.topic, found.reason, found.request_id) == (DEAD_LETTERS, "internal_error", "R-1")
     assert found.original.cut == ("key", "value", "headers")
     assert found.original.value_sha256 == sha256(record(request(request_id="R-1")).value or b"").hexdigest()
-    assert (answers.tally.rejected["internal_error"], answers.tally.oversized[topic]) == (1, 1)
+    assert (answers.counters.rejected["internal_error"], answers.counters.oversized[topic]) == (1, 1)
 
 
 def test_instead_of_a_letter_goes_a_small_one_with_its_reason() -> None:
@@ -276,7 +276,7 @@ def test_instead_of_a_letter_goes_a_small_one_with_its_reason() -> None:
 def test_a_draft_that_says_too_much_costs_the_draft_alone() -> None:
     answers = handled().instead(record(request()), frozenset({SHADOW}))
     assert [one.topic for one in answers] == [DECISIONS, ANSWERED]
-    assert answers.tally.shadow["failed"] == 1
+    assert answers.counters.shadow["failed"] == 1
 
 
 def test_what_was_remembered_before_its_answer_was_refused_is_forgotten_again() -> None:

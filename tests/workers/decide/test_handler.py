@@ -162,7 +162,7 @@ def test_a_defect_of_ours_is_a_dead_letter_and_loud_and_the_rest_goes_on(
 
     assert [answer.topic for answer in answers] == ["t." + DECISIONS, "t." + DEAD_LETTERS, "t." + DECISIONS]
     assert (data(answers[1])["reason"], data(answers[1])["request_id"]) == ("internal_error", "R-4")
-    assert found.tally.defects == {"RuntimeError": 1}
+    assert found.counters.defects == {"RuntimeError": 1}
     [loud] = [one for one in logs if one["log_level"] == "error"]
     assert (loud["event"], loud["error"], loud["offset"]) == ("defect", "RuntimeError", 2)
     assert any("test_handler.py" in frame for frame in loud["at"])
@@ -224,7 +224,7 @@ def test_the_same_request_again_is_counted_and_not_answered_again(
 
     assert [one.topic for one in first] == ["t." + DECISIONS]
     assert again == []
-    assert again.tally.duplicates == 1
+    assert again.counters.duplicates == 1
 
 
 def test_the_same_request_twice_in_one_batch_is_answered_once(remembering: DecisionHandler) -> None:
@@ -293,7 +293,7 @@ def test_what_says_the_same_is_no_conflict_and_what_says_something_else_is(
     again = remembering([record(json.dumps(plain | changes).encode(), 2)])
 
     assert [data(one)["reason"] for one in again] == ["conflicting_duplicate"] * conflict
-    assert again.tally.duplicates == (not conflict)
+    assert again.counters.duplicates == (not conflict)
 
 
 def test_a_request_that_was_rejected_can_be_sent_again_mended(

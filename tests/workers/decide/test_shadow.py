@@ -81,8 +81,8 @@ def test_all_that_is_answered_is_the_same_to_the_byte_with_a_shadow_and_without(
 
     assert len(told(beside)) > 50
     assert [one for one in beside if one.topic != "t." + SHADOW] == list(alone)
-    without = {name: value for name, value in vars(beside.tally).items() if not name.startswith("shadow")}
-    assert without == {name: value for name, value in vars(alone.tally).items() if not name.startswith("shadow")}
+    without = {name: value for name, value in vars(beside.counters).items() if not name.startswith("shadow")}
+    assert without == {name: value for name, value in vars(alone.counters).items() if not name.startswith("shadow")}
 
 
 class Broken(Policy):
@@ -100,7 +100,7 @@ def test_a_draft_that_fails_harms_no_decision_and_is_told_once_without_a_persons
         answers = DecisionHandler(library, SETTINGS, shadow=Shadow(Broken(document), SETTINGS))(records())
 
     assert list(answers) == list(alone)
-    assert answers.tally.shadow == {"failed": len(told(alone, DECISIONS))}
+    assert answers.counters.shadow == {"failed": len(told(alone, DECISIONS))}
     [line] = [one for one in logs if one["event"] == "shadow_failed"]
     assert (line["error"], line["policy"]) == ("ValueError", NUMBER)
     assert "test_shadow.py" in line["at"][-1]
@@ -110,9 +110,9 @@ def test_a_draft_that_fails_harms_no_decision_and_is_told_once_without_a_persons
 def test_what_is_no_request_or_came_again_is_not_asked_of_the_draft(library: Library, draft: Policy) -> None:
     answers = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records())
 
-    assert answers.tally.duplicates > 0
+    assert answers.counters.duplicates > 0
     assert told(answers, DEAD_LETTERS) != []
-    assert answers.tally.shadow.total() == len(told(answers, DECISIONS))
+    assert answers.counters.shadow.total() == len(told(answers, DECISIONS))
 
 
 # --- what is told ---------------------------------------------------------------------------------------------------
@@ -143,8 +143,8 @@ def test_a_difference_is_told_of_exactly_those_requests_that_the_draft_decides_o
     assert (
         Counter(pair[1:] for lines in found.values() for pair in lines)["medically_necessary", "criteria_not_met"] > 5
     )
-    assert answers.tally.shadow["unchanged"] == len(told(answers, DECISIONS)) - len(expected)
-    assert sum(answers.tally.shadow_lines.values()) == sum(map(len, found.values()))
+    assert answers.counters.shadow["unchanged"] == len(told(answers, DECISIONS)) - len(expected)
+    assert sum(answers.counters.shadow_lines.values()) == sum(map(len, found.values()))
 
 
 def test_a_difference_names_both_documents_and_is_marked_so_that_nobody_takes_it_for_a_decision(
@@ -184,7 +184,7 @@ def test_the_document_in_force_as_its_own_shadow_differs_in_nothing(library: Lib
     answers = DecisionHandler(library, SETTINGS, shadow=Shadow(Policy(document), SETTINGS))(records())
 
     assert told(answers) == []
-    assert answers.tally.shadow == {"unchanged": len(told(answers, DECISIONS))}
+    assert answers.counters.shadow == {"unchanged": len(told(answers, DECISIONS))}
 
 
 def test_a_draft_that_lacks_a_stated_fact_would_put_the_request_among_the_dead_letters(
@@ -199,7 +199,7 @@ def test_a_draft_that_lacks_a_stated_fact_would_put_the_request_among_the_dead_l
 
     assert {line["to"] for one in told(answers) for line in data(one)["lines"]} == {"dead_letter"}
     assert {data(one)["kind"] for one in told(answers)} == {"reclassified"}
-    assert answers.tally.shadow == {"reclassified": len(told(answers, DECISIONS))}
+    assert answers.counters.shadow == {"reclassified": len(told(answers, DECISIONS))}
 
 
 def fields(case: Case) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def test_an_event_that_would_stand_in_the_way_is_counted_and_not_sent(
 
     assert len(told(answers, DECISIONS)) == 1
     assert told(answers) == []
-    assert answers.tally.shadow == {"failed": 1}
+    assert answers.counters.shadow == {"failed": 1}
 
 
 # --- a worker --------------------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_a_worker_with_a_shadow_decides_to_the_byte_as_without_and_its_accounts_
     assert draft is not None
     expected: list[OutgoingRecord] = []
     told_of: list[OutgoingRecord] = []
-    decider, tally = Decider(library), BatchCounters()
+    decider, counters = Decider(library), BatchCounters()
     for one in read_back[REQUESTS]:
         record = Record(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value, tuple(one.headers))
         for answer in alone([record]):
@@ -248,7 +248,7 @@ def test_a_worker_with_a_shadow_decides_to_the_byte_as_without_and_its_accounts_
             expected.append(answer)
             if answer.topic == found.topic(DECISIONS):
                 received = decode(record.value, record.headers)
-                told_of += draft.beside(record, received.attributes, decider.decide(received.request), tally)
+                told_of += draft.differences(record, received.attributes, decider.decide(received.request), counters)
 
     def as_sent(name: str) -> list[tuple[bytes, bytes, tuple[tuple[str, bytes], ...]]]:
         return sorted((one.key, one.value, tuple(one.headers)) for one in read_back[name])
@@ -261,7 +261,7 @@ def test_a_worker_with_a_shadow_decides_to_the_byte_as_without_and_its_accounts_
         for name, value in counted.items()
         if name.startswith("dli_shadow_requests_total")
     }
-    assert outcomes == tally.shadow
+    assert outcomes == counters.shadow
     assert sum(outcomes.values()) == len(read_back[DECISIONS])
     assert counted[f"dli_shadow_policy_info policy={NUMBER} sha256={draft.draft.sha256}"] == 1
     code, said = show(found, "--recount")

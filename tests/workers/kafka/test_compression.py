@@ -162,7 +162,7 @@ def test_a_gigabyte_of_zeros_is_refused_by_a_process_that_has_less(codec: str, t
 def test_whatever_is_no_such_batch_is_the_clients_own_error_and_repeats_nothing(
     codec: str, payload: bytes, whole: bool, cut: int
 ) -> None:
-    compression.install()
+    compression.patch_clients()
     wrong = payload if not whole else bytes(encoders(codec)[0](b"Doe, Jane" + payload))[:-cut]
     for client, corrupt in zip((aiokafka_compiled, kafka_python), CORRUPT, strict=True):
         said = _refused(getattr(client, f"{codec}_decode"), wrong, corrupt)
@@ -184,14 +184,14 @@ def _refused(decode: Any, payload: bytes, corrupt: type[Exception]) -> str | Non
 def test_getting_into_kafka_is_what_installs_the_decoders(monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments in (connect.client, connect.faust_arguments):
         done: list[bool] = []
-        monkeypatch.setattr(compression, "install", lambda done=done: done.append(True))
+        monkeypatch.setattr(compression, "patch_clients", lambda done=done: done.append(True))
         arguments(read())
         assert done == [True]
 
 
 def test_every_decoder_that_a_client_calls_is_one_of_ours() -> None:
     """A client that learns another codec, or calls them from elsewhere, is noticed here."""
-    compression.install()
+    compression.patch_clients()
     for module in compression.CLIENTS:
         for name in vars(module):
             if name.endswith("_decode"):
@@ -221,7 +221,7 @@ def batch(codec: str, values: list[bytes]) -> bytes:
 def test_each_client_reads_batches_of_each_codec_and_refuses_those_that_take_too_much(
     client: ModuleType, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compression.install()
+    compression.patch_clients()
     reads = getattr(client, "_DefaultRecordBatchPy", client.DefaultRecordBatch)
     values = [b"value %d" % number for number in range(50)]
     assert [one.value for one in reads(batch(codec, values))] == values

@@ -60,7 +60,7 @@ def counted_by_the_dashboard(found: Settings) -> tuple[int, int, int]:
     thread.start()
     try:
         assert eventually(lambda: reader.progress.begun and reader.progress.behind == 0)
-        return reader.tallies.decisions, sum(reader.tallies.letters.values()), reader.progress.unreadable
+        return reader.counters.decisions, sum(reader.counters.letters.values()), reader.progress.unreadable
     finally:
         over.set()
         thread.join()

@@ -100,8 +100,8 @@ def counted_by_the_dashboard(found: Settings, answers: int) -> tuple[int, int, i
     thread = Thread(target=reader.run, args=(over,), daemon=True)
     thread.start()
     try:
-        assert eventually(lambda: reader.tallies.decisions + sum(reader.tallies.letters.values()) >= answers)
-        return reader.tallies.decisions, sum(reader.tallies.letters.values()), reader.progress.unreadable
+        assert eventually(lambda: reader.counters.decisions + sum(reader.counters.letters.values()) >= answers)
+        return reader.counters.decisions, sum(reader.counters.letters.values()), reader.progress.unreadable
     finally:
         over.set()
         thread.join()

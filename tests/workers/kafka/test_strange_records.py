@@ -100,8 +100,8 @@ def test_the_dashboard_counts_what_it_cannot_read_and_nothing_of_it(topic: str, 
 
     if topic != DEAD_LETTERS or b'"reason"' not in (value or b""):  # of a letter it counts the reason, and no more
         assert reader.progress.unreadable == 2
-        assert reader.tallies.decisions == untouched.tallies.decisions == 0
-        assert (reader.tallies.actions, reader.tallies.lines, reader.tallies.letters) == ({}, {}, {})
+        assert reader.counters.decisions == untouched.counters.decisions == 0
+        assert (reader.counters.actions, reader.counters.lines, reader.counters.letters) == ({}, {}, {})
 
 
 @pytest.mark.parametrize("value", STRANGE)

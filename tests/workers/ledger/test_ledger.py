@@ -23,7 +23,7 @@ from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
 from workers.decide.handler import DecisionHandler
 from workers.ledger.pointers import Pointer, PointerHandler, Pointers, partition_of, unpacked
-from workers.ledger.supersedes_links import LONGEST_CHAIN, Graph, Judged, Link, Links, Said, chain, judge, link_of
+from workers.ledger.supersedes_links import LONGEST_CHAIN, Graph, Judged, Link, LinkRecord, Links, chain, judge, link_of
 from workers.records import OutgoingRecord, Record
 from workers.settings import read
 from workers.state.changelog import Change
@@ -309,10 +309,10 @@ def newest(found: Naive, members: set[str]) -> str:
     return max(members - named, key=lambda one: found.standing.get(one, ("", -1))[1])
 
 
-def saying(names: Sequence[tuple[str, str]]) -> list[Said]:
+def saying(names: Sequence[tuple[str, str]]) -> list[LinkRecord]:
     # One decision for each pair: the same pair again is the same link, read once more.
     return [
-        Said(n, newer, Link(older, RecordPosition("d", 0, hash((newer, older)) % 1000)))
+        LinkRecord(n, newer, Link(older, RecordPosition("d", 0, hash((newer, older)) % 1000)))
         for n, (newer, older) in enumerate(names)
     ]
 
@@ -326,7 +326,7 @@ def test_links_are_judged_as_the_naive_judge_judges_them_however_they_are_batche
     names: list[tuple[str, str]], cuts: list[int]
 ) -> None:
     entries = InMemory()
-    refused: list[Said] = []
+    refused: list[LinkRecord] = []
     bounds = sorted({0, len(names), *(cut for cut in cuts if cut < len(names))})
     for start, end in pairwise(bounds):
         judgement = judge(entries, saying(names)[start:end])

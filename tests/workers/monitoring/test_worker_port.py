@@ -21,7 +21,7 @@ from workers.monitoring.worker_port import FOREIGN, NO_HOST, Web
 from workers.policies.revision_follower import Follower
 from workers.settings import SettingsError, read
 from workers.topics import apply_topics
-from workers.topics.watch import Footing
+from workers.topics.watch import TopicWatch
 
 FAUSTS_OWN = (
     "/",
@@ -39,7 +39,7 @@ LISTED = re.compile(r"^\| `(/[^`]*)` \|", re.MULTILINE)
 
 def an_app(folder: Path, **given: Any) -> faust.App:
     found = read(data_dir=folder, **given)
-    return make_app(found, Follower(found, load_library([PACKAGED], "L.2.03.402")), Footing(found, {}))
+    return make_app(found, Follower(found, load_library([PACKAGED], "L.2.03.402")), TopicWatch(found, {}))
 
 
 def plain(path: str) -> str:

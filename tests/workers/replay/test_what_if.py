@@ -100,8 +100,8 @@ def test_the_numbers_are_those_that_a_count_of_the_decisions_gives(
     report, _ = compared(log, draft, tmp_path / "work")
 
     lines, requests = recount(log, draft)
-    assert report.tally.lines == lines
-    assert report.tally.requests == requests
+    assert report.counts.lines == lines
+    assert report.counts.requests == requests
     assert report.differs == (name not in {"nothing", "a word"})
     assert report.complete
 
@@ -152,8 +152,8 @@ def test_an_earlier_revision_can_be_asked_for_by_its_date(log: MemorySource, tmp
     report, _ = compared(log, Draft(published="2023-04-04"), tmp_path / "work")
 
     # Exceptions came on record in 2024: before that nobody was redirected.
-    assert sum(count for (_, before, _), count in report.tally.lines.items() if before == "redirected") > 50
-    assert not any(after == "redirected" for _, _, after in report.tally.lines)
+    assert sum(count for (_, before, _), count in report.counts.lines.items() if before == "redirected") > 50
+    assert not any(after == "redirected" for _, _, after in report.counts.lines)
 
 
 def test_interrupted_and_taken_up_again_the_report_is_the_same(
@@ -189,8 +189,8 @@ def test_what_the_record_says_otherwise_or_not_at_all_is_told(log: MemorySource,
 
     report, _ = compared(changed(log, DECISIONS, 0, there), draft, tmp_path / "work")
 
-    assert report.tally.beside["recorded otherwise than its own document decides: see `dli replay verify`"] == 1
-    assert report.tally.beside[UNRECORDED] == 1
+    assert report.counts.beside["recorded otherwise than its own document decides: see `dli replay verify`"] == 1
+    assert report.counts.beside[UNRECORDED] == 1
 
 
 def test_decisions_under_a_document_that_is_not_here_are_told(tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ def test_decisions_under_a_document_that_is_not_here_are_told(tmp_path: Path) ->
 
     report, _ = compared(log, DOCUMENT, tmp_path / "work")
 
-    assert report.tally.beside[ABSENT] == len(log.records[log.topic(DECISIONS), 0])
-    assert not report.tally.lines
+    assert report.counts.beside[ABSENT] == len(log.records[log.topic(DECISIONS), 0])
+    assert not report.counts.lines
 
 
 # --- the command and the page --------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def fill(copy: ChangelogStore, count: int, time: int, name: str = "") -> None:
 
 def sweep(copy: ChangelogStore, looked: Looked, before: int, written: int) -> int:
     """Take out what is old, as with one batch; how many that were."""
-    old = copy.outdated(looked, before, written)
+    old = copy.expired(looked, before, written)
     copy.apply(dict.fromkeys(old), 1)
     return len(old)
 

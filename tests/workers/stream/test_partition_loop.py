@@ -33,7 +33,7 @@ def test_what_is_behind_a_feed_starts_one_batch_at_a_time_while_a_whole_batch_wa
     first.max_batch, first._turn = 10, asyncio.Lock()
 
     async def three_starts(waiting: int) -> float:
-        first._lanes = dict.fromkeys(range(2), SimpleNamespace(waiting=waiting))  # type: ignore[arg-type]
+        first._loops = dict.fromkeys(range(2), SimpleNamespace(waiting=waiting))  # type: ignore[arg-type]
         begun = time.perf_counter()
         await asyncio.gather(*(first.let_go_first() for _ in range(3)))
         return time.perf_counter() - begun
@@ -57,15 +57,15 @@ class _Stuck:
 
 def test_records_that_wait_behind_a_stuck_delivery_show_as_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     async def through() -> list[tuple[bool, bool]]:
-        courier = _Stuck()
-        lane = PartitionLoop(_owner(), 0)
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
+        output = _Stuck()
+        loop = PartitionLoop(_owner(), 0)
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(output))
         seen = []
         for _ in range(2):
             await asyncio.sleep(0.3)
-            seen.append((lane.progress.started, lane.progress.waiting_seconds > 0.1))
-            courier.let_go.set()
-        lane._task.cancel()  # noqa: SLF001
+            seen.append((loop.progress.started, loop.progress.waiting_seconds > 0.1))
+            output.let_go.set()
+        loop._task.cancel()  # noqa: SLF001
         return seen
 
     assert asyncio.run(through()) == [(True, True), (True, False)]
@@ -74,13 +74,13 @@ def test_records_that_wait_behind_a_stuck_delivery_show_as_no_progress(monkeypat
 def test_a_broker_that_answers_nothing_new_shows_as_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def through() -> list[bool]:
         marks = iter([*range(10), *[10] * 1_000])
-        lane = PartitionLoop(_owner(marks), 0)
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(_Stuck()))
+        loop = PartitionLoop(_owner(marks), 0)
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(_Stuck()))
         seen = []
         for pause in (0.1, 0.6):
             await asyncio.sleep(pause)
-            seen.append(lane.progress.silent_seconds > 0.2)
-        lane._task.cancel()  # noqa: SLF001
+            seen.append(loop.progress.silent_seconds > 0.2)
+        loop._task.cancel()  # noqa: SLF001
         return seen
 
     assert asyncio.run(through()) == [False, True]
@@ -101,14 +101,14 @@ class _Unsettled:
 
 def test_a_quiet_partition_that_is_closed_while_it_settles_ends_once_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     async def through() -> tuple[bool, bool]:
-        courier = _Unsettled()
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
-        lane = PartitionLoop(_owner(records=0), 0)
-        await asyncio.wait_for(courier.settling.wait(), 10)
-        closing = asyncio.create_task(lane.close())
+        output = _Unsettled()
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(output))
+        loop = PartitionLoop(_owner(records=0), 0)
+        await asyncio.wait_for(output.settling.wait(), 10)
+        closing = asyncio.create_task(loop.close())
         await asyncio.sleep(0.1)
         early = closing.done()
-        courier.let_go.set()
+        output.let_go.set()
         await asyncio.wait({closing}, timeout=5)
         return early, closing.done()
 
@@ -136,15 +136,15 @@ def test_of_many_partitions_few_have_a_batch_under_way_so_that_none_takes_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def through() -> list[int]:
-        courier = _Counting()
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
+        output = _Counting()
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(output))
         owner = _owner(records=40)
-        lanes = [PartitionLoop(owner, partition) for partition in range(20)]
-        while len(courier.busy) < 20:  # noqa: ASYNC110 (twenty lanes say so, each for itself)
+        loops = [PartitionLoop(owner, partition) for partition in range(20)]
+        while len(output.busy) < 20:  # noqa: ASYNC110 (twenty loops say so, each for itself)
             await asyncio.sleep(0.01)
-        for lane in lanes:
-            await lane.close()
-        return courier.busy
+        for loop in loops:
+            await loop.close()
+        return output.busy
 
     assert max(asyncio.run(asyncio.wait_for(through(), 20))) == BATCHES_AT_ONCE
 
@@ -157,14 +157,14 @@ def test_a_feed_behind_another_gathers_even_a_trickle_before_it_takes_a_batch(mo
             starts.append(time.perf_counter())
             return []
 
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(_Counting()))
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(_Counting()))
         owner = _owner(records=1_000)
         owner.max_batch, owner.handler = 10_000, handler
         owner.behind = SimpleNamespace(let_go_first=partial(asyncio.sleep, 0))
-        lane = PartitionLoop(owner, 0)
+        loop = PartitionLoop(owner, 0)
         while len(starts) < 3:  # noqa: ASYNC110 (the handler says so)
             await asyncio.sleep(0.01)
-        await lane.close()
+        await loop.close()
         return starts
 
     starts = asyncio.run(asyncio.wait_for(through(), 20))
@@ -202,7 +202,7 @@ def test_uneven_topics_end_the_process_with_the_sentence_that_says_so(monkeypatc
         async def give_up(sentence: str) -> None:
             said.append(sentence)
 
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(Uneven()))
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(Uneven()))
         owner = _owner()
         owner.give_up = give_up
         await asyncio.wait_for(PartitionLoop(owner, 0)._task, 20)  # noqa: SLF001
@@ -227,20 +227,20 @@ def test_a_partition_of_another_log_commits_its_beginning_before_it_asks_where_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def through(*, from_beginning: bool) -> list[tuple[int, str]]:
-        courier = _Noting()
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
-        lane = PartitionLoop(_owner(), 0, from_beginning=from_beginning)
-        while not courier.busy or lane.waiting:  # noqa: ASYNC110 (the courier says so)
+        output = _Noting()
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(output))
+        loop = PartitionLoop(_owner(), 0, from_beginning=from_beginning)
+        while not output.busy or loop.waiting:  # noqa: ASYNC110 (the output says so)
             await asyncio.sleep(0.01)
-        await lane.close()
-        return courier.committed
+        await loop.close()
+        return output.committed
 
     assert asyncio.run(asyncio.wait_for(through(from_beginning=True), 20))[0] == (3, "")
     assert [upto for upto, _ in asyncio.run(asyncio.wait_for(through(from_beginning=False), 20))] == [8]
 
 
 class _Lane:
-    """As much of a lane as a feed that begins anew needs."""
+    """As much of a loop as a feed that begins anew needs."""
 
     def __init__(
         self,
@@ -267,16 +267,16 @@ def test_a_topic_that_was_created_again_is_begun_at_its_beginning_by_those_that_
 
     async def anew() -> dict[int, tuple[bool, bool]]:
         old, young, leaving = (_Lane(feed, number, began=began) for number, began in enumerate((1.0, 3.0, 1.0)))
-        feed._lanes = {one.partition: one for one in (old, young, leaving)}  # type: ignore[misc]
+        feed._loops = {one.partition: one for one in (old, young, leaving)}  # type: ignore[misc]
         feed._assigned = {0, 1, 2}
-        beginning = asyncio.create_task(feed.begin_anew(before=2.0))
+        beginning = asyncio.create_task(feed.restart_on_new_log(before=2.0))
         await asyncio.sleep(0)
-        # The group takes one away while the lanes end.
+        # The group takes one away while the loops end.
         await feed._on_revoked(feed, [TP("requests", 2)])
-        for lane in (old, young, leaving):
-            lane.closing.set()
+        for loop in (old, young, leaving):
+            loop.closing.set()
         await beginning
-        return {number: (lane.from_beginning, lane.new_log) for number, lane in feed._lanes.items()}  # type: ignore[attr-defined]
+        return {number: (loop.from_beginning, loop.new_log) for number, loop in feed._loops.items()}  # type: ignore[attr-defined]
 
     assert asyncio.run(anew()) == {0: (True, True), 1: (False, True)}
 
@@ -288,16 +288,16 @@ def test_partitions_that_the_group_gives_out_soon_after_may_have_offsets_of_the_
     """Until somebody has committed to the new one; later an offset that is not in the log is a cut log's."""
     monkeypatch.setattr(sys.modules[StreamProcessor.__module__], "PartitionLoop", _Lane)
     feed = object.__new__(StreamProcessor)
-    feed.topic, feed._lanes, feed._assigned = "requests", {}, set()
+    feed.topic, feed._loops, feed._assigned = "requests", {}, set()
     feed._created_again = time.monotonic() - ago if ago is not None else None
 
     asyncio.run(feed._on_assigned(feed, [TP("requests", 0)]))
 
-    assert {number: lane.new_log for number, lane in feed._lanes.items()} == {0: new_log}  # type: ignore[attr-defined]
+    assert {number: loop.new_log for number, loop in feed._loops.items()} == {0: new_log}  # type: ignore[attr-defined]
 
 
 def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
-    """As much of a feed as a lane needs, with some records to read."""
+    """As much of a feed as a loop needs, with some records to read."""
     waiting = [Record("requests", 0, 7, 0, None, b"1")] * records
 
     async def committed(_: TopicPartition) -> tuple[int, str]:
@@ -323,7 +323,7 @@ def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
         max_batch=10,
         behind=None,
         turns=Turns(BATCHES_AT_ONCE, 5.0),
-        companion=PartitionListener(),
+        listener=PartitionListener(),
         app=SimpleNamespace(
             flow_control=SimpleNamespace(acquire=acquire),
             consumer=SimpleNamespace(
@@ -334,5 +334,5 @@ def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
 
 
 @asynccontextmanager
-async def _entered(courier: Any) -> AsyncIterator[Any]:
-    yield courier
+async def _entered(output: Any) -> AsyncIterator[Any]:
+    yield output

@@ -30,8 +30,8 @@ def _placed(
     producer: _Producer, topic: str, key: bytes, place: Placing | None = None, alike: frozenset[str] = frozenset()
 ) -> int:
     owner = SimpleNamespace(place=place, alike=alike)
-    courier = PartitionOutput(producer, owner, TopicPartition("requests", 3))
-    return asyncio.run(courier._place(topic))(key)  # noqa: SLF001
+    output = PartitionOutput(producer, owner, TopicPartition("requests", 3))
+    return asyncio.run(output._place(topic))(key)  # noqa: SLF001
 
 
 ALIKE = frozenset({"decisions", "pointers"})
@@ -63,7 +63,7 @@ def test_where_the_feed_is_told_how_to_place_that_holds_for_topics_that_are_alik
 
 
 class _Transactions:
-    """As much of a transactional producer as a courier needs; it notes what each transaction covers."""
+    """As much of a transactional producer as an output needs; it notes what each transaction covers."""
 
     def __init__(self, *topics: str) -> None:
         self._topics = topics
@@ -104,7 +104,7 @@ class _Transactions:
         self.ended.append(("abort", self._covered))
 
 
-def _courier(producer: _Transactions, *outputs: str) -> TransactionalOutput:
+def _output(producer: _Transactions, *outputs: str) -> TransactionalOutput:
     owner = SimpleNamespace(
         place=None,
         outputs=frozenset(outputs),
@@ -116,21 +116,21 @@ def _courier(producer: _Transactions, *outputs: str) -> TransactionalOutput:
 
 def test_a_new_owner_first_aborts_all_that_an_earlier_one_may_have_left_hanging() -> None:
     producer = _Transactions("requests", "decisions", "letters")
-    asyncio.run(_courier(producer, "decisions", "letters").start())
+    asyncio.run(_output(producer, "decisions", "letters").start())
     assert producer.ended == [("abort", {"decisions-2", "letters-2", "group:2"})]
 
 
 def test_a_transaction_shares_the_fate_of_the_two_before_it_and_a_quiet_spell_confirms_the_last() -> None:
     producer = _Transactions("requests", "decisions", "letters")
-    courier = _courier(producer, "decisions", "letters")
+    output = _output(producer, "decisions", "letters")
 
     async def deliver() -> None:
-        await courier.start()
-        await courier.deliver([OutgoingRecord("decisions", b"1", b"")], 1, "")
-        await courier.deliver([OutgoingRecord("letters", b"2", b"")], 2, "")
-        await courier.deliver([], 3, "")
-        assert courier.unsettled
-        await courier.settle()
+        await output.start()
+        await output.deliver([OutgoingRecord("decisions", b"1", b"")], 1, "")
+        await output.deliver([OutgoingRecord("letters", b"2", b"")], 2, "")
+        await output.deliver([], 3, "")
+        assert output.unsettled
+        await output.settle()
 
     asyncio.run(deliver())
     both = {"decisions-2", "letters-2", "group:2"}
@@ -141,7 +141,7 @@ def test_a_transaction_shares_the_fate_of_the_two_before_it_and_a_quiet_spell_co
         ("commit", both),
         ("commit", both),
     ]
-    assert not courier.unsettled
+    assert not output.unsettled
 
 
 class _Slow(_Producer):
@@ -176,16 +176,16 @@ def test_at_least_once_what_must_be_there_first_has_arrived_before_anything_else
         app=app,
         place=None,
         alike=frozenset({"decisions", "answered"}),
-        companion=SimpleNamespace(first=frozenset({"answered"})),
+        listener=SimpleNamespace(first=frozenset({"answered"})),
     )
-    courier = PartitionOutput(producer, owner, TopicPartition("requests", 3))
+    output = PartitionOutput(producer, owner, TopicPartition("requests", 3))
     outputs = [
         OutgoingRecord("decisions", b"1", b""),
         OutgoingRecord("answered", b"1", b""),
         OutgoingRecord("decisions", b"2", b""),
     ]
 
-    ends = asyncio.run(courier.deliver(outputs, 2, ""))
+    ends = asyncio.run(output.deliver(outputs, 2, ""))
 
     expected = ["answered sent", "answered arrived", "decisions sent", "decisions arrived", "offset committed"]
     assert producer.seen == expected
@@ -195,5 +195,5 @@ def test_at_least_once_what_must_be_there_first_has_arrived_before_anything_else
 def test_an_output_for_a_topic_that_was_not_declared_is_refused() -> None:
     producer = _Transactions("requests", "decisions", "letters")
     with pytest.raises(ValueError, match="sent to letters, which is not among its outputs"):
-        asyncio.run(_courier(producer, "decisions").deliver([OutgoingRecord("letters", b"", b"")], 1, ""))
+        asyncio.run(_output(producer, "decisions").deliver([OutgoingRecord("letters", b"", b"")], 1, ""))
     assert producer.ended == []

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from workers.kafka import offset_metadata
 from workers.kafka.offset_metadata import Note
 from workers.records import Lost, OutgoingRecord, PartitionListener, Record
-from workers.stream.faust_internals import Chunk, Kept, heed
+from workers.stream.faust_internals import Chunk, Kept, record_out_of_range
 from workers.stream.partition_loop import PartitionLoop
 from workers.stream.processor import Turns
 
@@ -26,7 +26,7 @@ def record(offset: int, value: bytes = b"") -> Record:
 
 
 class Log:
-    """A partition as its broker keeps it, the group's offset with it, and a feed with one lane on it."""
+    """A partition as its broker keeps it, the group's offset with it, and a feed with one loop on it."""
 
     def __init__(self, end: int, committed: int, note: str = "", beginning: int = 0) -> None:
         self.records = {offset: record(offset) for offset in range(beginning, end)}
@@ -37,7 +37,7 @@ class Log:
         self.handled: list[int] = []
         self.failing = 0
         self.unsettled = False
-        self.companion = _Telling()
+        self.listener = _Telling()
 
     def write(self, count: int, value: bytes = b"") -> None:
         for offset in range(self.end, self.end + count):
@@ -78,7 +78,7 @@ class Log:
         reached = found[-1].offset + 1 if found else max(wanted, stable)
         return Chunk(found, reached, None, self.held_at if reached == self.held_at else None)
 
-    # The courier.
+    # The output.
 
     async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
         if self.failing:
@@ -109,7 +109,7 @@ class Log:
             behind=None,
             turns=Turns(4, 5.0),
             instead=None,
-            companion=self.companion,
+            listener=self.listener,
             app=SimpleNamespace(flow_control=SimpleNamespace(acquire=acquire), consumer=SimpleNamespace(thread=self)),
         )
 
@@ -148,21 +148,21 @@ Steps = Callable[[Log, PartitionLoop], Awaitable[None]]
 
 @pytest.fixture
 def through(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
-    """Have a lane on a log while some steps are taken; what it told at error level."""
+    """Have a loop on a log while some steps are taken; what it told at error level."""
     monkeypatch.setattr("workers.stream.partition_loop._SETTLE_S", 0.05)
     monkeypatch.setattr("workers.stream.partition_loop._LOOK_AGAIN_S", 0.02)
 
     async def run(log: Log, steps: Steps, *, new_log: bool) -> None:
         @asynccontextmanager
-        async def courier(*_: object) -> AsyncIterator[Log]:
+        async def output(*_: object) -> AsyncIterator[Log]:
             yield log
 
-        monkeypatch.setattr("workers.stream.partition_loop.courier", courier)
-        lane = PartitionLoop(log.owner(), 0, new_log=new_log)
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", output)
+        loop = PartitionLoop(log.owner(), 0, new_log=new_log)
         try:
-            await steps(log, lane)
+            await steps(log, loop)
         finally:
-            await lane.close()
+            await loop.close()
 
     def done(log: Log, steps: Steps, *, new_log: bool = False) -> list[Any]:
         with capture_logs() as said:
@@ -173,7 +173,7 @@ def through(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
 
 
 def handled(*upto: int) -> Steps:
-    async def steps(log: Log, _lane: PartitionLoop) -> None:
+    async def steps(log: Log, _loop: PartitionLoop) -> None:
         await until(lambda: log.handled[-1:] == [upto[-1] - 1])
 
     return steps
@@ -185,7 +185,7 @@ def read_to(offset: int) -> str:
 
 
 async def a_moment() -> None:
-    """Long enough for a lane to do what it must not do."""
+    """Long enough for a loop to do what it must not do."""
     await asyncio.sleep(0.2)
 
 
@@ -195,8 +195,8 @@ async def a_moment() -> None:
 def test_what_was_removed_before_it_was_read_is_told_once_with_its_offsets(through: Any) -> None:
     log = Log(end=10, committed=3, note=read_to(3), beginning=6)
     told = through(log, handled(10))
-    assert log.companion.told == [Lost(3, 5)]
-    assert log.companion.resumptions == [(3, "")]
+    assert log.listener.told == [Lost(3, 5)]
+    assert log.listener.resumptions == [(3, "")]
     assert log.handled == [6, 7, 8, 9]
     assert [(one["event"], one["topic"], one["partition"]) for one in told] == [("records_lost", "requests", 0)]
     assert [(one["first"], one["last"], one["count"]) for one in told] == [(3, 5, 3)]
@@ -205,53 +205,53 @@ def test_what_was_removed_before_it_was_read_is_told_once_with_its_offsets(throu
 def test_what_was_lost_is_committed_at_once_and_told_by_nobody_again(through: Any) -> None:
     log = Log(end=6, committed=3, note=read_to(3), beginning=6)
 
-    async def steps(_log: Log, lane: PartitionLoop) -> None:
-        await until(lambda: lane.open)
+    async def steps(_log: Log, loop: PartitionLoop) -> None:
+        await until(lambda: loop.open)
 
     assert len(through(log, steps)) == 1
     assert log.commits[0] == (6, f"3-5 {read_to(3)}")
     again = through(log, steps)
-    assert (again, log.companion.told) == ([], [Lost(3, 5)])
+    assert (again, log.listener.told) == ([], [Lost(3, 5)])
 
 
 def test_what_could_not_be_committed_is_not_told_yet(through: Any) -> None:
     log = Log(end=10, committed=3, beginning=6)
     log.failing = 2
     told = through(log, handled(10))
-    assert (log.companion.told, len(told)) == ([Lost(3, 5)], 1)
+    assert (log.listener.told, len(told)) == ([Lost(3, 5)], 1)
 
 
 def test_what_is_removed_while_a_lane_reads_is_told_too(through: Any) -> None:
     log = Log(end=3, committed=0)
 
-    async def steps(log: Log, _lane: PartitionLoop) -> None:
+    async def steps(log: Log, _loop: PartitionLoop) -> None:
         await until(lambda: log.handled == [0, 1, 2])
         log.write(7)
         log.remove(before=8)
         await until(lambda: log.handled == [0, 1, 2, 8, 9])
 
     told = through(log, steps)
-    assert (log.companion.told, len(told)) == ([Lost(3, 7)], 1)
+    assert (log.listener.told, len(told)) == ([Lost(3, 7)], 1)
 
 
 def test_markers_that_were_read_and_then_removed_are_no_loss(through: Any) -> None:
     log = Log(end=3, committed=0)
     log.markers(2)
 
-    async def steps(log: Log, _lane: PartitionLoop) -> None:
+    async def steps(log: Log, _loop: PartitionLoop) -> None:
         await until(lambda: log.offset[0] == 5)
         log.remove(before=5)
 
     assert through(log, steps) == []
-    assert through(log, lambda _, lane: until(lambda: lane.open)) == []
-    assert log.companion.told == []
+    assert through(log, lambda _, loop: until(lambda: loop.open)) == []
+    assert log.listener.told == []
     assert log.offset == (5, read_to(3))
 
 
 def test_a_last_transaction_is_confirmed_although_the_broker_answers_all_the_time(through: Any) -> None:
     log = Log(end=3, committed=0)
 
-    async def steps(log: Log, _lane: PartitionLoop) -> None:
+    async def steps(log: Log, _loop: PartitionLoop) -> None:
         await until(lambda: bool(log.handled))
         await until(lambda: not log.unsettled)
 
@@ -270,19 +270,19 @@ def test_a_group_that_committed_nothing_has_lost_nothing(through: Any) -> None:
 def test_an_offset_beyond_the_end_is_refused_and_what_is_written_then_stays_unread(through: Any, note: str) -> None:
     log = Log(end=8, committed=20, note=note)
 
-    async def steps(log: Log, lane: PartitionLoop) -> None:
-        await until(lambda: lane.progress.refused)
+    async def steps(log: Log, loop: PartitionLoop) -> None:
+        await until(lambda: loop.progress.refused)
         log.write(30)
         await a_moment()
-        assert lane.progress.refused
-        assert not lane.progress.started
+        assert loop.progress.refused
+        assert not loop.progress.started
 
     [said] = through(log, steps)
     assert (said["event"], said["committed"], said["end_when_found"]) == ("offset_not_in_log", 20, 8)
     assert "dli reset-offset requests 0 --to earliest --execute" in said["do"]
     assert log.handled == []
     # Whoever takes it over finds it refused, however far the log has grown.
-    assert len(through(log, lambda _, lane: until(lambda: lane.progress.refused))) == 1
+    assert len(through(log, lambda _, loop: until(lambda: loop.progress.refused))) == 1
     assert log.handled == []
     assert log.commits == [(20, f"{note}; refused=8")]
 
@@ -291,12 +291,12 @@ def test_an_offset_beyond_the_end_is_refused_and_what_is_written_then_stays_unre
 def test_a_lane_goes_on_where_somebody_sets_its_offset_without_a_restart(through: Any, reset: int) -> None:
     log = Log(end=8, committed=20)
 
-    async def steps(log: Log, lane: PartitionLoop) -> None:
-        await until(lambda: lane.progress.refused)
+    async def steps(log: Log, loop: PartitionLoop) -> None:
+        await until(lambda: loop.progress.refused)
         log.write(32)
         log.offset = reset, ""
         await until(lambda: log.handled == list(range(reset, 40)))
-        assert not lane.progress.refused
+        assert not loop.progress.refused
 
     through(log, steps)
 
@@ -305,7 +305,7 @@ def test_a_log_that_was_cut_and_has_grown_past_the_offset_is_refused(through: An
     log = Log(end=20, committed=10, note=read_to(10))
     log.cut(to=4)
     log.write(30, b"another")
-    [said] = through(log, lambda _, lane: until(lambda: lane.progress.refused))
+    [said] = through(log, lambda _, loop: until(lambda: loop.progress.refused))
     assert (said["committed"], said["end_when_found"], log.handled) == (10, 34, [])
 
 
@@ -314,17 +314,17 @@ def test_a_log_whose_last_record_read_is_a_marker_now_is_refused(through: Any) -
     log.cut(to=9)
     log.markers(1)
     log.write(5)
-    through(log, lambda _, lane: until(lambda: lane.progress.refused))
+    through(log, lambda _, loop: until(lambda: loop.progress.refused))
     assert log.handled == []
 
 
 def test_a_log_that_is_cut_below_its_reader_stops_only_that_partition(through: Any) -> None:
     log = Log(end=10, committed=0)
 
-    async def steps(log: Log, lane: PartitionLoop) -> None:
+    async def steps(log: Log, loop: PartitionLoop) -> None:
         await until(lambda: log.offset[0] == 10)
         log.cut(to=4)
-        await until(lambda: lane.progress.refused)
+        await until(lambda: loop.progress.refused)
         log.write(30)
         await a_moment()
 
@@ -337,7 +337,7 @@ def test_a_log_that_is_cut_and_grows_at_once_is_refused_all_the_same(through: An
     log = Log(end=10, committed=10)  # without a mark: the offset was set by hand
     log.markers(5)
 
-    async def steps(log: Log, lane: PartitionLoop) -> None:
+    async def steps(log: Log, loop: PartitionLoop) -> None:
         await until(lambda: log.offset[0] == 15)
         broken, read_from = OffsetOutOfRangeError({}), log.read_from
 
@@ -348,7 +348,7 @@ def test_a_log_that_is_cut_and_grows_at_once_is_refused_all_the_same(through: An
             raise broken
 
         log.read_from = once  # type: ignore[assignment, method-assign]
-        await until(lambda: lane.progress.refused)
+        await until(lambda: loop.progress.refused)
 
     through(log, steps)
     assert log.handled == []
@@ -361,15 +361,15 @@ def test_an_open_transaction_shows_for_how_long_it_holds_up_what_is_behind_it(th
     log = Log(end=10, committed=0)
     log.held_at = 4
 
-    async def steps(log: Log, lane: PartitionLoop) -> None:
-        await until(lambda: lane.progress.held_seconds > 0.1)
+    async def steps(log: Log, loop: PartitionLoop) -> None:
+        await until(lambda: loop.progress.held_seconds > 0.1)
         assert log.handled == [0, 1, 2, 3]
         log.held_at = 7  # another one, behind it
         await until(lambda: log.handled == list(range(7)))
-        await until(lambda: 0 < lane.progress.held_seconds < 0.1)
+        await until(lambda: 0 < loop.progress.held_seconds < 0.1)
         log.held_at = None
         await until(lambda: log.handled == list(range(10)))
-        await until(lambda: lane.progress.held_seconds == 0)
+        await until(lambda: loop.progress.held_seconds == 0)
 
     assert through(log, steps) == []
 
@@ -387,7 +387,7 @@ def test_an_offset_that_a_broker_has_not_is_noted_before_the_client_begins_elsew
 
     client: Any = SimpleNamespace(send=send)
     noted: dict[TopicPartition, int] = {}
-    heed(client, noted)
+    record_out_of_range(client, noted)
     asyncio.run(client.send(1, FetchRequest(1, 1, 1, 1, [("requests", [(0, 5, 1), (1, 70, 1)])])))
     with suppress(AttributeError):
         asyncio.run(client.send(1, SimpleNamespace()))
@@ -424,10 +424,10 @@ def test_what_is_cut_later_is_refused_in_a_new_log_too(through: Any) -> None:
     """It begins anew once: nothing is swallowed twice."""
     log = Log(end=10, committed=6, note=str(Note("", offset_metadata.mark(record(5, b"of the old log")))))
 
-    async def steps(log: Log, lane: PartitionLoop) -> None:
+    async def steps(log: Log, loop: PartitionLoop) -> None:
         await until(lambda: log.handled[-1:] == [9])
         log.cut(to=4)
-        await until(lambda: lane.progress.refused)
+        await until(lambda: loop.progress.refused)
 
     told = through(log, steps, new_log=True)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from events.topics import ANSWERED, DECISIONS, LINKS, REQUESTS, TOPICS
 from tests.support.layouts import FOUND, lying
-from workers.topics.layout import Lying, Topology, absent, alike_topics, created_again, held_by_all, resized
+from workers.topics.layout import TopicLayout, Topology, absent, alike_topics, created_again, held_by_all, resized
 
 
 def test_topics_that_lie_as_before_are_no_news() -> None:
@@ -51,11 +51,11 @@ def test_a_topic_is_created_again_where_its_identity_is_another_and_not_while_it
 
     assert created_again(lying(), gone) == []
     assert absent(FOUND, gone) == [name]
-    assert created_again(lying(), gone | {name: Lying("another", 4)}) == [name]
+    assert created_again(lying(), gone | {name: TopicLayout("another", 4)}) == [name]
 
 
 def test_brokers_without_identities_make_nothing_look_new() -> None:
-    without: Topology = {name: Lying(None, where.partitions) for name, where in lying().items()}
+    without: Topology = {name: TopicLayout(None, where.partitions) for name, where in lying().items()}
     assert created_again(without, without) == []
 
 

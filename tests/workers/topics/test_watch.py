@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 from events.topics import POLICY_REVISIONS, REQUESTS
 from tests.support.layouts import FOUND, lying
 from workers.topics import watch as footing
-from workers.topics.layout import Lying, Topology
-from workers.topics.watch import Footing, Seen
+from workers.topics.layout import TopicLayout, Topology
+from workers.topics.watch import Seen, TopicWatch
 
 NAME = FOUND.topic(REQUESTS)
 
@@ -36,7 +36,7 @@ class _Fed:
     async def give_up(self, sentence: str) -> None:
         self.told.append(sentence)
 
-    async def begin_anew(self, before: float) -> None:
+    async def restart_on_new_log(self, before: float) -> None:
         self.before.append(before)
 
     async def check_group(self) -> None:
@@ -44,9 +44,9 @@ class _Fed:
             raise self.errors.pop(0)
 
 
-def judged(*looks: Topology) -> tuple[_Fed, Footing, list[bool]]:
+def judged(*looks: Topology) -> tuple[_Fed, TopicWatch, list[bool]]:
     """What came of looks at times 1, 2 and so on, after a start with everything in order."""
-    fed, found = _Fed(), Footing(FOUND, lying())
+    fed, found = _Fed(), TopicWatch(FOUND, lying())
 
     async def judge() -> list[bool]:
         return [await found.judge(Seen(float(at), one), fed) for at, one in enumerate(looks, 1)]
@@ -59,7 +59,7 @@ def without(name: str) -> Topology:
 
 
 def again(name: str) -> Topology:
-    return lying() | {name: Lying("another", lying()[name].partitions)}
+    return lying() | {name: TopicLayout("another", lying()[name].partitions)}
 
 
 def test_nothing_follows_while_nothing_changes() -> None:
@@ -99,14 +99,14 @@ def test_any_other_topic_that_was_created_again_ends_the_worker() -> None:
         fed, _, going_on = judged(again(name))
         assert going_on == [False]
         assert f"created again while this worker ran: {name};" in fed.told[0]
-    fed, _, _ = judged({**again(NAME), FOUND.topic(POLICY_REVISIONS): Lying("another", 1)})
+    fed, _, _ = judged({**again(NAME), FOUND.topic(POLICY_REVISIONS): TopicLayout("another", 1)})
     assert (len(fed.told), fed.before) == (1, [])
 
 
 def watched(*errors: Exception, seconds: float = 5.0) -> list[str]:
     """What the feed was told to give up for, within some time, where the group says these errors."""
-    fed, found = _Fed(*errors), Footing(FOUND, lying())
-    found.bears(fed)
+    fed, found = _Fed(*errors), TopicWatch(FOUND, lying())
+    found.notify(fed)
 
     async def watch() -> None:
         watching = asyncio.create_task(found.watch())
@@ -152,7 +152,7 @@ def test_a_defect_in_watching_ends_the_worker_too(monkeypatch: pytest.MonkeyPatc
     async def broken(*_: object) -> bool:
         raise ValueError
 
-    monkeypatch.setattr(Footing, "_check_group", broken)
+    monkeypatch.setattr(TopicWatch, "_check_group", broken)
     assert watched(seconds=2) == ["the topics and the group cannot be watched any more"]
 
 
@@ -160,8 +160,8 @@ def test_a_defect_in_watching_ends_the_worker_too(monkeypatch: pytest.MonkeyPatc
 def test_who_is_cancelled_just_as_a_look_arrives_ends_all_the_same(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     tells: Queue[Callable[[Seen], None]] = Queue()
     monkeypatch.setattr(footing, "_look", lambda _settings, tell, _over: tells.put(tell))
-    fed, found = _Fed(), Footing(FOUND, lying())
-    found.bears(fed)
+    fed, found = _Fed(), TopicWatch(FOUND, lying())
+    found.notify(fed)
 
     async def watch() -> bool:
         watching = asyncio.create_task(found.watch())

@@ -1,1 +1,1 @@
-"""What the dashboard reads from the brokers and keeps of it, and what it changes there for who may act."""
+"""What the dashboard reads from the brokers and stores, and the acts it performs."""

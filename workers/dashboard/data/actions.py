@@ -1,6 +1,6 @@
-"""Whatever the dashboard changes: each act here, for who may act, recorded as commands record theirs, and in the log.
+"""The dashboard's acts: authorized, audited like commands, and logged.
 
-There is one, to send dead letters again. Everything else that pages do is to read.
+The only act is to send dead letters again; everything else is reading.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ OVER = "Your session has ended: log in again."
 
 
 class ForbiddenError(DliError):
-    """Who asks may not; the message says why."""
+    """The visitor is not authorized; the message says why."""
 
 
 def refusal(visitor: Visitor, allowed: bool) -> str | None:
-    """Why somebody may not send letters again now; None where they may."""
+    """Why a visitor may not send letters again; None if they may."""
     if not allowed:
         return NOT_ALLOWED
     if not visitor.stands():
@@ -36,18 +36,18 @@ def refusal(visitor: Visitor, allowed: bool) -> str | None:
 
 
 REASONS = {NOT_ALLOWED: "not_allowed", OVER: "session_over", TO_LOOK: "role"}
-"""In a word, as it is recorded."""
+"""The cause in the audit log."""
 
 
 def redrive(
     visitor: Visitor, allowed: bool, settings: Settings, letters: Sequence[StoredDeadLetter], records: Records
 ) -> list[Plan]:
-    """Send letters again; what becomes of each.
+    """Send letters again; return the results.
 
     Raises:
-        ForbiddenError: Who asks may not.
-        ReadingError: The brokers do not answer, or do not take the record of it; then nothing was sent.
-        AccessRefusedError: The cluster does not let us.
+        ForbiddenError: The visitor is not authorized.
+        ReadingError: The brokers do not respond, or refuse the audit record; then nothing was sent.
+        AccessRefusedError: The cluster refuses us.
     """
     refused = refusal(visitor, allowed)
     session = visitor.session.name if visitor.session is not None else None
@@ -55,11 +55,11 @@ def redrive(
         log.warning("act_refused", act="redrive", role=visitor.role.name, session=session)
         records.refused("dashboard redrive", visitor, REASONS[refused])
         raise ForbiddenError(refused)
-    meant = letter_ids(one.id for one in letters)
+    meant = letter_ids(letter.id for letter in letters)
     who = records.who(visitor)
     with acting(settings, "dashboard redrive", who, letters=meant, count=len(letters), group=settings.app_id) as act:
         plans = post.redrive(settings, letters)
-        sent = [one.letter.id for one in plans if one.refusal is None]
+        sent = [plan.letter.id for plan in plans if plan.refusal is None]
         act.note(letters=letter_ids(sent), count=len(sent))
     log.info("letters_sent_again", letters=sent, role=visitor.role.name, session=session)
     return plans

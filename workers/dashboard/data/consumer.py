@@ -1,8 +1,8 @@
-"""The dashboard's own consumer: it belongs to no group, commits nothing, and counts what it reads.
+"""The dashboard's consumer, without a group: it counts what it reads and commits nothing.
 
 It reads decisions and dead letters back to `BACK` or `MOST` records of each topic, whichever is less, the topics of
-policies whole, and of requests only what comes, for their times. Where the brokers are away it goes on where it stood;
-where they come back with less than was read, it counts anew.
+policies completely, and only new requests, for their times. After an outage it continues at its position; if the
+brokers then have less than was read, it starts again.
 """
 
 import time
@@ -21,7 +21,7 @@ from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_R
 from policy_core.history.chain import Chain, chain_of
 from policy_core.history.library import documents
 from policy_core.loading.load import load
-from workers.dashboard.data.counters import DecisionPosition, Tallies
+from workers.dashboard.data.counters import Counters, DecisionPosition
 from workers.dashboard.data.revisions import Publications
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import (
@@ -30,9 +30,9 @@ from workers.kafka.reader import (
     Span,
     data_of,
     headers_of,
+    kafka_errors,
     kept,
     new_consumer,
-    told,
     written_at,
 )
 from workers.monitoring.pended import Pended
@@ -42,13 +42,13 @@ from workers.settings import Settings
 log = structlog.get_logger(__name__)
 
 BACK = timedelta(days=7)
-"""How far back decisions and dead letters are read at the start."""
+"""The initial period of decisions and dead letters."""
 MOST = 500_000
-"""Records of one topic that are read at the start, the newest."""
+"""The initial limit of newest records per topic."""
 ASKED_EVERY_SECONDS = 2.0
-"""How often the brokers are asked for the ends."""
+"""The interval between queries of the ends."""
 PAUSE_SECONDS = 2.0
-"""Before the brokers are asked again."""
+"""The pause after a failure."""
 POLL_MS = 500
 
 
@@ -58,34 +58,34 @@ def _packaged(folders: tuple[Path, ...]) -> tuple[Chain, ...]:
 
 
 class Progress(NamedTuple):
-    """How far the reader is."""
+    """The reader's progress."""
 
     error: str | None = "not connected yet"
-    """Why nothing is read; None while it reads."""
+    """Why nothing is read; None while reading."""
     behind: int = 0
-    """Offsets that are still to be read."""
+    """Offsets still to be read."""
     begun: bool = False
-    """Whether anything was ever read, so that the counts mean something."""
+    """Whether anything was ever read, so that the counts are meaningful."""
     unreadable: int = 0
-    """Records that could not be read, and are not counted."""
+    """Unreadable records, which are not counted."""
 
 
 class Reader:
-    """Counts what stands on the topics, in a thread of its own; ask it under its lock."""
+    """Counts the topics' records in its own thread; access it under its lock."""
 
     def __init__(self, settings: Settings) -> None:
         """Read the topics of a deployment.
 
         Raises:
-            PolicyDocumentError: Its packaged documents, or the publishers' keys, cannot be used.
+            PolicyDocumentError: Its packaged documents or the publishers' keys are invalid.
         """
         self._settings = settings
         self._packaged = _packaged(settings.policies)
         self._judging = Judging(terms_of(settings), self._packaged)
         self._positions: dict[TopicPartition, int] = {}
         self.lock = Lock()
-        """Held while anything below is changed."""
-        self.tallies = Tallies()
+        """Held during changes of the fields below."""
+        self.counters = Counters()
         self.pended = Pended()
         self.publications = Publications()
         self.progress = Progress()
@@ -98,15 +98,15 @@ class Reader:
         }
 
     def run(self, over: Event) -> None:
-        """Read until told that it is over; whatever fails is told in `progress`, and tried again."""
+        """Read until asked to stop; failures are reported in `progress` and retried."""
         while not over.is_set():
             try:
-                with told(self._settings):
+                with kafka_errors(self._settings):
                     self._read(over)
             except (ReadingError, AccessRefusedError) as error:
                 self._tell(str(error))
             except Exception as error:
-                # A page that shows old counts as if they were new would be worse than one that says it cannot read.
+                # Old counts shown as current would be worse than an error.
                 log.exception("reading_failed")
                 self._tell(f"the dashboard cannot read on: {type(error).__name__}; its log names the place")
             over.wait(PAUSE_SECONDS)
@@ -124,57 +124,63 @@ class Reader:
         consumer = new_consumer(self._settings)
         try:
             self._place(consumer, found)
-            ends, asked = {one: span.end for one, span in found.items()}, time.monotonic()
+            ends, asked = {partition: span.end for partition, span in found.items()}, time.monotonic()
             while not over.is_set():
                 polled = consumer.poll(timeout_ms=POLL_MS)
                 if time.monotonic() - asked > ASKED_EVERY_SECONDS:
-                    # A consumer whose brokers are away is only silent; this question they have to answer.
+                    # A consumer without brokers is only silent; this request fails.
                     ends, asked = consumer.end_offsets(list(found), timeout_ms=PATIENCE_MS), time.monotonic()
-                left = {one: end - consumer.position(one) for one, end in ends.items()}
+                left = {partition: end - consumer.position(partition) for partition, end in ends.items()}
                 if min(left.values(), default=0) < 0 and not polled:
                     ends = consumer.end_offsets(list(found), timeout_ms=PATIENCE_MS)
-                    if any(consumer.position(one) > end for one, end in ends.items()):
-                        return  # they came back with less than was read
+                    if any(consumer.position(partition) > end for partition, end in ends.items()):
+                        return  # the brokers have less than was read
                 with self.lock:
                     for records in polled.values():
                         for record in records:
                             self._take(record)
-                    behind = sum(max(one, 0) for one in left.values())
+                    behind = sum(max(count, 0) for count in left.values())
                     self.progress = self.progress._replace(error=None, behind=behind, begun=True)
         finally:
-            self._positions |= {one: consumer.position(one) for one in consumer.assignment()}
+            self._positions |= {partition: consumer.position(partition) for partition in consumer.assignment()}
             consumer.close()
 
     def _place(self, consumer: KafkaConsumer, found: dict[TopicPartition, Span]) -> None:
         consumer.assign(list(found))
-        if any(position > found[one].end for one, position in self._positions.items() if one in found):
+        if any(
+            position > found[partition].end for partition, position in self._positions.items() if partition in found
+        ):
             log.warning("topics_begin_anew")
             self._positions = {}
         if not self._positions:
             with self.lock:
-                self.tallies, self.pended, self.publications = Tallies(), Pended(), Publications()
+                self.counters, self.pended, self.publications = Counters(), Pended(), Publications()
                 self._judging = Judging(self._judging.terms, self._packaged)
-        fresh = {one: span for one, span in found.items() if one not in self._positions}
-        for one, offset in (self._starts(consumer, fresh) | self._positions).items():
-            if one in found:
-                consumer.seek(one, max(offset, found[one].beginning))
+        fresh = {partition: span for partition, span in found.items() if partition not in self._positions}
+        for partition, offset in (self._starts(consumer, fresh) | self._positions).items():
+            if partition in found:
+                consumer.seek(partition, max(offset, found[partition].beginning))
 
     def _starts(self, consumer: KafkaConsumer, fresh: dict[TopicPartition, Span]) -> dict[TopicPartition, int]:
-        """Where to begin in partitions that were not read yet."""
+        """The start offsets of new partitions."""
         whole = {self._settings.topic(name) for name in (POLICY_REVISIONS, POLICY_ATTESTATIONS)}
-        recent = [one for one in fresh if one.topic not in whole and one.topic != self._settings.topic(REQUESTS)]
+        recent = [
+            partition
+            for partition in fresh
+            if partition.topic not in whole and partition.topic != self._settings.topic(REQUESTS)
+        ]
         since = round((datetime.now(UTC) - BACK).timestamp() * 1000)
         times = consumer.offsets_for_times(dict.fromkeys(recent, since)) if recent else {}
         starts = {}
-        for one, span in fresh.items():
-            if one.topic in whole:
-                starts[one] = span.beginning
-            elif one in times:
-                share = MOST // max(sum(other.topic == one.topic for other in recent), 1)
-                at = times[one].offset if times[one] is not None else span.end
-                starts[one] = max(at, span.end - share)
+        for partition, span in fresh.items():
+            if partition.topic in whole:
+                starts[partition] = span.beginning
+            elif partition in times:
+                share = MOST // max(sum(other.topic == partition.topic for other in recent), 1)
+                at = times[partition].offset if times[partition] is not None else span.end
+                starts[partition] = max(at, span.end - share)
             else:
-                starts[one] = span.end
+                starts[partition] = span.end
         return starts
 
     # --- records ---
@@ -183,22 +189,22 @@ class Reader:
         try:
             self._takers[record.topic](record, written_at(record))
         except (ValueError, KeyError, TypeError, AttributeError):
-            # Of a shape from before or after this version: not counted, and said so.
+            # A format of another version: counted as unreadable.
             self.progress = self.progress._replace(unreadable=self.progress.unreadable + 1)
 
     def _request(self, record: ConsumerRecord, _at: datetime) -> None:
-        if record.timestamp >= 0:  # without one it is -1
-            self.tallies.latencies.asked(record.key, record.timestamp)
+        if record.timestamp >= 0:  # -1 without a timestamp
+            self.counters.latencies.asked(record.key, record.timestamp)
 
     def _decision(self, record: ConsumerRecord, at: datetime) -> None:
         data = data_of(record.value)
         self.pended.take(data, at)
-        self.tallies.decided(data, at, DecisionPosition(record.topic, record.partition, record.offset))
-        self.tallies.latencies.answered(record.key, record.timestamp)
+        self.counters.decided(data, at, DecisionPosition(record.topic, record.partition, record.offset))
+        self.counters.latencies.answered(record.key, record.timestamp)
 
     def _letter(self, record: ConsumerRecord, _at: datetime) -> None:
-        self.tallies.put_aside(data_of(record.value))
-        self.tallies.latencies.answered(record.key, record.timestamp)
+        self.counters.put_aside(data_of(record.value))
+        self.counters.latencies.answered(record.key, record.timestamp)
 
     def _revision(self, record: ConsumerRecord, _at: datetime) -> None:
         seen = Seen(record.offset, record.timestamp, record.value, headers_of(record))

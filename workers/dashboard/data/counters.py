@@ -1,6 +1,6 @@
-"""What the dashboard keeps of the events it reads: counts, rings of a fixed size, and where decisions stand.
+"""The dashboard's data: counters, fixed-size ring buffers, and positions of decisions.
 
-Nothing here grows with the number of requests, and nothing but digests leads to one.
+Memory is bounded, and requests are identified only by digests.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -13,22 +13,22 @@ T = TypeVar("T")
 
 MINUTES = 120
 HOURS = 14 * 24
-"""Buckets of time that are kept."""
+"""Time buckets kept."""
 POINTERS = 200_000
-"""Decisions whose place is remembered, the newest."""
+"""The number of newest decisions with known positions."""
 WAITING = 50_000
-"""Requests remembered until their answer comes, and answers until their request does."""
+"""Unmatched requests and answers kept."""
 LATENCIES = 5_000
-"""The newest that are kept."""
+"""The newest latencies kept."""
 NONE = "none"
-"""In place of a revision's date, where none was in force."""
+"""Instead of a revision's date, if none was in force."""
 
 Revision = tuple[str, str]
 """A policy's number and its revision's date, or `NONE`."""
 
 
 class DecisionPosition(NamedTuple):
-    """Where a record stands."""
+    """The position of a record."""
 
     topic: str
     partition: int
@@ -39,7 +39,7 @@ class DecisionPosition(NamedTuple):
 
 
 class Mix:
-    """Service lines by revision and determination, in buckets of time; the oldest buckets go."""
+    """Service lines by revision and determination, in time buckets; the oldest are dropped."""
 
     def __init__(self, width: timedelta, most: int) -> None:
         self.width = width
@@ -60,27 +60,27 @@ class Mix:
         self._buckets[start][revision, determination] += 1
 
     def buckets(self) -> dict[datetime, Counter[tuple[Revision, str]]]:
-        """What is kept, oldest first."""
+        """The buckets, oldest first."""
         return {start: Counter(self._buckets[start]) for start in sorted(self._buckets)}
 
 
 class Latencies:
-    """How long answers took, from a request's timestamp to its answer's, both as Kafka has them."""
+    """Latencies from a request's Kafka timestamp to its answer's."""
 
     def __init__(self) -> None:
         self._requests: OrderedDict[bytes, int] = OrderedDict()
-        # Of two topics, the one with the answer may be read first.
+        # The answer's topic may be read first.
         self._answers: OrderedDict[bytes, int] = OrderedDict()
         self.newest: deque[tuple[int, float]] = deque(maxlen=LATENCIES)
-        """When an answer was written, in milliseconds since the epoch, and the seconds that it took."""
+        """Answer times, in milliseconds since the epoch, with latencies in seconds."""
 
     def asked(self, key: bytes | None, at: int) -> None:
-        """A request was written."""
+        """Add a request."""
         if key:
             self._pair(digest(key), at, self._requests, self._answers)
 
     def answered(self, key: bytes | None, at: int) -> None:
-        """An answer was written."""
+        """Add an answer."""
         if key:
             self._pair(digest(key), at, self._answers, self._requests)
 
@@ -94,12 +94,12 @@ class Latencies:
 
 
 @dataclass
-class Tallies:
-    """Of decisions and dead letters."""
+class Counters:
+    """Counters of decisions and dead letters."""
 
     decisions: int = 0
     first: datetime | None = None
-    """When the oldest decision that was counted was made."""
+    """The time of the oldest counted decision."""
     last: datetime | None = None
     by_minute: Mix = field(default_factory=lambda: Mix(timedelta(minutes=1), MINUTES))
     by_hour: Mix = field(default_factory=lambda: Mix(timedelta(hours=1), HOURS))
@@ -109,21 +109,21 @@ class Tallies:
     under: Counter[Revision] = field(default_factory=Counter)
     """Decisions by revision; one with lines under two revisions counts for both."""
     asked: Counter[str] = field(default_factory=Counter)
-    """Decisions that ask for a fact, by fact."""
+    """Decisions that request a fact, by fact."""
     letters: Counter[str] = field(default_factory=Counter)
     """Dead letters by reason."""
     latencies: Latencies = field(default_factory=Latencies)
     places: OrderedDict[bytes, DecisionPosition] = field(default_factory=OrderedDict)
-    """Where the newest decisions stand, by the digest of their request's id."""
+    """The positions of the newest decisions, by digest of request id."""
 
     def decided(self, decision: dict[str, Any], at: datetime, place: DecisionPosition) -> None:
-        """Count one decision's data, which was made at that time and stands there; nothing of it where it is none."""
+        """Count a decision's data, with its time and position; ignore invalid data."""
         action, key = str(decision["action"]), digest(decision["request_id"].encode())
         lines = [
-            ((str(one["policy"]["number"]), str(one["policy"].get("revision", NONE))), str(one["determination"]))
-            for one in decision["lines"]
+            ((str(line["policy"]["number"]), str(line["policy"].get("revision", NONE))), str(line["determination"]))
+            for line in decision["lines"]
         ]
-        asked = {str(one["fact"]) for line in decision["lines"] for one in line["missing"]}
+        asked = {str(missing_fact["fact"]) for line in decision["lines"] for missing_fact in line["missing"]}
         self.decisions += 1
         self.first = at if self.first is None else min(self.first, at)
         self.last = at if self.last is None else max(self.last, at)
@@ -142,12 +142,12 @@ class Tallies:
         self.letters[str(letter["reason"])] += 1
 
     def place_of(self, request_id: str) -> DecisionPosition | None:
-        """Where the newest decision on a request stands, if it is among those remembered."""
+        """The position of the newest decision on a request, if known."""
         return self.places.get(digest(request_id.encode()))
 
 
 def digest(raw: bytes) -> bytes:
-    """What stands for a request here."""
+    """The digest of a request id."""
     return blake2b(raw, digest_size=12).digest()
 
 

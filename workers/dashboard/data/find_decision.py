@@ -1,4 +1,4 @@
-"""One request's decision, found where it stands on Kafka."""
+"""Finds one request's decision on Kafka."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,11 +12,11 @@ from events.decision import Decision
 from events.topics import DECISIONS
 from workers.dashboard.data.counters import DecisionPosition
 from workers.explain import LINE, headline, line_of, sections
-from workers.kafka.reader import Span, StrangeError, data_of, kept, pass_over, records, written_at
+from workers.kafka.reader import Span, StrangeError, data_of, kept, log_skipped, records, written_at
 from workers.settings import Settings
 
 TOLD_EVERY = 5_000
-"""Records between two tellings of how far a search is."""
+"""Records between progress reports of a search."""
 
 
 class Section(NamedTuple):
@@ -27,7 +27,7 @@ class Section(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is shown of one decision: what `dli explain` shows, and where it stands."""
+    """A decision for display, as in `dli explain`, with its position."""
 
     request_id: str
     headline: str
@@ -37,11 +37,11 @@ class Found(NamedTuple):
 
 
 def at_place(settings: Settings, place: DecisionPosition, request_id: str) -> Found | None:
-    """The decision at a place; None where it is not kept there any more.
+    """The decision at a position; None if it is no longer kept.
 
     Raises:
-        ReadingError: The brokers do not answer.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: The brokers do not respond.
+        AccessRefusedError: The cluster refuses us.
     """
     where = TopicPartition(place.topic, place.partition)
     for record in records(settings, {where: Span(place.offset, place.offset + 1)}):
@@ -51,15 +51,15 @@ def at_place(settings: Settings, place: DecisionPosition, request_id: str) -> Fo
 
 
 def anywhere(
-    settings: Settings, request_id: str, tell: Callable[[float], None], stopped: Callable[[], bool]
+    settings: Settings, request_id: str, report: Callable[[float], None], stopped: Callable[[], bool]
 ) -> Found | None:
-    """The newest decision on a request among all that are kept: every partition is read, until `stopped`.
+    """Search all partitions for the newest decision on a request, until `stopped`.
 
-    `tell` is told now and then how much of it was read, from 0 to 1.
+    `report` is called with the progress, from 0 to 1.
 
     Raises:
-        ReadingError: The brokers do not answer.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: The brokers do not respond.
+        AccessRefusedError: The cluster refuses us.
     """
     wanted = kept(settings, [settings.topic(DECISIONS)])
     key, newest, total = request_id.encode(), None, sum(span.end - span.beginning for span in wanted.values())
@@ -67,25 +67,25 @@ def anywhere(
         if stopped():
             return None
         if number % TOLD_EVERY == 0:
-            tell(min(number / max(total, 1), 1.0))
+            report(min(number / max(total, 1), 1.0))
         if record.key == key and (newest is None or record.timestamp >= newest.timestamp) and _is_decision(record):
             newest = record
     return shown(newest) if newest is not None else None
 
 
 def _is_decision(record: ConsumerRecord) -> bool:
-    """Whether a record is a decision of ours, as a page can show it."""
+    """Whether a record is a displayable decision of ours."""
     try:
         written_at(record)
         Decision.model_validate_json(json.dumps(data_of(record.value)))
     except ValueError:
-        pass_over(record, StrangeError("it is no decision"))
+        log_skipped(record, StrangeError("it is no decision"))
         return False
     return True
 
 
 def shown(record: ConsumerRecord) -> Found:
-    """What a page shows of the decision in a record."""
+    """The display form of the decision in a record."""
     decision = Decision.model_validate_json(json.dumps(data_of(record.value)))
     return Found(
         decision.request_id,

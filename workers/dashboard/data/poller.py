@@ -1,4 +1,4 @@
-"""What the brokers say, asked every two seconds in a thread of its own, with a quarter of an hour of it kept."""
+"""Polls the brokers every two seconds in its own thread, and keeps a quarter of an hour of history."""
 
 import time
 from collections import deque
@@ -30,31 +30,31 @@ class Point(NamedTuple):
     written: int
     """The ends of all partitions of requests, together."""
     done: int
-    """What the group has committed of them, together."""
+    """The sum of the group's committed offsets."""
     waiting: int
     seconds: float
-    """For how long the oldest has waited."""
+    """How long the oldest has waited."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What is known of the brokers."""
+    """The brokers' last known state."""
 
     lags: tuple[Lag, ...]
-    """Of our group on each partition of requests, as they last said."""
+    """Our group's lags on the request partitions."""
     workers: tuple[Member, ...]
     """The members of our group."""
     standings: tuple[PartitionBalance, ...]
     at: float | None
-    """When they said it, in seconds since the epoch; None before they said anything."""
+    """The time of the data, in seconds since the epoch; None before the first response."""
     error: str | None
-    """Why they say nothing now; None while they answer."""
+    """Why they do not respond; None while they do."""
     points: tuple[Point, ...]
     """Oldest first."""
 
 
 class Watch:
-    """Asks again and again."""
+    """Polls the brokers repeatedly."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
@@ -65,12 +65,12 @@ class Watch:
 
     @property
     def watched(self) -> Watched:
-        """What is known now."""
+        """The current state."""
         with self._lock:
             return self._watched
 
     def run(self, over: Event) -> None:
-        """Ask until told that it is over."""
+        """Poll until asked to stop."""
         watcher = Watcher(self._settings, self._clock, others=False)
         try:
             while not over.is_set():
@@ -85,18 +85,18 @@ class Watch:
         except (ReadingError, AccessRefusedError) as error:
             self._failed(str(error))
         except Exception as error:
-            # Whatever it is: the page must turn from its last numbers to saying that there are none.
+            # On any error the page must stop showing the last numbers.
             log.exception("look_failed")
             self._failed(f"the dashboard cannot ask: {type(error).__name__}; its log names the place")
         else:
-            self._told(look)
+            self._update(look)
 
     def _failed(self, error: str) -> None:
         log.warning("brokers_unasked", detail=error)
         with self._lock:
             self._watched = replace(self._watched, error=error)
 
-    def _told(self, look: Look) -> None:
+    def _update(self, look: Look) -> None:
         now = self._clock()
         topic = self._settings.topic(REQUESTS)
         own = tuple(lag for lag in look.lags if (lag.group, lag.topic) == (self._settings.app_id, topic))
@@ -104,7 +104,7 @@ class Watch:
             Point(
                 now,
                 written=sum(lag.span.end for lag in own),
-                # Where nothing is committed, the first record of what is kept is the next.
+                # Without a committed offset, the first record kept is the next.
                 done=sum(lag.span.beginning if lag.committed is None else lag.committed for lag in own),
                 waiting=sum(lag.waiting for lag in own),
                 seconds=max((lag.seconds for lag in own), default=0.0),

@@ -1,4 +1,4 @@
-"""The revisions of the policies as their topic tells them, and what each was proved to change."""
+"""The policies' revisions from their topic, with the proven changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,26 +11,26 @@ from policy_core.publications.publication import Publication, instant
 
 @dataclass(frozen=True)
 class Change:
-    """One way in which a revision answers otherwise than the one before it."""
+    """One difference between a revision's answers and its predecessor's."""
 
     aspect: str
     before: str
     after: str
     where: tuple[str, ...]
-    """Which lines it concerns, each by its lines of business, codes and days; empty for all."""
+    """The affected lines, by lines of business, codes and days; empty for all."""
     cases: int
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What was attested of a revision."""
+    """The attestation of a revision."""
 
     equivalent: bool
     cases: int
     cases_that_change: int
     changes: tuple[Change, ...]
     parts: tuple[str, ...]
-    """The categories in which the document reads otherwise."""
+    """The categories in which the document's text differs."""
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,28 @@ class Revision:
     policy: str
     date: str
     number: str | None
-    """The policy's number under it, where one is recorded."""
+    """The policy's number in it, if recorded."""
     kinds: tuple[str, ...]
     says: str
     author: str
     signed_by: str | None
-    """The id of the key whose signature was proved."""
+    """The id of the verified signing key."""
     published: str
     effective: str
     digest: str
     corrects: str | None
-    """The digest of the publication that it takes back."""
+    """The digest of the publication it withdraws."""
     document: str
     """The digest of its document."""
     on_record: bool
-    """Whether the statements in force from it on are on record."""
+    """Whether its statements are on record."""
     proof: Proof | None = None
     taken_back_by: str | None = None
-    """The digest of what took it back."""
+    """The digest of the publication that withdrew it."""
 
 
 class Publications:
-    """Fed with what is accepted of the topic of revisions, and with the topic of attestations."""
+    """Collects accepted publications and attestations."""
 
     def __init__(self) -> None:
         self._known: dict[str, list[Revision]] = {}
@@ -69,16 +69,18 @@ class Publications:
         self._proofs: dict[tuple[str, str], Proof] = {}
 
     def accepted(self, one: Publication) -> None:
-        """Note a publication that its chain accepted."""
+        """Add an accepted publication."""
         self._known.setdefault(one.policy, []).append(_revision(one))
 
     def attested(self, event: Mapping[str, Any]) -> None:
-        """Note one attestation's data."""
+        """Add an attestation's data."""
         changes = tuple(
-            Change(one["aspect"], _answer(one["before"]), _answer(one["after"]), _where(one), one["cases"])
-            for one in event.get("changes", ())
+            Change(
+                change["aspect"], _answer(change["before"]), _answer(change["after"]), _where(change), change["cases"]
+            )
+            for change in event.get("changes", ())
         )
-        parts = tuple(dict.fromkeys(one["category"] for one in event.get("parts", ())))
+        parts = tuple(dict.fromkeys(part["category"] for part in event.get("parts", ())))
         self._proofs[event["policy_number"], event["after"].get("digest", "")] = Proof(
             event["equivalent"], event["cases"], event["cases_that_change"], changes, parts
         )
@@ -90,7 +92,7 @@ class Publications:
     def revisions(self, policy: str) -> list[Revision]:
         """A policy's chain, oldest first."""
         known = self._known.get(policy, [])
-        gone = stood((one.digest, one.document, one.corrects) for one in known).taken_back
+        gone = stood((entry.digest, entry.document, entry.corrects) for entry in known).taken_back
         return [
             replace(
                 one,
@@ -130,7 +132,7 @@ def _answer(answer: Mapping[str, Any]) -> str:
 def _where(change: Mapping[str, Any]) -> tuple[str, ...]:
     found = []
     for lines in change["where"]:
-        days = [f"{one.get('since', '')} to {one.get('until', 'now')}".strip() for one in lines["days"] if one]
+        days = [f"{day.get('since', '')} to {day.get('until', 'now')}".strip() for day in lines["days"] if day]
         parts = (lines.get("lines_of_business", ()), lines.get("codes", ()), days)
-        found.append("; ".join(", ".join(one) for one in parts if one))
+        found.append("; ".join(", ".join(part) for part in parts if part))
     return tuple(one for one in found if one)

@@ -1,4 +1,4 @@
-"""The pages themselves: how what the views say is laid out in a browser."""
+"""The layout of the views in a browser."""
 
 from workers.dashboard.pages import audit, decisions, letters, now, policy, replays
 from workers.dashboard.pages.site import Shown

@@ -1,4 +1,4 @@
-"""The page *Audit*: read when it is opened, or asked to."""
+"""The page *Audit*: read on opening or refreshing."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,9 +13,9 @@ from workers.printable import counted
 
 EVERY = "everything"
 BACK = timedelta(days=90)
-"""How far back acts are shown; `dli audit` has all."""
+"""The period of acts shown; `dli audit` has all."""
 MOST = 500
-"""Acts that are shown, the newest."""
+"""The number of newest acts shown."""
 COLUMNS = (
     *(("when", "When"), ("who", "Who"), ("what", "What"), ("arguments", "With")),
     *(("outcome", "Outcome"), ("took", "Took")),
@@ -34,7 +34,7 @@ def install(shown: Shown) -> None:
 
 
 class _Audit:
-    """The acts as they were read."""
+    """The acts as last read."""
 
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
@@ -59,7 +59,7 @@ class _Audit:
             with self._content:
                 note("unknown", "Who did what cannot be read", (str(error),))
             return
-        offer(self._what, [EVERY, *sorted({one.last.what for one in self._found})])
+        offer(self._what, [EVERY, *sorted({act.last.what for act in self._found})])
         self._list()
 
     def _list(self) -> None:
@@ -72,4 +72,4 @@ class _Audit:
                 return
             left = f"; the newest {MOST} are shown" if len(rows) > MOST else ""
             label(f"{counted(len(rows), 'act')} in {BACK.days} days{left}")
-            table(COLUMNS, [one._asdict() for one in rows[:MOST]], "act", pagination=20)
+            table(COLUMNS, [row._asdict() for row in rows[:MOST]], "act", pagination=20)

@@ -70,7 +70,7 @@ def _draw_problems(found: tuple[tuple[str, ...], int]) -> None:
 
 def _view(shown: Shown) -> Decisions:
     with shown.reader.lock:
-        return views.decisions(shown.reader.tallies)
+        return views.decisions(shown.reader.counters)
 
 
 def _draw(found: Decisions) -> None:
@@ -91,7 +91,7 @@ def _draw(found: Decisions) -> None:
     heading("What providers are asked for")
     if found.asked:
         columns = (("fact", "Fact"), ("decisions", "Decisions that ask for it"), ("share", "Of all"))
-        table(columns, [one._asdict() for one in found.asked], "fact")
+        table(columns, [asked._asdict() for asked in found.asked], "fact")
     else:
         empty("Nobody was asked for anything", "Decisions that pend for information show here.")
 
@@ -114,11 +114,11 @@ class _Mix:
         ui.timer(EVERY_SECONDS, self._look)
 
     def _look(self) -> None:
-        tallies = self._shown.reader.tallies
+        counters = self._shown.reader.counters
         revision = None if self._revision.value == EVERY else self._revision.value
         with self._shown.reader.lock:
-            names = [EVERY, *views.revisions(tallies)]
-            mix = tallies.by_hour if self._width.value == "hours" else tallies.by_minute
+            names = [EVERY, *views.revisions(counters)]
+            mix = counters.by_hour if self._width.value == "hours" else counters.by_minute
             found = views.stack(mix, revision)
         offer(self._revision, names)
         if found != self._seen:
@@ -133,7 +133,7 @@ def _stacked(found: Stack) -> dict[str, Any]:
         "legend": {"type": "scroll", "textStyle": {"color": GREY}, "top": 0},
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "confine": True},
         "grid": {"left": 50, "right": 45, "top": 40, "bottom": 25},
-        # Days and hours in UTC, as everywhere here; an axis of times would show the browser's.
+        # Days and hours in UTC; a time axis would use the browser's time zone.
         **axes(type="category", data=[start.strftime("%d %b %H:%M") for start in found.starts], name="UTC"),
         "series": [
             {
@@ -150,7 +150,7 @@ def _stacked(found: Stack) -> dict[str, Any]:
 
 
 class _Search:
-    """A request's trace, by its id. The id stays out of addresses, which are kept in histories and logs."""
+    """A request's trace by its id, which stays out of URLs, because those are kept in histories and logs."""
 
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
@@ -172,7 +172,7 @@ class _Search:
             return
         settings, reader = self._shown.settings, self._shown.reader
         with reader.lock:
-            place = reader.tallies.place_of(request_id)
+            place = reader.counters.place_of(request_id)
         self._result.clear()
         with self._result:
             ui.spinner(size="lg")

@@ -32,7 +32,7 @@ from workers.printable import printable_json
 from workers.settings import Settings
 
 MOST = 500
-"""Letters that are shown, the newest."""
+"""The number of newest letters shown."""
 EVERY = "every reason"
 
 
@@ -48,22 +48,22 @@ def install(shown: Shown) -> None:
 
 
 def newest(settings: Settings) -> tuple[int, list[StoredDeadLetter]]:
-    """How many letters are kept, and the newest of them, newest first.
+    """The number of stored letters, and the newest ones.
 
     Raises:
-        ReadingError: The brokers do not answer.
-        AccessRefusedError: The cluster does not let us in.
+        ReadingError: The brokers do not respond.
+        AccessRefusedError: The cluster refuses us.
     """
     count = 0
     found: list[tuple[float, int, StoredDeadLetter]] = []
-    for count, one in enumerate(post.letters(settings), start=1):
-        entry = one.written.timestamp(), count, one
+    for count, letter in enumerate(post.letters(settings), start=1):
+        entry = letter.written.timestamp(), count, letter
         heapq.heappush(found, entry) if len(found) < MOST else heapq.heappushpop(found, entry)
-    return count, [one for _, _, one in sorted(found, reverse=True)]
+    return count, [letter for _, _, letter in sorted(found, reverse=True)]
 
 
 class _Letters:
-    """The letters as they were read when the page was opened, or asked to."""
+    """The letters as read on opening or refreshing the page."""
 
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
@@ -86,7 +86,7 @@ class _Letters:
         ui.timer(EVERY_SECONDS, self._look)
 
     async def load(self) -> None:
-        """Read the letters that are kept."""
+        """Read the stored letters."""
         self._content.clear()
         with self._content:
             ui.spinner(size="lg")
@@ -98,20 +98,20 @@ class _Letters:
             with self._content:
                 note("unknown", "The dead letters cannot be read", (str(error),))
             return
-        reasons = [EVERY, *sorted({one.content.reason for one in self._kept})]
+        reasons = [EVERY, *sorted({letter.content.reason for letter in self._kept})]
         offer(self._reason, reasons)
         self._list()
 
     def _now(self) -> int:
         with self._shown.reader.lock:
-            return self._shown.reader.tallies.letters.total()
+            return self._shown.reader.counters.letters.total()
 
     def _look(self) -> None:
         new = self._now() - self._counted
         self._news.set_text(f"{new:,} more came since: read again" if new > 0 else "")
 
     def _list(self) -> None:
-        chosen = [one for one in self._kept if self._reason.value in {EVERY, one.content.reason}]
+        chosen = [letter for letter in self._kept if self._reason.value in {EVERY, letter.content.reason}]
         self._content.clear()
         with self._content:
             if not chosen:
@@ -119,11 +119,11 @@ class _Letters:
                 return
             if self._count > len(self._kept):
                 label(f"The newest {len(self._kept):,} of {self._count:,} that are kept.")
-            # By number: of two ids that are shown alike each stands for its own letter.
-            numbered = {str(number): one for number, one in enumerate(chosen)}
+            # By number: shortened ids may be equal.
+            numbered = {str(number): letter for number, letter in enumerate(chosen)}
             rows = [
                 row._asdict() | {"short": row.letter[:SHORT], "number": number}
-                for number, row in ((number, views.row(one, self._hashed)) for number, one in numbered.items())
+                for number, row in ((number, views.row(letter, self._hashed)) for number, letter in numbered.items())
             ]
             columns = (
                 ("short", "StoredDeadLetter"),
@@ -144,7 +144,7 @@ class _Letters:
             self._table = table(columns, rows, "number", selection="multiple", pagination=20)
 
     def _chosen(self, numbered: dict[str, StoredDeadLetter]) -> list[StoredDeadLetter]:
-        found = [numbered[one["number"]] for one in self._table.selected if one["number"] in numbered]
+        found = [numbered[row["number"]] for row in self._table.selected if row["number"] in numbered]
         if not found:
             say("Choose letters in the table first")
         return found
@@ -152,8 +152,8 @@ class _Letters:
     def _show(self, chosen: Sequence[StoredDeadLetter]) -> None:
         self._opened.clear()
         with self._opened:
-            for one in chosen:
-                opened = views.opened(one, self._hashed)
+            for letter in chosen:
+                opened = views.opened(letter, self._hashed)
                 with ui.card().classes("w-full"):
                     label(f"{opened.row.letter[:SHORT]}: {opened.message}").classes("font-bold")
                     for path, message in opened.errors:
@@ -170,7 +170,7 @@ class _Letters:
             say(str(error), type="negative", multi_line=True)
             return
         would = views.becomes(plans, sent=False)
-        count = sum(one.sent for one in would)
+        count = sum(plan.sent for plan in would)
         with ui.dialog() as dialog, ui.card().classes("w-full max-w-2xl"):
             label(f"Send {count} of {len(would)} events again?").classes("text-lg font-bold")
             label("Each goes where it came from, as it came, and is decided as any other request.")
@@ -194,10 +194,10 @@ class _Letters:
         became = views.becomes(plans, sent=True)
         self._opened.clear()
         with self._opened:
-            note("good", f"{sum(one.sent for one in became)} of {len(became)} were sent again")
+            note("good", f"{sum(plan.sent for plan in became)} of {len(became)} were sent again")
             _plans(became)
 
 
 def _plans(rows: Sequence[Becomes]) -> None:
     columns = (("letter", "StoredDeadLetter"), ("reason", "Reason"), ("what", "What becomes of it"))
-    table(columns, [one._asdict() for one in rows], "letter")
+    table(columns, [row._asdict() for row in rows], "letter")

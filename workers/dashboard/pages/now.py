@@ -68,7 +68,7 @@ def _view(shown: Shown) -> Now:
         return views.now(
             watched,
             reader.progress,
-            reader.tallies.latencies,
+            reader.counters.latencies,
             reader.pended.count(at),
             shown.settings.stalled_seconds,
             at,
@@ -95,11 +95,11 @@ def _draw(found: Now) -> None:
                 label(tile.means).classes("text-sm")
     heading("Workers and their partitions")
     if found.workers:
-        table(WORKER, [one._asdict() for one in found.workers], "worker")
+        table(WORKER, [worker._asdict() for worker in found.workers], "worker")
     else:
         empty("No worker is a member of the group", "`dli worker` starts one.")
     heading("Partitions of requests")
-    rows = [one._asdict() | {"level": LOOKS[one.level][2]} for one in found.partitions]
+    rows = [partition._asdict() | {"level": LOOKS[partition.level][2]} for partition in found.partitions]
     table(PARTITION, rows, "partition")
 
 

@@ -9,7 +9,7 @@ from workers.dashboard.views.policy import RevisionRow
 from workers.dashboard.views.wording import moment
 
 FEW = 3
-"""Changes that are shown without being asked for."""
+"""The number of changes shown initially."""
 
 Found = tuple[tuple[str, ...], str, tuple[tuple[str, tuple[RevisionRow, ...], int], ...]]
 
@@ -26,12 +26,12 @@ def install(shown: Shown) -> None:
 def _view(shown: Shown) -> Found:
     reader = shown.reader
     with reader.lock:
-        under, published = reader.tallies.under, reader.publications
+        under, published = reader.counters.under, reader.publications
         policies = tuple(
             (number, views.revisions(published.revisions(number), under), views.before_any(number, under))
             for number in published.policies()
         )
-        return of_reading(reader.progress), moment(reader.tallies.first), policies
+        return of_reading(reader.progress), moment(reader.counters.first), policies
 
 
 def _draw(found: Found) -> None:

@@ -7,11 +7,11 @@ from workers.dashboard.pages.site import Shown, details, empty, frame, label, li
 from workers.dashboard.views.replays import ReportRow, page_of, reports
 
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
-"""A report is a file that somebody put there: it runs nothing and asks for nothing."""
+"""Reports are untrusted files: no scripts, no requests."""
 
 
 def install(shown: Shown) -> None:
-    """Add the page, and the reports that are pages themselves."""
+    """Add the page and the HTML reports."""
 
     @ui.page("/replays")
     def replays() -> None:
@@ -32,13 +32,13 @@ def _draw(shown: Shown, found: list[ReportRow]) -> None:
             f"There are no reports in {shown.reports}",
             "`dli replay verify … -o jsonl > FILE.jsonl` and `dli replay what-if … --html FILE.html` write some there.",
         )
-    for one in found:
+    for path in found:
         with ui.card().classes("w-full gap-1"):
-            label(one.name).classes("font-bold dli-mono")
-            label(f"{one.kind}, written {one.written}").classes("text-sm")
-            if one.is_page:
-                label(one.headline)
-                way_to("Open the report", "replays", one.name).props('target=_blank rel="noopener"')
+            label(path.name).classes("font-bold dli-mono")
+            label(f"{path.kind}, written {path.written}").classes("text-sm")
+            if path.is_page:
+                label(path.headline)
+                way_to("Open the report", "replays", path.name).props('target=_blank rel="noopener"')
             else:
-                note(one.level, one.headline)
-            details(one.figures)
+                note(path.level, path.headline)
+            details(path.figures)

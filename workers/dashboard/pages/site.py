@@ -1,7 +1,7 @@
-"""What pages share: what they show, their frame, and how a level, an emptiness or a failure looks.
+"""Shared page elements: the frame, and displays of status, empty results and failures.
 
-Data comes to a page through the functions here and no other way: each shows it as text, with no character of it that
-does anything to the page (`workers/printable.py`).
+Pages show data only through these functions: each renders it as text without active characters
+(`workers/printable.py`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 EVERY_SECONDS = 2.0
-"""How often a page looks for news."""
+"""The update interval of pages."""
 PAGES = (
     ("/", "Now"),
     ("/decisions", "Decisions"),
@@ -37,15 +37,15 @@ PAGES = (
 )
 NAVIGATION = "flex flex-wrap gap-x-1 order-last w-full md:order-none md:w-auto md:grow"
 THEME = "dli_theme"
-"""The cookie that keeps a browser's choice of dark or light."""
+"""The cookie for dark or light mode."""
 LONGEST = 40
-"""Characters of a name in a chart or a choice."""
+"""Maximum length of a name in a chart or selection."""
 PRIMARY = "#2563a8"
-"""Of what can be pressed: white on it can be read."""
+"""The colour of buttons, with readable white text."""
 GREY = "#7a7f87"
-"""Of axes and their texts: to be read on light and on dark."""
+"""The colour of axes, readable on light and dark."""
 COLOURS = ("#2e9e6b", "#d99a17", "#c7563f", "#8d5fc4", "#5b8def", "#8a8f98", "#3fb0b8", "#b0658f", "#9a7b4f", "#5f6b7a")
-"""Of determinations, always the same for the same."""
+"""The fixed colours of determinations."""
 LOOKS: dict[Level, tuple[str, str, str]] = {
     "good": ("check_circle", "bg-green-100 text-green-900 dark:bg-green-900 dark:text-green-50", "in order"),
     "waiting": ("schedule", "bg-amber-100 text-amber-900 dark:bg-amber-900 dark:text-amber-50", "to be watched"),
@@ -72,7 +72,7 @@ main { min-width: 0; overflow-wrap: anywhere; }
 
 @dataclass(frozen=True)
 class Shown:
-    """What the pages show."""
+    """The data of the pages."""
 
     settings: Settings
     watch: Watch
@@ -83,14 +83,14 @@ class Shown:
 
 
 def visitor() -> Visitor:
-    """Who has the page open. Nobody comes past the guard without being told; whoever did may do nothing."""
+    """The page's visitor, as set by the guard; without one, nothing is allowed."""
     found = context.client.request.scope.get(VISITOR)
     return found if isinstance(found, Visitor) else Visitor(Role.NONE)
 
 
 @contextmanager
 def frame(path: str) -> Iterator[None]:
-    """A page's frame, with the way to the others; what is made in here is its content."""
+    """A page's frame with navigation; elements created inside are its content."""
     title = dict(PAGES)[path]
     ui.page_title(f"{title} · dli dashboard")
     ui.add_css(STYLE)
@@ -111,14 +111,14 @@ def frame(path: str) -> Iterator[None]:
         ui.button(icon="contrast", on_click=lambda: _turn(dark)).props(
             'flat round dense color=white aria-label="Dark or light"'
         )
-    # Without wrapping: as wide as the page, and not as its widest part.
+    # No wrapping: as wide as the page, not as its widest part.
     with ui.element("main").classes("w-full max-w-6xl mx-auto flex flex-col flex-nowrap gap-4"):
         label(title).props("role=heading aria-level=1").classes("text-2xl font-bold")
         yield
 
 
 async def _turn(dark: ui.dark_mode) -> None:
-    # What is shown may be the system's choice, which only the browser knows.
+    # The mode may be the system's, which only the browser knows.
     is_dark = await ui.run_javascript("document.body.classList.contains('body--dark')", timeout=10)
     dark.set_value(not is_dark)
     chosen = "light" if is_dark else "dark"
@@ -126,7 +126,7 @@ async def _turn(dark: ui.dark_mode) -> None:
 
 
 def axes(**across: Any) -> dict[str, Any]:
-    """The axes of a chart, to be read on light and on dark."""
+    """The axes of a chart, readable on light and dark."""
     faint = {"lineStyle": {"color": GREY, "opacity": 0.3}}
     return {
         "xAxis": {"axisLabel": {"color": GREY, "hideOverlap": True}, **across},
@@ -135,7 +135,7 @@ def axes(**across: Any) -> dict[str, Any]:
 
 
 def label(text: str) -> ui.label:
-    """A text, as data is shown."""
+    """A text label for data."""
     return ui.label(printable(text))
 
 
@@ -145,7 +145,7 @@ def heading(text: str) -> None:
 
 
 def note(level: Level, headline: str, reasons: Sequence[str] = ()) -> None:
-    """How something is, in colour, in a sign and in words."""
+    """A status by colour, icon and words."""
     icon, colours, says = LOOKS[level]
     with ui.element("div").classes(f"w-full rounded p-3 {colours}").props(f"role=status data-level={level}"):
         with ui.row().classes("items-center gap-2 no-wrap"):
@@ -156,14 +156,14 @@ def note(level: Level, headline: str, reasons: Sequence[str] = ()) -> None:
 
 
 def empty(headline: str, how: str) -> None:
-    """Nothing is there, and what would bring something."""
+    """An empty result, with a hint."""
     with ui.element("div").classes("w-full rounded border border-dashed border-gray-400 p-6 text-center"):
         label(headline).classes("font-bold")
         label(how)
 
 
 def details(rows: Sequence[tuple[str, str]]) -> None:
-    """Names with what is said of each."""
+    """Names with values."""
     with ui.element("dl").classes("grid grid-cols-1 md:grid-cols-[minmax(12rem,auto)_1fr] gap-x-4 gap-y-1 w-full"):
         for left, right in rows:
             with ui.element("dt").classes("dli-mono text-sm"):
@@ -173,76 +173,76 @@ def details(rows: Sequence[tuple[str, str]]) -> None:
 
 
 def block(text: str) -> None:
-    """A text of several lines, as it is."""
+    """A preformatted text."""
     with ui.element("pre").classes("w-full dli-mono text-sm whitespace-pre-wrap"):
         ui.label(printable(text, "\n"))
 
 
 def say(text: str, **options: Any) -> None:
-    """Tell something in passing."""
+    """Show a notification."""
     ui.notify(printable(text), **options)
 
 
 def way_to(text: str, *path: str) -> ui.link:
-    """A link to one of our own addresses, of whatever parts."""
+    """A link to one of our own paths."""
     return ui.link(printable(text), "/" + "/".join(quote(one, safe="") for one in path))
 
 
 def fold(text: str) -> ui.expansion:
-    """What is shown when asked for."""
+    """A collapsed section."""
     return ui.expansion(printable(text)).classes("w-full").props("dense")
 
 
 def entry(title: str, subtitle: str) -> ui.timeline_entry:
-    """One of a row in time."""
+    """A toggle between time ranges."""
     return ui.timeline_entry(title=printable(title), subtitle=printable(subtitle))
 
 
 def choice(name: str, options: Sequence[str], on_change: Callable[[], Any]) -> ui.select:
-    """One of several, the first to begin with; its value is one of them as it came."""
+    """A selection, initially the first option; its value is the original one."""
     made = ui.select(_named(options), value=options[0], label=printable(name), on_change=on_change)
     return made.classes("min-w-48 max-w-full")
 
 
 def offer(made: ui.select, options: Sequence[str]) -> None:
-    """Other ones to choose from; what was chosen stays where it is still among them."""
+    """Replace the options, keeping the selection if possible."""
     named = _named(options)
     if named != made.options:
         made.set_options(named, value=made.value if made.value in named else options[0])
 
 
 def _named(options: Sequence[str]) -> dict[str, str]:
-    return {one: brief(one) for one in options}
+    return {option: brief(option) for option in options}
 
 
 def brief(text: str) -> str:
-    """Data where there is no second line: as much as there is room for."""
+    """Data truncated to one line."""
     found = printable(text)
     return found if len(found) <= LONGEST else f"{found[: LONGEST - 1]}…"
 
 
 def chart(options: dict[str, Any], means: str) -> ui.echart:
-    """A chart; who cannot see it is told what it means."""
+    """A chart with a text alternative."""
     made = ui.echart(shown_in_chart(options))
-    # Not as text that is taken apart, in which a quote ends what is said.
+    # Not as a parsed string, in which a quote would end the text.
     made.props["role"], made.props["aria-label"] = "img", printable(means)
     return made
 
 
 def redraw(made: ui.echart, options: dict[str, Any]) -> None:
-    """The chart with these options and no other."""
-    # Bands that are gone would stay where options are only put over the old ones.
+    """Replace all options of a chart."""
+    # Merging options would keep removed series.
     made.options.clear()
     made.options.update(shown_in_chart(options))
     made.update()
 
 
 def shown_in_chart(value: Any) -> Any:
-    """A chart's options, every text in them as data is shown."""
+    """A chart's options with all texts escaped."""
     if isinstance(value, dict):
-        return {name: shown_in_chart(one) for name, one in value.items()}
+        return {name: shown_in_chart(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [shown_in_chart(one) for one in value]
+        return [shown_in_chart(item) for item in value]
     return brief(value) if isinstance(value, str) else value
 
 
@@ -251,7 +251,7 @@ def _cell(value: Any) -> Any:
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]], key: str, **options: Any) -> ui.table:
-    """A table, which becomes a list of cards where the screen is narrow."""
+    """A table, shown as cards on narrow screens."""
     made = ui.table(
         columns=[{"name": name, "label": printable(title), "field": name, "align": "left"} for name, title in columns],
         rows=[{name: _cell(value) for name, value in row.items()} for row in rows],
@@ -262,10 +262,10 @@ def table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]], ke
 
 
 async def asked(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a function says that waits for the brokers, without keeping other pages waiting.
+    """Run a blocking function without blocking other pages.
 
     Raises:
-        ReadingError: The dashboard is ending; and whatever the function raises.
+        ReadingError: The dashboard is stopping; also whatever the function raises.
     """
     found = await run.io_bound(lambda: (function(*args, **kwargs),))
     if found is None:
@@ -274,7 +274,7 @@ async def asked(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 
 def live(view: Callable[[], Any], draw: Callable[[Any], None]) -> None:
-    """Draw what a view says, and again whenever it says something else."""
+    """Draw a view, and redraw it when it changes."""
     drawn: list[Any] = []
 
     @ui.refreshable

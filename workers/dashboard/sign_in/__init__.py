@@ -1,1 +1,1 @@
-"""Who is let in to the dashboard: roles and their tokens, sessions, and what a wrong token costs."""
+"""The dashboard's access control: roles, tokens, sessions, and delays after wrong tokens."""

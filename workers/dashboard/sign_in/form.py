@@ -1,4 +1,4 @@
-"""The page that asks for a token: the one page that is shown to everybody."""
+"""The login page, the only page shown without a token."""
 
 from html import escape
 
@@ -6,7 +6,7 @@ from starlette.responses import HTMLResponse
 
 
 def form(wrong: str = "", status: int = 401) -> HTMLResponse:
-    """The page, with what was wrong."""
+    """The page with an error message."""
     told = f'<p role="alert">{escape(wrong)}</p>' if wrong else ""
     return HTMLResponse(FORM.format(told=told), status if wrong else 200, headers={"cache-control": "no-store"})
 

@@ -1,10 +1,9 @@
-"""The dashboard's door: who is let in, as whom, and until when.
+"""The dashboard's access check.
 
-Without a token it answers to this machine's own names alone, so that no other site's page can speak to it through an
-operator's browser, by whatever name it got there. With one, nothing is answered to who has neither shown it as
-`Authorization: Bearer …` nor typed it in the form at `/login`, which begins a session. Whatever is shown wrongly costs
-its address time (`entry/toll.py`) and leaves a line in the log, which never has what was shown. Who comes and goes is
-recorded (`entry/records.py`).
+Without a configured token it responds only to loopback host names, so that no other site's page can reach it through an
+operator's browser. With one, it requires the token as `Authorization: Bearer …` or from the form at `/login`, which
+starts a session. Wrong tokens delay their address (`wrong_token_delay.py`) and are logged without the token. Logins and
+logouts are recorded (`records.py`).
 """
 
 import asyncio
@@ -31,19 +30,19 @@ log = structlog.get_logger(__name__)
 COOKIE = "dli_dashboard"
 LARGEST_FORM = 10_000
 LONGEST_ADDRESS = 64
-"""Characters of an address in a log: a proxy may name anything as one."""
+"""Maximum length of an address in a log: a proxy may send anything."""
 SOCKET = "/_nicegui_ws/"
-"""Where pages that are open keep in touch, whether anybody looks or not."""
+"""The path of open pages' connections, active without user interaction."""
 EVENT = '42["event"'
-"""How a message there begins that somebody caused."""
+"""The prefix of messages caused by a user."""
 IN_ADDRESSES = ("token", "access_token")
-"""Names under which a token is put into an address, where it is never taken."""
+"""Query parameters that look like tokens, which are never accepted there."""
 UNRECORDED = "Who logs in is recorded, and the brokers do not take that now. The dashboard's log says why; try again."
 ADDRESSES = "a token in an address is not taken, for addresses are kept in histories and logs"
 
 
 class Guard:
-    """Stands before everything that the dashboard answers, web sockets too."""
+    """The middleware before all of the dashboard, including web sockets."""
 
     def __init__(
         self, app: ASGIApp, tokens: Tokens, sessions: Sessions, records: Records, *, first_s: float = FIRST_SECONDS
@@ -53,11 +52,11 @@ class Guard:
         self._tokens = tokens
         self._sessions = sessions
         self._toll = Toll(first_s)
-        # Apart from it: pages that were left open show cookies that are none any more, and must not delay a login.
+        # Separate: open pages send expired cookies, which must not delay a login.
         self._cookies_toll = Toll(first_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or let the dashboard answer."""
+        """Respond, or pass the request on."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
@@ -73,7 +72,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _judged(self, scope: Scope, receive: Receive) -> Visitor | Response:
-        """Who it is, or what is answered instead."""
+        """The visitor, or the response instead."""
         headers = Headers(scope=scope)
         host = host_of(headers.get("host", ""))
         if host is None or not _is_origin(headers.get("origin")):
@@ -89,7 +88,7 @@ class Guard:
         return await self._known(scope, headers)
 
     async def _known(self, scope: Scope, headers: Headers) -> Visitor | Response:
-        """Who shows a session or a token with the request."""
+        """The visitor by the request's session or token."""
         cookie = _cookie(headers)
         session = self._sessions.find(cookie) if cookie else None
         if session is not None:
@@ -109,11 +108,11 @@ class Guard:
             away = PlainTextResponse("a token is needed", 401)
         if cookie and not self._sessions.was(cookie):
             refused = await self._wrong(scope, self._cookies_toll, "cookie", "a token is needed")
-            return away if away.status_code == 303 else refused  # noqa: PLR2004 (to the form, which is free)
+            return away if away.status_code == 303 else refused  # noqa: PLR2004 (redirect to the form)
         return away
 
     async def _shown(self, scope: Scope, how: str, token: str) -> Visitor | Response:
-        """Whose token it is, where it may be looked at."""
+        """The role of a token, if its address may be checked now."""
         owed = self._toll.owes(_address(scope))
         if owed:
             return _later(owed)
@@ -121,13 +120,13 @@ class Guard:
         return Visitor(role) if role is not None else await self._wrong(scope, self._toll, how, "a token is needed")
 
     async def _wrong(self, scope: Scope, toll: Toll, how: str, sentence: str) -> Response:
-        """The answer to something wrong, after the time that it costs."""
+        """The response to a wrong token, after the delay."""
         address = _address(scope)
         owed = toll.owes(address)
         if owed:
             return _later(owed)
         paid = toll.wrong(address)
-        if toll is self._toll:  # a cookie from before a restart is no guess
+        if toll is self._toll:  # a cookie from before a restart is not a guess
             self._records.wrong_token(address)
         log.warning("wrong_token", address=address[:LONGEST_ADDRESS], shown=how, **paid._asdict())
         await asyncio.sleep(min(paid.seconds, HELD_SECONDS))
@@ -178,7 +177,7 @@ class Guard:
 
 
 class _Line:
-    """What goes to and fro with a visitor: nothing more once they are no longer let in."""
+    """Wraps a visitor's connection and stops it when access ends."""
 
     def __init__(self, visitor: Visitor, receive: Receive, send: Send) -> None:
         self._visitor = visitor
@@ -187,7 +186,7 @@ class _Line:
         self._cut = False
 
     async def receive(self) -> Message:
-        """What the visitor says."""
+        """Receive from the visitor."""
         message = await self._receive()
         if message["type"] == "websocket.receive" and not self._visitor.stands():
             await self._cut_off("websocket.send")
@@ -197,7 +196,7 @@ class _Line:
         return message
 
     async def send(self, message: Message) -> None:
-        """What the dashboard says to them."""
+        """Send to the visitor."""
         if self._cut:
             return
         if message["type"] in {"websocket.send", "http.response.start"} and not self._visitor.stands():
@@ -219,13 +218,13 @@ class _Line:
 HEADERS = (
     (b"x-frame-options", b"DENY"),
     (b"x-content-type-options", b"nosniff"),
-    # To no other site; but without one to ourselves a browser would not say where a form comes from.
+    # Same origin only: without a referrer the browser would not say where a form comes from.
     (b"referrer-policy", b"same-origin"),
 )
 
 
 def _same_site(headers: Headers) -> bool:
-    """Whether no other site's page asks; that one has a link to us, which somebody followed, is no harm."""
+    """Whether the request is not from another site's page; following a link to us is allowed."""
     origin = headers.get("origin")
     if origin is not None:
         return urlsplit(origin).netloc == headers.get("host")
@@ -266,7 +265,7 @@ def _later(seconds: float) -> Response:
 
 
 def _form_of(refused: Response) -> Response:
-    """The form again, in place of a bare sentence."""
+    """The form with an error."""
     if refused.status_code != 429:  # noqa: PLR2004 (too many requests)
         return form("That is not the token.")
     again = form(f"Too many wrong tokens from this address. Try again in {refused.headers['retry-after']} s.", 429)

@@ -1,9 +1,8 @@
-"""Who came in, went, or showed a wrong token, as it is recorded on `dli.audit`.
+"""Records logins, logouts and wrong tokens on `dli.audit`.
 
-A login is recorded before its session counts, and what cannot be recorded is none. What anybody can cause as often as
-they like, wrong tokens and acts that are refused, is told at most once a minute for each who does, and only so often
-for all together: the next record says how many there were since. A thread of its own takes these to the brokers, and
-logouts, which nothing holds up.
+A login is recorded before its session is valid; without a record there is no session. Wrong tokens and refused acts,
+which anyone can cause at will, are recorded at most once a minute per address or session, with an overall limit; the
+next record contains the number since. A separate thread sends these and logouts to the brokers.
 """
 
 from collections import OrderedDict
@@ -28,47 +27,47 @@ from workers.settings import Settings
 log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 60.0
-"""Between two records of what one address, or one session, does wrong."""
+"""The interval between records of one address or session."""
 MOST_A_MINUTE = 60
-"""Of all addresses and sessions together."""
+"""The limit for all addresses and sessions."""
 MOST_WHO = 4_096
-"""Addresses and sessions that are remembered."""
+"""The number of tracked addresses and sessions."""
 MOST_WAITING = 1_000
 ROLES: dict[Role, Literal["view", "act"]] = {Role.VIEW: "view", Role.ACT: "act"}
 
 
 class Bound:
-    """Lets something be told of once in a while for each who does it, with how often it was."""
+    """Limits records per source, and counts the suppressed ones."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._told: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        """By who: when it was told of last, and how often it has been since."""
+        self._recorded: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        """By source: the time of the last record, and the number since."""
         self._since, self._count = clock(), 0
 
     def __len__(self) -> int:
-        """Who is remembered."""
-        return len(self._told)
+        """The number of tracked sources."""
+        return len(self._recorded)
 
     def due(self, who: str) -> int:
-        """How often it has been, this time too, since it was told of last; 0 where it is not to be told of now."""
+        """The number since the last record, including this one; 0 if it is not to be recorded now."""
         with self._lock:
             now = self._clock()
             if now - self._since >= EVERY_SECONDS:
                 self._since, self._count = now, 0
-            last, untold = self._told.get(who, (now - EVERY_SECONDS, 0))
+            last, unrecorded = self._recorded.get(who, (now - EVERY_SECONDS, 0))
             is_due = now - last >= EVERY_SECONDS and self._count < MOST_A_MINUTE
-            self._told[who] = (now, 0) if is_due else (last, untold + 1)
-            self._told.move_to_end(who)
-            while len(self._told) > MOST_WHO:
-                self._told.popitem(last=False)
+            self._recorded[who] = (now, 0) if is_due else (last, unrecorded + 1)
+            self._recorded.move_to_end(who)
+            while len(self._recorded) > MOST_WHO:
+                self._recorded.popitem(last=False)
             self._count += is_due
-            return untold + 1 if is_due else 0
+            return unrecorded + 1 if is_due else 0
 
 
 class Records:
-    """What the dashboard records, apart from the acts themselves."""
+    """The dashboard's audit records, except of acts."""
 
     def __init__(
         self,
@@ -83,32 +82,32 @@ class Records:
         self._waiting: Queue[Acted] = Queue(MOST_WAITING)
 
     def who(self, visitor: Visitor) -> Actor:
-        """A visitor, as records name them."""
+        """A visitor's name in records."""
         session = visitor.session.name if visitor.session is not None else None
         return Actor(kafka_user=self._settings.sasl_username, session=session, role=ROLES.get(visitor.role))
 
     def login(self, visitor: Visitor) -> None:
-        """Record that somebody comes in.
+        """Record a login.
 
         Raises:
             ReadingError: It cannot be recorded.
-            AccessRefusedError: The cluster does not let us.
+            AccessRefusedError: The cluster refuses us.
         """
         self._send(self._settings, _once("dashboard login", self.who(visitor)))
 
     def logout(self, visitor: Visitor) -> None:
-        """Record that somebody went."""
+        """Record a logout."""
         self._later(_once("dashboard logout", self.who(visitor)))
 
     def wrong_token(self, address: str) -> None:
-        """Record that an address showed a token that is none."""
+        """Record a wrong token of an address."""
         count = self._bound.due(f"address {payer(address)}")
         if count:
             who = Actor(address=self._hashed(address))
             self._later(_once("dashboard token", who, reason="wrong_token", count=count))
 
     def refused(self, what: What, visitor: Visitor, reason: str) -> None:
-        """Record that somebody was not let do something."""
+        """Record a refused act."""
         who = self.who(visitor)
         count = self._bound.due(f"session {who.session}")
         if count:
@@ -121,7 +120,7 @@ class Records:
             log.warning("not_recorded", what=acted.what, detail="too many wait")
 
     def run(self, over: Event) -> None:
-        """Take what waits to the brokers, until told that it is over; what they do not take is in the log."""
+        """Send waiting records to the brokers until asked to stop; failed ones are logged."""
         while not over.is_set() or not self._waiting.empty():
             try:
                 acted = self._waiting.get(timeout=0.2)
@@ -135,12 +134,12 @@ class Records:
                 if over.is_set():
                     return
             except Exception:
-                # The next record is not to be lost with this one.
+                # A failure must not lose the next record.
                 log.exception("not_recorded", what=acted.what)
 
 
 def _once(what: What, who: Actor, reason: str | None = None, count: int | None = None) -> Acted:
-    """What is over at once."""
+    """An instantaneous act."""
     outcome: Outcome = "done" if reason is None else "refused"
     arguments = Arguments(count=count)
     return Acted(act=uuid4().hex, what=what, who=who, arguments=arguments, outcome=outcome, reason=reason)

@@ -1,4 +1,4 @@
-"""Two roles: to look, and to change something; a token for each."""
+"""Two roles, view and act, with a token each."""
 
 import hmac
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from workers.monitoring.host_header import is_loopback
 from workers.settings import Settings
 
 SHORTEST = 16
-"""Characters of a token at least."""
+"""Minimum length of a token."""
 VISITOR = "dli.visitor"
-"""Where a request's scope has its `Visitor`."""
+"""The key of the `Visitor` in a request's scope."""
 
 
 class Role(IntEnum):
-    """What somebody may; whoever may act may look."""
+    """A role; acting includes viewing."""
 
     NONE = 0
     VIEW = 1
@@ -24,23 +24,23 @@ class Role(IntEnum):
 
 
 class UnguardedError(DliError):
-    """The dashboard would answer to anybody, or let anybody act; the message says what to do."""
+    """The dashboard would be open to anyone; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What opens the dashboard, for each role; with neither it is this machine's alone."""
+    """The token of each role; without any, only this machine has access."""
 
     view: str | None = None
     act: str | None = None
 
     def __bool__(self) -> bool:
-        """Whether it needs a token at all."""
+        """Whether a token is required."""
         return self.view is not None or self.act is not None
 
     def role_of(self, shown: str) -> Role | None:
-        """Whose token this is; it takes as long whatever is shown."""
-        # Not all of what comes is text: a header's bytes may be anything.
+        """The role of a token, compared in constant time."""
+        # A header's bytes may not be text.
         given = shown.encode("utf-8", "surrogateescape")
         found = [
             role
@@ -51,19 +51,19 @@ class Tokens:
 
 
 def tokens_of(settings: Settings) -> Tokens:
-    """The tokens that the settings name."""
+    """The tokens from the settings."""
     view, act = (
-        one.get_secret_value() if one is not None else None
-        for one in (settings.dashboard_token, settings.dashboard_act_token)
+        token.get_secret_value() if token is not None else None
+        for token in (settings.dashboard_token, settings.dashboard_act_token)
     )
     return Tokens(view, act)
 
 
 def check(host: str, tokens: Tokens, *, allow_redrive: bool) -> None:
-    """See that the dashboard is guarded where others can reach it, and that acts are.
+    """Check that the dashboard requires tokens if it is reachable by others or allows acts.
 
     Raises:
-        UnguardedError: It is not, or by a token that is too short.
+        UnguardedError: It does not, or a token is too short.
     """
     for name, token in (("DLI_DASHBOARD_TOKEN", tokens.view), ("DLI_DASHBOARD_ACT_TOKEN", tokens.act)):
         if token is not None and len(token) < SHORTEST:
@@ -86,15 +86,15 @@ def check(host: str, tokens: Tokens, *, allow_redrive: bool) -> None:
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who asks: a role, and the session that it lasts with; without one it was shown with this very request."""
+    """A visitor: the role and the session; without a session the token came with the request."""
 
     role: Role
     session: Session | None = None
 
     def stands(self) -> bool:
-        """Whether they are still let in."""
+        """Whether access is still valid."""
         return self.session is None or self.session.lasts()
 
     def may(self, role: Role) -> bool:
-        """Whether they may do now what takes this role."""
+        """Whether the visitor has a role now."""
         return self.role >= role and self.stands()

@@ -1,7 +1,7 @@
-"""Sessions: one for each login, known by a random id, until they end.
+"""Sessions: one per login, identified by a random id.
 
-A session ends when nobody did anything for a while, when it is old, when it is logged out, or with this process: they
-are in memory, and another token needs a new process. The id is kept as its digest alone.
+A session ends after inactivity, at its maximum age, on logout, or with this process: sessions are in memory, and a new
+token requires a new process. Only the digest of the id is stored.
 """
 
 import secrets
@@ -11,16 +11,16 @@ from hashlib import sha256
 from time import monotonic
 
 MOST = 1_000
-"""Sessions, and ended ones that are remembered; the one that was used longest ago goes first."""
+"""The number of sessions and of ended ones kept; the least recently used are dropped."""
 
 
 class Session:
-    """Somebody who showed a token."""
+    """A session of a visitor with a valid token."""
 
     def __init__(self, role: int, name: str, idle_s: float, lasting_s: float, clock: Callable[[], float]) -> None:
         self.role = role
         self.name = name
-        """The beginning of its id's digest: to tell it in logs."""
+        """The prefix of its id's digest, for logs."""
         self._idle = idle_s
         self._clock = clock
         self._used = clock()
@@ -28,22 +28,22 @@ class Session:
         self._ended = False
 
     def lasts(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it is still valid."""
         now = self._clock()
         return not self._ended and now < self._until and now < self._used + self._idle
 
     def use(self) -> None:
-        """Somebody did something."""
+        """Record activity."""
         if self.lasts():
             self._used = self._clock()
 
     def end(self) -> None:
-        """It is over."""
+        """End the session."""
         self._ended = True
 
 
 class Sessions:
-    """Those of one process."""
+    """The sessions of one process."""
 
     def __init__(self, idle_s: float, lasting_s: float, clock: Callable[[], float] = monotonic) -> None:
         self._idle = idle_s
@@ -53,18 +53,18 @@ class Sessions:
         self._over: OrderedDict[bytes, None] = OrderedDict()
 
     def begin(self, role: int) -> str:
-        """A new session's id, which nobody can guess."""
+        """Start a session and return its random id."""
         found = secrets.token_urlsafe(32)
         digest = _digest(found)
         self._open[digest] = Session(role, digest.hex()[:8], self._idle, self.lasting_s, self._clock)
-        for one in [one for one, session in self._open.items() if not session.lasts()]:
-            self._forget(one)
+        for key in [key for key, session in self._open.items() if not session.lasts()]:
+            self._forget(key)
         while len(self._open) > MOST:
             self._forget(next(iter(self._open)))
         return found
 
     def find(self, shown: str) -> Session | None:
-        """The session of an id, where it lasts."""
+        """The session of an id, if valid."""
         digest = _digest(shown)
         session = self._open.get(digest)
         if session is None:
@@ -76,7 +76,7 @@ class Sessions:
         return session
 
     def was(self, shown: str) -> bool:
-        """Whether an id was a session's that has ended: no guess, but a page that was left open."""
+        """Whether an id belongs to an ended session, such as of a page left open."""
         return _digest(shown) in self._over
 
     def end(self, shown: str) -> None:

@@ -1,8 +1,8 @@
-"""What a wrong token costs: a delay for its address, twice as long each time.
+"""Delays after wrong tokens: per address, doubling each time.
 
-While an address owes time, nothing that it shows is looked at, right or wrong, however many ask at once: so guesses
-cannot be tried side by side. A wrong token pays nothing for others: another address is judged at once, and who has a
-session is not judged at all. A right token forgives nothing, or who has one could guess the other between.
+During the delay nothing from the address is checked, right or wrong, however many requests are concurrent, so that
+guesses cannot run in parallel. Other addresses and valid sessions are not affected. A right token does not reset the
+delay, or its owner could guess the other token in between.
 """
 
 from collections import OrderedDict
@@ -14,23 +14,23 @@ from typing import NamedTuple
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 60.0
 HELD_SECONDS = 5.0
-"""For how long the answer is held back at most; the rest is owed."""
+"""The maximum time a response is held back; the rest of the delay still applies."""
 FORGOTTEN_SECONDS = 900.0
-"""After so long without a wrong token an address is as any other."""
+"""The time after which an address's wrong tokens are forgotten."""
 MOST_ADDRESSES = 4_096
-"""That are remembered; the one whose wrong token is oldest is forgotten first."""
+"""The number of tracked addresses; the oldest are dropped first."""
 NOBODYS = "unknown"
 
 
 class Paid(NamedTuple):
-    """What a wrong token brought upon its address."""
+    """The result of a wrong token for its address."""
 
     wrong: int
-    """So many in a row, this one too."""
+    """The number in a row, including this one."""
     unjudged: int
-    """So many were not looked at since the one before."""
+    """The number not checked since the previous one."""
     seconds: float
-    """Until the next is looked at."""
+    """The time until the next check."""
 
 
 class _Debt:
@@ -42,7 +42,7 @@ class _Debt:
 
 
 class Toll:
-    """Who owes time. Nothing in here waits, so nothing comes between a look and what is written down."""
+    """The delayed addresses. No method awaits, so checks and updates are atomic."""
 
     def __init__(self, first_s: float = FIRST_SECONDS, clock: Callable[[], float] = monotonic) -> None:
         self._first = first_s
@@ -50,11 +50,11 @@ class Toll:
         self._debts: OrderedDict[str, _Debt] = OrderedDict()
 
     def __len__(self) -> int:
-        """Addresses that are remembered."""
+        """The number of tracked addresses."""
         return len(self._debts)
 
     def owes(self, address: str) -> float:
-        """Seconds until what an address shows is looked at; who asks meanwhile is counted."""
+        """The seconds until an address is checked again; counts attempts meanwhile."""
         debt = self._debts.get(payer(address))
         if debt is None or debt.until <= self._clock():
             return 0.0
@@ -62,7 +62,7 @@ class Toll:
         return debt.until - self._clock()
 
     def wrong(self, address: str) -> Paid:
-        """Write a wrong token down."""
+        """Record a wrong token."""
         now, who = self._clock(), payer(address)
         while self._debts and next(iter(self._debts.values())).last < now - FORGOTTEN_SECONDS:
             self._debts.popitem(last=False)
@@ -71,7 +71,7 @@ class Toll:
         while len(self._debts) > MOST_ADDRESSES:
             self._debts.popitem(last=False)
         debt.wrong += 1
-        # A power that is large enough; a larger one would be no float.
+        # Limits the power: a larger one would overflow.
         seconds = min(self._first * 2.0 ** min(debt.wrong - 1, 64), LONGEST_SECONDS)
         debt.last, debt.until = now, now + seconds
         unjudged, debt.unjudged = debt.unjudged, 0
@@ -79,7 +79,7 @@ class Toll:
 
 
 def payer(address: str) -> str:
-    """Who pays for an address: of IPv6 its network, for whoever has one address there has them all."""
+    """The key for an address: for IPv6 its network, because a client usually owns the whole network."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,1 +1,1 @@
-"""What each page shows, made of what was read: plain functions, which know nothing of a browser."""
+"""The content of each page, as plain functions that do not depend on a browser."""

@@ -1,4 +1,4 @@
-"""The page *Audit*: who did what, and what came of it."""
+"""The page *Audit*: acts and their outcomes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -34,5 +34,5 @@ def row(one: Done) -> AuditRow:
 
 
 def chosen(found: Sequence[Done], what: str | None) -> tuple[AuditRow, ...]:
-    """The rows of one kind of act, or of all, the newest first."""
-    return tuple(row(one) for one in found if what in {None, one.last.what})
+    """The rows of one kind of act or all, newest first."""
+    return tuple(row(act) for act in found if what in {None, act.last.what})

@@ -1,4 +1,4 @@
-"""The page *Decisions*: what was decided, under which revision, and what providers are asked for."""
+"""The page *Decisions*: decisions by revision, and what providers are asked for."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from workers.dashboard.data.counters import NONE, Mix, Revision, Tallies
+from workers.dashboard.data.counters import NONE, Counters, Mix, Revision
 from workers.dashboard.views.wording import moment, words
 
 DETERMINATIONS = (
@@ -21,9 +21,9 @@ DETERMINATIONS = (
     "invalid_code",
     "cancelled",
 )
-"""In the order in which they are shown, the same everywhere."""
+"""In display order."""
 ASKED = 12
-"""Facts that are shown, those asked for most."""
+"""The number of most requested facts shown."""
 
 
 class MixRow(NamedTuple):
@@ -41,20 +41,20 @@ class AskedRow(NamedTuple):
     fact: str
     decisions: int
     share: str
-    """Of all decisions."""
+    """The share of all decisions."""
 
 
 class Stack(NamedTuple):
-    """Lines over time, a column for each bucket."""
+    """Lines over time, one column per bucket."""
 
     starts: tuple[datetime, ...]
     bands: tuple[tuple[str, tuple[int, ...]], ...]
-    """Determinations that occur, each with its lines in every bucket."""
+    """Occurring determinations with their lines per bucket."""
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """The whole page but its charts."""
+    """The whole page except its charts."""
 
     count: int
     since: str
@@ -64,44 +64,44 @@ class Decisions:
 
 
 def name_of(revision: Revision) -> str:
-    """A revision as it is shown."""
+    """The display name of a revision."""
     policy, date = revision
     return f"{policy} before its first" if date == NONE else f"{policy} {date}"
 
 
 def _age(revision: Revision) -> tuple[str, bool, str]:
-    # Before all others, whatever the word is that stands for it.
+    # Always first.
     policy, date = revision
     return policy, date != NONE, date
 
 
-def revisions(tallies: Tallies) -> list[str]:
-    """Those that decisions were counted under, newest first."""
-    return [name_of(one) for one in sorted({one for one, _ in tallies.lines}, key=_age, reverse=True)]
+def revisions(counters: Counters) -> list[str]:
+    """The revisions with counted decisions, newest first."""
+    return [name_of(one) for one in sorted({one for one, _ in counters.lines}, key=_age, reverse=True)]
 
 
-def decisions(tallies: Tallies) -> Decisions:
+def decisions(counters: Counters) -> Decisions:
     """The page."""
     by_revision: dict[Revision, Counter[str]] = {}
-    for (revision, determination), count in tallies.lines.items():
+    for (revision, determination), count in counters.lines.items():
         by_revision.setdefault(revision, Counter())[determination] += count
     return Decisions(
-        tallies.decisions,
-        moment(tallies.first),
-        moment(tallies.last),
+        counters.decisions,
+        moment(counters.first),
+        moment(counters.last),
         tuple(
             MixRow(name_of(revision), lines.total(), tuple((words(name), count) for name, count in lines.most_common()))
-            for revision, lines in sorted(by_revision.items(), key=lambda one: _age(one[0]), reverse=True)
+            for revision, lines in sorted(by_revision.items(), key=lambda item: _age(item[0]), reverse=True)
         ),
         tuple(
-            AskedRow(fact, count, f"{count / tallies.decisions:.1%}")
-            for fact, count in sorted(tallies.asked.items(), key=lambda one: (-one[1], one[0]))[:ASKED]
+            AskedRow(fact, count, f"{count / counters.decisions:.1%}")
+            for fact, count in sorted(counters.asked.items(), key=lambda item: (-item[1], item[0]))[:ASKED]
         ),
     )
 
 
 def stack(mix: Mix, revision: str | None = None) -> Stack:
-    """Lines over time by determination, under one revision (as `name_of` has it) or all; buckets without any too."""
+    """Lines over time by determination, for one revision (as in `name_of`) or all, including empty buckets."""
     kept = mix.buckets()
     if not kept:
         return Stack((), ())

@@ -1,4 +1,4 @@
-"""The page *Dead letters*: what could not be decided and why, with what may be personal masked."""
+"""The page *Dead letters*: undecided events with reasons, personal data masked."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from workers.dashboard.views.wording import moment, words
 from workers.dead_letters.redrive import Plan, StoredDeadLetter, masked
 
 SHORT = 12
-"""Digits of a letter's id that are shown, and enough to name it."""
+"""Displayed digits of a letter's id, enough to identify it."""
 
 
 class LetterRow(NamedTuple):
@@ -18,26 +18,26 @@ class LetterRow(NamedTuple):
     written: str
     reason: str
     request: str
-    """The request's id as the hash that stands in logs."""
+    """The request id, hashed as in logs."""
     came_from: str
     tries: int
     fields: str
 
 
 class Opened(NamedTuple):
-    """One letter in full, as far as anybody may see it."""
+    """One letter in full, masked."""
 
     row: LetterRow
     message: str
     errors: tuple[tuple[str, str], ...]
-    """Fields at fault, each with what is wrong."""
+    """The invalid fields with their problems."""
     event: str
-    """As it came, masked."""
+    """The original event, masked."""
     is_json: bool
 
 
 class Becomes(NamedTuple):
-    """What became, or would become, of a letter."""
+    """The actual or planned result for a letter."""
 
     letter: str
     reason: str
@@ -56,7 +56,7 @@ def row(letter: StoredDeadLetter, hashed: Callable[[str | None], str | None]) ->
         hashed(letter.content.request_id) or "-",
         place,
         letter.tries,
-        ", ".join(one.path or "the whole" for one in letter.content.errors),
+        ", ".join(problem.path or "the whole" for problem in letter.content.errors),
     )
 
 
@@ -66,16 +66,16 @@ def opened(letter: StoredDeadLetter, hashed: Callable[[str | None], str | None])
     return Opened(
         row(letter, hashed),
         letter.content.message,
-        tuple((one.path or "the whole", one.message) for one in letter.content.errors),
+        tuple((problem.path or "the whole", problem.message) for problem in letter.content.errors),
         event if isinstance(event, str) else json.dumps(event, indent=2),
         not isinstance(event, str),
     )
 
 
 def becomes(plans: Sequence[Plan], *, sent: bool) -> tuple[Becomes, ...]:
-    """What became of letters that were sent again, or what would."""
+    """The actual or planned results of a redrive."""
     done = "sent again" if sent else "will be sent again"
     return tuple(
-        Becomes(one.letter.id[:SHORT], words(one.letter.content.reason), one.refusal or done, one.refusal is None)
-        for one in plans
+        Becomes(plan.letter.id[:SHORT], words(plan.letter.content.reason), plan.refusal or done, plan.refusal is None)
+        for plan in plans
     )

@@ -16,13 +16,13 @@ from workers.dashboard.views.wording import Level, lasting, moment
 from workers.kafka.lag import Lag, Member
 
 FRESH_SECONDS = 15.0
-"""What the brokers said longer ago than this is not how things are: one look may take half as long."""
+"""Maximum age of the brokers' data; one look may take half as long."""
 RATE_SECONDS = 20.0
-"""Over how long a rate is taken."""
+"""The period of rates."""
 LATENCY_SECONDS = 300
-"""Over how long latencies are taken."""
+"""The period of latencies."""
 WORK_SECONDS = 5.0
-"""A queue whose oldest record has waited no longer than this is work, and no backlog."""
+"""A queue whose oldest record has waited longer than this is a backlog."""
 
 
 class Tile(NamedTuple):
@@ -55,14 +55,14 @@ class WorkerRow(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Records each second."""
+    """Records per second."""
 
     come_in: float
     done: float
 
 
 class Series(NamedTuple):
-    """What happened lately; None where the brokers were not heard."""
+    """Recent history; None while the brokers did not respond."""
 
     at: tuple[float, ...]
     waiting: tuple[int, ...]
@@ -71,12 +71,12 @@ class Series(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """How it is, in one line, and why."""
+    """The status in one line, with reasons."""
 
     level: Level
     headline: str
     reasons: tuple[str, ...] = ()
-    """What is wrong, one sentence each."""
+    """The problems, one sentence each."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class Now:
 
     verdict: Verdict
     asked_at: str
-    """When the brokers said this."""
+    """The time of the brokers' data."""
     tiles: tuple[Tile, ...] = ()
-    """None, like the rows, where nothing is known now: what silent brokers said before would look like health."""
+    """None, like the rows, if nothing is known now: old data would look healthy."""
     partitions: tuple[PartitionRow, ...] = ()
     workers: tuple[WorkerRow, ...] = ()
 
@@ -100,7 +100,7 @@ def now(
     stalled_seconds: float,
     at: datetime,
 ) -> Now:
-    """The page, at that moment."""
+    """The page at a moment."""
     found = verdict(watched, stalled_seconds, at.timestamp())
     found = found._replace(reasons=(*found.reasons, *of_reading(progress)))
     heard = moment(datetime.fromtimestamp(watched.at, UTC) if watched.at is not None else None)
@@ -116,7 +116,7 @@ def now(
 
 
 def verdict(watched: Watched, stalled_seconds: float, at: float) -> Verdict:
-    """Whether requests are answered, by what the brokers said and how long ago that was."""
+    """Whether requests are answered, by the brokers' data and its age."""
     if watched.at is None:
         return Verdict("unknown", "The brokers have not answered yet", (watched.error,) if watched.error else ())
     age = max(at - watched.at, 0.0)
@@ -129,13 +129,15 @@ def verdict(watched: Watched, stalled_seconds: float, at: float) -> Verdict:
 
 
 def _of_lags(watched: Watched, stalled_seconds: float) -> Verdict:
-    waiting, longest = sum(one.waiting for one in watched.lags), max(one.seconds for one in watched.lags)
-    wrong = [f"partition {one.partition}: {one.problem}" for one in watched.standings if one.problem]
+    waiting, longest = sum(lag.waiting for lag in watched.lags), max(lag.seconds for lag in watched.lags)
+    wrong = [
+        f"partition {standing.partition}: {standing.problem}" for standing in watched.standings if standing.problem
+    ]
     stuck = [
-        f"partition {one.partition}: {one.waiting:,} waiting, the oldest for {lasting(one.seconds)}"
-        + (f", {one.held:,} of them behind a transaction that somebody left open" if one.held else "")
-        for one in watched.lags
-        if _stuck(one, stalled_seconds)
+        f"partition {lag.partition}: {lag.waiting:,} waiting, the oldest for {lasting(lag.seconds)}"
+        + (f", {lag.held:,} of them behind a transaction that somebody left open" if lag.held else "")
+        for lag in watched.lags
+        if _stuck(lag, stalled_seconds)
     ]
     nobody = [] if watched.workers else ["no worker is a member of the group: nothing is decided"]
     for found, headline in (
@@ -151,7 +153,7 @@ def _of_lags(watched: Watched, stalled_seconds: float) -> Verdict:
 
 
 def of_reading(progress: Progress) -> tuple[str, ...]:
-    """What is wrong with the dashboard's own reading."""
+    """Problems of the dashboard's own reading."""
     found = []
     if progress.error is not None:
         found.append(f"decisions are not read now: {progress.error}")
@@ -172,11 +174,11 @@ def _tiles(
     at: datetime,
     stalled_seconds: float,
 ) -> list[Tile]:
-    waiting, longest = sum(one.waiting for one in watched.lags), max(one.seconds for one in watched.lags)
+    waiting, longest = sum(lag.waiting for lag in watched.lags), max(lag.seconds for lag in watched.lags)
     late: Level = "bad" if longest > stalled_seconds else "waiting" if longest > WORK_SECONDS else "good"
     speed = rates(watched.points)
     account = total(watched.standings)
-    wrong = [one for one in watched.standings if one.problem]
+    wrong = [standing for standing in watched.standings if standing.problem]
     return [
         Tile("Waiting", f"{waiting:,}", "requests not yet taken up", late),
         Tile("Oldest waits", lasting(longest) if waiting else "nothing waits", "since it was published", late),
@@ -220,7 +222,7 @@ def _pended(pended: tuple[Counter[str], int], progress: Progress) -> Tile:
 
 
 def _partitions(watched: Watched, stalled_seconds: float) -> list[PartitionRow]:
-    standing = {one.partition: one for one in watched.standings}
+    standing = {standing.partition: standing for standing in watched.standings}
     rows = []
     for lag in watched.lags:
         account = standing.get(lag.partition)
@@ -242,21 +244,21 @@ def _partitions(watched: Watched, stalled_seconds: float) -> list[PartitionRow]:
 
 
 def _holder(lag: Lag, workers: Sequence[Member]) -> str:
-    found = [_short(one) for one in workers if (lag.topic, lag.partition) in one.partitions]
+    found = [_short(worker) for worker in workers if (lag.topic, lag.partition) in worker.partitions]
     return ", ".join(found) or "nobody"
 
 
 def _short(worker: Member) -> str:
-    # Ids begin with the client's name, alike for all, and end with what tells them apart.
+    # Ids begin with the client's name, the same for all, and end with the distinguishing part.
     return worker.id.removeprefix(f"{worker.client}-")[:8]
 
 
 def _workers(watched: Watched) -> list[WorkerRow]:
     topic = watched.lags[0].topic
     rows = []
-    for one in watched.workers:
-        mine = [str(partition.partition) for partition in one.partitions if partition.topic == topic]
-        rows.append(WorkerRow(_short(one), one.host.lstrip("/"), ", ".join(mine) or "none"))
+    for worker in watched.workers:
+        mine = [str(partition.partition) for partition in worker.partitions if partition.topic == topic]
+        rows.append(WorkerRow(_short(worker), worker.host.lstrip("/"), ", ".join(mine) or "none"))
     return rows
 
 
@@ -264,8 +266,8 @@ def _workers(watched: Watched) -> list[WorkerRow]:
 
 
 def rates(points: Sequence[Point]) -> Rates | None:
-    """Over the last while; None where too little is known."""
-    lately = [one for one in points if one.at >= points[-1].at - RATE_SECONDS]
+    """The recent rates; None if too little is known."""
+    lately = [point for point in points if point.at >= points[-1].at - RATE_SECONDS]
     return _between(lately[0], lately[-1]) if len(lately) > 1 else None
 
 
@@ -279,8 +281,8 @@ def series(points: Sequence[Point]) -> Series:
     between = [_between(*two) if two[1].at - two[0].at < FRESH_SECONDS else None for two in pairwise(points)]
     each = [None, *between][: len(points)]
     return Series(
-        tuple(one.at for one in points),
-        tuple(one.waiting for one in points),
-        tuple(None if one is None else round(one.come_in, 1) for one in each),
-        tuple(None if one is None else round(one.done, 1) for one in each),
+        tuple(point.at for point in points),
+        tuple(point.waiting for point in points),
+        tuple(None if minute is None else round(minute.come_in, 1) for minute in each),
+        tuple(None if minute is None else round(minute.done, 1) for minute in each),
     )

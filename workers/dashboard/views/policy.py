@@ -1,4 +1,4 @@
-"""The page *Policy*: a policy's revisions, what each changed, and what was decided under it."""
+"""The page *Policy*: a policy's revisions, their changes, and the decisions under each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -17,18 +17,18 @@ class RevisionRow(NamedTuple):
     number: str | None
     kinds: str
     says: str
-    """In the project's words, from the document."""
+    """The summary in the document."""
     changed: str
-    """What was proved."""
+    """The proven changes."""
     changes: tuple[str, ...]
-    """Each way in which answers differ."""
+    """Each difference between answers."""
     on_record: bool
     author: str
     signed: str
-    """Whose signature was proved."""
+    """The verified signer."""
     published: str
     corrected: str
-    """What it takes back, and what took it back; empty where neither is."""
+    """What it withdraws and what withdrew it, or empty."""
     digest: str
     document: str
     decisions: int
@@ -65,7 +65,7 @@ def _corrected(one: Published) -> Iterator[str]:
 
 
 def before_any(policy: str, under: Mapping[Revision, int]) -> int:
-    """Decisions on services of days when no revision was in force."""
+    """Decisions for days without a revision in force."""
     return under.get((policy, NONE), 0)
 
 

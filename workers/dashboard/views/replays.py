@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from workers.dashboard.views.wording import Level, moment, words
 
 LONGEST = 1_000_000
-"""Bytes of a summary that are read."""
+"""Bytes read of a summary."""
 MOST = 200
-"""Reports that are shown, the newest."""
+"""The number of newest reports shown."""
 FORMS = (".html", ".jsonl")
 
 
@@ -25,22 +25,24 @@ class ReportRow(NamedTuple):
     level: Level
     figures: tuple[tuple[str, str], ...]
     is_page: bool
-    """Whether it is a page to be opened."""
+    """Whether it is an HTML page."""
 
 
 def reports(folder: Path) -> list[ReportRow]:
-    """The reports of a folder, newest first; none where there is no such folder."""
+    """The reports of a folder, newest first; none if the folder does not exist."""
     try:
-        found = [one for one in folder.iterdir() if one.suffix in FORMS and one.is_file() and not one.is_symlink()]
-        dated = sorted(((one.stat().st_mtime, one) for one in found), reverse=True)
+        found = [
+            entry for entry in folder.iterdir() if entry.suffix in FORMS and entry.is_file() and not entry.is_symlink()
+        ]
+        dated = sorted(((path.stat().st_mtime, path) for path in found), reverse=True)
     except OSError:
         return []
     return [_row(file, datetime.fromtimestamp(at, UTC)) for at, file in dated[:MOST]]
 
 
 def page_of(folder: Path, name: str) -> bytes | None:
-    """A report that is a page; None where the folder has none of that name."""
-    shown = {one.name for one in reports(folder) if one.is_page}
+    """An HTML report by name, if the folder has it."""
+    shown = {report.name for report in reports(folder) if report.is_page}
     return (folder / name).read_bytes() if name in shown else None
 
 
@@ -99,7 +101,7 @@ WRONG = (
     "unexpected_dead_letter",
     "damaged",
 )
-"""What `dli replay verify` finds, by its names."""
+"""The findings of `dli replay verify`, by name."""
 UNTOLD = "not_replayable"
 
 
@@ -115,5 +117,5 @@ def _figures(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield words(name), "yes" if value else "no"
         elif isinstance(value, int):
             yield words(name), f"{value:,}"
-        elif isinstance(value, dict) and all(isinstance(one, int) for one in value.values()):
+        elif isinstance(value, dict) and all(isinstance(item, int) for item in value.values()):
             yield words(name), ", ".join(f"{count:,} {words(key)}" for key, count in value.items()) or "-"

@@ -1,10 +1,10 @@
-"""How values are said."""
+"""Formats values for display."""
 
 from datetime import UTC, datetime
 from typing import Literal
 
 Level = Literal["good", "waiting", "bad", "unknown"]
-"""How something is; `unknown` is never shown as good."""
+"""A status; `unknown` is never shown as good."""
 
 
 def words(term: str) -> str:
@@ -13,7 +13,7 @@ def words(term: str) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """A duration as a person says it."""
+    """A readable duration."""
     for upto, unit, length in (
         (1, "ms", 0.001),
         (120, "s", 1),

@@ -11,7 +11,7 @@ from policy_core.history.chain import chain_of
 from tests.support.cases import packaged
 from tests.support.every_decision import EXAMPLES, every_decision
 from workers.dashboard.data import counters as kept
-from workers.dashboard.data.counters import DecisionPosition, Mix, Tallies
+from workers.dashboard.data.counters import Counters, DecisionPosition, Mix
 from workers.dashboard.data.revisions import Publications
 from workers.dashboard.views.decisions import decisions, stack
 from workers.dashboard.views.policy import before_any, revisions
@@ -25,8 +25,8 @@ def example(kind: str, name: str) -> dict[str, Any]:
     return data
 
 
-def counted(some: list[dict[str, Any]]) -> Tallies:
-    made = Tallies()
+def counted(some: list[dict[str, Any]]) -> Counters:
+    made = Counters()
     for number, one in enumerate(some):
         made.decided(one, AT + timedelta(minutes=number), DecisionPosition("decisions", 0, number))
     return made
@@ -75,7 +75,7 @@ def test_nothing_grows_with_the_number_of_requests(monkeypatch: pytest.MonkeyPat
     for name in ("POINTERS", "WAITING"):
         monkeypatch.setattr(kept, name, 5)
     one = example("authorization.decided.v1", "minimal")
-    made = Tallies()
+    made = Counters()
     for number in range(50):
         made.decided(one | {"request_id": f"PA-{number}"}, AT, DecisionPosition("decisions", 0, number))
         made.latencies.asked(f"asked-{number}".encode(), 0)
