@@ -508,7 +508,7 @@ def _unused(system: str, length: int, policies: Iterable[Policy]) -> str:
 
 def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
     for (before, after, node), where in points.items():
-        # The newest interval of days; otherwise what the documents name first.
+        # From the newest interval of days; of its points, the first.
         shown = max(where, key=lambda point: point.cell)
         facts = example(node, answer=True) or {}
         found = cover(joint.diagrams, node)
