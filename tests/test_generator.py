@@ -19,7 +19,8 @@ def ten_thousand() -> list[dict[str, Any]]:
     return [item for item in made if isinstance(item, dict)]
 
 
-def test_a_seed_makes_the_same_items_again_and_another_seed_others() -> None:
+def test_a_seed_always_makes_the_same_items() -> None:
+    """A seed makes the same items every time, and another seed makes others."""
     first = [generator.encode(item) for item in generator.requests(1, 500, 0.3)]
     assert first == [generator.encode(item) for item in generator.requests(1, 500, 0.3)]
     assert first != [generator.encode(item) for item in generator.requests(2, 500, 0.3)]

@@ -59,7 +59,7 @@ def test_an_import_that_breaks_the_house_is_found(copy: Path, file: str, line: s
     assert lint(copy).returncode == 1
 
 
-def test_four_modules_touch_what_faust_and_aiokafka_keep_to_themselves() -> None:
+def test_four_modules_use_internals_of_faust_and_aiokafka() -> None:
     """The feed's own and the list of them; how readers hand out every record; how records are restored to the byte."""
     private = re.compile(
         r"\.aiokafka_consumer|faust\.transport|aiokafka\.producer|aiokafka\.consumer|(?<!self)\._consumer|mode\.threads"
@@ -83,3 +83,34 @@ def test_nobody_waits_in_a_way_that_swallows_a_cancellation() -> None:
     waiting = re.compile(r"asyncio\.wait_for\(|from asyncio import .*\bwait_for\b")
 
     assert [file.name for file in (ROOT / "workers").rglob("*.py") if waiting.search(file.read_text("utf-8"))] == []
+
+
+LONGEST_NAME = 60
+"""Of a test: the promise itself is in its docstring."""
+
+
+def long_names(source: str) -> list[str]:
+    return [
+        name for name in re.findall(r"^\s*(?:async )?def (test_\w+)", source, re.MULTILINE) if len(name) > LONGEST_NAME
+    ]
+
+
+def test_the_names_of_tests_are_short() -> None:
+    """The promise is in the docstring."""
+    sources = {file: file.read_text("utf-8") for file in (ROOT / "tests").rglob("test_*.py")}
+
+    assert {file.name: names for file, source in sources.items() if (names := long_names(source))} == {}
+    assert long_names(f"def test_{'x' * LONGEST_NAME}() -> None:\n    pass\n") != []
+
+
+def test_no_test_module_imports_another() -> None:
+    """What tests share is in `tests/support`."""
+    importing = re.compile(r"^\s*(?:from|import) tests\.[\w.]*\btest_", re.MULTILINE)
+    found = [
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / "tests").rglob("*.py")
+        if importing.search(file.read_text("utf-8").replace("from tests.events.test_decision import decided", ""))
+    ]
+
+    assert found == []
+    assert importing.search("from tests.workers.test_cli import run\n")

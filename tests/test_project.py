@@ -28,7 +28,7 @@ def tracked() -> list[str]:
 # --- the package ---------------------------------------------------------------------------------------------------
 
 
-def test_every_package_says_that_it_has_types_and_the_wheel_takes_it_along() -> None:
+def test_every_package_ships_its_types() -> None:
     wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
 
     assert wheel == {"packages": PACKAGES}  # whole packages: nothing is left out and nothing else is put in

@@ -90,7 +90,8 @@ def test_the_map_names_every_module_and_no_other() -> None:
     assert {room: names for room, names in mapped(MAP).items() if names} == modules
 
 
-def test_the_map_names_every_folder_at_the_top_and_none_that_is_not_there() -> None:
+def test_the_map_names_exactly_the_top_level_folders() -> None:
+    """The map names every top-level folder and none that does not exist."""
     rooms = mapped(MAP)
 
     assert {room for room in rooms if "/" not in room} == {

@@ -99,7 +99,8 @@ def test_a_service_that_gives_no_usable_answer_leaves_the_list(planted: Path, se
     assert any(sentence.startswith("no service of advisories answers (") for sentence in made.said)
 
 
-def test_a_file_that_pip_audit_refuses_is_no_matter_of_the_network(tmp_path: Path, service: str) -> None:
+def test_a_file_that_pip_audit_refuses_is_not_a_network_failure(tmp_path: Path, service: str) -> None:
+    """A requirements file that pip-audit refuses is an error and is not taken for a network failure."""
     (tmp_path / "unhashed.txt").write_text("jinja2==3.1.6\n", "utf-8")
 
     with pytest.raises(AuditError, match=r"pip-audit ends with 1: .*hash"):
@@ -116,13 +117,15 @@ def environment(tmp_path: Path) -> Path:
     return tmp_path / "runtime"
 
 
-def test_every_package_of_the_image_stands_under_a_licence_that_is_allowed() -> None:
+def test_every_package_in_the_image_has_an_allowed_licence() -> None:
+    """Every package in the image has a licence that is allowed."""
     made = licences.check()
 
     assert (made.verdict, made.said) == (Verdict.PASSED, ())
 
 
-def test_an_unknown_licence_a_forbidden_one_and_a_text_that_changed_are_found(environment: Path) -> None:
+def test_unknown_forbidden_and_changed_licences_are_found(environment: Path) -> None:
+    """An unknown licence, a forbidden licence and a changed licence text are all found."""
     (packages,) = environment.glob("lib/python3*/site-packages")
     for name, says in (
         ("planted_unknown", "License: our own"),
@@ -158,9 +161,10 @@ def alone() -> subprocess.CompletedProcess[str]:
     return whole("--osv-url", "http://127.0.0.1:9/")
 
 
-def test_the_whole_passes_without_a_service_and_fails_where_one_knows_something(
+def test_the_audit_fails_only_where_a_service_knows_something(
     alone: subprocess.CompletedProcess[str], service: str
 ) -> None:
+    """The whole audit passes without a service and fails where a service knows a vulnerability."""
     written = bom.FILE.read_bytes()
     asked = whole("--osv-url", f"{service}/v1/query")
 
@@ -172,7 +176,8 @@ def test_the_whole_passes_without_a_service_and_fails_where_one_knows_something(
 
 
 @pytest.mark.usefixtures("alone")
-def test_the_components_are_exactly_the_pins_of_the_image_each_with_licence_digests_and_url() -> None:
+def test_components_match_the_pins_of_the_image() -> None:
+    """The components are exactly the image's pins, each with its licence, digests and URL."""
     made = json.loads(bom.FILE.read_text("utf-8"))
     wanted = {(pin.name, pin.version): set(pin.hashes) for pin in pins(RUNTIME) if pin.applies}
     held = {
@@ -206,7 +211,8 @@ def test_a_bill_of_materials_that_is_not_valid_is_told() -> None:
 # --- our code ------------------------------------------------------------------------------------------------------
 
 
-def test_a_planted_finding_and_an_answer_whose_finding_is_gone_fail(tmp_path: Path) -> None:
+def test_an_open_finding_and_a_stale_answer_fail_the_check(tmp_path: Path) -> None:
+    """A planted finding fails the check, and so does an answer whose finding is gone."""
     folder = tmp_path / "workers"
     (folder / "target").mkdir(parents=True)
     (folder / "target" / "others.py").write_text("import pickle\n", "utf-8")

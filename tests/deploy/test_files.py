@@ -84,7 +84,8 @@ def test_a_worse_dockerfile_does_not(tmp_path: Path, said: str, instead: str) ->
     assert ran("hadolint", tmp_path / "Dockerfile").returncode != 0
 
 
-def test_the_image_runs_as_nobody_in_particular_and_installs_what_is_pinned_by_hash() -> None:
+def test_the_image_is_unprivileged_and_installs_by_hash() -> None:
+    """The image runs as an unprivileged user and installs only what is pinned by hash."""
     text = DOCKERFILE.read_text("utf-8")
 
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["10001:10001"]
@@ -95,7 +96,8 @@ def test_the_image_runs_as_nobody_in_particular_and_installs_what_is_pinned_by_h
         assert "--hash=sha256:" in (DEPLOY / "requirements" / name).read_text("utf-8")
 
 
-def test_the_images_context_has_what_the_dockerfile_copies_and_no_secret() -> None:
+def test_the_build_context_has_what_is_copied_and_no_secret() -> None:
+    """The image's build context contains what the Dockerfile copies, and no secret."""
     let_in = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines()[1:]}
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE.read_text("utf-8"), re.MULTILINE)
     paths = [path for line in copied for path in line.split()]
@@ -144,7 +146,8 @@ def test_a_compose_file_that_does_not_is_noticed(bad: dict[str, object]) -> None
         PyCompose.from_yaml(yaml.safe_dump({"services": services}))
 
 
-def test_our_services_can_write_nothing_gain_nothing_and_are_asked_for_their_health() -> None:
+def test_our_services_are_confined_and_have_health_checks() -> None:
+    """Our services cannot write or gain privileges, and those that keep running have health checks."""
     ours = {name: one for name, one in merged().items() if one["image"] == "dli-authorization:0.1.0"}
 
     assert set(ours) == {"topics", "worker", "exporter", "dashboard", "archive"}

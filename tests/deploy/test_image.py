@@ -144,7 +144,8 @@ def test_it_says_of_itself_what_the_dockerfile_says(store: Store) -> None:
     assert set(config["Volumes"]) == {DATA}
 
 
-def test_it_runs_as_nobody_in_particular_and_has_nothing_to_install_with(deployment: Deployment) -> None:
+def test_it_runs_unprivileged_and_contains_no_installer(deployment: Deployment) -> None:
+    """The container runs as an unprivileged user and contains nothing to install packages with."""
     ran = deployment.container.run("sh", "-c", "id -u; touch /opt/dli/x /etc/x; python -m pip", environment={})
 
     assert ran.out == "10001\n"
@@ -189,7 +190,8 @@ def test_an_archive_is_made_checked_proved_and_asked_what_if(deployment: Deploym
         assert ran.code == 0, ran.out + ran.err
 
 
-def test_the_nightly_job_archives_and_the_exporter_says_until_when(deployment: Deployment) -> None:
+def test_the_nightly_job_archives_and_the_exporter_reports_it(deployment: Deployment) -> None:
+    """The nightly job makes the archive, and the exporter reports the time up to which it reaches."""
     manifests = yaml.safe_load_all((DEPLOY / "kubernetes" / "base" / "archive.yaml").read_text("utf-8"))
     [job] = [one for one in manifests if one["kind"] == "CronJob"]
     [container] = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
@@ -266,7 +268,8 @@ def test_what_the_runbook_does_while_no_worker_runs_works(deployment: Deployment
 # --- what it leaves ------------------------------------------------------------------------------------------------
 
 
-def test_it_ends_in_order_and_wrote_nothing_outside_its_data_folder(deployment: Deployment) -> None:
+def test_it_stops_cleanly_and_writes_only_to_its_data_folder(deployment: Deployment) -> None:
+    """The container stops cleanly and has written nothing outside its data folder."""
     kept = deployment.dli("archive", f"{DATA}/last")
     deployment.dashboard.stop()  # by the signal itself
     codes = [one.stop() for one in (deployment.exporter, deployment.worker)]
@@ -280,7 +283,8 @@ def test_it_ends_in_order_and_wrote_nothing_outside_its_data_folder(deployment: 
     } == set()
 
 
-def test_what_is_written_outside_the_data_folder_is_noticed_even_if_it_is_gone_again(deployment: Deployment) -> None:
+def test_a_write_outside_the_data_folder_is_noticed(deployment: Deployment) -> None:
+    """A write outside the data folder is noticed even if the file is gone again."""
     with deployment.container.tree() as tree:
         before = entries(tree, NOT_OURS)
         time.sleep(0.01)  # a clock tick, so that the folder's time differs

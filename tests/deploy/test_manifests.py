@@ -150,7 +150,8 @@ def test_an_overlay_builds_manifests_of_the_right_form(built: list[Manifest]) ->
 
 
 @pytest.mark.tools
-def test_every_name_that_a_pod_mounts_or_reads_is_made_here_or_told_in_the_runbook(built: list[Manifest]) -> None:
+def test_every_name_a_pod_uses_is_made_here_or_documented(built: list[Manifest]) -> None:
+    """Every name that a pod mounts or reads is made here or documented in the runbook."""
     runbook = (DEPLOY / "runbook.md").read_text("utf-8")
     made = {(one["kind"], one["metadata"]["name"]) for one in built}
     users = {name for kind, name in made if kind == "KafkaUser"}
@@ -208,7 +209,8 @@ def template(manifest: Manifest) -> Manifest:
 
 
 @pytest.mark.parametrize("name", ["dli-worker", "dli-exporter", "dli-dashboard", "dli-archive", "dli-policy"])
-def test_a_pod_is_nobody_in_particular_writes_nothing_and_knows_no_token(name: str) -> None:
+def test_a_pod_is_unprivileged_read_only_and_without_a_token(name: str) -> None:
+    """A pod runs unprivileged, with a read-only root file system and without a service account token."""
     pod = pods()[name]
     [container] = pod["containers"]
 
@@ -224,7 +226,8 @@ def test_a_pod_is_nobody_in_particular_writes_nothing_and_knows_no_token(name: s
     assert writable == ["/var/lib/dli", "/tmp"]  # noqa: S108 (a volume's place)
 
 
-def test_an_archive_is_made_long_before_kafka_forgets_and_never_two_at_once() -> None:
+def test_archives_are_made_in_time_and_never_two_at_once() -> None:
+    """An archive is made long before Kafka deletes the records, and never two at once."""
     spec = named(in_base(), "CronJob", "dli-archive")["spec"]
     [minute, hour, *daily] = spec["schedule"].split()
     forgotten = min(one.retention for one in TOPICS if one.name in ARCHIVED and one.retention)
@@ -236,7 +239,7 @@ def test_an_archive_is_made_long_before_kafka_forgets_and_never_two_at_once() ->
     assert container["args"][:3] == ["archive", "/var/lib/dli/archives", "--continue"]
 
 
-def test_the_documents_of_a_release_are_published_by_who_may_within_minutes() -> None:
+def test_the_policy_job_publishes_packaged_documents_in_minutes() -> None:
     """No worker may write to the topic of revisions, and one whose document knows more does not start."""
     spec = named(in_base(), "CronJob", "dli-policy")["spec"]
     [container] = template(named(in_base(), "CronJob", "dli-policy"))["spec"]["containers"]
@@ -268,7 +271,8 @@ def test_a_worker_has_time_to_end_its_batch_before_it_is_killed() -> None:
     assert pods()["dli-worker"]["terminationGracePeriodSeconds"] >= needed
 
 
-def test_there_are_never_more_workers_than_partitions_and_never_none() -> None:
+def test_workers_number_from_one_to_the_partition_count() -> None:
+    """There are never more workers than partitions, and there is always at least one."""
     spec = named(in_base(), "ScaledObject", "dli-worker")["spec"]
 
     assert spec["maxReplicaCount"] == PARTITIONS
@@ -283,7 +287,8 @@ def test_scaling_asks_about_the_group_and_topic_of_the_workers() -> None:
     assert trigger["metadata"]["limitToPartitionsWithLag"] == "true"
 
 
-def test_every_pod_may_speak_with_kafka_and_dns_and_what_is_not_named_is_forbidden() -> None:
+def test_pods_reach_kafka_and_dns_and_nothing_unlisted() -> None:
+    """Every pod may reach Kafka and DNS, and all traffic that is not listed is forbidden."""
     policies = {one["metadata"]["name"]: one["spec"] for one in in_base() if one["kind"] == "NetworkPolicy"}
 
     assert policies["dli-nothing-else"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
@@ -305,9 +310,8 @@ def dashboard_with(folder: Path, monkeypatch: pytest.MonkeyPatch, tokens: dict[s
     return read(security_protocol="SASL_SSL", sasl_username="dli-viewer")
 
 
-def test_who_has_the_second_token_may_act_and_without_one_nobody_may(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_second_token_gives_the_right_to_act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The holder of the second token may act, and without a second token nobody may act."""
     both = tokens_of(dashboard_with(tmp_path / "both", monkeypatch, {"token": LOOK, "act-token": ACT}))
     one = tokens_of(dashboard_with(tmp_path / "one", monkeypatch, {"token": LOOK}))
 

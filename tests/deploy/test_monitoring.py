@@ -62,9 +62,8 @@ def selected(expression: str) -> Iterator[tuple[str, set[str]]]:
 
 
 @pytest.mark.parametrize(("title", "expression"), ASKED, ids=[title for title, _ in ASKED])
-def test_an_expression_parses_and_asks_for_metrics_that_there_are_by_labels_that_they_have(
-    title: str, expression: str
-) -> None:
+def test_an_expression_parses_and_uses_declared_metrics(title: str, expression: str) -> None:
+    """An expression parses and selects only metrics that exist, by labels that they have."""
     known = declared()
     found = list(selected(expression))
 
@@ -111,14 +110,16 @@ def test_panels_have_a_place_and_a_number_of_their_own() -> None:
 # --- alerts --------------------------------------------------------------------------------------------------------
 
 
-def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+def test_every_alert_has_a_firing_and_a_silent_case() -> None:
+    """Every alert has a case in which it fires and a case in which it does not."""
     fires = {check["alertname"] for one in CASES for check in one["alert_rule_test"] if check.get("exp_alerts")}
     silent = {check["alertname"] for one in CASES for check in one["alert_rule_test"] if not check.get("exp_alerts")}
 
     assert fires == silent == set(ALERTS)
 
 
-def test_every_alert_says_how_grave_it_is_and_where_the_runbook_tells_of_it() -> None:
+def test_every_alert_has_a_severity_and_a_runbook_section() -> None:
+    """Every alert states its severity and the section of the runbook that describes it."""
     for rule in RULES:
         assert rule["labels"]["severity"] in {"critical", "warning"}
         assert rule["annotations"]["runbook"] == f"deploy/runbook.md#{rule['alert'].lower()}"
@@ -134,7 +135,8 @@ def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.tools
-def test_alerts_fire_when_they_must_and_are_silent_when_they_must() -> None:
+def test_alerts_fire_only_when_they_must() -> None:
+    """Each alert fires when it must and stays silent when it must."""
     ran = promtool("test", "rules", *TESTS)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -142,7 +144,8 @@ def test_alerts_fire_when_they_must_and_are_silent_when_they_must() -> None:
 
 @pytest.mark.tools
 @pytest.mark.parametrize("alert", ALERTS)
-def test_the_cases_notice_an_alert_that_never_fires_and_one_that_always_does(alert: str, tmp_path: Path) -> None:
+def test_the_cases_catch_alerts_that_never_or_always_fire(alert: str, tmp_path: Path) -> None:
+    """The cases catch an alert that never fires and an alert that always fires."""
     for always in ("vector(1)", "vector(1) < 0"):
         worse = [{**one, "expr": always if one["alert"] == alert else one["expr"]} for one in RULES]
         (tmp_path / "alerts.yaml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": worse}]}), "utf-8")

@@ -31,7 +31,8 @@ def test_every_topic_has_a_row_and_no_other_has() -> None:
     assert named == {one.name for one in TOPICS}
 
 
-def test_each_says_how_long_it_is_kept_and_whether_a_person_is_in_it() -> None:
+def test_each_row_states_retention_and_personal_data() -> None:
+    """Each row says how long the data is kept and whether it is about a person."""
     for topic in TOPICS:
         what, how_long, how = ROWS[f"topic `{topic.name}`"]
         assert how_long == retention(topic), topic.name

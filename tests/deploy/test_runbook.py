@@ -57,7 +57,8 @@ def test_a_command_line_that_dli_does_not_take_is_noticed(line: str) -> None:
     assert usage_problem(line) is not None
 
 
-def test_the_runbooks_command_lines_are_found_in_blocks_and_in_sentences() -> None:
+def test_runbook_commands_are_found_in_blocks_and_sentences() -> None:
+    """The runbook's command lines are found in code blocks and in sentences."""
     text = "See `dli topics\ncheck`, `DLI_X` and `dli …`.\n```sh\ndli accounts  # all\n```\nThen `dli topics check`."
 
     assert command_lines(text) == ["dli topics check", "dli accounts # all"]

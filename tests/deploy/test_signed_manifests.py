@@ -115,9 +115,8 @@ def made(built: list[Manifest], pod: Manifest, container: Manifest, path: str, b
 
 
 @pytest.mark.tools
-def test_all_who_read_revisions_have_the_same_keys_anchor_and_skips(
-    production: list[Manifest], own: list[Manifest]
-) -> None:
+def test_all_revision_readers_share_keys_anchor_and_skip_list(production: list[Manifest], own: list[Manifest]) -> None:
+    """All readers of revisions have the same keys, the same anchor and the same skip list."""
     users = {environment(own, one)["DLI_SASL_USERNAME"] for _, _, one in containers(own)}
 
     assert {USERS["worker"], USERS["dashboard"], USERS["policy"]} <= users & READERS
@@ -234,7 +233,8 @@ def test_what_is_mounted_tells_every_reader_who_may_publish(own: list[Manifest],
 
 
 @pytest.mark.tools
-def test_in_production_nobody_may_publish_until_somebody_is_named(production: list[Manifest], tmp_path: Path) -> None:
+def test_production_accepts_no_publisher_until_one_is_named(production: list[Manifest], tmp_path: Path) -> None:
+    """In production nobody may publish until somebody is named as a publisher."""
     for name, pod, one in containers(production):
         volume = volume_at(pod, one, environment(production, one)["DLI_POLICY_KEYS"]) or {}
         terms = terms_of(Settings(policy_keys=laid_out(tmp_path / name, volume, maps(production))))
@@ -382,7 +382,7 @@ def test_a_secret_in_the_environment_is_noticed(own: list[Manifest], given: Mani
 
 
 @pytest.mark.tools
-def test_what_the_component_does_not_find_in_the_archives_pod_stops_the_build(overlay: Path) -> None:
+def test_a_missing_part_of_the_archive_pod_stops_the_build(overlay: Path) -> None:
     """The passphrase goes where secrets are, by its place in a list: another order is no other mount."""
     kubernetes = overlay.parents[1].with_name("in-another-order")
     shutil.copytree(overlay.parents[1], kubernetes)

@@ -52,7 +52,8 @@ def test_every_requirement_file_pins_versions_and_digests(file: Path) -> None:
     assert sum(len(pin.hashes) for pin in found) == file.read_text("utf-8").count("--hash=sha256:")
 
 
-def test_the_audits_tools_and_the_others_agree_on_what_they_share() -> None:
+def test_audit_and_development_tools_agree_on_shared_pins() -> None:
+    """The audit's tools and the development tools pin the same versions of the packages they share."""
     dev = {pin.name: pin.version for pin in pins(REQUIREMENTS / "dev.txt") if pin.applies}
 
     assert {
@@ -83,7 +84,8 @@ def test_an_absent_file_is_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("unreached")
-def test_a_planted_old_pin_is_found_by_the_list_where_no_service_answers(tmp_path: Path) -> None:
+def test_our_list_finds_an_old_pin_when_no_service_answers(tmp_path: Path) -> None:
+    """Our own list finds a planted old pin when no advisory service answers."""
     made = advisories.check([written(tmp_path, OLD_JINJA2)])
 
     assert made.verdict is Verdict.FAILED
@@ -114,7 +116,8 @@ def test_an_old_list_is_a_warning(tmp_path: Path, older: int, warned: bool) -> N
     assert any("days old" in sentence for sentence in made.said) == warned
 
 
-def test_the_list_is_of_packages_that_are_pinned_or_come_with_python_and_names_each_advisory_once() -> None:
+def test_the_list_covers_known_packages_without_duplicates() -> None:
+    """The list covers only packages that are pinned or come with Python, and has each advisory once."""
     ours = advisories.advisories()
     pinned = {pin.name for file in REQUIREMENTS.glob("*.txt") for pin in pins(file)}
 
@@ -252,9 +255,10 @@ def test_our_answers_alone_leave_nothing_open() -> None:
         ({"lz4": said("BSD-3-Clause")}, "lz4: it says itself that it is under BSD-3-Clause"),
     ],
 )
-def test_a_licence_that_nobody_allowed_and_an_answer_that_nobody_needs_fail(
+def test_an_unallowed_licence_and_an_unneeded_answer_fail(
     changed: dict[str, dict[str, str] | None], sentence: str
 ) -> None:
+    """A licence that nobody allowed fails, and so does an answer that nobody needs."""
     packages = {name: one for name, one in (answered() | changed).items() if one is not None}
     (failure,) = licences.judged(packages, Licences())
 
@@ -285,7 +289,8 @@ def component(name: str, version: str) -> dict[str, Any]:
     return {"name": name, "version": version, "purl": f"pkg:pypi/{name.lower()}@{version}"}
 
 
-def test_a_component_has_its_licence_and_the_digests_that_are_pinned() -> None:
+def test_a_component_has_its_licence_and_pinned_digests() -> None:
+    """A component has its licence and the digests that are pinned."""
     wanted = [Pin("jinja2", Version("3.1.6"), None, (DIGEST,))]
     made = bom.completed({"components": [component("Jinja2", "3.1.6")]}, wanted, {"jinja2": "BSD-3-Clause"})
 
@@ -294,7 +299,8 @@ def test_a_component_has_its_licence_and_the_digests_that_are_pinned() -> None:
     assert bom.differences(made, wanted) == []
 
 
-def test_a_component_too_many_too_few_in_another_version_or_without_a_licence_is_told() -> None:
+def test_a_component_that_differs_from_the_pins_is_reported() -> None:
+    """A surplus, missing or wrong-version component, or one without a licence, is reported."""
     wanted = [Pin(name, Version("1.0"), None, (DIGEST,)) for name in ("a", "b")]
     made = bom.completed({"components": [component("a", "2"), component("c", "1")]}, wanted, {"a": "MIT", "c": None})
 
@@ -316,7 +322,8 @@ def test_every_answer_is_for_a_line_of_ours() -> None:
         assert [line for line in lines if one.code in line] != [], one
 
 
-def test_a_finding_without_an_answer_a_second_one_of_a_kind_and_an_answer_without_a_finding_fail() -> None:
+def test_findings_and_answers_must_match_one_to_one() -> None:
+    """An unanswered finding, a second finding of a kind and an answer without a finding all fail."""
     one = Finding("B603", "workers/a.py", 7, "run([java])  # noqa", "a call")
     answer = Answer("B603", "workers/a.py", "run([java])")
 
@@ -333,7 +340,8 @@ def test_a_finding_without_an_answer_a_second_one_of_a_kind_and_an_answer_withou
 # --- the command ---------------------------------------------------------------------------------------------------
 
 
-def test_where_the_tools_are_not_installed_the_command_says_so_and_ends_with_1() -> None:
+def test_the_command_reports_missing_tools_and_exits_1() -> None:
+    """Where the tools are not installed, the command says so and exits with 1."""
     assert not (check.TOOLS / "bandit").exists(), "this test is of an environment without the audit's tools"
     done = subprocess.run(
         [sys.executable, "-m", "deploy.supply_chain"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -82,7 +82,8 @@ def problems(page: str, of: Callable[[str], dict[str, str | None]] = promises) -
     return found
 
 
-def test_every_attack_names_tests_that_there_are_that_run_and_that_can_fail() -> None:
+def test_every_attack_names_tests_that_exist_run_and_can_fail() -> None:
+    """Every attack names tests that exist, that run and that can fail."""
     assert problems(PAGE) == []
     assert sum(map(len, attacks(PAGE).values())) > 60
 
@@ -91,7 +92,8 @@ def test_every_kind_of_attack_has_its_table() -> None:
     assert attacks(PAGE).keys() == WANTED
 
 
-def test_what_is_not_held_has_its_reason_and_no_test_and_is_signed() -> None:
+def test_an_attack_we_cannot_stop_has_a_reason_and_no_test() -> None:
+    """An attack that is not held off has a reason and no test, and the page says who signs."""
     found = {heading: rows for heading, _, rows in tables(PAGE)}
 
     assert len(found[NOT_HELD]) >= 10
@@ -151,8 +153,7 @@ def test_a_row_that_nothing_holds_is_found(shown: str, why: str | None) -> None:
     assert [why in one for one in found if why is not None] == ([] if why is None else [True]), found
 
 
-def test_a_file_that_is_not_there_or_that_pytest_does_not_collect_has_no_tests() -> None:
+def test_a_missing_or_uncollected_file_has_no_tests() -> None:
+    """A file that does not exist, or that pytest does not collect, has no tests."""
     assert promises("deploy/test_nowhere.py") == promises("deploy/runbook.py") == promises("") == {}
-    assert "test_a_file_that_is_not_there_or_that_pytest_does_not_collect_has_no_tests" in promises(
-        "deploy/test_threats.py"
-    )
+    assert "test_a_missing_or_uncollected_file_has_no_tests" in promises("deploy/test_threats.py")

@@ -98,7 +98,8 @@ def test_a_diagnosis_code_has_one_spelling(system: str, written: str, spelled: s
         ("icd-9-cm", "205-01"),
     ],
 )
-def test_a_diagnosis_that_has_not_the_form_of_its_system_is_refused_at_its_path(system: str, written: str) -> None:
+def test_a_malformed_diagnosis_code_is_refused_at_its_path(system: str, written: str) -> None:
+    """A diagnosis code that does not have the form of its system is refused at its path."""
     with pytest.raises(ValidationError) as caught:
         Diagnosis.model_validate({"system": system, "code": written})
 
@@ -133,9 +134,8 @@ def test_only_five_characters_of_c90_to_c95_tell_the_remission(code: str) -> Non
         ("icd-9-pcs", "99-09", "99-09"),
     ],
 )
-def test_a_procedure_code_has_one_spelling_and_one_without_its_systems_form_stays(
-    system: str, written: str, spelled: str
-) -> None:
+def test_a_procedure_code_has_one_spelling(system: str, written: str, spelled: str) -> None:
+    """A procedure code has one spelling, and a code without its system's form stays as it is."""
     assert procedure(system, written) == spelled
 
 
@@ -161,14 +161,16 @@ LIKE_CODES = st.text(st.sampled_from("Cc9025EeVvDA.- \t\u00a0\u200b\uff23\x00\x8
 
 @repeatable
 @given(system=st.sampled_from(["icd-10-cm", "icd-9-cm"]), code=LIKE_CODES)
-def test_the_patterns_of_the_schema_say_which_diagnoses_are_taken(system: str, code: str) -> None:
+def test_the_schema_patterns_match_the_diagnoses_taken(system: str, code: str) -> None:
+    """The schema's patterns accept exactly the diagnosis codes that are taken."""
     fits = [Draft202012Validator({"pattern": one}).is_valid(code) for one in (ANY_CODE, DIAGNOSIS_PATTERNS[system])]
     assert all(fits) == (diagnosis(system, code) is not None)
 
 
 @repeatable
 @given(code=LIKE_CODES | st.text(st.sampled_from("3 \x1f"), min_size=LONGEST - 1, max_size=LONGEST + 2))
-def test_the_pattern_of_the_schema_says_which_procedures_are_taken(code: str) -> None:
+def test_the_schema_pattern_matches_the_procedures_taken(code: str) -> None:
+    """The schema's pattern accepts exactly the procedure codes that are taken."""
     assert Draft202012Validator({"pattern": ANY_CODE}).is_valid(code) == (procedure("cpt", code) is not None)
 
 

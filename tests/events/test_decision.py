@@ -69,7 +69,8 @@ def test_the_same_request_twice_gives_the_same_bytes() -> None:
         assert decide(received, library()).to_json() == decide(received, other).to_json()
 
 
-def test_the_order_in_which_a_request_has_its_fields_does_not_matter() -> None:
+def test_the_order_of_request_fields_does_not_matter() -> None:
+    """The order of the fields in a request does not matter."""
     for value in generated(50):
         turned = json.dumps(dict(reversed(json.loads(value).items()))).encode()
         assert decided(turned).to_json() == decided(value).to_json()
@@ -122,7 +123,8 @@ def test_the_id_is_the_digest_of_the_rest() -> None:
         assert data["decision_id"] == id_of(data)
 
 
-def test_the_id_is_the_digest_whatever_characters_the_request_has() -> None:
+def test_the_id_is_the_digest_for_any_characters() -> None:
+    """The decision's id is its digest, whatever characters the request contains."""
     data = generator.request(41, 1)
     data["request_id"] = 'Ä "quoted" \\ / 雪 \N{GRINNING FACE} \u2028 \xa0'
     decision = json.loads(decided(generator.encode(data)).to_json())

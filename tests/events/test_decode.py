@@ -142,7 +142,8 @@ def test_a_changed_byte_gives_a_request_or_a_reason(data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("kind", generator.malformed_kinds)
-def test_every_kind_of_malformed_request_is_refused_for_the_right_reason(kind: str) -> None:
+def test_each_malformed_request_is_refused_for_its_reason(kind: str) -> None:
+    """Every kind of malformed request is refused for the right reason."""
     for n in range(20):
         item = generator.malformed_request(kind, 23, n)
         expected = "undecodable" if isinstance(item, bytes) else "schema_violation"
@@ -154,7 +155,8 @@ def test_every_kind_of_malformed_request_is_refused_for_the_right_reason(kind: s
 @pytest.mark.parametrize(
     "kind", [kind for kind in generator.malformed_kinds if kind not in ("empty_object", "missing_request_id")]
 )
-def test_a_malformed_request_in_an_envelope_is_refused_as_without_one(kind: str) -> None:
+def test_a_malformed_request_is_refused_alike_in_an_envelope(kind: str) -> None:
+    """A malformed request in an envelope is refused in the same way as a bare one."""
     item = generator.malformed_request(kind, 24, 1)
     if isinstance(item, dict):
         bare, wrapped = refusal(raw(item), bare=True), refusal(raw(event(dict(item))))
@@ -289,7 +291,8 @@ def test_a_clinical_key_that_is_no_plain_name_is_not_repeated() -> None:
     assert [path for path, _ in said(refusal(raw(event(made))))] == ["clinical.transplant.?", "clinical.?"]
 
 
-def test_a_line_number_that_stands_twice_is_named_where_it_stands_again() -> None:
+def test_a_repeated_line_number_is_named_at_its_repetition() -> None:
+    """A line number that occurs twice is named at its second place."""
     made = generator.request(21, 3)
     one = made["service_lines"][0]
     made["service_lines"] = [{**one, "line": 1}, {**one, "line": 2}, {**one, "line": 1}]
@@ -297,7 +300,8 @@ def test_a_line_number_that_stands_twice_is_named_where_it_stands_again() -> Non
 
 
 @pytest.mark.parametrize(("member_id", "message"), [("", "should not be empty"), ("x" * 257, "should be shorter")])
-def test_a_personal_text_of_a_wrong_length_is_said_in_plain_words(member_id: str, message: str) -> None:
+def test_a_personal_text_of_wrong_length_gets_plain_words(member_id: str, message: str) -> None:
+    """A personal text of the wrong length is refused in plain words."""
     made = generator.request(21, 3)
     made["member"]["member_id"] = member_id
     assert said(refusal(raw(event(made)))) == [("member.member_id", message)]

@@ -147,7 +147,8 @@ def caused_by(**attributes: str) -> Attributes:
     return cause.caused(id="d1", source="/dli-authorization", type=Decision.TYPE, subject="REQ-1")
 
 
-def test_a_decision_carries_the_requests_correlation_and_trace_and_names_it_as_its_cause() -> None:
+def test_a_decision_names_its_request_as_its_cause() -> None:
+    """A decision carries the request's correlation and trace and names the request as its cause."""
     caused = caused_by(correlationid="case 17", causationid="a call", traceparent=TRACEPARENT)
     assert caused.model_dump() == {
         "id": "d1",
@@ -194,7 +195,8 @@ def test_a_trace_context_is_carried_on(traceparent: str) -> None:
         pytest.param(TRACEPARENT + "\n", id="a line break"),
     ],
 )
-def test_a_malformed_trace_context_is_dropped_and_the_event_is_not(traceparent: str) -> None:
+def test_a_malformed_trace_context_is_dropped_alone(traceparent: str) -> None:
+    """A malformed trace context is dropped, and the event itself is kept."""
     assert caused_by(traceparent=traceparent).traceparent is None
     assert decode(*structured({**ATTRIBUTES, "traceparent": traceparent})).request.request_id
 
@@ -246,9 +248,10 @@ def test_another_content_type_is_not_decided(mode: Mode, content_type: str) -> N
         b" application/cloudevents+json",
     ],
 )
-def test_the_content_type_says_structured_whatever_attribute_headers_stand_beside_it(
+def test_the_content_type_outranks_attribute_headers(
     content_type: bytes,
 ) -> None:
+    """A structured content type counts, whatever attribute headers stand beside it."""
     value, _ = structured(ATTRIBUTES)
     _, others = binary({**ATTRIBUTES, "id": "another", "datacontenttype": None})
     headers = (*[one for one in others if one[0] != "content-type"], ("content-type", content_type))
@@ -257,13 +260,15 @@ def test_the_content_type_says_structured_whatever_attribute_headers_stand_besid
     assert not is_binary(headers)
 
 
-def test_attribute_headers_say_binary_where_no_content_type_says_otherwise() -> None:
+def test_attribute_headers_mean_binary_without_a_content_type() -> None:
+    """Attribute headers mean binary mode where no content type says something else."""
     value, headers = binary(without("datacontenttype"))
     received = decode(value, headers)
     assert received.attributes == Attributes(**without("datacontenttype"))
 
 
-def test_a_whole_event_as_the_data_of_a_binary_one_is_not_guessed_at() -> None:
+def test_a_whole_event_as_binary_data_is_refused() -> None:
+    """A whole event as the data of a binary event is refused, and nothing is guessed."""
     value, _ = structured(ATTRIBUTES)
     _, headers = binary(ATTRIBUTES)
     reason, paths = said((value, headers))
@@ -384,7 +389,8 @@ def test_a_tombstone_is_no_event(mode: Mode) -> None:
     assert [one.message for one in caught.value.errors] == ["no value: a tombstone is no event"]
 
 
-def test_a_value_is_decoded_up_to_its_limit_and_not_a_byte_beyond() -> None:
+def test_a_value_is_decoded_exactly_up_to_its_limit() -> None:
+    """A value is decoded up to its size limit and not one byte beyond."""
     value, headers = structured(ATTRIBUTES)
     largest = value + b" " * (LARGEST - len(value))
     assert decode(largest, headers) == decode(value, headers)

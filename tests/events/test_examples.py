@@ -178,7 +178,8 @@ def test_a_valid_request_fits_its_schemas(file: Path) -> None:
 
 
 @each(REQUESTED / "invalid")
-def test_an_invalid_request_is_refused_for_its_reason_at_its_paths(file: Path) -> None:
+def test_an_invalid_request_is_refused_with_reason_and_paths(file: Path) -> None:
+    """An invalid request is refused for its expected reason at its expected paths."""
     expected = read(file)
     assert set(expected) - {"event", "bytes_base64"} == {"why", "reason", "paths"}
     with pytest.raises(RejectedError) as caught:
@@ -188,7 +189,8 @@ def test_an_invalid_request_is_refused_for_its_reason_at_its_paths(file: Path) -
     assert (caught.value.reason, paths) == (expected["reason"], expected["paths"] or [""])
 
 
-def test_every_reason_that_an_event_itself_can_give_has_an_example() -> None:
+def test_every_reason_that_an_event_can_give_has_an_example() -> None:
+    """Every refusal reason that an event itself can give has an example."""
     reasons = {read(file)["reason"] for file in files(REQUESTED / "invalid")}
     assert reasons == set(SENTENCES) - OF_OTHERS
 
@@ -242,12 +244,14 @@ def test_a_decision_is_what_the_request_of_its_name_is_answered(file: Path) -> N
 
 
 @each(DEAD_LETTERED / "valid")
-def test_a_dead_letter_is_what_the_request_of_its_name_is_answered(file: Path) -> None:
+def test_each_dead_letter_answers_the_request_of_its_name(file: Path) -> None:
+    """Each example dead letter is the answer to the request of the same name."""
     assert compact(file) == answer(REQUESTED / "invalid" / file.name)
 
 
 @each(SHADOWED / "valid")
-def test_a_difference_is_what_a_draft_makes_of_the_request_of_its_name(file: Path) -> None:
+def test_each_difference_comes_from_the_request_of_its_name(file: Path) -> None:
+    """Each example difference is what a draft makes of the request of the same name."""
     assert compact(file) == shadowed(REQUESTED / "valid" / file.name)
 
 
@@ -257,7 +261,8 @@ def test_a_revision_is_what_the_policy_of_its_date_publishes(file: Path) -> None
 
 
 @each(ATTESTED / "valid")
-def test_an_attestation_is_what_the_revision_of_its_date_is_found_to_change(file: Path) -> None:
+def test_each_attestation_matches_the_revision_of_its_date(file: Path) -> None:
+    """Each example attestation states what the revision of its date is found to change."""
     assert compact(file) == attested(file.stem)
 
 
@@ -303,7 +308,8 @@ def test_every_valid_request_has_its_decision_among_the_examples() -> None:
     assert [file.name for file in files(DECIDED / "valid")] == [file.name for file in files(REQUESTED / "valid")]
 
 
-def test_there_is_a_dead_letter_for_every_reason_that_an_event_itself_can_give() -> None:
+def test_every_reason_that_an_event_can_give_has_a_dead_letter() -> None:
+    """Every refusal reason that an event itself can give has an example dead letter."""
     reasons = [read(file)["data"]["reason"] for file in files(DEAD_LETTERED / "valid")]
     assert set(reasons) == set(SENTENCES) - OF_OTHERS
 
@@ -332,7 +338,8 @@ def test_every_determination_has_an_example() -> None:
         for file in files(folder / "invalid")
     ],
 )
-def test_an_answer_of_another_shape_fits_neither_model_nor_schema(file: Path, model: type[BaseModel]) -> None:
+def test_a_misshapen_answer_fits_neither_model_nor_schema(file: Path, model: type[BaseModel]) -> None:
+    """An answer of the wrong shape fits neither its model nor its schema."""
     expected = read(file)
     assert set(expected) == {"why", "paths", "data"}
     assert model_paths(model, expected["data"]) == set(expected["paths"])

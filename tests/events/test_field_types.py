@@ -217,7 +217,7 @@ def test_a_digest_is_sixty_four_lower_case_hexadecimal_digits() -> None:
         assert refused(DIGESTS, value)
 
 
-def test_no_id_has_a_character_that_acts_on_a_terminal_or_turns_the_writing() -> None:
+def test_no_id_contains_a_control_or_bidirectional_character() -> None:
     """Every character there is: controls (Unicode's Cc) and bidirectional controls are refused, all others taken."""
     every = [chr(number) for number in range(0x110000) if not 0xD800 <= number <= 0xDFFF]
     acting = {one for one in every if unicodedata.category(one) == "Cc"} | {

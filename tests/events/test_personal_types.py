@@ -171,7 +171,8 @@ def test_every_personal_model_of_the_events_is_under_test() -> None:
     assert personal - tested == set()
 
 
-def test_every_model_of_an_event_is_private_unless_it_is_said_not_to_be() -> None:
+def test_every_event_model_is_private_unless_declared_open() -> None:
+    """Every model of an event is private unless it is declared not to be."""
     open_ones = {model for _, event in EVENTS for model in reachable(event) if not issubclass(model, Private)}
     assert open_ones == NOT_PERSONAL
 
@@ -210,7 +211,8 @@ def stream() -> Iterator[io.StringIO]:
 
 
 @pytest.mark.parametrize("model", PERSONAL_PARTS)
-def test_a_personal_model_that_is_logged_by_mistake_shows_nothing(model: BaseModel, stream: io.StringIO) -> None:
+def test_a_logged_personal_model_shows_nothing(model: BaseModel, stream: io.StringIO) -> None:
+    """A personal model that is logged by mistake shows nothing."""
     logging.getLogger("plain").warning("%s %r", model, model, extra={"model": model, "models": [model]})
     structlog.get_logger("structured").warning(
         "logged", model=model, models=[model], by_name={"model": (model,)}, text=f"{model}"
@@ -228,7 +230,8 @@ def test_bytes_that_are_logged_show_their_number(stream: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("logger", ["plain", "structured"])
-def test_a_refusal_that_is_logged_with_its_traceback_shows_no_value(logger: str, stream: io.StringIO) -> None:
+def test_a_logged_refusal_with_its_traceback_shows_no_value(logger: str, stream: io.StringIO) -> None:
+    """A refusal that is logged with its traceback shows no value."""
     try:
         AuthorizationRequest.model_validate({"member": MARK, "urgency": MARK, "diagnoses": [MARK]})
     except ValidationError:

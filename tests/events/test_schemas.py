@@ -98,7 +98,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copied
 
 
-def test_a_schema_file_that_was_changed_is_stale_until_it_is_written_again(folder: Path) -> None:
+def test_a_changed_schema_file_is_stale_until_rewritten(folder: Path) -> None:
+    """A schema file that was changed is stale until it is written again."""
     changed = folder / REQUEST
     changed.write_text(changed.read_text("utf-8").replace('"minimum": 1', '"minimum": 0'), "utf-8")
     assert workers.schemas.stale() == [changed]
@@ -107,7 +108,8 @@ def test_a_schema_file_that_was_changed_is_stale_until_it_is_written_again(folde
     assert workers.schemas.stale() == []
 
 
-def test_a_schema_file_that_is_missing_or_that_no_model_has_is_stale(folder: Path) -> None:
+def test_a_missing_or_unknown_schema_file_is_stale(folder: Path) -> None:
+    """A schema file that is missing, or that belongs to no model, is stale."""
     missing, unknown = folder / CLINICAL, folder / "authorization.requested.v0.json"
     missing.unlink()
     unknown.write_text("{}", "utf-8")
@@ -132,7 +134,8 @@ def test_a_schema_is_valid_and_names_its_dialect_and_itself(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_every_object_is_closed_except_where_it_is_open_on_purpose(file: Path) -> None:
+def test_every_object_is_closed_unless_open_on_purpose(file: Path) -> None:
+    """Every object is closed except where it is open on purpose."""
     found = dict(objects(json.loads(file.read_text("utf-8"))))
     assert found
     open_ones = {(file.name, path) for path, one in found.items() if one.get("additionalProperties") is not False}
@@ -149,7 +152,8 @@ def test_both_take_the_same_sound_requests() -> None:
 
 
 @pytest.mark.parametrize("kind", generator.malformed_kinds)
-def test_both_refuse_the_same_malformed_requests_where_json_schema_can_say_so(kind: str) -> None:
+def test_models_and_schemas_refuse_the_same_requests(kind: str) -> None:
+    """Models and schemas refuse the same malformed requests where JSON Schema can express the rule."""
     for n in range(20):
         item = generator.malformed_request(kind, 32, n)
         if isinstance(item, dict):
@@ -157,7 +161,8 @@ def test_both_refuse_the_same_malformed_requests_where_json_schema_can_say_so(ki
             assert (n, is_taken(item)) == (n, False)
 
 
-def test_a_whole_number_with_a_point_is_one_to_json_schema_and_none_here() -> None:
+def test_only_json_schema_takes_1_0_as_an_integer() -> None:
+    """JSON Schema takes a whole number with a decimal point as an integer, and our models do not."""
     data = generator.request(31, 1)
     data["service_lines"][0]["units"] = 1.0
     assert (fits_schemas(data), is_taken(data)) == (True, False)
@@ -230,7 +235,8 @@ def test_the_page_has_every_field_of_a_request_and_no_other() -> None:
     assert first_cells(section("A request")) == wanted
 
 
-def test_the_page_has_every_field_of_a_decision_but_those_of_the_trace() -> None:
+def test_the_page_lists_a_decisions_fields_without_its_trace() -> None:
+    """The page lists every field of a decision except those of the trace."""
     schema = json.loads((FOLDER / "authorization.decided.v1.json").read_text("utf-8"))
     inside = ("trace", "references[]", "lines[].missing[].conflict[]")
     wanted = dict.fromkeys(

@@ -92,7 +92,8 @@ def test_kafka_is_told_how_long_to_keep_records(name: str, settings: dict[str, s
     assert BY_NAME[name].settings() == settings | every
 
 
-def test_answers_are_remembered_as_long_as_their_decisions_are_kept() -> None:
+def test_answers_are_remembered_as_long_as_decisions_are_kept() -> None:
+    """Answers are remembered for as long as their decisions are kept."""
     kept = timedelta(days=Settings(topic_prefix="").duplicates_kept_days)
     assert BY_NAME[DECISIONS].retention == BY_NAME[ANSWERED].retention == kept
 
@@ -112,7 +113,8 @@ def test_a_topic_without_a_limit_keeps_its_records_for_ever() -> None:
     assert endless.settings()["retention.ms"] == "-1"
 
 
-def test_only_what_tells_of_policies_digests_pointers_and_acts_are_no_personal_data() -> None:
+def test_only_the_named_topics_hold_no_personal_data() -> None:
+    """Only the topics of policies, digests, pointers and acts hold no personal data."""
     assert {topic.name for topic in TOPICS if not topic.personal} == {
         ANSWERED,
         LEDGER,
@@ -137,7 +139,8 @@ def test_acts_stand_in_one_order() -> None:
 # --- Keys ----------------------------------------------------------------------------------------------
 
 
-def test_a_decision_is_keyed_by_its_request_id_whatever_the_request_was_keyed_by() -> None:
+def test_a_decision_is_keyed_by_its_request_id() -> None:
+    """A decision is keyed by its request id, whatever key the request had."""
     made = generator.request(1, 1)
     event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "authorization.requested.v1"}
     sent = answer(generator.encode({**event, "data": made}), b"another key")
@@ -149,7 +152,8 @@ def test_a_dead_letter_is_keyed_by_the_records_own_key() -> None:
     assert (sent.topic, sent.key) == (DEAD_LETTERS, b"its key")
 
 
-def test_a_dead_letter_of_a_record_without_key_is_keyed_by_where_it_came_from() -> None:
+def test_a_dead_letter_without_a_key_is_keyed_by_its_origin() -> None:
+    """A dead letter for a record without a key is keyed by where the record came from."""
     assert answer(b"no event", None).key == b"authorization.requests/3/41"
 
 
@@ -160,7 +164,8 @@ def test_a_revision_is_keyed_by_its_policy_and_date() -> None:
     assert len({one.key for one in sent}) == len(revisions)
 
 
-def test_a_whole_document_is_far_smaller_than_what_a_record_may_be() -> None:
+def test_a_whole_document_is_far_below_the_record_limit() -> None:
+    """A whole document is far smaller than a record may be."""
     sizes = [
         len(as_record(one, POLICY_REVISIONS, "/s", "structured").value) for one in library().chain("L.2.03.402").links
     ]

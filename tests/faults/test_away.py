@@ -51,9 +51,10 @@ def knows_more(flow: Flow, worker: Worker) -> bool:
     return eventually(lambda: "revision_in_force" in worker.said())
 
 
-def test_a_worker_that_starts_while_the_broker_is_away_waits_for_it_and_can_be_stopped(
+def test_a_starting_worker_waits_for_a_broker_that_is_away(
     pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """A worker that starts while the broker is away waits for it and can be stopped."""
     with (
         proxied_broker() as (broker, proxy, address),
         flowing(address, pool.first(2_000), tmp_path, prefix, direct=broker.bootstrap) as flow,
@@ -79,9 +80,10 @@ def test_a_worker_that_starts_while_the_broker_is_away_waits_for_it_and_can_be_s
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_a_worker_whose_broker_is_away_for_two_minutes_says_so_and_goes_on_with_all_it_does(
+def test_a_worker_survives_two_minutes_without_its_broker(
     pool: Pool, prefix: str, tmp_path: Path, report: Report, harm: Harm
 ) -> None:
+    """A worker whose broker is away for two minutes says so and then goes on with all its work."""
     with (
         proxied_broker() as (broker, proxy, address),
         flowing(address, pool.first(4_000), tmp_path, prefix, direct=broker.bootstrap) as flow,
@@ -111,9 +113,10 @@ def test_a_worker_whose_broker_is_away_for_two_minutes_says_so_and_goes_on_with_
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_a_worker_that_is_told_to_stop_while_the_broker_is_away_ends_before_its_supervisor_kills_it(
+def test_a_worker_stops_in_time_while_the_broker_is_away(
     pool: Pool, prefix: str, tmp_path: Path, report: Report, harm: Harm
 ) -> None:
+    """A worker that gets a stop signal while the broker is away ends before its supervisor kills it."""
     with (
         proxied_broker() as (broker, proxy, address),
         flowing(address, pool.first(4_000), tmp_path, prefix, direct=broker.bootstrap) as flow,

@@ -18,9 +18,10 @@ TIMES = 20
 PATIENCE_SECONDS = 1_200.0
 
 
-def test_a_worker_takes_no_more_than_it_can_hold_of_a_million_requests_that_wait(
+def test_a_worker_takes_no_more_of_a_backlog_than_it_can_hold(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """A worker takes no more than it can hold of a million requests that wait."""
     known = pool.first(50_000)
     waiting = Workload(list(known.asked) * TIMES)
     sizes = []

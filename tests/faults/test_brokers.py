@@ -23,9 +23,10 @@ pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 RATE = 1_000
 
 
-def test_a_broker_that_is_restarted_or_killed_costs_time_and_nothing_else(
+def test_a_broker_restart_or_kill_costs_only_time(
     pool: Pool, prefix: str, tmp_path: Path, chance: Random, report: Report, times: Callable[[int, int], int]
 ) -> None:
+    """A broker that is restarted or killed costs time and nothing else."""
     restarts = times(10, 100)
     each = 2_000
     total = each * (restarts + 1)
@@ -57,9 +58,8 @@ def test_a_broker_that_is_restarted_or_killed_costs_time_and_nothing_else(
     assert len(seconds) == restarts
 
 
-def test_a_network_that_cuts_delays_and_drops_costs_time_and_nothing_else(
-    pool: Pool, prefix: str, tmp_path: Path, report: Report
-) -> None:
+def test_a_faulty_network_costs_only_time(pool: Pool, prefix: str, tmp_path: Path, report: Report) -> None:
+    """A network that cuts, delays and drops connections costs time and nothing else."""
     away = 60
     with (
         proxied_broker() as (broker, proxy, address),

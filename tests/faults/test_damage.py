@@ -45,9 +45,8 @@ def damage(found: Settings, broker: KafkaBroker) -> None:
     log.write_bytes(raw)
 
 
-def test_damaged_batches_are_stepped_over_with_their_offsets_and_the_rest_is_decided(
-    prefix: str, tmp_path: Path, report: Report
-) -> None:
+def test_damaged_batches_are_skipped_and_the_rest_is_decided(prefix: str, tmp_path: Path, report: Report) -> None:
+    """Damaged batches are skipped and their offsets recorded, and all other requests are decided."""
     with KafkaBroker(folder=tmp_path / "kafka") as broker:
         found = settings_for(broker.bootstrap, prefix, tmp_path)
         apply_topics.apply(found)

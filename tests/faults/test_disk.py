@@ -54,9 +54,10 @@ Harm = Callable[[Worker, Random], None]
 
 
 @pytest.mark.parametrize("harm", [delete, spoil, cut_short])
-def test_what_becomes_of_the_disk_between_runs_or_under_a_worker_changes_no_answer(
+def test_damage_to_the_disk_changes_no_answer(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, chance: Random, report: Report, harm: Harm
 ) -> None:
+    """Nothing that happens to the disk between runs or under a running worker changes an answer."""
     with flowing(broker.bootstrap, asked_twice(pool), tmp_path, prefix) as flow:
         flow.fleet.start(2)
         flow.publisher.allow(COUNT // 2, RATE)
@@ -120,9 +121,10 @@ def small_disk(folder: Path) -> Iterator[SmallDisk]:
         _run(["umount", "--lazy", str(folder)])
 
 
-def test_a_full_disk_makes_a_worker_wait_unready_until_there_is_room(
+def test_a_worker_waits_unready_while_its_disk_is_full(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """A full disk makes a worker wait, unready, until there is room."""
     small = tmp_path / "small"
     with small_disk(small) as disk, flowing(broker.bootstrap, asked_twice(pool, 40_000), tmp_path, prefix) as flow:
         worker = flow.fleet.workers[0]

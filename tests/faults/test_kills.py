@@ -45,7 +45,7 @@ def kill_at_random(flow: Flow, chance: Random, kills: int) -> int:
 
 
 @pytest.mark.parametrize("delivery", list(Delivery))
-def test_no_request_is_lost_and_none_answered_otherwise_whichever_worker_dies_when(
+def test_no_kill_loses_a_request_or_changes_an_answer(
     broker: Broker,
     pool: Pool,
     prefix: str,
@@ -55,6 +55,7 @@ def test_no_request_is_lost_and_none_answered_otherwise_whichever_worker_dies_wh
     times: Callable[[int, int], int],
     delivery: Delivery,
 ) -> None:
+    """No request is lost or answered differently, regardless of which worker dies and when."""
     exactly_once = delivery is Delivery.EXACTLY_ONCE
     count = times(100_000, 1_000_000) if exactly_once else times(20_000, 200_000)
     kills = times(50, 1_000) if exactly_once else times(10, 200)
@@ -73,9 +74,10 @@ def test_no_request_is_lost_and_none_answered_otherwise_whichever_worker_dies_wh
     assert len(seconds) == kills
 
 
-def test_after_one_kill_the_flow_is_back_once_the_dead_workers_session_is_over(
+def test_the_flow_is_back_when_the_dead_workers_session_ends(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, chance: Random, report: Report
 ) -> None:
+    """After one kill the flow is back once the dead worker's session is over."""
     kills = 3
     with flowing(broker.bootstrap, pool.first(12_000), tmp_path, prefix) as flow:
         flow.fleet.start(3)

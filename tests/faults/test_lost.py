@@ -76,9 +76,10 @@ def unready(workers: Fleet, check: str) -> bool:
     return any(get(one.settings, "/ready")[1].get(check) is False for one in workers.running)
 
 
-def test_what_is_removed_before_it_is_read_is_told_and_counted_and_all_else_is_answered(
+def test_requests_removed_before_reading_are_counted(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report, times: Times
 ) -> None:
+    """What is removed before it is read is reported and counted, and everything else is answered."""
     rounds = times(3, 30)
     asked = pool.first(400 + 500 * rounds).asked
     removed: set[bytes] = set()
@@ -120,9 +121,10 @@ def test_what_is_removed_before_it_is_read_is_told_and_counted_and_all_else_is_a
     assert (shown.code, "lost before they were read" in " ".join(shown.out.split())) == (3, True)
 
 
-def test_requests_behind_open_transactions_wait_and_are_answered_once_these_end(
+def test_requests_behind_open_transactions_wait_until_they_end(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """Requests behind open transactions wait and are answered once these transactions end."""
     asked = pool.first(600).asked
     with fleet(broker, prefix, tmp_path) as (workers, found):
         workers.start(WORKERS)
@@ -158,9 +160,10 @@ def test_requests_behind_open_transactions_wait_and_are_answered_once_these_end(
     assert held == 200 + PARTITIONS
 
 
-def test_offsets_beyond_the_end_are_refused_and_nothing_new_is_swallowed(
+def test_offsets_beyond_the_end_are_refused(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """Offsets beyond the end of the log are refused, and no new request is swallowed."""
     asked = pool.first(600).asked
     with fleet(broker, prefix, tmp_path) as (workers, found):
         workers.start(WORKERS)
@@ -199,9 +202,10 @@ def cut(found: Settings, broker: KafkaBroker, keep: float) -> None:
         other.unlink()
 
 
-def test_a_log_that_lost_its_end_is_noticed_by_the_workers_that_run(
+def test_running_workers_notice_a_log_that_lost_its_end(
     pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """Running workers notice a log that has lost its end."""
     asked = pool.first(600).asked
     with (
         KafkaBroker(folder=tmp_path / "kafka", properties=PROPERTIES) as broker,

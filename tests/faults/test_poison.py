@@ -130,9 +130,10 @@ def roomy_broker() -> Iterator[Broker]:
 
 @pytest.mark.faults
 @pytest.mark.kafka
-def test_poison_is_put_aside_with_its_reason_and_the_rest_is_decided(
+def test_poison_is_set_aside_and_the_rest_is_decided(
     roomy_broker: Broker, pool: Pool, prefix: str, tmp_path: Path, seed: int, chance: Random, report: Report
 ) -> None:
+    """Poison records are set aside with their reasons, and the rest is decided."""
     asked = pool.first(20_000).asked
     poison = [*of_all_kinds(seed, round(len(asked) * POISONED)), *oddities(seed)]
     chance.shuffle(poison)
@@ -251,9 +252,10 @@ def _tried(seed: int, start: int, stop: int) -> tuple[int, Counter[str], list[st
 
 
 @pytest.mark.faults
-def test_a_million_events_that_are_nearly_right_are_decided_or_rejected_with_a_reason(
+def test_a_million_nearly_right_events_are_decided_or_rejected(
     seed: int, report: Report, times: Callable[[int, int], int]
 ) -> None:
+    """A million events that are nearly right are each decided or rejected with a reason."""
     total = times(1_000_000, 10_000_000)
     share = total // (PROCESSES * 20)
     starts = range(0, total, share)

@@ -25,9 +25,10 @@ def stop_one(flow: Flow, place: int) -> float:
     return took
 
 
-def test_a_worker_that_is_told_to_stop_under_load_is_gone_in_ten_seconds(
+def test_a_worker_under_load_stops_within_ten_seconds(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """A worker that gets a stop signal under load is gone within ten seconds."""
     took = []
     with flowing(broker.bootstrap, pool.first(20_000), tmp_path, prefix) as flow:
         # All at once: there is always a full batch in progress.
@@ -46,9 +47,10 @@ def test_a_worker_that_is_told_to_stop_under_load_is_gone_in_ten_seconds(
     assert max(took) < DRAINED_WITHIN_SECONDS
 
 
-def test_a_rolling_restart_of_three_workers_loses_and_doubles_nothing(
+def test_a_rolling_restart_loses_and_duplicates_nothing(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """A rolling restart of three workers loses nothing and duplicates nothing."""
     with flowing(broker.bootstrap, pool.first(25_000), tmp_path, prefix) as flow:
         flow.fleet.start(3)
         flow.publisher.allow(22_000, RATE)

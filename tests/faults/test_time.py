@@ -39,9 +39,10 @@ def test_no_answer_depends_on_the_wall_clock(
     assert counted.clean
 
 
-def test_a_worker_that_stood_still_for_longer_than_its_session_doubles_nothing(
+def test_a_long_stalled_worker_duplicates_nothing(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """A worker that stalls for longer than its session duplicates nothing."""
     stalls = 4
     with flowing(broker.bootstrap, pool.first(30_000), tmp_path, prefix) as flow:
         flow.fleet.start(2)

@@ -64,9 +64,10 @@ def astray(found: Settings) -> int:
 
 
 @pytest.mark.parametrize("grown", [REQUESTS, ANSWERED, DECISIONS])
-def test_partitions_added_to_one_topic_end_every_worker_before_anything_goes_astray(
+def test_partitions_added_to_one_topic_end_every_worker(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report, grown: str
 ) -> None:
+    """Partitions added to one topic end every worker before any record goes astray."""
     asked = pool.first(3_000).asked
     with fleet(broker, prefix, tmp_path) as (workers, found):
         workers.start(WORKERS)
@@ -105,9 +106,10 @@ def test_partitions_added_to_one_topic_end_every_worker_before_anything_goes_ast
         assert "dli topics check" in one
 
 
-def test_requests_that_are_deleted_and_created_again_are_read_by_the_workers_that_run(
+def test_running_workers_read_a_recreated_topic_of_requests(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """A topic of requests that is deleted and recreated is read by the workers that are running."""
     asked = pool.first(900).asked
     took = []
     with fleet(broker, prefix, tmp_path) as (workers, found):
@@ -132,9 +134,8 @@ def test_requests_that_are_deleted_and_created_again_are_read_by_the_workers_tha
     assert took[0] < NOTICED_SECONDS
 
 
-def test_without_the_topic_of_requests_no_worker_is_ready_and_a_spare_is_while_others_have_it_all(
-    broker: Broker, pool: Pool, prefix: str, tmp_path: Path
-) -> None:
+def test_readiness_requires_the_topic_of_requests(broker: Broker, pool: Pool, prefix: str, tmp_path: Path) -> None:
+    """No worker is ready without the topic of requests; a spare is ready while others hold all of it."""
     asked = pool.first(300).asked
     with fleet(broker, prefix, tmp_path) as (workers, found):
         workers.start(WORKERS)
@@ -148,9 +149,10 @@ def test_without_the_topic_of_requests_no_worker_is_ready_and_a_spare_is_while_o
         assert all_answered(found, asked)
 
 
-def test_digests_that_are_deleted_and_created_again_end_the_workers_and_new_ones_go_on(
+def test_recreated_digests_end_the_workers_and_new_ones_go_on(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """A topic of digests that is deleted and recreated ends the workers, and new workers go on."""
     asked = pool.first(600).asked
     with fleet(broker, prefix, tmp_path) as (workers, found):
         workers.start(WORKERS)
@@ -171,9 +173,10 @@ def test_digests_that_are_deleted_and_created_again_end_the_workers_and_new_ones
     assert noticed < NOTICED_SECONDS
 
 
-def test_a_group_that_another_application_uses_ends_the_worker_and_it_joins_once_that_is_gone(
+def test_a_foreign_consumer_in_the_group_ends_the_worker(
     broker: Broker, pool: Pool, prefix: str, tmp_path: Path, report: Report
 ) -> None:
+    """A worker ends if another application uses its group, and joins once that application is gone."""
     asked = pool.first(300).asked
     with fleet(broker, prefix, tmp_path) as (workers, found):
         other = KafkaConsumer(

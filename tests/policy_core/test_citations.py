@@ -57,7 +57,8 @@ def test_a_sentence_ends_where_the_rules_say(line: str, expected: list[str]) -> 
     assert expected == [sentence.text for sentence in sentences(line)]
 
 
-def test_a_line_break_always_ends_a_sentence_and_lines_are_counted_from_one() -> None:
+def test_a_line_break_always_ends_a_sentence() -> None:
+    """A line break always ends a sentence, and lines are counted from one."""
     found = sentences("A heading\n\nOne. Two\nthree.")
 
     expected = [(1, "A heading"), (3, "One."), (3, "Two"), (4, "three.")]
@@ -71,7 +72,8 @@ def test_marks_of_an_editor_change_no_sentence(written: str) -> None:
     assert plain == [sentence.sha256 for sentence in sentences(written)]
 
 
-def test_a_digest_is_the_sha256_of_the_sentence_in_utf_8_with_single_spaces() -> None:
+def test_a_digest_is_the_sha256_of_the_normalized_sentence() -> None:
+    """A digest is the SHA-256 of the sentence in UTF-8 with single spaces."""
     expected = sha256("“Good” care.".encode()).hexdigest()
 
     assert expected == digest("“Good”  care.")
@@ -89,7 +91,8 @@ def test_the_text_a_document_was_written_from_agrees_with_it() -> None:
     assert report.agrees
 
 
-def test_a_changed_letter_is_a_sentence_without_home_and_its_citations_without_sentence() -> None:
+def test_a_changed_letter_breaks_a_sentence_and_its_citations() -> None:
+    """A changed letter leaves a sentence without a home and its citations without a sentence."""
     report = held_against(PUBLISHED.replace("For gestational diabetes", "for gestational diabetes"))
 
     assert homeless(report) == [(3, "for gestational diabetes a monitor is considered investigational.")]
@@ -97,7 +100,8 @@ def test_a_changed_letter_is_a_sentence_without_home_and_its_citations_without_s
     assert not report.agrees
 
 
-def test_a_removed_sentence_is_missed_by_every_element_that_claims_it() -> None:
+def test_every_claiming_element_misses_a_removed_sentence() -> None:
+    """Every element that claims a removed sentence is reported as missing it."""
     report = held_against(PUBLISHED.replace("The member must be trained in its use, e.g. By a nurse.\n", ""))
 
     assert homeless(report) == []
@@ -139,14 +143,16 @@ def test_two_elements_may_claim_one_sentence() -> None:
     assert lost(verify(cited, ["only"], "Won.")) == [("only", 1, "first"), ("only", 1, "second")]
 
 
-def test_sections_stand_in_the_order_of_the_source_and_not_of_the_document() -> None:
+def test_sections_follow_the_order_of_the_source() -> None:
+    """Sections stand in the order of the source and not in that of the document."""
     cited = [SentencePlace("later", 1, digest("Two."), "a"), SentencePlace("earlier", 1, digest("One."), "b")]
 
     assert verify(cited, ["earlier", "later"], "One. Two.").agrees
     assert not verify(cited, ["later", "earlier"], "One. Two.").agrees
 
 
-def test_an_ordinal_that_skips_a_sentence_is_seen_although_every_digest_fits() -> None:
+def test_an_ordinal_that_skips_a_sentence_is_noticed() -> None:
+    """An ordinal that skips a sentence is noticed although every digest fits."""
     cited = [SentencePlace("only", ordinal, digest(text), text) for ordinal, text in ((1, "One."), (3, "Two."))]
 
     assert lost(verify(cited, ["only"], "One. Two.")) == [("only", 3, "Two.")]

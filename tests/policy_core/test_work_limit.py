@@ -46,9 +46,9 @@ def test_a_real_document_takes_a_small_part_of_what_it_may(policy: Policy) -> No
 
 
 @pytest.mark.parametrize("policy", [packaged(), other()], ids=lambda one: one.number)
-def test_revisions_compare_whole_for_a_small_part_of_what_they_may(
-    policy: Policy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_comparing_revisions_takes_a_small_part_of_the_limit(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Revisions are compared completely for a small part of the work that they may take."""
+
     def tight(steps: int, nodes: int) -> Work:
         return Work(steps // MARGIN, nodes // MARGIN)
 
@@ -59,7 +59,8 @@ def test_revisions_compare_whole_for_a_small_part_of_what_they_may(
         assert all(change.whole for change in compare(before, after).changes)
 
 
-def test_a_larger_document_may_ask_for_more_and_none_for_more_than_the_largest() -> None:
+def test_larger_documents_get_more_work_up_to_a_maximum() -> None:
+    """A larger document may ask for more work, up to the maximum of the largest one."""
     assert allowed(0) == STEPS < allowed(30_000) < allowed(1_000_000) == allowed(10**9) == MOST
 
 
@@ -67,7 +68,8 @@ def test_a_larger_document_may_ask_for_more_and_none_for_more_than_the_largest()
 
 
 @pytest.mark.parametrize("count", [16, 24, 60])
-def test_pairs_of_facts_in_the_worst_order_are_refused_with_the_condition_and_what_to_write(count: int) -> None:
+def test_badly_ordered_pairs_are_refused_with_advice(count: int) -> None:
+    """Pairs of facts in the worst order are refused with the condition and what to write instead."""
     worst, _, when = pairs(count)
 
     [problem] = check(document(worst, when))
@@ -96,7 +98,8 @@ def test_the_same_document_takes_the_same_work_every_time() -> None:
             drawn(document(worst, when), Work(steps, nodes))
 
 
-def test_what_is_refused_names_the_part_that_takes_most_and_not_the_last_one() -> None:
+def test_a_refusal_names_the_part_that_takes_the_most_work() -> None:
+    """A refusal names the part that takes the most work and not the last part."""
     worst, _, when = pairs(9)
     small = [{"id": f"small-{at}", "says": "Small.", "when": is_(worst[at])} for at in range(9)]
     conditions = [small[0], {"id": "bomb", "says": "Large.", "when": when}, *small[1:]]
@@ -126,7 +129,8 @@ def test_many_editions_of_many_conditions_are_counted_too() -> None:
     assert "steps that it may" in problem.message
 
 
-def test_more_facts_than_can_be_drawn_are_refused_before_anything_is() -> None:
+def test_too_many_facts_are_refused_before_drawing() -> None:
+    """More facts than can be drawn are refused before anything is drawn."""
     facts = [f"f{at}" for at in range(400)]
 
     [problem] = check(document(facts, {"all": [is_(one) for one in facts]}))
@@ -165,7 +169,8 @@ def revised(first: PolicyDocument, facts: list[str], when: Json) -> PolicyDocume
     return PolicyDocument.model_validate(tree, strict=False)
 
 
-def test_two_documents_that_are_small_alone_and_large_together_are_refused_by_the_chain() -> None:
+def test_the_chain_refuses_documents_too_large_together() -> None:
+    """The chain refuses two documents that are small alone and too large to compare together."""
     worst, best, when = pairs(40)
     # Each fact decides in the first one, so that its order is that of both.
     first = document(worst, {"all": [is_(one) for one in worst]})
@@ -183,7 +188,8 @@ def test_two_documents_that_are_small_alone_and_large_together_are_refused_by_th
     )
 
 
-def test_sets_that_are_small_alone_and_large_together_are_not_spread_out() -> None:
+def test_sets_that_are_large_only_together_are_not_spread_out() -> None:
+    """Sets that are small alone and large together are refused and not spread out."""
     values = [f"v{at}" for at in range(20)]
     fact: Json = {"path": "clinical.s", "kind": "set", "values": values, "question": "Which?"}
 
@@ -196,7 +202,8 @@ def test_sets_that_are_small_alone_and_large_together_are_not_spread_out() -> No
         compare(asking(values[:10]), asking(values[10:]))
 
 
-def test_a_difference_that_is_long_to_write_is_counted_whole_and_written_in_part() -> None:
+def test_a_long_difference_is_counted_whole_but_written_in_part() -> None:
+    """A difference that is long to write is counted as a whole and written in part."""
     facts = [f"f{at}" for at in range(12)]
     conditions = [*chained_parity(facts)]
     odd = document(
@@ -265,9 +272,8 @@ def complete(drawing: EditionCompiler) -> list[tuple[int, ...]]:
 
 @settings(deadline=None)
 @given(documents(), st.integers(0, 400))
-def test_a_small_document_is_drawn_as_every_case_says_or_refused_whatever_it_may_ask_for(
-    one: PolicyDocument, steps: int
-) -> None:
+def test_a_small_document_is_drawn_correctly_or_refused(one: PolicyDocument, steps: int) -> None:
+    """With any work limit, a small document is drawn as every case says, or refused."""
     try:
         drawing = EditionCompiler(one, Work(steps))
         [edition] = drawing.editions()
@@ -283,9 +289,10 @@ def test_a_small_document_is_drawn_as_every_case_says_or_refused_whatever_it_may
 
 @settings(deadline=None, max_examples=40)
 @given(documents(), documents(), st.integers(0, 2_000))
-def test_what_two_small_documents_answer_otherwise_is_what_every_case_says_whatever_is_left_to_write_it_down(
+def test_a_difference_of_small_documents_agrees_with_all_cases(
     one: PolicyDocument, another: PolicyDocument, steps: int
 ) -> None:
+    """What two small documents answer differently agrees with every case, under any work limit."""
     old, new = Policy(one), Policy(another)
     old.__dict__["allowed"], new.__dict__["allowed"] = steps, 0
     try:

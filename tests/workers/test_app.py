@@ -21,9 +21,8 @@ from workers.topics.watch import TopicWatch
         ({"web_host": "0.0.0.0", "web_name": "dli-worker-3.dli-worker"}, "dli-worker-3.dli-worker"),  # noqa: S104
     ],
 )
-def test_other_workers_are_told_a_host_by_which_they_reach_this_one(
-    tmp_path: Path, given: dict[str, str], host: str
-) -> None:
+def test_other_workers_get_a_host_that_reaches_this_one(tmp_path: Path, given: dict[str, str], host: str) -> None:
+    """Other workers get a host name by which they reach this worker."""
     found = read(data_dir=tmp_path, **given)
 
     app = make_app(found, Follower(found, load_library([PACKAGED], "L.2.03.402")), TopicWatch(found, {}))

@@ -56,7 +56,8 @@ def expected(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_decide_equals_the_second_evaluation_on_ten_thousand_requests() -> None:
+def test_decide_equals_the_second_evaluation() -> None:
+    """The decide command equals the second evaluation on ten thousand requests."""
     requests = [one for one in generator.requests(20_260, 10_000) if isinstance(one, dict)]
 
     ran = dli("decide", "-", given=b"\n".join(generator.encode(one) for one in requests))
@@ -67,7 +68,8 @@ def test_decide_equals_the_second_evaluation_on_ten_thousand_requests() -> None:
     assert [as_naive(one) for one in decisions] == [expected(one) for one in requests]
 
 
-def test_decide_answers_every_line_in_order_also_those_it_cannot_decide() -> None:
+def test_decide_answers_every_line_in_order() -> None:
+    """The decide command answers every line in order, including those it cannot decide."""
     items = list(generator.requests(8, 60, malformed=0.2))
     lines = [generator.encode(one) for one in items if b"\n" not in generator.encode(one)]
     lines = [line for line in lines if line.strip()]
@@ -198,7 +200,8 @@ def test_tail_of_a_topic_that_is_not_there_is_a_sentence(bootstrap: str) -> None
     assert "no topic no.such.topic" in ran.err
 
 
-def test_another_insurers_policy_is_decided_from_a_folder_without_a_change_of_code() -> None:
+def test_another_insurers_policy_is_decided_without_new_code() -> None:
+    """Another insurer's policy is decided from a folder without a change of code."""
     here = POLICIES
     header = {"urgency": "standard", "certification": "initial", "submitted_at": "2025-03-01T09:00:00Z"}
     people = {
@@ -296,7 +299,8 @@ def test_decide_that_is_not_read_to_its_end_says_what_it_knows(
     assert (ran.code, "error" in ran.err, "Traceback" in ran.err) == (code, False, False)
 
 
-def test_who_makes_more_than_is_read_ends_as_if_a_signal_had_ended_it() -> None:
+def test_a_command_that_loses_its_reader_ends_as_if_by_a_signal() -> None:
+    """A command that writes more than is read ends as if a signal had ended it."""
     ran = first_line_only("generate", "--count", "100000000")
 
     assert (ran.code, ran.err) == (141, "")
@@ -327,7 +331,8 @@ def test_a_report_that_nobody_reads_has_its_own_code(output: str) -> None:
 
 
 @pytest.mark.parametrize("buffering", ["", "1"], ids=["at the end", "at once"])
-def test_a_reader_that_never_reads_is_no_error_at_the_last_flush_either(buffering: str) -> None:
+def test_a_reader_that_never_reads_is_no_error_at_the_last_flush(buffering: str) -> None:
+    """A reader that never reads is no error at the last flush either."""
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "workers", "policy", "list"]
@@ -341,7 +346,8 @@ def test_a_reader_that_never_reads_is_no_error_at_the_last_flush_either(bufferin
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_messages_that_nobody_reads_change_nothing_about_the_data() -> None:
+def test_unread_messages_do_not_change_the_data() -> None:
+    """Messages that nobody reads change nothing about the data."""
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "workers", "decide", str(REQUESTS_FILE)]
@@ -371,7 +377,8 @@ def test_without_a_standard_output_a_command_works_all_the_same() -> None:
 # --- files that are no lines of JSON -------------------------------------------------------------------------------
 
 
-def test_decide_exits_3_and_names_the_lines_where_some_were_refused(tmp_path: Path) -> None:
+def test_decide_exits_3_and_names_the_refused_lines(tmp_path: Path) -> None:
+    """The decide command exits with 3 and names the lines where some were refused."""
     good = [generator.encode(generator.request(5, number)) for number in range(3)]
     file = tmp_path / "requests.jsonl"
     file.write_bytes(b"\n".join([good[0], b"no request", b"", good[1], b"{}", good[2]]))
@@ -405,7 +412,8 @@ def test_decide_and_explain_read_a_file_however_it_is_written(
     assert dli("explain", str(file), "--request", json.loads(requests.splitlines()[3])["request_id"]).code == 0
 
 
-def test_a_file_of_another_kind_is_one_sentence_and_no_dead_letters(tmp_path: Path) -> None:
+def test_a_file_of_another_kind_gives_one_sentence(tmp_path: Path) -> None:
+    """A file of another kind gives one sentence and no dead letters."""
     file = tmp_path / "requests.zst"
     file.write_bytes(b"\x28\xb5\x2f\xfd" + b"\n" * 40)
 
@@ -416,9 +424,8 @@ def test_a_file_of_another_kind_is_one_sentence_and_no_dead_letters(tmp_path: Pa
 
 
 @pytest.mark.broker
-def test_publish_takes_what_decide_takes_and_nothing_of_a_file_that_cannot_be_read_to_its_end(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
+def test_publish_takes_what_decide_takes_or_nothing(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """Publish takes what decide takes, and nothing of a file that cannot be read to its end."""
     found = settings_for(bootstrap, prefix, tmp_path)
     apply_topics.apply(found)
     where = ("--bootstrap", bootstrap, "--topic-prefix", prefix)
@@ -441,9 +448,8 @@ def test_publish_takes_what_decide_takes_and_nothing_of_a_file_that_cannot_be_re
 
 
 @pytest.mark.broker
-def test_an_event_too_large_for_kafka_is_named_and_the_others_are_published(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
+def test_an_event_too_large_for_kafka_is_named(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """An event too large for Kafka is named, and the others are published."""
     found = settings_for(bootstrap, prefix, tmp_path)
     apply_topics.apply(found)
     good = [generator.encode(generator.request(12, number)) for number in range(2)]
@@ -460,7 +466,8 @@ def test_an_event_too_large_for_kafka_is_named_and_the_others_are_published(
 
 
 @pytest.mark.broker
-def test_publish_to_topics_that_are_not_there_says_so_before_it_sends(bootstrap: str, prefix: str) -> None:
+def test_publish_reports_missing_topics_before_it_sends(bootstrap: str, prefix: str) -> None:
+    """Publishing to topics that do not exist is reported before anything is sent."""
     ran = dli("publish", str(REQUESTS_FILE), "--bootstrap", bootstrap, "--topic-prefix", prefix)
 
     said = " ".join(ran.err.split())

@@ -66,7 +66,9 @@ def test_a_model_or_bytes_logged_by_mistake_show_nothing(stream: io.StringIO) ->
     assert [line.get("request") for line in written(stream)] == ["AuthorizationRequest", None]
 
 
-def test_an_exception_shows_where_and_what_kind_and_never_its_message(stream: io.StringIO) -> None:
+def test_an_exception_shows_its_place_and_kind_and_no_message(stream: io.StringIO) -> None:
+    """An exception shows where it occurred and of what kind it is, and never its message."""
+
     def choke() -> None:
         raise KeyError(MARKED)
 
@@ -101,7 +103,8 @@ def test_an_infrastructure_error_keeps_its_message(stream: io.StringIO) -> None:
     assert "no broker at 127.0.0.1:1" in written(stream)[0]["exception"][0]
 
 
-def test_what_a_broker_client_says_again_and_again_is_said_once_in_a_while(stream: io.StringIO) -> None:
+def test_repeated_client_messages_are_logged_once_in_a_while(stream: io.StringIO) -> None:
+    """What a broker client says again and again is logged once in a while."""
     now = [0.0]
     handler = next(one for one in logging.getLogger().handlers if any(isinstance(f, logs.Sparing) for f in one.filters))
     handler.filters[:] = [logs.Sparing(("aiokafka",), every_s=10, clock=lambda: now[0])]

@@ -31,7 +31,8 @@ def in_the_code() -> list[Row]:
     return of_workers + [(one.name, one.kind, one.labels, one.documentation) for one in FAMILIES]
 
 
-def test_the_page_shows_every_metric_with_its_kind_labels_and_meaning() -> None:
+def test_the_page_shows_every_metric() -> None:
+    """The page shows every metric with its kind, labels and meaning."""
     assert on_the_page(PAGE) == in_the_code()
 
 

@@ -131,9 +131,10 @@ DECIDED = 8
 """Sound requests, each once."""
 
 
-def test_no_marked_value_shows_anywhere_but_in_the_events_themselves(
+def test_no_marked_value_shows_outside_the_events(
     bootstrap: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """No marked value shows anywhere but in the events themselves."""
     monkeypatch.setenv("DLI_LOG_LEVEL", "DEBUG")  # of commands
     draft = written(revised(load(DOCUMENT), FROM), tmp_path)
     ports = {"exporter_port": free_ports().client, "shadow_policy": draft}

@@ -87,7 +87,7 @@ def wrong(app: typer.Typer, without: set[str]) -> dict[str, str]:
     return found
 
 
-def test_every_command_that_prints_data_takes_it_in_one_of_two_shapes() -> None:
+def test_every_command_prints_data_in_one_of_two_shapes() -> None:
     assert wrong(cli, set(WITHOUT)) == {}
     assert [name for name in WITHOUT if name not in every(cli)] == []
 

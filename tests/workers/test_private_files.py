@@ -62,9 +62,10 @@ def test_what_is_open_to_others_is_found(tmp_path: Path) -> None:
 
 @given(st.integers(0, 0o777), st.sampled_from(["wb", "ab", "xb", "w"]), st.integers(0, 4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_whatever_the_umask_is_a_file_and_its_folders_are_ours_alone(
+def test_a_file_and_its_folders_are_private_under_any_umask(
     tmp_path_factory: pytest.TempPathFactory, mask: int, mode: str, deep: int
 ) -> None:
+    """A file and its folders are ours alone, whatever the umask is."""
     base = tmp_path_factory.mktemp("any")
     folder = base.joinpath(*map(str, range(deep)))
     with umask(mask):
@@ -85,7 +86,8 @@ def test_a_file_that_was_open_to_others_is_not_any_more(tmp_path: Path) -> None:
     assert (file.read_text("utf-8"), open_to_others(tmp_path)) == ("after", {})
 
 
-def test_a_folder_that_is_there_stays_its_owners_but_one_of_our_own_is_closed(tmp_path: Path) -> None:
+def test_only_a_folder_of_our_own_is_closed_to_others(tmp_path: Path) -> None:
+    """A folder that exists stays as its owner left it, but one of our own is closed."""
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
     for one in (theirs, ours):
         one.mkdir()

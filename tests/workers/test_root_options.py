@@ -27,7 +27,7 @@ def test_a_command_has_no_version_of_its_own() -> None:
     assert dli("topics", "show", "--version").code == 2
 
 
-def test_without_an_installed_package_there_is_no_version_and_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_has_no_version_but_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> str:
         raise PackageNotFoundError(name)
 

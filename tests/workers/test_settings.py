@@ -16,9 +16,8 @@ from workers.cli import cli
 from workers.settings import Settings, SettingsError, read
 
 
-def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_flag_wins_over_environment_file_and_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A flag wins over the environment, which wins over the file, which wins over the default."""
     default = read().app_id
     (tmp_path / ".env").write_text("DLI_APP_ID=from-file\n", "utf-8")
     from_file = read().app_id
@@ -54,7 +53,8 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(monkeypatch: pytest.Monke
     assert "marked-value" not in str(wrong.value)
 
 
-def test_a_process_started_with_the_environment_of_settings_has_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_started_with_our_environment_has_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is started with the environment of some settings has the same settings."""
     first = read(app_id="a", partitions=5, log_key=SecretStr("k"), policies=(Path("p"), Path("q")), instance="i")
     for name, value in first.environment().items():
         monkeypatch.setenv(name, value)
@@ -147,9 +147,8 @@ def librarys() -> list[str]:
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
-def test_a_setting_that_is_refused_says_its_name_what_is_wrong_and_what_to_write(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_setting_is_named_with_its_fault_and_remedy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused setting is reported with its name, what is wrong and what to write."""
     sentence = rf"DLI_{name.upper()}: (entry \d+ )?(is|has) [^;\n]+; write [^;\n]+"
     between = rf"DLI_{name.upper()} is used with .*|DLI_[A-Z_]+ and DLI_[A-Z_]+ belong together"
     for value in BAD:
@@ -200,9 +199,8 @@ def test_a_file_of_settings_that_is_no_text_is_a_sentence(tmp_path: Path) -> Non
         read()
 
 
-def test_a_mounted_secret_that_is_no_text_or_no_file_is_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unusable_mounted_secret_gives_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mounted secret that is not text or not a file gives a sentence."""
     monkeypatch.setenv("DLI_SECRETS_DIR", str(tmp_path))
     (tmp_path / "dli_log_key").write_bytes(b"\xff")
     with pytest.raises(SettingsError, match=r"^DLI_LOG_KEY: is no UTF-8; write text in UTF-8$"):
@@ -219,9 +217,8 @@ def test_a_mounted_secret_that_is_no_text_or_no_file_is_a_sentence(
 # --- names that are no setting's -----------------------------------------------------------------------------------
 
 
-def test_names_that_are_no_settings_are_known_wherever_they_stand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_setting_names_are_noticed_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that are not settings are noticed wherever they are written."""
     (tmp_path / ".env").write_text("DLI_APPID=marked\nOTHER=1\nDLI_APP_ID=a\n", "utf-8")
     (tmp_path / "dli_log_kye").write_text("marked", "utf-8")
     monkeypatch.setenv("DLI_SECRETS_DIR", str(tmp_path))
@@ -235,9 +232,10 @@ def test_names_that_are_no_settings_are_known_wherever_they_stand(
     )
 
 
-def test_what_kubernetes_says_of_a_service_is_no_setting_that_somebody_misspelt(
+def test_kubernetes_service_variables_are_no_misspelt_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """What Kubernetes says of a service is not taken for a misspelt setting."""
     for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8080_TCP", "PORT_8080_TCP_ADDR"):
         monkeypatch.setenv(f"DLI_EXPORTER_SVC_{name}", "tcp://10.0.0.1:8080")
     assert settings.unknown() is None
@@ -253,7 +251,8 @@ def test_no_setting_is_taken_for_none(name: str, monkeypatch: pytest.MonkeyPatch
     assert settings.unknown() is None
 
 
-def test_a_command_says_in_one_line_what_it_does_not_read_and_does_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_warns_of_unread_settings_and_does_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command says in one line which settings it does not read, and does its work."""
     monkeypatch.setenv("DLI_TOPIC_PREFX", "test.")
     ran = dli("topics", "show")
 
@@ -275,7 +274,8 @@ def secrets_taken(command: Any, path: str = "dli") -> set[str]:
     return found.union(*(secrets_taken(one, f"{path} {name}") for name, one in below))
 
 
-def test_no_command_takes_a_secret_where_a_list_of_processes_shows_it() -> None:
+def test_no_command_takes_a_secret_that_a_process_list_shows() -> None:
+    """No command takes a secret where a list of processes shows it."""
     assert {"sasl_password", "log_key", "dashboard_token"} < SECRET
     assert secrets_taken(typer.main.get_command(cli)) == set()
 

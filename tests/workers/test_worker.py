@@ -58,7 +58,8 @@ def test_five_thousand_requests_are_each_answered_once(found: Settings, tmp_path
     }
 
 
-def test_an_event_of_almost_a_megabyte_is_kept_whole_among_the_dead_letters(found: Settings, tmp_path: Path) -> None:
+def test_an_event_of_almost_a_megabyte_is_kept_whole(found: Settings, tmp_path: Path) -> None:
+    """An event of almost a megabyte is kept whole among the dead letters."""
     large = b'{"request_id": "L-1", "note": "' + b"x" * 900_000
     with worker(found, tmp_path):
         publish(found, [large])
@@ -90,7 +91,8 @@ def test_an_orderly_stop_leaves_no_line_at_error_level(found: Settings, tmp_path
     assert [one for one in lines if one["level"] in {"error", "critical"}] == []
 
 
-def test_a_worker_that_stops_and_starts_again_answers_nothing_twice(found: Settings, tmp_path: Path) -> None:
+def test_a_restarted_worker_answers_nothing_twice(found: Settings, tmp_path: Path) -> None:
+    """A worker that stops and starts again answers nothing twice."""
     with worker(found, tmp_path) as first:
         publish(found, [generator.encode(one) for one in generator.requests(4, 300)])
         assert eventually(lambda: all_committed(found))
@@ -105,7 +107,8 @@ def test_a_worker_that_stops_and_starts_again_answers_nothing_twice(found: Setti
     assert len(decisions) == 600
 
 
-def test_a_worker_publishes_the_packaged_revisions_once_and_answers_for_them(found: Settings, tmp_path: Path) -> None:
+def test_a_worker_publishes_the_packaged_revisions_once(found: Settings, tmp_path: Path) -> None:
+    """A worker publishes the packaged revisions once and answers questions about them."""
     with worker(found, tmp_path):
         assert eventually(lambda: len(everything_on(found, POLICY_REVISIONS)) == 19)
         assert eventually(lambda: revisions_known(found) == 19)
@@ -130,9 +133,8 @@ def test_a_worker_publishes_the_packaged_revisions_once_and_answers_for_them(fou
 # The embedded broker answers a commit during a rebalance as if the member were unknown, and then waits for the member
 # that it forgot: two workers are a matter for Apache Kafka.
 @pytest.mark.kafka
-def test_whichever_of_two_workers_comes_first_the_register_is_published_once_and_either_answers(
-    found: Settings, tmp_path: Path
-) -> None:
+def test_two_workers_publish_the_register_once(found: Settings, tmp_path: Path) -> None:
+    """Of two workers in any order, the register is published once, and either one answers."""
     other = settings_for(found.bootstrap, found.topic_prefix, tmp_path / "other")
     (tmp_path / "other").mkdir()
 
@@ -144,7 +146,8 @@ def test_whichever_of_two_workers_comes_first_the_register_is_published_once_and
     assert len(keys) == 19
 
 
-def test_a_bad_revision_goes_to_the_dead_letters_and_the_register_stands(found: Settings, tmp_path: Path) -> None:
+def test_a_bad_revision_is_a_dead_letter_and_changes_no_register(found: Settings, tmp_path: Path) -> None:
+    """A bad revision goes to the dead letters, and the register stays as it is."""
     with worker(found, tmp_path):
         assert eventually(lambda: revisions_known(found) == 19)
         bad = [b"not json", json.dumps({"specversion": "1.0", "type": "policy.revision.published.v9"}).encode()]

@@ -46,7 +46,8 @@ def test_the_review_of_2025_changes_no_answer() -> None:
     assert {one.category for one in found.parts} == {Category.HISTORY, Category.CITATIONS}
 
 
-def test_the_revision_of_2016_changes_answers_under_three_rules_from_its_day_on() -> None:
+def test_the_revision_of_2016_changes_answers_under_three_rules() -> None:
+    """The revision of 2016 changes answers under three rules, from its own day on."""
     found = between("2015-09-18", "2016-03-08")
 
     assert not found.equivalent
@@ -87,7 +88,8 @@ def test_exceptions_that_change_show_as_exceptions_in_every_case() -> None:
 
 
 @pytest.mark.parametrize("policy", [packaged(), other()], ids=lambda one: one.number)
-def test_no_revision_of_the_past_changes_what_was_answered_for_services_before_it(policy: Policy) -> None:
+def test_no_past_revision_changes_answers_before_its_day(policy: Policy) -> None:
+    """No past revision changes the answers for services before its own day."""
     days = [one.date for one in policy.document.revisions]
     policies = [Policy(as_of(policy.document, day)) for day in days]
 
@@ -332,7 +334,8 @@ def test_what_is_claimed_of_a_small_edit_is_what_every_case_says(
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(edits(OTHER_TREE).map(document).filter(lambda one: not check(one)))
-def test_an_example_is_decided_as_the_change_says_and_cases_are_counted(edited: PolicyDocument) -> None:
+def test_an_example_is_decided_as_its_change_claims(edited: PolicyDocument) -> None:
+    """An example is decided as its change says, and the cases that change are counted correctly."""
     found = compare(other(), Policy(edited))
 
     for change in found.changes:
@@ -362,7 +365,8 @@ def test_a_checker_that_misses_a_change_is_caught() -> None:
 @pytest.mark.parametrize(
     "pair", [("2015-09-18", "2016-03-08"), ("2005-01-10", "2011-08-11"), ("2016-06-06", "2019-09-30")]
 )
-def test_the_examples_of_the_packaged_policy_are_decided_as_they_say(pair: tuple[str, str]) -> None:
+def test_the_packaged_policys_examples_are_decided_as_they_say(pair: tuple[str, str]) -> None:
+    """The examples of the packaged policy's changes are decided as they say."""
     found = between(*pair)
 
     assert found.changes != ()

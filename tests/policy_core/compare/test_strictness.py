@@ -37,7 +37,8 @@ def test_a_change_is_stricter_looser_or_reclassified(before: str, after: str, ki
     assert kind_of(before, after) is kind
 
 
-def test_every_pair_has_a_kind_and_its_opposite_the_opposite_kind() -> None:
+def test_every_pair_and_its_opposite_have_opposite_kinds() -> None:
+    """Every pair of answers has a kind, and the reversed pair has the opposite kind."""
     for before, after in product(ALL, repeat=2):
         assert kind_of(after, before) is OPPOSITE[kind_of(before, after)]
         assert (kind_of(before, after) is Kind.UNCHANGED) == (before == after)

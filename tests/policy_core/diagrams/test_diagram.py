@@ -103,7 +103,8 @@ def test_all_of_any_of_and_negation_are_what_logic_says(world: World) -> None:
 
 
 @given(worlds(functions=3, values=BOOLEANS))
-def test_a_choice_is_the_one_where_its_condition_is_true_and_the_other_where_not(world: World) -> None:
+def test_a_choice_follows_its_condition(world: World) -> None:
+    """A choice takes its first branch where its condition is true and its second branch where not."""
     condition, then, otherwise = world.tables
 
     chosen = world.diagrams.choice(*(world.draw(table) for table in world.tables))
@@ -130,7 +131,8 @@ def test_a_variable_is_a_member_of_exactly_the_values_named(world: World, data: 
 
 
 @given(worlds(functions=2, values=BOOLEANS))
-def test_equal_functions_are_the_same_object_and_different_ones_are_not(world: World) -> None:
+def test_only_equal_functions_are_the_same_object(world: World) -> None:
+    """Equal functions are the same object, and different functions are not."""
     one, other = (world.draw(table) for table in world.tables)
     diagrams = world.diagrams
     # The same function by another way: De Morgan.
@@ -176,7 +178,8 @@ def test_restricting_leaves_nothing_behind(world: World, data: st.DataObject) ->
 
 
 @given(worlds())
-def test_the_support_is_the_variables_on_which_the_function_depends(world: World) -> None:
+def test_the_support_is_the_variables_that_matter(world: World) -> None:
+    """The support of a function is the set of variables on which it depends."""
     assert essential(world.tables[0], world.diagrams.sizes) == support(world.draw(world.tables[0]))
 
 
@@ -189,7 +192,8 @@ def test_answers_and_their_counts_are_those_of_the_cases(world: World) -> None:
 
 
 @given(worlds())
-def test_an_example_gets_its_answer_whatever_the_variables_it_leaves_out(world: World) -> None:
+def test_an_example_gets_its_answer_with_any_free_variables(world: World) -> None:
+    """An example gets its answer, whatever values the variables that it leaves out have."""
     table = world.tables[0]
     drawn = world.draw(table)
 

@@ -50,7 +50,8 @@ def test_a_code_too_short_to_tell_is_in_no_range(code: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["C92.01", "C9201", "c92.01", "c9201", " C92.01", "c9201\u00a0\t"])
-def test_a_diagnosis_code_means_the_same_trimmed_with_or_without_its_dot_and_in_either_case(written: str) -> None:
+def test_the_spelling_of_a_diagnosis_code_does_not_matter(written: str) -> None:
+    """A diagnosis code means the same trimmed, with or without its dot, and in either case."""
     assert selected(written, "C92.0")
     assert selected(written, "C920")
 
@@ -133,9 +134,10 @@ def boundaries() -> list[tuple[str, str, date, CodeStatus]]:
 
 
 @pytest.mark.parametrize(("system", "code", "day", "expected"), boundaries())
-def test_a_code_stands_as_the_list_says_on_each_side_of_a_boundary(
+def test_a_code_has_its_listed_standing_around_a_boundary(
     system: str, code: str, day: date, expected: CodeStatus
 ) -> None:
+    """A code has the standing that the list gives it on each side of a boundary."""
     assert expected == packaged().codes.standing(system, code, day)
 
 
@@ -176,9 +178,8 @@ def test_a_cpt_code_is_five_letters_or_digits(code: str, expected: CodeStatus) -
         ("cpt", "38242   ", date(2024, 1, 1)),
     ],
 )
-def test_white_space_and_case_never_matter_nor_do_dots_where_the_system_ignores_them(
-    system: str, code: str, day: date
-) -> None:
+def test_spaces_case_and_ignorable_dots_do_not_matter(system: str, code: str, day: date) -> None:
+    """White space and case never matter, and dots do not matter where the system ignores them."""
     assert packaged().codes.standing(system, code, day) == LISTED
 
 

@@ -68,7 +68,8 @@ def test_when_every_step_applies_the_first_decides() -> None:
     assert first_line(meeting(*Step)).answer.step is Step.CANCELLATION
 
 
-def test_a_covered_request_is_medically_necessary_with_all_that_carries_it() -> None:
+def test_a_covered_request_is_medically_necessary() -> None:
+    """A covered request is medically necessary, with the rule and the statement that carry it."""
     answer = first_line(case()).answer
 
     assert (answer.determination, answer.reasons) == (Determination.MEDICALLY_NECESSARY, ())
@@ -116,9 +117,8 @@ def test_an_unlisted_code_is_never_a_refusal() -> None:
         ("2024-06-11T08:00:00+09:00", "2024-06-10", Step.PRIOR_AUTHORIZATION),
     ],
 )
-def test_the_service_must_not_come_before_the_day_of_the_request_where_it_was_written(
-    submitted_at: str, service: str, expected: Step
-) -> None:
+def test_the_service_must_not_precede_the_request(submitted_at: str, service: str, expected: Step) -> None:
+    """The service must not come before the day of the request at the place where it was written."""
     asked = case(line(service), submitted_at=datetime.fromisoformat(submitted_at))
 
     assert expected == first_line(asked).answer.step
@@ -142,7 +142,8 @@ def test_modified_leukocytes_are_decided_with_nothing_else_known(modification: s
     assert (answer.determination, answer.missing, answer.rests_on) == (Determination.INVESTIGATIONAL, (), ("S4",))
 
 
-def test_only_the_facts_that_can_change_the_determination_are_asked_for() -> None:
+def test_only_facts_that_can_change_the_answer_are_asked_for() -> None:
+    """Only the facts that can change the determination are asked for."""
     clinical = with_fact("disease_status", None)
 
     found = first_line(case(clinical=clinical))
@@ -168,7 +169,8 @@ def test_a_missing_fact_comes_with_its_question() -> None:
     assert (MissingFact("clinical.transplant.original_determination", question),) == missing
 
 
-def test_a_fact_whose_sources_contradict_each_other_is_asked_for_with_what_contradicts_what() -> None:
+def test_a_contradicted_fact_is_asked_for_with_its_claims() -> None:
+    """A fact whose sources contradict each other is asked for, with the claims that conflict."""
     asked = case(clinical=with_fact("malignancy", "nonhematologic"), diagnoses=icd10("C92.02"))
 
     answer = first_line(asked).answer
@@ -194,7 +196,8 @@ def test_a_code_answers_what_nobody_states() -> None:
     assert coded.answer.determination is Determination.MEDICALLY_NECESSARY
 
 
-def test_completions_that_differ_in_their_reason_alone_are_decided_with_all_reasons() -> None:
+def test_completions_with_different_reasons_give_all_reasons() -> None:
+    """Completions that differ only in their reason are decided, with all the reasons."""
     clinical = with_fact("infusion.donor_is_transplant_donor", value=False, clinical=with_fact("malignancy", "none"))
     known = first_line(case(clinical=clinical)).answer
     turned_off = Policy(without_presumptions())
@@ -217,7 +220,8 @@ def without_presumptions() -> PolicyDocument:
     return document.model_copy(update={"facts": tuple(facts)})
 
 
-def test_a_presumption_that_is_turned_off_makes_its_fact_asked_for() -> None:
+def test_a_fact_without_its_presumption_is_asked_for() -> None:
+    """A fact whose presumption is turned off is asked for."""
     asked = first_line(case(), Policy(without_presumptions())).answer
 
     assert first_line(case()).answer.missing == ()
@@ -247,7 +251,8 @@ def test_only_the_editions_that_a_line_asked_are_told_of() -> None:
     assert decided(case(line(code="3824"))).findings == {}
 
 
-def test_the_same_case_is_determined_alike_every_time_and_shows_no_personal_data() -> None:
+def test_a_case_is_determined_alike_and_shows_no_personal_data() -> None:
+    """The same case is determined alike every time and shows no personal data."""
     asked = case(diagnoses=icd10("C92.02"))
 
     assert decided(asked) == Policy(packaged().document).determine(asked)
@@ -268,7 +273,8 @@ def test_every_line_is_told_that_the_benefit_plan_prevails(step: Step) -> None:
     assert ALWAYS in guidance(meeting(step))
 
 
-def test_a_line_performed_on_the_donor_is_told_whose_expense_it_is() -> None:
+def test_a_donor_line_says_who_bears_the_expense() -> None:
+    """A line performed on the donor gets guidance that says whose expense it is."""
     assert "donor-leukapheresis" in guidance(case(line(on="donor")))
     assert "donor-leukapheresis" not in guidance(case())
 
@@ -289,14 +295,16 @@ def test_no_icd_9_code_is_told_that_leukocytes_may_be_stored() -> None:
 @pytest.mark.parametrize(
     ("code", "shared"), [("86812", True), ("86813", True), ("86817", True), ("86950", True), ("38242", False)]
 )
-def test_typing_and_transfusion_share_the_infusions_determination(code: str, *, shared: bool) -> None:
+def test_typing_and_transfusion_share_a_determination(code: str, *, shared: bool) -> None:
+    """Typing and transfusion lines share the infusion's determination."""
     found = first_line(case(line(code=code)))
 
     assert shared == ("shared-determination" in found.guidance)
     assert first_line(case()).answer == found.answer
 
 
-def test_an_unlisted_setting_of_high_risk_is_told_which_are_listed() -> None:
+def test_an_unlisted_high_risk_setting_gets_the_listed_ones() -> None:
+    """A request with an unlisted high-risk setting gets guidance that says which settings are listed."""
     clinical = {
         **COVERED,
         "disease_status": "remission",
@@ -358,9 +366,8 @@ def test_the_states_clock_starts_when_all_information_is_there(
         ({"clinical": UNKNOWN, "urgency": "expedited"}, ("running", "2024-06-06T09:00:00-05:00")),
     ],
 )
-def test_the_federal_clock_starts_at_submission_whatever_is_missing(
-    header: dict[str, Any], expected: tuple[str, str | None]
-) -> None:
+def test_the_federal_clock_starts_at_submission(header: dict[str, Any], expected: tuple[str, str | None]) -> None:
+    """The federal clock starts at submission, whatever information is missing."""
     assert expected == due(under_the_second_clock(), **header)
 
 
@@ -377,7 +384,8 @@ def test_a_deadline_is_elapsed_time_in_the_requests_own_offset(submitted_at: str
     assert due(packaged(), submitted_at=datetime.fromisoformat(submitted_at))[1] == expected
 
 
-def test_one_line_that_needs_information_makes_the_whole_request_wait() -> None:
+def test_one_line_that_needs_information_holds_the_request() -> None:
+    """One line that needs information makes the whole request wait."""
     result = decided(case(line(code="3824"), line(), clinical=UNKNOWN))
 
     assert result.deadline.state is ClockState.WAITING_FOR_INFORMATION
@@ -385,7 +393,8 @@ def test_one_line_that_needs_information_makes_the_whole_request_wait() -> None:
     assert result.deadline.clock.id == "ms-prior-authorization-reform-act"
 
 
-def test_nothing_is_awaited_where_no_line_asks_the_clinical_statements() -> None:
+def test_nothing_is_awaited_if_no_line_needs_statements() -> None:
+    """Nothing is awaited where no line asks for the clinical statements."""
     assert due(packaged(), clinical=UNKNOWN, certification="cancellation") == ("answered", "2024-06-10T09:00:00-05:00")
 
 
@@ -440,7 +449,8 @@ OVERALL = {
 
 
 @pytest.mark.parametrize(("actions", "expected"), OVERALL.items())
-def test_a_requests_action_follows_from_the_set_of_its_lines_actions(actions: str, expected: str) -> None:
+def test_a_requests_action_follows_from_its_lines_actions(actions: str, expected: str) -> None:
+    """A request's action follows from the set of its lines' actions."""
     lines = [Action(one) for one in actions.split()]
 
     assert expected == overall(lines)

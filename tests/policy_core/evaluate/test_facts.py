@@ -98,7 +98,8 @@ def test_an_object_that_is_null_has_nothing_in_it() -> None:
     assert read({}) == read({"transplant": None, "infusion": None})
 
 
-def test_a_stated_set_is_complete_even_when_empty_and_has_one_order() -> None:
+def test_a_stated_set_is_complete_and_has_one_order() -> None:
+    """A stated set is complete even when it is empty, and it has one order."""
     empty = read({"purposes": []})[PURPOSES]
     two = read({"purposes": ["convert_mixed_chimerism", "treat_relapse", "treat_relapse"]})[PURPOSES]
 
@@ -197,7 +198,8 @@ def test_an_icd_9_code_says_nothing_when_called_icd_10(code: str) -> None:
         ("C92.022", None),
     ],
 )
-def test_the_disease_status_follows_from_the_fifth_character_alone(code: str, expected: str | None) -> None:
+def test_the_disease_status_follows_from_the_fifth_character(code: str, expected: str | None) -> None:
+    """The disease status follows from the fifth character of the code alone."""
     assert expected == read({}, *icd10(code))[STATUS].value
 
 
@@ -220,14 +222,16 @@ def test_codes_that_say_different_things_make_a_fact_conflicting() -> None:
     assert Fact(MALIGNANCY, Origin.CONFLICTING, None, claims=claims) == fact
 
 
-def test_a_code_that_contradicts_what_is_stated_makes_a_fact_conflicting() -> None:
+def test_a_code_that_contradicts_a_statement_makes_a_conflict() -> None:
+    """A code that contradicts the stated value makes the fact conflicting."""
     fact = read({"malignancy": "none"}, *icd10("C92.00"))[MALIGNANCY]
 
     claims = (Claim("none", ()), Claim("hematologic", icd10("C92.00")))
     assert Fact(MALIGNANCY, Origin.CONFLICTING, None, claims=claims) == fact
 
 
-def test_codes_that_contradict_each_other_are_not_settled_by_what_is_stated() -> None:
+def test_a_statement_does_not_settle_contradicting_codes() -> None:
+    """Codes that contradict each other are not settled by what is stated."""
     fact = read({"malignancy": "hematologic"}, *icd10("C92.00"), *icd9("174.9"))[MALIGNANCY]
 
     claims = (
@@ -283,9 +287,8 @@ def test_a_conflicting_fact_counts_as_unknown() -> None:
         ([], "clinical", "should be an object"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_its_path_and_what_belongs_there(
-    clinical: object, path: str, message: str
-) -> None:
+def test_a_wrong_value_is_refused_with_its_path_and_a_remedy(clinical: object, path: str, message: str) -> None:
+    """A value that does not fit is refused with its path and with what belongs there."""
     assert (Violation(path, message),) == violations(clinical)
 
 

@@ -157,7 +157,8 @@ def sample(seed: int, count: int, unknown: float) -> list[dict[str, Value]]:
 # --- Counts ----------------------------------------------------------------------------------------
 
 
-def test_the_fact_space_has_46656_complete_and_1658880_partial_cases() -> None:
+def test_the_fact_space_has_the_expected_number_of_cases() -> None:
+    """The fact space has 46,656 complete and 1,658,880 partial cases."""
     assert prod(len(values) for values in FACTS.values()) == 46_656
     assert prod(len(values) + 1 for values in FACTS.values()) == 1_658_880
     for edition in EDITIONS:
@@ -165,7 +166,8 @@ def test_the_fact_space_has_46656_complete_and_1658880_partial_cases() -> None:
         assert all_partial(edition).determination.size == 1_658_880
 
 
-def test_rows_a_to_c_have_the_share_of_cases_that_arithmetic_gives_them() -> None:
+def test_rows_a_to_c_have_their_arithmetic_share_of_cases() -> None:
+    """Rows a to c decide the share of cases that arithmetic gives them."""
     table = naive.all_complete(PUBLISHED)
     modified = 46_656 * 2 // 3
     other_donor = (46_656 - modified) // 2
@@ -217,12 +219,14 @@ def test_modified_leukocytes_are_decided_with_nothing_else_known() -> None:
     assert naive.decide_partial(NOT_RECORDED, known) == ("policy_not_on_record", set(), set())
 
 
-def test_a_relapse_needs_no_conditioning_graft_chimerism_or_purpose() -> None:
+def test_a_relapse_needs_no_further_facts() -> None:
+    """A relapse needs no conditioning, graft, chimerism or purpose to be decided."""
     known = without(RELAPSED, naive.CONDITIONING, naive.DEPLETED, naive.CHIMERISM, naive.PURPOSES)
     assert naive.decide_partial(PUBLISHED, known) == ("medically_necessary", set(), set())
 
 
-def test_a_fact_that_cannot_change_the_determination_is_not_asked_for() -> None:
+def test_a_fact_that_changes_nothing_is_not_asked_for() -> None:
+    """A fact that cannot change the determination is not asked for."""
     known = without(REMISSION, naive.PURPOSES, naive.CONDITIONING)
     # The chimerism is not mixed and there is no other high risk: only conditioning with the purpose decides.
     assert naive.decide_partial(PUBLISHED, known) == (
@@ -234,7 +238,8 @@ def test_a_fact_that_cannot_change_the_determination_is_not_asked_for() -> None:
     assert naive.decide_partial(PUBLISHED, depleted) == ("information_needed", set(), {naive.PURPOSES})
 
 
-def test_completions_that_differ_only_in_their_reason_are_decided_with_all_reasons() -> None:
+def test_completions_with_different_reasons_give_all_reasons() -> None:
+    """Completions that differ only in their reason are decided, with all the reasons."""
     known = without({**RELAPSED, naive.MALIGNANCY: "none"}, naive.SAME_DONOR)
     assert naive.decide_partial(PUBLISHED, known) == (
         "not_addressed",
@@ -255,7 +260,8 @@ def test_nothing_known_needs_everything() -> None:
 
 
 @pytest.mark.parametrize("edition", EDITIONS)
-def test_the_table_of_all_partial_cases_says_what_enumeration_says(edition: Edition) -> None:
+def test_the_table_of_partial_cases_agrees_with_enumeration(edition: Edition) -> None:
+    """The table of all partial cases says what enumeration says."""
     cases = sample(11, 300, 0.5) + sample(12, 300, 0.25) + sample(13, 100, 0.0)
     assert [look_up(edition, known) for known in cases] == [naive.decide_partial(edition, known) for known in cases]
 
@@ -388,7 +394,8 @@ def test_code_lists(system: str, code: str, day: str, determination: str) -> Non
     assert decided(line=line, prior_authorization_number="PA1") == (determination, reasons)
 
 
-def test_a_service_before_the_date_as_written_needs_a_prior_authorization() -> None:
+def test_an_early_service_needs_a_prior_authorization() -> None:
+    """A service before the request's date as written needs a prior authorization."""
     late = {"submitted_at": "2024-06-11T00:10:00+05:30"}  # still 2024-06-10 in UTC
     assert decided(**late) == ("no_prior_authorization", [])
     assert decided(**late, prior_authorization_number="PA1") == ("medically_necessary", [])
@@ -433,7 +440,8 @@ def test_derivations(system: str, code: str, malignancy: str | None, status: str
     assert naive.derived(said, naive.STATUS) == ({status} if status else set())
 
 
-def test_a_derived_value_that_contradicts_the_stated_one_makes_the_fact_conflicting() -> None:
+def test_a_derived_value_against_a_stated_one_is_a_conflict() -> None:
+    """A derived value that contradicts the stated one makes the fact conflicting."""
     remission = [{"system": "icd-10-cm", "code": "C92.01"}]
     line = naive.decide_request(request(diagnoses=remission))["lines"][0]
     assert line["determination"] == "information_needed"
@@ -441,7 +449,8 @@ def test_a_derived_value_that_contradicts_the_stated_one_makes_the_fact_conflict
     assert line["conflicts"] == [naive.STATUS]
 
 
-def test_diagnoses_that_derive_two_values_make_the_fact_conflicting_and_a_stated_null_does_not() -> None:
+def test_two_derived_values_conflict_and_a_stated_null_does_not() -> None:
+    """Diagnoses that derive two values make a fact conflicting, and a stated null does not."""
     two = [{"system": "icd-10-cm", "code": "C92.02"}, {"system": "icd-10-cm", "code": "C50.911"}]
     answer = naive.decide_request(request(diagnoses=two, clinical={"malignancy": None}))
     assert answer["lines"][0]["conflicts"] == [naive.MALIGNANCY]
@@ -464,7 +473,8 @@ def test_presumptions_hold_until_the_request_says_otherwise() -> None:
     assert decided(clinical=other_donor) == ("not_addressed", ["not_dli_by_definition"])
 
 
-def test_purposes_are_complete_when_present_and_unknown_when_absent() -> None:
+def test_purposes_are_complete_if_present_and_unknown_if_absent() -> None:
+    """Purposes are complete when they are present and unknown when they are absent."""
     settled = {"disease_status": "remission", "chimerism": "mixed"}
     assert decided(clinical={**settled, "purposes": []})[0] == "criteria_not_met"
     assert decided(clinical={**settled, "purposes": ["treat_relapse", "treat_relapse"]})[0] == "criteria_not_met"

@@ -38,7 +38,8 @@ EDITIONS = [date(2020, 7, 1), date(2023, 4, 1)]
 # --- loaded beside the packaged one ----------------------------------------------------------------
 
 
-def test_two_policies_of_one_library_decide_each_by_its_own_document() -> None:
+def test_two_policies_in_a_library_decide_by_their_documents() -> None:
+    """Two policies in one library each decide by their own document."""
     library = load_library([PACKAGED, FOLDER], "L.2.03.402")
     asked = case(line(**LISTED), clinical=CLINICAL, line_of_business="marketplace")
 
@@ -100,7 +101,8 @@ def partial_cases() -> Iterator[tuple[Value | None, ...]]:
 
 
 @pytest.mark.parametrize("day", EDITIONS)
-def test_every_case_with_any_facts_missing_is_decided_as_by_brute_force(day: date) -> None:
+def test_every_partial_case_is_decided_as_by_brute_force(day: date) -> None:
+    """Every case, with any of its facts missing, is decided as by brute force."""
     edition = other().editions[day]
     cases = list(partial_cases())
 
@@ -118,7 +120,8 @@ def test_every_case_with_any_facts_missing_is_decided_as_by_brute_force(day: dat
     assert len(cases) == 4 * 3 * 5 * 3 * 3
 
 
-def test_the_deciding_facts_and_the_number_of_their_cases_are_the_documents() -> None:
+def test_the_document_gives_the_deciding_facts_and_cases() -> None:
+    """The deciding facts and the number of their cases are those of the document."""
     policy = other()
 
     assert [fact.path for fact in deciding()] == [variable.path for variable in policy.variables]
@@ -126,7 +129,8 @@ def test_the_deciding_facts_and_the_number_of_their_cases_are_the_documents() ->
     assert list(policy.editions) == EDITIONS
 
 
-def test_an_element_of_a_set_that_no_rule_asks_for_makes_no_difference() -> None:
+def test_a_set_element_that_no_rule_uses_changes_nothing() -> None:
+    """An element of a set that no rule asks for makes no difference."""
     hypoglycemia = next(one for one in other().variables if one.path == "clinical.hypoglycemia")
 
     assert hypoglycemia.asked == ("severe", "unnoticed")
@@ -156,9 +160,10 @@ def asked(day: str = "2024-06-10", clinical: Mapping[str, Any] = CLINICAL, **hea
         ("2022-01-15", {"certification": "cancellation"}, Determination.CANCELLED, Step.CANCELLATION),
     ],
 )
-def test_the_steps_ask_this_documents_dates_and_lines_of_business(
+def test_the_steps_use_this_documents_dates_and_business_lines(
     day: str, header: dict[str, Any], expected: Determination, step: Step
 ) -> None:
+    """The steps use this document's dates and lines of business."""
     answer = first_line(asked(day, **header), other()).answer
 
     assert (expected, step) == (answer.determination, answer.step)
@@ -182,7 +187,8 @@ def test_the_codes_are_this_documents(system: str, code: str, day: str, expected
     assert expected == first_line(lines, other()).answer.determination
 
 
-def test_a_policy_without_prior_authorization_lets_a_service_come_first() -> None:
+def test_a_policy_can_let_a_service_come_first() -> None:
+    """A policy without prior authorization lets a service come before its request."""
     early = asked("2024-01-01", submitted_at=datetime.fromisoformat("2024-06-03T09:00:00-05:00"))
 
     assert first_line(early, other()).answer.determination is Determination.MEDICALLY_NECESSARY
@@ -200,7 +206,8 @@ def test_what_a_later_edition_adds_holds_from_its_first_day() -> None:
     assert determination("2023-04-01", hypoglycemia=["severe"], trained=False) is Determination.CRITERIA_NOT_MET
 
 
-def test_its_facts_are_derived_presumed_and_asked_for_as_it_declares() -> None:
+def test_its_facts_have_the_origins_that_it_declares() -> None:
+    """The second policy's facts are derived, presumed and asked for as its document declares."""
     result = decided(asked(clinical={}, diagnoses=icd10("E10.9", "Z79.4")), other())
 
     assert {path: fact.origin for path, fact in result.facts.items()} == {
@@ -262,7 +269,8 @@ def test_a_line_of_business_without_clock_has_none() -> None:
     assert decided(asked(line_of_business="commercial"), other()).deadline.state is ClockState.NO_CLOCK
 
 
-def test_a_variant_of_a_document_is_another_policy_with_another_digest() -> None:
+def test_a_variant_of_a_document_has_another_digest() -> None:
+    """A variant of a document is another policy, with another digest."""
     shorter = other().document.model_copy(update={"clock_for": ()})
 
     assert Policy(shorter).sha256 != other().sha256
@@ -292,7 +300,8 @@ def test_no_module_of_the_core_speaks_of_the_packaged_policy() -> None:
     assert policy_words(Path(policy_core.__path__[0])) - ALLOWED == set()
 
 
-def test_the_search_for_such_words_finds_them_and_leaves_documents_out(tmp_path: Path) -> None:
+def test_the_word_search_finds_code_and_skips_documents(tmp_path: Path) -> None:
+    """The search for words of the policy finds them in code and leaves documents out."""
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "made.py").write_text("donor")
     (tmp_path / "rules.py").write_text('if fact == "Malignancy": ...')

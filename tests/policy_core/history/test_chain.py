@@ -20,7 +20,8 @@ from tests.support.chains import OTHER, REFUSED, gestational_covered, next_one, 
 
 
 @pytest.mark.parametrize("policy", [packaged(), other()], ids=lambda one: one.number)
-def test_a_packaged_documents_own_past_is_a_chain_that_accepts_itself(policy: Policy) -> None:
+def test_a_packaged_documents_history_is_a_valid_chain(policy: Policy) -> None:
+    """The history inside a packaged document is a chain that accepts itself."""
     chain = Chain(policy.number)
     for one in publications(policy.document):
         chain = chain.accept(one)
@@ -30,7 +31,8 @@ def test_a_packaged_documents_own_past_is_a_chain_that_accepts_itself(policy: Po
     assert chain.known_through == policy.known_through == chain_of(policy.document).known_through
 
 
-def test_a_revision_that_changes_answers_from_its_own_day_on_is_accepted() -> None:
+def test_a_revision_effective_from_its_own_day_is_accepted() -> None:
+    """A revision that changes answers from its own day on is accepted."""
     chain = OTHER.accept(next_one(gestational_covered))
 
     assert len(chain) == len(OTHER) + 1
@@ -44,7 +46,9 @@ def test_the_same_again_changes_nothing() -> None:
     assert OTHER.accept(OTHER.links[1]) is OTHER
 
 
-def test_a_correction_may_reach_back_to_where_its_predecessor_is_effective_and_no_further() -> None:
+def test_a_correction_reaches_back_only_to_its_predecessor() -> None:
+    """A correction may reach back to its predecessor's effective date and no further."""
+
     def corrected(tree: dict[str, Any]) -> None:
         [rule] = [rule for rule in tree["rules"] if rule["id"] == "untrained"]
         rule["outcomes"][0]["reason"] = "not_trained"
@@ -70,9 +74,8 @@ def test_two_publications_of_one_moment_follow_each_other() -> None:
 
 
 @pytest.mark.parametrize(("one", "path", "sentence"), [case[1:] for case in REFUSED], ids=[one[0] for one in REFUSED])
-def test_what_does_not_continue_the_chain_is_refused_with_a_sentence(
-    one: Publication, path: str, sentence: str
-) -> None:
+def test_a_publication_off_the_chain_is_refused(one: Publication, path: str, sentence: str) -> None:
+    """A publication that does not continue the chain is refused with a sentence that says why."""
     chain = OTHER.accept(next_one()) if one.author == "Somebody else" else OTHER
     before = chain.links
 
@@ -101,7 +104,8 @@ def test_a_first_publication_names_no_predecessor() -> None:
 # --- the digests ---------------------------------------------------------------------------------------------------
 
 
-def test_a_digest_covers_the_document_the_predecessor_and_what_is_said_beside() -> None:
+def test_a_digest_covers_document_predecessor_and_metadata() -> None:
+    """A digest covers the document, the predecessor and the details stated beside them."""
     first, second = OTHER.links[:2]
     content = {
         "policy": "EV-12",
@@ -163,7 +167,8 @@ def test_what_was_known_at_a_moment_is_the_chain_up_to_then() -> None:
     assert len(chain_of(packaged().document).as_known_at(datetime(2025, 1, 1, tzinfo=UTC))) == 18
 
 
-def test_the_revision_in_force_is_a_matter_of_the_service_date_among_those_known() -> None:
+def test_the_service_date_selects_among_known_revisions() -> None:
+    """The service date selects the revision in force among those that are known."""
     chain = chain_of(packaged().document)
     known = chain.as_known_at(datetime(2025, 1, 1, tzinfo=UTC))
     found = [
@@ -182,7 +187,8 @@ def test_the_revision_in_force_is_a_matter_of_the_service_date_among_those_known
 MODIFIED = with_fact("infusion.leukocyte_modification", "genetic")
 
 
-def test_what_is_decided_under_an_earlier_knowledge_can_be_decided_again() -> None:
+def test_a_past_decision_can_be_decided_again() -> None:
+    """What was decided under earlier knowledge can be decided again under that knowledge."""
     library = load_library([PACKAGED], "L.2.03.402")
     before = library.chain("L.2.03.402").of(date(2015, 9, 18))
     assert before is not None
@@ -200,7 +206,8 @@ def test_what_is_decided_under_an_earlier_knowledge_can_be_decided_again() -> No
     assert library.knowing("X-1", before.digest) is None
 
 
-def test_a_library_that_learns_is_another_one_and_the_old_one_stays() -> None:
+def test_a_library_that_learns_leaves_the_old_one_unchanged() -> None:
+    """Adding knowledge to a library makes another library, and the old one stays as it is."""
     library = load_library([PACKAGED], "L.2.03.402")
     chain = library.chain("L.2.03.402")
     document = revised(day=date(2025, 9, 1), policy=packaged())

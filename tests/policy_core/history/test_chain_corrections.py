@@ -22,7 +22,8 @@ LAST = OTHER.links[-1]
 
 
 @pytest.mark.parametrize("day", [NEW, NEW - timedelta(days=20)], ids=["the same date", "an earlier date"])
-def test_a_correction_stands_in_the_place_of_what_it_corrects_and_both_stay_known(day: date) -> None:
+def test_a_correction_replaces_its_target_and_both_stay_known(day: date) -> None:
+    """A correction takes the place of what it corrects, and both stay known."""
     one = correction(day=day, effective=day)
     chain = PUBLISHED.accept(one)
 
@@ -44,7 +45,8 @@ def test_the_two_times_keep_both_readings_apart() -> None:
     assert [after.in_force(day) for day in services] == [LAST, one]
 
 
-def test_what_was_decided_meanwhile_is_decided_again_under_what_was_known_then() -> None:
+def test_interim_decisions_repeat_under_what_was_known_then() -> None:
+    """What was decided in the meantime is decided again under what was known then."""
     chain = PUBLISHED.accept(correction())
     library = Library([policy_of(OTHER.links[-1])], OTHER.policy, {OTHER.policy: OTHER}).knowing_also(chain)
 
@@ -65,7 +67,8 @@ def test_what_is_withdrawn_leaves_what_stood_before_it() -> None:
     assert chain.accept(again).standing == (*OTHER.links, again), "and it may be published once more"
 
 
-def test_all_that_stands_behind_what_is_corrected_is_taken_back_with_it() -> None:
+def test_a_correction_takes_back_all_that_follows_its_target() -> None:
+    """Everything behind a corrected publication is taken back with it."""
     later = publication(revised_twice(), PUBLISHED.known_through, published=AT + timedelta(days=1))
     chain = PUBLISHED.accept(later)
     one = correction(chain=chain)
@@ -81,7 +84,8 @@ def revised_twice() -> PolicyDocument:
     return PolicyDocument.model_validate(tree, strict=False)
 
 
-def test_a_correction_is_corrected_and_the_chain_goes_on_behind_it() -> None:
+def test_a_correction_can_be_corrected() -> None:
+    """A correction can itself be corrected, and the chain goes on behind it."""
     first = correction(effective=NEW)
     second = correction(gestational_covered, chain=PUBLISHED.accept(first), of=first, published=AT + timedelta(days=11))
     chain = PUBLISHED.accept(first).accept(second)
@@ -91,7 +95,8 @@ def test_a_correction_is_corrected_and_the_chain_goes_on_behind_it() -> None:
     assert chain.accept(following).standing == (*OTHER.links, second, following)
 
 
-def test_a_date_that_was_taken_far_ahead_before_dates_were_bounded_is_taken_back() -> None:
+def test_a_far_future_date_from_the_past_can_be_taken_back() -> None:
+    """A far-future date that was accepted before dates were bounded can be taken back."""
     far = publication(
         revised(day=date(9998, 12, 31)), OTHER.known_through, published=datetime(9998, 12, 30, tzinfo=UTC)
     )
@@ -146,12 +151,14 @@ def test_what_corrects_nothing_that_stands_is_refused(chain: Chain, one: Publica
     assert ".".join(map(str, caught.value.path)) == path
 
 
-def test_a_withdrawal_changes_no_answer_before_what_it_withdraws_was_effective() -> None:
+def test_a_withdrawal_changes_no_earlier_answer() -> None:
+    """A withdrawal changes no answer before the effective date of what it withdraws."""
     with pytest.raises(PublicationRefusedError, match="reaches into the past"):
         PUBLISHED.accept(withdrawal(effective=NEW + timedelta(days=1)))
 
 
-def test_what_a_publication_corrects_is_covered_by_its_digest_and_what_corrects_nothing_keeps_its_own() -> None:
+def test_a_digest_covers_what_its_publication_corrects() -> None:
+    """The digest covers what a publication corrects; one that corrects nothing keeps its digest."""
     assert correction().digest != correction(corrects="1" * 64).digest
     assert "corrects" not in WRONG.content()
     assert "retroactive" not in WRONG.content()
@@ -159,7 +166,7 @@ def test_what_a_publication_corrects_is_covered_by_its_digest_and_what_corrects_
 
 @settings(deadline=None)  # no proof here, but many
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=12))
-def test_whatever_is_corrected_each_stands_or_was_taken_back_or_took_something_back(
+def test_each_link_stands_or_is_taken_back_or_takes_one_back(
     moves: list[tuple[int, bool]],
 ) -> None:
     """`stood`, of any history of publications, corrections and withdrawals, against a stack."""

@@ -20,7 +20,8 @@ def test_every_document_of_every_folder_is_loaded() -> None:
     assert library["EV-12"].document.title == "Continuous glucose monitors"
 
 
-def test_a_request_that_names_no_policy_gets_the_default_and_an_unknown_one_none() -> None:
+def test_only_a_request_without_a_policy_gets_the_default() -> None:
+    """A request that names no policy gets the default policy, and an unknown policy gets none."""
     library = load_library([PACKAGED, FOLDER], "EV-12")
 
     assert library.named(None) is library["EV-12"]
@@ -51,9 +52,10 @@ def _socket(file: Path) -> None:
     ],
     ids=["pipe", "socket", "device", "full", "folder"],
 )
-def test_what_is_no_file_of_its_own_is_refused_and_never_waited_for(
+def test_a_path_that_is_no_regular_file_is_refused_at_once(
     make: Callable[[Path], None], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A path that is not a regular file is refused and never waited for."""
     monkeypatch.chdir(tmp_path)  # a socket's path is short
     make(Path("policy.yaml"))
 
@@ -63,7 +65,8 @@ def test_what_is_no_file_of_its_own_is_refused_and_never_waited_for(
     assert str(caught.value) == f"policy.yaml: {what}; a policy document is a regular file, or a link to one"
 
 
-def test_a_link_to_a_document_is_read_and_one_to_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_link_is_read_only_if_it_leads_to_a_document(tmp_path: Path) -> None:
+    """A link to a document is read, and a link to nothing is refused."""
     (tmp_path / "policy.yaml").symlink_to(PACKAGED / "L.2.03.402.yaml")
     assert load_library([tmp_path], "L.2.03.402").numbers == ["L.2.03.402"]
 
@@ -72,7 +75,8 @@ def test_a_link_to_a_document_is_read_and_one_to_nothing_is_refused(tmp_path: Pa
         load_library([tmp_path], "L.2.03.402")
 
 
-def test_of_a_file_beyond_all_bounds_no_more_is_read_than_shows_it(tmp_path: Path) -> None:
+def test_an_oversized_file_is_read_only_up_to_the_limit(tmp_path: Path) -> None:
+    """Of an oversized file, no more is read than is needed to see that it is too large."""
     file = tmp_path / "policy.yaml"
     with file.open("wb") as stream:
         stream.truncate(1 << 33)  # nothing of it is on the disk
@@ -81,7 +85,8 @@ def test_of_a_file_beyond_all_bounds_no_more_is_read_than_shows_it(tmp_path: Pat
         load_library([tmp_path], "L.2.03.402")
 
 
-def test_two_documents_of_one_policy_are_refused_and_both_are_named(tmp_path: Path) -> None:
+def test_two_documents_of_one_policy_are_refused_by_name(tmp_path: Path) -> None:
+    """Two documents of one policy are refused, and the message names both."""
     copy = tmp_path / "copy.yaml"
     copy.write_bytes(OTHER_FILE.read_bytes())
 

@@ -131,7 +131,8 @@ def test_a_revision_is_in_force_from_its_day_up_to_the_next(number: int) -> None
     assert register.revisions[number] == register.in_force(day + DAY)
 
 
-def test_every_day_since_the_first_revision_has_one_edition_on_record_or_not() -> None:
+def test_every_day_has_one_edition_on_record_or_none() -> None:
+    """Every day since the first revision has one edition on record or none."""
     policy = packaged()
     found = []
     for edition in policy.document.editions:
@@ -145,7 +146,8 @@ def test_every_day_since_the_first_revision_has_one_edition_on_record_or_not() -
     ]
 
 
-def test_a_decision_names_the_revision_in_force_on_the_service_date() -> None:
+def test_a_decision_names_the_revision_in_force() -> None:
+    """A decision names the revision in force on the service date."""
     named = {
         day: first_line(case(line(day), has_prior_authorization=True)).revision
         for day in ("1998-07-31", "2025-03-27", "2025-03-28", "2031-01-01")

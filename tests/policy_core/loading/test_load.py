@@ -603,7 +603,8 @@ RULES = [
 
 
 @pytest.mark.parametrize("mistake", [*SHAPES, *PARTS, *RULES], ids=lambda mistake: mistake.name)
-def test_a_mistake_is_told_with_its_line_its_path_and_what_to_write_instead(mistake: Mistake) -> None:
+def test_a_mistake_is_reported_with_line_path_and_remedy(mistake: Mistake) -> None:
+    """A mistake is reported with its line, its path and what to write instead."""
     text = edited(mistake.old, mistake.new)
     line = text[: text.index(mistake.marker)].count("\n") + 1
 
@@ -625,7 +626,8 @@ def test_every_mistake_is_told_at_once_each_in_one_line() -> None:
     assert [one.split(": ")[1] for one in found] == ["conditions.2.says", "codes.listed.0.code"]
 
 
-def test_a_set_of_which_too_many_values_are_asked_for_is_refused_before_it_is_drawn() -> None:
+def test_a_set_with_too_many_tested_values_is_refused() -> None:
+    """A set of which too many values are asked for is refused before it is drawn."""
     values = [f"kind_{number}" for number in range(40)]
     asked = ", ".join(f"{{fact: clinical.hypoglycemia, includes: {one}}}" for one in values)
     text = edited("values: [mild, severe, at_night, unnoticed]", f"values: [{', '.join(values)}]", OTHER)
@@ -681,7 +683,8 @@ def test_a_file_that_is_no_document_is_refused(raw: bytes, expected: str) -> Non
     assert found.startswith(expected)
 
 
-def test_a_key_that_stands_twice_deep_in_a_document_is_told_with_its_line() -> None:
+def test_a_deep_duplicate_key_is_reported_with_its_line() -> None:
+    """A key that occurs twice deep in a document is reported with its line."""
     text = edited("    kind: date\n", "    kind: date\n    kind: choice\n")
 
     (found,) = problems(text)
@@ -696,7 +699,8 @@ def test_yes_and_no_are_words() -> None:
     assert parse(text.encode(), "policy.yaml").title == "no"
 
 
-def test_a_document_may_be_written_as_json_and_with_a_byte_order_mark(tmp_path: Path) -> None:
+def test_a_document_may_be_json_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """A document may be written as JSON and with a byte order mark."""
     file = tmp_path / "policy.yaml"
     file.write_text("\ufeff" + json.dumps(plain(OTHER)), "utf-8")
 
@@ -765,7 +769,8 @@ def test_a_mutated_document_gives_a_document_or_problems(raw: bytes) -> None:
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(mutated(REAL, 2))
-def test_the_mutated_packaged_document_gives_a_document_or_problems(raw: bytes) -> None:
+def test_a_mutated_packaged_document_loads_or_has_problems(raw: bytes) -> None:
+    """The packaged document, mutated, gives a document or problems."""
     assert document_or_problems(raw)
 
 
@@ -774,7 +779,8 @@ NODES: list[Any] = [None, True, 0, 1.5, "", "x", [], {}, ["x"], {"x": "x"}, {"fa
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_a_document_with_any_part_replaced_gives_a_document_or_problems(data: st.DataObject) -> None:
+def test_any_replaced_part_gives_a_document_or_problems(data: st.DataObject) -> None:
+    """A document with any part replaced gives a document or problems."""
     tree = plain(OTHER)
     *above, last = data.draw(st.sampled_from(list(every_path(tree))))
     at(tree, tuple(above))[last] = data.draw(st.sampled_from(NODES))
@@ -802,7 +808,8 @@ def shuffled(node: Any) -> Any:
     return [shuffled(one) for one in node] if isinstance(node, list) else node
 
 
-def test_the_digest_is_of_what_a_document_says_and_not_of_how_it_is_written() -> None:
+def test_the_digest_depends_on_content_and_not_on_form() -> None:
+    """The digest depends on what a document says and not on how it is written."""
     dumped = StringIO()
     YAML(typ="safe", pure=True).dump(plain(OTHER), dumped)
     written = [
@@ -892,14 +899,16 @@ CANONICAL = (
 )
 
 
-def test_the_canonical_form_is_json_with_sorted_keys_and_without_defaults() -> None:
+def test_the_canonical_form_is_sorted_json_without_defaults() -> None:
+    """The canonical form is JSON with sorted keys and without defaults."""
     document = parse(TINY.encode(), "tiny.yaml")
 
     assert CANONICAL.encode() == document.canonical()
     assert sha256(CANONICAL.encode()).hexdigest() == document.digest()
 
 
-def test_a_fact_decides_though_it_is_tested_under_a_negation_alone() -> None:
+def test_a_fact_tested_only_under_a_negation_decides() -> None:
+    """A fact decides even if it is tested only under a negation."""
     text = edited("when: {fact: clinical.fit, is: true}", "when: {not: {fact: clinical.fit, is: false}}", TINY)
 
     assert [one.path for one in Policy(parse(text.encode(), "tiny.yaml")).variables] == ["clinical.fit"]
@@ -942,7 +951,8 @@ def test_the_schema_refuses_what_the_models_refuse(path: Route, value: Any) -> N
         digest_of(tree)
 
 
-def test_the_schema_refuses_a_field_that_the_format_does_not_have() -> None:
+def test_the_schema_refuses_an_unknown_field() -> None:
+    """The schema refuses a field that the format does not have."""
     tree = plain(OTHER)
     tree["facts"][0]["note"] = "x"
 
@@ -952,7 +962,8 @@ def test_the_schema_refuses_a_field_that_the_format_does_not_have() -> None:
 # --- presumptions ----------------------------------------------------------------------------------
 
 
-def test_a_presumption_turned_off_in_the_document_makes_its_fact_asked_for() -> None:
+def test_a_fact_is_asked_for_once_its_presumption_is_off() -> None:
+    """A presumption that the document turns off no longer answers its fact, which is then asked for."""
     text = edited("    presumed:\n      value: true\n", "    presumed:\n      enabled: false\n      value: true\n")
     turned_off = Policy(parse(text.encode(), "policy.yaml"))
 
@@ -967,7 +978,8 @@ def test_a_presumption_turned_off_in_the_document_makes_its_fact_asked_for() -> 
 # --- the page about the format ---------------------------------------------------------------------
 
 
-def test_the_pieces_that_the_page_explains_are_a_whole_document_of_its_text() -> None:
+def test_the_pages_pieces_form_a_whole_document() -> None:
+    """The pieces that the page explains form a whole document that agrees with its text."""
     document = explained().document
 
     report = verify(places(document), document.source.sections, blocks("text"))

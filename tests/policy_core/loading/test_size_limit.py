@@ -76,7 +76,8 @@ def test_the_largest_is_taken_and_what_is_a_bit_larger_is_not(most: Any, beyond:
     ),
     st.integers(-3, 3),
 )
-def test_parts_are_counted_as_one_would_count_them_in_json_and_in_yaml(tree: Any, more: int) -> None:
+def test_parts_are_counted_alike_in_json_and_yaml(tree: Any, more: int) -> None:
+    """The parts of a document are counted as a reader would count them, in JSON and in YAML alike."""
     rest = MOST_PARTS + more - len(parts(tree)) - 2
     whole = {"part": tree, "rest": [None] * rest}
 
@@ -115,7 +116,8 @@ def test_a_file_larger_than_a_document_may_be_is_not_looked_at() -> None:
 
 
 @pytest.mark.parametrize("written", ["9" * 300, "9" * 5000, "0x" + "f" * 9000, "1e999", "-1e400", ".inf", ".nan"])
-def test_a_number_that_is_none_of_a_document_is_refused_with_its_line(written: str) -> None:
+def test_an_impossible_number_is_refused_with_its_line(written: str) -> None:
+    """A number that no document may contain is refused with its line."""
     text = OTHER_FILE.read_text("utf-8").replace("format: 1", f"format: {written}", 1)
 
     found = problems(text)
@@ -160,7 +162,8 @@ LISTS = {
 
 
 @pytest.mark.parametrize(("name", "most"), LISTS.items(), ids=LISTS)
-def test_a_list_that_others_are_multiplied_with_has_a_bound_of_its_own(name: str, most: int) -> None:
+def test_a_list_that_multiplies_has_its_own_limit(name: str, most: int) -> None:
+    """A list that others are multiplied with has a limit of its own."""
     tree = plain(PACKAGED_FILE.read_text("utf-8"))
     tree[name] = [min(tree[name], key=lambda one: len(parts(one)))] * (most + 1)
 

@@ -281,7 +281,7 @@ def _told(error: dict[str, Any], written: Written) -> str:
     return sentence(error["type"], error["msg"], error.get("ctx", {}), written, ["field"])
 
 
-def test_no_wrong_value_at_any_place_is_told_in_a_library_s_words() -> None:
+def test_no_wrong_value_is_reported_in_a_librarys_words() -> None:
     """Every place of a document, with every kind of wrong value: whatever the models say has a sentence of ours."""
     whole = _plain()
     told = set()

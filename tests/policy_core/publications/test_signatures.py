@@ -94,7 +94,8 @@ def test_nobody_else_vouches_and_it_is_said_why(
 
 @settings(deadline=None)  # the first signature loads what proves them
 @given(st.integers(0, 511), st.binary(min_size=32, max_size=32).map(bytes.hex))
-def test_a_signature_with_any_bit_changed_and_one_on_any_other_digest_is_none(bit: int, other: str) -> None:
+def test_an_altered_signature_or_digest_is_refused(bit: int, other: str) -> None:
+    """A signature with any bit changed, or on any other digest, is refused."""
     made = sign(KEY, DIGEST)
     changed = bytearray(made.value)
     changed[bit // 8] ^= 1 << bit % 8
@@ -149,7 +150,8 @@ BAD = [
 
 
 @pytest.mark.parametrize(("raw", "why"), BAD)
-def test_a_file_of_keys_with_a_mistake_is_a_sentence_at_its_place(raw: bytes, why: str) -> None:
+def test_a_mistake_in_a_key_file_is_reported_at_its_place(raw: bytes, why: str) -> None:
+    """A mistake in a file of keys is reported in a sentence, with its place."""
     with pytest.raises(PolicyDocumentError, match=why):
         keyring([("keys.yaml", raw)])
 
@@ -187,7 +189,7 @@ def test_what_is_no_private_key_of_ours_is_a_sentence(raw: bytes, passphrase: by
 # --- terms ---------------------------------------------------------------------------------------------------------
 
 
-def test_every_packaged_publication_is_among_those_that_a_release_ever_packaged() -> None:
+def test_every_packaged_publication_is_on_the_released_list() -> None:
     """A release that packages more adds lines; none is ever taken away."""
     library = load_library([PACKAGED], "L.2.03.402")
     packaged = {one.digest for number in library.numbers for one in library.chain(number)}
@@ -197,7 +199,8 @@ def test_every_packaged_publication_is_among_those_that_a_release_ever_packaged(
     assert all(len(one) == 64 for one in released())
 
 
-def test_a_signature_is_wanted_behind_the_anchor_of_all_that_no_release_packaged() -> None:
+def test_unpackaged_publications_behind_the_anchor_need_signing() -> None:
+    """Behind the anchor, every publication that no release packaged needs a signature."""
     packaged = next(iter(released()))
     anchored = Terms(ring(), Anchor(18, DIGEST))
 

@@ -52,7 +52,8 @@ def test_a_partition_says_what_does_not_balance(standing: PartitionBalance, prob
     assert (standing.problem is None) == (problem is None)
 
 
-def test_a_note_keeps_what_was_lost_and_older_notes_have_lost_nothing() -> None:
+def test_a_note_keeps_losses_and_an_older_note_has_none() -> None:
+    """A note keeps what was lost, and an older note has lost nothing."""
     account = Account(0, 10, 7, 2, 1, {("L.2", "2025-01-01"): 7})
     for first in range(100, 220, 10):
         account = account.losing(Lost(first, first + 1))
@@ -152,9 +153,8 @@ def consumed(found: Settings) -> int:
 
 
 @pytest.mark.broker
-def test_without_topics_there_are_no_accounts_and_unused_ones_say_that_nothing_is_consumed(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
+def test_accounts_of_missing_or_unused_topics_say_so(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """Without topics there are no accounts, and unused topics say that nothing is consumed yet."""
     found = settings_for(bootstrap, prefix, tmp_path)
     where = ("--bootstrap", bootstrap, "--topic-prefix", prefix, "--app-id", found.app_id)
 
@@ -178,9 +178,8 @@ def test_without_topics_there_are_no_accounts_and_unused_ones_say_that_nothing_i
 
 
 @pytest.mark.kafka
-def test_accounts_balance_over_restarts_and_tell_what_was_done_by_hand(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
+def test_accounts_balance_over_restarts(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """Accounts balance over restarts and show what was done by hand."""
     found = settings_for(bootstrap, prefix, tmp_path)
     apply_topics.apply(found)
     lines = [generator.encode(one) for one in generator.requests(70, 300, malformed=0.1)]

@@ -53,7 +53,8 @@ def test_a_batchs_note_has_what_became_of_each_record() -> None:
     assert read_note(note) == Account(40, consumed=8, decided=1, duplicates=5, dead_lettered=2, under=under)
 
 
-def test_what_was_lost_is_in_the_account_and_told_once_it_is_committed() -> None:
+def test_losses_are_in_the_account_and_counted_once_committed() -> None:
+    """What was lost is in the account, and it is counted once the account is committed."""
     found = books()
     found.resumed(3, 40, "")
     before = told("dli_requests_lost_total")
@@ -79,7 +80,8 @@ def test_the_account_goes_on_where_the_worker_before_left_it() -> None:
     assert replace(noted, under={}) == Account(40, 9, 2, 5, 2)
 
 
-def test_a_batch_that_fails_is_counted_only_when_it_comes_again_and_arrives() -> None:
+def test_a_failed_batch_is_counted_only_when_it_arrives() -> None:
+    """A batch that fails is counted only when it comes again and arrives."""
     found = books()
     records, outputs = mixed(), answers_to(mixed())
     before = told("dli_requests_total"), told("dli_duplicates_total"), told("dli_commits_total")
@@ -123,7 +125,8 @@ UNDER = st.dictionaries(
 
 
 @given(st.builds(Account, *[NUMBERS] * 5), UNDER)
-def test_an_account_reads_back_from_its_note_which_kafka_can_keep(account: Account, under: Any) -> None:
+def test_an_account_reads_back_from_a_note_kafka_can_keep(account: Account, under: Any) -> None:
+    """An account reads back from its note, and Kafka can keep that note."""
     counted = account.after(0, 0, 0, 0, under)
 
     assert read_note(account.note()) == account
@@ -146,7 +149,8 @@ def test_decisions_are_counted_under_the_revision_of_their_lines() -> None:
     }
 
 
-def test_where_a_note_has_no_room_the_rarest_revisions_go_among_the_others() -> None:
+def test_the_rarest_revisions_are_merged_if_a_note_has_no_room() -> None:
+    """Where a note has no room, the rarest revisions are counted among the others."""
     many = {("L.2.03.402", f"{year}-01-01"): year for year in range(1900, 2060)}
 
     account = Account(0).after(0, 0, 0, 0, many)
@@ -188,7 +192,8 @@ def test_a_timestamp_ahead_of_the_clock_counts_as_no_latency() -> None:
     assert told("dli_end_to_end_seconds_bucket", le="0.005") - before == 1
 
 
-def test_decisions_and_what_they_ask_for_are_counted_by_what_the_policy_names() -> None:
+def test_decisions_and_asked_facts_are_counted_by_policy_names() -> None:
+    """Decisions and what they ask for are counted under the names that the policy gives."""
     items = [generator.encode(one) for one in generator.requests(12, 300, malformed=0.1)]
     records = [record(line, offset) for offset, line in enumerate(items)]
     outputs = answers_to(records)

@@ -96,7 +96,8 @@ def command(found: Settings, *arguments: str) -> Ran:
     )
 
 
-def test_requests_removed_while_nobody_worked_are_told_and_the_others_answered(found: Settings, tmp_path: Path) -> None:
+def test_requests_removed_while_no_worker_runs_are_reported(found: Settings, tmp_path: Path) -> None:
+    """Requests that are removed while no worker runs are reported, and the others are answered."""
     with worker(found, tmp_path, "first"):
         publish(found, 1, dict.fromkeys(range(4), 5))
         assert eventually(lambda: committed(found) == [5] * 4)
@@ -123,7 +124,8 @@ def test_requests_removed_while_nobody_worked_are_told_and_the_others_answered(f
     assert "7 lost before they were read, at offsets 5 to 11" in " ".join(shown.out.split())
 
 
-def test_requests_removed_before_a_running_worker_read_them_are_told(found: Settings, tmp_path: Path) -> None:
+def test_requests_removed_under_a_running_worker_are_reported(found: Settings, tmp_path: Path) -> None:
+    """Requests that are removed before a running worker has read them are reported."""
     with worker(found, tmp_path) as process:
         publish(found, 1, {0: 5, 1: 5})
         assert eventually(lambda: committed(found)[:2] == [5, 5])
@@ -143,9 +145,8 @@ def test_requests_removed_before_a_running_worker_read_them_are_told(found: Sett
     assert account.consumed + account.lost == 15
 
 
-def test_an_offset_beyond_the_end_is_refused_over_restarts_until_it_is_set_anew(
-    found: Settings, tmp_path: Path
-) -> None:
+def test_an_offset_beyond_the_end_is_refused_until_it_is_reset(found: Settings, tmp_path: Path) -> None:
+    """An offset beyond the end is refused, over restarts as well, until it is set again."""
     with worker(found, tmp_path, "first"):
         ids = publish(found, 1, dict.fromkeys(range(4), 5))
         assert eventually(lambda: committed(found) == [5] * 4)
@@ -191,7 +192,8 @@ def unready(found: Settings, folder: Path, name: str) -> Iterator[None]:
             process.wait(60)
 
 
-def test_an_open_transaction_makes_a_worker_unready_and_its_end_ready_again(found: Settings, tmp_path: Path) -> None:
+def test_a_worker_is_unready_while_a_transaction_is_open(found: Settings, tmp_path: Path) -> None:
+    """An open transaction makes a worker unready, and its end makes the worker ready again."""
     with worker(found, tmp_path):
         ids = publish(found, 1, {0: 5, 1: 5})
         assert eventually(lambda: committed(found)[:2] == [5, 5])

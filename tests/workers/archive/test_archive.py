@@ -144,7 +144,8 @@ def test_several_processes_keep_the_same_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_damaged_block_is_told_with_its_offsets_and_the_rest_is_read(form: Format, tmp_path: Path) -> None:
+def test_a_damaged_block_is_reported_and_the_rest_is_read(form: Format, tmp_path: Path) -> None:
+    """A damaged block is reported with its offsets, and the rest is read."""
     kept = records(9_000)
     source = ArchiveSource(archived(MemorySource({(TOPIC, 0): kept}), tmp_path / "kept", form))
     size = the_file(source.folder).stat().st_size

@@ -225,9 +225,8 @@ def next_archive(found: Settings, folder: Path, now: datetime) -> Path:
 DAY = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 
 
-def test_each_archive_goes_on_where_the_last_one_ended_and_kafka_knows_until_when(
-    found: Settings, tmp_path: Path
-) -> None:
+def test_each_archive_continues_where_the_last_one_ended(found: Settings, tmp_path: Path) -> None:
+    """Each archive continues where the last one ended, and Kafka records how far they reach."""
     folder = tmp_path / "archives"
 
     next_archive(found, folder, DAY)
@@ -252,7 +251,8 @@ def test_each_archive_goes_on_where_the_last_one_ended_and_kafka_knows_until_whe
     assert found.archive_group not in shown
 
 
-def test_an_answer_that_comes_between_two_archives_is_in_the_next(found: Settings, tmp_path: Path) -> None:
+def test_an_answer_between_two_archives_is_in_the_next_one(found: Settings, tmp_path: Path) -> None:
+    """An answer that comes between two archives is in the next one."""
     folder = tmp_path / "archives"
     send(found, topic=REQUESTS, partition=2, hours=range(50, 51))
 
@@ -285,7 +285,8 @@ def test_an_archive_that_was_interrupted_is_finished_first(
     watcher.close()
 
 
-def test_what_kafka_forgot_between_two_archives_is_told_with_its_offsets(found: Settings, tmp_path: Path) -> None:
+def test_records_kafka_deleted_between_archives_are_reported(found: Settings, tmp_path: Path) -> None:
+    """What Kafka deleted between two archives is reported with its offsets."""
     folder = tmp_path / "archives"
     next_archive(found, folder, DAY)
     send(found, topic=REQUESTS, partition=1, hours=range(50, 60))
@@ -337,7 +338,8 @@ def test_going_on_has_a_beginning_of_its_own(found: Settings, tmp_path: Path) ->
 # --- signed --------------------------------------------------------------------------------------------------------
 
 
-def test_archives_are_signed_and_the_next_one_goes_on_from_a_signed_one_only(found: Settings, tmp_path: Path) -> None:
+def test_an_archive_continues_only_from_a_signed_one(found: Settings, tmp_path: Path) -> None:
+    """Archives are signed, and the next one continues only from a signed one."""
     folder, key = tmp_path / "archives", Ed25519PrivateKey.generate()
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "office.pem").write_bytes(

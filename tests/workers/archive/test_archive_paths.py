@@ -52,9 +52,10 @@ def a_folder(file: Path, _elsewhere: Path) -> None:
 
 @pytest.mark.parametrize("lead", [link_file, link_folder, pipe, device, a_folder])
 @pytest.mark.parametrize("form", FORMATS)
-def test_what_is_no_plain_file_below_the_folder_is_a_finding_and_not_read(
+def test_only_plain_files_below_the_folder_are_read(
     reader: Reader, tmp_path: Path, form: Format, lead: Callable[[Path, Path], None]
 ) -> None:
+    """Anything but a plain file below the folder is reported as a finding and not read."""
     folder = archived(MemorySource({(TOPIC, 0): records(10)}), tmp_path / "kept", form)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

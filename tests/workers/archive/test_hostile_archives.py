@@ -103,7 +103,7 @@ def read(readers: list[Reader], folder: Path) -> dict[str, Any]:
 
 @given(how=spoilings, hidden=st.booleans())
 @many
-def test_a_file_that_is_spoiled_anywhere_gives_the_same_records_or_a_finding(
+def test_a_spoiled_file_gives_the_same_records_or_a_finding(
     sound: Path, readers: list[Reader], how: list[Spoiling], *, hidden: bool
 ) -> None:
     """Also where the manifest names the file as it is now: only the digest of its records tells then."""
@@ -128,9 +128,7 @@ def test_a_file_that_is_spoiled_anywhere_gives_the_same_records_or_a_finding(
         assert found["damages"]
 
 
-def test_a_footer_that_is_spoiled_in_any_byte_gives_the_same_records_or_a_finding(
-    readers: list[Reader], tmp_path: Path
-) -> None:
+def test_a_spoiled_footer_gives_the_same_records_or_a_finding(readers: list[Reader], tmp_path: Path) -> None:
     """Of some footers, Arrow's own properties end the process: those that name a codec there is not."""
     folder = archived(MemorySource({(TOPIC, 0): records(30)}), tmp_path / "kept")
     whole = read(readers, folder)
@@ -149,9 +147,10 @@ def test_a_footer_that_is_spoiled_in_any_byte_gives_the_same_records_or_a_findin
 
 @given(how=spoilings)
 @many
-def test_a_manifest_that_is_spoiled_anywhere_is_refused_or_gives_the_same_records_or_a_finding(
+def test_a_spoiled_manifest_changes_no_record_unnoticed(
     sound: Path, readers: list[Reader], how: list[Spoiling]
 ) -> None:
+    """A manifest that is spoiled anywhere is refused, or gives the same records or a finding."""
     folder = copy_of(sound)
     whole = read(readers, sound)
     (folder / manifest.NAME).write_bytes(spoiled((folder / manifest.NAME).read_bytes(), how))

@@ -110,9 +110,8 @@ def test_whose_an_archive_is_is_told_by_everybody_who_reads_it(
     assert stat.S_IMODE((folder / signing.NAME).stat().st_mode) == 0o600
 
 
-def test_an_unsigned_archive_is_read_where_no_keys_are_known_and_refused_where_some_are(
-    log: MemorySource, tmp_path: Path, keys: Path
-) -> None:
+def test_an_unsigned_archive_is_refused_once_keys_are_known(log: MemorySource, tmp_path: Path, keys: Path) -> None:
+    """An unsigned archive is read where no keys are known and refused where some are."""
     folder = archived(log, tmp_path / "kept", Format.JSONL)
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -127,9 +126,10 @@ def test_an_unsigned_archive_is_read_where_no_keys_are_known_and_refused_where_s
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
 
 
-def test_a_signature_that_nobody_holds_against_a_key_is_told_as_that(
+def test_an_unchecked_signature_is_reported_as_unchecked(
     log: MemorySource, tmp_path: Path, key: Ed25519PrivateKey
 ) -> None:
+    """A signature that nobody has checked against a public key is reported as unchecked."""
     ran = dli("replay", "check", str(signed(log, tmp_path / "kept", key)))
 
     assert (ran.code, "which nobody held against a public key" in said(ran)) == (0, True)
@@ -230,9 +230,10 @@ def test_an_older_archive_in_the_place_of_a_newer_one_is_told(
         _ = ArchiveSource(tmp_path / "2026-03-02T02-00-00Z", keys_in=keys).manifest
 
 
-def test_archives_that_go_on_from_one_another_are_restored_with_none_missing(
+def test_successive_archives_are_restored_only_without_gaps(
     log: MemorySource, tmp_path: Path, key: Ed25519PrivateKey, keys: Path
 ) -> None:
+    """Archives that continue one another are restored only if none of them is missing."""
     folders = [archived(log, tmp_path / name, Format.JSONL) for name in ("one", "two", "three")]
     # They have the same records: what they go on from is told by their manifests, which so must differ.
     for number, folder in enumerate(folders):
@@ -255,9 +256,8 @@ spoilings = st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=3), st.int
 
 @given(how=spoilings)
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-def test_a_signature_that_is_spoiled_anywhere_vouches_for_nothing_else(
-    small: tuple[Path, Path], how: tuple[float, bytes, int]
-) -> None:
+def test_a_spoiled_signature_vouches_for_nothing_else(small: tuple[Path, Path], how: tuple[float, bytes, int]) -> None:
+    """A signature that is spoiled anywhere vouches for nothing else."""
     folder, keys = small
     file = folder / signing.NAME
     whole = file.read_bytes()
@@ -339,9 +339,10 @@ def test_damage_is_told_by_its_file_and_not_as_tampering(
 # --- keys ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_archive_that_was_made_without_a_key_is_signed_where_every_file_is_as_it_was_kept(
+def test_an_unsigned_archive_is_signed_only_if_it_is_intact(
     log: MemorySource, tmp_path: Path, key: Ed25519PrivateKey, keys: Path
 ) -> None:
+    """An archive made without a key can be signed only where every file is as it was kept."""
     sound, spoiled = (archived(log, tmp_path / name, Format.JSONL) for name in ("sound", "spoiled"))
     rot(spoiled)
     flag = ("--key", str(private(tmp_path, key)))

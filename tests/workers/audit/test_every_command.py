@@ -62,7 +62,8 @@ def test_every_command_is_declared_once() -> None:
     assert sorted(declared) == sorted(EVERY)
 
 
-def test_what_changes_something_has_a_name_in_the_record_and_no_other_has() -> None:
+def test_only_commands_that_change_something_have_a_record_name() -> None:
+    """A command that changes something has a name in the record, and no other command has one."""
     assert sorted(CHANGES.values()) == sorted(one for one in get_args(What) if not one.startswith("dashboard "))
 
 

@@ -59,7 +59,8 @@ def outcomes(found: Settings, what: str) -> list[tuple[str, str | None]]:
 
 
 @pytest.mark.broker
-def test_the_beginning_is_there_before_the_act_and_the_end_behind_it(found: Settings) -> None:
+def test_the_beginning_precedes_the_act_and_the_end_follows_it(found: Settings) -> None:
+    """The beginning is recorded before the act and the end after it."""
     with acting(found, "publish", topics=("t",)) as act:
         during = outcomes(found, "publish")
         act.note(count=3)
@@ -279,7 +280,8 @@ def told(act: int, outcome: Any, minute: int) -> RecordedAct:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["begun", "done", "refused", "failed"])), max_size=20))
-def test_an_act_is_one_whatever_is_told_of_it_and_its_end_is_never_lost(some: list[tuple[int, str]]) -> None:
+def test_an_act_is_one_entry_and_its_end_is_never_lost(some: list[tuple[int, str]]) -> None:
+    """An act is one entry, whatever records there are of it, and its end is never lost."""
     records = [told(act, outcome, minute) for minute, (act, outcome) in enumerate(some)]
 
     found = joined(records)

@@ -18,7 +18,7 @@ def test_the_page_is_what_the_code_makes() -> None:
     assert page.PAGE.read_text("utf-8") == page.text(), "run `make schemas`"
 
 
-def test_the_page_has_every_setting_with_its_type_and_meaning_and_no_path_of_this_machine() -> None:
+def test_the_page_has_every_setting_and_no_path_of_a_machine() -> None:
     found = rows(page.text())
 
     assert [variable_ for variable_, *_ in found] == [f"`{variable(name)}`" for name in Settings.model_fields]
@@ -27,7 +27,7 @@ def test_the_page_has_every_setting_with_its_type_and_meaning_and_no_path_of_thi
 
 
 @pytest.mark.parametrize(("before", "behind"), [("`6066`", "`6067`"), ("| `DLI_LOG_KEY` ", "| `DLI_LOG_KYE` ")])
-def test_a_page_that_somebody_changed_is_stale_until_it_is_written_again(
+def test_a_changed_page_is_stale_until_it_is_written_again(
     before: str, behind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "SETTINGS.md"

@@ -64,7 +64,8 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_every_page_shows_what_there_is_and_says_nothing_to_the_console(served: Served, page: Page) -> None:
+def test_every_page_shows_its_content_without_console_messages(served: Served, page: Page) -> None:
+    """Every page shows what there is and writes nothing to the console."""
     console, asked = Console(page), []
     page.on("request", lambda request: asked.append(request.url))
     shows = {
@@ -129,7 +130,8 @@ def test_it_is_usable_by_keyboard_and_on_a_phone_light_and_dark(served: Served, 
     assert dark != light
 
 
-def test_a_letter_is_shown_masked_and_sent_again_after_a_confirmation(served: Served, page: Page) -> None:
+def test_a_letter_is_masked_and_resent_after_confirmation(served: Served, page: Page) -> None:
+    """A dead letter is shown masked and is sent again after a confirmation."""
     console = Console(page)
     page.goto(served.url + "/dead-letters")
     row = page.get_by_role("row").filter(has_text="schema violation").first
@@ -176,7 +178,8 @@ def test_a_token_opens_it_and_only_the_one_to_act_sends_again(served: Served, pa
         expect(page.get_by_role("button", name="Send again")).to_be_visible()
 
 
-def test_a_page_that_is_open_shows_and_does_nothing_more_once_its_session_ended(served: Served, page: Page) -> None:
+def test_an_open_page_is_useless_once_its_session_has_ended(served: Served, page: Page) -> None:
+    """An open page shows nothing and does nothing more once its session has ended."""
     with dashboard(served.found, served.folder, "--allow-redrive", token=TOKEN, act=ACT) as url:
         log_in(page, url, ACT)
         page.goto(url + "/dead-letters")
@@ -290,7 +293,8 @@ def test_hostile_data_is_text_in_a_browser_too(broker: Broker, browser: Browser,
 
 
 @pytest.mark.kafka
-def test_a_broker_that_goes_and_comes_back_is_told_and_the_page_goes_on(browser: Browser, tmp_path: Path) -> None:
+def test_the_page_reports_a_lost_broker_and_goes_on(browser: Browser, tmp_path: Path) -> None:
+    """A broker that goes away and comes back is reported, and the page goes on."""
     with KafkaBroker() as broker:
         found = settings_for(broker.bootstrap, "restart.", tmp_path)
         apply_topics.apply(found)

@@ -80,9 +80,10 @@ PARTS = st.none() | st.binary(max_size=40) | LENGTHS.map(lambda length: b"\xff" 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None, max_examples=40)
 @given(PARTS, PARTS, st.lists(st.tuples(NAMES, PARTS), max_size=4))
-def test_a_letter_has_each_part_whole_or_its_beginning_length_and_digest(
+def test_a_letter_has_each_part_whole_or_cut_with_its_digest(
     value: bytes | None, key: bytes | None, headers: list[tuple[str, bytes | None]]
 ) -> None:
+    """A dead letter has each part whole, or its beginning with its length and digest."""
     sent = rejection(raw(value, key, tuple(headers)), RejectedError("undecodable"), SETTINGS)
     original = letter_of(sent).original
     assert size(sent) <= LARGEST_RECORD
@@ -232,7 +233,8 @@ def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int
     return output, gave_up
 
 
-def test_what_is_too_large_is_found_and_replaced_and_everything_else_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_oversized_records_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that is too large is found and replaced, and everything else is sent once."""
     values = [b"x" * 50 if n in {0, 7, 63, 64, 199} else b"%d" % n for n in range(200)]
     output, gave_up = through(monkeypatch, values, 40, _Handler())
     assert gave_up == []
@@ -241,13 +243,15 @@ def test_what_is_too_large_is_found_and_replaced_and_everything_else_sent_once(m
     ]
 
 
-def test_a_topic_that_takes_nothing_ends_the_worker_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_topic_that_takes_nothing_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic that takes nothing ends the worker with a sentence."""
     output, gave_up = through(monkeypatch, [b"x" * 50], 2, _Handler())
     assert output.taken == []
     assert "max.message.bytes" in gave_up[0]
 
 
-def test_without_anything_short_to_send_the_worker_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_without_a_short_replacement_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without anything short to send instead, the worker ends with a sentence."""
     output, gave_up = through(monkeypatch, [b"1", b"x" * 50, b"2"], 40, _Handler().__call__)
     assert [one.value for one in output.taken] == [b"1"]
     assert "in-0" in gave_up[0]
@@ -258,7 +262,8 @@ def handled(delivery: str = "exactly_once") -> DecisionHandler:
 
 
 @pytest.mark.parametrize("topic", [DECISIONS, DEAD_LETTERS])
-def test_instead_of_a_decision_goes_a_small_letter_and_the_account_balances(topic: str) -> None:
+def test_a_small_letter_replaces_an_oversized_decision(topic: str) -> None:
+    """A small dead letter goes in place of an oversized decision, and the account balances."""
     answers = handled().instead(record(request(request_id="R-1")), frozenset({topic}))
     [sent] = answers
     found = letter_of(sent)
@@ -279,12 +284,14 @@ def test_a_draft_that_says_too_much_costs_the_draft_alone() -> None:
     assert answers.counters.shadow["failed"] == 1
 
 
-def test_what_was_remembered_before_its_answer_was_refused_is_forgotten_again() -> None:
+def test_a_refused_answer_is_forgotten_again() -> None:
+    """What was remembered before its answer was refused is forgotten again."""
     answers = handled("at_least_once").instead(record(request()), frozenset({DECISIONS}))
     assert [(one.topic, one.value is None) for one in answers] == [(ANSWERED, True), (DEAD_LETTERS, False)]
 
 
-def test_the_record_that_stands_for_what_cannot_be_read_is_put_aside_with_its_offsets() -> None:
+def test_an_unreadable_record_is_set_aside_with_its_offsets() -> None:
+    """The record that stands for what cannot be read is set aside with its offsets."""
     [sent] = handled()([raw(Unreadable(b"kept bytes", 99, "it is damaged"))])
     found = letter_of(sent)
     assert (found.reason, found.original.offset, found.original.last_offset) == ("undecodable", 41, 99)

@@ -158,7 +158,8 @@ def marked(tree: Any) -> Any:
     return f"{tree}{MARK}" if isinstance(tree, str) else tree
 
 
-def test_of_three_thousand_events_sound_and_malformed_no_marked_text_is_shown() -> None:
+def test_no_marked_text_shows_in_three_thousand_events() -> None:
+    """Of three thousand events, sound and malformed, no marked text is shown."""
     for one in generator.requests(91, 3_000, malformed=0.5):
         raw = generator.encode(one)
         try:
@@ -196,9 +197,8 @@ def command(found: Settings, *arguments: str) -> Ran:
 
 
 @pytest.mark.kafka
-def test_events_are_sent_again_once_for_each_letter_until_they_are_decided_or_tried_enough(
-    found: Settings, tmp_path: Path
-) -> None:
+def test_events_are_resent_once_per_letter_up_to_a_limit(found: Settings, tmp_path: Path) -> None:
+    """Events are sent again once for each letter until they are decided or have been tried enough."""
     waits = request(request_id="R-1", policy_number="EV-12", clinical={}, member=MEMBER)
     lines = [waits, request(request_id="R-2"), request(request_id="R-2", urgency="expedited"), b"{" + MARK.encode()]
     with worker(found, tmp_path):
@@ -269,7 +269,8 @@ def flat(text: str) -> str:
 
 
 @pytest.mark.broker
-def test_what_was_sent_by_one_who_was_interrupted_is_not_sent_again(found: Settings, tmp_path: Path) -> None:
+def test_an_interrupted_redrive_sends_nothing_twice(found: Settings, tmp_path: Path) -> None:
+    """What an interrupted redrive has already sent is not sent again."""
     lines = [request(request_id=f"I-{number}", policy_number="X.1") for number in range(20)]
     with worker(found, tmp_path):
         publish(found, lines)

@@ -15,7 +15,8 @@ def decided(decider: Decider, seed: int, count: int) -> Iterator[Decided]:
         yield decider.decide(decode(generator.encode(one), bare_allowed=True).request)
 
 
-def test_what_is_written_reads_back_as_a_decision_and_is_written_again_as_the_same_bytes() -> None:
+def test_a_written_decision_reads_back_and_rewrites_identically() -> None:
+    """What is written reads back as a decision and is written again as the same bytes."""
     decider = Decider(load_library([PACKAGED], "L.2.03.402"))
 
     for one in decided(decider, 31, 3_000):

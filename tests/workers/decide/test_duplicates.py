@@ -104,7 +104,8 @@ def test_a_restart_reads_only_what_the_copy_missed(partition: Partition) -> None
     assert [partition.knows(name) for name in ("a", "b", "c")] == [True, True, True]
 
 
-def test_a_commit_that_was_acknowledged_and_came_undone_is_not_remembered(partition: Partition) -> None:
+def test_an_undone_commit_is_not_remembered(partition: Partition) -> None:
+    """A commit that was acknowledged and then undone is not remembered."""
     partition.commit("a")
     partition.commit("b")
     del partition.log.changes[1:]
@@ -184,7 +185,8 @@ def test_a_disk_that_takes_no_copy_makes_the_partition_wait(tmp_path: Path) -> N
         partition.take_over()
 
 
-def test_an_answer_is_forgotten_after_its_time_by_the_brokers_clock(partition: Partition) -> None:
+def test_an_answer_is_forgotten_after_its_time(partition: Partition) -> None:
+    """An answer is forgotten after its time by the broker's clock."""
     partition.commit("a", now=5 * DAY)
 
     assert [partition.knows("a", now) for now in (5 * DAY, 15 * DAY, 15 * DAY + 1)] == [True, True, False]
@@ -196,7 +198,8 @@ def test_a_record_from_before_the_answer_is_no_reason_to_forget(partition: Parti
     assert partition.knows("a", now=0)
 
 
-def test_what_is_forgotten_leaves_the_disk_a_little_with_every_batch(partition: Partition, tmp_path: Path) -> None:
+def test_forgotten_entries_leave_the_disk_gradually(partition: Partition, tmp_path: Path) -> None:
+    """What is forgotten leaves the disk, a little with every batch."""
     names = [f"old {n}" for n in range(500)]
     partition.commit(*names, now=0)
     for n in range(41):  # the last batch is not in the copy yet
@@ -254,9 +257,8 @@ TIMES = st.integers(-(2**63), 2**63 - 1)
 
 @settings(max_examples=60, deadline=None)
 @given(first=TIMES, again=TIMES, lost=st.booleans())
-def test_whatever_times_producers_write_an_answer_is_known_for_as_long_as_it_is_to_be(
-    first: int, again: int, lost: bool
-) -> None:
+def test_an_answer_is_known_long_enough_for_any_producer_times(first: int, again: int, lost: bool) -> None:
+    """An answer is known for as long as it should be, whatever times producers write."""
     today = 20_000 * DAY
     with TemporaryDirectory() as folder:
         partition = Partition(Path(folder) / "answered", Log())
@@ -357,9 +359,10 @@ def corrupt(found: Settings) -> None:
 
 @pytest.mark.broker
 @pytest.mark.parametrize("harm", [nothing, lose, corrupt])
-def test_duplicates_are_known_after_a_restart_whatever_became_of_the_disk(
+def test_duplicates_are_known_after_a_restart_and_disk_damage(
     found: Settings, tmp_path: Path, harm: Callable[[Settings], None]
 ) -> None:
+    """Duplicates are known after a restart, whatever happened to the disk."""
     requests = [one for one in generator.requests(41, 120) if isinstance(one, dict)]
     lines = [generator.encode(one) for one in requests]
     other = [generator.encode(one | {"prior_authorization_number": "PA-OTHER"}) for one in requests[:10]]

@@ -93,7 +93,8 @@ def test_a_decision_is_traced_to_the_event_that_caused_it(handler: DecisionHandl
     assert written["id"] == written["data"]["decision_id"]
 
 
-def test_a_dead_letter_is_traced_too_where_its_envelope_can_be_read(handler: DecisionHandler) -> None:
+def test_a_dead_letter_is_traced_if_its_envelope_is_readable(handler: DecisionHandler) -> None:
+    """A dead letter is traced as well where its envelope can be read."""
     envelope = {"specversion": "1.0", "id": "event-2", "source": "/p", "type": "authorization.requested.v1", "data": {}}
 
     [answer] = answers_of(handler, [record(json.dumps(envelope).encode())])
@@ -142,9 +143,8 @@ def test_what_cannot_be_decided_names_its_reason_and_fields(
     assert letter["request_id"] == "R-2"
 
 
-def test_a_defect_of_ours_is_a_dead_letter_and_loud_and_the_rest_goes_on(
-    handler: DecisionHandler, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_defect_of_ours_is_a_loud_dead_letter(handler: DecisionHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect of ours makes a dead letter and a loud log line, and the rest goes on."""
     sound = Policy.determine
 
     def breaks_on_one(policy: Policy, case: Any) -> Any:
@@ -215,9 +215,10 @@ def remembering(library: Library, memory: Remembering, request: pytest.FixtureRe
     return DecisionHandler(library, settings(delivery=request.param), memory)
 
 
-def test_the_same_request_again_is_counted_and_not_answered_again(
+def test_a_repeated_request_is_counted_and_not_answered_again(
     remembering: DecisionHandler, memory: Remembering
 ) -> None:
+    """The same request again is counted and not answered again."""
     first = memory.take(remembering([record(request(request_id="D-1"), 1)]))
 
     again = remembering([record(request(request_id="D-1"), 2)])
@@ -234,9 +235,10 @@ def test_the_same_request_twice_in_one_batch_is_answered_once(remembering: Decis
 
 
 @pytest.mark.parametrize("batches", [[[0, 1]], [[0], [1]]])
-def test_other_content_under_a_used_id_is_a_dead_letter_and_the_first_answer_stands(
+def test_a_used_id_with_other_content_is_a_dead_letter(
     remembering: DecisionHandler, memory: Remembering, batches: list[list[int]]
 ) -> None:
+    """Other content under a used id is a dead letter, and the first answer stands."""
     records = [record(request(request_id="D-3"), 7), record(request(request_id="D-3", urgency="expedited"), 8)]
     changed = json.loads(request()) | {"urgency": "expedited"} != json.loads(request())
     assert changed
@@ -253,9 +255,8 @@ def test_other_content_under_a_used_id_is_a_dead_letter_and_the_first_answer_sta
     assert third == []
 
 
-def test_the_order_of_keys_and_another_envelope_make_no_other_content(
-    remembering: DecisionHandler, memory: Remembering
-) -> None:
+def test_key_order_and_envelope_do_not_change_the_content(remembering: DecisionHandler, memory: Remembering) -> None:
+    """Another order of keys or another envelope does not make other content."""
     plain = json.loads(request(request_id="D-4"))
     turned = dict(reversed(plain.items()))
     envelope = {
@@ -282,9 +283,10 @@ AGAIN = [
 
 
 @pytest.mark.parametrize(("changes", "conflict"), [one[1:] for one in AGAIN], ids=[one[0] for one in AGAIN])
-def test_what_says_the_same_is_no_conflict_and_what_says_something_else_is(
+def test_only_different_content_is_a_conflict(
     remembering: DecisionHandler, memory: Remembering, changes: dict[str, Any], *, conflict: bool
 ) -> None:
+    """A request that says the same is no conflict, and one that says something else is."""
     plain = generator.request(11, 1) | {"request_id": "D-5", "diagnoses": [{"system": "icd-10-cm", "code": "C92.02"}]}
     for name in ("supersedes", "clinical"):
         plain.pop(name, None)
@@ -305,9 +307,8 @@ def test_a_request_that_was_rejected_can_be_sent_again_mended(
     assert [one.topic for one in (*bad, *good)] == ["t." + DEAD_LETTERS, "t." + DECISIONS]
 
 
-def test_a_redelivered_record_is_answered_again_as_the_same_bytes_where_its_answer_may_not_have_arrived(
-    library: Library, memory: Remembering
-) -> None:
+def test_a_redelivered_record_gets_the_same_bytes_again(library: Library, memory: Remembering) -> None:
+    """A redelivered record gets the same bytes again where its answer may not have arrived."""
     handler = DecisionHandler(library, settings(delivery=Delivery.AT_LEAST_ONCE), memory)
     one = record(request(request_id="D-6"), 5)
 
@@ -317,9 +318,8 @@ def test_a_redelivered_record_is_answered_again_as_the_same_bytes_where_its_answ
     assert len(first) == 1
 
 
-def test_a_record_read_again_is_not_answered_again_where_its_answer_is_sure(
-    library: Library, memory: Remembering
-) -> None:
+def test_a_record_with_a_sure_answer_is_not_answered_again(library: Library, memory: Remembering) -> None:
+    """A record that is read again is not answered again where its answer is sure."""
     handler = DecisionHandler(library, settings(delivery=Delivery.EXACTLY_ONCE), memory)
     one = record(request(request_id="D-7"), 5)
 
@@ -349,9 +349,8 @@ def told(outgoing: OutgoingRecord) -> tuple[str, str, str]:
     return found["determination"], found["policy"]["sha256"], found["policy"]["known_through"]
 
 
-def test_a_revision_counts_from_the_next_batch_on_and_each_decision_says_under_which(
-    library: Library, later: Library
-) -> None:
+def test_a_revision_counts_from_the_next_batch_on(library: Library, later: Library) -> None:
+    """A revision counts from the next batch on, and each decision says under which it was made."""
     knowledge = Learning(library)
     handler = DecisionHandler(knowledge, settings())
     [before] = answers_of(handler, [record(covered("K-1"))])
@@ -365,7 +364,8 @@ def test_a_revision_counts_from_the_next_batch_on_and_each_decision_says_under_w
     assert told(past) == ("medically_necessary", new.sha256, new.known_through)
 
 
-def test_two_workers_that_know_the_same_chain_give_the_same_bytes(library: Library, later: Library) -> None:
+def test_workers_with_the_same_chain_give_the_same_bytes(library: Library, later: Library) -> None:
+    """Two workers that know the same chain give the same bytes."""
     chain = library.chain("L.2.03.402")
     other = library.knowing_also(chain.accept(next_revision(chain)))
     records = [record(covered("K-4"))]
@@ -373,9 +373,10 @@ def test_two_workers_that_know_the_same_chain_give_the_same_bytes(library: Libra
     assert DecisionHandler(later, settings())(records) == DecisionHandler(other, settings())(records)
 
 
-def test_a_redelivered_record_is_answered_under_what_was_known_at_first_though_more_is_known_now(
+def test_a_redelivered_record_is_answered_under_old_knowledge(
     library: Library, later: Library, memory: Remembering
 ) -> None:
+    """A redelivered record is answered under what was known at first, though more is known now."""
     knowledge = Learning(library)
     handler = DecisionHandler(knowledge, settings(delivery=Delivery.AT_LEAST_ONCE), memory)
     one = record(covered("K-5"), 5)
@@ -388,9 +389,8 @@ def test_a_redelivered_record_is_answered_under_what_was_known_at_first_though_m
     assert told(first[0])[0] != told(anew[0])[0]
 
 
-def test_a_redelivered_record_waits_for_a_worker_that_does_not_know_as_much_yet(
-    library: Library, later: Library, memory: Remembering
-) -> None:
+def test_a_redelivered_record_waits_for_enough_knowledge(library: Library, later: Library, memory: Remembering) -> None:
+    """A redelivered record waits while the worker does not yet know as much as the first one did."""
     ahead = DecisionHandler(later, settings(delivery=Delivery.AT_LEAST_ONCE), memory)
     behind = DecisionHandler(library, settings(delivery=Delivery.AT_LEAST_ONCE), memory)
     one = record(covered("K-7"), 7)
@@ -409,9 +409,10 @@ def test_a_memory_that_cannot_be_read_is_no_events_fault(library: Library) -> No
         DecisionHandler(library, settings(), Broken())([record(request(), 1)])
 
 
-def test_an_event_that_no_dead_letter_can_carry_is_kept_by_its_beginning_its_length_and_its_digest(
+def test_an_event_too_large_for_a_letter_is_kept_in_part(
     handler: DecisionHandler,
 ) -> None:
+    """An event that no dead letter can carry is kept by its beginning, its length and its digest."""
     huge = b"[" + b"1," * 25_000_000
 
     [answer] = answers_of(handler, [Record("t.authorization.requests", 0, 9, 0, b"k", huge, ())])

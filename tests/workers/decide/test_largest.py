@@ -96,7 +96,8 @@ CODES = [ICD_10[:MOST_DIAGNOSES], ICD_9[::4][:MOST_DIAGNOSES], [*ICD_10[::3][:50
 
 @pytest.mark.parametrize("mode", ["structured", "binary"])
 @pytest.mark.parametrize("character", ALPHABET)
-def test_the_largest_requests_of_every_alphabet_are_decided_and_fit(character: str, mode: Any) -> None:
+def test_the_largest_requests_are_decided_and_fit(character: str, mode: Any) -> None:
+    """The largest requests of every alphabet are decided, and their answers fit."""
     sizes = set()
     for days, codes, code in product(DAYS, CODES, ("38242", "86812", "")):
         facts = dict.fromkeys(naive.FACTS, ABSENT)
@@ -116,9 +117,10 @@ def test_the_largest_requests_of_every_alphabet_are_decided_and_fit(character: s
     st.sampled_from(["38242", "38240", "86812", "99999", ""]),
     st.permutations([*ICD_10, *ICD_9[::4]]),
 )
-def test_no_facts_dates_or_codes_make_an_answer_that_does_not_fit(
+def test_no_facts_dates_or_codes_make_an_answer_too_large(
     character: str, facts: dict[str, Any], days: list[date], code: str, codes: list[str]
 ) -> None:
+    """No facts, dates or codes make an answer that does not fit."""
     sent = answered(largest(character, facts, days, code, codes[:MOST_DIAGNOSES]), "structured")
     assert max(map(size, sent)) <= LARGEST_RECORD
 
@@ -134,6 +136,7 @@ def test_pointers_and_links_of_the_longest_ids_are_small(character: str) -> None
     assert len(Link(before, RecordPosition("t" * 249, 11, 2**62)).written()) <= 4_000
 
 
-def test_what_stands_on_decisions_but_is_none_of_ours_makes_no_large_record() -> None:
+def test_foreign_records_among_decisions_make_no_large_record() -> None:
+    """A record among the decisions that is not one of ours makes no large record."""
     forged = Record("authorization.decisions", 0, 1, 1, b"k" * 900_000, b"{}", ((SUPERSEDES, b"x" * 900_000),))
     assert max(map(size, PointerHandler(read())([forged]))) <= 1_000

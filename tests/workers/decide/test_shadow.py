@@ -73,9 +73,8 @@ def data(outgoing: OutgoingRecord) -> Any:
 # --- decisions stay as they are -----------------------------------------------------------------------------------
 
 
-def test_all_that_is_answered_is_the_same_to_the_byte_with_a_shadow_and_without(
-    library: Library, draft: Policy
-) -> None:
+def test_answers_are_identical_with_and_without_a_shadow(library: Library, draft: Policy) -> None:
+    """Every answer is the same to the byte with a shadow and without."""
     alone = DecisionHandler(library, SETTINGS)(records())
     beside = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records())
 
@@ -92,9 +91,8 @@ class Broken(Policy):
         raise ValueError(f"cannot read {case.clinical}")
 
 
-def test_a_draft_that_fails_harms_no_decision_and_is_told_once_without_a_persons_data(
-    library: Library, document: PolicyDocument
-) -> None:
+def test_a_failing_draft_harms_no_decision(library: Library, document: PolicyDocument) -> None:
+    """A draft that fails harms no decision and is reported once, without personal data."""
     alone = DecisionHandler(library, SETTINGS)(records())
     with capture_logs() as logs:
         answers = DecisionHandler(library, SETTINGS, shadow=Shadow(Broken(document), SETTINGS))(records())
@@ -107,7 +105,8 @@ def test_a_draft_that_fails_harms_no_decision_and_is_told_once_without_a_persons
     assert set(line) == {"event", "log_level", "error", "policy", "draft", "at"}
 
 
-def test_what_is_no_request_or_came_again_is_not_asked_of_the_draft(library: Library, draft: Policy) -> None:
+def test_the_draft_sees_no_duplicates_or_malformed_requests(library: Library, draft: Policy) -> None:
+    """The draft is not asked about duplicates or about what is not a request."""
     answers = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records())
 
     assert answers.counters.duplicates > 0
@@ -118,9 +117,8 @@ def test_what_is_no_request_or_came_again_is_not_asked_of_the_draft(library: Lib
 # --- what is told ---------------------------------------------------------------------------------------------------
 
 
-def test_a_difference_is_told_of_exactly_those_requests_that_the_draft_decides_otherwise(
-    library: Library, draft: Policy
-) -> None:
+def test_exactly_the_changed_requests_have_a_difference(library: Library, draft: Policy) -> None:
+    """A difference is reported for exactly the requests that the draft decides differently."""
     answers = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records())
     # Counted by somebody else: the decisions' JSON beside those that the draft would have given.
     drafted = DecisionHandler(Library([draft], NUMBER), SETTINGS)(records())
@@ -147,9 +145,8 @@ def test_a_difference_is_told_of_exactly_those_requests_that_the_draft_decides_o
     assert sum(answers.counters.shadow_lines.values()) == sum(map(len, found.values()))
 
 
-def test_a_difference_names_both_documents_and_is_marked_so_that_nobody_takes_it_for_a_decision(
-    library: Library, draft: Policy
-) -> None:
+def test_a_difference_names_both_documents_and_is_marked(library: Library, draft: Policy) -> None:
+    """A difference names both documents and is marked so that nobody takes it for a decision."""
     answers = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records())
     decisions = {one.key: one for one in told(answers, DECISIONS)}
 
@@ -180,16 +177,17 @@ def test_in_binary_mode_the_mark_is_a_header(library: Library, draft: Policy) ->
     assert all("dlishadow" not in dict(one.headers) for one in told(answers, DECISIONS))
 
 
-def test_the_document_in_force_as_its_own_shadow_differs_in_nothing(library: Library, document: PolicyDocument) -> None:
+def test_the_document_in_force_as_its_own_shadow_never_differs(library: Library, document: PolicyDocument) -> None:
+    """The document in force, as its own shadow, differs in nothing."""
     answers = DecisionHandler(library, SETTINGS, shadow=Shadow(Policy(document), SETTINGS))(records())
 
     assert told(answers) == []
     assert answers.counters.shadow == {"unchanged": len(told(answers, DECISIONS))}
 
 
-def test_a_draft_that_lacks_a_stated_fact_would_put_the_request_among_the_dead_letters(
-    library: Library, document: PolicyDocument
-) -> None:
+def test_a_draft_lacking_a_stated_fact_would_reject_the_request(library: Library, document: PolicyDocument) -> None:
+    """A draft that lacks a stated fact would put the request among the dead letters."""
+
     class Lacking(Policy):
         def determine(self, case: Case) -> CaseResult:
             # Facts that no policy has: what a draft without them makes of those that are stated.
@@ -206,9 +204,10 @@ def fields(case: Case) -> dict[str, Any]:
     return {name: getattr(case, name) for name in Case.__slots__}
 
 
-def test_an_event_that_would_stand_in_the_way_is_counted_and_not_sent(
+def test_an_oversized_difference_is_counted_and_not_sent(
     library: Library, draft: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A difference that is too large to send is counted as failed and not sent."""
     monkeypatch.setattr(shadow, "LARGEST", 500)
     answers = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records([STATED.read_bytes()]))
 
@@ -221,9 +220,10 @@ def test_an_event_that_would_stand_in_the_way_is_counted_and_not_sent(
 
 
 @pytest.mark.kafka
-def test_a_worker_with_a_shadow_decides_to_the_byte_as_without_and_its_accounts_balance(
+def test_a_worker_with_a_shadow_decides_the_same_bytes(
     bootstrap: str, prefix: str, tmp_path: Path, library: Library, document: PolicyDocument
 ) -> None:
+    """A worker with a shadow decides the same bytes as one without, and its accounts balance."""
     found = settings_for(
         bootstrap, prefix, tmp_path, shadow_policy=written(revised(document, FROM), tmp_path), mode="binary"
     )
@@ -302,9 +302,8 @@ def test_a_bad_draft_is_a_sentence_at_the_start(
     assert "Traceback" not in done.err
 
 
-def test_a_draft_of_a_policy_that_is_not_loaded_is_a_sentence_too(
-    library: Library, document: PolicyDocument, tmp_path: Path
-) -> None:
+def test_a_draft_of_an_unloaded_policy_is_refused(library: Library, document: PolicyDocument, tmp_path: Path) -> None:
+    """A draft of a policy that is not loaded is refused with a sentence, too."""
     tree = document.model_dump(mode="json", by_alias=True)
     other = PolicyDocument.model_validate(tree | {"number": "X.1"}, strict=False)
 

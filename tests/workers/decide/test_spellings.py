@@ -152,9 +152,10 @@ def a_procedure(draw: st.DrawFn) -> tuple[str, str, str, str]:
 @example(("icd-10-cm", "C50.911", "\uff2350.911"), COVERED)
 @repeatable
 @given(diagnosis=a_diagnosis(), clinical=st.sampled_from([COVERED, SILENT]))
-def test_a_diagnosis_is_answered_as_if_it_were_written_plainly_or_refused(
+def test_a_diagnosis_is_answered_as_if_plain_or_refused(
     diagnosis: tuple[str, str, str], clinical: Mapping[str, Any]
 ) -> None:
+    """A diagnosis is answered as if it were written plainly, or it is refused."""
     system, plain, spelling = diagnosis
     found = answered(with_diagnosis(system, spelling, clinical))
 
@@ -173,9 +174,10 @@ def test_white_space_case_and_dots_refuse_no_diagnosis(diagnosis: tuple[str, str
 
 @repeatable
 @given(procedure=a_procedure())
-def test_a_procedure_is_answered_plainly_or_refused_or_certified_by_no_spelling(
+def test_no_spelling_of_a_procedure_gets_it_certified(
     procedure: tuple[str, str, str, str],
 ) -> None:
+    """A procedure is answered as if written plainly, or refused, and no spelling gets it certified."""
     system, plain, day, spelling = procedure
     found, expected = answered(with_procedure(system, spelling, day)), answered(with_procedure(system, plain, day))
     assert expected is not None
@@ -197,9 +199,10 @@ def test_white_space_around_a_procedure_changes_no_byte(system: str, code: str, 
 
 @repeatable
 @given(diagnosis=a_diagnosis(), procedure=a_procedure())
-def test_requests_that_say_the_same_are_answered_by_the_same_bytes(
+def test_requests_that_say_the_same_get_the_same_bytes(
     diagnosis: tuple[str, str, str], procedure: tuple[str, str, str, str]
 ) -> None:
+    """Requests that say the same are answered with the same bytes."""
     plain = with_procedure(procedure[0], procedure[1], procedure[2])
     plain["diagnoses"] = [{"system": diagnosis[0], "code": diagnosis[1]}]
     other = with_procedure(procedure[0], procedure[3], procedure[2])

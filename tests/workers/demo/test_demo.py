@@ -40,7 +40,8 @@ TOKEN, ACT = "a token of one's own to look", "a token of one's own to act"
     ({}, ["--allow-redrive"]), ({"dashboard_token": TOKEN, "dashboard_act_token": ACT}, ["--allow-redrive"]),
     ({"dashboard_act_token": ACT}, ["--allow-redrive"]), ({"dashboard_token": TOKEN}, []),
 ])  # fmt: skip
-def test_the_demos_dashboard_starts_with_whatever_tokens_there_are(given: dict[str, str], options: list[str]) -> None:
+def test_the_demos_dashboard_starts_with_any_tokens(given: dict[str, str], options: list[str]) -> None:
+    """The demo's dashboard starts with whatever tokens there are."""
     found = read(**given)
 
     assert dashboard_options(found) == options
@@ -98,7 +99,8 @@ def test_a_demo_that_is_ended_leaves_nothing_running(number: signal.Signals, sta
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks for processes in /proc")
 @pytest.mark.broker
-def test_a_second_signal_does_not_keep_the_demo_from_stopping_what_it_started() -> None:
+def test_a_second_signal_does_not_stop_the_demos_cleanup() -> None:
+    """A second signal does not keep the demo from stopping what it started."""
     with demo("--keep") as process:
         assert eventually(lambda: len(children_of(process.pid)) == 2)
         left = children_of(process.pid)

@@ -147,7 +147,8 @@ def test_given_broker_is_found_and_left_alone() -> None:
         assert is_open(embedded.bootstrap)
 
 
-def test_given_broker_may_be_several_addresses_of_which_one_answers() -> None:
+def test_one_working_address_of_a_given_broker_suffices() -> None:
+    """A given broker may have several addresses, of which only one answers."""
     with EmbeddedBroker() as embedded:
         GivenBroker(f"127.0.0.1:{closed_port()},{embedded.bootstrap}").start()
 

@@ -79,7 +79,8 @@ def test_requests_are_the_same_however_their_file_is_written(tmp_path: Path, for
 
 
 @pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
-def test_wide_text_without_its_mark_is_known_by_its_first_characters(tmp_path: Path, coding: str) -> None:
+def test_wide_text_without_a_mark_is_known_by_its_beginning(tmp_path: Path, coding: str) -> None:
+    """Wide text without a byte order mark is recognized by its first characters."""
     file = tmp_path / "requests"
     file.write_bytes(compact().encode(coding))
 
@@ -88,9 +89,8 @@ def test_wide_text_without_its_mark_is_known_by_its_first_characters(tmp_path: P
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("coding", CODINGS)
-def test_it_is_read_alike_from_a_pipe_that_gives_little_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, form: str, coding: str
-) -> None:
+def test_a_slow_pipe_is_read_like_a_file(monkeypatch: pytest.MonkeyPatch, form: str, coding: str) -> None:
+    """Events are read in the same way from a pipe that gives little at a time."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Dripping(CODINGS[coding](FORMS[form]())))))
 
     assert parsed(read(Path("-"))) == REQUESTS
@@ -161,9 +161,10 @@ def test_a_bad_line_stays_one_event_and_the_others_are_whole(tmp_path: Path, kin
     )
 )
 @settings(max_examples=300, deadline=None)
-def test_no_bad_line_behind_a_good_first_one_takes_a_good_one_with_it(
+def test_a_bad_line_never_takes_a_good_one_with_it(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
 ) -> None:
+    """Behind a good first line, no bad line takes a good one with it."""
     file = tmp_path_factory.mktemp("lines") / "requests.jsonl"
     file.write_bytes(b"\n".join([GOOD, *lines, GOOD]))
 
@@ -196,9 +197,10 @@ NO_OBJECT = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st
 @example(first=7, behind=0, indent=None, pad="")
 @example(first=None, behind=3, indent=None, pad="")
 @settings(max_examples=200, deadline=None)
-def test_an_array_that_begins_with_no_object_is_refused_whole_however_it_is_written(
+def test_an_array_that_does_not_begin_with_an_object_is_refused(
     tmp_path_factory: pytest.TempPathFactory, first: Any, behind: int, indent: int | None, pad: str
 ) -> None:
+    """An array that does not begin with an object is refused as a whole, however it is written."""
     file = tmp_path_factory.mktemp("array") / "requests.json"
     file.write_text(pad + json.dumps([first, *[REQUESTS[0]] * behind], indent=indent) + pad, "utf-8")
 
@@ -248,7 +250,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_file_that_cannot_be_read_as_events_is_refused_with_what_it_is(tmp_path: Path, kind: str) -> None:
+def test_an_unreadable_file_is_refused_with_what_it_is(tmp_path: Path, kind: str) -> None:
+    """A file that cannot be read as events is refused with a sentence that says what it is."""
     data, sentence = REFUSED[kind]
     file = tmp_path / "requests"
     file.write_bytes(data)
@@ -258,7 +261,8 @@ def test_a_file_that_cannot_be_read_as_events_is_refused_with_what_it_is(tmp_pat
     assert str(file) in str(refused.value)
 
 
-def test_what_is_counted_is_what_is_read_and_a_pipe_is_not_counted(tmp_path: Path) -> None:
+def test_the_count_matches_what_is_read_and_skips_pipes(tmp_path: Path) -> None:
+    """The count is of what is read, and a pipe is not counted."""
     file = tmp_path / "requests.json"
     file.write_text(json.dumps(REQUESTS), "utf-8")
 

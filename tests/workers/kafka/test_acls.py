@@ -21,7 +21,8 @@ def test_the_page_has_the_table() -> None:
     assert rows[2:] == [row(one) for one in rights(Settings())]
 
 
-def test_every_role_has_rights_and_every_topic_a_reader_and_a_writer() -> None:
+def test_every_role_has_rights_and_every_topic_is_used() -> None:
+    """Every role has rights, and every topic has a reader and a writer."""
     found = [one for one in rights(Settings()) if one.resource == "topic"]
 
     assert {one.role for one in found} == set(ROLES)
@@ -30,7 +31,8 @@ def test_every_role_has_rights_and_every_topic_a_reader_and_a_writer() -> None:
         assert {"READ", "WRITE", "CREATE"} <= operations
 
 
-def test_nobody_may_delete_anything_only_an_operator_may_set_topics_and_the_exporter_may_only_look() -> None:
+def test_nobody_may_delete_and_only_an_operator_may_alter() -> None:
+    """Nobody may delete, only an operator may alter topics, and the exporter may only look."""
     found = rights(Settings())
 
     assert {operation for one in found for operation in one.operations} == {

@@ -91,9 +91,7 @@ def source(endpoint: Endpoint, folder: Path, clock: Clock, client_id: str = "dli
     return TokenEndpoint(endpoint.url, Client(client_id, lambda: SECRET, "kafka"), context, clock)
 
 
-def test_a_token_is_asked_for_as_the_standard_says_and_used_until_it_is_near_its_end(
-    endpoint: Endpoint, tmp_path: Path
-) -> None:
+def test_a_token_is_requested_by_the_standard_and_reused(endpoint: Endpoint, tmp_path: Path) -> None:
     """Client credentials in the header, each encoded as in a form; the next token at four fifths of its life."""
     clock = Clock()
     one = source(endpoint, tmp_path, clock, "dli:worker")
@@ -142,7 +140,7 @@ def test_a_token_is_used_to_its_end_while_its_endpoint_is_away(endpoint: Endpoin
     ],
     ids=["refused", "page", "list", "empty", "number", "endless", "elsewhere"],
 )
-def test_an_endpoint_that_gives_no_token_is_named_with_what_it_did(
+def test_an_endpoint_that_gives_no_token_is_named(
     status: int, body: str, sentence: str, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     """And nothing of its answer or of our secret is in the sentence; nobody else is asked, wherever it points."""
@@ -155,7 +153,7 @@ def test_an_endpoint_that_gives_no_token_is_named_with_what_it_did(
     assert len(endpoint.asked) == 1
 
 
-def test_an_endpoint_whose_certificate_is_not_trusted_is_not_asked(endpoint: Endpoint) -> None:
+def test_an_endpoint_with_an_untrusted_certificate_is_not_asked(endpoint: Endpoint) -> None:
     """Our secret would go to whoever is there."""
     one = TokenEndpoint(endpoint.url, Client("a", lambda: SECRET, None), ssl.create_default_context())
 
@@ -234,7 +232,7 @@ BY_URL = {**BY_TOKEN, "oauth_token_url": "https://login.test/token", "oauth_clie
     ],
     ids=["no source", "no secret", "two sources", "a user too", "in the clear", "no login", "not by token"],
 )
-def test_half_of_a_login_by_token_is_refused_before_anything_is_sent(given: dict[str, Any], sentence: str) -> None:
+def test_an_incomplete_token_login_is_refused_before_sending(given: dict[str, Any], sentence: str) -> None:
     """Each names the setting that lacks or does not belong."""
     with pytest.raises(SettingsError) as refused:
         read(**given)

@@ -141,7 +141,8 @@ except compression.UndecodableError as error:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_gigabyte_of_zeros_is_refused_by_a_process_that_has_less(codec: str, tmp_path: Any) -> None:
+def test_a_decompression_bomb_is_refused_in_little_memory(codec: str, tmp_path: Any) -> None:
+    """A gigabyte of zeros is refused by a process that has less memory."""
     (tmp_path / "bomb").write_bytes(bomb(codec, 1024))
     ran = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", _UNDER_A_LIMIT, codec, str(tmp_path / "bomb")],
@@ -159,9 +160,8 @@ def test_a_gigabyte_of_zeros_is_refused_by_a_process_that_has_less(codec: str, t
 @example(codec="snappy", payload=b"\x82SNAPPY\0" + b"\0\0\0\1" * 2 + b"\x7f\xff\xff\xff", whole=False, cut=1)
 @example(codec="snappy", payload=b"\x82SNAPPY\0" + b"\0\0\0\1" * 2 + b"\xff\xff\xff\xff", whole=False, cut=1)
 @example(codec="snappy", payload=b"\xff\xff\xff\xff\x0f", whole=False, cut=1)
-def test_whatever_is_no_such_batch_is_the_clients_own_error_and_repeats_nothing(
-    codec: str, payload: bytes, whole: bool, cut: int
-) -> None:
+def test_a_malformed_batch_is_the_clients_own_error(codec: str, payload: bytes, whole: bool, cut: int) -> None:
+    """A malformed batch gives the client's own error, which repeats nothing of its content."""
     compression.patch_clients()
     wrong = payload if not whole else bytes(encoders(codec)[0](b"Doe, Jane" + payload))[:-cut]
     for client, corrupt in zip((aiokafka_compiled, kafka_python), CORRUPT, strict=True):
@@ -218,9 +218,10 @@ def batch(codec: str, values: list[bytes]) -> bytes:
     "client", [aiokafka_compiled, aiokafka_python, kafka_python], ids=["compiled", "python", "kafka-python"]
 )
 @pytest.mark.parametrize("codec", CODECS)
-def test_each_client_reads_batches_of_each_codec_and_refuses_those_that_take_too_much(
+def test_each_client_reads_each_codec_and_refuses_large_batches(
     client: ModuleType, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Each client reads batches of each codec and refuses those that take too much."""
     compression.patch_clients()
     reads = getattr(client, "_DefaultRecordBatchPy", client.DefaultRecordBatch)
     values = [b"value %d" % number for number in range(50)]

@@ -37,7 +37,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_without_a_word_about_security_clients_speak_in_the_clear_and_log_in_nowhere() -> None:
+def test_without_security_settings_clients_use_plain_text() -> None:
+    """Without security settings, clients speak in plain text and log in nowhere."""
     found = read(bootstrap="a:1,b:2")
 
     assert client(found) == {"bootstrap_servers": ["a:1", "b:2"], "security_protocol": "PLAINTEXT"}
@@ -59,7 +60,8 @@ def test_a_login_reaches_every_client(certificates: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["SSL", "SASL_SSL"])
-def test_every_encrypted_connection_asks_for_the_certificate_and_its_name(certificates: Path, protocol: str) -> None:
+def test_every_encrypted_connection_checks_certificate_and_name(certificates: Path, protocol: str) -> None:
+    """Every encrypted connection checks the certificate and its name."""
     login = LOGIN if protocol == "SASL_SSL" else {}
     found = read(**{**login, "security_protocol": protocol}, tls_ca=certificates / "ca.pem")
     credentials = faust_arguments(found)["broker_credentials"]
@@ -179,7 +181,7 @@ def by_kafka_python(arguments: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("connect", [by_aiokafka, by_kafka_python])
 @pytest.mark.parametrize(("name", "is_told"), [("another.test", False), (LOOPBACK, True)])
-def test_a_broker_with_a_good_certificate_for_another_name_is_told_nothing(
+def test_a_broker_with_a_misnamed_certificate_gets_no_password(
     tmp_path: Path, connect: Callable[[dict[str, Any]], None], name: str, is_told: bool
 ) -> None:
     """Signed by whom we trust, as anybody's in the same company: our password would go to them."""

@@ -53,7 +53,8 @@ def asked(clock: Clock, answers: list[tuple[float, bytes]], request: Any = FETCH
     return clock.slept
 
 
-def test_empty_answers_that_come_at_once_are_kept_longer_and_longer(clock: Clock) -> None:
+def test_quick_empty_answers_are_held_longer_and_longer(clock: Clock) -> None:
+    """Empty answers that come at once are held back longer and longer."""
     pauses = asked(clock, [(0.0, EMPTY)] * 20)
 
     assert pauses == sorted(pauses)

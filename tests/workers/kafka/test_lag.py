@@ -134,9 +134,8 @@ def test_seconds_are_those_of_the_oldest_record_that_waits(watcher: Watcher, fou
     assert {one.note for one in seen} == {"a note"}
 
 
-def test_where_only_transaction_markers_and_aborted_records_are_left_nothing_waits(
-    watcher: Watcher, found: Settings
-) -> None:
+def test_transaction_markers_and_aborted_records_do_not_wait(watcher: Watcher, found: Settings) -> None:
+    """Where only transaction markers and aborted records are left, nothing waits."""
     send(found, 2, [9, 8])
     send(found, 2, [7, 6, 5], abort=True)
     commit(found, 2, 2)
@@ -164,9 +163,8 @@ def test_a_record_behind_markers_and_aborted_records_waits(watcher: Watcher, fou
 
 
 @pytest.mark.kafka
-def test_what_an_open_transaction_hides_waits_and_shows_for_how_long_it_has(
-    watcher: Watcher, found: Settings, clock: Clock
-) -> None:
+def test_records_hidden_by_an_open_transaction_show_their_wait(watcher: Watcher, found: Settings, clock: Clock) -> None:
+    """What an open transaction hides counts as waiting and shows for how long it has been hidden."""
     place = TopicPartition(found.topic(REQUESTS), 1)
 
     def seen() -> tuple[int, int, float]:
@@ -291,9 +289,10 @@ def told_of(look: Look, group: str) -> set[str]:
     ("method", "what"),
     [("list_group_offsets", "offsets"), ("describe_groups", "members"), ("list_partition_offsets", "ends")],
 )
-def test_a_group_or_topic_that_cannot_be_read_costs_that_one_alone(
+def test_an_unreadable_group_or_topic_costs_only_itself(
     watcher: Watcher, found: Settings, team_b: str, monkeypatch: pytest.MonkeyPatch, method: str, what: str
 ) -> None:
+    """A group or topic that cannot be read costs only that one."""
     odd, even = f"{found.app_id}-odd", f"{found.app_id}-even"
     send(found, 0, [50, 40])
     for group in (odd, even, found.app_id):
@@ -371,7 +370,8 @@ def test_who_asks_for_our_group_alone_hears_of_no_other(found: Settings) -> None
     assert ({one.group for one in look.lags}, set(look.members)) == ({found.app_id}, {found.app_id})
 
 
-def test_brokers_that_do_not_answer_are_a_sentence_and_the_next_look_connects_anew(found: Settings) -> None:
+def test_silent_brokers_are_a_sentence_and_are_tried_again(found: Settings) -> None:
+    """Brokers that do not answer give a sentence, and the next look connects again."""
     nowhere = Watcher(found.model_copy(update={"bootstrap": "127.0.0.1:1"}))
 
     for _ in range(2):

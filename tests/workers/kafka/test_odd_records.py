@@ -60,7 +60,8 @@ def limit(found: Settings, topic: str, size: int) -> None:
     admin.close()
 
 
-def test_every_odd_record_is_decided_or_put_aside_and_each_reader_reads_on(found: Settings, tmp_path: Path) -> None:
+def test_every_odd_record_is_decided_or_set_aside(found: Settings, tmp_path: Path) -> None:
+    """Every odd record is decided or set aside, and each reader reads on."""
     odd = [(good(name), name.encode(), headers) for name, headers in DECIDED.items()] + list(PUT_ASIDE.values())
     with serving(found), worker(found, tmp_path):
         for number, one in enumerate(odd):
@@ -107,7 +108,8 @@ def counted_by_the_dashboard(found: Settings, answers: int) -> tuple[int, int, i
         thread.join()
 
 
-def test_where_topics_take_less_than_declared_a_start_says_so_and_work_goes_on(found: Settings, tmp_path: Path) -> None:
+def test_undersized_topics_are_reported_and_work_goes_on(found: Settings, tmp_path: Path) -> None:
+    """Where topics take less than declared, a start says so and the work goes on."""
     limit(found, DEAD_LETTERS, 100_000)
     limit(found, DECISIONS, 1_000)
     records: list[tuple[bytes, bytes, list[Header]]] = [
@@ -132,7 +134,8 @@ def test_where_topics_take_less_than_declared_a_start_says_so_and_work_goes_on(f
     assert everything_on(found, DECISIONS) == []
 
 
-def test_the_other_agents_put_aside_what_they_cannot_use_also_after_a_restart(found: Settings, tmp_path: Path) -> None:
+def test_the_other_agents_set_aside_what_they_cannot_use(found: Settings, tmp_path: Path) -> None:
+    """The other agents set aside what they cannot use, after a restart as well."""
     fields = {f"f{n}": 1 for n in range(32_000)}
     junk = {"specversion": "1.0", "type": "policy.revision.published.v1", "id": "x", "source": "x", "data": fields}
     limit(found, DEAD_LETTERS, 100_000)

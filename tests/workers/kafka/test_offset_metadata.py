@@ -23,7 +23,8 @@ def test_what_others_committed_is_text(committed: str) -> None:
     assert str(offset_metadata.read(committed)) == committed
 
 
-def test_a_record_with_another_byte_time_or_place_has_another_mark() -> None:
+def test_a_changed_byte_time_or_place_changes_a_records_mark() -> None:
+    """A record with another byte, time or place has another mark."""
     one = Record("requests", 0, 7, 1_000, b"key", b"value")
     others = [
         one,

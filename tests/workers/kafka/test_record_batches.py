@@ -101,7 +101,8 @@ def not_utf8(raw: bytes) -> bytes:
     return with_checksum(raw.replace(b"caf?", b"caf\xe9"))
 
 
-def test_a_header_name_that_is_not_utf8_ends_nothing_and_keeps_its_bytes() -> None:
+def test_a_header_name_that_is_not_utf8_keeps_its_bytes() -> None:
+    """A header name that is not UTF-8 ends nothing and keeps its bytes."""
     records = [*plain(), (5, b"key", b"value", [("caf?", b"1"), ("empty", b""), ("null", None)]), *plain()]
     raw = not_utf8(batch(10, records)) + batch(17, plain())
     found = read(raw, 11, rounds=1)
@@ -133,7 +134,8 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_batch_is_stepped_over_as_what_it_is_and_nothing_else_is(damage: str) -> None:
+def test_only_a_damaged_batch_is_stepped_over(damage: str) -> None:
+    """A damaged batch is stepped over as what it is, and nothing else is."""
     found = read(batch(98, plain(2)) + DAMAGES[damage] + BEHIND, 98, rounds=4)
     offsets = [(offset, last) for offset, last, bad in told(found) if bad]
     assert [offset for offset, _, bad in told(found) if not bad] == [98, 99, 104, 105]
@@ -143,7 +145,8 @@ def test_a_damaged_batch_is_stepped_over_as_what_it_is_and_nothing_else_is(damag
 
 
 @pytest.mark.parametrize("damage", sorted(DAMAGES.keys() - {"zeros"}))  # which a broker itself does not find there
-def test_at_the_end_of_the_log_it_is_never_stepped_further_than_the_batch(damage: str) -> None:
+def test_at_the_end_of_the_log_no_step_passes_the_batch(damage: str) -> None:
+    """At the end of the log a reader never steps further than the batch."""
     found = told(read(DAMAGES[damage], 100, rounds=3))
     assert found
     assert all(offset >= 100 and last <= 103 for offset, last, _ in found)

@@ -139,7 +139,7 @@ def test_what_cannot_be_read_leaves_what_was_good_and_says_so(
     assert [one["event"] for one in logs] == ["certificates_not_renewed", "certificates_renewed"]
 
 
-def test_a_certificate_that_cannot_be_used_at_the_start_is_refused(found: Settings, tmp_path: Path) -> None:
+def test_an_unusable_certificate_is_refused_at_the_start(found: Settings, tmp_path: Path) -> None:
     """There is nothing good to go on with."""
     (tmp_path / "key.pem").write_text("")
 
@@ -169,9 +169,7 @@ def test_a_password_is_what_its_file_has_when_it_is_used(tmp_path: Path) -> None
     assert "two" not in str(logs)
 
 
-def test_only_a_value_that_a_mounted_file_gave_is_read_there_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_a_mounted_value_is_read_again_from_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the environment says wins, and a file beside it is nobody's password."""
     (tmp_path / "dli_sasl_password").write_text("mounted\n")
     monkeypatch.setenv("DLI_SECRETS_DIR", str(tmp_path))

@@ -125,7 +125,8 @@ def is_meant(one: AclRule, resource: str, name: str) -> bool:
     return resource == kind and (name.startswith(one.name) if one.is_prefix else name == one.name)
 
 
-def test_a_worker_with_its_rights_and_no_other_decides_and_is_refused_nothing(used: set[tuple[str, ...]]) -> None:
+def test_a_worker_decides_with_exactly_its_rights(used: set[tuple[str, ...]]) -> None:
+    """A worker with its rights and no others decides and is refused nothing."""
     assert {one for one in used if one[0] == "Denied"} == set()
 
 
@@ -204,7 +205,7 @@ def test_a_platform_asks_and_reads_answers_and_uses_every_right(secured: Secured
 
 
 @pytest.mark.usefixtures("used")
-def test_a_dashboard_shows_and_records_with_its_rights_and_uses_every_one(secured: Secured, tmp_path: Path) -> None:
+def test_a_dashboard_works_with_its_rights_and_uses_every_one(secured: Secured, tmp_path: Path) -> None:
     """What its pages show is read; a login is recorded."""
     token = "a-token-to-look-with"  # noqa: S105 (of this dashboard alone)
     leave_waiting(secured)
@@ -322,7 +323,8 @@ def test_a_workers_user_cannot(secured: Secured, what: str) -> None:
     assert re.search(r"Authorization(Failed|Error)|AUTHORIZATION_FAILED", FORBIDDEN[what](secured.settings(WORKER)))
 
 
-def test_on_every_topic_a_workers_user_has_the_operations_of_the_table_and_no_other(secured: Secured) -> None:
+def test_a_workers_user_has_exactly_the_operations_of_the_table(secured: Secured) -> None:
+    """On every topic a worker's user has exactly the operations of the table."""
     found = secured.settings(WORKER)
     declared = {one.name: set(one.operations) for one in rights(found, "worker") if one.resource == "topic"}
     names = [topic.name for topic in TOPICS]
@@ -336,9 +338,8 @@ def test_on_every_topic_a_workers_user_has_the_operations_of_the_table_and_no_ot
 # --- who gets in ---------------------------------------------------------------------------------------------------
 
 
-def test_a_worker_that_loses_a_right_while_it_runs_ends_and_a_new_one_answers_each_once(
-    secured: Secured, tmp_path: Path
-) -> None:
+def test_a_worker_that_loses_a_right_ends_and_is_replaced(secured: Secured, tmp_path: Path) -> None:
+    """A worker that loses a right while it runs ends, and a new one answers each request once."""
     found = secured.settings(LOSING, partitions=2, data_dir=tmp_path, web_port=free_ports().client)
     platform = secured.settings(PLATFORM)
     lost = [one for one in rights(found, "worker") if (one.resource, one.name) == ("topic", DECISIONS)]
@@ -380,9 +381,10 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
 
 @pytest.mark.parametrize("command", [("topics", "check"), ("worker",)], ids=" ".join)
 @pytest.mark.parametrize("what", WRONG)
-def test_wrong_or_missing_credentials_end_a_command_with_a_sentence(
+def test_bad_credentials_end_a_command_with_a_sentence(
     secured: Secured, what: str, command: tuple[str, ...], tmp_path: Path
 ) -> None:
+    """Wrong or missing credentials end a command with a sentence."""
     other, sentence = WRONG[what]
     ran = with_environment(environment(secured.settings(WORKER, data_dir=tmp_path), **other), *command)
 
@@ -402,7 +404,8 @@ def with_environment(values: dict[str, str], *arguments: str) -> Ran:
         return dli(*arguments)
 
 
-def test_who_speaks_without_logging_in_gets_no_answer_and_is_asked_for_the_protocol(secured: Secured) -> None:
+def test_a_client_without_a_login_gets_no_answer(secured: Secured) -> None:
+    """A client that does not log in gets no answer, and the message asks about the protocol."""
     unknown = {"DLI_SECURITY_PROTOCOL": "SSL", "DLI_SASL_USERNAME": "", "DLI_SASL_PASSWORD": ""}
     ran = with_environment(environment(secured.settings(WORKER), **unknown), "topics", "check")
 
@@ -419,7 +422,8 @@ def test_a_user_without_rights_is_told_so(secured: Secured) -> None:
         assert f"user {STRANGER} lacks a right (topic): `dli rights`" in ran.err
 
 
-def test_a_certificate_gets_in_where_certificates_are_asked_for_and_nothing_else_does(secured: Secured) -> None:
+def test_only_a_certificate_gets_in_where_one_is_required(secured: Secured) -> None:
+    """Where certificates are required, a certificate gets in and nothing else does."""
     with_it = read(
         bootstrap=secured.mutual,
         security_protocol="SSL",
@@ -475,9 +479,7 @@ def test_a_bearer_token_gets_in_with_the_rights_of_whom_it_names(secured: Secure
 
 
 @pytest.mark.parametrize("what", ["another issuer", "expired", "no token", "no file"])
-def test_a_token_that_the_cluster_does_not_trust_is_refused_with_a_sentence(
-    secured: Secured, what: str, tmp_path: Path
-) -> None:
+def test_an_untrusted_token_is_refused_with_a_sentence(secured: Secured, what: str, tmp_path: Path) -> None:
     """And nothing of the token is said."""
     file = tmp_path / "token"
     given: dict[str, Callable[[], str]] = {
@@ -497,9 +499,7 @@ def test_a_token_that_the_cluster_does_not_trust_is_refused_with_a_sentence(
     assert "Traceback" not in ran.err
 
 
-def test_a_new_password_is_used_by_clients_that_were_made_with_the_old_one(
-    secured: Secured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_existing_clients_use_a_new_password(secured: Secured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next connection has it: what a client was made with is the same object before and after."""
     user, file = "renewed", tmp_path / "dli_sasl_password"
     monkeypatch.setenv("DLI_SECRETS_DIR", str(tmp_path))

@@ -78,7 +78,8 @@ def test_a_header_that_is_null_is_empty() -> None:
 
 
 @pytest.mark.parametrize("value", [one for one in NOT_OURS if b"base64" not in one])
-def test_what_is_no_decision_waits_for_nobody_and_changes_nothing(value: bytes) -> None:
+def test_a_record_that_is_not_a_decision_changes_nothing(value: bytes) -> None:
+    """A record that is not a decision waits for nobody and changes nothing."""
     pended, now = Pended(), datetime(2025, 6, 1, tzinfo=UTC)
     pended.take({"request_id": "R", "action": "A4", "clock": {"state": "running"}}, now)
     before = pended.count(now)
@@ -91,7 +92,8 @@ def test_what_is_no_decision_waits_for_nobody_and_changes_nothing(value: bytes) 
 
 @pytest.mark.parametrize("topic", [DECISIONS, DEAD_LETTERS, POLICY_REVISIONS, POLICY_ATTESTATIONS])
 @pytest.mark.parametrize("value", [one for one in STRANGE if one is None or b"due_at" not in one])
-def test_the_dashboard_counts_what_it_cannot_read_and_nothing_of_it(topic: str, value: bytes | None) -> None:
+def test_the_dashboard_only_counts_what_it_cannot_read(topic: str, value: bytes | None) -> None:
+    """The dashboard counts what it cannot read and takes nothing else from it."""
     reader = Reader(read())
     untouched = Reader(read())
 
@@ -154,7 +156,8 @@ def in_order(found: Settings) -> Callable[..., Ran]:
 
 
 @pytest.mark.kafka
-def test_every_reader_goes_on_past_what_others_left_on_our_topics(found: Settings, tmp_path: Path) -> None:
+def test_every_reader_goes_on_past_foreign_records(found: Settings, tmp_path: Path) -> None:
+    """Every reader goes on past what others left on our topics."""
     run = in_order(found)
     with serving(found), worker(found, tmp_path):
         publish(found, [request(request_id="R-1"), b"{"])

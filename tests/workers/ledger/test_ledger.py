@@ -103,14 +103,16 @@ def test_a_pointer_says_nothing_of_the_request() -> None:
     assert b"SECRET" not in row.key + row.value
 
 
-def test_a_dead_letter_with_another_key_is_found_by_key_and_by_request_id() -> None:
+def test_a_dead_letter_with_another_key_is_found_by_both() -> None:
+    """A dead letter with another key is found by that key and by its request id."""
     rows = PointerHandler(SETTINGS)(answers_to([request("PA-3", urgency="stat")], key=b"another"))
 
     assert [one.key for one in rows] == [digest(b"another"), digest(b"PA-3")]
     assert len({one.value for one in rows}) == 1
 
 
-def test_a_dead_letter_that_shows_no_request_id_is_found_by_its_key_or_by_where_it_stood() -> None:
+def test_a_dead_letter_without_a_request_id_can_still_be_found() -> None:
+    """A dead letter that shows no request id is found by its key or by its record's place."""
     keyed = PointerHandler(SETTINGS)(answers_to([b"no event"], key=b"PA-4"))
     unkeyed = PointerHandler(SETTINGS)(answers_to([b"no event"]))
 
@@ -125,7 +127,8 @@ def test_a_decision_that_supersedes_leaves_a_link_too() -> None:
     assert link_of(link.value) == Link("PA-4", RecordPosition(topic(DECISIONS), 3, 100))
 
 
-def test_an_answer_from_before_headers_had_it_has_no_request_and_a_strangers_record_gets_no_pointer() -> None:
+def test_old_answers_have_no_request_and_foreign_ones_no_pointer() -> None:
+    """An answer older than the headers has no request, and a foreign record gets no pointer."""
     old = Record(topic(DECISIONS), 1, 7, NOW, b"PA-6", b"{}", ())
     tombstone = Record(topic(DECISIONS), 1, 8, NOW, b"PA-6", None, ())
     unkeyed = Record(topic(DECISIONS), 1, 9, NOW, None, b"{}", ())
@@ -210,7 +213,8 @@ def test_a_pointer_written_twice_is_one(kept: Kept) -> None:
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_another_owner_knows_what_was_committed_whatever_became_of_the_disk(kept: Kept, lost: bool) -> None:
+def test_a_new_owner_knows_what_was_committed(kept: Kept, lost: bool) -> None:
+    """Another owner knows what was committed, whatever happened to the disk."""
     kept.commit(("PA-1", pointer(5)), ("PA-2", pointer(6)))
     kept.pointers.revoked(0)
     assert kept.offsets("PA-1") is None
@@ -222,7 +226,8 @@ def test_another_owner_knows_what_was_committed_whatever_became_of_the_disk(kept
     assert [kept.offsets(name) for name in ("PA-1", "PA-2")] == [[5], [6]]
 
 
-def test_a_copy_that_knows_more_than_was_committed_is_read_again_up_to_there(kept: Kept) -> None:
+def test_a_copy_ahead_of_the_commit_is_read_again(kept: Kept) -> None:
+    """A copy that knows more than was committed is read again up to the commit."""
     kept.commit(("PA-1", pointer(5)), ("PA-2", pointer(6)))
     kept.pointers.revoked(0)
     kept.committed = 1
@@ -241,7 +246,8 @@ def test_a_record_that_is_no_pointer_is_left_out_and_said(kept: Kept) -> None:
     assert [(one["event"], one["offset"]) for one in logs] == [("ledger_record_unreadable", 0)]
 
 
-def test_pointers_leave_the_disk_when_what_they_point_to_is_no_longer_kept(kept: Kept) -> None:
+def test_expired_pointers_leave_the_disk(kept: Kept) -> None:
+    """Pointers leave the disk when what they point to is no longer kept."""
     kept.commit(("PA-1", pointer(5, NOW)), ("PA-2", pointer(6, NOW + 10 * DAY)))
     later = pointer(7, NOW + 10 * DAY + 1)
     kept.commit(("PA-3", later), *((f"PA-4 {n}", later) for n in range(200)))
@@ -322,9 +328,8 @@ LINKS_SAID = st.lists(st.tuples(st.sampled_from(IDS), st.sampled_from(IDS)), max
 
 
 @given(LINKS_SAID, st.lists(st.integers(0, 30), max_size=4))
-def test_links_are_judged_as_the_naive_judge_judges_them_however_they_are_batched(
-    names: list[tuple[str, str]], cuts: list[int]
-) -> None:
+def test_links_are_judged_as_by_the_naive_judge(names: list[tuple[str, str]], cuts: list[int]) -> None:
+    """Links are judged as the naive judge judges them, however they are batched."""
     entries = InMemory()
     refused: list[LinkRecord] = []
     bounds = sorted({0, len(names), *(cut for cut in cuts if cut < len(names))})
@@ -445,7 +450,8 @@ def test_whoever_takes_over_judges_as_if_nothing_had_happened(
         troubled.links.revoked(0)
 
 
-def test_a_refused_link_is_a_dead_letter_that_names_its_request_and_its_field(tmp_path: Path) -> None:
+def test_a_refused_link_is_a_dead_letter_with_request_and_field(tmp_path: Path) -> None:
+    """A refused link is a dead letter that names its request and its field."""
     judge_ = Judge(tmp_path)
     judge_.take_over()
 

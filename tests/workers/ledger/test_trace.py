@@ -62,7 +62,8 @@ def at(place: dict[str, Any]) -> str:
     return f"{place['topic']}/{place['partition']}/{place['offset']}"
 
 
-def test_every_request_is_traced_to_its_own_bytes_and_its_own_answers(found: Settings, tmp_path: Path) -> None:
+def test_every_request_is_traced_to_its_own_bytes_and_answers(found: Settings, tmp_path: Path) -> None:
+    """Every request is traced to its own bytes and its own answers."""
     items = [one for one in generator.requests(51, 300, malformed=0.05) if isinstance(one, dict)]
     names = [one["request_id"] for one in items if isinstance(one.get("request_id"), str)]
 
@@ -87,7 +88,8 @@ def test_every_request_is_traced_to_its_own_bytes_and_its_own_answers(found: Set
     assert [name for name in names if name.encode() in rows] == []
 
 
-def test_a_chain_has_its_newest_decision_marked_and_says_what_is_unknown(found: Settings, tmp_path: Path) -> None:
+def test_a_chain_marks_its_newest_decision_and_its_unknowns(found: Settings, tmp_path: Path) -> None:
+    """A chain marks its newest decision and says what is unknown."""
     chain = [
         request("PA-1", "PA-0"),
         request("PA-2", "PA-1", "extension"),
@@ -123,9 +125,8 @@ def test_a_chain_has_its_newest_decision_marked_and_says_what_is_unknown(found: 
     assert told["chain"][-1]["answers"][0]["request"]["data"]["certification"] == "cancellation"
 
 
-def test_a_trace_leads_to_statements_citations_and_the_events_that_made_the_revisions_known(
-    found: Settings, tmp_path: Path
-) -> None:
+def test_a_trace_leads_to_statements_citations_and_revisions(found: Settings, tmp_path: Path) -> None:
+    """A trace leads to statements, citations and the events that made the revisions known."""
     asked_for = json.dumps(generator.request(11, 1) | {"request_id": "PA-1", "supersedes": None}).encode()
     with worker(found, tmp_path):
         publish(found, [asked_for])
@@ -244,7 +245,8 @@ def test_no_request_id_reaches_a_workers_log(found: Settings, tmp_path: Path) ->
 
 # As in test_worker: the embedded broker has its trouble with two workers.
 @pytest.mark.kafka
-def test_either_of_two_workers_traces_every_request_also_when_one_is_gone(found: Settings, tmp_path: Path) -> None:
+def test_either_of_two_workers_traces_every_request(found: Settings, tmp_path: Path) -> None:
+    """Either of two workers traces every request, even when the other one is gone."""
     (tmp_path / "other").mkdir()
     other = settings_for(found.bootstrap, found.topic_prefix, tmp_path / "other", session_timeout_seconds=6)
     names = [f"PA-{number}" for number in range(1, 60)]
@@ -271,7 +273,8 @@ def test_either_of_two_workers_traces_every_request_also_when_one_is_gone(found:
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 257], ids=["empty", "blank", "two lines", "too long"])
-def test_what_no_request_can_be_called_is_refused_before_anybody_is_asked(name: str) -> None:
+def test_an_impossible_request_id_is_refused_before_any_query(name: str) -> None:
+    """A name that no request can have is refused before anybody is asked."""
     ran = dli("trace", name, "--url", "http://127.0.0.1:1", "--bootstrap", "127.0.0.1:1")
 
     assert (ran.code, ran.out) == (1, "")

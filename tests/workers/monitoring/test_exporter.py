@@ -44,7 +44,8 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.broker
-def test_lag_accounts_and_what_waits_are_told_with_and_without_a_worker(found: Settings, tmp_path: Path) -> None:
+def test_the_exporter_works_with_and_without_a_worker(found: Settings, tmp_path: Path) -> None:
+    """Lag, accounts and what waits are reported with and without a worker."""
     lines = [generator.encode(one) for one in generator.requests(71, 200, malformed=0.1)]
     with serving(found):
         publish(found, lines)
@@ -67,7 +68,8 @@ def test_lag_accounts_and_what_waits_are_told_with_and_without_a_worker(found: S
     assert 0 < (working.overdue or 0) <= working.pended <= decisions
 
 
-def test_where_there_are_no_requests_at_all_nothing_is_said_to_balance() -> None:
+def test_nothing_counts_as_balanced_without_requests() -> None:
+    """Where there are no requests at all, nothing is said to balance."""
     [balanced] = [one for one in of_accounts([]) if one.name == "dli_accounts_balanced"]
     assert [one.value for one in balanced.samples] == [0]
 
@@ -85,9 +87,8 @@ def flowing(found: Settings, seconds: float) -> Iterator[int]:
 
 @pytest.mark.kafka
 @pytest.mark.broker
-def test_when_the_only_worker_is_killed_lag_rises_until_another_brings_all_back_to_balance(
-    found: Settings, tmp_path: Path
-) -> None:
+def test_lag_rises_after_a_kill_until_another_worker_catches_up(found: Settings, tmp_path: Path) -> None:
+    """When the only worker is killed, lag rises until another one brings all back to balance."""
     with serving(found):
         with worker(found, tmp_path, "first") as first:
             with flowing(found, seconds=3) as total:
@@ -116,9 +117,8 @@ def test_when_the_only_worker_is_killed_lag_rises_until_another_brings_all_back_
 
 @pytest.mark.kafka
 @pytest.mark.broker
-def test_a_worker_whose_broker_is_away_is_alive_and_not_ready_and_neither_are_its_numbers(
-    prefix: str, tmp_path: Path
-) -> None:
+def test_a_worker_without_its_broker_is_alive_and_not_ready(prefix: str, tmp_path: Path) -> None:
+    """A worker whose broker is away is alive and not ready, and its numbers say so."""
     from tests.support.running import get  # noqa: PLC0415
     from workers.dev_brokers import KafkaBroker  # noqa: PLC0415
 

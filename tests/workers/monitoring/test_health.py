@@ -58,7 +58,7 @@ def test_each_check_fails_for_its_own_reason(
     assert failing(library, {0: WORKING, 1: progress}, **flags) == wanted
 
 
-def test_a_worker_that_is_asked_before_it_has_a_consumer_is_not_ready_and_no_error(library: Library) -> None:
+def test_a_worker_without_a_consumer_yet_is_not_ready(library: Library) -> None:
     """Probes come as soon as the port answers, which is a moment before."""
 
     def not_yet() -> None:
@@ -71,7 +71,8 @@ def test_a_worker_that_is_asked_before_it_has_a_consumer_is_not_ready_and_no_err
     assert [name for name, check in needed.items() if not check()] == ["assigned"]
 
 
-def test_a_worker_without_a_partition_of_requests_is_ready_only_as_a_spare(library: Library) -> None:
+def test_a_worker_without_partitions_is_ready_only_as_a_spare(library: Library) -> None:
+    """A worker without a partition of requests is ready only as a spare."""
     assert failing(library, {}) == ["feeding"]
     assert failing(library, {}, assigned=False) == ["assigned", "feeding"]
     assert failing(library, {}, spare=True) == []

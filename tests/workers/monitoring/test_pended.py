@@ -27,7 +27,8 @@ def counted(pended: Pended, now: datetime = NOW) -> tuple[dict[str, int], int]:
     return {state: count for state, count in states.items() if count}, overdue
 
 
-def test_a_pended_request_is_overdue_once_its_due_date_has_passed() -> None:
+def test_a_pended_request_is_overdue_after_its_due_date() -> None:
+    """A pended request is overdue once its due date has passed."""
     pended = Pended()
     pended.take(decision("R-1"), NOW)
 
@@ -51,7 +52,8 @@ def test_what_asks_nobody_to_act_is_not_pended(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("superseding_first", [False, True])
-def test_a_request_that_is_superseded_waits_no_more_in_whichever_order_they_are_read(superseding_first: bool) -> None:
+def test_a_superseded_request_no_longer_waits(superseding_first: bool) -> None:
+    """A request that is superseded no longer waits, in whichever order the two are read."""
     pended = Pended()
     taken = [(decision("R-1"), NOW), (decision("R-2", supersedes="R-1", action="A1"), NOW + HOUR)]
     for one, at in reversed(taken) if superseding_first else taken:

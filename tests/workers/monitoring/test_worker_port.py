@@ -63,7 +63,8 @@ def routes(app: faust.App) -> set[tuple[str, str]]:
     return {(one.method, plain(one.resource.canonical)) for one in found if one.resource is not None}
 
 
-def test_every_route_is_listed_on_the_page_and_nothing_else_is_served(tmp_path: Path) -> None:
+def test_the_page_lists_exactly_the_served_routes(tmp_path: Path) -> None:
+    """Every route is listed on the page, and nothing else is served."""
     served = routes(an_app(tmp_path))
 
     assert {path for _, path in served} == documented()

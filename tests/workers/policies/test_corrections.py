@@ -42,7 +42,8 @@ CORRECTED = correction()
 WITHDRAWN = withdrawal()
 
 
-def test_the_register_has_each_publication_with_its_ordinal_and_what_took_it_back() -> None:
+def test_the_register_shows_ordinals_and_what_was_taken_back() -> None:
+    """The register has each publication with its ordinal and with what took it back."""
     found = rows(*OTHER, WRONG, CORRECTED)
 
     assert [one["ordinal"] for one in found] == [1, 2, 3, 4, 5, 6]
@@ -116,9 +117,10 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
 
 
 @pytest.mark.kafka
-def test_a_correction_counts_at_once_and_what_was_decided_meanwhile_still_verifies(
+def test_a_correction_counts_and_earlier_decisions_still_verify(
     found: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A correction counts at once, and what was decided in the meantime still verifies."""
     private, public = keygen(tmp_path)
     monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
     keyed = found.model_copy(update={"policy_keys": public})
@@ -179,9 +181,10 @@ def test_a_correction_counts_at_once_and_what_was_decided_meanwhile_still_verifi
 
 
 @pytest.mark.kafka
-def test_what_is_not_effective_yet_is_withdrawn_without_a_word_of_the_past(
+def test_a_future_revision_is_withdrawn_without_retroactivity(
     found: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A revision that is not yet effective is withdrawn without the word `retroactive`."""
     private, public = keygen(tmp_path)
     monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
     first = run(found, "publish", written(tmp_path, packaged().document), "--author", OFFICE, "--execute")
@@ -221,7 +224,7 @@ def approving(document: PolicyDocument, day: date) -> PolicyDocument:
 
 
 @pytest.mark.kafka
-def test_a_forgery_of_before_there_were_keys_is_taken_back_and_a_release_with_the_right_document_starts(
+def test_a_forgery_from_before_keys_can_be_taken_back(
     found: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Backdated by twenty months, it certified what the policy does not; a next release would not start."""

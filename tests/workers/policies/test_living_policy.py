@@ -155,9 +155,8 @@ def check_attestation(
     assert known[1] in {answers[name]["lines"][0]["policy"]["known_through"] for name in otherwise}
 
 
-def test_a_revision_in_the_middle_of_a_stream_changes_answers_from_then_on_and_each_says_under_which(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
+def test_a_revision_mid_stream_changes_answers_from_then_on(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """A revision mid-stream changes answers from then on, and each says under which it was made."""
     found = settings_for(bootstrap, prefix, tmp_path / "one")
     other = settings_for(bootstrap, prefix, tmp_path / "two")
     for one in (found, other):

@@ -40,9 +40,8 @@ def unchanged(day: date) -> PolicyDocument:
     return PolicyDocument.model_validate(tree, strict=False)
 
 
-def test_a_revision_of_the_past_says_how_many_recorded_decisions_it_would_change_and_which(
-    found: Settings, tmp_path: Path
-) -> None:
+def test_a_retroactive_revision_counts_the_decisions_it_changes(found: Settings, tmp_path: Path) -> None:
+    """The dry run of a retroactive revision says how many recorded decisions it would change, and which."""
     document = packaged().document
     past, today = date(2025, 10, 1), datetime.now(UTC).date()
     with worker(found, tmp_path):

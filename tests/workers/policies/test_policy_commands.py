@@ -22,7 +22,8 @@ from workers.topics import apply_topics
 PACKAGED_FILE = PACKAGED / "L.2.03.402.yaml"
 
 
-def test_diff_of_the_last_two_revisions_is_equivalent_and_exits_0() -> None:
+def test_diff_of_the_last_two_revisions_is_empty_and_exits_0() -> None:
+    """The diff of the last two revisions says that they are equivalent and exits with 0."""
     ran = dli("policy", "diff", "L.2.03.402", "2024-04-29", "2025-03-28")
 
     assert ran.code == 0
@@ -30,7 +31,8 @@ def test_diff_of_the_last_two_revisions_is_equivalent_and_exits_0() -> None:
     assert f"equivalent: {sentence}" in ran.out
 
 
-def test_diff_of_2015_and_2016_gives_the_conditions_in_words_and_exits_3() -> None:
+def test_diff_of_2015_and_2016_shows_conditions_and_exits_3() -> None:
+    """The diff of 2015 and 2016 gives the conditions in words and exits with 3."""
     ran = dli("policy", "diff", "L.2.03.402", "2015-09-18", "2016-03-08")
     out = " ".join(ran.out.split())
 
@@ -63,7 +65,8 @@ def test_diff_takes_a_draft_from_a_file(tmp_path: Path) -> None:
     assert "medically necessary → criteria not met (no covered indication)" in ran.out
 
 
-def test_diff_says_which_revision_is_near_and_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+def test_diff_names_the_nearest_revision_and_a_files_fault(tmp_path: Path) -> None:
+    """The diff says which revision is nearest and what is wrong with a file."""
     stranger = POLICIES / "EV-12.yaml"
 
     near = dli("policy", "diff", "L.2.03.402", "2024-04-29", "2025-03-29")
@@ -93,9 +96,7 @@ ELSEWHERE = ("--policies", str(POLICIES))
     ],
     ids=["history", "show", "diff", "list", "packaged"],
 )
-def test_a_folder_without_the_packaged_policy_is_looked_at_all_the_same(
-    command: tuple[str, ...], code: int, says: str
-) -> None:
+def test_a_folder_without_the_packaged_policy_is_examined(command: tuple[str, ...], code: int, says: str) -> None:
     """Nothing is decided, so the default policy need not be there."""
     ran = dli("policy", *command, *ELSEWHERE)
 
@@ -116,7 +117,8 @@ def test_check_warns_of_what_a_document_lacks_and_passes_it() -> None:
 # --- history and show ----------------------------------------------------------------------------------------------
 
 
-def test_history_shows_nineteen_revisions_and_says_what_is_not_on_record() -> None:
+def test_history_shows_nineteen_revisions_and_what_is_missing() -> None:
+    """The history shows nineteen revisions and says what is not on record."""
     ran = dli("policy", "history", "L.2.03.402")
 
     assert ran.code == 0
@@ -126,7 +128,8 @@ def test_history_shows_nineteen_revisions_and_says_what_is_not_on_record() -> No
     assert ran.out.count("Reviewed without change.") == 4
 
 
-def test_history_as_json_has_each_revision_with_its_digests_and_what_it_changed() -> None:
+def test_history_as_json_has_digests_and_changes() -> None:
+    """The history as JSON has each revision with its digests and with what it changed."""
     ran = dli("policy", "history", "L.2.03.402", "-o", "json")
     rows = json.loads(ran.out)["revisions"]
 

@@ -85,7 +85,8 @@ def test_the_same_publication_gives_the_same_bytes() -> None:
     assert sent(next_one()) == sent(next_one())
 
 
-def test_a_whole_topic_gives_the_same_chain_whether_its_documents_are_packaged_or_not() -> None:
+def test_a_topic_gives_one_chain_with_or_without_packaged_files() -> None:
+    """A whole topic gives the same chain whether its documents are packaged or not."""
     found: list[Chains] = []
     for packaged in (PACKAGED, Packaged()):
         chains: Chains = {}
@@ -103,7 +104,8 @@ def test_a_repeat_is_no_news() -> None:
     assert judged(OTHER.links[2]).chain is OTHER
 
 
-def test_a_packaged_publication_with_a_letter_changed_is_not_taken_for_it() -> None:
+def test_an_altered_packaged_publication_is_not_accepted() -> None:
+    """A packaged publication with a letter changed is not taken for the packaged one."""
     value = changed(OTHER.links[0], author="Somebody else")
     verdict = seen(value, chains={})
 
@@ -118,9 +120,8 @@ def test_a_packaged_publication_with_a_letter_changed_is_not_taken_for_it() -> N
     [one[1:] for one in REFUSED if one[1].policy == "EV-12"],
     ids=[one[0] for one in REFUSED if one[1].policy == "EV-12"],
 )
-def test_what_the_chain_refuses_is_refused_with_the_field_and_the_sentence(
-    one: Publication, path: str, sentence: str
-) -> None:
+def test_a_refusal_by_the_chain_names_the_field_and_the_reason(one: Publication, path: str, sentence: str) -> None:
+    """What the chain refuses is refused with the field and the sentence."""
     chain = OTHER.accept(next_one()) if one.author == "Somebody else" else OTHER
     verdict = judged(one, {chain.policy: chain})
 
@@ -132,7 +133,8 @@ def test_what_the_chain_refuses_is_refused_with_the_field_and_the_sentence(
     assert re.search(sentence, error.message)
 
 
-def test_a_document_that_takes_more_work_than_it_may_is_refused_with_the_part_and_what_to_write() -> None:
+def test_a_document_needing_too_much_work_is_refused_with_advice() -> None:
+    """A document that takes too much work is refused with the part and with what to write."""
     worst, _, when = pairs(24)
     verdict = judged(publication(document(worst, when), None), {})
 
@@ -194,7 +196,8 @@ def test_of_many_mistakes_a_letter_has_the_first() -> None:
     assert len(verdict.rejected.errors) == MOST_PROBLEMS
 
 
-def test_an_attestation_too_large_for_its_topic_is_sent_without_what_makes_it_so() -> None:
+def test_an_oversized_attestation_is_sent_shortened() -> None:
+    """An attestation too large for its topic is sent without the parts that make it so large."""
     before, after = OTHER.links[-2:]
     found = attestation(compare(policy_of(before), policy_of(after)), before.digest, after.digest)
     part = AttestedPart(category="wording", part="S1", field="says", before="x" * 10_000, after="y" * 10_000)

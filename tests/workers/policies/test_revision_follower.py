@@ -47,7 +47,8 @@ def chain() -> Chain:
     return chain_of(packaged().document)
 
 
-def test_a_revision_is_taken_up_without_a_restart_and_a_bad_one_is_not(found: Settings, tmp_path: Path) -> None:
+def test_only_a_good_revision_is_taken_up_without_a_restart(found: Settings, tmp_path: Path) -> None:
+    """A good revision is taken up without a restart, and a bad one is not."""
     new = next_revision(chain())
     fork = next_revision(chain(), author="Somebody else")
     with worker(found, tmp_path):
@@ -94,9 +95,7 @@ def test_a_revision_is_taken_up_without_a_restart_and_a_bad_one_is_not(found: Se
     ]
 
 
-def test_a_topic_that_lacks_a_packaged_revision_stops_the_start_and_is_left_as_it_is(
-    bare: Settings, tmp_path: Path
-) -> None:
+def test_a_topic_without_a_packaged_revision_stops_the_start(bare: Settings, tmp_path: Path) -> None:
     """A worker has no right to publish: who applies the topics does, once."""
     with pytest.raises(CommandError) as caught, worker(bare, tmp_path):
         pass
@@ -109,7 +108,7 @@ def test_a_topic_that_lacks_a_packaged_revision_stops_the_start_and_is_left_as_i
     assert (untouched, published, known) == ([], [19, 0], True)
 
 
-def test_what_a_newer_release_knows_is_published_behind_what_is_there(bare: Settings) -> None:
+def test_a_newer_releases_revisions_are_published_behind_the_old(bare: Settings) -> None:
     """The topic has the document as it was a revision ago."""
     publish_revisions(bare, *chain().links[:-1])
 
@@ -117,7 +116,8 @@ def test_what_a_newer_release_knows_is_published_behind_what_is_there(bare: Sett
     assert len(everything_on(bare, POLICY_REVISIONS)) == 19
 
 
-def test_a_longer_chain_on_the_topic_is_followed_from_the_first_decision_on(bare: Settings, tmp_path: Path) -> None:
+def test_a_longer_chain_is_followed_from_the_first_decision_on(bare: Settings, tmp_path: Path) -> None:
+    """A longer chain on the topic is followed from the first decision on."""
     found, new = bare, next_revision(chain())
     publish_revisions(found, *chain(), new)
     publish(found, [covered("F-4")])
@@ -132,7 +132,8 @@ def test_a_longer_chain_on_the_topic_is_followed_from_the_first_decision_on(bare
     assert len(records) == 20
 
 
-def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(bare: Settings, tmp_path: Path) -> None:
+def test_a_packaged_document_against_the_topic_stops_the_start(bare: Settings, tmp_path: Path) -> None:
+    """A packaged document that contradicts the topic stops the start."""
     found = bare
     *others, newest = chain().links
     other = newest.document.model_copy(update={"title": "Another title"})
@@ -145,7 +146,8 @@ def test_a_packaged_document_that_contradicts_the_topic_stops_the_start(bare: Se
     assert "take that revision back: `dli policy publish --corrects`" in str(caught.value)
 
 
-def test_a_follower_whose_broker_is_silent_knows_that_it_may_be_behind_and_says_so(prefix: str, tmp_path: Path) -> None:
+def test_a_follower_of_a_silent_broker_says_it_may_be_behind(prefix: str, tmp_path: Path) -> None:
+    """A follower whose broker is silent knows that it may be behind and says so."""
     with EmbeddedBroker() as broker, capture_logs() as said:
         found = settings_for(broker.bootstrap, prefix, tmp_path, stalled_seconds=6)
         apply_topics.apply(found)

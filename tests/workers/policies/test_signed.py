@@ -83,7 +83,9 @@ def test_what_no_key_vouches_for_is_refused_with_its_reason(one: Publication, at
     assert re.search(message, said)
 
 
-def test_a_forged_revision_costs_no_worker_a_look_at_its_document(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forged_revision_is_refused_without_reading_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forged revision is refused before a worker looks at its document."""
+
     def looked_at(*_: object, **__: object) -> None:
         pytest.fail("the document of a revision that nobody signed was looked at")
 
@@ -185,7 +187,8 @@ def test_without_keys_nothing_is_proved_and_nothing_is_claimed() -> None:
 # --- settings ------------------------------------------------------------------------------------------------------
 
 
-def test_the_terms_of_a_deployment_are_its_folder_of_keys_and_its_anchor(tmp_path: Path) -> None:
+def test_the_key_folder_and_the_anchor_are_a_deployments_terms(tmp_path: Path) -> None:
+    """The terms of a deployment are its folder of keys and its anchor."""
     (tmp_path / "a.yaml").write_bytes(keys())
     (tmp_path / "b.yml").write_bytes(keys(policy="X-1"))
     (tmp_path / "README.md").write_text("no keys", "utf-8")
@@ -205,7 +208,8 @@ def test_a_folder_of_keys_that_is_not_there_is_a_sentence(tmp_path: Path) -> Non
 # --- who else judges -----------------------------------------------------------------------------------------------
 
 
-def test_the_dashboard_shows_what_workers_accept_and_who_signed_it(tmp_path: Path) -> None:
+def test_the_dashboard_shows_accepted_revisions_and_signers(tmp_path: Path) -> None:
+    """The dashboard shows what workers accept and who signed it."""
     (tmp_path / "a.yaml").write_bytes(keys(policy="L.2.03.402"))
     chain = packaged_chain()
     reader = Reader(Settings(policy_keys=tmp_path))
@@ -253,9 +257,10 @@ def _endless(file: Path) -> None:
     ],
     ids=["pipe", "device", "folder", "endless"],
 )
-def test_no_start_waits_for_a_file_of_keys_or_skips_or_reads_it_without_end(
+def test_no_start_hangs_on_a_bad_file_of_keys_or_skips(
     setting: str, make: Callable[[Path], None], why: str, tmp_path: Path
 ) -> None:
+    """No start waits for a file of keys or skips, or reads one without end."""
     folders = {name: tmp_path / name for name in ("policy_keys", "policy_skip_list")}
     for one in folders.values():
         one.mkdir()

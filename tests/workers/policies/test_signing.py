@@ -32,9 +32,8 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     return made
 
 
-def test_keygen_makes_a_private_file_and_prints_what_a_file_of_keys_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keygen_makes_a_private_file_and_prints_a_key_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keygen command makes a private file and prints what belongs in a file of keys."""
     private, public = keygen(tmp_path, 'A "quoted": name', NUMBER, "--until", "2999-01-01")
     again = dli("policy", "keygen", str(private), "--name", "X", "--policy", NUMBER)
     monkeypatch.setenv("DLI_POLICY_KEY_PASSPHRASE", "marked-word")
@@ -69,7 +68,8 @@ def test_keygen_makes_nothing_of_what_no_file_of_keys_may_have(
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, '{"specversion": "1.0"}\n' + "[" * 100_000, '{"specversion": ' + "[" * 100_000]
 )
-def test_what_is_nested_without_end_is_a_sentence_to_who_sends_it(tmp_path: Path, text: str) -> None:
+def test_endlessly_nested_input_gives_the_sender_a_sentence(tmp_path: Path, text: str) -> None:
+    """Input that is nested without end gives its sender a sentence."""
     file = tmp_path / "signed.jsonl"
     file.write_text(text, "utf-8")
 
@@ -120,7 +120,7 @@ def test_what_cannot_sign_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "anybody on this machine may read it: chmod 600" in said("--key", str(private))
 
 
-def test_who_signs_or_publishes_is_warned_of_what_the_document_lacks(tmp_path: Path) -> None:
+def test_signing_and_publishing_warn_of_what_a_document_lacks(tmp_path: Path) -> None:
     """As by `check`: both make the same of a document before anything is sent."""
     private, _ = keygen(tmp_path)
 
@@ -138,9 +138,10 @@ def letters(found: Settings) -> list[dict[str, Any]]:
 
 
 @pytest.mark.kafka
-def test_where_keys_are_known_a_forged_revision_changes_no_answer_and_a_signed_one_counts(
+def test_with_keys_only_a_signed_revision_changes_answers(
     found: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With keys, a forged revision changes no answer and a signed revision counts."""
     private, public = keygen(tmp_path)
     monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
     keyed = found.model_copy(update={"policy_keys": public})
@@ -205,9 +206,8 @@ def test_who_signs_and_who_sends_may_be_two(found: Settings, tmp_path: Path, mon
 
 
 @pytest.mark.kafka
-def test_what_was_accepted_before_there_were_keys_counts_behind_an_anchor_and_another_topic_is_noticed(
-    found: Settings, tmp_path: Path
-) -> None:
+def test_an_anchor_keeps_what_was_accepted_before_keys(found: Settings, tmp_path: Path) -> None:
+    """What was accepted before keys counts behind an anchor, and another topic is noticed."""
     chain = chain_of(packaged().document)
     old = next_revision(chain, author="Whoever")
     publish_revisions(found, *chain, old)
@@ -227,7 +227,8 @@ def test_what_was_accepted_before_there_were_keys_counts_behind_an_anchor_and_an
 
 
 @pytest.mark.kafka
-def test_a_start_without_keys_says_that_whoever_may_write_is_trusted(found: Settings, tmp_path: Path) -> None:
+def test_a_start_without_keys_warns_that_every_writer_is_trusted(found: Settings, tmp_path: Path) -> None:
+    """A start without keys warns that everybody who may write is trusted."""
     apply_topics.apply(found)
     with worker(found, tmp_path):
         pass
@@ -239,9 +240,10 @@ def test_a_start_without_keys_says_that_whoever_may_write_is_trusted(found: Sett
 
 
 @pytest.mark.kafka
-def test_a_mounted_document_that_nobody_signed_stops_the_start_until_it_is_published_signed(
+def test_an_unsigned_mounted_document_stops_the_start(
     found: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A mounted document that nobody signed stops the start until it is published with a signature."""
     private, public = keygen(tmp_path)
     folder = tmp_path / "documents"
     folder.mkdir()

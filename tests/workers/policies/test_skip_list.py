@@ -51,7 +51,8 @@ def topic(terms: Terms, *more: Publication) -> Judging:
 SKIPS = skip_list("skips.yaml", listed(entry()), RING)
 
 
-def test_what_is_skipped_counts_no_more_nor_what_stood_on_it_nor_a_repeat_of_it() -> None:
+def test_a_skip_covers_what_stood_on_it_and_its_repeats() -> None:
+    """What is skipped no longer counts, nor does what stood on it or a repeat of it."""
     terms = Terms(RING, skips=SKIPS)
     following = signed(next_revision(CHAIN.accept(STOLEN), day=date(2026, 2, 2), author=OFFICE, retroactive=True))
     judging = topic(terms, signed(STOLEN))
@@ -89,7 +90,8 @@ def test_who_may_publish_one_policy_skips_nothing_of_another() -> None:
     assert topic(terms, signed(STOLEN)).chains[NUMBER].known_through == STOLEN.digest
 
 
-def test_the_first_place_at_which_a_publication_is_skipped_counts() -> None:
+def test_the_first_skipped_place_of_a_publication_counts() -> None:
+    """The first place at which a publication is skipped counts."""
     for order in ([entry(), entry(offset=30)], [entry(offset=30), entry()]):
         skips = skip_list("skips.yaml", listed(*order), RING)
         assert [skips.of(NUMBER, at, STOLEN.digest) is not None for at in (18, 19, 31)] == [False, True, True]
@@ -142,9 +144,10 @@ def test_a_list_without_keys_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.kafka
-def test_a_worker_with_the_list_decides_and_tells_as_if_the_record_had_never_been(
+def test_a_worker_with_the_skip_list_ignores_the_record(
     bootstrap: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A worker with the list decides and reports as if the skipped record had never existed."""
     found: Settings = settings_for(bootstrap, prefix, tmp_path)
     apply_topics.apply(found)
     private, public = keygen(tmp_path)

@@ -65,7 +65,8 @@ def test_no_date_lies_further_ahead_than_the_notice_of_a_change(
     ],
     ids=["today", "a clock ahead", "notice", "a review of before, from today", "a day on its way", "retroactive"],
 )
-def test_what_gives_notice_and_what_says_that_it_reaches_back_is_accepted(terms: Terms, one: Publication) -> None:
+def test_a_change_with_notice_or_marked_retroactive_is_accepted(terms: Terms, one: Publication) -> None:
+    """A change that gives notice, or that says that it reaches back, is accepted."""
     assert judged(signed(one), terms).outcome is Outcome.ACCEPTED
 
 
@@ -79,7 +80,8 @@ def test_what_gives_notice_and_what_says_that_it_reaches_back_is_accepted(terms:
     ],
     ids=["yesterday", "twenty months ago", "backdated"],
 )
-def test_what_reaches_into_the_past_must_say_so_under_its_signature(one: Publication) -> None:
+def test_a_retroactive_change_must_say_so_under_its_signature(one: Publication) -> None:
+    """A change that reaches into the past must say so under its signature."""
     path, said = why(judged(signed(one)))
 
     assert (path, "lies in the past, and it does not say `retroactive`" in said) == ("effective", True)
@@ -107,7 +109,8 @@ def test_a_date_that_is_refused_blocks_nothing() -> None:
     assert judging.take(seen(good, 5)).outcome is Outcome.ACCEPTED
 
 
-def test_what_was_accepted_before_the_anchor_and_what_a_release_packaged_keeps_its_times() -> None:
+def test_accepted_and_packaged_publications_keep_their_times() -> None:
+    """What was accepted before the anchor, and what a release packaged, keeps its times."""
     far = dated(date(9998, 12, 31), datetime(9998, 12, 30, tzinfo=UTC))
     for terms in (Terms(None, Anchor(7, far.digest)), Terms(ring(), Anchor(7, far.digest))):
         assert judge(KNOWN, terms, Packaged(), seen(far, 7)).outcome is Outcome.ACCEPTED
@@ -125,9 +128,8 @@ def test_what_was_accepted_before_the_anchor_and_what_a_release_packaged_keeps_i
     st.integers(-900, 400).map(lambda days: NOON + days * DAY),
     st.booleans(),
 )
-def test_what_is_accepted_lies_within_notice_and_reaches_back_only_where_it_says_so(
-    day: date, published: datetime, retroactive: bool
-) -> None:
+def test_only_a_change_within_notice_is_accepted(day: date, published: datetime, retroactive: bool) -> None:
+    """An accepted change lies within the notice period and reaches back only where it says so."""
     one = dated(max(day, date(2025, 1, 1)), max(published, datetime(2025, 1, 1, tzinfo=UTC)), retroactive=retroactive)
     accepted = judged(signed(one)).outcome is Outcome.ACCEPTED
 

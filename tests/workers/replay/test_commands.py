@@ -27,7 +27,8 @@ def log() -> MemorySource:
     return recorded(lines, load_library([PACKAGED], "L.2.03.402"))
 
 
-def test_an_archive_that_is_identical_ends_with_0_and_one_that_is_not_with_3(log: MemorySource, tmp_path: Path) -> None:
+def test_only_an_identical_archive_ends_with_0(log: MemorySource, tmp_path: Path) -> None:
+    """An archive that is identical ends with 0, and one that is not ends with 3."""
     work = ("--work", str(tmp_path / "work"))
     there = list(log.records[log.topic(DECISIONS), 1])
     there[5] = there[5]._replace(value=(there[5].value or b"").replace(b'"A', b'"B', 1))
@@ -108,9 +109,10 @@ def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("command", "processes"), [("verify", "2"), ("what-if", "1")])
-def test_ctrl_c_leaves_a_truthful_part_and_the_same_command_gives_the_whole_report(
+def test_an_interrupted_report_is_truthful_and_resumable(
     longer: Path, tmp_path: Path, command: str, processes: str
 ) -> None:
+    """Ctrl-C leaves a truthful part, and the same command then gives the whole report."""
     flags = ["-o", "jsonl", "--processes", processes]
     if command == "what-if":
         flags += ["--policy", str(edited(tmp_path, *EDITS["a code delisted"]))]
@@ -138,9 +140,8 @@ def test_ctrl_c_leaves_a_truthful_part_and_the_same_command_gives_the_whole_repo
 
 @pytest.mark.kafka
 @pytest.mark.xdist_group("broker")
-def test_what_a_worker_answered_is_identical_read_from_kafka_and_from_an_archive(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
+def test_answers_are_identical_from_kafka_and_from_an_archive(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """What a worker answered is identical when read from Kafka and from an archive."""
     found = settings_for(bootstrap, prefix, tmp_path)
     apply_topics.apply(found)
     lines = list(Generator(77, duplicates=0.03, conflicts=0.02, malformed=0.03).lines(2_000))

@@ -56,9 +56,8 @@ print(sorted(sent), [name for name in ('faust', 'workers.stream', 'workers.app')
 
 @pytest.mark.kafka
 @pytest.mark.xdist_group("broker")
-def test_decisions_under_a_draft_go_to_a_marked_topic_of_their_own_and_no_live_end_moves(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
+def test_draft_decisions_go_to_a_marked_topic_of_their_own(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """Decisions under a draft go to a marked topic of their own, and no live topic grows."""
     found = settings_for(bootstrap, prefix, tmp_path)
     apply_topics.apply(found)
     with worker(found, tmp_path):

@@ -125,7 +125,8 @@ def test_answers_out_of_order_are_not_taken_for_missing(log: MemorySource, tmp_p
     assert report(changed(log, DECISIONS, 0, shuffled), tmp_path).found.total() == 0
 
 
-def test_a_log_whose_policy_was_revised_on_its_way_says_itself_what_was_known(library: Library, tmp_path: Path) -> None:
+def test_a_log_with_a_revision_says_itself_what_was_known(library: Library, tmp_path: Path) -> None:
+    """A log whose policy was revised on the way says itself what was known."""
     chain = library.chain("L.2.03.402")
     later = library.knowing_also(chain.accept(next_revision(chain)))
     early = recorded(CLEAN[:100], library)
@@ -311,7 +312,8 @@ def test_a_topic_that_is_not_kept_is_told(log: MemorySource, tmp_path: Path) -> 
     assert came.identical["decision"] == sum(len(log.records[log.topic(DECISIONS), one]) for one in (0, 1))
 
 
-def test_requests_that_cannot_be_read_are_told_and_the_rest_is_verified(log: MemorySource, tmp_path: Path) -> None:
+def test_unreadable_requests_are_reported_and_the_rest_verified(log: MemorySource, tmp_path: Path) -> None:
+    """Requests that cannot be read are reported, and the rest is verified."""
     folder = archived(log, tmp_path / "kept", Format.JSONL)
     [segment] = ArchiveSource(folder).manifest.of(log.topic(REQUESTS), 0)
     answered = {one.key for one in decisions(log)}
@@ -326,7 +328,8 @@ def test_requests_that_cannot_be_read_are_told_and_the_rest_is_verified(log: Mem
     assert [(one["first"], one["last"]) for one in found if one["kind"] == "damaged"][1] == (lost, lost)
 
 
-def test_decisions_that_cannot_be_read_leave_their_requests_in_doubt(log: MemorySource, tmp_path: Path) -> None:
+def test_unreadable_decisions_leave_their_requests_in_doubt(log: MemorySource, tmp_path: Path) -> None:
+    """Decisions that cannot be read leave their requests in doubt."""
     folder = archived(log, tmp_path / "kept", Format.JSONL)
     [segment] = ArchiveSource(folder).manifest.of(log.topic(DECISIONS), 0)
     raw = bytearray((folder / segment.file).read_bytes())

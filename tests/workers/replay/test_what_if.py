@@ -92,9 +92,8 @@ def _kind(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_the_numbers_are_those_that_a_count_of_the_decisions_gives(
-    log: MemorySource, tmp_path: Path, name: str
-) -> None:
+def test_the_numbers_match_a_count_of_the_decisions(log: MemorySource, tmp_path: Path, name: str) -> None:
+    """The numbers are those that a count of the decisions gives."""
     draft = edited(tmp_path, *EDITS[name])
 
     report, _ = compared(log, draft, tmp_path / "work")
@@ -236,9 +235,10 @@ def run(log: MemorySource, tmp_path: Path) -> Callable[..., tuple[int, str]]:
     return ran
 
 
-def test_the_command_ends_with_3_where_something_changes_and_0_where_nothing_does(
+def test_the_command_ends_with_3_only_if_something_changes(
     run: Callable[..., tuple[int, str]], log: MemorySource, tmp_path: Path
 ) -> None:
+    """The command ends with 3 where something changes and with 0 where nothing does."""
     code, said = run(edited(tmp_path, *EDITS["a code delisted"]), "-o", "jsonl")
     report, _ = compared(log, tmp_path / "draft.yaml", tmp_path / "mine")
     assert code == 3
@@ -256,9 +256,10 @@ def test_the_command_ends_with_3_where_something_changes_and_0_where_nothing_doe
     assert run("2001-01-01")[0] == 1
 
 
-def test_the_page_stands_alone_has_the_numbers_and_names_requests_only_if_asked(
+def test_the_page_stands_alone_and_hides_request_ids(
     run: Callable[..., tuple[int, str]], log: MemorySource, tmp_path: Path
 ) -> None:
+    """The page stands alone, has the numbers and names requests only on demand."""
     draft = edited(tmp_path, *EDITS["a code delisted"])
     plain, named = tmp_path / "plain.html", tmp_path / "named.html"
 

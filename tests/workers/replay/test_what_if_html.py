@@ -29,7 +29,8 @@ class _Seen(HTMLParser):
 
 
 @pytest.mark.parametrize("chart", [pygal.HorizontalStackedBar, pygal.StackedBar])
-def test_a_chart_shows_hostile_words_and_does_nothing_of_what_they_say(chart: type) -> None:
+def test_a_chart_shows_hostile_words_without_obeying_them(chart: type) -> None:
+    """A chart shows hostile words and does nothing of what they say."""
     drawn = chart(**what_if_html._config([Kind.STRICTER]), width=900, height=340, print_values=True, title=HOSTILE)  # noqa: SLF001 (the one place that says that markup is safe)
     drawn.x_labels = [HOSTILE]
     drawn.value_formatter = lambda count: f"{count} {HOSTILE}"

@@ -60,9 +60,10 @@ def sweep(copy: ChangelogStore, looked: Looked, before: int, written: int) -> in
     return len(old)
 
 
-def test_a_batch_looks_at_a_part_of_the_copy_that_depends_on_what_it_writes_and_not_on_the_copys_size(
+def test_the_cost_of_a_batch_does_not_depend_on_the_copys_size(
     copy: ChangelogStore,
 ) -> None:
+    """How much of the copy a batch looks at depends on what it writes and not on the copy's size."""
     fill(copy, 20_000, time=5)
     looked = Looked()
 
@@ -86,7 +87,8 @@ def test_all_that_is_old_goes_while_half_as_much_is_written(copy: ChangelogStore
     assert len(copy.beginning_with(b"new")) == 3_000
 
 
-def test_where_a_sweep_found_nothing_old_nothing_is_looked_at_until_something_can_be(copy: ChangelogStore) -> None:
+def test_an_empty_sweep_pauses_until_something_can_be_old(copy: ChangelogStore) -> None:
+    """Where a sweep found nothing old, nothing is looked at until something can be old."""
     fill(copy, 1_000, time=5, name="a")
     fill(copy, 1_000, time=7, name="b")
     looked = Looked()

@@ -15,7 +15,8 @@ def test_another_version_is_refused_with_a_sentence() -> None:
         check_assumptions(versions={"faust-streaming": "0.16"})
 
 
-def test_a_changed_private_part_is_refused_with_the_reason_it_matters() -> None:
+def test_a_changed_private_part_is_refused_with_the_reason() -> None:
+    """A changed private part is refused with the reason why it matters."""
     changed = Assumption(faust.App.on_stop, "words that are not there", "the last batch would be cut off")
     with pytest.raises(AssumptionError, match=r"App.on_stop no longer says .* the last batch would be cut off"):
         check_assumptions(VERSIONS, [changed])

@@ -21,7 +21,9 @@ def test_faust_takes_the_settings() -> None:
     assert app.conf.stream_wait_empty is False
 
 
-def test_a_broker_that_is_away_is_tried_less_and_less_and_found_soon_when_it_is_back() -> None:
+def test_a_broker_that_is_away_is_tried_less_and_less() -> None:
+    """A broker that is away is tried less and less often and is found soon when it is back."""
+
     async def through() -> tuple[list[bool], list[float]]:
         tried: list[float] = []
         back = False
@@ -45,7 +47,8 @@ def test_a_broker_that_is_away_is_tried_less_and_less_and_found_soon_when_it_is_
     assert gaps[-1] < 0.4, "one that answers is not waited for"
 
 
-def test_a_consumers_thread_that_has_ended_is_a_broken_connection_and_no_defect() -> None:
+def test_an_ended_consumer_thread_is_a_broken_connection() -> None:
+    """A consumer's thread that has ended is a broken connection and not a defect."""
     loop = asyncio.new_event_loop()
     loop.close()
     thread: Any = object.__new__(ConsumerThread)
@@ -89,7 +92,9 @@ def test_a_client_that_closes_leaves_no_question_behind() -> None:
     assert asyncio.run(ask_and_close())
 
 
-def test_a_consumer_whose_thread_has_ended_is_a_broken_connection_and_no_defect() -> None:
+def test_a_consumer_without_its_thread_is_a_broken_connection() -> None:
+    """A consumer whose thread has ended is a broken connection and not a defect."""
+
     async def ask() -> None:
         thread = object.__new__(ConsumerThread)
         thread._consumer = object()

@@ -28,7 +28,8 @@ def test_losing_the_feed_ends_a_process_with_its_own_exit_code() -> None:
     assert ended.value.code == EXIT_FEED_LOST == 70
 
 
-def test_what_is_behind_a_feed_starts_one_batch_at_a_time_while_a_whole_batch_waits_there() -> None:
+def test_a_feed_behind_a_full_one_starts_one_batch_at_a_time() -> None:
+    """What is behind a feed starts one batch at a time while a whole batch waits there."""
     first = object.__new__(StreamProcessor)
     first.max_batch, first._turn = 10, asyncio.Lock()
 
@@ -55,7 +56,9 @@ class _Stuck:
         return {}
 
 
-def test_records_that_wait_behind_a_stuck_delivery_show_as_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_behind_a_stuck_delivery_show_as_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records that wait behind a stuck delivery show as no progress."""
+
     async def through() -> list[tuple[bool, bool]]:
         output = _Stuck()
         loop = PartitionLoop(_owner(), 0)
@@ -99,7 +102,9 @@ class _Unsettled:
         await self.let_go.wait()
 
 
-def test_a_quiet_partition_that_is_closed_while_it_settles_ends_once_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partition_closed_while_it_settles_ends_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quiet partition that is closed while it settles ends once it has settled."""
+
     async def through() -> tuple[bool, bool]:
         output = _Unsettled()
         monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(output))
@@ -132,9 +137,11 @@ class _Counting:
         return {}
 
 
-def test_of_many_partitions_few_have_a_batch_under_way_so_that_none_takes_long(
+def test_only_a_few_of_many_partitions_have_a_batch_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Of many partitions only a few have a batch in progress, so that none takes long."""
+
     async def through() -> list[int]:
         output = _Counting()
         monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(output))
@@ -149,7 +156,9 @@ def test_of_many_partitions_few_have_a_batch_under_way_so_that_none_takes_long(
     assert max(asyncio.run(asyncio.wait_for(through(), 20))) == BATCHES_AT_ONCE
 
 
-def test_a_feed_behind_another_gathers_even_a_trickle_before_it_takes_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_feed_behind_another_gathers_before_it_takes_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feed behind another gathers records, even from a trickle, before it takes a batch."""
+
     async def through() -> list[float]:
         starts: list[float] = []
 
@@ -171,7 +180,9 @@ def test_a_feed_behind_another_gathers_even_a_trickle_before_it_takes_a_batch(mo
     assert min(later - earlier for earlier, later in pairwise(starts)) > 0.45
 
 
-def test_a_batch_that_takes_too_long_holds_up_no_other_and_gives_its_turn_back_once() -> None:
+def test_a_slow_batch_delays_no_other_and_frees_its_turn_once() -> None:
+    """A batch that takes too long holds up no other and gives its turn back once."""
+
     async def through() -> list[str]:
         turns, said = Turns(1, longest=0.1), []
 
@@ -191,7 +202,9 @@ def test_a_batch_that_takes_too_long_holds_up_no_other_and_gives_its_turn_back_o
     ]
 
 
-def test_uneven_topics_end_the_process_with_the_sentence_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uneven_topics_end_the_process_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uneven topics end the process with the sentence that says so."""
+
     class Uneven(_Counting):
         async def deliver(self, *_: object) -> dict[str, int]:
             raise UnevenTopicsError("requests has 4 partitions and decisions has 2")
@@ -223,9 +236,11 @@ class _Noting(_Counting):
         return await super().deliver(outputs, upto, note)
 
 
-def test_a_partition_of_another_log_commits_its_beginning_before_it_asks_where_to_start(
+def test_a_partition_of_a_new_log_first_commits_its_beginning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """A partition of another log commits its beginning before it asks where to start."""
+
     async def through(*, from_beginning: bool) -> list[tuple[int, str]]:
         output = _Noting()
         monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(output))
@@ -258,9 +273,10 @@ class _Lane:
         await self.closing.wait()
 
 
-def test_a_topic_that_was_created_again_is_begun_at_its_beginning_by_those_that_saw_the_old_one_only(
+def test_only_lanes_that_saw_the_old_topic_begin_a_new_one_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Only those that saw the old topic begin a recreated topic at its beginning."""
     monkeypatch.setattr(sys.modules[StreamProcessor.__module__], "PartitionLoop", _Lane)
     feed = object.__new__(StreamProcessor)
     feed.topic = "requests"
@@ -282,7 +298,7 @@ def test_a_topic_that_was_created_again_is_begun_at_its_beginning_by_those_that_
 
 
 @pytest.mark.parametrize(("ago", "new_log"), [(1.0, True), (59.0, True), (61.0, False), (None, False)])
-def test_partitions_that_the_group_gives_out_soon_after_may_have_offsets_of_the_old_log(
+def test_partitions_assigned_soon_after_may_have_old_offsets(
     monkeypatch: pytest.MonkeyPatch, ago: float | None, new_log: bool
 ) -> None:
     """Until somebody has committed to the new one; later an offset that is not in the log is a cut log's."""

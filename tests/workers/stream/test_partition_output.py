@@ -37,26 +37,30 @@ def _placed(
 ALIKE = frozenset({"decisions", "pointers"})
 
 
-def test_an_output_stays_in_its_partition_where_the_topics_are_declared_alike() -> None:
+def test_an_output_stays_in_its_partition_if_topics_are_alike() -> None:
+    """An output stays in its partition where the topics are declared alike."""
     assert _placed(_Producer(requests=4, decisions=4), "decisions", b"any", alike=ALIKE) == 3
 
 
 @pytest.mark.parametrize("there", [1, 2, 3, 5, 8])
-def test_where_topics_that_are_declared_alike_are_not_an_output_goes_nowhere(there: int) -> None:
+def test_an_output_goes_nowhere_if_alike_topics_are_uneven(there: int) -> None:
+    """Where topics that are declared alike differ, an output goes nowhere."""
     with pytest.raises(UnevenTopicsError, match=rf"requests has 4 partitions and decisions has {there},"):
         _placed(_Producer(requests=4, decisions=there), "decisions", b"any", alike=ALIKE)
     with pytest.raises(UnevenTopicsError, match=rf"requests has 4 partitions and pointers has {there},"):
         _placed(_Producer(requests=4, pointers=there), "pointers", b"\x06", lambda key, n: key[0] % n, ALIKE)
 
 
-def test_elsewhere_an_output_goes_where_kafkas_own_clients_put_its_key() -> None:
+def test_other_outputs_are_placed_as_kafkas_clients_place_them() -> None:
+    """Elsewhere an output goes where Kafka's own clients put its key."""
     for there in (4, 7):
         expected = DefaultPartitioner()(b"r-17", list(range(there)), list(range(there)))
         assert expected == _placed(_Producer(requests=4, letters=there), "letters", b"r-17", alike=ALIKE)
     assert _placed(_Producer(requests=4, links=1), "links", b"r-17", alike=ALIKE) == 0
 
 
-def test_where_the_feed_is_told_how_to_place_that_holds_for_topics_that_are_alike_too() -> None:
+def test_a_given_placement_holds_for_topics_that_are_alike_too() -> None:
+    """A placement that the feed is given holds for topics that are alike, too."""
     producer = _Producer(requests=4, pointers=4, links=1)
     assert _placed(producer, "pointers", b"\x06", lambda key, count: key[0] % count, ALIKE) == 2
     assert _placed(producer, "links", b"\x06", lambda key, count: key[0] % count, ALIKE) == 0
@@ -114,13 +118,15 @@ def _output(producer: _Transactions, *outputs: str) -> TransactionalOutput:
     return TransactionalOutput(producer, owner, TopicPartition("requests", 2))
 
 
-def test_a_new_owner_first_aborts_all_that_an_earlier_one_may_have_left_hanging() -> None:
+def test_a_new_owner_first_aborts_hanging_transactions() -> None:
+    """A new owner first aborts everything that an earlier owner may have left hanging."""
     producer = _Transactions("requests", "decisions", "letters")
     asyncio.run(_output(producer, "decisions", "letters").start())
     assert producer.ended == [("abort", {"decisions-2", "letters-2", "group:2"})]
 
 
-def test_a_transaction_shares_the_fate_of_the_two_before_it_and_a_quiet_spell_confirms_the_last() -> None:
+def test_a_transaction_confirms_the_two_before_it() -> None:
+    """A transaction shares the fate of the two before it, and a quiet spell confirms the last."""
     producer = _Transactions("requests", "decisions", "letters")
     output = _output(producer, "decisions", "letters")
 
@@ -169,7 +175,8 @@ class _Slow(_Producer):
         self.seen.append("offset committed")
 
 
-def test_at_least_once_what_must_be_there_first_has_arrived_before_anything_else_is_sent() -> None:
+def test_at_least_once_delivery_sends_what_must_be_first_first() -> None:
+    """With at-least-once delivery, what must be there first arrives before anything else is sent."""
     producer = _Slow(requests=4, decisions=4, answered=4)
     app = SimpleNamespace(consumer=SimpleNamespace(thread=producer))
     owner = SimpleNamespace(

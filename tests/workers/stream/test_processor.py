@@ -115,7 +115,8 @@ def _start(place: Place, delivery: Delivery, name: str) -> subprocess.Popen[byte
 
 @pytest.mark.broker
 @pytest.mark.parametrize("delivery", Delivery)
-def test_every_record_is_answered_once_in_its_own_partition_and_order(place: Place, delivery: Delivery) -> None:
+def test_every_record_is_answered_once_in_place_and_in_order(place: Place, delivery: Delivery) -> None:
+    """Every record is answered once, in its own partition and order."""
     publish(place, place.requests, range(3_000))
     with worker(place, delivery):
         wait_until(lambda: look(place, place.decisions).committed >= 3_000)
@@ -124,7 +125,8 @@ def test_every_record_is_answered_once_in_its_own_partition_and_order(place: Pla
 
 
 @pytest.mark.broker
-def test_a_second_feed_takes_what_the_first_sends_and_goes_on_where_it_was(place: Place) -> None:
+def test_a_second_feed_takes_what_the_first_sends(place: Place) -> None:
+    """A second feed takes what the first one sends and goes on where it was."""
     for round_ in (1, 2):
         publish(place, place.requests, range(1_000 * (round_ - 1), 1_000 * round_))
         with worker(place) as process:
@@ -147,7 +149,8 @@ def test_agents_and_tables_on_other_topics_go_on_beside_the_feed(place: Place) -
 
 
 @pytest.mark.broker
-def test_sigterm_ends_the_batch_in_progress_and_exits_with_success(place: Place) -> None:
+def test_sigterm_ends_the_current_batch_and_exits_with_success(place: Place) -> None:
+    """SIGTERM ends the batch in progress and exits with success."""
     publish(place, place.requests, range(20_000))
     with worker(place) as process:
         wait_until(lambda: look(place, place.decisions).committed > 0)
@@ -166,7 +169,8 @@ def test_a_handler_that_raises_ends_the_worker_and_skips_nothing(place: Place) -
 
 
 @pytest.mark.broker
-def test_a_fenced_worker_exits_with_its_own_code_and_leaves_no_trace(place: Place) -> None:
+def test_a_fenced_worker_exits_with_its_own_code(place: Place) -> None:
+    """A fenced worker exits with its own code and leaves no trace."""
     with worker(place) as process:
         publish(place, place.requests, range(20))
         wait_until(lambda: look(place, place.decisions).committed >= 20)
@@ -185,8 +189,9 @@ async def _fence(place: Place) -> None:
 
 
 @pytest.mark.kafka
-def test_a_transaction_that_kafka_left_hanging_is_aborted_by_the_next_owner() -> None:
+def test_the_next_owner_aborts_a_transaction_left_hanging() -> None:
     # Kafka checks that a record's transaction was begun with the coordinator; one whose markers were dropped was.
+    """A transaction that Kafka left hanging is aborted by the next owner."""
     with KafkaBroker(properties={"transaction.partition.verification.enable": "false"}) as broker:
         place = Place(broker.bootstrap, "hanging.feed")
         asyncio.run(_create(place))
@@ -210,7 +215,8 @@ async def _leave_hanging(place: Place) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-def test_ten_kills_of_two_workers_lose_nothing_and_double_nothing(place: Place) -> None:
+def test_ten_kills_of_two_workers_lose_and_duplicate_nothing(place: Place) -> None:
+    """Ten kills of two workers lose nothing and duplicate nothing."""
     dice, total, kills = random.Random(20), 20_000, 10
     names = ("one", "two")
     workers = {name: _start(place, Delivery.EXACTLY_ONCE, name) for name in names}
@@ -232,7 +238,9 @@ def test_ten_kills_of_two_workers_lose_nothing_and_double_nothing(place: Place) 
 
 @pytest.mark.broker
 @pytest.mark.parametrize("delivery", Delivery)
-def test_a_note_is_committed_with_its_offset_and_found_by_whoever_goes_on(place: Place, delivery: Delivery) -> None:
+def test_a_note_is_committed_with_its_offset_and_read_back(place: Place, delivery: Delivery) -> None:
+    """A note is committed with its offset and is found by the next owner."""
+
     def all_of(numbers: int) -> bool:
         return look(place, place.decisions).committed >= numbers
 

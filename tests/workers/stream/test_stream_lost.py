@@ -192,7 +192,8 @@ async def a_moment() -> None:
 # --- behind the beginning ------------------------------------------------------------------------------------------
 
 
-def test_what_was_removed_before_it_was_read_is_told_once_with_its_offsets(through: Any) -> None:
+def test_a_removed_record_is_reported_once_with_its_offset(through: Any) -> None:
+    """What was removed before it was read is reported once, with its offsets."""
     log = Log(end=10, committed=3, note=read_to(3), beginning=6)
     told = through(log, handled(10))
     assert log.listener.told == [Lost(3, 5)]
@@ -202,7 +203,8 @@ def test_what_was_removed_before_it_was_read_is_told_once_with_its_offsets(throu
     assert [(one["first"], one["last"], one["count"]) for one in told] == [(3, 5, 3)]
 
 
-def test_what_was_lost_is_committed_at_once_and_told_by_nobody_again(through: Any) -> None:
+def test_a_loss_is_committed_at_once_and_reported_only_once(through: Any) -> None:
+    """What was lost is committed at once and is not reported again by anybody."""
     log = Log(end=6, committed=3, note=read_to(3), beginning=6)
 
     async def steps(_log: Log, loop: PartitionLoop) -> None:
@@ -248,7 +250,8 @@ def test_markers_that_were_read_and_then_removed_are_no_loss(through: Any) -> No
     assert log.offset == (5, read_to(3))
 
 
-def test_a_last_transaction_is_confirmed_although_the_broker_answers_all_the_time(through: Any) -> None:
+def test_a_last_transaction_is_confirmed_under_a_busy_broker(through: Any) -> None:
+    """A last transaction is confirmed although the broker answers all the time."""
     log = Log(end=3, committed=0)
 
     async def steps(log: Log, _loop: PartitionLoop) -> None:
@@ -267,7 +270,8 @@ def test_a_group_that_committed_nothing_has_lost_nothing(through: Any) -> None:
 
 
 @pytest.mark.parametrize("note", ["", read_to(20)])
-def test_an_offset_beyond_the_end_is_refused_and_what_is_written_then_stays_unread(through: Any, note: str) -> None:
+def test_an_offset_beyond_the_end_stays_refused(through: Any, note: str) -> None:
+    """An offset beyond the end is refused, and what is written afterwards stays unread."""
     log = Log(end=8, committed=20, note=note)
 
     async def steps(log: Log, loop: PartitionLoop) -> None:
@@ -288,7 +292,8 @@ def test_an_offset_beyond_the_end_is_refused_and_what_is_written_then_stays_unre
 
 
 @pytest.mark.parametrize("reset", [0, 5, 20, 38])
-def test_a_lane_goes_on_where_somebody_sets_its_offset_without_a_restart(through: Any, reset: int) -> None:
+def test_a_lane_goes_on_without_a_restart_once_its_offset_is_set(through: Any, reset: int) -> None:
+    """A lane goes on without a restart where somebody sets its offset."""
     log = Log(end=8, committed=20)
 
     async def steps(log: Log, loop: PartitionLoop) -> None:
@@ -301,7 +306,8 @@ def test_a_lane_goes_on_where_somebody_sets_its_offset_without_a_restart(through
     through(log, steps)
 
 
-def test_a_log_that_was_cut_and_has_grown_past_the_offset_is_refused(through: Any) -> None:
+def test_a_cut_log_that_has_grown_past_the_offset_is_refused(through: Any) -> None:
+    """A log that was cut and has grown past the offset is refused."""
     log = Log(end=20, committed=10, note=read_to(10))
     log.cut(to=4)
     log.write(30, b"another")
@@ -318,7 +324,8 @@ def test_a_log_whose_last_record_read_is_a_marker_now_is_refused(through: Any) -
     assert log.handled == []
 
 
-def test_a_log_that_is_cut_below_its_reader_stops_only_that_partition(through: Any) -> None:
+def test_a_log_cut_below_its_reader_stops_only_that_partition(through: Any) -> None:
+    """A log that is cut below its reader stops only that partition."""
     log = Log(end=10, committed=0)
 
     async def steps(log: Log, loop: PartitionLoop) -> None:
@@ -333,7 +340,8 @@ def test_a_log_that_is_cut_below_its_reader_stops_only_that_partition(through: A
     assert log.handled == list(range(10))
 
 
-def test_a_log_that_is_cut_and_grows_at_once_is_refused_all_the_same(through: Any) -> None:
+def test_a_log_that_is_cut_and_grows_at_once_is_refused(through: Any) -> None:
+    """A log that is cut and grows at once is refused all the same."""
     log = Log(end=10, committed=10)  # without a mark: the offset was set by hand
     log.markers(5)
 
@@ -357,7 +365,8 @@ def test_a_log_that_is_cut_and_grows_at_once_is_refused_all_the_same(through: An
 # --- an open transaction -------------------------------------------------------------------------------------------
 
 
-def test_an_open_transaction_shows_for_how_long_it_holds_up_what_is_behind_it(through: Any) -> None:
+def test_an_open_transaction_shows_how_long_it_blocks(through: Any) -> None:
+    """An open transaction shows for how long it holds up what is behind it."""
     log = Log(end=10, committed=0)
     log.held_at = 4
 
@@ -377,7 +386,8 @@ def test_an_open_transaction_shows_for_how_long_it_holds_up_what_is_behind_it(th
 # --- what the consumer is told -------------------------------------------------------------------------------------
 
 
-def test_an_offset_that_a_broker_has_not_is_noted_before_the_client_begins_elsewhere() -> None:
+def test_a_missing_offset_is_noted_before_the_client_moves_on() -> None:
+    """An offset that a broker does not have is noted before the client begins elsewhere."""
     from aiokafka.protocol.fetch import FetchRequest  # noqa: PLC0415
 
     answers = {"requests": [(0, 0, 9, b""), (1, OffsetOutOfRangeError.errno, -1, b"")]}
@@ -412,7 +422,7 @@ def test_in_a_new_log_an_offset_of_the_old_one_is_no_cut(through: Any, committed
     assert (told, log.handled, log.commits[0]) == ([], list(range(10)), (0, ""))
 
 
-def test_in_a_new_log_an_offset_that_it_has_is_where_reading_goes_on(through: Any) -> None:
+def test_reading_a_new_log_goes_on_from_an_offset_that_it_has(through: Any) -> None:
     """Somebody has begun with it already."""
     log = Log(end=10, committed=6, note=read_to(6))
 

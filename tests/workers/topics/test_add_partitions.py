@@ -55,7 +55,8 @@ def test_what_is_remembered_is_wherever_any_hash_may_lead_its_id(numbers: tuple[
     assert old not in {partition for partition, _ in copies}
 
 
-def test_a_copy_is_never_taken_for_an_answer_to_a_record_of_its_new_partition() -> None:
+def test_a_copy_never_counts_as_an_answer_in_its_new_partition() -> None:
+    """A copy is never taken for an answer to a record of its new partition."""
     made = Plan(2, 4, ())
     [(_, value)] = add_partitions._copies(BY_NAME[ANSWERED], record(1, b"k", ENTRY.packed()), made)  # noqa: SLF001 (as above)
 
@@ -77,7 +78,8 @@ def test_a_pointer_is_where_its_key_is_looked_for(numbers: tuple[int, int], key:
     assert {value for _, value in copies} <= {b"pointer"}
 
 
-def test_every_topic_that_is_like_requests_is_declared_so_and_state_among_them_says_where_it_is_looked_for() -> None:
+def test_every_topic_like_requests_is_declared_so() -> None:
+    """Every topic like requests is declared so, and state topics say where they are looked up."""
     assert {one.name for one in TOPICS if one.alike} == {REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, SHADOW}
     assert {one.name: one.state for one in STATE} == {ANSWERED: "beside its source", LEDGER: "by its key"}
     assert all(one.alike for one in STATE)
@@ -150,7 +152,8 @@ def requests(seed: int, count: int) -> list[dict[str, object]]:
 
 
 @pytest.mark.kafka
-def test_answers_of_before_are_known_in_twice_as_many_partitions_and_are_found(found: Settings, tmp_path: Path) -> None:
+def test_old_answers_are_found_in_twice_as_many_partitions(found: Settings, tmp_path: Path) -> None:
+    """Earlier answers are known in twice as many partitions and are found there."""
     asked = requests(51, 120)
     lines = [generator.encode(one) for one in asked]
     others = [generator.encode(one | {"prior_authorization_number": "PA-OTHER"}) for one in asked[:10]]
@@ -175,9 +178,8 @@ def test_answers_of_before_are_known_in_twice_as_many_partitions_and_are_found(f
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("grown", [ANSWERED, REQUESTS], ids=["interrupted", "requests first, by hand"])
-def test_uneven_topics_are_made_even_and_workers_do_not_start_meanwhile(
-    found: Settings, tmp_path: Path, grown: str
-) -> None:
+def test_uneven_topics_are_made_even_while_no_worker_starts(found: Settings, tmp_path: Path, grown: str) -> None:
+    """Uneven topics are made even, and workers do not start in the meantime."""
     lines = [generator.encode(one) for one in requests(52, 60)]
     decide(found, tmp_path, lines, 60)
     grow(found, 4, grown)
@@ -191,7 +193,8 @@ def test_uneven_topics_are_made_even_and_workers_do_not_start_meanwhile(
 
 
 @pytest.mark.kafka
-def test_partitions_that_somebody_added_by_hand_get_what_is_remembered(found: Settings, tmp_path: Path) -> None:
+def test_partitions_added_by_hand_get_what_is_remembered(found: Settings, tmp_path: Path) -> None:
+    """Partitions that somebody added by hand get what is remembered."""
     lines = [generator.encode(one) for one in requests(53, 60)]
     decide(found, tmp_path, lines, 60)
     grow(found, 4, *(one.name for one in TOPICS if one.alike))
@@ -220,7 +223,8 @@ def test_a_number_that_cannot_be_is_a_sentence(found: Settings, arguments: tuple
 
 
 @pytest.mark.kafka
-def test_nothing_is_added_while_a_worker_is_there_or_a_request_waits(found: Settings, tmp_path: Path) -> None:
+def test_nothing_is_added_while_a_worker_or_a_request_is_there(found: Settings, tmp_path: Path) -> None:
+    """Nothing is added while a worker is there or a request waits."""
     publish(found, [generator.encode(one) for one in requests(54, 5)])
 
     waiting = run(found, "4", "--execute")

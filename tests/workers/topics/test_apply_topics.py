@@ -36,7 +36,8 @@ def test_check_names_every_absent_topic(found: Settings) -> None:
     assert differences == [Difference(found.topic(topic.name), "topic", "present", "absent") for topic in TOPICS]
 
 
-def test_check_finds_another_retention_and_another_number_of_partitions(found: Settings) -> None:
+def test_check_finds_other_retention_and_partition_counts(found: Settings) -> None:
+    """The check finds another retention and another number of partitions."""
     name = found.topic("authorization.requests")
     with apply_topics.admin(found) as client:
         client.create_topics({name: {"num_partitions": 3, "replication_factor": 1}}, wait_for_metadata=True)
@@ -48,7 +49,8 @@ def test_check_finds_another_retention_and_another_number_of_partitions(found: S
     assert Difference(name, "retention.ms", "1209600000", "60000") in differences
 
 
-def test_apply_sets_what_must_not_be_otherwise_and_leaves_what_may_be_an_operators_own(found: Settings) -> None:
+def test_apply_sets_the_required_and_leaves_an_operators_own(found: Settings) -> None:
+    """Apply sets what must be as declared and leaves what may be an operator's own."""
     apply_topics.apply(found)
     name = found.topic("authorization.requests")
     own = {"message.timestamp.type": "CreateTime", "max.message.bytes": "1000000", "retention.ms": "60000"}
@@ -82,7 +84,8 @@ def test_apply_keeps_a_limit_that_an_operator_has_raised(found: Settings) -> Non
     assert (done.altered, [one.what for one in done.left]) == ([], ["max.message.bytes"])
 
 
-def test_a_record_has_the_brokers_time_whatever_its_producer_wrote(found: Settings) -> None:
+def test_a_record_has_the_brokers_time(found: Settings) -> None:
+    """A record has the broker's time, whatever time its producer wrote."""
     apply_topics.apply(found)
     producer = KafkaProducer(bootstrap_servers=found.bootstrap.split(","), acks="all")
     before = time.time() * 1000
@@ -95,7 +98,8 @@ def test_a_record_has_the_brokers_time_whatever_its_producer_wrote(found: Settin
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_workers_do_not_start_on_a_topic_with_the_times_of_producers(found: Settings, topic: Topic) -> None:
+def test_workers_do_not_start_on_a_topic_with_producer_times(found: Settings, topic: Topic) -> None:
+    """Workers do not start on a topic with the times of its producers."""
     apply_topics.apply(found)
     with apply_topics.admin(found) as client:
         apply_topics.set_on_topic(client, found.topic(topic.name), {"message.timestamp.type": "CreateTime"})
@@ -132,7 +136,8 @@ def test_the_command_exits_3_on_a_difference_and_0_without(found: Settings) -> N
     assert "authorization.requests: topic is absent, declared present" in before.out
 
 
-def test_workers_start_with_an_operators_retention_but_not_with_uneven_partitions(found: Settings) -> None:
+def test_only_uneven_partitions_keep_workers_from_starting(found: Settings) -> None:
+    """Workers start with an operator's own retention but not with uneven partitions."""
     apply_topics.apply(found)
     name = found.topic("authorization.decisions")
     with apply_topics.admin(found) as client:

@@ -19,9 +19,8 @@ def test_topics_that_lie_as_before_are_no_news() -> None:
 
 @pytest.mark.parametrize("name", sorted(topic.name for topic in TOPICS if topic.partitions > 1))
 @pytest.mark.parametrize("number", [1, 3, 5, 8])
-def test_any_topic_that_is_declared_alike_and_grows_or_differs_alone_is_named_with_its_number(
-    name: str, number: int
-) -> None:
+def test_an_alike_topic_that_grows_alone_is_named_with_its_size(name: str, number: int) -> None:
+    """A topic declared alike that grows or differs alone is named with its number of partitions."""
     now = lying(**{name.rpartition(".")[2]: number})
 
     sentence = resized(FOUND, lying(), now)
@@ -45,7 +44,8 @@ def test_a_topic_of_one_partition_that_grew_is_named_too() -> None:
     assert f"{FOUND.topic(LINKS)} had 1 and has 2" in sentence
 
 
-def test_a_topic_is_created_again_where_its_identity_is_another_and_not_while_it_is_absent() -> None:
+def test_a_topic_with_another_identity_is_created_again() -> None:
+    """A topic counts as recreated if its identity is another, and not while it is absent."""
     name = FOUND.topic(ANSWERED)
     gone = {one: where for one, where in lying().items() if one != name}
 
@@ -59,13 +59,15 @@ def test_brokers_without_identities_make_nothing_look_new() -> None:
     assert created_again(without, without) == []
 
 
-def test_the_topics_that_must_be_alike_are_those_of_many_partitions() -> None:
+def test_the_topics_that_must_be_alike_have_many_partitions() -> None:
+    """The topics that must be alike are those of many partitions."""
     assert FOUND.topic(REQUESTS) in alike_topics(FOUND)
     assert FOUND.topic(LINKS) not in alike_topics(FOUND)
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.sets(st.integers(0, 3))))
-def test_all_of_a_topic_is_held_where_no_partition_of_it_is_missing(by_member: Mapping[str, set[int]]) -> None:
+def test_a_topic_without_a_missing_partition_is_held_in_full(by_member: Mapping[str, set[int]]) -> None:
+    """All of a topic is held where no partition of it is missing."""
     requests = FOUND.topic(REQUESTS)
     distribution = [{requests: numbers, FOUND.topic(DECISIONS): {0, 1, 2, 3}} for numbers in by_member.values()]
 

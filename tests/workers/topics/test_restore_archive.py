@@ -114,9 +114,8 @@ def gap(found: Settings) -> None:
     producer.close()
 
 
-def test_what_was_archived_is_back_with_its_times_and_nothing_is_decided_again(
-    found: Settings, again: Settings, tmp_path: Path
-) -> None:
+def test_restored_records_keep_their_times_and_stay_decided(found: Settings, again: Settings, tmp_path: Path) -> None:
+    """What was archived is back with its times, and nothing is decided again."""
     lines = decided(found, tmp_path)
     folder = archive(found, tmp_path / "kept")
 

@@ -75,7 +75,8 @@ def test_a_topic_that_grew_ends_the_worker() -> None:
     assert f"8 in {NAME}" in fed.told[0]
 
 
-def test_requests_that_were_created_again_are_begun_anew_once_with_the_time_when_the_old_were_seen_last() -> None:
+def test_recreated_requests_are_begun_anew_once() -> None:
+    """Recreated requests are begun anew once, with the time when the old ones were last seen."""
     fed, _, going_on = judged(lying(), lying(), again(NAME), again(NAME))
     assert (fed.told, fed.before, going_on) == ([], [2.0], [True] * 4)
 
@@ -86,7 +87,8 @@ def test_requests_that_were_absent_in_between_are_begun_anew_too() -> None:
     assert found.topics_there()
 
 
-def test_an_absent_topic_is_said_loudly_once_in_a_while_and_no_worker_is_ready() -> None:
+def test_an_absent_topic_is_logged_and_no_worker_is_ready() -> None:
+    """An absent topic is logged as an error once in a while, and no worker is ready."""
     with capture_logs() as said:
         fed, found, going_on = judged(without(NAME), without(NAME))
     assert (fed.told, fed.before, going_on) == ([], [], [True, True])
@@ -126,7 +128,8 @@ def watched(*errors: Exception, seconds: float = 5.0) -> list[str]:
         (KafkaError("Unexpected error during coordination"), "is lost to this worker"),
     ],
 )
-def test_a_group_that_cannot_be_joined_ends_the_worker_with_a_sentence(error: KafkaError, words: str) -> None:
+def test_a_group_that_cannot_be_joined_ends_the_worker(error: KafkaError, words: str) -> None:
+    """A group that cannot be joined ends the worker with a sentence."""
     [sentence] = watched(error)
     assert words in sentence
 
@@ -141,7 +144,8 @@ def test_a_consumer_that_is_ending_is_nothing_to_give_up_for(monkeypatch: pytest
     assert watched(*[ConnectionAbortedError()] * 3, seconds=0.5) == []
 
 
-def test_a_worker_that_stops_is_watched_no_more_and_ends_as_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopping_worker_is_no_longer_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that stops is no longer watched and ends as it was asked to."""
     monkeypatch.setattr(_Fed, "stopping", True)
     assert watched(InconsistentGroupProtocolError()) == []
 
@@ -157,7 +161,8 @@ def test_a_defect_in_watching_ends_the_worker_too(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("turns", range(5))
-def test_who_is_cancelled_just_as_a_look_arrives_ends_all_the_same(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watch_cancelled_as_a_look_arrives_still_ends(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch that is cancelled just as a look arrives ends all the same."""
     tells: Queue[Callable[[Seen], None]] = Queue()
     monkeypatch.setattr(footing, "_look", lambda _settings, tell, _over: tells.put(tell))
     fed, found = _Fed(), TopicWatch(FOUND, lying())

@@ -19,7 +19,8 @@ def is_request(line: bytes) -> bool:
     return True
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
+def test_only_the_same_seed_gives_the_same_bytes() -> None:
+    """The same seed gives the same bytes, and another seed gives others."""
     assert list(Generator(7).lines(2_000)) == list(Generator(7).lines(2_000))
     assert not set(Generator(7).lines(500)) & set(Generator(8).lines(500))
 
@@ -31,7 +32,8 @@ def test_a_longer_run_begins_with_a_shorter_one(count: int) -> None:
     assert list(Generator(7, **shares).lines(count)) == list(Generator(7, **shares).lines(3_000))[:count]
 
 
-def test_unless_asked_for_otherwise_every_line_is_a_request_with_an_id_of_its_own() -> None:
+def test_by_default_every_line_is_a_request_with_its_own_id() -> None:
+    """Unless asked to do something else, every line is a request with an id of its own."""
     made = list(Generator(402).lines(5_000))
 
     assert all(map(is_request, made))
@@ -49,7 +51,8 @@ def test_a_line_supersedes_earlier_ones_only() -> None:
     assert superseding > 1_000
 
 
-def test_duplicates_repeat_an_earlier_line_and_conflicts_only_its_id() -> None:
+def test_duplicates_repeat_a_line_and_conflicts_only_its_id() -> None:
+    """Duplicates repeat an earlier line, and conflicts repeat only its id."""
     made = list(Generator(3, duplicates=0.05, conflicts=0.05).lines(10_000))
     first: dict[str, bytes] = {}
     kinds: Counter[str] = Counter()

@@ -90,7 +90,8 @@ def test_nothing_grows_with_the_number_of_requests(monkeypatch: pytest.MonkeyPat
 # --- revisions -----------------------------------------------------------------------------------------------------
 
 
-def test_revisions_are_told_with_what_was_proved_and_decided_under_them() -> None:
+def test_revisions_are_shown_with_their_proofs_and_decisions() -> None:
+    """Revisions are shown with what was proved about them and what was decided under them."""
     known, chain = Publications(), chain_of(packaged().document)
     for one in chain:
         known.accepted(one)

@@ -78,7 +78,8 @@ def test_nothing_is_answered_without_the_token(path: str) -> None:
         assert asking.get(path, headers={"cookie": f"{COOKIE}={TOKEN}"}).status_code == 401
 
 
-def test_a_token_opens_what_its_role_may_and_who_wants_a_page_gets_the_form() -> None:
+def test_a_token_opens_what_its_role_may_use() -> None:
+    """A token opens what its role may use, and a browser without a token gets the login form."""
     with client(BOTH, "10.0.0.7") as asking:
         assert asking.get("/", headers={"accept": "text/html"}).headers["location"] == "/login"
         assert asking.get("/", headers={"authorization": f"Bearer {TOKEN}"}).text == "VIEW"
@@ -106,7 +107,8 @@ def log_in(asking: TestClient, token: str) -> str:
     return SimpleCookie(answer.headers["set-cookie"])[COOKIE].value
 
 
-def test_the_form_lets_in_who_knows_the_token_and_never_repeats_it() -> None:
+def test_the_form_accepts_the_token_and_never_repeats_it() -> None:
+    """The form lets in a visitor who knows the token and never repeats the token."""
     with client(BOTH, "10.0.0.7") as asking:
         wrong = asking.post("/login", data={"token": "wrong"})
         assert (wrong.status_code, "not the token" in wrong.text, COOKIE in wrong.cookies) == (401, True, False)
@@ -120,7 +122,8 @@ def test_the_form_lets_in_who_knows_the_token_and_never_repeats_it() -> None:
     assert TOKEN not in str(right.headers)
 
 
-def test_each_login_is_a_session_of_its_own_with_its_role_and_a_new_one_ends_the_old() -> None:
+def test_each_login_is_a_session_with_its_own_role() -> None:
+    """Each login is a session with a role of its own, and a new login ends the old session."""
     app = guarded(BOTH)
     with client(BOTH, app=app) as one, client(BOTH, app=app) as other:
         first, second = log_in(one, TOKEN), log_in(other, ACT)
@@ -133,7 +136,8 @@ def test_each_login_is_a_session_of_its_own_with_its_role_and_a_new_one_ends_the
     assert len({first, second, third}) == 3
 
 
-def test_to_log_out_ends_the_session_for_whoever_has_its_cookie_and_no_other() -> None:
+def test_logging_out_ends_the_session_and_no_other() -> None:
+    """Logging out ends the session for everybody who has its cookie, and ends no other session."""
     app = guarded(BOTH)
     with client(BOTH, app=app) as one, client(BOTH, app=app) as other:
         copied = log_in(one, ACT)
@@ -148,7 +152,8 @@ def test_to_log_out_ends_the_session_for_whoever_has_its_cookie_and_no_other() -
         assert thief.get("/", headers={"cookie": f"{COOKIE}={copied}"}).status_code == 401
 
 
-def test_a_session_ends_when_nobody_does_anything_whatever_its_open_pages_ask() -> None:
+def test_a_session_ends_when_nobody_acts() -> None:
+    """A session ends when nobody does anything, whatever its open pages request."""
     clock = Clock()
     app = guarded(BOTH, Sessions(60, 600, clock))
     with client(BOTH, app=app) as asking:
@@ -162,7 +167,8 @@ def test_a_session_ends_when_nobody_does_anything_whatever_its_open_pages_ask() 
         assert asking.get("/").status_code == 401
 
 
-def test_an_open_page_is_cut_off_when_its_session_ends_and_lasts_while_somebody_acts() -> None:
+def test_an_open_page_lasts_only_as_long_as_its_session() -> None:
+    """An open page is cut off when its session ends and lasts while somebody acts."""
     clock = Clock()
     app = guarded(BOTH, Sessions(60, 600, clock))
     with client(BOTH, app=app) as asking:
@@ -206,9 +212,8 @@ WAYS: dict[str, Way] = {"form": _form, "header": _header, "cookie": _cookie, "qu
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_wrong_token_costs_time_and_leaves_a_line_however_it_is_shown(
-    way: str, told: list[MutableMapping[str, Any]]
-) -> None:
+def test_a_wrong_token_costs_time_and_is_logged(way: str, told: list[MutableMapping[str, Any]]) -> None:
+    """A wrong token costs time and leaves a line in the log, however it is presented."""
     with client(BOTH, "10.0.0.7", "10.0.0.66", guarded(BOTH, first_s=0.2)) as asking:
         begun = time.monotonic()
         assert [WAYS[way](asking, f"{WRONG} {number}").status_code for number in range(3)] == [401] * 3
@@ -261,9 +266,10 @@ def test_guesses_side_by_side_are_no_faster(
     assert len(told) == 1
 
 
-def test_a_page_left_open_after_its_session_neither_delays_a_login_nor_fills_the_log(
+def test_a_page_open_after_its_session_delays_and_logs_nothing(
     told: list[MutableMapping[str, Any]],
 ) -> None:
+    """A page left open after its session neither delays a login nor fills the log."""
     clock = Clock()
     app = guarded(BOTH, Sessions(60, 600, clock), first_s=30.0)
     with client(BOTH, app=app) as asking:
@@ -280,7 +286,8 @@ def test_a_page_left_open_after_its_session_neither_delays_a_login_nor_fills_the
 # --- other sites ---
 
 
-def test_without_a_token_only_this_machines_own_names_are_answered() -> None:
+def test_without_a_token_only_local_names_are_answered() -> None:
+    """Without a token only this machine's own names are answered."""
     with client(Tokens()) as asking:
         assert asking.get("/").text == "ACT"
         for host in ("rebound.example.org", "127.1", "0.0.0.0", "2130706433"):  # noqa: S104 (a header)
@@ -304,7 +311,8 @@ def test_another_sites_page_gets_nothing(tokens: Tokens) -> None:
     ("cross-site", "no-cors", 403), ("cross-site", "cors", 403), ("same-site", "no-cors", 403),
     ("cross-site", "navigate", 200), ("same-origin", "cors", 200), ("none", "navigate", 200),
 ])  # fmt: skip
-def test_another_sites_page_includes_no_script_of_ours_and_may_have_a_link(site: str, mode: str, status: int) -> None:
+def test_another_site_may_link_to_us_but_include_no_script(site: str, mode: str, status: int) -> None:
+    """A page of another site may link to us but cannot include a script of ours."""
     with client(Tokens()) as asking:
         headers = {"sec-fetch-site": site, "sec-fetch-mode": mode}
         assert asking.get("/", headers=headers).status_code == status

@@ -79,7 +79,8 @@ def test_logins_logouts_and_wrong_tokens_are_recorded(found: Settings) -> None:
 
 
 @pytest.mark.broker
-def test_who_cannot_be_recorded_is_not_let_in_and_can_always_leave(found: Settings) -> None:
+def test_an_unrecorded_visitor_may_not_enter_but_may_leave(found: Settings) -> None:
+    """A visitor whose login cannot be recorded is not let in, and a visitor can always leave."""
     sessions = Sessions(60, 600)
     with recording(found) as records, client(BOTH, app=guarded(BOTH, sessions, records=records)) as asking:
         assert asking.post("/login", data={"token": TOKEN}).status_code == 303
@@ -95,7 +96,8 @@ def test_who_cannot_be_recorded_is_not_let_in_and_can_always_leave(found: Settin
 
 
 @pytest.mark.broker
-def test_an_act_is_recorded_with_its_session_and_not_done_without(found: Settings) -> None:
+def test_an_act_is_done_only_if_it_is_recorded(found: Settings) -> None:
+    """An act is recorded with its session and is not done without its record."""
     sessions = Sessions(60, 600)
     visitor = Visitor(Role.ACT, sessions.find(sessions.begin(Role.ACT)))
     assert visitor.session is not None
@@ -167,7 +169,8 @@ def test_however_many_guess_the_topic_and_memory_are_not_flooded() -> None:
     assert [one.arguments.count for one in heard] == [1, 200]
 
 
-def test_what_waits_is_bounded_and_a_broker_that_is_away_is_waited_for_once_at_the_end() -> None:
+def test_waiting_records_are_bounded_and_tried_once_at_the_end() -> None:
+    """Waiting records are bounded, and a broker that is away is waited for only once, at the end."""
     asked = list[Acted]()
 
     def away(_: Settings, acted: Acted) -> None:

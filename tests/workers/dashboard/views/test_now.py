@@ -58,7 +58,8 @@ def test_all_is_well() -> None:
     assert [(one.host, one.partitions) for one in found.workers] == [("10.0.0.7", "0")]
 
 
-def test_requests_behind_an_open_transaction_are_stuck_and_the_reason_is_said() -> None:
+def test_requests_behind_an_open_transaction_are_called_stuck() -> None:
+    """Requests behind an open transaction are called stuck, and the reason is stated."""
     said = verdict(watched(lags=[lag(waiting=3, seconds=21, held=2)]), STALLED, AT.timestamp())
 
     assert said.level == "bad"
@@ -120,7 +121,8 @@ def test_answers_that_are_not_read_have_no_latency() -> None:
     assert "decisions are not read now: no right to it" in found.verdict.reasons
 
 
-def test_latency_is_of_the_last_minutes_and_of_pairs_in_either_order() -> None:
+def test_latency_covers_the_last_minutes_and_pairs_in_any_order() -> None:
+    """Latency covers the last minutes and pairs of request and answer in either order."""
     latencies = Latencies()
     long_ago = round((AT - timedelta(hours=1)).timestamp() * 1000)
     lately = round((AT - timedelta(seconds=30)).timestamp() * 1000)
