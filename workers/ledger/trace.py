@@ -189,7 +189,8 @@ class _Topics:
         self._reader.seek(partition, max(place.offset, beginning))
         while self._reader.position(partition) < end:
             for record in self._reader.poll(timeout_ms=POLL_MS).get(partition, ()):
-                yield Event(record.position, _data(record), record.timestamp)
+                at = RecordPosition(record.topic, record.partition, record.offset)
+                yield Event(at, _data(record), record.timestamp)
 
 
 @contextmanager

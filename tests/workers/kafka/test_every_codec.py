@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from threading import Event, Thread
 
@@ -10,16 +11,18 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaProducer
 
-from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS, TOPICS
 from tests.support import generator
 from tests.support.commands import dli
-from tests.support.kafka_tools import CODECS, run
+from tests.support.kafka_tools import run
 from tests.support.running import eventually, everything_on, settings_for, worker
 from tests.support.scrape import Scrape
 from workers.dashboard.data.consumer import Reader
+from workers.dev_brokers import free_ports
 from workers.monitoring.exporter import serving
 from workers.records import OutgoingRecord
 from workers.settings import Settings
+from workers.topics import apply_topics
 from workers.traffic.commands import as_record
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker")]
@@ -27,6 +30,27 @@ pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker")]
 ITEMS = list(generator.requests(90, 60, malformed=0.2))
 GOOD = sum(generator.kind_of(one) is None for one in ITEMS)
 BAD = len(ITEMS) - GOOD
+
+
+CODECS = (None, "gzip", "snappy", "lz4", "zstd")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param((None,), id="producers choose"),
+        pytest.param(CODECS[1:], id="each topic another"),
+        *[pytest.param((codec,), id=f"all topics {codec}", marks=pytest.mark.kafka) for codec in CODECS[1:]],
+    ]
+)
+def found(request: pytest.FixtureRequest, bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    """Topics with what each producer chose, each with a codec of its own, or all with the same."""
+    made = settings_for(bootstrap, prefix, tmp_path, exporter_port=free_ports().client)
+    apply_topics.apply(made)
+    with apply_topics.admin(made) as client:
+        for topic, codec in zip(TOPICS, cycle(request.param)):
+            if codec is not None:
+                apply_topics.set_on_topic(client, made.topic(topic.name), {"compression.type": codec})
+    return made
 
 
 async def _by_aiokafka(found: Settings, codec: str | None, records: Sequence[OutgoingRecord]) -> None:

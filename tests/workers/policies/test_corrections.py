@@ -117,7 +117,7 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
 
 
 @pytest.mark.kafka
-def test_a_correction_counts_and_earlier_decisions_still_verify(
+def test_a_correction_counts_and_earlier_decisions_still_verify(  # noqa: PLR0915 (one long story)
     found: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A correction counts at once, and what was decided in the meantime still verifies."""
