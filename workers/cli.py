@@ -19,7 +19,7 @@ from policy_core.work_limit import TooComplexError
 from workers import logs, private_files, schemas
 from workers.accounts import commands as accounts_commands
 from workers.audit import commands as audit_commands
-from workers.audit import record
+from workers.audit import record_acts
 from workers.configuration import commands as configuration_commands
 from workers.console import (
     OURS,
@@ -81,7 +81,7 @@ def main() -> None:
     private_files.private_from_now_on()
     logs.configure(level="WARNING", form="console")
     # Acts are logged at any level.
-    logging.getLogger(record.__name__).setLevel(logging.INFO)
+    logging.getLogger(record_acts.__name__).setLevel(logging.INFO)
     # Broker errors become our own messages; the client's log lines would only be noise.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:

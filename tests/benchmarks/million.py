@@ -50,7 +50,7 @@ from workers.event_log.process_pool import cores
 from workers.event_log.process_pool import run as run_tasks
 from workers.event_log.source import Chunk, Piece
 from workers.settings import Settings
-from workers.state.digests import digest
+from workers.state.request_digests import digest
 from workers.stream import EXIT_FEED_LOST
 from workers.traffic.commands import as_record
 

@@ -29,12 +29,12 @@ from events.shadow import ShadowDifference
 from events.topics import POLICY_REVISIONS, REQUESTS
 from policy_core.compare.answers import compare
 from policy_core.evaluate.determine import Policy
-from policy_core.history.acceptance import Terms
 from policy_core.history.chain import policy_of
 from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.publication_terms import Terms
 from tests.support.places import ROOT
 from tests.support.publishing import revised
-from workers.audit.record import as_record as acted_record
+from workers.audit.record_acts import as_record as acted_record
 from workers.decide.handler import DecisionHandler, decide
 from workers.decide.shadow import Shadow
 from workers.policies.attestation import attestation

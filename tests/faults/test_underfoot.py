@@ -18,7 +18,7 @@ from tests.faults.workload import Pool
 from tests.support.running import everything_on
 from workers.dev_brokers import Broker
 from workers.settings import Settings
-from workers.state.digests import digest as digest_of_id
+from workers.state.request_digests import digest as digest_of_id
 from workers.stream import EXIT_FEED_LOST
 from workers.topics import apply_topics
 

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from workers.dashboard.sign_in.guard import Guard
-from workers.dashboard.sign_in.records import Records
+from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import VISITOR, Tokens
 from workers.dashboard.sign_in.sessions import Sessions
 from workers.settings import read

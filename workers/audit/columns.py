@@ -1,7 +1,7 @@
 """An act in display columns; values are as recorded, and must be escaped for display."""
 
 from events.audit import Actor, Arguments
-from workers.audit.read import Done
+from workers.audit.read_acts import Done
 
 COLUMNS = ("when", "who", "what", "with", "outcome", "took")
 UNENDED = "begun, no end recorded"

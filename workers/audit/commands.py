@@ -11,9 +11,9 @@ from rich.table import Table
 
 from events.audit import What
 from events.field_types import Instant
-from workers.audit import read
+from workers.audit import read_acts
 from workers.audit.columns import COLUMNS, row
-from workers.audit.read import Done
+from workers.audit.read_acts import Done
 from workers.console import AsRows, Bootstrap, CommandError, Output, Prefix, err, out, settings, write_line
 from workers.printable import counted
 
@@ -39,7 +39,7 @@ def audit(
     if what is not None and what not in KINDS:
         raise CommandError(f"nothing recorded is called {what}; there is {', '.join(KINDS)}")
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    acts = read.acts(found, beginning(since) if since is not None else None, what)
+    acts = read_acts.acts(found, beginning(since) if since is not None else None, what)
     if output is Output.JSONL:
         for act in acts:
             write_line(line(act))

@@ -16,7 +16,7 @@ from workers.dashboard.data.consumer import Reader
 from workers.dashboard.data.poller import Watch
 from workers.dashboard.pages.site import Shown
 from workers.dashboard.sign_in.guard import Guard
-from workers.dashboard.sign_in.records import Records
+from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import tokens_of
 from workers.dashboard.sign_in.sessions import Sessions
 from workers.settings import Settings

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from events.dead_letter import Reason
 from events.topics import DEAD_LETTERS
-from workers.audit.record import acting, letter_ids
+from workers.audit.record_acts import acting, letter_ids
 from workers.console import (
     AppId,
     AsRows,

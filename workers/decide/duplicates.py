@@ -28,8 +28,8 @@ import structlog
 
 from workers.records import OutgoingRecord, Record
 from workers.state.changelog import Change, Changelog
-from workers.state.digests import DIGEST_BYTES
 from workers.state.partition_stores import PartitionStores
+from workers.state.request_digests import DIGEST_BYTES
 from workers.state.rocksdb_store import ChangelogStore, StorageError
 
 log = structlog.get_logger(__name__)

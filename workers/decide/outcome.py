@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from events.request import AuthorizationRequest
 from policy_core.evaluate.determine import CaseResult, Policy
-from workers.decide.decision_json import Encoded
+from workers.decide.encode_decision import Encoded
 
 
 class Decided(NamedTuple):

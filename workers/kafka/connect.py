@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from workers.errors import DliError
 from workers.kafka import compression, damaged_records
 from workers.kafka.bearer_tokens import Client, TokenEndpoint, TokenError, TokenFile, Tokens
-from workers.kafka.renewed_credentials import RenewedContext, RenewedPassword
+from workers.kafka.reloaded_credentials import RenewedContext, RenewedPassword
 from workers.settings import Settings, SettingsError, mounted
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
 from workers.ledger.pointers import Pointer, Pointers, partition_of
 from workers.ledger.supersedes_links import Links, Member
 from workers.settings import Settings
-from workers.state.digests import digest
+from workers.state.request_digests import digest
 from workers.state.rocksdb_store import StorageError
 
 PATIENCE_SECONDS = 5.0

@@ -26,8 +26,8 @@ from workers.ledger.supersedes_links import Link
 from workers.records import OutgoingRecord, Record, Unreadable
 from workers.settings import Settings
 from workers.state.changelog import Change, Changelog
-from workers.state.digests import DIGEST_BYTES, digest
 from workers.state.partition_stores import InputStores
+from workers.state.request_digests import DIGEST_BYTES, digest
 from workers.state.rocksdb_store import ChangelogStore
 
 log = structlog.get_logger(__name__)

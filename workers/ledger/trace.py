@@ -21,7 +21,7 @@ from kafka.errors import KafkaError
 from events.envelope import is_binary, loads
 from events.origin_headers import RecordPosition
 from events.topics import POLICY_REVISIONS
-from policy_core.history.acceptance import Terms
+from policy_core.history.publication_terms import Terms
 from workers.console import CommandError
 from workers.kafka import connect
 from workers.kafka.reader import headers_of

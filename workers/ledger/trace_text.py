@@ -11,7 +11,7 @@ from rich.text import Text
 
 from events.dead_letter import DeadLetter
 from events.decision import Decision
-from policy_core.publications.signatures import SHOWN
+from policy_core.publications.signing_keys import SHOWN
 from workers.explain import ACTIONS, STYLES, explanation, rejection, section, words
 from workers.ledger.trace import Answer, Event, Trace
 from workers.printable import printable

@@ -31,7 +31,7 @@ from workers.kafka.reader import (
     partitions_of,
     written_at,
 )
-from workers.monitoring.pended import Pended
+from workers.monitoring.waiting_requests import Pended
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -12,8 +12,8 @@ from policy_core.evaluate.determine import Policy
 from policy_core.history.library import documents, load_library
 from policy_core.loading.check import places
 from policy_core.loading.load import load, load_with_warnings
-from policy_core.publications.signatures import SHOWN
-from workers.audit.record import acting
+from policy_core.publications.signing_keys import SHOWN
+from workers.audit.record_acts import acting
 from workers.console import (
     AsRows,
     Bootstrap,

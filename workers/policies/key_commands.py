@@ -11,8 +11,8 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from events.topics import POLICY_REVISIONS
-from policy_core.history.acceptance import Terms
-from policy_core.publications.signatures import (
+from policy_core.history.publication_terms import Terms
+from policy_core.publications.signing_keys import (
     SHOWN,
     PrivateKeyError,
     as_pem,
@@ -23,7 +23,7 @@ from policy_core.publications.signatures import (
     public_text,
 )
 from workers import private_files
-from workers.audit.record import acting_here
+from workers.audit.record_acts import acting_here
 from workers.console import Bootstrap, CommandError, Policies, Prefix, err, opened, out, settings
 from workers.policies.revision_commands import day_of, known_library
 from workers.policies.revision_events import Outcome, terms_of

@@ -3,8 +3,8 @@
 from datetime import date, datetime
 
 from policy_core.document.models import PolicyDocument
-from policy_core.history.acceptance import released
 from policy_core.history.chain import Chain
+from policy_core.history.publication_terms import released
 from policy_core.loading.document_at_revision import as_of
 from policy_core.publications.publication import Publication, publication, publications
 from workers.console import CommandError

@@ -23,9 +23,9 @@ from events.topics import POLICY_REVISIONS
 from policy_core.history.chain import PublicationRefusedError
 from policy_core.loading.load import parse, read
 from policy_core.publications.publication import Publication
-from policy_core.publications.signatures import sign
+from policy_core.publications.signing_keys import sign
 from workers import private_files
-from workers.audit.record import acting, acting_here, ourselves
+from workers.audit.record_acts import acting, acting_here, ourselves
 from workers.console import Bootstrap, CommandError, Exit, Policies, Prefix, err, opened, out, settings, write_line
 from workers.policies.diff_text import comparison
 from workers.policies.key_commands import name_of, private_key

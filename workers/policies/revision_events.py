@@ -34,13 +34,13 @@ from events.field_types import Instant
 from events.revision import PolicyRevision, RevisionSignature
 from policy_core.document.models import PolicyDocument, RevisionKind
 from policy_core.document.problems import PolicyDocumentError, Problem
-from policy_core.history.acceptance import Anchor, Terms, Times
 from policy_core.history.chain import Chain, PublicationRefusedError
+from policy_core.history.publication_terms import Anchor, Terms, Times
 from policy_core.loading.check import MOST_PROBLEMS
 from policy_core.loading.load import raw_of
 from policy_core.loading.size_limit import too_large
 from policy_core.publications.publication import Publication, instant
-from policy_core.publications.signatures import Key, Signature, keyring
+from policy_core.publications.signing_keys import Key, Signature, keyring
 from policy_core.publications.skip_list import Skip, SkipList, skip_list
 from workers.dead_letters.write import defect, unreadable
 from workers.records import OutgoingRecord, Unreadable

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from kafka import KafkaProducer, TopicPartition
 
 from events.topics import POLICY_REVISIONS
-from policy_core.history.acceptance import Terms
 from policy_core.history.chain import Chain
 from policy_core.history.library import Library
+from policy_core.history.publication_terms import Terms
 from workers.kafka import connect
 from workers.kafka.reader import ReadingError, kafka_errors, new_admin, records, spans
 from workers.policies.revision_events import Judging, Seen, Verdict, terms_of

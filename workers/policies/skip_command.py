@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from policy_core.publications.publication import Publication
-from policy_core.publications.signatures import SHOWN
+from policy_core.publications.signing_keys import SHOWN
 from policy_core.publications.skip_list import Skip, SkipList, signed_skip
-from workers.audit.record import acting_here
+from workers.audit.record_acts import acting_here
 from workers.console import Bootstrap, CommandError, Policies, Prefix, err, out, settings
 from workers.policies.key_commands import name_of, private_key
 from workers.policies.revision_commands import known_library

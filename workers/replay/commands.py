@@ -11,7 +11,7 @@ import typer
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from policy_core.history.library import documents
-from workers.audit.record import Act, acting
+from workers.audit.record_acts import Act, acting
 from workers.console import (
     ArchiveKeys,
     AsRows,

@@ -21,7 +21,7 @@ from workers.replay.documents import Draft
 from workers.replay.recorded_answers import Answers
 from workers.replay.repeated_keys import repeated
 from workers.settings import Settings
-from workers.state.digests import digest
+from workers.state.request_digests import digest
 
 DAY_MS = 24 * 60 * 60 * 1000
 CHECKPOINT_S = 5.0

@@ -16,7 +16,7 @@ from events.decision import Decision
 from events.decode import Received
 from events.topics import LARGEST_RECORD, REPLAYED_KEPT, TOPICS
 from policy_core.evaluate.determine import CaseResult, Policy
-from workers.decide.decision_json import DecisionEncoder
+from workers.decide.encode_decision import DecisionEncoder
 from workers.event_log.source import ReplayError
 from workers.kafka import connect
 from workers.records import Record

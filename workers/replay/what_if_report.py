@@ -190,7 +190,7 @@ def _lines(report: Report, done: Done) -> Iterator[bytes]:
 
 
 def _write(page: Path, report: Report, done: Done, before: Policy, after: Policy) -> None:
-    from workers.replay.what_if_html import html  # noqa: PLC0415 (charts are slow to load)
+    from workers.replay.what_if_page import html  # noqa: PLC0415 (charts are slow to load)
 
     text = html(report, examples(done), before, after)
     try:

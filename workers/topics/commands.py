@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from events.topics import AUDIT, TOPICS, Topic
-from workers.audit.record import acting
+from workers.audit.record_acts import acting
 from workers.console import (
     AppId,
     ArchiveKeys,

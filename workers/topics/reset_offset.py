@@ -11,7 +11,7 @@ import typer
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from workers.audit.record import acting
+from workers.audit.record_acts import acting
 from workers.console import AppId, Bootstrap, CommandError, Prefix, err, out, settings
 from workers.kafka import connect, offset_metadata
 from workers.kafka.reader import Span, kafka_errors, new_admin, partitions_of, spans

@@ -14,7 +14,7 @@ from events.decode import shown_request_id
 from events.envelope import JSON, SPECVERSION, STRUCTURED, Attributes, Headers, loads, write
 from events.request import AuthorizationRequest
 from events.topics import DEAD_LETTERS, DECISIONS, LARGEST_RECORD, POLICY_REVISIONS, REQUESTS, SHADOW
-from workers.audit.record import acting
+from workers.audit.record_acts import acting
 from workers.console import Bootstrap, CommandError, Exit, Prefix, err, nobody_reads, settings, write_line
 from workers.event_log import json_files
 from workers.kafka import connect, reader

@@ -24,16 +24,16 @@ from tests.support.hostile_records import write_by_hand
 from tests.support.places import ROOT
 from tests.support.running import eventually, settings_for
 from tests.support.unprintable import DATA, unseen
-from workers.audit.read import Done
+from workers.audit.read_acts import Done
 from workers.dashboard.data.consumer import Reader
 from workers.dashboard.data.counters import Counters, DecisionPosition
 from workers.dashboard.data.find_decision import Found, Section
 from workers.dashboard.data.poller import Watch
-from workers.dashboard.pages import audit, decisions, letters, now, policy, replays, site
+from workers.dashboard.pages import audit, dead_letters, decisions, now, policy, replays, site
 from workers.dashboard.pages.site import Shown
-from workers.dashboard.sign_in.records import Records
+from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.views import decisions as decisions_views
-from workers.dashboard.views.letters import Becomes
+from workers.dashboard.views.dead_letters import Becomes
 from workers.dashboard.views.now import Now, PartitionRow, Tile, Verdict, WorkerRow
 from workers.dashboard.views.policy import RevisionRow
 from workers.dashboard.views.replays import reports
@@ -116,13 +116,13 @@ def draw_audit(text: str) -> None:
 
 def draw_letters(text: str) -> None:
     found = read(bootstrap="127.0.0.1:1")
-    page = letters._Letters(shown_of(found, Path("reports"), allow_redrive=True))  # noqa: SLF001
+    page = dead_letters._Letters(shown_of(found, Path("reports"), allow_redrive=True))  # noqa: SLF001
     page.draw()
     many = [letter(text, f"{text}{number}") for number in range(2)]
     page._kept, page._count = many, 3  # noqa: SLF001
     page._list()  # noqa: SLF001
     page._show(many)  # noqa: SLF001
-    letters._plans([Becomes(text, text, text, True)])  # noqa: SLF001
+    dead_letters._plans([Becomes(text, text, text, True)])  # noqa: SLF001
 
 
 def letter(text: str, name: str) -> StoredDeadLetter:
@@ -218,7 +218,7 @@ def test_two_letters_that_look_alike_are_told_apart() -> None:
     found = read(bootstrap="127.0.0.1:1")
     page = client()
     with page:
-        shown = letters._Letters(shown_of(found, Path("reports"), allow_redrive=True))  # noqa: SLF001
+        shown = dead_letters._Letters(shown_of(found, Path("reports"), allow_redrive=True))  # noqa: SLF001
         shown.draw()
         shown._kept = [letter("x", "a\u202e"), letter("x", "a\\u202e"), letter("x", "a\\u202e")]  # noqa: SLF001
         shown._list()  # noqa: SLF001

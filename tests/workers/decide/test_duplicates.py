@@ -19,7 +19,7 @@ from workers.decide.duplicates import AnsweredRequests, Entry, unpacked
 from workers.records import OutgoingRecord, Record
 from workers.settings import Settings
 from workers.state.changelog import Change
-from workers.state.digests import digest
+from workers.state.request_digests import digest
 from workers.state.rocksdb_store import ChangelogStore, StorageError
 from workers.topics import apply_topics
 

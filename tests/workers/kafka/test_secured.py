@@ -48,7 +48,7 @@ from tests.support.policy_files import written
 from tests.support.publishing import revised
 from tests.support.running import eventually, everything_on
 from tests.support.secured_kafka import ADMIN, WORKER, Issuer, Secured, give, password, secured_broker, take
-from workers.audit.read import acts
+from workers.audit.read_acts import acts
 from workers.demo.run import running_worker
 from workers.dev_brokers import free_ports
 from workers.kafka import connect

@@ -27,7 +27,7 @@ from workers.ledger.supersedes_links import LONGEST_CHAIN, Graph, Judged, Link, 
 from workers.records import OutgoingRecord, Record
 from workers.settings import read
 from workers.state.changelog import Change
-from workers.state.digests import digest
+from workers.state.request_digests import digest
 from workers.traffic.commands import as_record
 
 DAY = 24 * 60 * 60 * 1000

@@ -9,8 +9,8 @@ import pytest
 
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.document.models import PolicyDocument
-from policy_core.history.acceptance import Terms
 from policy_core.history.chain import chain_of
+from policy_core.history.publication_terms import Terms
 from policy_core.publications.publication import Publication, publication
 from tests.support.cases import packaged
 from tests.support.chain_corrections import PUBLISHED, WRONG, correction, withdrawal

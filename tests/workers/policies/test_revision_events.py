@@ -17,8 +17,8 @@ from events.envelope import Headers
 from events.field_paths import UNDECLARED
 from policy_core.compare.answers import compare
 from policy_core.document.models import PolicyDocument
-from policy_core.history.acceptance import Terms
 from policy_core.history.chain import Chain, PublicationRefusedError, policy_of
+from policy_core.history.publication_terms import Terms
 from policy_core.loading.check import MOST_PROBLEMS
 from policy_core.publications.publication import Publication, publication
 from tests.support.bombs import document, pairs

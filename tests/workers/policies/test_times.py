@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_core.history.acceptance import Anchor, Terms
 from policy_core.history.chain import chain_of
+from policy_core.history.publication_terms import Anchor, Terms
 from policy_core.publications.publication import Publication, publication
 from tests.support.cases import packaged
 from tests.support.chains import OTHER, revised

@@ -19,7 +19,7 @@ from workers.accounts import account as books
 from workers.decide.duplicates import ELSEWHERE, Entry, unpacked
 from workers.ledger.pointers import partition_of
 from workers.settings import Settings
-from workers.state.digests import digest
+from workers.state.request_digests import digest
 from workers.topics import add_partitions, apply_topics
 from workers.topics.add_partitions import Plan, ScaleError
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import structlog
 
-from workers.audit.record import acting, letter_ids
-from workers.dashboard.sign_in.records import Records
+from workers.audit.record_acts import acting, letter_ids
+from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dead_letters import redrive as post
 from workers.dead_letters.redrive import Plan, StoredDeadLetter

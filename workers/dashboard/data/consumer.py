@@ -35,7 +35,7 @@ from workers.kafka.reader import (
     new_consumer,
     written_at,
 )
-from workers.monitoring.pended import Pended
+from workers.monitoring.waiting_requests import Pended
 from workers.policies.revision_events import Judging, Outcome, Seen, terms_of
 from workers.settings import Settings
 

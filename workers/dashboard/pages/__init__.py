@@ -1,10 +1,10 @@
 """The layout of the views in a browser."""
 
-from workers.dashboard.pages import audit, decisions, letters, now, policy, replays
+from workers.dashboard.pages import audit, dead_letters, decisions, now, policy, replays
 from workers.dashboard.pages.site import Shown
 
 
 def install(shown: Shown) -> None:
     """Add every page."""
-    for page in (now, decisions, policy, letters, replays, audit):
+    for page in (now, decisions, policy, dead_letters, replays, audit):
         page.install(shown)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
 
-from workers.audit.read import Done, acts
+from workers.audit.read_acts import Done, acts
 from workers.dashboard.pages.site import Shown, asked, choice, empty, frame, label, note, offer, table
 from workers.dashboard.views import audit as views
 from workers.kafka.connect import AccessRefusedError

@@ -15,7 +15,7 @@ from nicegui import context, run, ui
 
 from workers.dashboard.data.consumer import Reader
 from workers.dashboard.data.poller import Watch
-from workers.dashboard.sign_in.records import Records
+from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import VISITOR, Role, Visitor
 from workers.dashboard.views.wording import Level
 from workers.kafka.reader import ReadingError

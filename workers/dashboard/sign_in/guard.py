@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workers.dashboard.sign_in.form import form
-from workers.dashboard.sign_in.records import Records
+from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import VISITOR, Role, Tokens, Visitor
 from workers.dashboard.sign_in.sessions import Sessions
 from workers.dashboard.sign_in.wrong_token_delay import FIRST_SECONDS, HELD_SECONDS, Toll

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from workers.audit import columns
-from workers.audit.read import Done
+from workers.audit.read_acts import Done
 from workers.dashboard.views.wording import lasting, moment
 
 

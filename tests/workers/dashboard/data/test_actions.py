@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.places import ROOT
 from workers.dashboard.data.actions import NOT_ALLOWED, OVER, TO_LOOK, ForbiddenError, redrive, refusal
-from workers.dashboard.sign_in.records import Records
+from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dashboard.sign_in.sessions import Sessions
 from workers.settings import Settings, read

@@ -16,7 +16,7 @@ from workers.printable import printable
 from workers.replay.what_if import OR
 from workers.replay.what_if_report import CHANGED, SAYS, Report, responsible, words
 
-TEMPLATE = Path(__file__).parent / "page.html"
+TEMPLATE = Path(__file__).parent / "what_if_page.html"
 MONTHS_SHOWN = 36
 """The number of latest service months on the chart."""
 

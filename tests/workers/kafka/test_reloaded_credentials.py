@@ -14,7 +14,7 @@ import structlog
 import trustme
 
 from workers.kafka.connect import tls
-from workers.kafka.renewed_credentials import RenewedPassword
+from workers.kafka.reloaded_credentials import RenewedPassword
 from workers.settings import Settings, SettingsError, mounted, read
 
 HOST = "localhost"

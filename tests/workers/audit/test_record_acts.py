@@ -24,8 +24,8 @@ from tests.support.publishing import revised
 from tests.support.requests import request
 from tests.support.running import everything_on, settings_for
 from workers.audit.columns import UNENDED, row
-from workers.audit.read import RecordedAct, acts, joined
-from workers.audit.record import UnrecordedError, acting, end_of, letter_ids, ourselves
+from workers.audit.read_acts import RecordedAct, acts, joined
+from workers.audit.record_acts import UnrecordedError, acting, end_of, letter_ids, ourselves
 from workers.console import CommandError, Exit
 from workers.kafka import connect
 from workers.kafka.connect import AccessRefusedError
@@ -77,7 +77,7 @@ def test_the_beginning_precedes_the_act_and_the_end_follows_it(found: Settings) 
 def test_a_process_that_dies_in_between_leaves_the_beginning(found: Settings) -> None:
     text = (
         "import os, signal\n"
-        "from workers.audit.record import acting\n"
+        "from workers.audit.record_acts import acting\n"
         "from workers.settings import read\n"
         f"with acting(read(bootstrap={found.bootstrap!r}, topic_prefix={found.topic_prefix!r}), 'restore'):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

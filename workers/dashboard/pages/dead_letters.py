@@ -21,8 +21,8 @@ from workers.dashboard.pages.site import (
     table,
     visitor,
 )
-from workers.dashboard.views import letters as views
-from workers.dashboard.views.letters import SHORT, Becomes
+from workers.dashboard.views import dead_letters as views
+from workers.dashboard.views.dead_letters import SHORT, Becomes
 from workers.dead_letters import redrive as post
 from workers.dead_letters.redrive import StoredDeadLetter
 from workers.kafka.connect import AccessRefusedError

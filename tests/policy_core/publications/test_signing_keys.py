@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy_core.document.problems import PolicyDocumentError
-from policy_core.history.acceptance import Anchor, Terms, released
 from policy_core.history.library import PACKAGED, load_library
-from policy_core.publications.signatures import (
+from policy_core.history.publication_terms import Anchor, Terms, released
+from policy_core.publications.signing_keys import (
     CONTEXT,
     Keyring,
     PrivateKeyError,

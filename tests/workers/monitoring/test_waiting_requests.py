@@ -10,7 +10,7 @@ from tests.support import generator
 from tests.support.requests import record
 from workers.decide.handler import DecisionHandler
 from workers.kafka.reader import data_of
-from workers.monitoring.pended import Pended
+from workers.monitoring.waiting_requests import Pended
 from workers.settings import read
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)

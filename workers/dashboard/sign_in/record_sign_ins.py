@@ -16,7 +16,7 @@ from uuid import uuid4
 import structlog
 
 from events.audit import Acted, Actor, Arguments, Outcome, What
-from workers.audit.record import record
+from workers.audit.record_acts import record
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dashboard.sign_in.wrong_token_delay import payer
 from workers.kafka.connect import AccessRefusedError

@@ -6,7 +6,7 @@ import pygal
 import pytest
 
 from policy_core.compare.strictness import Kind
-from workers.replay import what_if_html
+from workers.replay import what_if_page
 
 HOSTILE = '"><script>alert(1)</script><a href="javascript:alert(1)" onclick="alert(1)">&quot;]]><![CDATA['
 
@@ -31,12 +31,12 @@ class _Seen(HTMLParser):
 @pytest.mark.parametrize("chart", [pygal.HorizontalStackedBar, pygal.StackedBar])
 def test_a_chart_shows_hostile_words_without_obeying_them(chart: type) -> None:
     """A chart shows hostile words and does nothing of what they say."""
-    drawn = chart(**what_if_html._config([Kind.STRICTER]), width=900, height=340, print_values=True, title=HOSTILE)  # noqa: SLF001 (the one place that says that markup is safe)
+    drawn = chart(**what_if_page._config([Kind.STRICTER]), width=900, height=340, print_values=True, title=HOSTILE)  # noqa: SLF001 (the one place that says that markup is safe)
     drawn.x_labels = [HOSTILE]
     drawn.value_formatter = lambda count: f"{count} {HOSTILE}"
     drawn.add(HOSTILE, [7])
     seen = _Seen()
-    seen.feed(str(what_if_html._render(drawn, HOSTILE)))  # noqa: SLF001 (as above)
+    seen.feed(str(what_if_page._render(drawn, HOSTILE)))  # noqa: SLF001 (as above)
 
     assert "script" not in seen.tags
     assert "a" not in seen.tags
