@@ -26,7 +26,9 @@ from workers.console import (
     write_json,
 )
 from workers.dead_letters import redrive as post
-from workers.dead_letters.redrive import MOST_TRIES, Plan, StoredDeadLetter
+from workers.dead_letters.masking import masked
+from workers.dead_letters.read import StoredDeadLetter, letters
+from workers.dead_letters.redrive import MOST_TRIES, Plan
 from workers.kafka import reader
 from workers.logs import Hasher
 from workers.printable import counted
@@ -104,7 +106,7 @@ def show(
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     [one] = chosen(_kept(found), [letter])
     fields = _fields(one, Hasher(found.log_key)) | {"message": one.content.message}
-    fields["event"] = _revealed(one) if reveal else post.masked(one)
+    fields["event"] = _revealed(one) if reveal else masked(one)
     print_json(fields)
     if not reveal:
         err.print("masked: --reveal shows all of it")
@@ -195,7 +197,7 @@ def _kept(found: Settings, reason: str | None = None) -> list[StoredDeadLetter]:
     topic = found.topic(DEAD_LETTERS)
     if (lacking := reader.lacking(found, [topic])) is not None:
         raise CommandError(f"{lacking}: there are no dead letters to show; {reader.MAKE_TOPICS}")
-    return list(post.letters(found, reason))
+    return list(letters(found, reason))
 
 
 def _reason(reason: str | None) -> str | None:

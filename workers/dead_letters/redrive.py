@@ -1,8 +1,9 @@
-"""Dead letters for operators: listing, showing with personal data masked, and sending again.
+"""Dead letters sent again.
 
 A re-driven event has the original topic, partition, key, value and headers, plus
 
-    dli-redriven        how many times it has been sent again dli-redriven-from   the dead letter it was sent from
+    dli-redriven        how many times it has been sent again
+    dli-redriven-from   the dead letter it was sent from
 
 Why it cannot loop, be sent twice for one letter, or change an answer:
 
@@ -13,43 +14,29 @@ Why it cannot loop, be sent twice for one letter, or change an answer:
   detected as a duplicate.
 """
 
-import json
-import re
-from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import structlog
 from kafka import KafkaProducer, TopicPartition
-from kafka.consumer.fetcher import ConsumerRecord
-from pydantic import SecretStr, ValidationError
 
-from events.dead_letter import DeadLetter
-from events.envelope import Headers, binary_attributes, header, is_binary, loads
-from events.field_paths import UNDECLARED, declared_names
-from events.request import AuthorizationRequest
-from events.topics import DEAD_LETTERS, REQUESTS
+from events.envelope import header
+from events.topics import REQUESTS
+from workers.dead_letters.read import TRIES, StoredDeadLetter, bytes_of
 from workers.kafka import connect
 from workers.kafka.reader import (
     Span,
-    StrangeError,
-    data_of,
     headers_of,
     kafka_errors,
-    kept,
-    log_skipped,
     new_admin,
     new_consumer,
     records,
     spans,
-    written_at,
 )
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-TRIES = "dli-redriven"
 FROM = "dli-redriven-from"
 MOST_TRIES = 3
 """The default limit of tries per event."""
@@ -65,31 +52,6 @@ ANSWERED: Mapping[str, str] = {
 """Reasons of letters that are never sent again, because their request was answered."""
 
 
-class StoredDeadLetter(NamedTuple):
-    """One dead letter as stored on its topic."""
-
-    id: str
-    """Its event id; the same record rejected for the same reason has the same id."""
-    written: datetime
-    content: DeadLetter
-
-    @property
-    def headers(self) -> Headers:
-        """The original record's headers."""
-        return tuple((header.name, _bytes(header.value_base64)) for header in self.content.original.headers)
-
-    @property
-    def value(self) -> bytes | None:
-        """The original record's value, possibly truncated."""
-        return _bytes(self.content.original.value_base64)
-
-    @property
-    def tries(self) -> int:
-        """How many times the event had been sent again before it failed."""
-        text = header(self.headers, TRIES) or "0"
-        return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else 0
-
-
 class Plan(NamedTuple):
     """What happens to one letter."""
 
@@ -98,55 +60,6 @@ class Plan(NamedTuple):
     """Why it is not sent again; None if it is."""
     done: bool = False
     """Whether it was sent again before."""
-
-
-def letters(settings: Settings, reason: str | None = None) -> Iterator[StoredDeadLetter]:
-    """Every stored dead letter once, for one reason or all. Invalid records are skipped with a log line.
-
-    Raises:
-        ReadingError: The brokers do not respond.
-        AccessRefusedError: The cluster refuses us.
-    """
-    seen: set[str] = set()
-    for record in records(settings, kept(settings, [settings.topic(DEAD_LETTERS)])):
-        try:
-            letter = read_letter(record)
-        except StrangeError as error:
-            log_skipped(record, error)
-            continue
-        if letter.id not in seen and reason in {None, letter.content.reason}:
-            seen.add(letter.id)
-            yield letter
-
-
-def read_letter(record: ConsumerRecord) -> StoredDeadLetter:
-    """Parse a record of the dead-letter topic.
-
-    Raises:
-        StrangeError: It is not a dead letter.
-    """
-    headers = headers_of(record)
-    data = data_of(record.value)
-    event_id = binary_attributes(headers).get("id") if is_binary(headers) else loads(record.value).get("id")
-    if not isinstance(event_id, str):
-        raise StrangeError("it has no id")
-    try:
-        content = DeadLetter.model_validate_json(json.dumps(data))
-    except ValidationError as error:
-        # An undeclared field may have any name.
-        wrong = {problem["loc"][0] for problem in error.errors() if problem["loc"]} & set(DeadLetter.model_fields)
-        named = ", ".join(sorted(map(str, wrong))) or "others"
-        raise StrangeError(f"it has not the fields of a dead letter ({named})") from None
-    letter = StoredDeadLetter(event_id, written_at(record), content)
-    try:
-        _ = letter.headers, letter.value, _bytes(content.original.key_base64)
-    except ValueError:
-        raise StrangeError("what it keeps of a record is not in base64") from None
-    return letter
-
-
-def _bytes(personal: SecretStr | None) -> bytes | None:
-    return None if personal is None else b64decode(personal.get_secret_value())
 
 
 # --- sending again ----------------------------------------------------------------------------------------------------
@@ -262,13 +175,13 @@ def _send(producer: KafkaProducer, batch: Iterable[StoredDeadLetter]) -> None:
     producer.begin_transaction()
     futures = [
         producer.send(
-            plan.content.original.topic,
-            plan.value,
-            key=_bytes(plan.content.original.key_base64),
-            headers=again(plan),
-            partition=plan.content.original.partition,
+            letter.content.original.topic,
+            letter.value,
+            key=bytes_of(letter.content.original.key_base64),
+            headers=again(letter),
+            partition=letter.content.original.partition,
         )
-        for plan in batch
+        for letter in batch
     ]
     producer.flush()
     for future in futures:
@@ -283,80 +196,3 @@ def again(letter: StoredDeadLetter) -> list[tuple[str, bytes]]:
 
 
 # --- showing ---------------------------------------------------------------------------------------------------------
-
-MASK = "***"
-
-_SHOWN = {
-    ("specversion",): r"1\.0",
-    ("type",): r"[a-z_]+(\.[a-z_]+)*\.v[0-9]+",
-    ("datacontenttype",): r"application/[a-z+]+",
-    ("certification",): r"[a-z]+",
-    ("urgency",): r"[a-z]+",
-    ("submitted_at",): r"[0-9T:Z.+-]{10,35}",
-    ("member", "line_of_business"): r"[a-z_]+",
-    ("diagnoses", "system"): r"[a-z0-9-]+",
-    ("service_lines", "line"): r"[0-9]{1,4}",
-    ("service_lines", "system"): r"[a-z0-9-]+",
-    ("service_lines", "code"): r"[A-Z0-9]{1,7}",
-    ("service_lines", "units"): r"[0-9]{1,6}",
-    ("service_lines", "service_date"): r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    ("service_lines", "performed_on"): r"[a-z]+",
-}
-"""The fields of a request that are not personal, with their formats; everything else is masked, including values with
-another format or an error."""
-
-
-def masked(letter: StoredDeadLetter) -> Any:
-    """The original event with everything possibly personal masked; only its size if it is not JSON."""
-    raw = letter.value or b""
-    try:
-        tree = loads(raw)
-    except ValueError:
-        return f"{len(raw):,} bytes that are not JSON"
-    if not isinstance(tree, dict):
-        return MASK
-    binary = is_binary(letter.headers) or "specversion" not in tree
-    data = tree if binary else tree.get("data")
-    shown = _masked(data, (), _faults(data))
-    if binary:
-        return shown
-    envelope = {name: value for name, value in tree.items() if name != "data"}
-    return _masked(envelope, (), set()) | {"data": shown}
-
-
-def _faults(data: Any) -> set[tuple[str | int, ...]]:
-    try:
-        AuthorizationRequest.model_validate(data)
-    except ValidationError as error:
-        return {tuple(problem["loc"]) for problem in error.errors(include_url=False, include_input=False)}
-    return set()
-
-
-def _masked(value: Any, path: tuple[str | int, ...], faults: set[tuple[str | int, ...]]) -> Any:
-    if any(path[:length] in faults for length in range(len(path) + 1)):
-        return MASK
-    if isinstance(value, dict):
-        return {_name(name): _masked(item, (*path, name), faults) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_masked(item, (*path, index), faults) for index, item in enumerate(value)]
-    look = _SHOWN.get(tuple(part for part in path if isinstance(part, str)))
-    return value if look is not None and value is not None and re.fullmatch(look, str(value)) else MASK
-
-
-def _name(name: str) -> str:
-    # An undeclared key may itself be a person's name.
-    return name if name in _NAMES else UNDECLARED
-
-
-_NAMES = declared_names(AuthorizationRequest) | {
-    "specversion",
-    "id",
-    "source",
-    "type",
-    "subject",
-    "time",
-    "datacontenttype",
-    "correlationid",
-    "causationid",
-    "traceparent",
-}

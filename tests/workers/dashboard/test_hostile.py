@@ -37,7 +37,7 @@ from workers.dashboard.views.dead_letters import Becomes
 from workers.dashboard.views.now import Now, PartitionRow, Tile, Verdict, WorkerRow
 from workers.dashboard.views.policy import RevisionRow
 from workers.dashboard.views.replays import reports
-from workers.dead_letters.redrive import StoredDeadLetter
+from workers.dead_letters.read import StoredDeadLetter
 from workers.settings import Settings, read
 from workers.topics import apply_topics
 

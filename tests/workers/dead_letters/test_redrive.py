@@ -21,9 +21,10 @@ from tests.support.requests import record, request
 from tests.support.running import eventually, everything_on, publish, settings_for, worker
 from workers.accounts import account
 from workers.console import CommandError
-from workers.dead_letters import redrive as letters
 from workers.dead_letters.commands import chosen
-from workers.dead_letters.redrive import FROM, TRIES, StoredDeadLetter, again, masked, planned, redrive, refusal
+from workers.dead_letters.masking import masked
+from workers.dead_letters.read import TRIES, StoredDeadLetter, letters, read_letter
+from workers.dead_letters.redrive import FROM, again, planned, redrive, refusal
 from workers.dead_letters.write import dead_letter
 from workers.decide.handler import DecisionHandler
 from workers.kafka.reader import data_of
@@ -206,14 +207,14 @@ def test_events_are_resent_once_per_letter_up_to_a_limit(found: Settings, tmp_pa
         for line in lines[1:3]:
             publish(found, [line])
         assert eventually(consumed(found, 4))
-        before = {one.content.reason: one for one in letters.letters(found)}
+        before = {one.content.reason: one for one in letters(found)}
         dry = command(found, "redrive", "--all")
         assert len(everything_on(found, REQUESTS)) == 4
         sent = command(found, "redrive", "--all", "--execute")
         assert eventually(consumed(found, 6))
         repeated = command(found, "redrive", "--all", "--execute")
         assert eventually(consumed(found, 8))
-        failed = [one for one in letters.letters(found) if one.content.reason == "unknown_policy"]
+        failed = [one for one in letters(found) if one.content.reason == "unknown_policy"]
         listed, shown_one = command(found, "list", "-o", "jsonl"), command(found, "show", before["unknown_policy"].id)
         revealed = command(found, "show", before["unknown_policy"].id[:16], "--reveal")
 
@@ -275,7 +276,7 @@ def test_an_interrupted_redrive_sends_nothing_twice(found: Settings, tmp_path: P
     with worker(found, tmp_path):
         publish(found, lines)
         assert eventually(consumed(found, 20))
-    chosen = list(letters.letters(found))
+    chosen = list(letters(found))
     redrive(found, chosen[:7])
 
     plans = redrive(found, chosen)
@@ -301,7 +302,7 @@ def test_a_letter_reads_back_from_its_record_in_either_mode() -> None:
         handler = DecisionHandler(load_library([PACKAGED], "L.2.03.402"), settings)
         [sent] = handler([record(b"{", 5)])
         made = FakeRecord(sent.value, sent.headers)
-        found = letters.read_letter(made)
+        found = read_letter(made)
         assert isinstance(found.content, DeadLetter)
         assert (found.content.original.offset, found.value, len(found.id)) == (5, b"{", 32)
         assert sent.topic == "t." + DEAD_LETTERS

@@ -16,7 +16,7 @@ from tests.support.requests import request
 from tests.support.running import eventually, publish, settings_for, worker
 from tests.support.scrape import Scrape
 from workers.dashboard.data.consumer import Reader
-from workers.dead_letters import redrive
+from workers.dead_letters.read import read_letter
 from workers.dev_brokers import free_ports
 from workers.kafka.reader import StrangeError, data_of, headers_of, written_at
 from workers.ledger.supersedes_links import link_of
@@ -62,7 +62,7 @@ def test_what_is_no_event_is_said_without_a_word_of_it(value: bytes | None) -> N
 @pytest.mark.parametrize("headers", [(), (("content-type", None), ("ce_specversion", b"1.0"), ("ce_id", b"\xff"))])
 def test_what_is_no_dead_letter_is_said_without_a_word_of_it(value: bytes | None, headers: Any) -> None:
     with pytest.raises(StrangeError) as caught:
-        redrive.read_letter(record(value, headers=headers))
+        read_letter(record(value, headers=headers))
     assert MARK.decode() not in str(caught.value)
 
 

@@ -11,7 +11,8 @@ from workers.audit.record_acts import acting, letter_ids
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dead_letters import redrive as post
-from workers.dead_letters.redrive import Plan, StoredDeadLetter
+from workers.dead_letters.read import StoredDeadLetter
+from workers.dead_letters.redrive import Plan
 from workers.errors import DliError
 from workers.settings import Settings
 

@@ -24,7 +24,7 @@ from workers.dashboard.pages.site import (
 from workers.dashboard.views import dead_letters as views
 from workers.dashboard.views.dead_letters import SHORT, Becomes
 from workers.dead_letters import redrive as post
-from workers.dead_letters.redrive import StoredDeadLetter
+from workers.dead_letters.read import StoredDeadLetter, letters
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
 from workers.logs import Hasher
@@ -56,7 +56,7 @@ def newest(settings: Settings) -> tuple[int, list[StoredDeadLetter]]:
     """
     count = 0
     found: list[tuple[float, int, StoredDeadLetter]] = []
-    for count, letter in enumerate(post.letters(settings), start=1):
+    for count, letter in enumerate(letters(settings), start=1):
         entry = letter.written.timestamp(), count, letter
         heapq.heappush(found, entry) if len(found) < MOST else heapq.heappushpop(found, entry)
     return count, [letter for _, _, letter in sorted(found, reverse=True)]

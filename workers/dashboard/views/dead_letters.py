@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from workers.dashboard.views.wording import moment, words
-from workers.dead_letters.redrive import Plan, StoredDeadLetter, masked
+from workers.dead_letters.masking import masked
+from workers.dead_letters.read import StoredDeadLetter
+from workers.dead_letters.redrive import Plan
 
 SHORT = 12
 """Displayed digits of a letter's id, enough to identify it."""
