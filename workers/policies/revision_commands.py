@@ -79,7 +79,7 @@ def diff(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
 ) -> None:
-    """Prove what one revision answers otherwise than another; exit 0 where they are equivalent, 3 where not."""
+    """Prove how one revision's answers differ from another's; exit 0 if they are equivalent, 3 if not."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     chain = _chain(number, found, known_library(found))
     before, after = version(chain, old), version(chain, new)

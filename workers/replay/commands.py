@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
 """The replayed topics."""
 ARCHIVED = (*TOPICS, ANSWERED)
-"""What an archive keeps unless told otherwise: enough to verify it, and to restore it with no request decided again."""
+"""The topics archived by default: enough to verify, and to restore without deciding requests again."""
 
 From = Annotated[str | None, typer.Option("--from", help="First offset or instant of the requests.")]
 To = Annotated[str | None, typer.Option("--to", help="First offset or instant behind them.")]
