@@ -19,7 +19,7 @@ class TraceOutput(StrEnum):
     JSON = "json"
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the command."""
     cli.command()(trace)
 

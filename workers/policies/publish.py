@@ -62,7 +62,7 @@ Corrects = Annotated[
 Execute = Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")]
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command("sign")(sign_)
     cli.command()(publish)

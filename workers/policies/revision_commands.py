@@ -34,7 +34,7 @@ Revision = Annotated[str, typer.Argument(metavar="DATE|FILE", help="A revision's
 Shape = Annotated[Form, typer.Option("-o", "--output", help="How to print it.")]
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     for command in (diff, history, show):
         cli.command()(command)

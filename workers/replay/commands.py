@@ -54,7 +54,7 @@ Work = Annotated[Path, typer.Option("--work", help="Where findings and an interr
 replay_cli = typer.Typer(no_args_is_help=True, help="Replay a log: prove it, or see what a change would make of it.")
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command()(archive)
     cli.add_typer(replay_cli, name="replay")
