@@ -35,7 +35,7 @@ _TOKENS = ("oauth_token_file", "oauth_token_url", "oauth_client_id", "oauth_clie
 
 
 def secrets() -> Path | None:
-    """The folder of mounted secrets; None where there is none."""
+    """The folder of mounted secrets, if any."""
     folder = Path(os.environ.get("DLI_SECRETS_DIR", "/run/secrets"))
     return folder if folder.is_dir() else None
 
@@ -47,13 +47,13 @@ _CHARACTERS = "letters, digits, dots, dashes and underscores"
 
 
 class SettingsError(DliError):
-    """Settings that cannot be used; the message names each with what is wrong."""
+    """Invalid settings; the message names each with its problem."""
 
 
 class Settings(BaseSettings):
     """How one process runs.
 
-    A field's description is what to write, where its type does not tell that.
+    A field's description gives the valid form, if its type does not.
     """
 
     model_config = SettingsConfigDict(
@@ -72,9 +72,9 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (its folder is known too early)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (its folder is fixed too early)
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Where values come from, the first that has one wins."""
+        """The sources of values; the first with a value wins."""
         mounted = SecretsSettingsSource(settings_cls, secrets_dir=secrets())
         return init_settings, env_settings, dotenv_settings, mounted
 
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     )
     """Kafka's bootstrap servers, host:port, separated by commas."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "PLAINTEXT"
-    """How to get into Kafka; PLAINTEXT on a machine of one's own only. Passwords in the clear are not offered."""
+    """How to connect to Kafka; PLAINTEXT only on a local machine. Unencrypted passwords are not supported."""
     sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"] = "SCRAM-SHA-512"
     """How to log in, with SASL_SSL."""
     sasl_username: str | None = Field(default=None, min_length=1, description="the user's name")
@@ -93,19 +93,19 @@ class Settings(BaseSettings):
     sasl_password: SecretStr | None = None
     """The user's password; best as a mounted file."""
     oauth_token_file: Path | None = None
-    """For OAUTHBEARER: a file with a token, which somebody renews."""
+    """For OAUTHBEARER: a file with an externally renewed token."""
     oauth_token_url: str | None = Field(
         default=None, pattern=r"^https://[^\s/?#@]+(/[^\s?#]*)?$", description="https://host/path, without a query"
     )
-    """For OAUTHBEARER, instead of a file: where tokens are given to a client by its id and secret."""
+    """For OAUTHBEARER, instead of a file: the token endpoint for client credentials."""
     oauth_client_id: str | None = Field(default=None, min_length=1)
     """The client that asks there for tokens."""
     oauth_client_secret: SecretStr | None = None
     """The client's secret; best as a mounted file."""
     oauth_scope: str | None = Field(default=None, min_length=1)
-    """What tokens are asked for; left to the endpoint when absent."""
+    """The scope of tokens; by default the endpoint's."""
     tls_ca: Path | None = None
-    """Certificates, in PEM, of those who sign the brokers' certificates; the system's own when absent."""
+    """CA certificates of the brokers, in PEM; by default the system's."""
     tls_certificate: Path | None = None
     """A client's own certificate, in PEM, where the brokers ask for one."""
     tls_key: Path | None = None
@@ -117,35 +117,35 @@ class Settings(BaseSettings):
     )
     """The consumer group, and the prefix of Faust's own topics."""
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$", description=f"at most 100 {_CHARACTERS}")
-    """Put before every topic's name, so that deployments can share a cluster."""
+    """Prefix of every topic name, so that deployments can share a cluster."""
     partitions: int | None = Field(default=None, ge=1, le=10_000)
-    """Of requests, decisions and dead letters; the topic table's number when absent."""
+    """For requests, decisions and dead letters; by default the topic table's number."""
     replication_factor: int = Field(default=1, ge=1, le=9)
-    """Of topics that are created; 3 in any deployment that matters."""
+    """For created topics; use 3 in production."""
     policies: tuple[Path, ...] = Field(default=(PACKAGED,), description='a list of folders, as in ["first", "second"]')
     """Folders of policy documents, as a JSON list."""
     default_policy: str = "L.2.03.402"
-    """The policy of a request that names none."""
+    """The policy for requests without one."""
     shadow_policy: Path | None = None
-    """A policy document, a draft, that decides beside the one in force; what it would make otherwise is published."""
+    """A draft policy document to evaluate after each decision; differences are published."""
     policy_keys: Path | None = None
-    """A folder of YAML files, each with the public keys of those who may publish a policy's revisions. Without it,
-    whoever may write to `policy.revisions` may."""
+    """A folder of YAML files with the public keys of each policy's publishers. Without it, every writer of
+    `policy.revisions` may publish."""
     policy_signed_from: str | None = Field(
         default=None,
         pattern=r"^[0-9]{1,18}@[0-9a-f]{64}$",
         description="OFFSET@DIGEST, as `dli policy anchor` prints it",
     )
-    """The last record of `policy.revisions` that counts without a signature and whatever its times say: what was
-    accepted before goes on counting."""
+    """The last record of `policy.revisions` that counts without a signature and regardless of its times, so that
+    earlier accepted revisions stay valid."""
     policy_skip_list: Path | None = None
-    """A YAML file of publications that count no more, each signed with a key of its policy: the last resort."""
+    """A YAML file of publications to skip, each signed with a key of its policy: a last resort."""
     policy_notice_days: int = Field(default=180, ge=0, le=3650)
-    """How far ahead a revision's dates may lie when it is published: the notice that is given of a change."""
+    """How far ahead a revision's dates may be when published: the notice period of changes."""
     policy_key_passphrase: SecretStr | None = Field(default=None, min_length=1)
-    """Of the private key that `dli policy sign` and `publish` sign with, where it has one; best as a mounted file."""
+    """The passphrase, if any, of the private key for `dli policy sign` and `publish`; best as a mounted file."""
     source: str = Field(default="/dli-authorization", min_length=1, description="a URI, or a path such as /claims")
-    """The CloudEvents source of what is published."""
+    """The CloudEvents source of published events."""
     mode: Literal["structured", "binary"] = "structured"
     """How events are written to Kafka."""
     web_host: str = "127.0.0.1"
@@ -155,54 +155,54 @@ class Settings(BaseSettings):
     web_name: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9._-]{1,253}$", description="the name or address of a host"
     )
-    """The host by which other workers reach this one, to ask for the register; where it serves when absent."""
+    """The host by which other workers reach this one; by default the serving host."""
     web_names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")], ...] = Field(
         default=(), description='names of hosts as a JSON list, such as ["dli-worker"]'
     )
-    """More names under which workers are asked, as a JSON list; a worker answers to addresses, to its own name and to
-    those of its group without being told, and to no other."""
+    """Additional host names of workers, as a JSON list; IP addresses, the worker's own name and those of its group are
+    always accepted, others are not."""
     exporter_port: int = Field(default=9308, ge=1, le=65535)
-    """Where `dli exporter` answers."""
+    """Where `dli exporter` serves."""
     dashboard_token: SecretStr | None = None
-    """Opens the dashboard to look, which needs one where others can reach it; 16 characters at least."""
+    """The dashboard's view token, required if it is reachable by others; at least 16 characters."""
     dashboard_act_token: SecretStr | None = None
-    """Opens it to act as well, another one than that to look: whatever the dashboard changes, it is needed for."""
+    """The dashboard's act token, different from the view token, required for every change."""
     dashboard_idle_minutes: float = Field(default=60, ge=1, le=7 * 24 * 60)
-    """How long a session of the dashboard lasts in which nobody does anything."""
+    """How long a dashboard session lasts without activity."""
     dashboard_session_hours: float = Field(default=12, ge=0.1, le=7 * 24)
-    """How long one lasts at most."""
+    """The maximum duration of a session."""
     data_dir: Path = Path("var/worker")
-    """Where a worker keeps its tables; one folder for each worker."""
+    """The folder of a worker's tables and stores; one per worker."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
-    """What is promised of a decision when workers crash."""
+    """The delivery guarantee when workers crash."""
     archive_key: Path | None = None
     """The private key, Ed25519 in PEM, that archives are signed with."""
     archive_key_passphrase: SecretStr | None = None
     """Of that key, where it is encrypted; best as a mounted file."""
     archive_keys: Path | None = None
-    """A folder of public keys, `NAME.pem`: archives that none of them signed are refused."""
+    """A folder of public keys, `NAME.pem`: archives not signed by one of them are refused."""
     duplicates_kept_days: int = Field(default=DECISIONS_KEPT.days, ge=1, le=3650)
-    """How long an answered request is remembered: as long as its decision is kept. Where it is less, a request that is
-    sent again later is decided again, under the policy of then. The retention of `authorization.answered` bounds it."""
+    """How long an answered request is remembered; by default as long as its decision is kept. After that, a repeated
+    request is decided again, under the current policy. The retention of `authorization.answered` limits it."""
     instance: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$", description=f"1 to 100 {_CHARACTERS}"
     )
-    """A name that this worker keeps over restarts: it rejoins its group at once."""
+    """A name that this worker keeps across restarts, so that it rejoins its group at once."""
     session_timeout_seconds: float = Field(default=10.0, ge=1, le=60, allow_inf_nan=False)
-    """How long a worker may be silent before its partitions go to others; the brokers set the least, 6 by default."""
+    """How long a worker may be silent before its partitions are reassigned; the brokers' minimum is 6 by default."""
     stalled_seconds: float = Field(default=20.0, gt=0, le=3600, allow_inf_nan=False)
-    """For how long a partition may stand still, or its broker be silent, before the worker is no longer ready."""
+    """How long a partition may make no progress, or its broker be silent, before the worker is not ready."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least that is logged."""
     log_format: Literal["json", "console"] = "json"
     """A line as JSON for machines, or as text for people."""
     log_key: SecretStr = SecretStr("")
-    """The key under which request ids are hashed in logs, the same for all workers."""
+    """The key for hashing request ids in logs, the same for all workers."""
 
     @field_validator("*", mode="before")
     @classmethod
     def _text(cls, value: Any, info: ValidationInfo) -> Any:
-        # What of the environment is no UTF-8 comes as lone surrogates: names of files may have them, all else may not.
+        # Non-UTF-8 environment values have lone surrogates: allowed in file names only.
         if isinstance(value, str) and not value.isascii() and not _is_path(info.field_name):
             try:
                 value.encode()
@@ -234,7 +234,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"DLI_SECURITY_PROTOCOL is {self.security_protocol}{by}, and lacks {' and '.join(lacking)}"
             )
-        # Told to log in, but over a protocol that never does: all would travel in the clear, unnoticed.
+        # Credentials with a protocol that never uses them: everything would silently be unencrypted.
         logs_in = [name for name in (*_LOGIN, *_TOKENS) if getattr(self, name) is not None]
         if logs_in and self.security_protocol != "SASL_SSL":
             raise ValueError(f"{variable(logs_in[0])} is used with DLI_SECURITY_PROTOCOL=SASL_SSL only")
@@ -267,11 +267,11 @@ class Settings(BaseSettings):
 
     @property
     def archive_group(self) -> str:
-        """The group whose committed offsets say what is archived; it has no members."""
+        """The group with the archived offsets; it has no members."""
         return f"{self.app_id}-archive"
 
     def environment(self) -> dict[str, str]:
-        """The environment of a process that is to run with these settings."""
+        """The environment for a process with these settings."""
         values = {f"DLI_{name.upper()}": _as_text(value) for name, value in self if value is not None}
         return dict(os.environ) | values
 
@@ -283,10 +283,10 @@ def _as_text(value: Any) -> str:
 
 
 def read(**flags: Any) -> Settings:
-    """The settings, with those flags that are not None over everything else.
+    """Read the settings; options that are not None take precedence.
 
     Raises:
-        SettingsError: One sentence for each setting that is wrong, never with its value.
+        SettingsError: One message per invalid setting, never with its value.
     """
     try:
         for name, file in _mounted():
@@ -313,7 +313,7 @@ def _is_path(field: str | None) -> bool:
 
 
 def _may_be(path: Path) -> bool:
-    """Whether any file could have that path."""
+    """Whether this is a valid path."""
     try:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
@@ -321,7 +321,7 @@ def _may_be(path: Path) -> bool:
 
 
 def mounted(name: str, value: SecretStr) -> Path | None:
-    """The mounted file that gave a setting this value; None where something else did."""
+    """The mounted file that a setting's value came from, if any."""
     for found, file in _mounted():
         if found == name:
             return file if _content(file) == value.get_secret_value() else None
@@ -336,14 +336,14 @@ def _content(file: Path) -> str | None:
 
 
 def _mounted() -> Iterator[tuple[str, Path]]:
-    """Names of settings, or of what looks like them, with their files in the folder of mounted secrets."""
+    """Names that look like settings, with their files in the folder of mounted secrets."""
     folder = secrets()
     for file in sorted(folder.iterdir()) if folder is not None else ():
         if file.name.lower().startswith("dli_"):
             yield file.name.lower().removeprefix("dli_"), file
 
 
-# --- what is said of settings --------------------------------------------------------------------------------------
+# --- messages about settings --------------------------------------------------------------------------------------
 
 _WRONG = {
     "int_parsing": "is no whole number",
@@ -361,12 +361,12 @@ _WRONG = {
     "tuple_type": "is no list",
     "path_type": "is no path",
 }
-"""What is wrong, by the kind of a validation's error."""
+"""The problem, by validation error type."""
 
 
 def _sentence(error: ErrorDetails) -> str:
     ours = error["msg"].removeprefix("Value error, ") if error["type"] == "value_error" else None
-    if not error["loc"]:  # what is wrong between settings names them
+    if not error["loc"]:  # errors across settings name them
         return ours or "the settings cannot be used together"
     name, *entry = error["loc"]
     where = "".join(f"entry {number + 1} " for number in entry if isinstance(number, int))
@@ -380,7 +380,7 @@ def variable(field: int | str) -> str:
 
 
 def wanted(field: int | str) -> str:
-    """What to write."""
+    """The valid form."""
     one = Settings.model_fields[str(field)]
     if one.description is not None:
         return one.description
@@ -398,10 +398,9 @@ def wanted(field: int | str) -> str:
 
 
 def unknown() -> str | None:
-    """A sentence that names whatever looks like a setting and is none, wherever settings stand; None if nothing does.
+    """A warning that names unknown settings, from any source; None if there are none.
 
-    It is no error: whoever starts this process may know later versions. What Kubernetes says of services whose names
-    begin as settings do is left out.
+    They are not errors: the configuration may be for a later version. Kubernetes' service variables are ignored.
     """
     there = {name.upper() for name in os.environ if name.upper().startswith("DLI_")}
     services = {name.removesuffix("SERVICE_HOST") for name in there if name.endswith("_SERVICE_HOST")}

@@ -12,7 +12,7 @@ from workers.console import AppId, AsRows, Bootstrap, CommandError, Exit, Output
 from workers.kafka import reader
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the command."""
     cli.command()(accounts)
 

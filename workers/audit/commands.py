@@ -21,7 +21,7 @@ KINDS: tuple[str, ...] = get_args(What)
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the command."""
     cli.command()(audit)
 

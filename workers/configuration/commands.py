@@ -10,7 +10,7 @@ from workers.console import AsRows, Output, out, write_json
 from workers.console import settings as read_settings
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the command."""
     cli.command("settings")(show_settings)
 

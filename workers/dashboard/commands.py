@@ -12,7 +12,7 @@ from workers.dashboard.sign_in.roles import UnguardedError, check, tokens_of
 REPORTS = Path("var/reports")
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the command."""
     cli.command()(dashboard)
 

@@ -41,7 +41,7 @@ SHORT = 12
 """Displayed digits of a letter's id, enough to identify it."""
 
 
-def add_to(root: typer.Typer) -> None:
+def add_commands(root: typer.Typer) -> None:
     """Add the commands."""
     root.add_typer(cli, name="dead-letters")
 

@@ -37,7 +37,7 @@ from workers.printable import printable
 log = structlog.get_logger(__name__)
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command()(decide)
     cli.command()(explain)

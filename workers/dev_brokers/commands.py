@@ -12,7 +12,7 @@ KAFKA = Path("var/kafka")
 kafka = typer.Typer(no_args_is_help=True, help="Apache Kafka on this machine, for a developer.")
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.add_typer(kafka, name="kafka")
 

@@ -11,7 +11,7 @@ from workers.kafka import acls
 from workers.kafka.acls import AclRule
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the command."""
     cli.command("rights")(show_rights)
 

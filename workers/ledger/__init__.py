@@ -1,1 +1,1 @@
-"""The ledger: where what came of a request stands, and which request supersedes which."""
+"""The ledger: the positions of each request's answers, and the links between requests."""

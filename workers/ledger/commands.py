@@ -10,7 +10,7 @@ from workers.ledger.trace import trace as trace_of
 from workers.ledger.trace_text import trace_text
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the command."""
     cli.command()(trace)
 
@@ -24,7 +24,7 @@ def trace(
     topic_prefix: Prefix = None,
     output: AsReport = Form.TEXT,
 ) -> None:
-    """Trace a request: what was asked, every answer, what it rests on, and where each of these events stands."""
+    """Trace a request: the request, every answer, its basis, and the position of each event."""
     if not request_id.strip() or not is_request_id(request_id):
         raise CommandError("no request can have that id; an id has 1 to 256 characters, and no control characters")
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)

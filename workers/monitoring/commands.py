@@ -11,7 +11,7 @@ from workers.console import AppId, Bootstrap, CommandError, Prefix, err, setting
 from workers.monitoring.exporter import serving
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the command."""
     cli.command()(exporter)
 

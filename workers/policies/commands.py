@@ -37,12 +37,12 @@ Number = Annotated[str, typer.Argument(help="The policy's number.")]
 cli = typer.Typer(no_args_is_help=True, help="Policy documents and their revisions: check, list, compare, verify.")
 
 
-def add_to(root: typer.Typer) -> None:
+def add_commands(root: typer.Typer) -> None:
     """Add the commands."""
-    revision_commands.add_to(cli)
-    publish.add_to(cli)
-    key_commands.add_to(cli)
-    skip_command.add_to(cli)
+    revision_commands.add_commands(cli)
+    publish.add_commands(cli)
+    key_commands.add_commands(cli)
+    skip_command.add_commands(cli)
     root.add_typer(cli, name="policy")
 
 

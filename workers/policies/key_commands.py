@@ -34,7 +34,7 @@ LARGEST = 10_000
 """Maximum size of a private key file, in bytes."""
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command()(keygen)
     cli.command()(anchor)

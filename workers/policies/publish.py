@@ -62,7 +62,7 @@ Corrects = Annotated[
 Execute = Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")]
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command("sign")(sign_)
     cli.command()(publish)
@@ -84,7 +84,7 @@ def sign_(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
 ) -> None:
-    """Sign a new revision behind what is published, or packaged where no brokers are named; `publish` sends it."""
+    """Sign a new revision after the published or, without brokers, packaged ones; `publish` sends it."""
     if key is None:
         raise CommandError("name the private key to sign with: --key FILE")
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
@@ -184,7 +184,7 @@ def withdraw(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
 ) -> None:
-    """Take back a publication, with all behind it: the policy reads as before it; what was decided stays as it was."""
+    """Withdraw a publication and all later ones: the policy is as before it; earlier decisions stay unchanged."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     known = _from_brokers(found)
     name, private = _Signing(key, author, None, retroactive=retroactive).by(number, found)

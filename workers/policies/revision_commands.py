@@ -45,7 +45,7 @@ Number = Annotated[str, typer.Argument(help="The policy's number.")]
 Revision = Annotated[str, typer.Argument(metavar="DATE|FILE", help="A revision's date, or a document's file.")]
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     for command in (diff, history, show):
         cli.command()(command)
@@ -90,7 +90,7 @@ def diff(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
 ) -> None:
-    """Prove what one revision answers otherwise than another; exit 0 where they are equivalent, 3 where not."""
+    """Prove how one revision's answers differ from another's; exit 0 if they are equivalent, 3 if not."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     chain = _chain(number, found, known_library(found))
     before, after = version(chain, old), version(chain, new)

@@ -19,7 +19,7 @@ from workers.policies.revision_events import Outcome, terms_of
 from workers.policies.revision_topic import Known, read_known
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the command."""
     cli.command()(skip)
 

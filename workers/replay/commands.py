@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
 """The replayed topics."""
 ARCHIVED = (*TOPICS, ANSWERED)
-"""What an archive keeps unless told otherwise: enough to verify it, and to restore it with no request decided again."""
+"""The topics archived by default: enough to verify, and to restore without deciding requests again."""
 
 From = Annotated[str | None, typer.Option("--from", help="First offset or instant of the requests.")]
 To = Annotated[str | None, typer.Option("--to", help="First offset or instant behind them.")]
@@ -54,7 +54,7 @@ Work = Annotated[Path, typer.Option("--work", help="Where findings and an interr
 replay_cli = typer.Typer(no_args_is_help=True, help="Replay a log: prove it, or see what a change would make of it.")
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command()(archive)
     cli.add_typer(replay_cli, name="replay")

@@ -34,7 +34,7 @@ from workers.topics.reset_offset import reset_offset
 topics = typer.Typer(no_args_is_help=True, help="The declared Kafka topics: create, compare, show.")
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.add_typer(topics, name="topics")
     cli.command()(reset_offset)

@@ -31,7 +31,7 @@ SOURCE = "/dli/publish"
 KNOWN = (REQUESTS, DECISIONS, DEAD_LETTERS, SHADOW, POLICY_REVISIONS)
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command()(generate)
     cli.command()(publish)

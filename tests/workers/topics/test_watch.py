@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from events.topics import POLICY_REVISIONS, REQUESTS
 from tests.support.layouts import FOUND, lying
-from workers.topics import watch as footing
+from workers.topics import watch as topic_watch
 from workers.topics.layout import TopicLayout, Topology
 from workers.topics.watch import Seen, TopicWatch
 
@@ -135,12 +135,12 @@ def test_a_group_that_cannot_be_joined_ends_the_worker(error: KafkaError, words:
 
 
 def test_a_group_that_is_only_unsettled_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(footing, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(topic_watch, "LOOK_SECONDS", 0.05)
     assert watched(*[GroupCoordinatorNotAvailableError()] * 3, seconds=0.5) == []
 
 
 def test_a_consumer_that_is_ending_is_nothing_to_give_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(footing, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(topic_watch, "LOOK_SECONDS", 0.05)
     assert watched(*[ConnectionAbortedError()] * 3, seconds=0.5) == []
 
 
@@ -151,7 +151,7 @@ def test_a_stopping_worker_is_no_longer_watched(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_defect_in_watching_ends_the_worker_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(footing, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(topic_watch, "LOOK_SECONDS", 0.05)
 
     async def broken(*_: object) -> bool:
         raise ValueError
@@ -164,7 +164,7 @@ def test_a_defect_in_watching_ends_the_worker_too(monkeypatch: pytest.MonkeyPatc
 def test_a_watch_cancelled_as_a_look_arrives_still_ends(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A watch that is cancelled just as a look arrives ends all the same."""
     tells: Queue[Callable[[Seen], None]] = Queue()
-    monkeypatch.setattr(footing, "_look", lambda _settings, tell, _over: tells.put(tell))
+    monkeypatch.setattr(topic_watch, "_look", lambda _settings, tell, _over: tells.put(tell))
     fed, found = _Fed(), TopicWatch(FOUND, lying())
     found.notify(fed)
 

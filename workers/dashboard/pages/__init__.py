@@ -4,7 +4,7 @@ from workers.dashboard.pages import audit, dead_letters, decisions, now, policy,
 from workers.dashboard.pages.site import Shown
 
 
-def install(shown: Shown) -> None:
+def add_pages(shown: Shown) -> None:
     """Add every page."""
     for page in (now, decisions, policy, dead_letters, replays, audit):
-        page.install(shown)
+        page.add_page(shown)

@@ -22,7 +22,7 @@ COLUMNS = (
 )
 
 
-def install(shown: Shown) -> None:
+def add_page(shown: Shown) -> None:
     """Add the page."""
 
     @ui.page("/audit")

@@ -36,7 +36,7 @@ MOST = 500
 EVERY = "every reason"
 
 
-def install(shown: Shown) -> None:
+def add_page(shown: Shown) -> None:
     """Add the page."""
 
     @ui.page("/dead-letters")

@@ -41,7 +41,7 @@ EVERY = "all revisions"
 WIDTHS = {"hours": "by the hour", "minutes": "by the minute"}
 
 
-def install(shown: Shown) -> None:
+def add_page(shown: Shown) -> None:
     """Add the page."""
 
     @ui.page("/decisions")

@@ -36,7 +36,7 @@ PARTITION = (
 )
 
 
-def install(shown: Shown) -> None:
+def add_page(shown: Shown) -> None:
     """Add the page."""
 
     @ui.page("/")

@@ -14,7 +14,7 @@ FEW = 3
 Found = tuple[tuple[str, ...], str, tuple[tuple[str, tuple[RevisionRow, ...], int], ...]]
 
 
-def install(shown: Shown) -> None:
+def add_page(shown: Shown) -> None:
     """Add the page."""
 
     @ui.page("/policy")

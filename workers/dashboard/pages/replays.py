@@ -10,7 +10,7 @@ SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox
 """Reports are untrusted files: no scripts, no requests."""
 
 
-def install(shown: Shown) -> None:
+def add_page(shown: Shown) -> None:
     """Add the page and the HTML reports."""
 
     @ui.page("/replays")
