@@ -3,23 +3,29 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from aiokafka.structs import TopicPartition
 from faust.types import TP
 
-from workers.records import OutgoingRecord, PartitionListener, Record
+from tests.support import virtual_time
+from tests.support.stream_owners import entered, owner
+from tests.support.virtual_time import now
+from workers.records import OutgoingRecord
 from workers.stream import EXIT_FEED_LOST, FeedLost, StreamProcessor
-from workers.stream.faust_internals import Chunk, Kept
 from workers.stream.partition_loop import PartitionLoop
 from workers.stream.partition_output import UnevenTopicsError
 from workers.stream.processor import BATCHES_AT_ONCE, Turns
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here waits for the machine's clock."""
+    for name in ("partition_loop.monotonic", "partition_loop.perf_counter", "processor.perf_counter"):
+        monkeypatch.setattr(f"workers.stream.{name}", now)
 
 
 def test_losing_the_feed_ends_a_process_with_its_own_exit_code() -> None:
@@ -34,12 +40,12 @@ def test_what_is_behind_a_feed_starts_one_batch_at_a_time_while_a_whole_batch_wa
 
     async def three_starts(waiting: int) -> float:
         first._lanes = dict.fromkeys(range(2), SimpleNamespace(waiting=waiting))  # type: ignore[arg-type]
-        begun = time.perf_counter()
+        begun = now()
         await asyncio.gather(*(first.let_go_first() for _ in range(3)))
-        return time.perf_counter() - begun
+        return now() - begun
 
-    assert asyncio.run(three_starts(waiting=4)) < 0.1
-    assert 0.6 <= asyncio.run(three_starts(waiting=5)) < 2
+    assert virtual_time.run(three_starts(waiting=4)) == 0
+    assert 0.6 <= virtual_time.run(three_starts(waiting=5)) < 0.9
 
 
 class _Stuck:
@@ -58,8 +64,8 @@ class _Stuck:
 def test_records_that_wait_behind_a_stuck_delivery_show_as_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     async def through() -> list[tuple[bool, bool]]:
         courier = _Stuck()
-        lane = PartitionLoop(_owner(), 0)
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
+        lane = PartitionLoop(owner(), 0)
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: entered(courier))
         seen = []
         for _ in range(2):
             await asyncio.sleep(0.3)
@@ -68,14 +74,14 @@ def test_records_that_wait_behind_a_stuck_delivery_show_as_no_progress(monkeypat
         lane._task.cancel()  # noqa: SLF001
         return seen
 
-    assert asyncio.run(through()) == [(True, True), (True, False)]
+    assert virtual_time.run(through()) == [(True, True), (True, False)]
 
 
 def test_a_broker_that_answers_nothing_new_shows_as_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def through() -> list[bool]:
         marks = iter([*range(10), *[10] * 1_000])
-        lane = PartitionLoop(_owner(marks), 0)
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(_Stuck()))
+        lane = PartitionLoop(owner(marks), 0)
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: entered(_Stuck()))
         seen = []
         for pause in (0.1, 0.6):
             await asyncio.sleep(pause)
@@ -83,7 +89,7 @@ def test_a_broker_that_answers_nothing_new_shows_as_silent(monkeypatch: pytest.M
         lane._task.cancel()  # noqa: SLF001
         return seen
 
-    assert asyncio.run(through()) == [False, True]
+    assert virtual_time.run(through()) == [False, True]
 
 
 class _Unsettled:
@@ -102,8 +108,8 @@ class _Unsettled:
 def test_a_quiet_partition_that_is_closed_while_it_settles_ends_once_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     async def through() -> tuple[bool, bool]:
         courier = _Unsettled()
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
-        lane = PartitionLoop(_owner(records=0), 0)
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: entered(courier))
+        lane = PartitionLoop(owner(records=0), 0)
         await asyncio.wait_for(courier.settling.wait(), 10)
         closing = asyncio.create_task(lane.close())
         await asyncio.sleep(0.1)
@@ -112,7 +118,7 @@ def test_a_quiet_partition_that_is_closed_while_it_settles_ends_once_it_has(monk
         await asyncio.wait({closing}, timeout=5)
         return early, closing.done()
 
-    assert asyncio.run(through()) == (False, True)
+    assert virtual_time.run(through()) == (False, True)
 
 
 class _Counting:
@@ -137,16 +143,16 @@ def test_of_many_partitions_few_have_a_batch_under_way_so_that_none_takes_long(
 ) -> None:
     async def through() -> list[int]:
         courier = _Counting()
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
-        owner = _owner(records=40)
-        lanes = [PartitionLoop(owner, partition) for partition in range(20)]
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: entered(courier))
+        feed = owner(records=40)
+        lanes = [PartitionLoop(feed, partition) for partition in range(20)]
         while len(courier.busy) < 20:  # noqa: ASYNC110 (twenty lanes say so, each for itself)
             await asyncio.sleep(0.01)
         for lane in lanes:
             await lane.close()
         return courier.busy
 
-    assert max(asyncio.run(asyncio.wait_for(through(), 20))) == BATCHES_AT_ONCE
+    assert max(virtual_time.run(asyncio.wait_for(through(), 20))) == BATCHES_AT_ONCE
 
 
 def test_a_feed_behind_another_gathers_even_a_trickle_before_it_takes_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,20 +160,20 @@ def test_a_feed_behind_another_gathers_even_a_trickle_before_it_takes_a_batch(mo
         starts: list[float] = []
 
         def handler(_: object) -> list[OutgoingRecord]:
-            starts.append(time.perf_counter())
+            starts.append(now())
             return []
 
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(_Counting()))
-        owner = _owner(records=1_000)
-        owner.max_batch, owner.handler = 10_000, handler
-        owner.behind = SimpleNamespace(let_go_first=partial(asyncio.sleep, 0))
-        lane = PartitionLoop(owner, 0)
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: entered(_Counting()))
+        feed = owner(records=1_000)
+        feed.max_batch, feed.handler = 10_000, handler
+        feed.behind = SimpleNamespace(let_go_first=partial(asyncio.sleep, 0))
+        lane = PartitionLoop(feed, 0)
         while len(starts) < 3:  # noqa: ASYNC110 (the handler says so)
             await asyncio.sleep(0.01)
         await lane.close()
         return starts
 
-    starts = asyncio.run(asyncio.wait_for(through(), 20))
+    starts = virtual_time.run(asyncio.wait_for(through(), 20))
     assert min(later - earlier for earlier, later in pairwise(starts)) > 0.45
 
 
@@ -185,7 +191,7 @@ def test_a_batch_that_takes_too_long_holds_up_no_other_and_gives_its_turn_back_o
         await asyncio.gather(batch("first", 0.02), batch("second", 0.02))
         return said
 
-    assert asyncio.run(through()) == [
+    assert virtual_time.run(through()) == [
         *("stuck", "other", "other ends", "stuck ends"),
         *("first", "first ends", "second", "second ends"),
     ]
@@ -202,13 +208,13 @@ def test_uneven_topics_end_the_process_with_the_sentence_that_says_so(monkeypatc
         async def give_up(sentence: str) -> None:
             said.append(sentence)
 
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(Uneven()))
-        owner = _owner()
-        owner.give_up = give_up
-        await asyncio.wait_for(PartitionLoop(owner, 0)._task, 20)  # noqa: SLF001
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: entered(Uneven()))
+        feed = owner()
+        feed.give_up = give_up
+        await asyncio.wait_for(PartitionLoop(feed, 0)._task, 20)  # noqa: SLF001
         return said
 
-    assert asyncio.run(through()) == ["requests-0: requests has 4 partitions and decisions has 2"]
+    assert virtual_time.run(through()) == ["requests-0: requests has 4 partitions and decisions has 2"]
 
 
 class _Noting(_Counting):
@@ -228,15 +234,15 @@ def test_a_partition_of_another_log_commits_its_beginning_before_it_asks_where_t
 ) -> None:
     async def through(*, from_beginning: bool) -> list[tuple[int, str]]:
         courier = _Noting()
-        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: _entered(courier))
-        lane = PartitionLoop(_owner(), 0, from_beginning=from_beginning)
+        monkeypatch.setattr("workers.stream.partition_loop.courier", lambda *_: entered(courier))
+        lane = PartitionLoop(owner(), 0, from_beginning=from_beginning)
         while not courier.busy or lane.waiting:  # noqa: ASYNC110 (the courier says so)
             await asyncio.sleep(0.01)
         await lane.close()
         return courier.committed
 
-    assert asyncio.run(asyncio.wait_for(through(from_beginning=True), 20))[0] == (3, "")
-    assert [upto for upto, _ in asyncio.run(asyncio.wait_for(through(from_beginning=False), 20))] == [8]
+    assert virtual_time.run(asyncio.wait_for(through(from_beginning=True), 20))[0] == (3, "")
+    assert [upto for upto, _ in virtual_time.run(asyncio.wait_for(through(from_beginning=False), 20))] == [8]
 
 
 class _Lane:
@@ -294,45 +300,3 @@ def test_partitions_that_the_group_gives_out_soon_after_may_have_offsets_of_the_
     asyncio.run(feed._on_assigned(feed, [TP("requests", 0)]))
 
     assert {number: lane.new_log for number, lane in feed._lanes.items()} == {0: new_log}  # type: ignore[attr-defined]
-
-
-def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
-    """As much of a feed as a lane needs, with some records to read."""
-    waiting = [Record("requests", 0, 7, 0, None, b"1")] * records
-
-    async def committed(_: TopicPartition) -> tuple[int, str]:
-        return 7, ""
-
-    async def beginning(_: TopicPartition) -> int:
-        return 3
-
-    async def kept(_: TopicPartition) -> Kept:
-        return Kept(0, 7)
-
-    async def read_from(_tp: TopicPartition, wanted: int, _limit: int) -> Chunk:
-        await asyncio.sleep(0.01)
-        mark = next(marks) if marks is not None else round(time.time() * 1000)
-        return Chunk([waiting.pop()], 8, mark) if waiting else Chunk([], wanted, mark)
-
-    async def acquire() -> None:
-        pass
-
-    return SimpleNamespace(
-        topic="requests",
-        handler=lambda _: [],
-        max_batch=10,
-        behind=None,
-        turns=Turns(BATCHES_AT_ONCE, 5.0),
-        companion=PartitionListener(),
-        app=SimpleNamespace(
-            flow_control=SimpleNamespace(acquire=acquire),
-            consumer=SimpleNamespace(
-                thread=SimpleNamespace(committed=committed, beginning=beginning, kept=kept, read_from=read_from)
-            ),
-        ),
-    )
-
-
-@asynccontextmanager
-async def _entered(courier: Any) -> AsyncIterator[Any]:
-    yield courier
