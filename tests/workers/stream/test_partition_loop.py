@@ -3,23 +3,29 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from aiokafka.structs import TopicPartition
 from faust.types import TP
 
-from workers.records import OutgoingRecord, PartitionListener, Record
+from tests.support import virtual_time
+from tests.support.stream_owners import entered, owner
+from tests.support.virtual_time import now
+from workers.records import OutgoingRecord
 from workers.stream import EXIT_FEED_LOST, FeedLost, StreamProcessor
-from workers.stream.faust_internals import Chunk, Kept
 from workers.stream.partition_loop import PartitionLoop
 from workers.stream.partition_output import UnevenTopicsError
 from workers.stream.processor import BATCHES_AT_ONCE, Turns
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here waits for the machine's clock."""
+    for name in ("partition_loop.monotonic", "partition_loop.perf_counter", "processor.perf_counter"):
+        monkeypatch.setattr(f"workers.stream.{name}", now)
 
 
 def test_losing_the_feed_ends_a_process_with_its_own_exit_code() -> None:
@@ -35,12 +41,12 @@ def test_a_feed_behind_a_full_one_starts_one_batch_at_a_time() -> None:
 
     async def three_starts(waiting: int) -> float:
         first._loops = dict.fromkeys(range(2), SimpleNamespace(waiting=waiting))  # type: ignore[arg-type]
-        begun = time.perf_counter()
+        begun = now()
         await asyncio.gather(*(first.let_go_first() for _ in range(3)))
-        return time.perf_counter() - begun
+        return now() - begun
 
-    assert asyncio.run(three_starts(waiting=4)) < 0.1
-    assert 0.6 <= asyncio.run(three_starts(waiting=5)) < 2
+    assert virtual_time.run(three_starts(waiting=4)) == 0
+    assert 0.6 <= virtual_time.run(three_starts(waiting=5)) < 0.9
 
 
 class _Stuck:
@@ -61,8 +67,8 @@ def test_records_behind_a_stuck_delivery_show_as_no_progress(monkeypatch: pytest
 
     async def through() -> list[tuple[bool, bool]]:
         output = _Stuck()
-        loop = PartitionLoop(_owner(), 0)
-        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(output))
+        loop = PartitionLoop(owner(), 0)
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(output))
         seen = []
         for _ in range(2):
             await asyncio.sleep(0.3)
@@ -71,14 +77,14 @@ def test_records_behind_a_stuck_delivery_show_as_no_progress(monkeypatch: pytest
         loop._task.cancel()  # noqa: SLF001
         return seen
 
-    assert asyncio.run(through()) == [(True, True), (True, False)]
+    assert virtual_time.run(through()) == [(True, True), (True, False)]
 
 
 def test_a_broker_that_answers_nothing_new_shows_as_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def through() -> list[bool]:
         marks = iter([*range(10), *[10] * 1_000])
-        loop = PartitionLoop(_owner(marks), 0)
-        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(_Stuck()))
+        loop = PartitionLoop(owner(marks), 0)
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(_Stuck()))
         seen = []
         for pause in (0.1, 0.6):
             await asyncio.sleep(pause)
@@ -86,7 +92,7 @@ def test_a_broker_that_answers_nothing_new_shows_as_silent(monkeypatch: pytest.M
         loop._task.cancel()  # noqa: SLF001
         return seen
 
-    assert asyncio.run(through()) == [False, True]
+    assert virtual_time.run(through()) == [False, True]
 
 
 class _Unsettled:
@@ -107,8 +113,8 @@ def test_a_partition_closed_while_it_settles_ends_afterwards(monkeypatch: pytest
 
     async def through() -> tuple[bool, bool]:
         output = _Unsettled()
-        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(output))
-        loop = PartitionLoop(_owner(records=0), 0)
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(output))
+        loop = PartitionLoop(owner(records=0), 0)
         await asyncio.wait_for(output.settling.wait(), 10)
         closing = asyncio.create_task(loop.close())
         await asyncio.sleep(0.1)
@@ -117,7 +123,7 @@ def test_a_partition_closed_while_it_settles_ends_afterwards(monkeypatch: pytest
         await asyncio.wait({closing}, timeout=5)
         return early, closing.done()
 
-    assert asyncio.run(through()) == (False, True)
+    assert virtual_time.run(through()) == (False, True)
 
 
 class _Counting:
@@ -144,16 +150,16 @@ def test_only_a_few_of_many_partitions_have_a_batch_at_once(
 
     async def through() -> list[int]:
         output = _Counting()
-        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(output))
-        owner = _owner(records=40)
-        loops = [PartitionLoop(owner, partition) for partition in range(20)]
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(output))
+        feed = owner(records=40)
+        loops = [PartitionLoop(feed, partition) for partition in range(20)]
         while len(output.busy) < 20:  # noqa: ASYNC110 (twenty loops say so, each for itself)
             await asyncio.sleep(0.01)
         for loop in loops:
             await loop.close()
         return output.busy
 
-    assert max(asyncio.run(asyncio.wait_for(through(), 20))) == BATCHES_AT_ONCE
+    assert max(virtual_time.run(asyncio.wait_for(through(), 20))) == BATCHES_AT_ONCE
 
 
 def test_a_feed_behind_another_gathers_before_it_takes_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,20 +169,20 @@ def test_a_feed_behind_another_gathers_before_it_takes_a_batch(monkeypatch: pyte
         starts: list[float] = []
 
         def handler(_: object) -> list[OutgoingRecord]:
-            starts.append(time.perf_counter())
+            starts.append(now())
             return []
 
-        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(_Counting()))
-        owner = _owner(records=1_000)
-        owner.max_batch, owner.handler = 10_000, handler
-        owner.behind = SimpleNamespace(let_go_first=partial(asyncio.sleep, 0))
-        loop = PartitionLoop(owner, 0)
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(_Counting()))
+        feed = owner(records=1_000)
+        feed.max_batch, feed.handler = 10_000, handler
+        feed.behind = SimpleNamespace(let_go_first=partial(asyncio.sleep, 0))
+        loop = PartitionLoop(feed, 0)
         while len(starts) < 3:  # noqa: ASYNC110 (the handler says so)
             await asyncio.sleep(0.01)
         await loop.close()
         return starts
 
-    starts = asyncio.run(asyncio.wait_for(through(), 20))
+    starts = virtual_time.run(asyncio.wait_for(through(), 20))
     assert min(later - earlier for earlier, later in pairwise(starts)) > 0.45
 
 
@@ -196,7 +202,7 @@ def test_a_slow_batch_delays_no_other_and_frees_its_turn_once() -> None:
         await asyncio.gather(batch("first", 0.02), batch("second", 0.02))
         return said
 
-    assert asyncio.run(through()) == [
+    assert virtual_time.run(through()) == [
         *("stuck", "other", "other ends", "stuck ends"),
         *("first", "first ends", "second", "second ends"),
     ]
@@ -215,13 +221,13 @@ def test_uneven_topics_end_the_process_with_a_sentence(monkeypatch: pytest.Monke
         async def give_up(sentence: str) -> None:
             said.append(sentence)
 
-        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(Uneven()))
-        owner = _owner()
-        owner.give_up = give_up
-        await asyncio.wait_for(PartitionLoop(owner, 0)._task, 20)  # noqa: SLF001
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(Uneven()))
+        feed = owner()
+        feed.give_up = give_up
+        await asyncio.wait_for(PartitionLoop(feed, 0)._task, 20)  # noqa: SLF001
         return said
 
-    assert asyncio.run(through()) == ["requests-0: requests has 4 partitions and decisions has 2"]
+    assert virtual_time.run(through()) == ["requests-0: requests has 4 partitions and decisions has 2"]
 
 
 class _Noting(_Counting):
@@ -243,15 +249,15 @@ def test_a_partition_of_a_new_log_first_commits_its_beginning(
 
     async def through(*, from_beginning: bool) -> list[tuple[int, str]]:
         output = _Noting()
-        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: _entered(output))
-        loop = PartitionLoop(_owner(), 0, from_beginning=from_beginning)
+        monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(output))
+        loop = PartitionLoop(owner(), 0, from_beginning=from_beginning)
         while not output.busy or loop.waiting:  # noqa: ASYNC110 (the output says so)
             await asyncio.sleep(0.01)
         await loop.close()
         return output.committed
 
-    assert asyncio.run(asyncio.wait_for(through(from_beginning=True), 20))[0] == (3, "")
-    assert [upto for upto, _ in asyncio.run(asyncio.wait_for(through(from_beginning=False), 20))] == [8]
+    assert virtual_time.run(asyncio.wait_for(through(from_beginning=True), 20))[0] == (3, "")
+    assert [upto for upto, _ in virtual_time.run(asyncio.wait_for(through(from_beginning=False), 20))] == [8]
 
 
 class _Lane:
@@ -285,7 +291,7 @@ def test_only_lanes_that_saw_the_old_topic_begin_a_new_one_anew(
         old, young, leaving = (_Lane(feed, number, began=began) for number, began in enumerate((1.0, 3.0, 1.0)))
         feed._loops = {one.partition: one for one in (old, young, leaving)}  # type: ignore[misc]
         feed._assigned = {0, 1, 2}
-        beginning = asyncio.create_task(feed.restart_on_new_log(before=2.0))
+        beginning = asyncio.create_task(feed.begin_anew(before=2.0))
         await asyncio.sleep(0)
         # The group takes one away while the loops end.
         await feed._on_revoked(feed, [TP("requests", 2)])
@@ -310,45 +316,3 @@ def test_partitions_assigned_soon_after_may_have_old_offsets(
     asyncio.run(feed._on_assigned(feed, [TP("requests", 0)]))
 
     assert {number: loop.new_log for number, loop in feed._loops.items()} == {0: new_log}  # type: ignore[attr-defined]
-
-
-def _owner(marks: Iterator[int] | None = None, records: int = 1) -> Any:
-    """As much of a feed as a loop needs, with some records to read."""
-    waiting = [Record("requests", 0, 7, 0, None, b"1")] * records
-
-    async def committed(_: TopicPartition) -> tuple[int, str]:
-        return 7, ""
-
-    async def beginning(_: TopicPartition) -> int:
-        return 3
-
-    async def kept(_: TopicPartition) -> Kept:
-        return Kept(0, 7)
-
-    async def read_from(_tp: TopicPartition, wanted: int, _limit: int) -> Chunk:
-        await asyncio.sleep(0.01)
-        mark = next(marks) if marks is not None else round(time.time() * 1000)
-        return Chunk([waiting.pop()], 8, mark) if waiting else Chunk([], wanted, mark)
-
-    async def acquire() -> None:
-        pass
-
-    return SimpleNamespace(
-        topic="requests",
-        handler=lambda _: [],
-        max_batch=10,
-        behind=None,
-        turns=Turns(BATCHES_AT_ONCE, 5.0),
-        listener=PartitionListener(),
-        app=SimpleNamespace(
-            flow_control=SimpleNamespace(acquire=acquire),
-            consumer=SimpleNamespace(
-                thread=SimpleNamespace(committed=committed, beginning=beginning, kept=kept, read_from=read_from)
-            ),
-        ),
-    )
-
-
-@asynccontextmanager
-async def _entered(output: Any) -> AsyncIterator[Any]:
-    yield output
