@@ -43,7 +43,7 @@ def owner(marks: Iterator[int] | None = None, records: int = 1, at_once: int = 1
         max_batch=10,
         behind=None,
         turns=Turns(BATCHES_AT_ONCE, 5.0),
-        companion=PartitionListener(),
+        listener=PartitionListener(),
         app=SimpleNamespace(
             flow_control=SimpleNamespace(acquire=acquire),
             consumer=SimpleNamespace(

@@ -291,7 +291,7 @@ def test_only_lanes_that_saw_the_old_topic_begin_a_new_one_anew(
         old, young, leaving = (_Lane(feed, number, began=began) for number, began in enumerate((1.0, 3.0, 1.0)))
         feed._loops = {one.partition: one for one in (old, young, leaving)}  # type: ignore[misc]
         feed._assigned = {0, 1, 2}
-        beginning = asyncio.create_task(feed.begin_anew(before=2.0))
+        beginning = asyncio.create_task(feed.restart_on_new_log(before=2.0))
         await asyncio.sleep(0)
         # The group takes one away while the loops end.
         await feed._on_revoked(feed, [TP("requests", 2)])

@@ -206,7 +206,7 @@ def in_taking_over(feed: Any) -> Any:
 
 
 def in_what_lives_beside(feed: Any) -> Any:
-    feed.companion.assigned = fails_later
+    feed.listener.assigned = fails_later
     return Carrier()
 
 
@@ -225,7 +225,7 @@ def in_delivering(_feed: Any) -> Any:
 
 
 def in_taking_note_of_the_commit(feed: Any) -> Any:
-    feed.companion.after_commit = fails
+    feed.listener.after_commit = fails
     return Carrier()
 
 
@@ -250,7 +250,7 @@ def test_a_failure_says_what_was_about_to_be_done(
 ) -> None:
     """An error is told with its stage, and one on the way back to work with that of taking over."""
     feed = owner()
-    feed.companion = Listener()
+    feed.listener = Listener()
     made: Iterator[Any] = iter([what(feed)])
 
     def carrier() -> Any:
@@ -260,6 +260,6 @@ def test_a_failure_says_what_was_about_to_be_done(
             raise OSError("no broker") from None
 
     monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(carrier()))
-    until(feed, lambda: len(feed.companion.failures) >= 3)
+    until(feed, lambda: len(feed.listener.failures) >= 3)
 
-    assert feed.companion.failures[:3] == [stage, "take_over", "take_over"]
+    assert feed.listener.failures[:3] == [stage, "take_over", "take_over"]
