@@ -54,7 +54,7 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     assert absent(page.read_text("utf-8"), page.parent) == []
 
 
-def test_both_pages_are_there_and_each_kind_of_addition_has_its_list() -> None:
+def test_each_kind_of_addition_has_its_list() -> None:
     text = (FOLDER / "CONTRIBUTING.md").read_text("utf-8")
     lists = {title: re.findall(r"^\d+\. ", body, re.MULTILINE) for title, body in
              re.findall(r"^### A (\w+)\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)}  # fmt: skip
