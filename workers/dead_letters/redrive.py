@@ -2,7 +2,8 @@
 
 A re-driven event has the original topic, partition, key, value and headers, plus
 
-    dli-redriven        how many times it has been sent again dli-redriven-from   the dead letter it was sent from
+    dli-redriven        how many times it has been sent again
+    dli-redriven-from   the dead letter that it was sent again from
 
 Why it cannot loop, be sent twice for one letter, or change an answer:
 
