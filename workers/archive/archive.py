@@ -1,7 +1,7 @@
 """An archive: a folder with exact copies of topic ranges, with counts and digests.
 
-    manifest.json                                   the list of files <topic>/<partition>/<first offset>.parquet      or
-    .jsonl, .jsonl.zst
+    manifest.json                                   the list of files
+    <topic>/<partition>/<first offset>.parquet      or .jsonl, .jsonl.zst
 
 Each file is verified after writing before it enters the manifest. So an interruption leaves complete files and at most
 a few unfinished ones, and the same command resumes after them.

@@ -1,6 +1,7 @@
 """A folder of consecutive archives, such as a daily job makes.
 
-    2026-11-25T02-00-04Z/    an archive, named by its start time 2026-11-26T02-00-03Z/
+    2026-11-25T02-00-04Z/    an archive, named by when it was begun
+    2026-11-26T02-00-03Z/
 
 The newest complete archive determines where the next one begins. Its end is also committed to Kafka, as offsets of a
 group without members, with the time up to which everything is archived, so that the exporter can detect when archiving

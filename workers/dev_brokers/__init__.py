@@ -1,8 +1,9 @@
 """Brokers for demos, development and tests, behind one small interface.
 
-`EmbeddedBroker`  the `noida-db` binary: starts fast, keeps nothing; never for patients' data `KafkaBroker`     Apache
-Kafka on this machine, one node; can be killed and restarted on its data `GivenBroker`     a broker that runs elsewhere:
-only checked for a response `up`, `down`      a developer's Kafka that outlives the command that started it
+`EmbeddedBroker`  the `noida-db` binary: up in a moment, forgets everything; never for patients' data
+`KafkaBroker`     Apache Kafka itself on this machine, one node; can be killed and started again on its data
+`GivenBroker`     one that runs elsewhere: only asked whether it answers
+`up`, `down`      a developer's Kafka that outlives the command that started it
 
 All listen on loopback only. Each is stopped by `stop`, at the end of a `with` block, or when the interpreter exits. The
 embedded one also ends when its parent is killed with SIGKILL, on Linux; Apache Kafka keeps running then.

@@ -1,7 +1,8 @@
 """`GET /requests/{id}`: the positions of all events of a request, from any worker.
 
-    /requests/{id}          everything: queries the workers with the pointers and the links /ledger/pointers/{id} this
-    worker's part, or 503; for other workers /ledger/chain/{id}
+    /requests/{id}          all of it: asks whoever has the pointers, and whoever has the links
+    /ledger/pointers/{id}   what this worker has of it, or 503: for the other workers
+    /ledger/chain/{id}
 
 Faust's assignor tells every worker which worker has which partition. A worker that has lost one since returns 503, and
 the request must be retried.

@@ -1,7 +1,8 @@
 """Links: which request supersedes which, and which link would close a circle.
 
-    decisions that supersede ─► authorization.links ─► Links ─► authorization.dead-letters, where a link is refused ▲
-                                                       └──► its local store └─────────────┘
+    decisions that supersede ─► authorization.links ─► Links ─► authorization.dead-letters, where a link is refused
+                                                       ▲   └──► its local store
+                                                       └─────────────┘
 
 A request may name the one that it revises, extends, renews, appeals or cancels. Whether that one is known, and whether
 the links form a circle, depends on other requests and on their order; a decision that depended on it would not be

@@ -30,12 +30,14 @@ def checks(
 ) -> dict[str, Check]:
     """The readiness checks by name; `spare` says whether the group's members have all request partitions.
 
-    `assigned`     it has partitions or is a spare, and no rebalance is in progress `recovered`    its tables have
-    caught up with their changelogs `feeding`      it has taken over every assigned request partition, or is a spare
-    `progressing`  none of these has had waiting records for so many seconds without progress `broker`       the broker
-    has responded for each of these within so many seconds `in_range`     the committed offset of each is inside its log
-    `unheld`       no open transaction has blocked reading for so many seconds `policies`     it has policies to decide
-    under
+    `assigned`     it has partitions or is a spare, and no rebalance is in progress
+    `recovered`    its tables have caught up with their changelogs
+    `feeding`      it has taken over every assigned request partition, or is a spare
+    `progressing`  none of these has had waiting records for so many seconds without progress
+    `broker`       the broker has responded for each of these within so many seconds
+    `in_range`     the committed offset of each is inside its log
+    `unheld`       no open transaction has blocked reading for so many seconds
+    `policies`     it has policies to decide under
     """
     return {
         "assigned": lambda: not app.rebalancing and (_has_partitions(app) or spare()),

@@ -4,8 +4,8 @@ A request's id determines its partition, and so its state. With more partitions 
 Platforms' partitioners take a hash modulo the number of partitions; so if the new number is a multiple of the old one,
 a key of the old partition p maps to one of p, p + old, p + 2 * old and so on.
 
-    beside its source   p's state is copied to each of those: more than needed, never less by its key          each
-    record is copied to its key's new partition
+    beside its source   p's state is copied to each of those: more than needed, never less
+    by its key          each record is copied to its key's new partition
 
 Topics of keyed state are grown and filled first, requests last: until then topics are uneven, and no worker starts.
 After an interruption the same command repeats everything, idempotently. Copied records get new timestamps, and so are

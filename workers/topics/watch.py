@@ -3,10 +3,13 @@
 Clients detect little: aiokafka mistakes a recreated topic for the old one, and hides why it cannot join its group. So
 every worker checks every few seconds.
 
-| finding | consequence | | --- | --- | | other numbers of partitions, or uneven ones | the process ends: ids now belong
-to other partitions | | the topic of requests was recreated | its partitions restart, from their beginning | | another
-topic was recreated | the process ends: its knowledge is of a deleted log | | a topic is missing | not ready, logged as
-an error | | the group cannot be joined, and retrying cannot help | the process ends |
+| finding | consequence |
+| --- | --- |
+| other numbers of partitions, or uneven ones | the process ends: ids now belong to other partitions |
+| the topic of requests was recreated | its partitions restart, from their beginning |
+| another topic was recreated | the process ends: its knowledge is of a deleted log |
+| a topic is missing | not ready, logged as an error |
+| the group cannot be joined, and retrying cannot help | the process ends |
 """
 
 import asyncio
