@@ -43,7 +43,9 @@ def test_every_sentence_of_a_section_is_claimed_by_its_number() -> None:
 
 def test_each_citation_has_the_digest_of_the_sentence_there() -> None:
     """What stands at a place of the published text has the digest that every part citing the place expects."""
-    expected = dict(zip(in_the_texts_order(), published(), strict=True))
+    claimed, found = in_the_texts_order(), published()
+    assert len(claimed) == len(found), "the document claims more or fewer sentences than were published"
+    expected = dict(zip(claimed, found, strict=True))
 
     wrong = [
         f"{claimed_by} cites {one.section} {one.ordinal}, whose digest is another: the sentence reads otherwise"
