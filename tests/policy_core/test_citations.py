@@ -7,10 +7,11 @@ import pytest
 
 from policy_core.citations import SentencePlace, SourceReport, digest, sentences, verify
 from policy_core.document.models import PolicyDocument
-from policy_core.history.library import PACKAGED
 from policy_core.loading.check import places
 from policy_core.loading.load import load
-from tests.support.cases import OTHER_FILE, OTHER_TEXT, other
+from tests.support.cases import OTHER_TEXT, other
+from tests.support.places import POLICIES
+from tests.support.published_texts import pairs
 
 PUBLISHED = OTHER_TEXT.read_text("utf-8")
 
@@ -164,11 +165,8 @@ def test_an_ordinal_that_skips_a_sentence_is_noticed() -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A pair for the invented policy, and one for each packaged policy whose text `--published-texts` has."""
     if "document_and_text" in metafunc.fixturenames:
-        given = metafunc.config.getoption("--published-texts")
-        packaged = sorted(PACKAGED.glob("*.yaml")) if given else []
-        pairs = [(OTHER_FILE, OTHER_TEXT)]
-        pairs += [(file, Path(given) / f"{file.stem}.source.txt") for file in packaged]
-        metafunc.parametrize("document_and_text", pairs, ids=[file.stem for file, _ in pairs])
+        found = pairs(metafunc.config)
+        metafunc.parametrize("document_and_text", found, ids=[file.stem for file, _ in found])
 
 
 def test_a_document_agrees_with_its_published_text(document_and_text: tuple[Path, Path]) -> None:
@@ -178,3 +176,14 @@ def test_a_document_agrees_with_its_published_text(document_and_text: tuple[Path
 
     assert (homeless(report), lost(report)) == ([], [])
     assert report.sentences > 0
+
+
+def test_recorded_digests_are_those_of_the_published_text(document_and_text: tuple[Path, Path]) -> None:
+    """Where the digests of a published text are recorded beside the tests, they are that text's, in its order."""
+    _, text = document_and_text
+    recorded = POLICIES / text.name.replace(".source.txt", ".sentences.txt")
+    lines = recorded.read_text("utf-8").splitlines() if recorded.exists() else None
+    found = [one.sha256 for one in sentences(text.read_text("utf-8"))]
+
+    assert lines is None or [line for line in lines if not line.startswith("#")] == found
+    assert found

@@ -29,6 +29,8 @@ class MemorySource:
 
     records: Mapping[tuple[str, int], Sequence[Record]]
     prefix: str = "t."
+    first: int = 0
+    """The offset of requests from which on it has them; what was answered is there whole."""
 
     @property
     def identity(self) -> str:
@@ -47,17 +49,25 @@ class MemorySource:
         return sorted(partition for name, partition in self.records if name == topic)
 
     def extent(self, topic: str, partition: int) -> Extent:
-        mine = self.records[topic, partition]
-        return Extent(0, mine[-1].offset + 1 if mine else 0, whole=True, to_end=True, records=len(mine))
+        mine = self._kept(topic, partition)
+        first = self._first(topic)
+        end = mine[-1].offset + 1 if mine else first
+        return Extent(first, end, whole=first == 0, to_end=True, records=len(mine))
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
-        mine = [one for one in self.records[topic, partition] if one.offset >= start]
+        mine = [one for one in self._kept(topic, partition) if one.offset >= start]
         for at in range(0, len(mine), CHUNK):
             records = mine[at : at + CHUNK]
             yield Piece(Chunk(records, [0] * len(records)))
 
     def keys(self, topic: str, partition: int) -> Iterator[Sequence[bytes | None]]:
-        yield [one.key for one in self.records[topic, partition]]
+        yield [one.key for one in self._kept(topic, partition)]
+
+    def _first(self, topic: str) -> int:
+        return self.first if topic == self.topic(REQUESTS) else 0
+
+    def _kept(self, topic: str, partition: int) -> Sequence[Record]:
+        return [one for one in self.records[topic, partition] if one.offset >= self._first(topic)]
 
 
 def archived(source: MemorySource, folder: Path, form: Format = Format.PARQUET, processes: int = 1) -> Path:

@@ -36,11 +36,8 @@ class VirtualTime(asyncio.SelectorEventLoop):
 
 def run(through: Coroutine[Any, Any, Result]) -> Result:
     """What a coroutine returns, under a clock of its own: `asyncio.get_running_loop().time()`."""
-    loop = VirtualTime()
-    try:
-        return loop.run_until_complete(through)
-    finally:
-        loop.close()
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        return runner.run(through)
 
 
 def now() -> float:

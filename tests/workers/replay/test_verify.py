@@ -15,15 +15,13 @@ from policy_core.loading.load import load
 from tests.support.event_logs import MemorySource, archived, changed, publishing, recorded
 from tests.support.interruptions import _StopsAfter, interrupted_often
 from tests.support.publishing import next_revision
+from tests.support.verifying import decisions, findings, found_in, replayed, report
 from workers.archive.archive import ArchiveSource
 from workers.event_log.process_pool import WorkerHandle
-from workers.event_log.source import Format, Source
+from workers.event_log.source import Format
 from workers.records import Record
 from workers.replay import partition_replay, runs, verify
-from workers.replay.partition_replay import Plan
-from workers.replay.runs import Done
 from workers.replay.verify_report import Report, report_of
-from workers.settings import read
 from workers.traffic.generate import Generator
 
 DECIDED = "t.authorization.decisions"
@@ -40,29 +38,6 @@ def library() -> Library:
 @pytest.fixture(scope="module")
 def log(library: Library) -> MemorySource:
     return recorded(LINES, library)
-
-
-def replayed(source: Source, folder: Path, processes: int = 1, **flags: Any) -> Done:
-    earlier = flags.pop("earlier", ())
-    plan = Plan(source, read(topic_prefix="t.", **flags), earlier, folder, request_ids=True)
-    return runs.over(plan, verify.verify, processes)
-
-
-def report(source: Source, folder: Path, **flags: Any) -> Report:
-    return report_of(replayed(source, folder, **flags))
-
-
-def findings(done: Done) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in done.findings()]
-
-
-def decisions(source: MemorySource, partition: int = 0) -> list[Record]:
-    return list(source.records[source.topic(DECISIONS), partition])
-
-
-def found_in(source: Source, folder: Path, **flags: Any) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    done = replayed(source, folder, **flags)
-    return {kind: count for kind, count in report_of(done).found.items() if count}, findings(done)
 
 
 # --- what is as it was ---------------------------------------------------------------------------------------------

@@ -1,0 +1,130 @@
+"""Verify: requests refused at deciding, answers of the other kind in their place, and ranges that begin late."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from policy_core.history.library import PACKAGED, Library, load_library
+from tests.support.event_logs import MemorySource, changed, recorded
+from tests.support.verifying import decisions, found_in, report
+from workers.traffic.generate import Generator
+
+CLEAN = list(Generator(5).lines(120))
+AT = 60
+REFUSED = {
+    "at decoding": (b'"certification":"', b'"certification":"un', "schema_violation"),
+    "for a fact's value": (b'"malignancy":"', b'"malignancy":"un', "schema_violation"),
+    "for a policy that is not loaded": (b'"request_id":', b'"policy_number":"X-1","request_id":', "unknown_policy"),
+}
+"""What is written instead, and the reason of the dead letter."""
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return load_library([PACKAGED], "L.2.03.402")
+
+
+def refused(why: str) -> list[bytes]:
+    """Requests of which some, the one AT its place among them, are refused."""
+    before, after, _ = REFUSED[why]
+    plain = [line.replace(b'"policy_number":"L.2.03.402",', b"") for line in CLEAN] if why.endswith("loaded") else CLEAN
+    spoiled = [one.replace(before, after, 1) if number % 20 == 0 else CLEAN[number] for number, one in enumerate(plain)]
+    assert spoiled[AT] != CLEAN[AT]
+    return spoiled
+
+
+def answers_of(asked: MemorySource, answered: MemorySource) -> MemorySource:
+    """The requests of one log with all that was answered in another."""
+    topic = asked.topic(REQUESTS)
+    return MemorySource({place: (asked if place[0] == topic else answered).records[place] for place in asked.records})
+
+
+def one_of(lines: Sequence[bytes], library: Library) -> MemorySource:
+    return recorded(lines, library, partitions=1)
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_request_refused_at_deciding_has_its_dead_letter(why: str, library: Library, tmp_path: Path) -> None:
+    """Requests are refused while decoded, for a fact and for their policy: each letter is made again to the byte."""
+    lines = refused(why)
+
+    came = report(one_of(lines, library), tmp_path)
+
+    assert (came.found.total(), came.differs) == (0, False)
+    letters = sum(line != clean for line, clean in zip(lines, CLEAN, strict=True))
+    assert came.identical == {"decision": len(CLEAN) - letters, "dead_letter": letters}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_refused_request_without_a_dead_letter_is_missed(why: str, library: Library, tmp_path: Path) -> None:
+    """Where a request is refused, and neither letter nor decision is recorded for it, the letter is missing."""
+    log = one_of(refused(why), library)
+    letters = list(log.records[log.topic(DEAD_LETTERS), 0])
+    del letters[AT // 20]
+
+    counts, [finding] = found_in(changed(log, DEAD_LETTERS, 0, letters), tmp_path)
+
+    assert (counts, finding["offset"]) == ({"missing_dead_letter": 1}, AT)
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_decision_in_a_dead_letters_place_is_different(why: str, library: Library, tmp_path: Path) -> None:
+    """A decision recorded where the request can only be refused is named, with its place and the refusal's reason."""
+    spoiled = [*CLEAN[:AT], refused(why)[AT], *CLEAN[AT + 1 :]]
+    answered = one_of(CLEAN, library)
+
+    counts, [finding] = found_in(answers_of(one_of(spoiled, library), answered), tmp_path)
+
+    assert counts == {"different": 1}
+    assert finding["offset"] == AT
+    assert finding["recorded"]["offset"] == decisions(answered)[AT].offset
+    assert finding["why"] == f"decided again it is a dead letter: {REFUSED[why][2]}"
+
+
+@pytest.mark.parametrize("why", [why for why in REFUSED if why != "at decoding"])
+def test_what_a_decision_answered_is_answered_when_it_returns(why: str, library: Library, tmp_path: Path) -> None:
+    """A request that has a decision, though it can only be refused, is a duplicate when it comes again unanswered."""
+    spoiled = refused(why)[AT]
+    asked = one_of([*CLEAN[:AT], spoiled, *CLEAN[AT + 1 : 100], spoiled, *CLEAN[100:]], library)
+    answered = one_of([*CLEAN[:100], CLEAN[AT], *CLEAN[100:]], library)
+    log = answers_of(asked, answered)
+
+    came = report(log, tmp_path)
+
+    assert came.identical == {"decision": len(CLEAN) - 1, "duplicate": 1}
+    assert {kind: count for kind, count in came.found.items() if count} == {"different": 1}
+
+
+# --- ranges that begin late ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("place", "found"), [(20, 0), (AT, 0), (AT + 1, 1), (90, 1), (len(CLEAN), 1)])
+def test_a_late_range_names_what_nobody_asked_from_its_first_on(
+    place: int, found: int, library: Library, tmp_path: Path
+) -> None:
+    """Of a range that begins late, decisions before its first answer may be to earlier requests; none behind it may."""
+    there = decisions(one_of(CLEAN, library))
+    log = replace(one_of(CLEAN, library), first=AT)
+    there.insert(place, there[0]._replace(key=b"PA-of-nobody"))
+    there = [one._replace(offset=at) for at, one in enumerate(there)]
+
+    counts, findings = found_in(changed(log, DECISIONS, 0, there), tmp_path)
+
+    assert counts == ({"unasked_decision": 1} if found else {})
+    assert [one["recorded"]["offset"] for one in findings] == [place] * found
+
+
+def test_a_late_range_is_not_begun_by_a_dead_letter(library: Library, tmp_path: Path) -> None:
+    """Where a range's first answer is a dead letter, its offset among the letters says nothing of the decisions."""
+    lines = refused("at decoding")
+    log = replace(one_of(lines, library), first=AT)
+    log = changed(log, DEAD_LETTERS, 0, log.records[log.topic(DEAD_LETTERS), 0][AT // 20 :])
+    there = decisions(log)
+    first = next(at for at, one in enumerate(there) if one.key == log.records[log.topic(REQUESTS), 0][AT + 1].key)
+    there.insert(first - 5, there[0]._replace(key=b"PA-of-nobody"))
+    there = [one._replace(offset=at) for at, one in enumerate(there)]
+
+    assert found_in(changed(log, DECISIONS, 0, there), tmp_path) == ({}, [])
