@@ -114,7 +114,14 @@ class PartitionReplay:
         self._requests = 0
 
     def unclaimed(self, record: Record) -> None:
-        """An answer without a request."""
+        """An answer without a request.
+
+        Answers are read by time: a dead letter of a request before this range, or behind it, is of no concern here.
+        """
+        if record.topic == self.letters.topic:
+            offset = self._answered_offset(record)
+            if offset is not None and not self.extent.first <= offset < self.extent.end:
+                return
         self.judge.unclaimed(record)
 
     def damaged(self, damage: Damage) -> None:

@@ -128,3 +128,31 @@ def test_a_late_range_is_not_begun_by_a_dead_letter(library: Library, tmp_path: 
     there = [one._replace(offset=at) for at, one in enumerate(there)]
 
     assert found_in(changed(log, DECISIONS, 0, there), tmp_path) == ({}, [])
+
+
+SPOILT = b'{"certification":"un'
+LETTERS_AT = (5, 35)
+SOME = [SPOILT if at in LETTERS_AT else line for at, line in enumerate(CLEAN[:40])]
+
+
+def test_a_letter_of_an_earlier_request_is_not_unexpected(library: Library, tmp_path: Path) -> None:
+    """Answers are read by time, so a range that begins late has dead letters of requests before it."""
+    assert found_in(replace(one_of(SOME, library), first=20), tmp_path) == ({}, [])
+
+
+def test_a_letter_of_a_later_request_is_not_unexpected(library: Library, tmp_path: Path) -> None:
+    """Answers are read for longer than requests, so a range has dead letters of requests behind it."""
+    log, earlier = one_of(SOME, library), one_of(SOME[:30], library)
+    letters = log.records[log.topic(DEAD_LETTERS), 0]
+
+    assert found_in(changed(earlier, DEAD_LETTERS, 0, letters), tmp_path) == ({}, [])
+
+
+def test_a_letter_inside_the_range_that_no_request_has_is_found(library: Library, tmp_path: Path) -> None:
+    """Only what lies outside the range is passed over."""
+    log, clean = one_of(SOME, library), one_of(CLEAN[:40], library)
+    letters = log.records[log.topic(DEAD_LETTERS), 0]
+
+    counts, _ = found_in(replace(changed(clean, DEAD_LETTERS, 0, letters), first=20), tmp_path)
+
+    assert counts == {"unexpected_dead_letter": 1}
