@@ -73,10 +73,17 @@ def shown(value: Any) -> Shown:
 
 
 def without_login(text: str) -> str:
-    """A text without what a URL in it has before its host or behind a question mark."""
+    """A text without what a URL in it has before its host or behind a question mark.
+
+    Both signs may be part of a secret. Where a question mark comes first, nobody can tell which is, and nothing of the
+    address is shown.
+    """
     before, at, after = text.rpartition("@")
     if at and (":" in before or "//" in before):
         scheme, slashes, _ = before.partition("://")
-        text = f"{scheme}{slashes}{HIDDEN}@{after}" if slashes else f"{HIDDEN}@{after}"
+        hidden = f"{scheme}{slashes}{HIDDEN}" if slashes and "?" not in scheme else HIDDEN
+        if "?" in before:
+            return hidden
+        text = f"{hidden}@{after}"
     text, question, _ = text.partition("?")
     return f"{text}?{HIDDEN}" if question else text
