@@ -36,9 +36,8 @@ def text() -> str:
 
 
 def meanings(source: str) -> dict[str, str]:
-    """What a class's source says of each attribute: the text that stands below it."""
-    [declared] = ast.parse(dedent(source)).body
-    assert isinstance(declared, ast.ClassDef)  # noqa: S101 (it is the source of one)
+    """What a class's source says of each attribute: the text below it."""
+    [declared] = (node for node in ast.parse(dedent(source)).body if isinstance(node, ast.ClassDef))
     found = {}
     for attribute, below in zip(declared.body, declared.body[1:], strict=False):
         if not (isinstance(attribute, ast.AnnAssign) and isinstance(attribute.target, ast.Name)):
