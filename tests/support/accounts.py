@@ -1,4 +1,4 @@
-"""What the tests of account share with others."""
+"""How accounts are shown by the command."""
 
 from tests.support.commands import dli
 from workers.settings import Settings

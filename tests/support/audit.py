@@ -1,4 +1,4 @@
-"""What the tests of record share with others."""
+"""A cluster without the topic of acts."""
 
 from kafka.admin import KafkaAdminClient
 

@@ -1,4 +1,4 @@
-"""What the tests of chain corrections share with others."""
+"""Corrections and withdrawals in a chain."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta

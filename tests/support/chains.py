@@ -1,4 +1,4 @@
-"""What the tests of chain share with others."""
+"""A policy's chain, what continues it, and what it refuses."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the tests of load share with others."""
+"""Documents in plain data, and the page that explains their format."""
 
 import json
 import re

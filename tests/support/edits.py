@@ -1,4 +1,4 @@
-"""What the tests of what if share with others."""
+"""Changes to the packaged policy, each with what it does."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the tests of counters share with others."""
+"""Every valid example of a decision."""
 
 import json
 from typing import Any

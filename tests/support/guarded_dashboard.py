@@ -1,4 +1,4 @@
-"""What the tests of guard share with others."""
+"""A dashboard's guard, with tokens to look and to act."""
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request

@@ -1,4 +1,4 @@
-"""What the tests of hostile share with others."""
+"""Hostile records, written by hand."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the tests of verify share with others."""
+"""A replay that is interrupted over and over."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

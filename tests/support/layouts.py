@@ -1,4 +1,4 @@
-"""What the tests of layout share with others."""
+"""How topics may lie on a cluster."""
 
 from events.topics import TOPICS
 from workers.settings import read

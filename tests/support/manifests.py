@@ -1,4 +1,4 @@
-"""What the tests of manifests share with others."""
+"""The Kubernetes manifests as kustomize builds them, and their schemas."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the tests of odd records share with others."""
+"""Records that no client can read, sent with good ones among them."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the tests of private files share with others."""
+"""Which files others on the machine may read."""
 
 import stat
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the tests of policy commands share with others."""
+"""Policy documents written to files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the tests of brokers share with others."""
+"""Apache Kafka behind a proxy that can be cut."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What the tests of handler share with others."""
+"""Requests as records, and a memory of answers."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the tests of revision follower share with others."""
+"""Revisions published to a running worker, and what it decides then."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the tests of runbook share with others."""
+"""The commands of the runbook."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the tests of worker share with others."""
+"""What a running worker has committed, and which revisions it knows."""
 
 from events.topics import REQUESTS
 from tests.support.running import get, offsets

@@ -1,4 +1,4 @@
-"""What the tests of exporter share with others."""
+"""One scrape of the exporter."""
 
 from events.topics import REQUESTS
 from tests.support.running import samples

@@ -1,4 +1,4 @@
-"""What the tests of second policy share with others."""
+"""How a policy decides, read off its rules without the engine."""
 
 from collections.abc import Mapping
 from datetime import date

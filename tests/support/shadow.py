@@ -1,4 +1,4 @@
-"""What the tests of shadow share with others."""
+"""A draft that decides beside the policy in force."""
 
 import json
 from datetime import date

@@ -1,4 +1,4 @@
-"""What the tests of signed share with others."""
+"""Publishers' keys, and revisions that are signed with them."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What the tests of signing share with others."""
+"""Keys made by the command, and `dli policy` on a test's topics."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the tests of oversized share with others."""
+"""How large a record is on the wire."""
 
 from workers.records import OutgoingRecord
 

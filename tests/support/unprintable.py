@@ -1,4 +1,4 @@
-"""What the tests of printable share with others."""
+"""Text that does something to a terminal or a page."""
 
 from unicodedata import category
 

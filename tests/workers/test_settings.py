@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError as SourceError
 
 from tests.support.commands import dli
-from tests.support.settings import _nothing_from_outside  # noqa: F401 (a fixture)
+from tests.support.settings import nothing_from_outside  # noqa: F401 (a fixture)
 from workers import settings
 from workers.cli import cli
 from workers.settings import Settings, SettingsError, read

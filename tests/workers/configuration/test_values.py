@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tests.support.commands import dli
-from tests.support.settings import _nothing_from_outside  # noqa: F401 (a fixture)
+from tests.support.settings import nothing_from_outside  # noqa: F401 (a fixture)
 from workers.configuration.values import HIDDEN, Origin, SettingValue, is_secret, shown, values, without_login
 from workers.settings import Settings, read, variable
 

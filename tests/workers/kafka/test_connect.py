@@ -17,7 +17,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from tests.support.places import ROOT
-from tests.support.settings import _nothing_from_outside  # noqa: F401 (a fixture)
+from tests.support.settings import nothing_from_outside  # noqa: F401 (a fixture)
 from workers.dev_brokers import LOOPBACK
 from workers.kafka.connect import client, faust_arguments, tls
 from workers.settings import Settings, SettingsError, read
