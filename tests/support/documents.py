@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from typing import Any
@@ -33,3 +34,19 @@ def blocks(language: str) -> str:
 @cache
 def explained() -> Policy:
     return Policy(parse(blocks("yaml").encode(), "README.md"))
+
+
+Route = tuple[str | int, ...]
+
+
+def every_path(node: Any, above: Route = ()) -> Iterator[Route]:
+    parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for part, below in parts:
+        yield (*above, part)
+        yield from every_path(below, (*above, part))
+
+
+def at(tree: Any, path: Route) -> Any:
+    for part in path:
+        tree = tree[part]
+    return tree
