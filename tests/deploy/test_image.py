@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 from urllib.error import HTTPError
@@ -19,8 +20,11 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.generate import FOLDER as DEPLOY
+from policy_core.document.models import PolicyDocument
 from tests.support import generator, image
+from tests.support.cases import packaged
 from tests.support.image import DATA, Container, Entry, Ran, Running, Store, entries, wait_until
+from tests.support.publishing import revised
 from tests.support.runbook import arguments, command_lines, filled, runbook
 from tests.support.runbook_words import leaf
 from workers.demo.run import REQUESTS_FILE
@@ -51,8 +55,16 @@ class Deployment:
     asked: int
     """How many requests were published."""
 
-    def dli(self, *arguments: str, given: bytes = b"") -> Ran:
-        return self.container.run("dli", *arguments, environment=self.environment, given=given)
+    def dli(self, *arguments: str, given: bytes = b"", more: Mapping[str, str] | None = None) -> Ran:
+        environment = {**self.environment, **(more or {})}
+        return self.container.run("dli", *arguments, environment=environment, given=given)
+
+    def write(self, name: str, content: bytes) -> str:
+        """Put a file into its data folder; where it is, as the container sees it."""
+        path = f"{DATA}/{name}"
+        made = self.container.run("sh", "-c", 'mkdir -p "${0%/*}" && cat > "$0"', path, environment={}, given=content)
+        assert made.code == 0, made.err
+        return path
 
     def page(self, port: str, path: str) -> str:
         with urlopen(f"http://127.0.0.1:{self.environment[port]}{path}", timeout=10) as answer:
@@ -221,14 +233,40 @@ FINDS = {"dli policy verify-source": 3}
 """Commands that find something here: the text that we put there is not the published one."""
 
 
-def works(deployment: Deployment, line: str) -> str | None:
+KEYS = {"DLI_POLICY_KEYS": f"{DATA}/keys"}
+
+
+@pytest.fixture(scope="module")
+def mistaken(deployment: Deployment) -> Mapping[str, Mapping[str, str]]:
+    """A revision of next month that was signed and published by mistake: what stands for its blanks."""
+    key, day = f"{DATA}/office.pem", datetime.now(UTC).date() + timedelta(days=30)
+    made = deployment.dli("policy", "keygen", key, "--name", "Office", "--policy", "L.2.03.402")
+    deployment.write("keys/office.yaml", made.out.encode())
+    wrong = revised(packaged().document, day)
+    right = wrong.model_dump(mode="json", by_alias=True)
+    right["revisions"][-1]["says"] = "Relapse alone is covered no more."
+    published = deployment.dli(
+        *("policy", "publish", deployment.write("wrong.json", wrong.canonical()), "--key", key, "--execute"), more=KEYS
+    )
+    assert published.code == 0, published.err
+    history = json.loads(deployment.dli("policy", "history", "L.2.03.402", "-o", "json", more=KEYS).out)
+    corrected = deployment.write("right.json", PolicyDocument.model_validate(right, strict=False).canonical())
+    digest = history["revisions"][-1]["digest"]
+    return {
+        "dli policy": {"KEY": key, "DIGEST": digest} | BLANKS["dli policy"],
+        "dli policy publish FILE --key": {"FILE": f"{DATA}/wrong.json"},
+        "dli policy publish FILE --corrects": {"FILE": corrected},
+    }
+
+
+def works(deployment: Deployment, line: str, blanks: Mapping[str, Mapping[str, str]] = BLANKS) -> str | None:
     """What is wrong when a command line of the runbook is run; None where nothing is."""
-    words = arguments(line, filled(BLANKS))
+    words = arguments(line, filled(blanks))
     if words[0] == "curl":
         port, path = re.fullmatch(r"http://127\.0\.0\.1:(\d+)(/.*)", words[1]).groups()  # type: ignore[union-attr]
         names = {"6066": "DLI_WEB_PORT", "9308": "DLI_EXPORTER_PORT", "8080": "PORT"}
         return None if deployment.answers(names[port], path) else f"{words[1]} does not answer"
-    ran = deployment.dli(*words[1:])
+    ran = deployment.dli(*words[1:], more=KEYS if "--key" in words else None)
     expected = next((code for beginning, code in FINDS.items() if line.startswith(beginning)), 0)
     return None if ran.code == expected else f"exit code {ran.code}: {ran.out}{ran.err}"
 
@@ -245,10 +283,12 @@ def only_named(line: str) -> bool:
 
 
 @pytest.mark.parametrize("line", runnable())
-def test_a_command_line_of_the_runbook_works(deployment: Deployment, line: str) -> None:
-    deployment.container.run("sh", "-c", f"echo no policy > {DATA}/text", environment={})
+def test_a_command_line_of_the_runbook_works(
+    deployment: Deployment, mistaken: Mapping[str, Mapping[str, str]], line: str
+) -> None:
+    deployment.write("text", b"no policy\n")
 
-    assert works(deployment, line) is None
+    assert works(deployment, line, {**BLANKS, **mistaken}) is None
 
 
 @pytest.mark.parametrize("line", ["dli topics chek", "dli policy check /nowhere", "curl http://127.0.0.1:6066/nowhere"])
