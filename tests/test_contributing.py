@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from tests.support.places import ROOT
-from workers.cli import cli
+from workers.main.cli import cli
 
 FOLDER = ROOT / ".github"
 PAGES = sorted(FOLDER.glob("*.md"))

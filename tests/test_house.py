@@ -34,11 +34,11 @@ def test_the_house_is_in_order(copy: Path) -> None:
     ("file", "line"),
     [
         ("policy_core/evaluate/deadline.py", "import events.request"),
-        ("policy_core/document/code_listings.py", "import workers.logs"),
+        ("policy_core/document/code_listings.py", "import workers.process.logs"),
         ("policy_core/evaluate/facts.py", "import time"),
         ("policy_core/evaluate/facts.py", "import kafka"),
         ("events/decode.py", "import policy_core.document.code_listings"),
-        ("events/decode.py", "import workers.logs"),
+        ("events/decode.py", "import workers.process.logs"),
         ("workers/decide/handler.py", "import workers.policies.history_agent"),
         ("workers/traffic/commands.py", "import workers.decide.handler"),
         ("workers/ledger/trace_text.py", "import workers.replay.verify"),
@@ -49,7 +49,7 @@ def test_the_house_is_in_order(copy: Path) -> None:
         ("policy_core/document/models.py", "import policy_core.loading.load"),
         ("policy_core/compare/answers.py", "import policy_core.history.chain"),
         ("workers/state/partition_stores.py", "import workers.ledger.supersedes_links"),
-        ("workers/records.py", "import workers.cli"),
+        ("workers/kafka/records.py", "import workers.main.cli"),
     ],
 )
 def test_an_import_that_breaks_the_house_is_found(copy: Path, file: str, line: str) -> None:

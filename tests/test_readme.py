@@ -32,7 +32,7 @@ MAKE = sorted({one[0].split()[1] for one in shown() if one[0].startswith("make "
 
 
 def run(command: str) -> subprocess.CompletedProcess[str]:
-    arguments = [sys.executable, "-m", "workers", *shlex.split(command)[1:]]
+    arguments = [sys.executable, "-m", "workers.main", *shlex.split(command)[1:]]
     return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 (the README's own)
 
 

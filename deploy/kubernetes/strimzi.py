@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 
 from events.topics import TOPICS, Topic
+from workers.configuration.settings import Settings
 from workers.kafka.acls import ROLES, AclRule, Role, rights
-from workers.settings import Settings
 from workers.topics.apply_topics import partitions
 
 VERSION = "kafka.strimzi.io/v1"

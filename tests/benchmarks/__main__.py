@@ -25,8 +25,8 @@ from tests.benchmarks.tables import Mark, Spread, number, ratio, spread, table
 from tests.benchmarks.throughput import Run
 from tests.benchmarks.work import requests, save
 from tests.support.places import ROOT
+from workers.configuration.settings import Delivery
 from workers.dev_brokers import KafkaBroker
-from workers.records import Delivery
 
 LOOPS = "tests.benchmarks.loops"
 OURS = Variant("our worker, exactly once", "workers", ("worker",))

@@ -37,8 +37,8 @@ from tests.benchmarks.processes import (
 from tests.benchmarks.tables import percentile
 from tests.benchmarks.work import HEADERS, PARTITIONS, Request, saved
 from tests.support.places import ROOT
+from workers.configuration.settings import Settings, read
 from workers.dev_brokers import KafkaBroker
-from workers.settings import Settings, read
 
 WARM_UP = (500, 3_000)
 """Enough for Kafka's virtual machine to have compiled what every request passes through."""

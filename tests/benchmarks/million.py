@@ -45,11 +45,11 @@ from tests.support import naive
 from tests.support.places import ROOT
 from workers.archive import archive, manifest
 from workers.archive.archive import ArchiveSource, Kept
+from workers.configuration.settings import Settings
 from workers.dev_brokers import KafkaBroker
 from workers.event_log.process_pool import cores
 from workers.event_log.process_pool import run as run_tasks
 from workers.event_log.source import Chunk, Piece
-from workers.settings import Settings
 from workers.state.request_digests import digest
 from workers.stream import EXIT_FEED_LOST
 from workers.traffic.commands import as_record
@@ -395,7 +395,7 @@ class Way:
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "workers", *arguments]
+    return [sys.executable, "-m", "workers.main", *arguments]
 
 
 def _summary(ran: Run) -> Mapping[str, Any]:

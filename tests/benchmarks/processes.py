@@ -17,9 +17,8 @@ from events.topics import DECISIONS, POLICY_ATTESTATIONS, REQUESTS
 from policy_core.history.library import load_library
 from tests.benchmarks.work import HEADERS, PARTITIONS, Request
 from tests.support.places import ROOT
+from workers.configuration.settings import Delivery, Settings, read
 from workers.dev_brokers import free_ports
-from workers.records import Delivery
-from workers.settings import Settings, read
 from workers.stream import BATCH_BYTES
 from workers.topics import apply_topics
 

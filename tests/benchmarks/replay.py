@@ -20,11 +20,11 @@ from tests.benchmarks.scale import fill
 from tests.benchmarks.tables import number, table
 from tests.support.places import ROOT
 from workers.archive.archive import ArchiveSource
+from workers.configuration.settings import Settings
 from workers.event_log.process_pool import WorkerHandle, cores, run
 from workers.event_log.ranges import Asked, on_kafka
 from workers.event_log.source import Source
 from workers.replay.partition_replay import peak_bytes
-from workers.settings import Settings
 
 WORKER = Variant("our worker, exactly once", "workers", ("worker",))
 PATIENCE_S = 120.0
@@ -137,7 +137,7 @@ def _only_read(source: Source, where: str) -> Row:
 
 
 def _dli(code: int, *arguments: str) -> str:
-    command = [sys.executable, "-m", "workers", *arguments]
+    command = [sys.executable, "-m", "workers.main", *arguments]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (our own)
     if ran.returncode != code:
         raise BenchmarkError(f"dli {arguments[0]} {arguments[1]} ended with {ran.returncode}: {ran.stderr[-1000:]}")

@@ -33,8 +33,8 @@ from tests.benchmarks.processes import (
 from tests.benchmarks.tables import number, ratio, table
 from tests.benchmarks.work import SEED
 from tests.support.places import ROOT
+from workers.configuration.settings import Settings
 from workers.dev_brokers import KafkaBroker
-from workers.settings import Settings
 from workers.traffic.commands import as_record
 from workers.traffic.generate import Generator
 

@@ -27,8 +27,8 @@ from tests.benchmarks.processes import (
 )
 from tests.benchmarks.work import Request
 from tests.support.places import ROOT
+from workers.configuration.settings import Settings, read
 from workers.demo.run import is_ready
-from workers.settings import Settings, read
 
 LOOK_S = 0.02
 SETTLE_S = 2.0

@@ -13,12 +13,12 @@ from typing import Literal
 from events.topics import ANSWERED, DECISIONS
 from policy_core.history.library import load_library
 from tests.support import generator
-from workers import logs
-from workers.app import DAY_MS
+from workers.configuration.settings import Settings
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
-from workers.records import OutgoingRecord, Record
-from workers.settings import Settings
+from workers.kafka.records import OutgoingRecord, Record
+from workers.main.app import DAY_MS
+from workers.process import logs
 from workers.state.changelog import Change
 from workers.traffic.commands import as_record
 

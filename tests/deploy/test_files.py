@@ -221,7 +221,7 @@ def test_the_images_version_is_the_softwares() -> None:
 
 
 def test_settings_named_anywhere_are_settings() -> None:
-    from workers.settings import Settings  # noqa: PLC0415 (read after the environment is known)
+    from workers.configuration.settings import Settings  # noqa: PLC0415 (read after the environment is known)
 
     known = {f"DLI_{name.upper()}" for name in Settings.model_fields} | {"DLI_SECRETS_DIR"}
     files = [*tracked("deploy/**.yaml"), DOCKERFILE, *tracked("deploy/*.md")]

@@ -29,7 +29,7 @@ from tests.support.runbook import arguments, command_lines, filled, runbook
 from tests.support.runbook_words import leaf
 from workers.demo.run import REQUESTS_FILE
 from workers.dev_brokers import KafkaBroker, free_ports
-from workers.metrics import ACCOUNTS
+from workers.process.metrics import ACCOUNTS
 
 pytestmark = pytest.mark.image
 

@@ -24,11 +24,11 @@ from tests.support.manifests import (
     problem,
 )
 from tests.support.mounted import NotStartedError, laid_out, volume_at
+from workers.configuration.settings import Settings, read
 from workers.dashboard.sign_in.roles import Role, UnguardedError, check, tokens_of
 from workers.kafka.acls import rights
 from workers.kafka.client_lifetime import LEAVE_SECONDS
 from workers.replay.commands import TOPICS as ARCHIVED
-from workers.settings import Settings, read
 from workers.stream import partition_loop
 
 OVERLAYS = ["base", "overlays/production", "overlays/staging"]

@@ -20,9 +20,9 @@ from deploy.generate import FOLDER as DEPLOY
 from deploy.grafana.dashboards import BOARDS, expressions
 from tests.support.prometheus import SETTINGS as PROMETHEUS
 from tests.support.prometheus import TOOLS, ask, running
-from workers import metrics
 from workers.dev_brokers import free_ports
-from workers.metrics import FAMILIES
+from workers.process import metrics
+from workers.process.metrics import FAMILIES
 
 GROUPS = yaml.safe_load((PROMETHEUS / "alerts.yaml").read_text("utf-8"))["groups"]
 RULES = [rule for group in GROUPS for rule in group["rules"]]

@@ -42,7 +42,7 @@ def test_each_row_states_retention_and_personal_data() -> None:
 
 
 def test_every_copy_on_a_workers_disk_has_a_row() -> None:
-    tree = ast.walk(ast.parse((ROOT / "workers/app.py").read_text("utf-8")))
+    tree = ast.walk(ast.parse((ROOT / "workers/main/app.py").read_text("utf-8")))
     joined = (one.right for one in tree if isinstance(one, ast.BinOp) and isinstance(one.op, ast.Div))
     made = {one.value for one in joined if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     named = {match[1] for where in ROWS if (match := re.fullmatch(r"copy `([^`]+)` in `DLI_DATA_DIR`", where))}

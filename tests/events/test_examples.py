@@ -35,13 +35,13 @@ from policy_core.history.publication_terms import Terms
 from tests.support.places import ROOT
 from tests.support.publishing import revised
 from workers.audit.record_acts import as_record as acted_record
+from workers.configuration.settings import Settings
 from workers.decide.handler import DecisionHandler, decide
 from workers.decide.shadow import Shadow
+from workers.kafka.records import Record
 from workers.policies.attestation import attestation
 from workers.policies.history_agent import attested_record
 from workers.policies.revision_events import Packaged, Seen, as_record, judge
-from workers.records import Record
-from workers.settings import Settings
 
 SETTINGS = Settings(source="/dli-authorization", mode="structured", topic_prefix="")
 EXAMPLES = ROOT / "events" / "examples"

@@ -25,7 +25,7 @@ from events.topics import TOPICS
 from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
 from workers.decide.handler import decide
-from workers.logs import configure
+from workers.process.logs import configure
 
 MARK = "ZEBULON-4711"
 """A value that occurs nowhere by chance."""

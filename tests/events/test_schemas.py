@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-import workers.schemas
+import workers.main.generated_files
 from events.dead_letter import SENTENCES
 from events.decode import RejectedError, decode
 from events.schemas import DIALECT, EVENTS, FOLDER
@@ -83,7 +83,7 @@ def objects(schema: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, dict
 
 
 def test_the_schema_files_are_what_the_models_say() -> None:
-    assert workers.schemas.stale() == []
+    assert workers.main.generated_files.stale() == []
 
 
 @pytest.fixture
@@ -91,10 +91,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the schemas that a test may spoil."""
     copied = tmp_path / "schemas"
     shutil.copytree(FOLDER, copied)
-    document_format = tmp_path / workers.schemas.DOCUMENT_FORMAT.name
-    shutil.copy(workers.schemas.DOCUMENT_FORMAT, document_format)
-    monkeypatch.setattr(workers.schemas, "FOLDER", copied)
-    monkeypatch.setattr(workers.schemas, "DOCUMENT_FORMAT", document_format)
+    document_format = tmp_path / workers.main.generated_files.DOCUMENT_FORMAT.name
+    shutil.copy(workers.main.generated_files.DOCUMENT_FORMAT, document_format)
+    monkeypatch.setattr(workers.main.generated_files, "FOLDER", copied)
+    monkeypatch.setattr(workers.main.generated_files, "DOCUMENT_FORMAT", document_format)
     return copied
 
 
@@ -102,10 +102,10 @@ def test_a_changed_schema_file_is_stale_until_rewritten(folder: Path) -> None:
     """A schema file that was changed is stale until it is written again."""
     changed = folder / REQUEST
     changed.write_text(changed.read_text("utf-8").replace('"minimum": 1', '"minimum": 0'), "utf-8")
-    assert workers.schemas.stale() == [changed]
-    assert workers.schemas.write() == [changed]
+    assert workers.main.generated_files.stale() == [changed]
+    assert workers.main.generated_files.write() == [changed]
     assert changed.read_bytes() == (FOLDER / REQUEST).read_bytes()
-    assert workers.schemas.stale() == []
+    assert workers.main.generated_files.stale() == []
 
 
 def test_a_missing_or_unknown_schema_file_is_stale(folder: Path) -> None:
@@ -113,8 +113,8 @@ def test_a_missing_or_unknown_schema_file_is_stale(folder: Path) -> None:
     missing, unknown = folder / CLINICAL, folder / "authorization.requested.v0.json"
     missing.unlink()
     unknown.write_text("{}", "utf-8")
-    assert set(workers.schemas.stale()) == {missing, unknown}
-    workers.schemas.write()
+    assert set(workers.main.generated_files.stale()) == {missing, unknown}
+    workers.main.generated_files.write()
     assert (missing.exists(), unknown.exists()) == (True, False)
 
 

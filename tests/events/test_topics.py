@@ -26,10 +26,10 @@ from events.topics import (
 from policy_core.history.library import PACKAGED, Library, load_library
 from tests.support import generator
 from tests.support.places import ROOT
+from workers.configuration.settings import Settings
 from workers.decide.handler import DecisionHandler
+from workers.kafka.records import OutgoingRecord, Record
 from workers.policies.revision_events import as_record
-from workers.records import OutgoingRecord, Record
-from workers.settings import Settings
 
 README = ROOT / "events" / "README.md"
 BY_NAME = {topic.name: topic for topic in TOPICS}

@@ -24,9 +24,9 @@ from tests.faults import publisher
 from tests.faults.counting import Answer, Counted, count, digest
 from tests.faults.workload import Workload
 from tests.support.running import settings_for
+from workers.configuration.settings import Settings
 from workers.demo.run import is_ready
 from workers.dev_brokers import free_ports
-from workers.settings import Settings
 from workers.stream import EXIT_FEED_LOST
 from workers.topics import apply_topics
 
@@ -36,6 +36,7 @@ PARTITIONS = 6
 """So many that two and three workers each get an equal share: Faust leaves a worker without one otherwise."""
 PATIENCE_SECONDS = 120.0
 FULL_SPEED = 50_000
+WORKER = ("-m", "workers.main", "worker")
 
 
 # --- in ------------------------------------------------------------------------------------------------------------
@@ -194,7 +195,9 @@ async def _everything(found: Settings, topic: str) -> list[tuple[bytes | None, b
 class Worker:
     """One place for a worker: its settings and disk stay, its process comes and goes."""
 
-    def __init__(self, found: Settings, folder: Path, command: Sequence[str] = ("-m", "workers", "worker")) -> None:
+    def __init__(
+        self, found: Settings, folder: Path, command: Sequence[str] = ("-m", "workers.main", "worker")
+    ) -> None:
         self.settings = found
         self.folder = folder
         self.command = [sys.executable, *command]

@@ -12,9 +12,9 @@ from tests.faults.counting import Answer, Counted, count, digest
 from tests.faults.flow import SESSION_SECONDS, Fleet, eventually
 from tests.faults.workload import Asked, Workload
 from tests.support.running import everything_on, settings_for
+from workers.configuration.settings import Settings
 from workers.dev_brokers import Broker
-from workers.records import OutgoingRecord
-from workers.settings import Settings
+from workers.kafka.records import OutgoingRecord
 from workers.topics import apply_topics
 from workers.traffic.commands import sent
 

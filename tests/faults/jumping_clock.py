@@ -1,4 +1,4 @@
-"""A worker whose wall clock jumps: `python jumping_clock.py worker` for `python -m workers worker`."""
+"""A worker whose wall clock jumps: `python jumping_clock.py worker` for `python -m workers.main worker`."""
 
 import itertools
 import sys
@@ -20,7 +20,7 @@ def _jumping() -> float:
 def main() -> None:
     """Patch the clock before anything can take hold of it, then be the command line."""
     time.time = _jumping
-    from workers.cli import main as cli  # noqa: PLC0415 (after the patch)
+    from workers.main.cli import main as cli  # noqa: PLC0415 (after the patch)
 
     sys.argv[0] = "dli"
     cli()

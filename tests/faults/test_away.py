@@ -16,8 +16,8 @@ from tests.faults.workload import Pool
 from tests.support.cases import packaged
 from tests.support.proxied_broker import proxied_broker
 from tests.support.publishing import next_revision
+from workers.main.run import STOP_SECONDS
 from workers.policies.revision_events import as_record
-from workers.run import STOP_SECONDS
 from workers.traffic.commands import sent
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]

@@ -13,8 +13,8 @@ from tests.support.commands import dli
 from tests.support.odd_records import good, letters, send
 from tests.support.running import everything_on, settings_for, worker
 from workers.accounts import account
+from workers.configuration.settings import Settings
 from workers.dev_brokers import KafkaBroker
-from workers.settings import Settings
 from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]

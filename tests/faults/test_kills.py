@@ -9,8 +9,8 @@ import pytest
 from tests.faults.flow import PARTITIONS, SESSION_SECONDS, Flow, flowing, moved
 from tests.faults.report import Report
 from tests.faults.workload import Pool
+from workers.configuration.settings import Delivery
 from workers.dev_brokers import Broker
-from workers.records import Delivery
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 

@@ -20,9 +20,9 @@ from tests.faults.workload import Pool
 from tests.support.commands import Ran, dli
 from tests.support.running import everything_on, get, samples
 from workers.accounts import account
+from workers.configuration.settings import Settings
 from workers.dev_brokers import Broker, KafkaBroker
 from workers.kafka.reader import kept
-from workers.settings import Settings
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
 

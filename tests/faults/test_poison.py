@@ -26,10 +26,10 @@ from tests.faults.flow import FULL_SPEED, all_committed, answers, eventually, ev
 from tests.faults.report import Report
 from tests.faults.workload import Pool, Workload, answer
 from tests.support import generator
+from workers.configuration.settings import Settings
 from workers.decide.handler import Decider
 from workers.dev_brokers import Broker, KafkaBroker
-from workers.records import OutgoingRecord
-from workers.settings import Settings
+from workers.kafka.records import OutgoingRecord
 from workers.traffic.commands import as_record
 
 HUGE = 50_000_000

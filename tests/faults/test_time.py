@@ -16,8 +16,8 @@ from tests.faults.flow import SESSION_SECONDS, all_committed, answers, eventuall
 from tests.faults.publisher import HEADERS
 from tests.faults.report import Report
 from tests.faults.workload import Pool, Workload
+from workers.configuration.settings import Settings
 from workers.dev_brokers import Broker
-from workers.settings import Settings
 from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]

@@ -16,8 +16,8 @@ from tests.faults.group import PARTITIONS, WORKERS, administer, all_answered, as
 from tests.faults.report import Report
 from tests.faults.workload import Pool
 from tests.support.running import everything_on
+from workers.configuration.settings import Settings
 from workers.dev_brokers import Broker
-from workers.settings import Settings
 from workers.state.request_digests import digest as digest_of_id
 from workers.stream import EXIT_FEED_LOST
 from workers.topics import apply_topics

@@ -16,9 +16,9 @@ from events.origin_headers import RecordPosition
 from policy_core.history.library import PACKAGED, load_library
 from tests.faults.counting import digest
 from tests.support import generator
+from workers.configuration.settings import Settings, read
 from workers.decide.handler import Decider
-from workers.records import OutgoingRecord
-from workers.settings import Settings, read
+from workers.kafka.records import OutgoingRecord
 from workers.traffic.commands import as_record
 
 CHUNK = 5_000

@@ -1,7 +1,7 @@
 """How accounts are shown by the command."""
 
 from tests.support.commands import dli
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 
 
 def show(found: Settings, *arguments: str) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from kafka.admin import KafkaAdminClient
 
 from events.topics import AUDIT
 from tests.support.running import eventually
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 
 
 def without_the_topic(found: Settings) -> None:

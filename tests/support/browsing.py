@@ -15,9 +15,9 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from workers.configuration.settings import Settings
 from workers.demo.run import ended
 from workers.dev_brokers import free_ports
-from workers.settings import Settings
 
 PAGES = ("/", "/decisions", "/policy", "/dead-letters", "/replays", "/audit")
 PATIENCE_SECONDS = 60.0
@@ -40,7 +40,7 @@ def dashboard(
     """A running dashboard, by its address; its log is shown where it does not answer."""
     port = free_ports().client
     log = folder / f"dashboard-{port}.log"
-    command = [sys.executable, "-m", "workers", "dashboard", "--port", str(port), *options]
+    command = [sys.executable, "-m", "workers.main", "dashboard", "--port", str(port), *options]
     tokens = {"DLI_DASHBOARD_TOKEN": token, "DLI_DASHBOARD_ACT_TOKEN": act}
     environment = found.environment() | {name: value for name, value in tokens.items() if value is not None}
     with (

@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 120
 # Most of a short command's time is Python's, loading what it imports. So each is forked from a process that has done
 # so, and has no threads and nothing else that a command would not find in a new one.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["workers.cli"])
+_FORKS.set_forkserver_preload(["workers.main.cli"])
 
 
 class Ran(NamedTuple):
@@ -48,7 +48,7 @@ def dli(*arguments: str, given: bytes = b"") -> Ran:
 
 
 def _run(arguments: Sequence[str], environment: Mapping[str, str], place: str, streams: Sequence[Path]) -> None:
-    from workers.cli import main  # noqa: PLC0415 (there already, and only there)
+    from workers.main.cli import main  # noqa: PLC0415 (there already, and only there)
 
     for number, (stream, flags) in enumerate(zip(streams, (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY), strict=True)):
         os.dup2(os.open(stream, flags), number)

@@ -11,13 +11,13 @@ from policy_core.history.library import Library
 from policy_core.publications.publication import Publication
 from workers.archive import archive, manifest
 from workers.archive.archive import Kept
+from workers.configuration.settings import read
 from workers.decide.duplicates import Entry, unpacked
 from workers.decide.handler import DecisionHandler
 from workers.event_log.process_pool import run
 from workers.event_log.source import Chunk, Extent, Format, Piece
+from workers.kafka.records import Record
 from workers.policies.revision_events import as_record as as_revision
-from workers.records import Record
-from workers.settings import read
 from workers.traffic.commands import as_record
 
 CHUNK = 700

@@ -7,11 +7,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from workers.configuration.settings import read
 from workers.dashboard.sign_in.guard import Guard
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import VISITOR, Tokens
 from workers.dashboard.sign_in.sessions import Sessions
-from workers.settings import read
 
 TOKEN = "correct horse battery"  # noqa: S105 (of tests)
 

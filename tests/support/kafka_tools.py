@@ -1,7 +1,7 @@
 """`dli` on the broker of a test."""
 
 from tests.support.commands import Ran, dli
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 
 
 def run(found: Settings, *command: str) -> Ran:

@@ -1,7 +1,7 @@
 """How topics may lie on a cluster."""
 
 from events.topics import TOPICS
-from workers.settings import read
+from workers.configuration.settings import read
 from workers.topics.layout import TopicLayout
 
 FOUND = read(topic_prefix="p.", partitions=4)

@@ -14,8 +14,8 @@ from events.dead_letter import DeadLetter
 from events.topics import DEAD_LETTERS
 from tests.support import generator
 from tests.support.running import everything_on
+from workers.configuration.settings import Settings
 from workers.kafka.reader import data_of
-from workers.settings import Settings
 from workers.traffic.commands import as_record
 
 Header = tuple[str, bytes | None]

@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path
 
-from workers import private_files
+from workers.process import private_files
 
 
 def open_to_others(folder: Path) -> dict[str, str]:

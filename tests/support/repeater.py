@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import faust
 
-from workers.records import Delivery, OutgoingRecord, PartitionListener, Record
+from workers.configuration.settings import Delivery
+from workers.kafka.records import OutgoingRecord, PartitionListener, Record
 from workers.stream import app_settings, feed
 
 PARTITIONS = 4

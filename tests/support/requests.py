@@ -8,7 +8,7 @@ from events.topics import ANSWERED
 from tests.support import generator
 from tests.support.places import ROOT
 from workers.decide.duplicates import Entry, unpacked
-from workers.records import OutgoingRecord, Record
+from workers.kafka.records import OutgoingRecord, Record
 from workers.traffic.commands import as_record
 
 EXAMPLES = ROOT / "events" / "examples" / "authorization.requested.v1" / "valid"

@@ -6,8 +6,8 @@ from typing import Any
 from events.topics import DECISIONS, POLICY_REVISIONS
 from policy_core.publications.publication import Publication
 from tests.support.running import everything_on
+from workers.configuration.settings import Settings
 from workers.policies.revision_events import as_record
-from workers.settings import Settings
 from workers.traffic.commands import sent
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from workers.cli import cli
+from workers.main.cli import cli
 
 
 def leaf(words: Sequence[str]) -> tuple[Any, list[str]]:

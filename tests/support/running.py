@@ -15,9 +15,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 from prometheus_client.parser import text_string_to_metric_families
 
 from events.topics import PRODUCERS_CLOCK, REQUESTS, TIME
+from workers.configuration.settings import Settings, read
 from workers.demo.run import running_worker
 from workers.dev_brokers import free_ports
-from workers.settings import Settings, read
 from workers.topics import apply_topics
 from workers.traffic.commands import as_record, sent
 from workers.traffic.commands import read as read_topic

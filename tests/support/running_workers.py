@@ -2,7 +2,7 @@
 
 from events.topics import REQUESTS
 from tests.support.running import get, offsets
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 
 
 def all_committed(found: Settings) -> bool:

@@ -2,7 +2,7 @@
 
 from events.topics import REQUESTS
 from tests.support.running import samples
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 
 
 class Scrape:

@@ -22,9 +22,9 @@ from kafka.admin import (
     ResourceType,
 )
 
+from workers.configuration.settings import Settings, read
 from workers.dev_brokers import LOOPBACK, KafkaBroker, Ports, free_ports
 from workers.kafka.acls import AclRule
-from workers.settings import Settings, read
 from workers.topics import apply_topics
 
 ADMIN = "admin"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.support.commands import Ran, dli
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 
 NUMBER = "L.2.03.402"
 

@@ -1,6 +1,6 @@
 """How large a record is on the wire."""
 
-from workers.records import OutgoingRecord
+from workers.kafka.records import OutgoingRecord
 
 BATCH_OVERHEAD = 100
 """Bytes that a batch of one record has beside its parts, at most."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.archive import manifest
-from workers.records import Record
+from workers.kafka.records import Record
 
 TOPIC = "t.things"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka.structs import TopicPartition
 
-from workers.records import PartitionListener, Record
+from workers.kafka.records import PartitionListener, Record
 from workers.stream.faust_internals import Chunk, Kept
 from workers.stream.processor import BATCHES_AT_ONCE, Turns
 

@@ -4,7 +4,7 @@ from unicodedata import category
 
 from hypothesis import strategies as st
 
-from workers.console import OURS
+from workers.console.printing import OURS
 
 UNSEEN = (
     *map(chr, [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]),

@@ -6,13 +6,13 @@ from typing import Any
 
 from events.topics import DECISIONS
 from tests.support.event_logs import MemorySource
+from workers.configuration.settings import read
 from workers.event_log.source import Source
-from workers.records import Record
+from workers.kafka.records import Record
 from workers.replay import runs, verify
 from workers.replay.partition_replay import Plan
 from workers.replay.runs import Done
 from workers.replay.verify_report import Report, report_of
-from workers.settings import read
 
 
 def replayed(source: Source, folder: Path, processes: int = 1, **flags: Any) -> Done:

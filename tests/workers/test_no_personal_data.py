@@ -37,10 +37,10 @@ from tests.support.requests import request
 from tests.support.running import eventually, everything_on, get, offsets, publish, settings_for, worker
 from tests.support.shadow import DOCUMENT, FROM, written
 from workers.accounts import account
+from workers.configuration.settings import Settings
 from workers.dev_brokers import free_ports
 from workers.kafka.reader import data_of
 from workers.monitoring.exporter import serving
-from workers.settings import Settings
 from workers.topics import apply_topics
 
 pytestmark = pytest.mark.kafka

@@ -28,12 +28,12 @@ from kafka import TopicPartition
 from kafka.errors import GroupIdNotFoundError
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from workers.configuration.settings import Settings
+from workers.console.printable import counted
 from workers.kafka import offset_metadata
 from workers.kafka.lag import Look, Watcher
 from workers.kafka.reader import Span, StrangeError, data_of, kafka_errors, kept, log_skipped, new_admin, records
-from workers.printable import counted
-from workers.records import Lost
-from workers.settings import Settings
+from workers.kafka.records import Lost
 
 _NOTE = re.compile(
     r"accounts/1 since=(\d+) consumed=(\d+) decided=(\d+) duplicates=(\d+) dead_lettered=(\d+)"

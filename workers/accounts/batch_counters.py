@@ -4,8 +4,8 @@ from collections import Counter
 from datetime import date
 
 from policy_core.evaluate.determine import CaseResult
-from workers import metrics
-from workers.records import OutgoingRecord
+from workers.kafka.records import OutgoingRecord
+from workers.process import metrics
 
 NONE = "none"
 """Instead of a revision's date, if none was in force."""

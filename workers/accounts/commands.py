@@ -8,7 +8,9 @@ from rich.text import Text
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.accounts import account as account_module
 from workers.accounts import report
-from workers.console import AppId, AsRows, Bootstrap, CommandError, Exit, Output, Prefix, err, out, settings
+from workers.configuration.command_options import AppId, Bootstrap, Prefix, settings
+from workers.console.exit_codes import CommandError, Exit
+from workers.console.printing import AsRows, Output, err, out
 from workers.kafka import reader
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from workers import metrics
 from workers.accounts.account import Account, read_note
 from workers.accounts.batch_counters import Answers, BatchCounters
-from workers.records import BatchReport, Lost, OutgoingRecord, PartitionListener, Record
+from workers.kafka.records import BatchReport, Lost, OutgoingRecord, PartitionListener, Record
+from workers.process import metrics
 
 log = structlog.get_logger(__name__)
 

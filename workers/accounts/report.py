@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from workers.accounts.account import PartitionBalance, Recounted, total
-from workers.printable import counted
-from workers.settings import Settings
+from workers.configuration.settings import Settings
+from workers.console.printable import counted
 
 
 def balanced(found: Sequence[PartitionBalance]) -> bool:

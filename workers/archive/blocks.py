@@ -9,7 +9,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from workers.event_log.source import Chunk, Damage, Piece
-from workers.records import Record, name_bytes
+from workers.kafka.records import Record, name_bytes
 
 BLOCK_RECORDS = 4_000
 """Maximum records of a written block: about 17 MB of decisions before compression."""

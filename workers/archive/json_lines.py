@@ -15,7 +15,6 @@ from typing import Any, BinaryIO
 import zstandard
 from pydantic_core import from_json
 
-from workers import private_files
 from workers.archive.blocks import (
     MOST_BYTES,
     MOST_HEADERS,
@@ -28,7 +27,8 @@ from workers.archive.blocks import (
     written_name,
 )
 from workers.event_log.source import Chunk, Damage, Format, Piece
-from workers.records import Record
+from workers.kafka.records import Record
+from workers.process import private_files
 
 LEVEL = 3
 LONG = 1_000_000

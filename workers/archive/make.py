@@ -8,12 +8,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from workers.archive import archive, manifest, signing
 from workers.archive.archive import ArchiveSource, Kept
-from workers.console import Exit, err, out
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import Exit
+from workers.console.printing import err, out
 from workers.event_log.process_pool import run
 from workers.event_log.progress import Counter, counting
 from workers.event_log.ranges import Asked, numbers, on_kafka
 from workers.event_log.source import Damage, Format, ReplayError
-from workers.settings import Settings
 
 
 def make(

@@ -12,10 +12,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from workers import private_files
 from workers.archive import plain_files
 from workers.archive.blocks import MOST_BYTES, MOST_RECORDS, Block
 from workers.event_log.source import Format, ReplayError
+from workers.process import private_files
 
 NAME = "manifest.json"
 MOST = 8_000_000

@@ -7,7 +7,6 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workers import private_files
 from workers.archive import parquet_pages
 from workers.archive.blocks import (
     MOST_BYTES,
@@ -22,7 +21,8 @@ from workers.archive.blocks import (
 )
 from workers.archive.parquet_footer import DICTIONARIES, FOOTER_BYTES, OF_HEADERS, Footer
 from workers.event_log.source import Chunk, Piece
-from workers.records import Headers, Record
+from workers.kafka.records import Headers, Record
+from workers.process import private_files
 
 LEVEL = 3
 

@@ -17,15 +17,16 @@ from pathlib import Path
 
 import typer
 
-from workers import private_files
 from workers.archive import make, manifest
 from workers.archive.archive import ArchiveSource
 from workers.archive.manifest import Manifest
-from workers.console import Exit, err
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import Exit
+from workers.console.printing import err
 from workers.event_log.kafka_log import committed
 from workers.event_log.ranges import Asked, on_kafka
 from workers.event_log.source import Damage, Format, ReplayError
-from workers.settings import Settings
+from workers.process import private_files
 
 NAMED = "%Y-%m-%dT%H-%M-%SZ"
 

@@ -24,12 +24,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workers import private_files
 from workers.archive import manifest
 from workers.archive.manifest import Hex, Manifest
+from workers.configuration.settings import Settings
+from workers.console.printable import printable
 from workers.event_log.source import ReplayError
-from workers.printable import printable
-from workers.settings import Settings
+from workers.process import private_files
 
 NAME = "manifest.sig.json"
 _CONTEXT = b"dli-authorization archive.manifest.v1\0"

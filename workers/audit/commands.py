@@ -14,8 +14,10 @@ from events.field_types import Instant
 from workers.audit import read_acts
 from workers.audit.columns import COLUMNS, row
 from workers.audit.read_acts import Done
-from workers.console import AsRows, Bootstrap, CommandError, Output, Prefix, err, out, settings, write_line
-from workers.printable import counted
+from workers.configuration.command_options import Bootstrap, Prefix, settings
+from workers.console.exit_codes import CommandError
+from workers.console.printable import counted
+from workers.console.printing import AsRows, Output, err, out, write_line
 
 KINDS: tuple[str, ...] = get_args(What)
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from events.audit import Acted
 from events.topics import AUDIT
+from workers.configuration.settings import Settings
 from workers.kafka import reader
 from workers.kafka.reader import ReadingError, Span, StrangeError, data_of, log_skipped, written_at
-from workers.settings import Settings
 
 
 class RecordedAct(NamedTuple):

@@ -19,13 +19,13 @@ from kafka import KafkaProducer
 from events.audit import MOST_LETTERS, Acted, Actor, Arguments, Outcome, What
 from events.envelope import JSON, SPECVERSION, Attributes, write
 from events.topics import AUDIT
-from workers.console import Exit
-from workers.errors import DliError
+from workers.configuration.settings import Settings
+from workers.console.errors import DliError
+from workers.console.exit_codes import Exit
 from workers.kafka import connect, reader
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError, kafka_errors
-from workers.records import OutgoingRecord
-from workers.settings import Settings
+from workers.kafka.records import OutgoingRecord
 
 log = structlog.get_logger(__name__)
 

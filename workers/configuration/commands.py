@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import typer
 from rich.table import Table
 
+from workers.configuration.command_options import settings as read_settings
 from workers.configuration.values import SettingValue, Shown, values
-from workers.console import AsRows, Output, out, write_json
-from workers.console import settings as read_settings
+from workers.console.printing import AsRows, Output, out, write_json
 
 
 def add_commands(cli: typer.Typer) -> None:

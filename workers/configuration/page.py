@@ -1,4 +1,4 @@
-"""The page of settings, from `workers.settings`: `dli schemas write` writes it."""
+"""The page of settings, from `workers.configuration.settings`: `dli schemas write` writes it."""
 
 import ast
 import inspect
@@ -6,8 +6,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import workers
+from workers.configuration.settings import Settings, variable, wanted
 from workers.configuration.values import is_secret, shown
-from workers.settings import Settings, variable, wanted
 
 ROOT = Path(workers.__file__).parent.parent
 PAGE = ROOT / "workers" / "SETTINGS.md"

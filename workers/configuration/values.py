@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic import SecretStr
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource, SecretsSettingsSource
 
-from workers.settings import Settings, secrets, variable
+from workers.configuration.settings import Settings, secrets, variable
 
 SET, NOT_SET = "set", "not set"
 HIDDEN = "***"
@@ -41,7 +41,7 @@ def is_secret(name: str) -> bool:
 
 
 def values(found: Settings) -> list[SettingValue]:
-    """Every setting, as declared; for settings that `workers.settings.read` has read without flags."""
+    """Every setting, as declared; for settings that `workers.configuration.settings.read` has read without flags."""
     origins = _origins()
     return [
         SettingValue(variable(name), _shown(name, value), origins.get(name, Origin.DEFAULT), is_secret(name))

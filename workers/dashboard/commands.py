@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from workers import logs
-from workers.console import Bootstrap, CommandError, Prefix, err, settings
+from workers.configuration.command_options import Bootstrap, Prefix, settings
+from workers.console.exit_codes import CommandError
+from workers.console.printing import err
 from workers.dashboard.sign_in.roles import UnguardedError, check, tokens_of
+from workers.process import logs
 
 REPORTS = Path("var/reports")
 

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from nicegui import ui
 
+from workers.configuration.settings import Settings
 from workers.dashboard import pages
 from workers.dashboard.data.consumer import Reader
 from workers.dashboard.data.poller import Watch
@@ -19,7 +20,6 @@ from workers.dashboard.sign_in.guard import Guard
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import tokens_of
 from workers.dashboard.sign_in.sessions import Sessions
-from workers.settings import Settings
 
 
 class Server:

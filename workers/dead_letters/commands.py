@@ -11,28 +11,17 @@ from rich.table import Table
 from events.dead_letter import Reason
 from events.topics import DEAD_LETTERS
 from workers.audit.record_acts import acting, letter_ids
-from workers.console import (
-    AppId,
-    AsRows,
-    Bootstrap,
-    CommandError,
-    Exit,
-    Output,
-    Prefix,
-    err,
-    out,
-    print_json,
-    settings,
-    write_json,
-)
+from workers.configuration.command_options import AppId, Bootstrap, Prefix, settings
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError, Exit
+from workers.console.printable import counted
+from workers.console.printing import AsRows, Output, err, out, print_json, write_json
 from workers.dead_letters import redrive as post
 from workers.dead_letters.masking import masked
 from workers.dead_letters.read import StoredDeadLetter, letters
 from workers.dead_letters.redrive import MOST_TRIES, Plan
 from workers.kafka import reader
-from workers.logs import Hasher
-from workers.printable import counted
-from workers.settings import Settings
+from workers.process.logs import Hasher
 
 cli = typer.Typer(no_args_is_help=True, help="Events that could not be decided: list, show, send again.")
 

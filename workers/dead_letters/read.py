@@ -14,6 +14,7 @@ from pydantic import SecretStr, ValidationError
 from events.dead_letter import DeadLetter
 from events.envelope import Headers, binary_attributes, header, is_binary, loads
 from events.topics import DEAD_LETTERS
+from workers.configuration.settings import Settings
 from workers.kafka.reader import (
     StrangeError,
     data_of,
@@ -23,7 +24,6 @@ from workers.kafka.reader import (
     records,
     written_at,
 )
-from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
 

@@ -22,6 +22,7 @@ from kafka import KafkaProducer, TopicPartition
 
 from events.envelope import header
 from events.topics import REQUESTS
+from workers.configuration.settings import Settings
 from workers.dead_letters.read import TRIES, StoredDeadLetter, bytes_of
 from workers.kafka import connect
 from workers.kafka.reader import (
@@ -33,7 +34,6 @@ from workers.kafka.reader import (
     records,
     spans,
 )
-from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
 

@@ -15,8 +15,8 @@ from events.answer import Wrapping, wrapped
 from events.dead_letter import MOST_ERRORS, SENTENCES, DeadLetter, FieldError, Header, Original, letter_id
 from events.decode import LARGEST, RejectedError
 from events.topics import DEAD_LETTERS
-from workers.records import Headers, OutgoingRecord, Record, Unreadable, name_bytes
-from workers.settings import Settings
+from workers.configuration.settings import Settings
+from workers.kafka.records import Headers, OutgoingRecord, Record, Unreadable, name_bytes
 
 
 def rejection(record: Record, rejected: RejectedError, settings: Settings, *, small: bool = False) -> OutgoingRecord:

@@ -26,7 +26,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from workers.records import OutgoingRecord, Record
+from workers.kafka.records import OutgoingRecord, Record
 from workers.state.changelog import Change, Changelog
 from workers.state.partition_stores import PartitionStores
 from workers.state.request_digests import DIGEST_BYTES

@@ -23,15 +23,15 @@ from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.facts import ClinicalViolationError
 from policy_core.history.library import Knowledge, Library
 from workers.accounts.batch_counters import Answers, BatchCounters
+from workers.configuration.settings import Delivery, Settings
 from workers.dead_letters.write import defect, rejection, too_large, unreadable
 from workers.decide.case_of_request import case_of
 from workers.decide.duplicates import ELSEWHERE, KNOWN_BYTES, NO_MEMORY, Entry, Memory
 from workers.decide.encode_decision import DecisionEncoder
 from workers.decide.outcome import Decided
 from workers.decide.shadow import FAILED, Shadow
-from workers.logs import Hasher, frames
-from workers.records import Delivery, OutgoingRecord, Record, Unreadable
-from workers.settings import Settings
+from workers.kafka.records import OutgoingRecord, Record, Unreadable
+from workers.process.logs import Hasher, frames
 from workers.state.request_digests import digest
 from workers.state.rocksdb_store import StorageError
 

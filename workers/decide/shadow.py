@@ -17,11 +17,11 @@ from policy_core.evaluate.facts import ClinicalViolationError
 from policy_core.history.library import Library
 from policy_core.loading.load import load
 from workers.accounts.batch_counters import BatchCounters
+from workers.configuration.settings import Settings
 from workers.decide.case_of_request import case_of
 from workers.decide.outcome import Decided
-from workers.logs import frames
-from workers.records import OutgoingRecord, Record
-from workers.settings import Settings
+from workers.kafka.records import OutgoingRecord, Record
+from workers.process.logs import frames
 
 log = structlog.get_logger(__name__)
 

@@ -21,14 +21,16 @@ from rich.table import Table
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
-from workers import private_files
-from workers.console import CommandError, err, out, settings
+from workers.configuration.command_options import settings
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError
+from workers.console.printable import counted
+from workers.console.printing import err, out
 from workers.decide.commands import rows, table
+from workers.decide.decision_text import explanation
 from workers.dev_brokers import bound, broker_named, free_ports
 from workers.event_log import json_files
-from workers.explain import explanation
-from workers.printable import counted
-from workers.settings import Settings
+from workers.process import private_files
 from workers.topics import apply_topics
 from workers.traffic.commands import as_record, read, sent
 
@@ -91,7 +93,7 @@ ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 @contextmanager
 def _running_dashboard(found: Settings, port: int) -> Iterator[None]:
     """A dashboard in its own process, stopped on exit."""
-    command = bound([sys.executable, "-m", "workers", "dashboard", "--port", str(port), *dashboard_options(found)])
+    command = bound([sys.executable, "-m", "workers.main", "dashboard", "--port", str(port), *dashboard_options(found)])
     environment = found.environment() | {"DLI_LOG_LEVEL": "ERROR"}
     with subprocess.Popen(command, env=environment) as process, ended(process):  # noqa: S603 (our own command)
         yield
@@ -123,7 +125,7 @@ def running_worker(found: Settings, log: Path) -> Iterator[subprocess.Popen[byte
     Raises:
         CommandError: It ends or does not become ready; the message has the end of its log.
     """
-    command = bound([sys.executable, "-m", "workers", "worker"])
+    command = bound([sys.executable, "-m", "workers.main", "worker"])
     environment = found.environment()
     with (
         private_files.opened(log, "wb") as sink,

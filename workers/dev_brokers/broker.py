@@ -11,7 +11,7 @@ from typing import Self
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from workers.errors import DliError
+from workers.console.errors import DliError
 
 Client = Mapping[str, object]
 """A client's connection arguments in kafka-python's names: `security_protocol`, `ssl_context` and so on."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from workers.console import err, out
+from workers.console.printing import err, out
 from workers.dev_brokers.developer_kafka import down, up
 
 KAFKA = Path("var/kafka")

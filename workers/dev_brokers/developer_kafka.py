@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from workers import private_files
 from workers.dev_brokers.broker import BrokerError, answers_within
 from workers.dev_brokers.kafka import LIBS, KafkaBroker
 from workers.dev_brokers.ports import LOOPBACK, Ports, is_free
 from workers.dev_brokers.server import DRAIN_SECONDS
+from workers.process import private_files
 
 
 def up(folder: Path, *, libs: Path = LIBS) -> str:

@@ -12,10 +12,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from workers import private_files
 from workers.dev_brokers.broker import Broker, BrokerError, Client
 from workers.dev_brokers.ports import LOOPBACK, Ports, check_ports, free_ports
 from workers.dev_brokers.server import Server, last_lines
+from workers.process import private_files
 
 LIBS = Path(__file__).resolve().parents[2] / "deploy" / "kafka" / "target" / "libs"
 OLDEST_JAVA = 17

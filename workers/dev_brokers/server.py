@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from workers import private_files
 from workers.dev_brokers.broker import BrokerError, Client, answers_within
+from workers.process import private_files
 
 DRAIN_SECONDS = 30.0
 """How long a server may take to stop before it is killed."""

@@ -22,7 +22,8 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, cast
 import typer
 from jiter import from_json
 
-from workers.console import CommandError, opened
+from workers.console.exit_codes import CommandError
+from workers.console.streams import opened
 
 LONGEST = 16 * 1024 * 1024
 """Largest event in bytes: many times Kafka's limit, yet small."""

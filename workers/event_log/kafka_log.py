@@ -11,11 +11,11 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
+from workers.configuration.settings import Settings, read
 from workers.event_log.source import Chunk, Damage, Extent, Piece, ReplayError
 from workers.kafka.client_lifetime import started
 from workers.kafka.connect import client
-from workers.records import Record, Unreadable
-from workers.settings import Settings, read
+from workers.kafka.records import Record, Unreadable
 
 WAIT_MS = 500
 FETCH_BYTES = 16_000_000

@@ -16,8 +16,8 @@ from queue import Empty
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
 
-from workers import logs
 from workers.event_log.source import ReplayError
+from workers.process import logs
 
 Task = TypeVar("Task")
 Message = TypeVar("Message")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from workers.console import err
+from workers.console.printing import err
 
 
 class _Counted(ProgressColumn):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from workers.errors import DliError
-from workers.records import Record
+from workers.console.errors import DliError
+from workers.kafka.records import Record
 
 
 class ReplayError(DliError):

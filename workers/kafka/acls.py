@@ -20,7 +20,7 @@ from events.topics import (
     SHADOW,
     TOPICS,
 )
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 
 Role = Literal["worker", "exporter", "dashboard", "archive", "platform", "policy", "operator"]
 Resource = Literal["topic", "group", "transactional-id"]

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from workers.console import AsRows, CommandError, Output, Prefix, out, settings, write_json
+from workers.configuration.command_options import Prefix, settings
+from workers.console.exit_codes import CommandError
+from workers.console.printing import AsRows, Output, out, write_json
 from workers.kafka import acls
 from workers.kafka.acls import AclRule
 

@@ -14,11 +14,11 @@ from aiokafka.protocol.metadata import MetadataRequest
 from kafka.errors import AuthorizationError, KafkaError
 from pydantic import SecretStr
 
-from workers.errors import DliError
+from workers.configuration.settings import Settings, SettingsError, mounted
+from workers.console.errors import DliError
 from workers.kafka import compression, damaged_records
 from workers.kafka.bearer_tokens import Client, TokenEndpoint, TokenError, TokenFile, Tokens
 from workers.kafka.reloaded_credentials import RenewedContext, RenewedPassword
-from workers.settings import Settings, SettingsError, mounted
 
 if TYPE_CHECKING:
     import faust

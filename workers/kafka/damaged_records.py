@@ -23,10 +23,10 @@ from kafka.consumer.fetcher import ConsumerRecord as KafkaRecord
 from kafka.errors import CorruptRecordError
 from kafka.record import MemoryRecords as KafkaMemoryRecords
 
-from workers import metrics
 from workers.kafka import record_batches
 from workers.kafka.record_batches import Batches, Parsed
-from workers.records import Unreadable
+from workers.kafka.records import Unreadable
+from workers.process import metrics
 
 log = logging.getLogger(__name__)
 

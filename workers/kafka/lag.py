@@ -23,9 +23,9 @@ from kafka.errors import AuthorizationError, KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from events.topics import POLICY_REVISIONS, REQUESTS
+from workers.configuration.settings import Settings
 from workers.kafka.reader import PATIENCE_MS, Extent, extents, kafka_errors, new_admin, new_consumer, partitions_of
-from workers.records import Unreadable
-from workers.settings import Settings
+from workers.kafka.records import Unreadable
 
 # It cannot parse Faust's assignments, and logs that on every look; they are not needed.
 logging.getLogger("kafka.admin._groups").setLevel(logging.ERROR)

@@ -10,7 +10,7 @@ import re
 from hashlib import blake2b
 from typing import NamedTuple
 
-from workers.records import Record
+from workers.kafka.records import Record
 
 _MARKS = re.compile(r"(?:; read=(\d+):([0-9a-f]{16}))?(?:; refused=(\d+))?\Z")
 """The marks after a listener's note, if any."""

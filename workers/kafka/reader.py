@@ -12,9 +12,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 from events.envelope import Headers, loads
-from workers.errors import DliError
+from workers.configuration.settings import Settings
+from workers.console.errors import DliError
 from workers.kafka import connect
-from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
 

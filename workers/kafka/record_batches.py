@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from workers.kafka.compression import gzip_decode, lz4_decode, snappy_decode, zstd_decode
-from workers.records import Headers, Unreadable
+from workers.kafka.records import Headers, Unreadable
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _OFFSET = struct.Struct(">q")

@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from events.decode import is_request_id
-from workers.console import AsReport, Bootstrap, CommandError, Form, Prefix, out, settings, write_json
+from workers.configuration.command_options import Bootstrap, Prefix, settings
+from workers.console.exit_codes import CommandError
+from workers.console.printing import AsReport, Form, out, write_json
 from workers.ledger.trace import trace as trace_of
 from workers.ledger.trace_text import trace_text
 

@@ -21,10 +21,10 @@ from faust.web import Request, Response, View
 from yarl import URL
 
 from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
-from workers.ledger.pointers import Pointer, Pointers, partition_of
+from workers.configuration.settings import Settings
+from workers.ledger.pointers import Pointer, Pointers
 from workers.ledger.supersedes_links import Links, Member
-from workers.settings import Settings
-from workers.state.request_digests import digest
+from workers.state.request_digests import digest, partition_of
 from workers.state.rocksdb_store import StorageError
 
 PATIENCE_SECONDS = 5.0

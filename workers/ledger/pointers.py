@@ -21,10 +21,10 @@ from events.decode import is_request_id
 from events.envelope import Headers, header
 from events.origin_headers import REQUEST, SUPERSEDES, cause_of
 from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
+from workers.configuration.settings import Settings
 from workers.dead_letters.write import LONGEST_KEY, rejection, too_large, unreadable
+from workers.kafka.records import OutgoingRecord, Record, Unreadable
 from workers.ledger.supersedes_links import Link
-from workers.records import OutgoingRecord, Record, Unreadable
-from workers.settings import Settings
 from workers.state.changelog import Change, Changelog
 from workers.state.partition_stores import InputStores
 from workers.state.request_digests import DIGEST_BYTES, digest
@@ -74,11 +74,6 @@ def unpacked(raw: bytes) -> Pointer:
         )
     except (struct.error, KeyError):
         raise ValueError("no pointer") from None
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """The ledger partition of a request's pointers; the key is a digest and evenly distributed."""
-    return int.from_bytes(key[:4], "big") % partitions
 
 
 class PointerHandler:

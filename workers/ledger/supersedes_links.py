@@ -28,9 +28,9 @@ from events.dead_letter import FieldError
 from events.decode import RejectedError, is_request_id
 from events.envelope import loads
 from events.origin_headers import RecordPosition, place_of
+from workers.configuration.settings import Settings
 from workers.dead_letters.write import rejection, unreadable
-from workers.records import OutgoingRecord, Record, Unreadable
-from workers.settings import Settings
+from workers.kafka.records import OutgoingRecord, Record, Unreadable
 from workers.state.changelog import Change, Changelog
 from workers.state.partition_stores import InputStores, changes_of
 from workers.state.rocksdb_store import ChangelogStore

@@ -22,11 +22,11 @@ from events.envelope import is_binary, loads
 from events.origin_headers import RecordPosition
 from events.topics import POLICY_REVISIONS
 from policy_core.history.publication_terms import Terms
-from workers.console import CommandError
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError
 from workers.kafka import connect
 from workers.kafka.reader import headers_of
 from workers.policies.revision_events import terms_of, vouched
-from workers.settings import Settings
 
 PATIENCE_SECONDS = 15.0
 POLL_MS = 500

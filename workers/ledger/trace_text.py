@@ -12,9 +12,9 @@ from rich.text import Text
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from policy_core.publications.signing_keys import SHOWN
-from workers.explain import ACTIONS, STYLES, explanation, rejection, section, words
+from workers.console.printable import printable
+from workers.decide.decision_text import ACTIONS, STYLES, explanation, rejection, section, words
 from workers.ledger.trace import Answer, Event, Trace
-from workers.printable import printable
 
 NO_LONGER = "no longer kept there"
 

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from workers import logs
-from workers.console import AppId, Bootstrap, CommandError, Prefix, err, settings
+from workers.configuration.command_options import AppId, Bootstrap, Prefix, settings
+from workers.console.exit_codes import CommandError
+from workers.console.printing import err
 from workers.monitoring.exporter import serving
+from workers.process import logs
 
 
 def add_commands(cli: typer.Typer) -> None:

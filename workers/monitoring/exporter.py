@@ -16,8 +16,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from events.topics import DECISIONS, TOPICS
-from workers import metrics
 from workers.accounts.account import PartitionBalance, standings
+from workers.configuration.settings import Settings
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.lag import Look, Unread, Watcher
 from workers.kafka.reader import (
@@ -32,7 +32,7 @@ from workers.kafka.reader import (
     written_at,
 )
 from workers.monitoring.waiting_requests import Pended
-from workers.settings import Settings
+from workers.process import metrics
 
 log = structlog.get_logger(__name__)
 

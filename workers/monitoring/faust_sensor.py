@@ -10,7 +10,7 @@ from typing import Any
 import faust
 from faust.types import AppT
 
-from workers import metrics
+from workers.process import metrics
 
 
 class Sensor(faust.Sensor):

@@ -18,7 +18,7 @@ from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from policy_core.history.library import Knowledge, Library
-from workers import metrics
+from workers.process import metrics
 from workers.stream import Progress
 
 Check = Callable[[], bool]

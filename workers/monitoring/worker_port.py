@@ -14,8 +14,8 @@ from aiohttp.typedefs import Handler, Middleware
 from aiohttp.web import Request, StreamResponse, json_response, middleware
 from faust.web.drivers.aiohttp import Web as FaustWeb
 
+from workers.configuration.settings import Settings
 from workers.monitoring.host_header import host_of, is_address, is_loopback, plain
-from workers.settings import Settings
 
 Members = Callable[[], Iterable[str]]
 

@@ -14,23 +14,13 @@ from policy_core.loading.check import places
 from policy_core.loading.load import load, load_with_warnings
 from policy_core.publications.signing_keys import SHOWN
 from workers.audit.record_acts import acting
-from workers.console import (
-    AsRows,
-    Bootstrap,
-    CommandError,
-    Exit,
-    Output,
-    Policies,
-    Prefix,
-    err,
-    opened,
-    out,
-    settings,
-    write_json,
-)
+from workers.configuration.command_options import Bootstrap, Policies, Prefix, settings
+from workers.console.exit_codes import CommandError, Exit
+from workers.console.printable import counted
+from workers.console.printing import AsRows, Output, err, out, write_json
+from workers.console.streams import opened
 from workers.policies import key_commands, publish, revision_commands, skip_command
 from workers.policies.publish_packaged import ForkedError, is_behind, publish_packaged
-from workers.printable import counted
 
 Number = Annotated[str, typer.Argument(help="The policy's number.")]
 

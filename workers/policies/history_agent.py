@@ -27,16 +27,16 @@ from policy_core.compare.answers import compare
 from policy_core.history.chain import policy_of
 from policy_core.history.library import Knowledge
 from policy_core.work_limit import TooComplexError
-from workers import metrics
 from workers.accounts.account import decisions_under
+from workers.configuration.settings import Settings
 from workers.dead_letters.write import defect, rejection, too_large
-from workers.logs import frames
+from workers.kafka.records import OutgoingRecord, Record
 from workers.policies.attestation import attestation
 from workers.policies.register import Row, in_force, key_of, of_day, of_policy, row_of, with_decisions, written
 from workers.policies.revision_events import Outcome, Verdict, moment
 from workers.policies.revision_follower import Follower
-from workers.records import OutgoingRecord, Record
-from workers.settings import Settings
+from workers.process import metrics
+from workers.process.logs import frames
 
 log = structlog.get_logger(__name__)
 

@@ -22,13 +22,16 @@ from policy_core.publications.signing_keys import (
     new_private_key,
     public_text,
 )
-from workers import private_files
 from workers.audit.record_acts import acting_here
-from workers.console import Bootstrap, CommandError, Policies, Prefix, err, opened, out, settings
+from workers.configuration.command_options import Bootstrap, Policies, Prefix, settings
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError
+from workers.console.printing import err, out
+from workers.console.streams import opened
 from workers.policies.revision_commands import day_of, known_library
 from workers.policies.revision_events import Outcome, terms_of
 from workers.policies.revision_topic import read_known
-from workers.settings import Settings
+from workers.process import private_files
 
 LARGEST = 10_000
 """Maximum size of a private key file, in bytes."""

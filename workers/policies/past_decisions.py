@@ -9,9 +9,9 @@ import typer
 
 from policy_core.document.models import PolicyDocument
 from policy_core.publications.publication import Publication
-from workers.console import err, out
-from workers.errors import DliError
-from workers.settings import Settings
+from workers.configuration.settings import Settings
+from workers.console.errors import DliError
+from workers.console.printing import err, out
 
 Effect = Callable[[PolicyDocument, Settings, Path | None], bool]
 """Prints how a document would change recorded decisions; returns whether it would."""

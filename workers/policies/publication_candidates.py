@@ -7,7 +7,7 @@ from policy_core.history.chain import Chain
 from policy_core.history.publication_terms import released
 from policy_core.loading.document_at_revision import as_of
 from policy_core.publications.publication import Publication, publication, publications
-from workers.console import CommandError
+from workers.console.exit_codes import CommandError
 
 
 def candidates(

@@ -24,9 +24,13 @@ from policy_core.history.chain import PublicationRefusedError
 from policy_core.loading.load import parse, read
 from policy_core.publications.publication import Publication
 from policy_core.publications.signing_keys import sign
-from workers import private_files
 from workers.audit.record_acts import acting, acting_here, ourselves
-from workers.console import Bootstrap, CommandError, Exit, Policies, Prefix, err, opened, out, settings, write_line
+from workers.configuration.command_options import Bootstrap, Policies, Prefix, settings
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError, Exit
+from workers.console.printing import err, out, write_line
+from workers.console.streams import opened
+from workers.kafka.records import OutgoingRecord
 from workers.policies.diff_text import comparison
 from workers.policies.key_commands import name_of, private_key
 from workers.policies.past_decisions import Log, Past
@@ -35,8 +39,7 @@ from workers.policies.register_text import signer
 from workers.policies.revision_commands import comparison_of, day_of, known_library, online
 from workers.policies.revision_events import Judging, Outcome, Seen, Verdict, as_record, terms_of
 from workers.policies.revision_topic import Known, read_known, send
-from workers.records import OutgoingRecord
-from workers.settings import Settings
+from workers.process import private_files
 
 Key = Annotated[Path | None, typer.Option("--key", help="The private key to sign with, in PEM.")]
 Author = Annotated[

@@ -10,10 +10,10 @@ from events.topics import POLICY_REVISIONS
 from policy_core.history.chain import Chain
 from policy_core.history.library import Library
 from policy_core.publications.publication import Publication, publication
-from workers.errors import DliError
+from workers.configuration.settings import Settings
+from workers.console.errors import DliError
 from workers.policies.revision_events import Judging, as_record
 from workers.policies.revision_topic import read_known, send
-from workers.settings import Settings
 
 ROUNDS = 3
 """Attempts to publish; what the topic lacks after that, it refuses."""

@@ -19,27 +19,16 @@ from policy_core.loading.load import load
 from policy_core.publications.publication import Publication
 from policy_core.work_limit import TooComplexError
 from workers.accounts.account import decisions_under
-from workers.console import (
-    AsReport,
-    Bootstrap,
-    CommandError,
-    Exit,
-    Form,
-    Policies,
-    Prefix,
-    err,
-    out,
-    settings,
-    write_json,
-    write_line,
-)
+from workers.configuration.command_options import Bootstrap, Policies, Prefix, settings
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError, Exit
+from workers.console.printing import AsReport, Form, err, out, write_json, write_line
 from workers.policies.attestation import attestation
 from workers.policies.diff_text import comparison
 from workers.policies.register import Row, of_policy, row_of, with_decisions
 from workers.policies.register_text import history_of, standing
 from workers.policies.revision_events import moment
 from workers.policies.revision_topic import read_known
-from workers.settings import Settings
 
 Number = Annotated[str, typer.Argument(help="The policy's number.")]
 Revision = Annotated[str, typer.Argument(metavar="DATE|FILE", help="A revision's date, or a document's file.")]

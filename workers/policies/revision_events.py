@@ -42,9 +42,9 @@ from policy_core.loading.size_limit import too_large
 from policy_core.publications.publication import Publication, instant
 from policy_core.publications.signing_keys import Key, Signature, keyring
 from policy_core.publications.skip_list import Skip, SkipList, skip_list
+from workers.configuration.settings import Settings
 from workers.dead_letters.write import defect, unreadable
-from workers.records import OutgoingRecord, Unreadable
-from workers.settings import Settings
+from workers.kafka.records import OutgoingRecord, Unreadable
 
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 _NAMES = declared_names(PolicyRevision) | declared_names(PolicyDocument)

@@ -19,13 +19,13 @@ from aiokafka.structs import TopicPartition
 
 from events.topics import POLICY_REVISIONS
 from policy_core.history.library import Library
-from workers import metrics
+from workers.configuration.settings import Settings
 from workers.kafka.client_lifetime import started
 from workers.kafka.connect import client
 from workers.kafka.fetch_pacing import paced
 from workers.policies.publish_packaged import ForkedError, lacking
 from workers.policies.revision_events import Judging, Outcome, Seen, Verdict, terms_of
-from workers.settings import Settings
+from workers.process import metrics
 
 log = structlog.get_logger(__name__)
 

@@ -9,11 +9,11 @@ from events.topics import POLICY_REVISIONS
 from policy_core.history.chain import Chain
 from policy_core.history.library import Library
 from policy_core.history.publication_terms import Terms
+from workers.configuration.settings import Settings
 from workers.kafka import connect
 from workers.kafka.reader import ReadingError, kafka_errors, new_admin, records, spans
+from workers.kafka.records import OutgoingRecord
 from workers.policies.revision_events import Judging, Seen, Verdict, terms_of
-from workers.records import OutgoingRecord
-from workers.settings import Settings
 
 PATIENCE_S = 30
 """Timeout for the acknowledgement of a record."""

@@ -12,7 +12,9 @@ from policy_core.publications.publication import Publication
 from policy_core.publications.signing_keys import SHOWN
 from policy_core.publications.skip_list import Skip, SkipList, signed_skip
 from workers.audit.record_acts import acting_here
-from workers.console import Bootstrap, CommandError, Policies, Prefix, err, out, settings
+from workers.configuration.command_options import Bootstrap, Policies, Prefix, settings
+from workers.console.exit_codes import CommandError
+from workers.console.printing import err, out
 from workers.policies.key_commands import name_of, private_key
 from workers.policies.revision_commands import known_library
 from workers.policies.revision_events import Outcome, terms_of

@@ -12,21 +12,11 @@ import typer
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from policy_core.history.library import documents
 from workers.audit.record_acts import Act, acting
-from workers.console import (
-    ArchiveKeys,
-    AsRows,
-    Bootstrap,
-    CommandError,
-    DefaultPolicy,
-    Output,
-    Policies,
-    Prefix,
-    err,
-    needs_replay_extra,
-    settings,
-)
+from workers.configuration.command_options import ArchiveKeys, Bootstrap, DefaultPolicy, Policies, Prefix, settings
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError, needs_replay_extra
+from workers.console.printing import AsRows, Output, err
 from workers.event_log.source import Format, Source
-from workers.settings import Settings
 
 if TYPE_CHECKING:
     from policy_core.document.models import PolicyDocument

@@ -16,10 +16,10 @@ from policy_core.evaluate.determine import Policy
 from policy_core.history.chain import Chain, chain_of, policy_of
 from policy_core.history.library import Library, documents, load_library
 from policy_core.loading.load import load
+from workers.configuration.settings import Settings
 from workers.decide.handler import Decider
 from workers.event_log.source import ReplayError, Source
 from workers.policies.revision_events import Judging, Seen, terms_of
-from workers.settings import Settings
 
 
 class Named(NamedTuple):

@@ -4,15 +4,15 @@ import tempfile
 from pathlib import Path
 
 from policy_core.document.models import PolicyDocument
-from workers import private_files
-from workers.console import out
+from workers.configuration.settings import Settings
+from workers.console.printing import out
 from workers.event_log.source import Source
+from workers.process import private_files
 from workers.replay import runs
 from workers.replay.documents import Draft, documents_of
 from workers.replay.partition_replay import Plan
 from workers.replay.what_if import draft_of, what_if
 from workers.replay.what_if_report import examples, report_of, show, words
-from workers.settings import Settings
 
 
 def print_effect(document: PolicyDocument, source: Source, found: Settings, processes: int) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from workers import private_files
+from workers.process import private_files
 
 
 class Findings:

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple, Protocol
 from events.decode import Received, RejectedError, decode, shown_request_id
 from events.envelope import loads
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from workers.configuration.settings import Settings
 from workers.decide.duplicates import Entry
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Damage, ReplayError, Source
-from workers.records import Record
+from workers.kafka.records import Record
 from workers.replay.documents import Draft
 from workers.replay.recorded_answers import Answers
 from workers.replay.repeated_keys import repeated
-from workers.settings import Settings
 from workers.state.request_digests import digest
 
 DAY_MS = 24 * 60 * 60 * 1000

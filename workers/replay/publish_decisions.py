@@ -16,11 +16,11 @@ from events.decision import Decision
 from events.decode import Received
 from events.topics import LARGEST_RECORD, REPLAYED_KEPT, TOPICS
 from policy_core.evaluate.determine import CaseResult, Policy
+from workers.configuration.settings import Settings
 from workers.decide.encode_decision import DecisionEncoder
 from workers.event_log.source import ReplayError
 from workers.kafka import connect
-from workers.records import Record
-from workers.settings import Settings
+from workers.kafka.records import Record
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}", re.ASCII)
 PATIENCE_MS = 30_000

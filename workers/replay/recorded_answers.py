@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Protocol
 
 from workers.event_log.source import Damage, Source
-from workers.records import Record
+from workers.kafka.records import Record
 
 WINDOW = 2_000
 """The number of answers searched ahead, and of skipped ones kept."""

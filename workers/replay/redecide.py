@@ -7,11 +7,11 @@ from events.decision import Decision
 from events.decode import Received, RejectedError
 from events.envelope import Headers, Mode, binary_attributes, is_binary, loads
 from policy_core.evaluate.determine import Policy
+from workers.configuration.settings import Settings
 from workers.dead_letters.write import rejection
 from workers.decide.outcome import Decided
-from workers.records import Record
+from workers.kafka.records import Record
 from workers.replay.documents import Documents, Named
-from workers.settings import Settings
 
 
 class Manner(NamedTuple):

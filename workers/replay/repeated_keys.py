@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from workers import private_files
 from workers.event_log.source import Source
+from workers.process import private_files
 
 BITS = 6
 """Leading bits: with 64 files, 50 million keys are 400 MB, 6 MB each."""

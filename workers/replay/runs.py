@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from events.topics import REQUESTS
-from workers import private_files
-from workers.console import err
+from workers.console.printing import err
 from workers.event_log.process_pool import WorkerHandle, run
 from workers.event_log.progress import counting
 from workers.event_log.source import ReplayError
+from workers.process import private_files
 from workers.replay.findings import read_all
 from workers.replay.partition_replay import News, Plan, Task
 

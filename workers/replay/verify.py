@@ -14,7 +14,7 @@ from workers.dead_letters.write import defect
 from workers.decide.duplicates import Entry
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Damage
-from workers.records import Record
+from workers.kafka.records import Record
 from workers.replay.documents import Documents, documents_of
 from workers.replay.findings import Findings, ResumedFindings
 from workers.replay.partition_replay import News, PartitionReplay, Plan, Task, request_id_of

@@ -10,7 +10,8 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from workers.console import Exit, Output, err, out, write_line
+from workers.console.exit_codes import Exit
+from workers.console.printing import Output, err, out, write_line
 from workers.replay import runs
 from workers.replay.partition_replay import Plan
 from workers.replay.runs import Done

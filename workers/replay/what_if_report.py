@@ -13,9 +13,10 @@ from rich.table import Table
 from events.topics import REQUESTS
 from policy_core.compare.strictness import Kind
 from policy_core.evaluate.determine import Policy
-from workers import private_files
-from workers.console import Exit, Output, err, out, write_line
+from workers.console.exit_codes import Exit
+from workers.console.printing import Output, err, out, write_line
 from workers.event_log.source import ReplayError
+from workers.process import private_files
 from workers.replay import runs
 from workers.replay.documents import Named, documents_of, name_of
 from workers.replay.partition_replay import Plan

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import structlog
 
-from workers.records import OutgoingRecord, PartitionListener, Record
+from workers.kafka.records import OutgoingRecord, PartitionListener, Record
 from workers.state.changelog import Change, Changelog
 from workers.state.rocksdb_store import ChangelogStore, StorageError
 

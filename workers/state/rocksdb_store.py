@@ -8,7 +8,7 @@ from typing import cast
 
 from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
 
-from workers import private_files
+from workers.process import private_files
 
 _APPLIED = b"applied"
 """The key of the changelog's next offset; no entry may have it."""

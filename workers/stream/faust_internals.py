@@ -34,7 +34,7 @@ from yarl import URL
 
 from workers.kafka.client_lifetime import in_time, leave
 from workers.kafka.fetch_pacing import paced
-from workers.records import OutgoingRecord, Record
+from workers.kafka.records import OutgoingRecord, Record
 
 T = TypeVar("T")
 

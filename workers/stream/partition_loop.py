@@ -24,7 +24,7 @@ from aiokafka.structs import TopicPartition
 from workers.kafka import offset_metadata
 from workers.kafka.client_lifetime import LEAVE_SECONDS
 from workers.kafka.offset_metadata import Note
-from workers.records import BatchReport, Handler, Instead, Lost, OutgoingRecord, Record
+from workers.kafka.records import BatchReport, Handler, Instead, Lost, OutgoingRecord, Record
 from workers.stream.faust_internals import Chunk, consumer_thread
 from workers.stream.partition_output import OversizedError, PartitionOutput, Sender, UnevenTopicsError, opened_output
 

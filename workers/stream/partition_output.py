@@ -12,8 +12,9 @@ from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
+from workers.configuration.settings import Delivery
 from workers.kafka.client_lifetime import leave
-from workers.records import Delivery, OutgoingRecord, PartitionListener, Placing
+from workers.kafka.records import OutgoingRecord, PartitionListener, Placing
 from workers.stream import faust_internals
 
 

@@ -13,8 +13,9 @@ import faust
 from faust.types import TP
 
 from events.topics import LARGEST_RECORD
+from workers.configuration.settings import Delivery
 from workers.kafka import damaged_records
-from workers.records import Delivery, Handler, Instead, PartitionListener, Placing
+from workers.kafka.records import Handler, Instead, PartitionListener, Placing
 from workers.stream.faust_assumptions import check_assumptions
 from workers.stream.faust_internals import BATCH_BYTES, attach, consumer_thread
 from workers.stream.partition_loop import EXIT_FEED_LOST, RHYTHM_S, FeedLost, PartitionLoop, Progress

@@ -23,12 +23,12 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 from events.topics import ANSWERED, REQUESTS, TOPICS, Topic
-from workers.console import CommandError
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError
 from workers.decide.duplicates import unpacked
 from workers.kafka import connect
 from workers.kafka.reader import Span, records, spans
-from workers.ledger.pointers import partition_of
-from workers.settings import Settings
+from workers.state.request_digests import partition_of
 from workers.topics import apply_topics
 
 VISIBLE_S = 60.0

@@ -10,11 +10,11 @@ from kafka.errors import AuthorizationError, KafkaError
 
 from events.topics import LIMIT, TIME, TOPICS, Topic
 from policy_core.history.library import load_library
-from workers.errors import DliError
+from workers.configuration.settings import Settings
+from workers.console.errors import DliError
 from workers.kafka import connect
 from workers.kafka.connect import AccessRefusedError
 from workers.policies.publish_packaged import publish_packaged
-from workers.settings import Settings
 
 PATIENCE_MS = 10_000
 """Timeout of admin requests."""

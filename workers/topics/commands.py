@@ -8,25 +8,12 @@ from rich.table import Table
 
 from events.topics import AUDIT, TOPICS, Topic
 from workers.audit.record_acts import acting
-from workers.console import (
-    AppId,
-    ArchiveKeys,
-    AsRows,
-    Bootstrap,
-    CommandError,
-    Exit,
-    Output,
-    Partitions,
-    Prefix,
-    err,
-    needs_replay_extra,
-    out,
-    settings,
-    write_json,
-)
+from workers.configuration.command_options import AppId, ArchiveKeys, Bootstrap, Partitions, Prefix, settings
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError, Exit, needs_replay_extra
+from workers.console.printable import counted
+from workers.console.printing import AsRows, Output, err, out, write_json
 from workers.policies.publish_packaged import ForkedError
-from workers.printable import counted
-from workers.settings import Settings
 from workers.topics import add_partitions as scaling
 from workers.topics import apply_topics
 from workers.topics.reset_offset import reset_offset

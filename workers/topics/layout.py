@@ -11,8 +11,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
 
 from events.topics import TOPICS
+from workers.configuration.settings import Settings
 from workers.kafka import connect
-from workers.settings import Settings
 
 PATIENCE_MS = 8_000
 

@@ -12,11 +12,13 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from workers.audit.record_acts import acting
-from workers.console import AppId, Bootstrap, CommandError, Prefix, err, out, settings
+from workers.configuration.command_options import AppId, Bootstrap, Prefix, settings
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError
+from workers.console.printable import counted
+from workers.console.printing import err, out
 from workers.kafka import connect, offset_metadata
 from workers.kafka.reader import Span, kafka_errors, new_admin, partitions_of, spans
-from workers.printable import counted
-from workers.settings import Settings
 
 PLACES = ("earliest", "latest", "current")
 _OFFSET = re.compile("[0-9]{1,19}")

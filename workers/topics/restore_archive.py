@@ -29,12 +29,12 @@ from events.origin_headers import CAUSE, RecordPosition, place_of
 from events.topics import ANSWERED, BROKERS_CLOCK, LARGEST_RECORD, PRODUCERS_CLOCK, REQUESTS, TIME, TOPICS, Topic
 from workers.archive import archive
 from workers.archive.archive import ArchiveSource
+from workers.configuration.settings import Settings
 from workers.event_log.kafka_log import KafkaSource
 from workers.event_log.source import Extent, ReplayError, Source
 from workers.kafka import connect
 from workers.kafka.reader import partitions_of
-from workers.records import Headers, Record
-from workers.settings import Settings
+from workers.kafka.records import Headers, Record
 from workers.topics import apply_topics
 
 BATCH_BYTES = 1_000_000

@@ -26,7 +26,7 @@ from faust.types.assignor import HostToPartitionMap
 from kafka.errors import KafkaError
 
 from events.topics import REQUESTS
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 from workers.topics.layout import Looker, Topology, absent, created_again, held_by_all, resized
 
 log = structlog.get_logger(__name__)

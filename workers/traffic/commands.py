@@ -15,11 +15,14 @@ from events.envelope import JSON, SPECVERSION, STRUCTURED, Attributes, Headers, 
 from events.request import AuthorizationRequest
 from events.topics import DEAD_LETTERS, DECISIONS, LARGEST_RECORD, POLICY_REVISIONS, REQUESTS, SHADOW
 from workers.audit.record_acts import acting
-from workers.console import Bootstrap, CommandError, Exit, Prefix, err, nobody_reads, settings, write_line
+from workers.configuration.command_options import Bootstrap, Prefix, settings
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError, Exit
+from workers.console.printing import err, write_line
+from workers.console.streams import nobody_reads
 from workers.event_log import json_files
 from workers.kafka import connect, reader
-from workers.records import OutgoingRecord
-from workers.settings import Settings
+from workers.kafka.records import OutgoingRecord
 from workers.traffic.generate import generate
 
 IN_FLIGHT = 1_000

@@ -18,8 +18,9 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from workers import private_files
-from workers.console import CommandError, Exit, nobody_reads
+from workers.console.exit_codes import CommandError, Exit
+from workers.console.streams import nobody_reads
+from workers.process import private_files
 
 BLOCK = 1_000
 """Requests generated from one stream of random numbers."""

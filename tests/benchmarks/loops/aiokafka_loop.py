@@ -14,8 +14,8 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from events.topics import REQUESTS
 from tests.benchmarks.work import BATCH, PARTITIONS, Kind, Work
-from workers.records import OutgoingRecord, Record
-from workers.settings import Settings, read
+from workers.configuration.settings import Settings, read
+from workers.kafka.records import OutgoingRecord, Record
 from workers.stream import BATCH_BYTES
 
 

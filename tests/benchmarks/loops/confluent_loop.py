@@ -9,8 +9,8 @@ from typing import Any
 
 from events.topics import REQUESTS
 from tests.benchmarks.work import BATCH, PARTITIONS, Work
-from workers.records import Record
-from workers.settings import Settings, read
+from workers.configuration.settings import Settings, read
+from workers.kafka.records import Record
 
 POLL_S = 0.05
 """How long a poll waits to be full."""

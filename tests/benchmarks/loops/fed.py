@@ -10,7 +10,7 @@ from faust.worker import Worker
 
 from events.topics import DECISIONS, REQUESTS
 from tests.benchmarks.work import Work
-from workers.settings import read
+from workers.configuration.settings import read
 from workers.stream import app_settings, feed
 
 

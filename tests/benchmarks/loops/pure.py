@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.work import BATCH, HEADERS, PARTITIONS, Work, saved
-from workers.records import Record
-from workers.settings import read
+from workers.configuration.settings import read
+from workers.kafka.records import Record
 
 
 def main() -> None:

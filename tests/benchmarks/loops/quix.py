@@ -8,8 +8,8 @@ from typing import Any
 
 from events.topics import ANSWERED, DECISIONS, REQUESTS
 from tests.benchmarks.work import BATCH, PARTITIONS, Work
-from workers.records import OutgoingRecord, Record
-from workers.settings import Settings, read
+from workers.configuration.settings import Settings, read
+from workers.kafka.records import OutgoingRecord, Record
 
 
 def run(found: Settings, work: Work) -> None:

@@ -11,8 +11,8 @@ from faust.worker import Worker
 
 from events.topics import ANSWERED, DECISIONS, REQUESTS
 from tests.benchmarks.work import Work
-from workers.records import Record
-from workers.settings import Settings, read
+from workers.configuration.settings import Settings, read
+from workers.kafka.records import Record
 
 
 def make_app(found: Settings, work: Work) -> faust.App:

@@ -15,8 +15,8 @@ from tests.support.running import eventually, publish, settings_for, worker
 from workers.accounts import account as accounts
 from workers.accounts import report
 from workers.accounts.account import Account, PartitionBalance, Recounted
-from workers.records import Lost
-from workers.settings import Settings
+from workers.configuration.settings import Settings
+from workers.kafka.records import Lost
 from workers.topics import apply_topics
 
 EVEN = PartitionBalance(0, 12, 0, Account(0, 10, 7, 2, 1))

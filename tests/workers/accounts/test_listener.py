@@ -16,10 +16,10 @@ from tests.support import generator
 from tests.support.requests import Remembering, covered, record, request
 from workers.accounts.account import Account, read_note
 from workers.accounts.listener import AccountingListener
+from workers.configuration.settings import read
 from workers.decide.handler import DecisionHandler
-from workers.metrics import BatchHistogram
-from workers.records import BatchReport, Lost, PartitionListener, Record
-from workers.settings import read
+from workers.kafka.records import BatchReport, Lost, PartitionListener, Record
+from workers.process.metrics import BatchHistogram
 
 NOW = 1_750_000_012.5
 

@@ -20,7 +20,7 @@ from tests.support.commands import Ran, dli
 from tests.support.running import eventually, everything_on, get, samples, settings_for, worker
 from workers.accounts import account as accounts
 from workers.accounts.account import PartitionBalance
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 from workers.topics import apply_topics
 from workers.traffic.commands import as_record
 
@@ -183,7 +183,7 @@ def unready(found: Settings, folder: Path, name: str) -> Iterator[None]:
     """A worker that is not waited for."""
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "workers", "worker"], env=found.environment(), stdout=log, stderr=log
+            [sys.executable, "-m", "workers.main", "worker"], env=found.environment(), stdout=log, stderr=log
         )
         try:
             yield

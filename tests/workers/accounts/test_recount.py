@@ -10,7 +10,7 @@ from events.topics import REQUESTS
 from tests.support import generator
 from tests.support.running import settings_for
 from workers.accounts.account import Account, Recounted, recount
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 from workers.topics import apply_topics
 
 

@@ -14,7 +14,7 @@ from workers.archive.archive import ArchiveSource, Kept
 from workers.archive.blocks import Digest, LogPartition
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Chunk, Damage, Format, ReplayError
-from workers.records import Record
+from workers.kafka.records import Record
 
 TOPIC = "t.things"
 FORMATS = list(Format)

@@ -18,12 +18,12 @@ from tests.support.running import PARTITIONS, producers_times, settings_for
 from workers.archive import series
 from workers.archive.archive import ArchiveSource
 from workers.archive.series import make_next
+from workers.configuration.settings import Settings
 from workers.event_log.source import Format, ReplayError
 from workers.kafka.lag import Watcher
+from workers.kafka.records import Record
 from workers.monitoring.exporter import archived_until, without
-from workers.records import Record
 from workers.replay.commands import TOPICS as COMMANDS_TOPICS
-from workers.settings import Settings
 from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("broker")]

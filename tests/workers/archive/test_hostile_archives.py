@@ -22,7 +22,7 @@ from workers.archive import manifest
 from workers.archive import parquet as columns
 from workers.archive.blocks import MOST_BYTES
 from workers.event_log.source import Format
-from workers.records import Record
+from workers.kafka.records import Record
 
 FORMATS = list(Format)
 MB = 1_000_000

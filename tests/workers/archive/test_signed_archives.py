@@ -27,8 +27,8 @@ from tests.support.event_logs import MemorySource, archived, changed, recorded
 from workers.archive import manifest, signing
 from workers.archive.archive import ArchiveSource
 from workers.archive.signing import SignatureError
+from workers.configuration.settings import read
 from workers.event_log.source import Format, ReplayError
-from workers.settings import read
 from workers.topics import restore_archive
 from workers.traffic.generate import Generator
 

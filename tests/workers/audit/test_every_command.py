@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from events.audit import What
-from workers.cli import cli
+from workers.main.cli import cli
 
 CHANGES = {
     "topics apply": "topics apply",

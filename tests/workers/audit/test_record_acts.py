@@ -26,11 +26,11 @@ from tests.support.running import everything_on, settings_for
 from workers.audit.columns import UNENDED, row
 from workers.audit.read_acts import RecordedAct, acts, joined
 from workers.audit.record_acts import UnrecordedError, acting, end_of, letter_ids, ourselves
-from workers.console import CommandError, Exit
+from workers.configuration.settings import Settings, read
+from workers.console.exit_codes import CommandError, Exit
 from workers.kafka import connect
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
-from workers.settings import Settings, read
 from workers.topics import apply_topics
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -78,7 +78,7 @@ def test_a_process_that_dies_in_between_leaves_the_beginning(found: Settings) ->
     text = (
         "import os, signal\n"
         "from workers.audit.record_acts import acting\n"
-        "from workers.settings import read\n"
+        "from workers.configuration.settings import read\n"
         f"with acting(read(bootstrap={found.bootstrap!r}, topic_prefix={found.topic_prefix!r}), 'restore'):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

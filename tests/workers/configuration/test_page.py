@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-import workers.schemas
+import workers.main.generated_files
 from workers.configuration import page
-from workers.settings import Settings, variable
+from workers.configuration.settings import Settings, variable
 
 
 def rows(text: str) -> list[list[str]]:
@@ -34,9 +34,9 @@ def test_a_changed_page_is_stale_until_it_is_written_again(
     monkeypatch.setattr(page, "PAGE", copy)
     copy.write_text(page.text().replace(before, behind), "utf-8")
 
-    assert workers.schemas.stale() == [copy]
-    assert workers.schemas.write() == [copy]
-    assert (copy.read_text("utf-8"), workers.schemas.stale()) == (page.text(), [])
+    assert workers.main.generated_files.stale() == [copy]
+    assert workers.main.generated_files.write() == [copy]
+    assert (copy.read_text("utf-8"), workers.main.generated_files.stale()) == (page.text(), [])
 
 
 def test_a_setting_without_a_meaning_is_noticed() -> None:

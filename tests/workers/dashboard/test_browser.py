@@ -17,10 +17,10 @@ from tests.support.requests import request
 from tests.support.running import eventually, everything_on, publish, settings_for, worker
 from tests.support.unprintable import unseen
 from tests.workers import test_no_personal_data as no_personal_data
+from workers.configuration.settings import Settings
 from workers.demo.run import REQUESTS_FILE
 from workers.dev_brokers import Broker, KafkaBroker
 from workers.event_log.json_files import events
-from workers.settings import Settings
 from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]

@@ -25,6 +25,7 @@ from tests.support.places import ROOT
 from tests.support.running import eventually, settings_for
 from tests.support.unprintable import DATA, unseen
 from workers.audit.read_acts import Done
+from workers.configuration.settings import Settings, read
 from workers.dashboard.data.consumer import Reader
 from workers.dashboard.data.counters import Counters, DecisionPosition
 from workers.dashboard.data.find_decision import Found, Section
@@ -38,7 +39,6 @@ from workers.dashboard.views.now import Now, PartitionRow, Tile, Verdict, Worker
 from workers.dashboard.views.policy import RevisionRow
 from workers.dashboard.views.replays import reports
 from workers.dead_letters.read import StoredDeadLetter
-from workers.settings import Settings, read
 from workers.topics import apply_topics
 
 DRAWN = {

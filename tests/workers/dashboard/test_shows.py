@@ -20,9 +20,9 @@ from tests.support.browsing import Console, chromium, dashboard, level
 from tests.support.prometheus import SETTINGS, firing, running
 from tests.support.running import everything_on, publish, settings_for, worker
 from workers.accounts import account
+from workers.configuration.settings import Settings
 from workers.demo.run import ended
 from workers.dev_brokers import Broker, free_ports
-from workers.settings import Settings
 from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.browser, pytest.mark.kafka, pytest.mark.tools]
@@ -73,7 +73,7 @@ class Flow:
 
 @contextmanager
 def exporter(found: Settings, folder: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "workers", "exporter"]
+    command = [sys.executable, "-m", "workers.main", "exporter"]
     with (
         (folder / "exporter.log").open("wb") as sink,
         subprocess.Popen(command, stdout=sink, stderr=sink, env=found.environment()) as process,  # noqa: S603 (ours)

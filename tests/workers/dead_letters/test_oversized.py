@@ -20,10 +20,10 @@ from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, LARGEST_RECORD, SHA
 from policy_core.history.library import PACKAGED, load_library
 from tests.support.requests import record, request
 from tests.support.sizes import size
+from workers.configuration.settings import read
 from workers.dead_letters.write import rejection
 from workers.decide.handler import DecisionHandler
-from workers.records import Headers, OutgoingRecord, PartitionListener, Record, Unreadable, name_bytes
-from workers.settings import read
+from workers.kafka.records import Headers, OutgoingRecord, PartitionListener, Record, Unreadable, name_bytes
 from workers.stream.faust_internals import Chunk, Kept
 from workers.stream.partition_loop import PartitionLoop
 from workers.stream.partition_output import OversizedError

@@ -20,7 +20,8 @@ from tests.support.places import POLICIES
 from tests.support.requests import record, request
 from tests.support.running import eventually, everything_on, publish, settings_for, worker
 from workers.accounts import account
-from workers.console import CommandError
+from workers.configuration.settings import Settings, read
+from workers.console.exit_codes import CommandError
 from workers.dead_letters.commands import chosen
 from workers.dead_letters.masking import masked
 from workers.dead_letters.read import TRIES, StoredDeadLetter, letters, read_letter
@@ -28,8 +29,7 @@ from workers.dead_letters.redrive import FROM, again, planned, redrive, refusal
 from workers.dead_letters.write import dead_letter
 from workers.decide.handler import DecisionHandler
 from workers.kafka.reader import data_of
-from workers.records import Headers, Record, Unreadable
-from workers.settings import Settings, read
+from workers.kafka.records import Headers, Record, Unreadable
 from workers.topics import apply_topics
 
 MARK = "MARKED-7f3a"

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
 from tests.support import generator
 from tests.support.running import everything_on, offsets, publish, settings_for, worker
+from workers.configuration.settings import Settings
 from workers.decide.duplicates import AnsweredRequests, Entry, unpacked
-from workers.records import OutgoingRecord, Record
-from workers.settings import Settings
+from workers.kafka.records import OutgoingRecord, Record
 from workers.state.changelog import Change
 from workers.state.request_digests import digest
 from workers.state.rocksdb_store import ChangelogStore, StorageError

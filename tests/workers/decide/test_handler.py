@@ -19,10 +19,10 @@ from policy_core.history.library import PACKAGED, Library, load_library
 from tests.support import generator
 from tests.support.publishing import next_revision
 from tests.support.requests import Remembering, covered, record, request
+from workers.configuration.settings import Delivery, Settings, read
 from workers.decide.duplicates import Entry
 from workers.decide.handler import BehindError, DecisionHandler
-from workers.records import Delivery, OutgoingRecord, Record
-from workers.settings import Settings, read
+from workers.kafka.records import OutgoingRecord, Record
 from workers.state.rocksdb_store import StorageError
 
 MARKED = "MEMBER-MARKED-PERSONAL"

@@ -16,11 +16,11 @@ from policy_core.history.library import PACKAGED, load_library
 from policy_core.loading.load import load
 from tests.support import naive
 from tests.support.sizes import size
+from workers.configuration.settings import read
 from workers.decide.handler import DecisionHandler
+from workers.kafka.records import OutgoingRecord, Record
 from workers.ledger.pointers import PointerHandler
 from workers.ledger.supersedes_links import Link
-from workers.records import OutgoingRecord, Record
-from workers.settings import read
 
 LIBRARY = load_library([PACKAGED], "L.2.03.402")
 DOCUMENT = load(PACKAGED / "L.2.03.402.yaml")

@@ -26,12 +26,12 @@ from tests.support.running import eventually, everything_on, publish, samples, s
 from tests.support.running_workers import all_committed
 from tests.support.shadow import DOCUMENT, FROM, written
 from workers.accounts.batch_counters import BatchCounters
+from workers.configuration.settings import read
 from workers.decide import shadow
 from workers.decide.duplicates import Entry, unpacked
 from workers.decide.handler import Decider, DecisionHandler
 from workers.decide.shadow import Shadow, shadow_of
-from workers.records import OutgoingRecord, Record
-from workers.settings import read
+from workers.kafka.records import OutgoingRecord, Record
 from workers.topics import apply_topics
 from workers.traffic.commands import as_record
 from workers.traffic.generate import Generator

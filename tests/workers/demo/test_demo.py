@@ -13,9 +13,9 @@ import pytest
 
 from tests.support.commands import dli
 from tests.support.running import eventually
+from workers.configuration.settings import read
 from workers.dashboard.sign_in.roles import check, tokens_of
 from workers.demo.run import dashboard_options
-from workers.settings import read
 
 
 @pytest.mark.broker
@@ -71,7 +71,7 @@ def runs(pid: int) -> bool:
 def demo(*options: str) -> Iterator[subprocess.Popen[bytes]]:
     """A demo that goes on until it is ended; whatever is left of it is ended in any case."""
     with subprocess.Popen(  # noqa: S603 (our own command)
-        [sys.executable, "-m", "workers", "demo", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "workers.main", "demo", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
             yield process

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from workers.console import CommandError
+from workers.console.exit_codes import CommandError
 from workers.event_log import json_files
 from workers.event_log.json_files import Event, events
 

@@ -3,8 +3,8 @@
 from events.topics import TOPICS
 from tests.support.commands import dli
 from tests.support.places import ROOT
+from workers.configuration.settings import Settings
 from workers.kafka.acls import ROLES, AclRule, rights
-from workers.settings import Settings
 
 PAGE = ROOT / "deploy" / "security.md"
 

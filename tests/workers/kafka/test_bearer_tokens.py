@@ -17,9 +17,9 @@ import trustme
 from aiokafka.conn import OAuthAuthenticator
 from kafka.net.sasl.oauth import SaslMechanismOAuth
 
+from workers.configuration.settings import Settings, SettingsError, read
 from workers.kafka import connect
 from workers.kafka.bearer_tokens import Client, TokenEndpoint, TokenError, TokenFile, Tokens
-from workers.settings import Settings, SettingsError, read
 
 SECRET = "marked-secret"  # noqa: S105 (of a test's own endpoint)
 

@@ -22,8 +22,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from kafka.record import default_records as kafka_python
 
+from workers.configuration.settings import read
 from workers.kafka import compression, connect
-from workers.settings import read
 
 CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 """By their numbers in a batch's attributes."""

@@ -18,9 +18,9 @@ from kafka.errors import KafkaError
 
 from tests.support.places import ROOT
 from tests.support.settings import nothing_from_outside  # noqa: F401 (a fixture)
+from workers.configuration.settings import Settings, SettingsError, read
 from workers.dev_brokers import LOOPBACK
 from workers.kafka.connect import client, faust_arguments, tls
-from workers.settings import Settings, SettingsError, read
 
 LOGIN = {"security_protocol": "SASL_SSL", "sasl_username": "dli-worker", "sasl_password": "marked-password"}
 

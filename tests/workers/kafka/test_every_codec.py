@@ -17,11 +17,11 @@ from tests.support.commands import dli
 from tests.support.kafka_tools import run
 from tests.support.running import eventually, everything_on, settings_for, worker
 from tests.support.scrape import Scrape
+from workers.configuration.settings import Settings
 from workers.dashboard.data.consumer import Reader
 from workers.dev_brokers import free_ports
+from workers.kafka.records import OutgoingRecord
 from workers.monitoring.exporter import serving
-from workers.records import OutgoingRecord
-from workers.settings import Settings
 from workers.topics import apply_topics
 from workers.traffic.commands import as_record
 

@@ -14,10 +14,10 @@ from tests.support.kafka_tools import run
 from tests.support.odd_records import Header, good, letters, send
 from tests.support.running import eventually, everything_on, get, settings_for, worker
 from tests.support.scrape import Scrape
+from workers.configuration.settings import Settings
 from workers.dashboard.data.consumer import Reader
 from workers.dev_brokers import free_ports
 from workers.monitoring.exporter import serving
-from workers.settings import Settings
 from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.kafka, pytest.mark.xdist_group("broker")]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from workers.kafka import offset_metadata
 from workers.kafka.offset_metadata import Mark, Note
-from workers.records import Record
+from workers.kafka.records import Record
 
 OFFSETS = st.integers(0, 2**63 - 1)
 # What companions write; never anything of ours.

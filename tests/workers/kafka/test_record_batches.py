@@ -16,7 +16,7 @@ from kafka import TopicPartition as KafkaTopicPartition
 
 from workers.kafka import damaged_records
 from workers.kafka.record_batches import Batches, parsed
-from workers.records import Unreadable
+from workers.kafka.records import Unreadable
 
 Rec = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 TP = TopicPartition("requests", 0)

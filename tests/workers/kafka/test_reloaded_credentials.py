@@ -13,9 +13,9 @@ import pytest
 import structlog
 import trustme
 
+from workers.configuration.settings import Settings, SettingsError, mounted, read
 from workers.kafka.connect import tls
 from workers.kafka.reloaded_credentials import RenewedPassword
-from workers.settings import Settings, SettingsError, mounted, read
 
 HOST = "localhost"
 

@@ -49,13 +49,13 @@ from tests.support.publishing import revised
 from tests.support.running import eventually, everything_on
 from tests.support.secured_kafka import ADMIN, WORKER, Issuer, Secured, give, password, secured_broker, take
 from workers.audit.read_acts import acts
+from workers.configuration.settings import Settings, read
 from workers.demo.run import running_worker
 from workers.dev_brokers import free_ports
 from workers.kafka import connect
 from workers.kafka.acls import AclRule, rights
+from workers.kafka.records import OutgoingRecord
 from workers.monitoring.exporter import serving
-from workers.records import OutgoingRecord
-from workers.settings import Settings, read
 from workers.stream.partition_loop import EXIT_FEED_LOST
 from workers.topics import apply_topics
 from workers.traffic.commands import as_record, sent
@@ -151,7 +151,7 @@ def archived(secured: Secured, used: set[tuple[str, ...]], tmp_path_factory: pyt
     assert used
     folder = tmp_path_factory.mktemp("archives")
     environment = {**os.environ, **secured.settings(ARCHIVE, partitions=2).environment()}
-    command = [sys.executable, "-m", "workers", "archive", str(folder), "--continue"]
+    command = [sys.executable, "-m", "workers.main", "archive", str(folder), "--continue"]
     done = [
         subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)  # noqa: S603 (our own command)
         for _ in range(2)

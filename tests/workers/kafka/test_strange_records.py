@@ -15,6 +15,7 @@ from tests.support.commands import Ran, dli
 from tests.support.requests import request
 from tests.support.running import eventually, publish, settings_for, worker
 from tests.support.scrape import Scrape
+from workers.configuration.settings import Settings, read
 from workers.dashboard.data.consumer import Reader
 from workers.dead_letters.read import read_letter
 from workers.dev_brokers import free_ports
@@ -23,7 +24,6 @@ from workers.ledger.supersedes_links import link_of
 from workers.ledger.trace import _named
 from workers.monitoring.exporter import serving
 from workers.monitoring.waiting_requests import Pended
-from workers.settings import Settings, read
 from workers.topics import apply_topics
 
 MARK = b"MARKED-7f3a"

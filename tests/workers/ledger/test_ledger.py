@@ -21,13 +21,13 @@ from events.origin_headers import RecordPosition
 from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
 from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
+from workers.configuration.settings import read
 from workers.decide.handler import DecisionHandler
-from workers.ledger.pointers import Pointer, PointerHandler, Pointers, partition_of, unpacked
+from workers.kafka.records import OutgoingRecord, Record
+from workers.ledger.pointers import Pointer, PointerHandler, Pointers, unpacked
 from workers.ledger.supersedes_links import LONGEST_CHAIN, Graph, Judged, Link, LinkRecord, Links, chain, judge, link_of
-from workers.records import OutgoingRecord, Record
-from workers.settings import read
 from workers.state.changelog import Change
-from workers.state.request_digests import digest
+from workers.state.request_digests import digest, partition_of
 from workers.traffic.commands import as_record
 
 DAY = 24 * 60 * 60 * 1000

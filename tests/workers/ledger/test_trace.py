@@ -13,7 +13,7 @@ from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
 from tests.support import generator
 from tests.support.commands import Ran, dli
 from tests.support.running import eventually, everything_on, get, publish, settings_for, worker
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 from workers.topics import apply_topics
 
 pytestmark = pytest.mark.kafka

@@ -14,9 +14,9 @@ from tests.support.commands import dli
 from tests.support.running import eventually, everything_on, publish, samples, settings_for, worker
 from tests.support.scrape import Scrape
 from workers.accounts import account
+from workers.configuration.settings import Settings
 from workers.dev_brokers import Broker, free_ports
 from workers.monitoring.exporter import of_accounts, serving
-from workers.settings import Settings
 from workers.topics import apply_topics
 
 

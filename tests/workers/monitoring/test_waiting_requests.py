@@ -8,10 +8,10 @@ import pytest
 from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
 from tests.support.requests import record
+from workers.configuration.settings import read
 from workers.decide.handler import DecisionHandler
 from workers.kafka.reader import data_of
 from workers.monitoring.waiting_requests import Pended
-from workers.settings import read
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

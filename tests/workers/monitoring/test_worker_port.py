@@ -16,10 +16,10 @@ from aiohttp.web import Application
 from policy_core.history.library import PACKAGED, load_library
 from tests.support.places import ROOT
 from tests.support.running import get, settings_for, worker
-from workers.app import make_app
+from workers.configuration.settings import SettingsError, read
+from workers.main.app import make_app
 from workers.monitoring.worker_port import FOREIGN, NO_HOST, Web
 from workers.policies.revision_follower import Follower
-from workers.settings import SettingsError, read
 from workers.topics import apply_topics
 from workers.topics.watch import TopicWatch
 

@@ -24,11 +24,11 @@ from tests.support.running import eventually, everything_on, get, publish, setti
 from tests.support.running_workers import revisions_known
 from tests.support.signed_revisions import AT, OFFICE, TERMS, seen, signed
 from tests.support.signing import keygen, run
-from workers.console import CommandError
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError
 from workers.dashboard.data.revisions import Publications
 from workers.policies.register import Row, in_force, key_of, of_day, of_policy, row_of
 from workers.policies.revision_events import Judging, Outcome
-from workers.settings import Settings
 from workers.topics import apply_topics
 
 NUMBER = "L.2.03.402"

@@ -22,9 +22,9 @@ from tests.support.publishing import DAY, next_revision
 from tests.support.requests import EXAMPLES
 from tests.support.running import eventually, everything_on, get, publish, settings_for, worker
 from tests.support.running_workers import all_committed, revisions_known
+from workers.configuration.settings import Settings
 from workers.decide.handler import Decider
 from workers.policies.revision_events import as_record
-from workers.settings import Settings
 from workers.topics import apply_topics
 from workers.traffic.commands import sent
 

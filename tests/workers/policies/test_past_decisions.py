@@ -15,7 +15,7 @@ from tests.support.publishing import revised
 from tests.support.requests import covered
 from tests.support.revisions import decided
 from tests.support.running import eventually, publish, settings_for, worker
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 from workers.topics import apply_topics
 
 pytestmark = pytest.mark.kafka

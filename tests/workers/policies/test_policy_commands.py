@@ -16,7 +16,7 @@ from tests.support.places import POLICIES
 from tests.support.policy_files import written
 from tests.support.publishing import revised
 from tests.support.running import everything_on, settings_for
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 from workers.topics import apply_topics
 
 PACKAGED_FILE = PACKAGED / "L.2.03.402.yaml"

@@ -23,6 +23,8 @@ from policy_core.loading.check import MOST_PROBLEMS
 from policy_core.publications.publication import Publication, publication
 from tests.support.bombs import document, pairs
 from tests.support.chains import FORKED, OTHER, REFUSED, gestational_covered, next_one
+from workers.configuration.settings import Settings
+from workers.kafka.records import OutgoingRecord
 from workers.policies.attestation import attestation
 from workers.policies.history_agent import attested_record
 from workers.policies.revision_events import (
@@ -37,8 +39,6 @@ from workers.policies.revision_events import (
     moment,
     publication_of,
 )
-from workers.records import OutgoingRecord
-from workers.settings import Settings
 
 SETTINGS = Settings()
 PACKAGED = Packaged({one.digest: one for one in OTHER})

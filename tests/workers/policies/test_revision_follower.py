@@ -17,10 +17,10 @@ from tests.support.requests import covered
 from tests.support.revisions import data, decided, publish_revisions
 from tests.support.running import eventually, everything_on, get, publish, settings_for, worker
 from tests.support.running_workers import all_committed, revisions_known
-from workers.console import CommandError
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError
 from workers.dev_brokers import EmbeddedBroker
 from workers.policies.revision_follower import Follower
-from workers.settings import Settings
 from workers.topics import apply_topics
 
 pytestmark = pytest.mark.kafka

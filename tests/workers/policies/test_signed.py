@@ -35,6 +35,7 @@ from tests.support.signed_revisions import (
     signed,
     why,
 )
+from workers.configuration.settings import Settings, read
 from workers.dashboard.data.consumer import Reader
 from workers.policies.register import row_of
 from workers.policies.revision_events import (
@@ -46,7 +47,6 @@ from workers.policies.revision_events import (
     terms_of,
     vouched,
 )
-from workers.settings import Settings, read
 
 # --- one record ----------------------------------------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from tests.support.revisions import data, decided, publish_revisions
 from tests.support.running import eventually, everything_on, get, publish, settings_for, worker
 from tests.support.running_workers import revisions_known
 from tests.support.signing import NUMBER, OFFICE, keygen, run
-from workers.console import CommandError
-from workers.settings import Settings
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError
 from workers.topics import apply_topics
 
 # --- keys ----------------------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ from tests.support.running import eventually, get, publish, settings_for, worker
 from tests.support.running_workers import revisions_known
 from tests.support.signed_revisions import KEY, OFFICE, STRANGER, ring, seen, signed, why
 from tests.support.signing import keygen, run
+from workers.configuration.settings import Settings, SettingsError, read
 from workers.policies.revision_events import Judging, Outcome, terms_of
-from workers.settings import Settings, SettingsError, read
 from workers.topics import apply_topics
 
 NUMBER = "L.2.03.402"

@@ -83,14 +83,14 @@ def test_what_an_archive_lacks_is_named_with_what_it_has(log: MemorySource, tmp_
 def test_replay_does_not_even_load_what_reaches_live_topics(log: MemorySource, tmp_path: Path) -> None:
     folder = archived(log, tmp_path / "kept")
     program = (
-        "import sys, workers.cli\n"
+        "import sys, workers.main.cli\n"
         f"sys.argv = ['dli', 'replay', 'verify', {str(folder)!r}, '--work', {str(tmp_path)!r}, '--processes', '1']\n"
         "import kafka, aiokafka\n"
         "def refuse(*_, **__): raise AssertionError('a producer is constructed')\n"
         "kafka.KafkaProducer.__init__ = aiokafka.AIOKafkaProducer.__init__ = refuse\n"
-        "try: workers.cli.main()\n"
+        "try: workers.main.cli.main()\n"
         "except SystemExit as ended: print('ended', ended.code)\n"
-        "print(sorted(name for name in ('faust', 'workers.stream', 'workers.app') if name in sys.modules))\n"
+        "print(sorted(name for name in ('faust', 'workers.stream', 'workers.main.app') if name in sys.modules))\n"
     )
 
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)  # noqa: S603 (our own)
@@ -119,7 +119,7 @@ def test_an_interrupted_report_is_truthful_and_resumable(
     whole = dli("replay", command, str(longer), "--work", str(tmp_path / "other"), *flags)
     work = tmp_path / "work"
 
-    line = [sys.executable, "-m", "workers", "replay", command, str(longer), "--work", str(work), *flags]
+    line = [sys.executable, "-m", "workers.main", "replay", command, str(longer), "--work", str(work), *flags]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603 (our own)
         while process.poll() is None and not list(work.glob("*/findings-*.jsonl")):
             time.sleep(0.002)

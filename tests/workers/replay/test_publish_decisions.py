@@ -16,11 +16,11 @@ from tests.support.commands import dli
 from tests.support.edits import EDITS, edited
 from tests.support.running import eventually, everything_on, offsets, publish, settings_for, worker
 from tests.support.running_workers import all_committed
+from workers.configuration.settings import read
 from workers.decide.handler import DecisionHandler
 from workers.event_log.source import ReplayError
-from workers.records import Record
+from workers.kafka.records import Record
 from workers.replay.publish_decisions import own_topic
-from workers.settings import read
 from workers.topics import apply_topics
 from workers.traffic.generate import Generator
 
@@ -40,7 +40,7 @@ def test_a_name_of_another_form_is_refused(name: str) -> None:
 
 
 PROGRAM = """
-import sys, kafka, aiokafka, workers.cli
+import sys, kafka, aiokafka, workers.main.cli
 made, sent = [], set()
 begin, send = kafka.KafkaProducer.__init__, kafka.KafkaProducer.send
 def construct(self, *a, **k): made.append(1); begin(self, *a, **k)
@@ -48,9 +48,9 @@ def note(self, topic, *a, **k): sent.add(topic); return send(self, topic, *a, **
 def refuse(*_, **__): raise AssertionError('the producer of the live topics is constructed')
 kafka.KafkaProducer.__init__, kafka.KafkaProducer.send, aiokafka.AIOKafkaProducer.__init__ = construct, note, refuse
 sys.argv = ['dli', 'replay', 'what-if', *sys.argv[1:], '--processes', '1']
-try: workers.cli.main()
+try: workers.main.cli.main()
 except SystemExit as ended: print('ended', ended.code)
-print(sorted(sent), [name for name in ('faust', 'workers.stream', 'workers.app') if name in sys.modules])
+print(sorted(sent), [name for name in ('faust', 'workers.stream', 'workers.main.app') if name in sys.modules])
 """
 
 

@@ -19,7 +19,7 @@ from tests.support.verifying import decisions, findings, found_in, replayed, rep
 from workers.archive.archive import ArchiveSource
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Format
-from workers.records import Record
+from workers.kafka.records import Record
 from workers.replay import partition_replay, runs, verify
 from workers.replay.verify_report import Report, report_of
 from workers.traffic.generate import Generator

@@ -17,13 +17,13 @@ from tests.support.commands import dli
 from tests.support.edits import DOCUMENT, EDITS, edited
 from tests.support.event_logs import MemorySource, archived, changed, recorded
 from tests.support.interruptions import interrupted_often
+from workers.configuration.settings import read
 from workers.replay import runs
 from workers.replay.documents import Draft
 from workers.replay.partition_replay import Plan
 from workers.replay.runs import Done
 from workers.replay.what_if import ABSENT, UNRECORDED, what_if
 from workers.replay.what_if_report import Report, report_of
-from workers.settings import read
 from workers.traffic.generate import Generator
 
 NUMBER = "L.2.03.402"

@@ -11,7 +11,7 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from workers.records import OutgoingRecord
+from workers.kafka.records import OutgoingRecord
 from workers.stream import app_settings
 from workers.stream.faust_internals import ConsumerThread, pace, packed
 

@@ -14,7 +14,7 @@ from faust.types import TP
 from tests.support import virtual_time
 from tests.support.stream_owners import entered, owner
 from tests.support.virtual_time import now
-from workers.records import OutgoingRecord
+from workers.kafka.records import OutgoingRecord
 from workers.stream import EXIT_FEED_LOST, FeedLost, StreamProcessor
 from workers.stream.partition_loop import PartitionLoop
 from workers.stream.partition_output import UnevenTopicsError

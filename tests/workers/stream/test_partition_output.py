@@ -9,7 +9,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from workers.records import OutgoingRecord, Placing
+from workers.kafka.records import OutgoingRecord, Placing
 from workers.stream.partition_output import PartitionOutput, TransactionalOutput, UnevenTopicsError
 
 

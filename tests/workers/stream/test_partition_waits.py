@@ -10,7 +10,7 @@ import pytest
 from tests.support import virtual_time
 from tests.support.stream_owners import entered, owner
 from tests.support.virtual_time import now
-from workers.records import OutgoingRecord, PartitionListener, Record
+from workers.kafka.records import OutgoingRecord, PartitionListener, Record
 from workers.stream.partition_loop import RHYTHM_S, PartitionLoop
 
 PATIENCE_S = 10_000.0

@@ -20,9 +20,9 @@ from aiokafka.structs import TopicPartition
 from tests.support import repeater
 from tests.support.places import ROOT
 from tests.support.repeater import PARTITIONS, Place
+from workers.configuration.settings import Delivery
 from workers.dev_brokers import KafkaBroker
 from workers.kafka import offset_metadata
-from workers.records import Delivery
 from workers.stream import EXIT_FEED_LOST
 
 

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from workers.kafka import offset_metadata
 from workers.kafka.offset_metadata import Note
-from workers.records import Lost, OutgoingRecord, PartitionListener, Record
+from workers.kafka.records import Lost, OutgoingRecord, PartitionListener, Record
 from workers.stream.faust_internals import Chunk, Kept, record_out_of_range
 from workers.stream.partition_loop import PartitionLoop
 from workers.stream.processor import Turns

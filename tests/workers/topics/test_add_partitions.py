@@ -16,10 +16,9 @@ from tests.support import generator
 from tests.support.commands import Ran, dli
 from tests.support.running import eventually, everything_on, get, publish, settings_for, worker
 from workers.accounts import account as books
+from workers.configuration.settings import Settings
 from workers.decide.duplicates import ELSEWHERE, Entry, unpacked
-from workers.ledger.pointers import partition_of
-from workers.settings import Settings
-from workers.state.request_digests import digest
+from workers.state.request_digests import digest, partition_of
 from workers.topics import add_partitions, apply_topics
 from workers.topics.add_partitions import Plan, ScaleError
 

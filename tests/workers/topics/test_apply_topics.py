@@ -10,7 +10,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from events.topics import TOPICS, Topic
 from tests.support.commands import dli
 from tests.support.running import settings_for
-from workers.settings import Settings
+from workers.configuration.settings import Settings
 from workers.topics import apply_topics
 from workers.topics.apply_topics import Applied, Difference, TopicsError
 

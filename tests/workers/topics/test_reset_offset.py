@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from kafka import TopicPartition
 
 from tests.support.commands import dli
-from workers.console import CommandError
+from workers.console.exit_codes import CommandError
 from workers.kafka.reader import Span
 from workers.topics.reset_offset import PLACES, Plan, wanted
 

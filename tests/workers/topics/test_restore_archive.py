@@ -24,9 +24,9 @@ from tests.support.running import (
     worker,
 )
 from workers.accounts import account as books
+from workers.configuration.settings import Settings
 from workers.kafka import record_batches
-from workers.records import Record
-from workers.settings import Settings
+from workers.kafka.records import Record
 from workers.topics import apply_topics
 from workers.topics import restore_archive as restoring
 

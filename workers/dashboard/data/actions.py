@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import structlog
 
 from workers.audit.record_acts import acting, letter_ids
+from workers.configuration.settings import Settings
+from workers.console.errors import DliError
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dead_letters import redrive as post
 from workers.dead_letters.read import StoredDeadLetter
 from workers.dead_letters.redrive import Plan
-from workers.errors import DliError
-from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
 

@@ -21,6 +21,7 @@ from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_R
 from policy_core.history.chain import Chain, chain_of
 from policy_core.history.library import documents
 from policy_core.loading.load import load
+from workers.configuration.settings import Settings
 from workers.dashboard.data.counters import Counters, DecisionPosition
 from workers.dashboard.data.revisions import Publications
 from workers.kafka.connect import AccessRefusedError
@@ -37,7 +38,6 @@ from workers.kafka.reader import (
 )
 from workers.monitoring.waiting_requests import Pended
 from workers.policies.revision_events import Judging, Outcome, Seen, terms_of
-from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
 

@@ -10,10 +10,10 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from events.decision import Decision
 from events.topics import DECISIONS
+from workers.configuration.settings import Settings
 from workers.dashboard.data.counters import DecisionPosition
-from workers.explain import LINE, headline, line_of, sections
+from workers.decide.decision_text import LINE, headline, line_of, sections
 from workers.kafka.reader import Span, StrangeError, data_of, kept, log_skipped, records, written_at
-from workers.settings import Settings
 
 TOLD_EVERY = 5_000
 """Records between progress reports of a search."""

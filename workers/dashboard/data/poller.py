@@ -11,10 +11,10 @@ import structlog
 
 from events.topics import REQUESTS
 from workers.accounts.account import PartitionBalance, standings
+from workers.configuration.settings import Settings
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.lag import Lag, Look, Member, Watcher
 from workers.kafka.reader import ReadingError
-from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
 

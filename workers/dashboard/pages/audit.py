@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from nicegui import ui
 
 from workers.audit.read_acts import Done, acts
+from workers.console.printable import counted
 from workers.dashboard.pages.site import Shown, asked, choice, empty, frame, label, note, offer, table
 from workers.dashboard.views import audit as views
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
-from workers.printable import counted
 
 EVERY = "everything"
 BACK = timedelta(days=90)

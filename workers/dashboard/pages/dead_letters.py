@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
+from workers.configuration.settings import Settings
+from workers.console.printable import printable_json
 from workers.dashboard.data import actions
 from workers.dashboard.pages.site import (
     EVERY_SECONDS,
@@ -27,9 +29,7 @@ from workers.dead_letters import redrive as post
 from workers.dead_letters.read import StoredDeadLetter, letters
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
-from workers.logs import Hasher
-from workers.printable import printable_json
-from workers.settings import Settings
+from workers.process.logs import Hasher
 
 MOST = 500
 """The number of newest letters shown."""

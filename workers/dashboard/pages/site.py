@@ -1,7 +1,7 @@
 """Shared page elements: the frame, and displays of status, empty results and failures.
 
 Pages show data only through these functions: each renders it as text without active characters
-(`workers/printable.py`).
+(`workers/console/printable.py`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,14 +13,14 @@ from urllib.parse import quote
 
 from nicegui import context, run, ui
 
+from workers.configuration.settings import Settings
+from workers.console.printable import printable
 from workers.dashboard.data.consumer import Reader
 from workers.dashboard.data.poller import Watch
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import VISITOR, Role, Visitor
 from workers.dashboard.views.wording import Level
 from workers.kafka.reader import ReadingError
-from workers.printable import printable
-from workers.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -17,12 +17,12 @@ import structlog
 
 from events.audit import Acted, Actor, Arguments, Outcome, What
 from workers.audit.record_acts import record
+from workers.configuration.settings import Settings
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dashboard.sign_in.wrong_token_delay import payer
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
-from workers.logs import Hasher
-from workers.settings import Settings
+from workers.process.logs import Hasher
 
 log = structlog.get_logger(__name__)
 

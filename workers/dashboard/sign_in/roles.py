@@ -4,10 +4,10 @@ import hmac
 from dataclasses import dataclass
 from enum import IntEnum
 
+from workers.configuration.settings import Settings
+from workers.console.errors import DliError
 from workers.dashboard.sign_in.sessions import Session
-from workers.errors import DliError
 from workers.monitoring.host_header import is_loopback
-from workers.settings import Settings
 
 SHORTEST = 16
 """Minimum length of a token."""

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.places import ROOT
+from workers.configuration.settings import Settings, read
 from workers.dashboard.data.actions import NOT_ALLOWED, OVER, TO_LOOK, ForbiddenError, redrive, refusal
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dashboard.sign_in.sessions import Sessions
-from workers.settings import Settings, read
 
 DASHBOARD = ROOT / "workers/dashboard"
 CHANGES = {"redrive", "KafkaProducer", "KafkaAdminClient", "admin", "apply", "commit", "write_text", "unlink"}

@@ -18,13 +18,13 @@ from tests.support.audit import without_the_topic
 from tests.support.guarded_dashboard import ACT, BOTH, TOKEN, WRONG, client, guarded
 from tests.support.running import eventually, everything_on, settings_for
 from workers.audit.record_acts import UnrecordedError
+from workers.configuration.settings import Settings, read
 from workers.dashboard.data.actions import ForbiddenError, redrive
 from workers.dashboard.sign_in.guard import COOKIE
 from workers.dashboard.sign_in.record_sign_ins import EVERY_SECONDS, MOST_A_MINUTE, MOST_WHO, Bound, Records
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dashboard.sign_in.sessions import Sessions
-from workers.logs import Hasher
-from workers.settings import Settings, read
+from workers.process.logs import Hasher
 from workers.topics import apply_topics
 
 

@@ -6,9 +6,9 @@ from socket import gethostname
 import pytest
 
 from policy_core.history.library import PACKAGED, load_library
-from workers.app import make_app
+from workers.configuration.settings import read
+from workers.main.app import make_app
 from workers.policies.revision_follower import Follower
-from workers.settings import read
 from workers.topics.watch import TopicWatch
 
 

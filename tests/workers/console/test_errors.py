@@ -5,8 +5,8 @@ import pkgutil
 import re
 
 import workers
-from workers import errors
-from workers.errors import DliError
+from workers.console import errors
+from workers.console.errors import DliError
 
 LINE = re.compile(r"^    (?P<stem>[│├└─ ]*)(?P<name>[A-Z]\w+Error)\b", re.MULTILINE)
 

@@ -22,21 +22,21 @@ import faust
 from faust.assignor.partition_assignor import PartitionAssignor
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, DECISIONS_KEPT, LEDGER, LINKS, REQUESTS, SHADOW
-from workers import private_files
 from workers.accounts.listener import AccountingListener
+from workers.configuration.settings import Delivery, Settings
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.decide.shadow import Shadow
 from workers.kafka.connect import client, faust_arguments
 from workers.ledger import http
-from workers.ledger.pointers import Keeper, PointerHandler, Pointers, partition_of
+from workers.ledger.pointers import Keeper, PointerHandler, Pointers
 from workers.ledger.supersedes_links import Links
 from workers.monitoring import faust_sensor, health, worker_port
 from workers.policies import history_agent as history
 from workers.policies.revision_follower import Follower
-from workers.records import Delivery
-from workers.settings import Settings
+from workers.process import private_files
 from workers.state.changelog import KafkaChangelog
+from workers.state.request_digests import partition_of
 from workers.stream import StreamProcessor, app_settings, feed
 from workers.topics.layout import alike_topics
 from workers.topics.watch import TopicWatch

@@ -9,9 +9,9 @@ import typer
 from typer.core import TyperGroup
 
 from tests.support.commands import dli
-from workers.cli import cli
-from workers.console import AsReport, AsRows, Form, Output
+from workers.console.printing import AsReport, AsRows, Form, Output
 from workers.demo.run import REQUESTS_FILE
+from workers.main.cli import cli
 
 LINES = "each line is an event as JSON, to be piped on"
 SENTENCES = "sentences on what it found; a program reads the exit code"

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tests.support.commands import dli
 from tests.support.places import ROOT
-from workers import cli
+from workers.main import cli
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from workers import metrics
-from workers.metrics import FAMILIES
+from workers.process import metrics
+from workers.process.metrics import FAMILIES
 
 PAGE = (Path(metrics.__file__).parent / "METRICS.md").read_text("utf-8")
 ROW = re.compile(r"^\| `([a-z_]+)` \| (\w+) \| (.*?) \| (.*) \|$", re.MULTILINE)

@@ -17,8 +17,8 @@ from tests.support.commands import dli
 from tests.support.event_logs import MemorySource, archived, recorded
 from tests.support.open_files import open_to_others
 from tests.support.places import ROOT
-from workers import private_files
 from workers.event_log.source import Format
+from workers.process import private_files
 from workers.replay.findings import Findings, ResumedFindings
 from workers.replay.repeated_keys import repeated
 from workers.state.rocksdb_store import ChangelogStore
@@ -197,8 +197,8 @@ def test_what_commands_write_is_ours_alone(log: MemorySource, tmp_path: Path) ->
 
 MAKING = {"write_text", "write_bytes", "mkdir", "makedirs", "touch", "mkstemp", "NamedTemporaryFile", "symlink_to"}
 ELSEWHERE = {
-    "workers/private_files.py": "the place itself",
-    "workers/schemas.py": "contracts, for everybody",
+    "workers/process/private_files.py": "the place itself",
+    "workers/main/generated_files.py": "contracts, for everybody",
     "workers/console.py": "opens the null device",
 }
 

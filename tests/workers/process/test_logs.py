@@ -12,7 +12,7 @@ from kafka.errors import KafkaConnectionError
 
 from events.decode import decode
 from tests.support import generator
-from workers import logs
+from workers.process import logs
 
 MARKED = "MEMBER-MARKED-PERSONAL"
 

@@ -13,10 +13,10 @@ from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
 from tests.support.running import eventually, everything_on, get, publish, samples, settings_for, worker
 from tests.support.running_workers import all_committed, revisions_known
-from workers.console import CommandError
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError
 from workers.decide.handler import decide
-from workers.records import OutgoingRecord
-from workers.settings import Settings
+from workers.kafka.records import OutgoingRecord
 from workers.topics import apply_topics
 from workers.traffic.commands import sent
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from events.dead_letter import DeadLetter
 from events.decision import Claim, DecidedLine, Decision, Reference, StatedDiagnosis, TracedFact
-from workers.printable import printable
+from workers.console.printable import printable
 
 ACTIONS = {
     "A1": "certified in total",

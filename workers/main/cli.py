@@ -16,34 +16,26 @@ from rich.text import Text
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.history.library import load_library
 from policy_core.work_limit import TooComplexError
-from workers import logs, private_files, schemas
 from workers.accounts import commands as accounts_commands
 from workers.audit import commands as audit_commands
 from workers.audit import record_acts
 from workers.configuration import commands as configuration_commands
-from workers.console import (
-    OURS,
-    Bootstrap,
-    CommandError,
-    DefaultPolicy,
-    Exit,
-    Policies,
-    Prefix,
-    err,
-    out,
-    settings,
-    standard_streams,
-)
+from workers.configuration.command_options import Bootstrap, DefaultPolicy, Policies, Prefix, settings
+from workers.console.errors import DliError
+from workers.console.exit_codes import CommandError, Exit
+from workers.console.printable import printable
+from workers.console.printing import OURS, err, out
+from workers.console.streams import standard_streams
 from workers.dashboard import commands as dashboard_commands
 from workers.dead_letters import commands as dead_letters_commands
 from workers.decide import commands as decide_commands
 from workers.dev_brokers import commands as dev_brokers_commands
-from workers.errors import DliError
 from workers.kafka import commands as kafka_commands
 from workers.ledger import commands as ledger_commands
+from workers.main import generated_files as schemas
 from workers.monitoring import commands as monitoring_commands
 from workers.policies import commands as policy_commands
-from workers.printable import printable
+from workers.process import logs, private_files
 from workers.replay import commands as replay_commands
 from workers.topics import commands as topics_commands
 from workers.traffic import commands as traffic_commands
@@ -139,7 +131,7 @@ def worker(
 ) -> None:
     """Run a worker: decide requests as they arrive, keep the register of revisions, answer for its health."""
     # Only this command imports Faust: the others start three times as fast without it.
-    from workers.run import run_worker  # noqa: PLC0415
+    from workers.main.run import run_worker  # noqa: PLC0415
 
     found = settings(
         bootstrap=bootstrap,

@@ -11,9 +11,9 @@ from pydantic_settings import SettingsError as SourceError
 
 from tests.support.commands import dli
 from tests.support.settings import nothing_from_outside  # noqa: F401 (a fixture)
-from workers import settings
-from workers.cli import cli
-from workers.settings import Settings, SettingsError, read
+from workers.configuration import settings
+from workers.configuration.settings import Settings, SettingsError, read
+from workers.main.cli import cli
 
 
 def test_a_flag_wins_over_environment_file_and_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from aiokafka.errors import KafkaError
 from faust.worker import Worker
 
 from policy_core.history.library import Library
-from workers import logs, metrics
-from workers.app import make_app
-from workers.console import CommandError
+from workers.configuration.settings import Settings
+from workers.console.exit_codes import CommandError
 from workers.decide.shadow import Shadow, shadow_of
+from workers.main.app import make_app
 from workers.policies.publish_packaged import ForkedError
 from workers.policies.revision_follower import Follower
-from workers.settings import Settings
+from workers.process import logs, metrics
 from workers.stream import EXIT_FEED_LOST
 from workers.topics import apply_topics
 from workers.topics.apply_topics import TopicsError

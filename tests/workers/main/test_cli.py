@@ -241,7 +241,7 @@ def test_another_insurers_policy_is_decided_without_new_code() -> None:
 
 def first_line_only(*arguments: str) -> Ran:
     """Run a command whose reader goes away behind the first line, if there is any."""
-    command = [sys.executable, "-m", "workers", *arguments]
+    command = [sys.executable, "-m", "workers.main", *arguments]
     with subprocess.Popen(  # noqa: S603 (our own command)
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as running:
@@ -335,7 +335,7 @@ def test_a_reader_that_never_reads_is_no_error_at_the_last_flush(buffering: str)
     """A reader that never reads is no error at the last flush either."""
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "workers", "policy", "list"]
+    command = [sys.executable, "-m", "workers.main", "policy", "list"]
 
     done = subprocess.run(  # noqa: S603 (our own command)
         command, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=120,
@@ -350,7 +350,7 @@ def test_unread_messages_do_not_change_the_data() -> None:
     """Messages that nobody reads change nothing about the data."""
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "workers", "decide", str(REQUESTS_FILE)]
+    command = [sys.executable, "-m", "workers.main", "decide", str(REQUESTS_FILE)]
 
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=writing, check=False, timeout=120)  # noqa: S603
     os.close(writing)
@@ -359,7 +359,7 @@ def test_unread_messages_do_not_change_the_data() -> None:
 
 
 def test_a_full_disk_is_a_sentence_and_not_the_inputs_fault() -> None:
-    command = [sys.executable, "-m", "workers", "decide", str(REQUESTS_FILE)]
+    command = [sys.executable, "-m", "workers.main", "decide", str(REQUESTS_FILE)]
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, timeout=120)  # noqa: S603
 
@@ -368,7 +368,11 @@ def test_a_full_disk_is_a_sentence_and_not_the_inputs_fault() -> None:
 
 def test_without_a_standard_output_a_command_works_all_the_same() -> None:
     done = subprocess.run(  # noqa: S602 (our own command; only a shell closes it)
-        f"{sys.executable} -m workers topics show >&-", shell=True, stderr=subprocess.PIPE, check=False, timeout=120
+        f"{sys.executable} -m workers.main topics show >&-",
+        shell=True,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=120,
     )
 
     assert (done.returncode, done.stderr) == (0, b"")

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -26,8 +26,7 @@ from pydantic_settings import SettingsError as SourceError
 
 from events.topics import DECISIONS_KEPT
 from policy_core.history.library import PACKAGED
-from workers.errors import DliError
-from workers.records import Delivery
+from workers.console.errors import DliError
 
 _BY_TOKEN = "OAUTHBEARER"  # noqa: S105 (a mechanism's name)
 _LOGIN = ("sasl_username", "sasl_password")
@@ -44,6 +43,15 @@ _FILE = ".env"
 _NO_TEXT = "is no UTF-8"
 _LAST_PORT = 65_535
 _CHARACTERS = "letters, digits, dots, dashes and underscores"
+
+
+class Delivery(StrEnum):
+    """The delivery guarantee for consumers when workers crash."""
+
+    EXACTLY_ONCE = "exactly_once"
+    """For consumers with `isolation_level=read_committed`."""
+    AT_LEAST_ONCE = "at_least_once"
+    """The last batch of a partition may repeat, as the same bytes."""
 
 
 class SettingsError(DliError):

@@ -5,7 +5,6 @@ Every agent's handler is a `Handler`, so it does not depend on how records are f
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
 from events.origin_headers import RecordPosition
@@ -77,15 +76,6 @@ Instead = Callable[[Record, frozenset[str]], Sequence[OutgoingRecord]]
 
 Placing = Callable[[bytes, int], int]
 """Maps a record's key and a topic's number of partitions to a partition."""
-
-
-class Delivery(StrEnum):
-    """The delivery guarantee for consumers when workers crash."""
-
-    EXACTLY_ONCE = "exactly_once"
-    """For consumers with `isolation_level=read_committed`."""
-    AT_LEAST_ONCE = "at_least_once"
-    """The last batch of a partition may repeat, as the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from tests.support.commands import dli
 from tests.support.places import ROOT
 from tests.support.requests import request
 from tests.support.unprintable import DATA, EVIL, UNSEEN, unseen
-from workers.console import OURS, DataConsole
-from workers.logs import configure
-from workers.printable import counted, printable, printable_json
+from workers.console.printable import counted, printable, printable_json
+from workers.console.printing import OURS, DataConsole
+from workers.process.logs import configure
 
 
 def printed(*renderables: object) -> str:

@@ -15,7 +15,7 @@ import structlog
 from pydantic import BaseModel, SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from workers.printable import printable
+from workers.console.printable import printable
 
 LogFormat = Literal["json", "console"]
 

@@ -1,5 +1,0 @@
-"""`python -m workers` is `dli`."""
-
-from workers.cli import main
-
-main()

@@ -1,0 +1,36 @@
+"""Options of commands that stand for settings, and the settings with those options first."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workers.configuration import settings as configuration
+from workers.configuration.settings import Settings
+from workers.console.printing import err
+
+Bootstrap = Annotated[str | None, typer.Option("--bootstrap", help="Kafka's bootstrap servers, host:port.")]
+Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="Put before every topic's name.")]
+AppId = Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")]
+Partitions = Annotated[int | None, typer.Option("--partitions", min=1, help="Of requests, decisions and dead letters.")]
+ArchiveKeys = Annotated[
+    Path | None, typer.Option("--keys", help="A folder of public keys, NAME.pem; one must have signed the archive.")
+]
+Policies = Annotated[
+    list[Path] | None,
+    typer.Option("--policies", help="A folder of policy documents; may be given several times."),
+]
+DefaultPolicy = Annotated[str | None, typer.Option("--policy", help="The policy of a request that names none.")]
+
+
+def settings(**flags: object) -> Settings:
+    """The settings of this process, with options first; unknown settings cause a warning.
+
+    Raises:
+        SettingsError: Some are invalid.
+    """
+    policies = flags.get("policies")
+    found = configuration.read(**{**flags, "policies": tuple(policies) if isinstance(policies, list) else None})
+    if (unread := configuration.unknown()) is not None:
+        err.print(f"warning: {unread}")
+    return found
