@@ -1,7 +1,7 @@
 """`dli`: all commands and the handling of errors.
 
 Bad input never causes a traceback: anything a user can fix is an error message on standard error, with exit code 1 (see
-`workers.console` for the others).
+`workers.console.exit_codes` for the others).
 """
 
 import logging
@@ -32,7 +32,7 @@ from workers.decide import commands as decide_commands
 from workers.dev_brokers import commands as dev_brokers_commands
 from workers.kafka import commands as kafka_commands
 from workers.ledger import commands as ledger_commands
-from workers.main import generated_files as schemas
+from workers.main import generated_files
 from workers.monitoring import commands as monitoring_commands
 from workers.policies import commands as policy_commands
 from workers.process import logs, private_files
@@ -163,14 +163,14 @@ def demo(
 @schemas_cli.command()
 def write() -> None:
     """Write every schema that is stale, and the page of settings."""
-    for file in schemas.write():
+    for file in generated_files.write():
         err.print(f"written: {file.name}")
 
 
 @schemas_cli.command("check")
 def check_schemas() -> None:
     """Name every schema that is stale, and the page of settings; exit 3 if there is one."""
-    found = schemas.stale()
+    found = generated_files.stale()
     for file in found:
         out.print(f"stale: {file.name}")
     if found:

@@ -119,7 +119,7 @@ def test_pages_and_commands_print_by_these_alone() -> None:
         "click.echo(",
     )
     known = {
-        "workers/console.py": {"Console(", "print_json("},
+        "workers/console/printing.py": {"Console(", "print_json("},
         "workers/dashboard/pages/site.py": {"ui.label("},
         "workers/dead_letters/commands.py": {"print_json("},
     }

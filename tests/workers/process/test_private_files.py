@@ -199,7 +199,7 @@ MAKING = {"write_text", "write_bytes", "mkdir", "makedirs", "touch", "mkstemp", 
 ELSEWHERE = {
     "workers/process/private_files.py": "the place itself",
     "workers/main/generated_files.py": "contracts, for everybody",
-    "workers/console.py": "opens the null device",
+    "workers/console/streams.py": "opens the null device",
 }
 
 

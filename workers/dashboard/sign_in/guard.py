@@ -3,7 +3,7 @@
 Without a configured token it responds only to loopback host names, so that no other site's page can reach it through an
 operator's browser. With one, it requires the token as `Authorization: Bearer …` or from the form at `/login`, which
 starts a session. Wrong tokens delay their address (`wrong_token_delay.py`) and are logged without the token. Logins and
-logouts are recorded (`records.py`).
+logouts are recorded (`record_sign_ins.py`).
 """
 
 import asyncio
