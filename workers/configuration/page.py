@@ -10,7 +10,7 @@ from workers.configuration.settings import Settings, variable, wanted
 from workers.configuration.values import is_secret, shown
 
 ROOT = Path(workers.__file__).parent.parent
-PAGE = ROOT / "workers" / "SETTINGS.md"
+PAGE = ROOT / "workers" / "configuration" / "SETTINGS.md"
 _TOP = """# Settings
 
 Made from `settings.py` by `dli schemas write`; a test holds the two together. `dli settings` shows what each is now,

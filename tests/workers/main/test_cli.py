@@ -314,7 +314,7 @@ def test_a_report_that_nobody_reads_has_its_own_code(output: str) -> None:
     command = [
         sys.executable,
         "-m",
-        "workers",
+        "workers.main",
         "policy",
         "diff",
         "L.2.03.402",
