@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, ScalarEvent
+from ruamel.yaml.events import AliasEvent, CollectionStartEvent, ScalarEvent
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.resolver import BaseResolver
@@ -187,13 +187,16 @@ class _PlainComposer(Composer):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.parser.peek_event()
-        self.parts += 0 if parent is not None and index is None else 1  # a mapping's key is not counted
+        is_key = parent is not None and index is None
+        self.parts += 0 if is_key else 1
         if self.parts > MOST_PARTS:
             raise _unwanted(TOO_MANY, event)
         if isinstance(event, ScalarEvent) and len(event.value) > LONGEST:
             raise _unwanted(TOO_LONG, event)
         if self.depth > DEEPEST:
             raise _unwanted(TOO_DEEP, event)
+        if is_key and isinstance(event, CollectionStartEvent):
+            raise _unwanted("a list or a mapping is no name; write a word before the colon", event)
         if isinstance(event, AliasEvent) or event.anchor is not None:
             raise _unwanted(
                 "anchors (&) and aliases (*) have no place here; write it out, or put the text in quotes", event

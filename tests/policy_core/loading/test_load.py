@@ -137,6 +137,15 @@ TOKENS = (
 )
 
 
+@pytest.mark.parametrize("key", ["{a: [b]}", "{a: {}}", "[a, {b: [c]}]", "[]", "{}", "[a]"])
+@pytest.mark.parametrize("form", ["format: 1\n? {key}\n: d\n", "format: 1\nfacts:\n  - {key}: d\n"])
+def test_a_list_or_mapping_as_a_name_is_a_problem(key: str, form: str) -> None:
+    found = document_or_problems(form.replace("{key}", key).encode())
+
+    assert isinstance(found, list)
+    assert "no name" in "".join(found)
+
+
 @st.composite
 def mutated(draw: st.DrawFn, text: str, most: int) -> bytes:
     """The text with a few pieces replaced, repeated or removed."""
