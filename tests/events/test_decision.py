@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from pydantic import BaseModel, ValidationError
 
 from events.decision import Decision, content_id
 from events.decode import decode
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
+from tests.support.decisions import decided, generated, library
 from tests.support.places import ROOT
 from workers.decide.handler import decide
 
@@ -32,21 +32,8 @@ README = ROOT / "events" / "README.md"
 GOLDEN = Path(__file__).parent / "golden" / "everything-stated.json"
 
 
-@cache
-def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
-
-
-def decided(value: bytes) -> Decision:
-    return decide(decode(value, bare_allowed=True), library())
-
-
 def example(name: str) -> Decision:
     return decided((REQUESTS / f"{name}.json").read_bytes())
-
-
-def generated(count: int = 300) -> Iterator[bytes]:
-    return (generator.encode(item) for item in generator.requests(41, count))
 
 
 def id_of(data: dict[str, Any]) -> str:
@@ -84,7 +71,7 @@ def test_the_envelope_does_not_matter() -> None:
 
 PRINT_DIGEST = """
 from hashlib import sha256
-from tests.events.test_decision import decided, generated
+from tests.support.decisions import decided, generated
 print(sha256(b"".join(decided(value).to_json() for value in generated(100))).hexdigest())
 """
 

@@ -9,14 +9,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
-from tests.support import generator
+from tests.support import generator, marked_person
 from tests.support.browsing import PAGES, PATIENCE_MS, Console, abroad, chromium, dashboard, level
 from tests.support.hostile_pages import EVERYTHING, HOSTILE, IMAGE
 from tests.support.hostile_records import write_by_hand
 from tests.support.requests import request
 from tests.support.running import eventually, everything_on, publish, settings_for, worker
 from tests.support.unprintable import unseen
-from tests.workers import test_no_personal_data as no_personal_data
 from workers.configuration.settings import Settings
 from workers.demo.run import REQUESTS_FILE
 from workers.dev_brokers import Broker, KafkaBroker
@@ -219,7 +218,7 @@ def test_numbers_move_while_one_looks(served: Served, page: Page) -> None:
 
 def test_no_page_shows_what_is_personal_unasked(served: Served, page: Page) -> None:
     before = len(everything_on(served.found, DEAD_LETTERS))
-    publish(served.found, list(no_personal_data.events()))
+    publish(served.found, list(marked_person.events()))
     assert eventually(lambda: len(everything_on(served.found, DEAD_LETTERS)) >= before + 16)
     page.goto(served.url + "/dead-letters")
     expect(page.get_by_role("row").filter(has_text="schema violation").nth(10)).to_be_visible()
@@ -232,14 +231,14 @@ def test_no_page_shows_what_is_personal_unasked(served: Served, page: Page) -> N
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         page.wait_for_timeout(1000)
         seen[path] = page.content()
-    assert no_personal_data.leaks(seen) == {}
+    assert marked_person.leaks(seen) == {}
 
     page.goto(served.url + "/decisions")
-    page.get_by_label("Request id").fill(f"{no_personal_data.MARK}-R-0")
+    page.get_by_label("Request id").fill(f"{marked_person.MARK}-R-0")
     page.keyboard.press("Enter")
-    expect(page.get_by_text(f"Request {no_personal_data.MARK}-R-0: ")).to_be_visible()
+    expect(page.get_by_text(f"Request {marked_person.MARK}-R-0: ")).to_be_visible()
     # Who knows the id sees what was decided, and never for whom.
-    assert no_personal_data.PERSON not in page.content()
+    assert marked_person.PERSON not in page.content()
 
 
 def test_hostile_data_is_text_in_a_browser_too(broker: Broker, browser: Browser, tmp_path: Path) -> None:
