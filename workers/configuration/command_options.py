@@ -1,4 +1,4 @@
-"""Options of commands that stand for settings, and the settings with those options first."""
+"""What several commands take: a file of events, options that stand for settings, the settings with those first."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +21,16 @@ Policies = Annotated[
     typer.Option("--policies", help="A folder of policy documents; may be given several times."),
 ]
 DefaultPolicy = Annotated[str | None, typer.Option("--policy", help="The policy of a request that names none.")]
+
+Events = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE|-",
+        help="Requests, bare data or CloudEvents: a JSON object a line, pretty-printed, or one array; also as gzip or "
+        "UTF-16.",
+    ),
+]
+"""A file of events."""
 
 
 def settings(**flags: object) -> Settings:

@@ -8,6 +8,7 @@
     ├── ReadingError          the brokers do not answer, or refuse
     │   └── UnrecordedError   an act cannot be recorded, so it is not done
     ├── TopicsError           topics cannot be read or made
+    ├── InputError            a file cannot be read, or is not what it should be
     ├── BrokerError           a broker of a demo or a test does not start
     ├── ForkedError           packaged documents and the topic of revisions contradict each other
     ├── ReplayError           a log or an archive cannot be used

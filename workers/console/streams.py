@@ -1,4 +1,4 @@
-"""The standard streams: input, and output whose reader may close it.
+"""The standard streams of output, whose reader may close them.
 
 Data goes to standard output, messages and progress to standard error, progress only on a terminal.
 """
@@ -8,8 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 from workers.console.exit_codes import CommandError
 
@@ -80,21 +79,3 @@ def _guarded(stream: TextIO | None, *, is_data: bool) -> TextIO:
     return io.TextIOWrapper(
         binary, encoding=stream.encoding, errors=stream.errors, line_buffering=stream.isatty() or not is_data
     )
-
-
-@contextmanager
-def opened(file: Path) -> Iterator[BinaryIO]:
-    """The file, or standard input for `-`.
-
-    Raises:
-        CommandError: It cannot be read.
-    """
-    if str(file) == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        stream = file.open("rb")
-    except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}") from None
-    with stream:
-        yield stream

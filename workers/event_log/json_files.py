@@ -17,13 +17,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
-import typer
 from jiter import from_json
 
-from workers.console.exit_codes import CommandError
-from workers.console.streams import opened
+from workers.process.input_file import InputError, opened
 
 LONGEST = 16 * 1024 * 1024
 """Largest event in bytes: many times Kafka's limit, yet small."""
@@ -31,17 +29,6 @@ _PIECE = 64 * 1024
 _Buffered: TypeAlias = "io.BufferedReader[Any]"
 _LOOKED_AT = 1024 * 1024
 """Bytes examined to recognize an array."""
-
-
-Events = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FILE|-",
-        help="Requests, bare data or CloudEvents: a JSON object a line, pretty-printed, or one array; also as gzip or "
-        "UTF-16.",
-    ),
-]
-"""The file argument of commands."""
 
 
 class Event(NamedTuple):
@@ -58,7 +45,7 @@ def events(file: Path) -> Iterator[Iterator[Event]]:
     """The events of a file, or of standard input for `-`, read lazily.
 
     Raises:
-        CommandError: It cannot be read as events; also raised during iteration.
+        InputError: It cannot be read as events; also raised during iteration.
     """
     with opened(file) as stream:
         yield _events(str(file), cast("_Buffered", stream))
@@ -68,7 +55,7 @@ def counted(file: Path) -> int | None:
     """The number of events in a file, by reading it all; None if it can be read only once.
 
     Raises:
-        CommandError: It cannot be read as events.
+        InputError: It cannot be read as events.
     """
     if not file.is_file():
         return None
@@ -104,7 +91,7 @@ def _text(name: str, stream: _Buffered) -> _Buffered:
     """The text of a file, as UTF-8 without a byte order mark.
 
     Raises:
-        CommandError: The file is of another kind; also raised during reading.
+        InputError: The file is of another kind; also raised during reading.
     """
     head = _head(name, stream).removeprefix(codecs.BOM_UTF8)
     rest = io.BufferedReader(_Rest(head, stream), _PIECE)
@@ -112,9 +99,9 @@ def _text(name: str, stream: _Buffered) -> _Buffered:
         return _text(name, io.BufferedReader(_Unzipped(name, rest), _PIECE))
     for magic, what in _KINDS.items():
         if head.startswith(magic):
-            raise CommandError(f"{name}: {what}")
+            raise InputError(f"{name}: {what}")
     if head[_TAR] == b"ustar":
-        raise CommandError(f"{name}: is a tar archive: unpack it, and hand over the file in it")
+        raise InputError(f"{name}: is a tar archive: unpack it, and hand over the file in it")
     coding = _coding(head)
     return rest if coding is None else io.BufferedReader(_Decoded(name, coding, rest), _PIECE)
 
@@ -126,7 +113,7 @@ def _head(name: str, stream: _Buffered) -> bytes:
         while len(head) < 4 and (more := stream.read1(_PIECE)):  # noqa: PLR2004 (the longest byte order mark)
             head += more
     except OSError as error:
-        raise CommandError(f"{name}: {error.strerror or error}") from None
+        raise InputError(f"{name}: {error.strerror or error}") from None
     return head
 
 
@@ -193,7 +180,7 @@ class _Unzipped(_Stage):
         try:
             return self._stream.read1(_PIECE)
         except (EOFError, gzip.BadGzipFile, zlib.error):
-            raise CommandError(f"{self._name}: is compressed with gzip, and damaged or cut off: get it again") from None
+            raise InputError(f"{self._name}: is compressed with gzip, and damaged or cut off: get it again") from None
 
 
 class _Decoded(_Stage):
@@ -215,7 +202,7 @@ class _Decoded(_Stage):
             return self._decoder.decode(piece, last).encode()
         except UnicodeError:
             kind = self._coding[:6].upper()
-            raise CommandError(f"{self._name}: is {kind}, and damaged or cut off: get it again, or as UTF-8") from None
+            raise InputError(f"{self._name}: is {kind}, and damaged or cut off: get it again, or as UTF-8") from None
 
 
 # --- objects on lines, across lines, or concatenated ---------------------------------------------------------------
@@ -226,7 +213,7 @@ def _lines(name: str, stream: _Buffered) -> Iterator[bytes]:
     while line := stream.readline(LONGEST + 1):
         number += 1
         if len(line) > LONGEST:
-            raise CommandError(f"{name}: line {number} is longer than {LONGEST:,} bytes; an event has a line")
+            raise InputError(f"{name}: line {number} is longer than {LONGEST:,} bytes; an event has a line")
         yield line
 
 
@@ -247,7 +234,7 @@ def grouped(name: str, lines: Iterable[bytes]) -> Iterator[Event]:
     """The events of some lines: each object, even across lines; otherwise each non-blank line.
 
     Raises:
-        CommandError: The file, `name`, ends inside a multi-line object, or an object is too long.
+        InputError: The file, `name`, ends inside a multi-line object, or an object is too long.
     """
     read = _Reader(name, lines)
     while (line := read.next()) is not None:
@@ -285,7 +272,7 @@ def _objects(read: _Reader, first: _Line) -> list[Event]:
     If there is none, only this line is consumed.
 
     Raises:
-        CommandError: It does not end, or is too long.
+        InputError: It does not end, or is too long.
     """
     if not first.raw.lstrip().startswith(b"{"):
         return []
@@ -304,7 +291,7 @@ def _objects(read: _Reader, first: _Line) -> list[Event]:
         if brackets.broken or (_looked_at(len(ahead)) and not _may_go_on(ahead)):
             break
         if size > LONGEST:
-            raise CommandError(f"{read.name}: on line {first.number} begins an object longer than {LONGEST:,} bytes")
+            raise InputError(f"{read.name}: on line {first.number} begins an object longer than {LONGEST:,} bytes")
         if (following := read.next()) is None:
             if (
                 len(ahead) == 1
@@ -313,7 +300,7 @@ def _objects(read: _Reader, first: _Line) -> list[Event]:
                 or any(line_ahead.is_object for line_ahead in ahead[1:])
             ):
                 break
-            raise CommandError(f"{read.name}: is cut off inside the object that begins on line {first.number}")
+            raise InputError(f"{read.name}: is cut off inside the object that begins on line {first.number}")
         ahead.append(following)
     read.again(ahead[1:])
     return []
@@ -439,7 +426,7 @@ def _elements(name: str, stream: _Buffered) -> Iterator[Event]:
     """The elements of a file that is one array.
 
     Raises:
-        CommandError: It does not begin with an object, does not end, has trailing content, or an element is too long.
+        InputError: It does not begin with an object, does not end, has trailing content, or an element is too long.
     """
     brackets, number, begun, held = _Brackets(), 1, False, bytearray()
     while piece := stream.readline(_PIECE):
@@ -450,7 +437,7 @@ def _elements(name: str, stream: _Buffered) -> Iterator[Event]:
             elif token in b",]" and depth == (token == b","):
                 element = bytes(held + piece[done:at]).strip()
                 if number == 1 and element and not element.startswith(b"{"):
-                    raise CommandError(f"{name}: {_NO_EVENTS}")
+                    raise InputError(f"{name}: {_NO_EVENTS}")
                 if element or token == b"," or number > 1:
                     yield Event(f"element {number}", element)
                 held, done, number = bytearray(), at + 1, number + 1
@@ -459,8 +446,8 @@ def _elements(name: str, stream: _Buffered) -> Iterator[Event]:
                     return
         held += piece[done:]
         if len(held) > LONGEST:
-            raise CommandError(f"{name}: element {number} is longer than {LONGEST:,} bytes; is the one before closed?")
-    raise CommandError(f"{name}: is a JSON array that does not end: cut off, or open in element {number}?")
+            raise InputError(f"{name}: element {number} is longer than {LONGEST:,} bytes; is the one before closed?")
+    raise InputError(f"{name}: is a JSON array that does not end: cut off, or open in element {number}?")
 
 
 def _nothing_behind(name: str, rest: bytes, stream: _Buffered) -> None:
@@ -468,4 +455,4 @@ def _nothing_behind(name: str, rest: bytes, stream: _Buffered) -> None:
         rest = stream.read1(_PIECE)
         if not rest:
             return
-    raise CommandError(f"{name}: has something behind the end of its array; events are one array, or an object a line")
+    raise InputError(f"{name}: has something behind the end of its array; events are one array, or an object a line")

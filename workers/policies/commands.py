@@ -18,9 +18,9 @@ from workers.configuration.command_options import Bootstrap, Policies, Prefix, s
 from workers.console.exit_codes import CommandError, Exit
 from workers.console.printable import counted
 from workers.console.printing import AsRows, Output, err, out, write_json
-from workers.console.streams import opened
 from workers.policies import key_commands, publish, revision_commands, skip_command
 from workers.policies.publish_packaged import ForkedError, is_behind, publish_packaged
+from workers.process.input_file import opened
 
 Number = Annotated[str, typer.Argument(help="The policy's number.")]
 

@@ -27,11 +27,11 @@ from workers.configuration.command_options import Bootstrap, Policies, Prefix, s
 from workers.configuration.settings import Settings
 from workers.console.exit_codes import CommandError
 from workers.console.printing import err, out
-from workers.console.streams import opened
 from workers.policies.revision_commands import day_of, known_library
 from workers.policies.revision_events import Outcome, terms_of
 from workers.policies.revision_topic import read_known
 from workers.process import private_files
+from workers.process.input_file import opened
 
 LARGEST = 10_000
 """Maximum size of a private key file, in bytes."""

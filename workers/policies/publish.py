@@ -29,7 +29,6 @@ from workers.configuration.command_options import Bootstrap, Policies, Prefix, s
 from workers.configuration.settings import Settings
 from workers.console.exit_codes import CommandError, Exit
 from workers.console.printing import err, out, write_line
-from workers.console.streams import opened
 from workers.kafka.records import OutgoingRecord
 from workers.policies.diff_text import comparison
 from workers.policies.key_commands import name_of, private_key
@@ -40,6 +39,7 @@ from workers.policies.revision_commands import comparison_of, day_of, known_libr
 from workers.policies.revision_events import Judging, Outcome, Seen, Verdict, as_record, terms_of
 from workers.policies.revision_topic import Known, read_known, send
 from workers.process import private_files
+from workers.process.input_file import opened
 
 Key = Annotated[Path | None, typer.Option("--key", help="The private key to sign with, in PEM.")]
 Author = Annotated[

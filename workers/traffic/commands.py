@@ -15,7 +15,7 @@ from events.envelope import JSON, SPECVERSION, STRUCTURED, Attributes, Headers, 
 from events.request import AuthorizationRequest
 from events.topics import DEAD_LETTERS, DECISIONS, LARGEST_RECORD, POLICY_REVISIONS, REQUESTS, SHADOW
 from workers.audit.record_acts import acting
-from workers.configuration.command_options import Bootstrap, Prefix, settings
+from workers.configuration.command_options import Bootstrap, Events, Prefix, settings
 from workers.configuration.settings import Settings
 from workers.console.exit_codes import CommandError, Exit
 from workers.console.printing import err, write_line
@@ -41,7 +41,7 @@ def add_commands(cli: typer.Typer) -> None:
     cli.command()(tail)
 
 
-def publish(file: json_files.Events, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
+def publish(file: Events, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
     """Publish every event of a file as a request, keyed by its request id; bare data gets an envelope.
 
     A file that cannot be read to its end is refused before anything is published; standard input is published as it

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from workers.console.exit_codes import CommandError
 from workers.event_log import json_files
 from workers.event_log.json_files import Event, events
+from workers.process.input_file import InputError
 
 REQUESTS = [
     {"request_id": f"PA-{number}", "note": 'a "quoted" { [ brace, \\ and ü €', "lines": [{"n": 1}, {}]}
@@ -204,7 +204,7 @@ def test_an_array_that_does_not_begin_with_an_object_is_refused(
     file = tmp_path_factory.mktemp("array") / "requests.json"
     file.write_text(pad + json.dumps([first, *[REQUESTS[0]] * behind], indent=indent) + pad, "utf-8")
 
-    with pytest.raises(CommandError, match="is a JSON array whose first element is no object; events are objects"):
+    with pytest.raises(InputError, match="is a JSON array whose first element is no object; events are objects"):
         read(file)
 
 
@@ -212,7 +212,7 @@ def test_so_is_one_that_is_longer_than_what_is_looked_at(tmp_path: Path) -> None
     file = tmp_path / "requests.json"
     file.write_bytes(b"[7, " + b", ".join([GOOD] * (2 * 1024 * 1024 // len(GOOD))) + b"]")
 
-    with pytest.raises(CommandError, match="is a JSON array whose first element is no object; events are objects"):
+    with pytest.raises(InputError, match="is a JSON array whose first element is no object; events are objects"):
         read(file)
 
 
@@ -256,7 +256,7 @@ def test_an_unreadable_file_is_refused_with_what_it_is(tmp_path: Path, kind: str
     file = tmp_path / "requests"
     file.write_bytes(data)
 
-    with pytest.raises(CommandError, match=sentence) as refused:
+    with pytest.raises(InputError, match=sentence) as refused:
         read(file)
     assert str(file) in str(refused.value)
 
@@ -325,7 +325,7 @@ def test_what_never_ends_is_refused_and_not_kept(
     endless = Endless(beginning, b'"c": 1,\n' if beginning.startswith(b"{") else b"xx")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(endless)))
 
-    with events(Path("-")) as found, pytest.raises(CommandError, match=sentence):
+    with events(Path("-")) as found, pytest.raises(InputError, match=sentence):
         list(found)
     assert endless.given < 10_000_000
 
