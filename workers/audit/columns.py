@@ -2,6 +2,7 @@
 
 from events.audit import Actor, Arguments
 from workers.audit.read_acts import Done
+from workers.console.printable import words
 
 COLUMNS = ("when", "who", "what", "with", "outcome", "took")
 UNENDED = "begun, no end recorded"
@@ -18,13 +19,13 @@ def outcome(one: Done) -> str:
     """The outcome, with its cause."""
     if one.until is None:
         return UNENDED
-    return one.last.outcome if one.last.reason is None else f"{one.last.outcome}: {one.last.reason.replace('_', ' ')}"
+    return one.last.outcome if one.last.reason is None else f"{one.last.outcome}: {words(one.last.reason)}"
 
 
 def who(actor: Actor) -> str:
     """The actor, with everything known."""
     there = actor.model_dump(exclude_none=True)
-    named = [(name.replace("_", " "), value) for name, value in there.items()]
+    named = [(words(name), value) for name, value in there.items()]
     return ", ".join(f"{name} {value}" for name, value in named) or "nobody who is known"
 
 
@@ -35,4 +36,4 @@ def arguments(found: Arguments) -> str:
     if len(letters) == 1:
         there["letter"] = letters[0]
     texts = [(name, ", ".join(value) if isinstance(value, list) else str(value)) for name, value in there.items()]
-    return "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in texts) or "-"
+    return "; ".join(f"{words(name)} {text}" for name, text in texts) or "-"

@@ -26,6 +26,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def words(term: str) -> str:
+    """A term of ours in words: `not_covered` as `not covered`."""
+    return term.replace("_", " ")
+
+
 def _escaped(text: str, keep: str, escape: Callable[[int], str]) -> str:
     if text.isprintable():
         return text

@@ -15,11 +15,11 @@ from events.decode import RejectedError, decode
 from policy_core.history.library import Library, load_library
 from workers.configuration.command_options import DefaultPolicy, Events, Policies, settings
 from workers.console.exit_codes import CommandError, Exit
-from workers.console.printable import printable
+from workers.console.printable import printable, words
 from workers.console.printing import AsReport, AsRows, Form, Output, err, out, write_line
 from workers.console.streams import nobody_reads
 from workers.dead_letters.write import dead_letter, defect
-from workers.decide.decision_text import ACTIONS, STYLES, explanation, rejection, words
+from workers.decide.decision_text import ACTIONS, STYLES, explanation, rejection
 from workers.decide.handler import decide as decide_one
 from workers.event_log.json_files import events
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from events.dead_letter import DeadLetter
 from events.decision import Claim, DecidedLine, Decision, Reference, StatedDiagnosis, TracedFact
-from workers.console.printable import printable
+from workers.console.printable import printable, words
 
 ACTIONS = {
     "A1": "certified in total",
@@ -30,11 +30,6 @@ NEXT = {
 }
 STYLES = {"A1": "bold green", "A4": "bold yellow", "CT": "bold cyan", "C": "bold"}
 MARKS = {"applies": "yes", "does_not_apply": "no", "unknown": "cannot be told yet"}
-
-
-def words(term: str) -> str:
-    """A term of the vocabulary, as words."""
-    return term.replace("_", " ")
 
 
 def explanation(decision: Decision) -> RenderableType:

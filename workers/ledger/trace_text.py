@@ -12,8 +12,8 @@ from rich.text import Text
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from policy_core.publications.signing_keys import SHOWN
-from workers.console.printable import printable
-from workers.decide.decision_text import ACTIONS, STYLES, explanation, rejection, section, words
+from workers.console.printable import printable, words
+from workers.decide.decision_text import ACTIONS, STYLES, explanation, rejection, section
 from workers.ledger.trace import Answer, Event, Trace
 
 NO_LONGER = "no longer kept there"

@@ -12,6 +12,7 @@ from policy_core.compare.wording_and_citations import PartChange
 from policy_core.diagrams.readable_conditions import Cube
 from policy_core.diagrams.variables import Value
 from policy_core.document.models import Window
+from workers.console.printable import words
 
 MOST_CONDITIONS = 12
 """Examples shown per change; the JSON output has all."""
@@ -27,11 +28,6 @@ _CATEGORIES = {
     "citations": "Citations",
     "history": "History",
 }
-
-
-def words(term: str) -> str:
-    """A term of the vocabulary, as words."""
-    return term.replace("_", " ")
 
 
 def fact_name(path: str) -> str:

@@ -26,7 +26,7 @@ from policy_core.evaluate.determine import Policy
 from policy_core.history.chain import Chain, policy_of
 from policy_core.publications.publication import Publication, instant
 from policy_core.publications.signing_keys import SHOWN
-from workers.policies.diff_text import words
+from workers.console.printable import words
 from workers.policies.register import Row
 
 # --- the register --------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 from policy_core.document.revisions import edition_on
 from policy_core.history.chain import stood
 from policy_core.publications.publication import Publication, instant
+from workers.console.printable import words
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _answer(answer: Mapping[str, Any]) -> str:
     if answer.get("determination") is None:
         return "refused: a fact's value is not known"
     reasons = f" ({', '.join(answer['reasons'])})" if answer.get("reasons") else ""
-    return f"{answer['determination']}{reasons}".replace("_", " ")
+    return words(f"{answer['determination']}{reasons}")
 
 
 def _where(change: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from nicegui import context, ui
 
+from workers.console.printable import words
 from workers.dashboard.data import find_decision
 from workers.dashboard.data.find_decision import Found
 from workers.dashboard.pages.site import (
@@ -31,7 +32,6 @@ from workers.dashboard.pages.site import (
 from workers.dashboard.views import decisions as views
 from workers.dashboard.views.decisions import DETERMINATIONS, Decisions, Stack
 from workers.dashboard.views.now import of_reading
-from workers.dashboard.views.wording import words
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
 

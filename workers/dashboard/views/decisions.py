@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from workers.console.printable import words
 from workers.dashboard.data.counters import NONE, Counters, Mix, Revision
-from workers.dashboard.views.wording import moment, words
+from workers.dashboard.views.wording import moment
 
 DETERMINATIONS = (
     "medically_necessary",

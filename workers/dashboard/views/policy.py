@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from policy_core.publications.signing_keys import SHOWN
+from workers.console.printable import words
 from workers.dashboard.data.counters import NONE, Revision
 from workers.dashboard.data.revisions import Proof
 from workers.dashboard.data.revisions import Revision as Published
-from workers.dashboard.views.wording import words
 
 
 class RevisionRow(NamedTuple):

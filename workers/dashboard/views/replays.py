@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from workers.dashboard.views.wording import Level, moment, words
+from workers.console.printable import words
+from workers.dashboard.views.wording import Level, moment
 
 LONGEST = 1_000_000
 """Bytes read of a summary."""

@@ -7,11 +7,6 @@ Level = Literal["good", "waiting", "bad", "unknown"]
 """A status; `unknown` is never shown as good."""
 
 
-def words(term: str) -> str:
-    """A term of the vocabulary, as words."""
-    return term.replace("_", " ")
-
-
 def lasting(seconds: float) -> str:
     """A readable duration."""
     for upto, unit, length in (
