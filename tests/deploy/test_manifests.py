@@ -28,7 +28,7 @@ from workers.configuration.settings import Settings, read
 from workers.dashboard.sign_in.roles import Role, UnguardedError, check, tokens_of
 from workers.kafka.acls import rights
 from workers.kafka.client_lifetime import LEAVE_SECONDS
-from workers.replay.commands import TOPICS as ARCHIVED
+from workers.replay.archive_commands import TOPICS as ARCHIVED
 from workers.stream import partition_loop
 
 OVERLAYS = ["base", "overlays/production", "overlays/staging"]

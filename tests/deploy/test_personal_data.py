@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from events.topics import ANSWERED, LEDGER, LINKS, REPLAYED_KEPT, TOPICS, Topic
 from tests.support.places import ROOT
-from workers.replay.commands import ARCHIVED
+from workers.replay.archive_commands import ARCHIVED
 
 PAGE = (ROOT / "deploy/personal-data.md").read_text("utf-8")
 ROWS = {cells[0]: cells[1:] for cells in (

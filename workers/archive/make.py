@@ -1,20 +1,34 @@
-"""Making an archive and holding it against itself, as a person asks for it."""
+"""Makes an archive, and signs one that was made without a key."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from workers.archive import archive, manifest, signing
 from workers.archive.archive import ArchiveSource, Kept
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import Exit
-from workers.console.printing import err, out
 from workers.event_log.process_pool import run
-from workers.event_log.progress import Counter, counting
+from workers.event_log.progress import SILENT, Counter, Reporter
 from workers.event_log.ranges import Asked, numbers, on_kafka
 from workers.event_log.source import Damage, Format, ReplayError
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was kept."""
+
+    manifest: manifest.Manifest
+    finished: bool
+    """Whether the run was not interrupted."""
+    damaged: bool
+    """Whether some records could not be read, and are not kept."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is kept."""
+        return self.finished and not self.damaged
 
 
 def make(
@@ -26,8 +40,9 @@ def make(
     processes: int,
     needed: Sequence[str] = (),
     previous: str | None = None,
-) -> manifest.Manifest:
-    """Keep a range of topics in a folder; returns what is kept.
+    reporter: Reporter = SILENT,
+) -> Made:
+    """Keep a range of topics in a folder, as far as it is not interrupted; returns what is kept.
 
     Args:
         folder: Where.
@@ -38,26 +53,26 @@ def make(
         processes: The maximum number of processes.
         needed: Topics that must exist; others are skipped, with a message, if missing.
         previous: The digest of the previous archive's manifest.
+        reporter: Takes the progress, and sentences on what is kept and what is not.
 
     Raises:
-        ReplayError: The folder is not writable here, Kafka cannot be read, or the range does not exist. typer.Exit:
-        Interrupted, or some records are unreadable.
+        ReplayError: The folder is not writable here, Kafka cannot be read, or the range does not exist.
     """
     key = signing.private_key(found)
     source = on_kafka(found.bootstrap, found.topic_prefix, topics, asked, needed)
     absent = [source.topic(name) for name in topics if not source.partitions(source.topic(name))]
     if absent:
-        err.print(f"not kept, because not there: {', '.join(absent)}", markup=False)
+        reporter.note(f"not kept, because not there: {', '.join(absent)}")
     made = archive.begin(folder, form, source, topics)
     source = source.ending({f"{partition.topic}/{partition.partition}": partition.end for partition in made.partitions})
     left = archive.tasks(made, folder, source)
-    with counting("kept", sum(task.range.end - task.start for task in left)) as counter:
+    with reporter.counting("kept", sum(task.range.end - task.start for task in left)) as counter:
         keeper = _Keeper(folder, made, counter)
         finished = run(left, archive.keep, keeper.hear, processes)
     if finished:
         keeper.finish(key, previous)
-    _report(folder, keeper, finished=finished)
-    return keeper.manifest
+    _report(folder, keeper, reporter.note, finished=finished)
+    return Made(keeper.manifest, finished, bool(keeper.damages))
 
 
 class _Keeper:
@@ -89,20 +104,18 @@ class _Keeper:
         self.manifest = whole
 
 
-def _report(folder: Path, keeper: _Keeper, *, finished: bool) -> None:
+def _report(folder: Path, keeper: _Keeper, note: Callable[[str], None], *, finished: bool) -> None:
     made = keeper.manifest
     records = sum(segment.records for segment in made.segments)
     for damage in keeper.damages:
-        err.print(f"not kept: {damage}", markup=False)
+        note(f"not kept: {damage}")
     if not finished:
-        err.print(f"interrupted: {records:,} records are kept in {folder}; the same command goes on", markup=False)
-        raise typer.Exit(Exit.INTERRUPTED)
+        note(f"interrupted: {records:,} records are kept in {folder}; the same command goes on")
+        return
     size = sum(segment.bytes for segment in made.segments)
-    err.print(f"{records:,} records in {len(made.segments):,} files, {size:,} bytes: {folder}", markup=False)
+    note(f"{records:,} records in {len(made.segments):,} files, {size:,} bytes: {folder}")
     if keeper.standing.key is not None:
-        err.print(f"signed with the key {keeper.standing.key[: signing.SHOWN]}", markup=False)
-    if keeper.damages:
-        raise typer.Exit(Exit.DIFFERENT)
+        note(f"signed with the key {keeper.standing.key[: signing.SHOWN]}")
 
 
 def holds(source: ArchiveSource, topic: str, partitions: Sequence[int]) -> None:
@@ -120,42 +133,11 @@ def holds(source: ArchiveSource, topic: str, partitions: Sequence[int]) -> None:
         raise ReplayError(f"{source.folder}: {topic} has no partition {strange[0]}; it has {numbers(kept)}")
 
 
-def check(folder: Path, found: Settings) -> None:
-    """Check every file of an archive against the manifest, and the manifest against its signature.
+def to_sign(folder: Path, found: Settings) -> tuple[ArchiveSource, Ed25519PrivateKey]:
+    """An archive that was made without a key, and the key to sign it with.
 
     Raises:
-        ReplayError: There is no archive. typer.Exit: A file differs, or no known key signed it.
-    """
-    source = ArchiveSource(folder, keys_in=found.archive_keys)
-    try:
-        err.print(f"{folder}: {source.standing}", markup=False)
-    except signing.SignatureError as error:
-        out.print(str(error), markup=False)
-        raise typer.Exit(Exit.DIFFERENT) from None
-    if _differ(source):
-        raise typer.Exit(Exit.DIFFERENT)
-
-
-def _differ(source: ArchiveSource) -> int:
-    """Report the files that differ from the manifest; return their number."""
-    wrong = total = 0
-    for segment, problem in archive.check(source):
-        total += segment.records
-        if problem is not None:
-            wrong += 1
-            out.print(f"{segment.file}: damaged or altered: {problem}", markup=False)
-    err.print(f"{total:,} records; {wrong} files differ from what was kept")
-    if wrong:
-        err.print("put a sound copy of each in its place, or archive its range again while Kafka has it")
-    return wrong
-
-
-def sign(folder: Path, found: Settings) -> None:
-    """Sign an archive that was made without a key, after checking every file.
-
-    Raises:
-        ReplayError: There is no archive, or no key.
-        typer.Exit: A file differs.
+        ReplayError: There is no archive or no key, or it is signed already.
     """
     key = signing.private_key(found)
     if key is None:
@@ -163,7 +145,10 @@ def sign(folder: Path, found: Settings) -> None:
     source = ArchiveSource(folder)
     if source.standing.key is not None:
         raise ReplayError(f"{folder}: {source.standing}; it is not signed over")
-    if _differ(source):
-        raise typer.Exit(Exit.DIFFERENT)
+    return source, key
+
+
+def sign(folder: Path, key: Ed25519PrivateKey) -> str:
+    """Sign an archive as it is; return the beginning of the key's id."""
     made = signing.sign(folder, manifest.written(folder) or b"", key)
-    err.print(f"{folder}: signed with the key {(made.key or '')[: signing.SHOWN]}", markup=False)
+    return (made.key or "")[: signing.SHOWN]

@@ -14,21 +14,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-
-import typer
+from typing import NamedTuple
 
 from workers.archive import make, manifest
 from workers.archive.archive import ArchiveSource
 from workers.archive.manifest import Manifest
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import Exit
-from workers.console.printing import err
 from workers.event_log.kafka_log import committed
+from workers.event_log.progress import SILENT, Reporter
 from workers.event_log.ranges import Asked, on_kafka
 from workers.event_log.source import Damage, Format, ReplayError
 from workers.process import private_files
 
 NAMED = "%Y-%m-%dT%H-%M-%SZ"
+
+
+class Next(NamedTuple):
+    """The next archive of a folder of archives."""
+
+    folder: Path
+    finished: bool
+    """Whether the run was not interrupted."""
+    whole: bool
+    """Whether it has every record since the last archive."""
 
 
 def make_next(
@@ -39,8 +47,9 @@ def make_next(
     processes: int,
     now: datetime | None = None,
     needed: Sequence[str] = (),
-) -> Path:
-    """Make the next archive in a folder of archives; return its folder.
+    reporter: Reporter = SILENT,
+) -> Next:
+    """Make the next archive in a folder of archives.
 
     Args:
         folder: The folder of archives.
@@ -50,10 +59,10 @@ def make_next(
         processes: The maximum number of processes.
         now: The current time; by default the clock's.
         needed: Topics that must exist.
+        reporter: Takes the progress, and sentences on what is kept and what is not.
 
     Raises:
         ReplayError: Another process is archiving, the topics differ from earlier archives, or Kafka cannot be read.
-        typer.Exit: Interrupted; or complete except for records that Kafka no longer has or that are unreadable.
     """
     begun = now or datetime.now(UTC)
     with _alone(folder):
@@ -62,22 +71,21 @@ def make_next(
         before = last.digest if last is not None else None
         gaps = list(missing(asked, topics, found))
         for gap in gaps:
-            err.print(f"in no archive: {gap}", markup=False)
+            reporter.note(f"in no archive: {gap}")
         archive = unfinished or folder / begun.strftime(NAMED)
         try:
-            made = make.make(archive, form, topics, asked, found, processes, needed, before)
+            made = make.make(archive, form, topics, asked, found, processes, needed, before, reporter)
         except ReplayError as error:
             if archive != unfinished:
                 raise
             # The next one covers the same: both begin where the last complete one ended.
-            err.print(f"left as it is: {error}", markup=False)
+            reporter.note(f"left as it is: {error}")
             archive = folder / begun.strftime(NAMED)
-            made = make.make(archive, form, topics, asked, found, processes, needed, before)
-        # A resumed archive ends where the topics ended when it was begun.
-        committed(found, ends(made), datetime.strptime(archive.name, NAMED).replace(tzinfo=UTC))
-    if gaps:
-        raise typer.Exit(Exit.DIFFERENT)
-    return archive
+            made = make.make(archive, form, topics, asked, found, processes, needed, before, reporter)
+        if made.whole:
+            # A resumed archive ends where the topics ended when it was begun.
+            committed(found, ends(made.manifest), datetime.strptime(archive.name, NAMED).replace(tzinfo=UTC))
+    return Next(archive, made.finished, made.whole and not gaps)
 
 
 def newest(folder: Path, keys: Path | None = None) -> tuple[ArchiveSource | None, Path | None]:

@@ -14,12 +14,15 @@ from events.field_types import Instant
 from workers.audit import read_acts
 from workers.audit.columns import COLUMNS, row
 from workers.audit.read_acts import Done
+from workers.audit.record_acts import DONE, INTERRUPTED, WITH_DIFFERENCES
 from workers.configuration.command_options import Bootstrap, Prefix, settings
-from workers.console.exit_codes import CommandError
+from workers.console.exit_codes import CommandError, Exit
 from workers.console.printable import counted
 from workers.console.printing import AsRows, Output, err, out, write_line
 
 KINDS: tuple[str, ...] = get_args(What)
+END_BY_EXIT = {Exit.DONE: DONE, Exit.DIFFERENT: WITH_DIFFERENCES, Exit.INTERRUPTED: INTERRUPTED}
+"""How an act ended whose command raised no error, by the command's exit code."""
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 

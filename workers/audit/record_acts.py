@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import structlog
-import typer
 from kafka import KafkaProducer
 
 from events.audit import MOST_LETTERS, Acted, Actor, Arguments, Outcome, What
@@ -21,7 +20,6 @@ from events.envelope import JSON, SPECVERSION, Attributes, write
 from events.topics import AUDIT
 from workers.configuration.settings import Settings
 from workers.console.errors import DliError
-from workers.console.exit_codes import Exit
 from workers.kafka import connect, reader
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError, kafka_errors
@@ -45,10 +43,18 @@ class Ended(NamedTuple):
     reason: str | None = None
 
 
+BEGUN = Ended("begun")
+DONE = Ended("done")
+WITH_DIFFERENCES = Ended("done", "differences")
+INTERRUPTED = Ended("failed", "interrupted")
+
+
 class Act:
     """One act in progress."""
 
     def __init__(self, what: What, who: Actor, arguments: Arguments) -> None:
+        self.ended = DONE
+        """How it ends unless it raises an error."""
         self._acted = Acted(act=uuid4().hex, what=what, who=who, arguments=arguments, outcome="begun")
 
     def note(self, **arguments: Any) -> None:
@@ -59,9 +65,6 @@ class Act:
     def state(self, ended: Ended) -> Acted:
         """The record of its current state."""
         return self._acted.model_copy(update=ended._asdict())
-
-
-BEGUN = Ended("begun")
 
 
 @contextmanager
@@ -85,7 +88,7 @@ def acting(settings: Settings, what: What, who: Actor | None = None, **arguments
     except BaseException as error:
         _over(settings, act.state(end_of(error)))
         raise
-    _over(settings, act.state(Ended("done")))
+    _over(settings, act.state(act.ended))
 
 
 def _over(settings: Settings, ended: Acted) -> None:
@@ -172,20 +175,11 @@ def letter_ids(ids: Iterable[str]) -> tuple[str, ...]:
 
 # --- outcome -----------------------------------------------------------------------------------------------
 
-_BY_EXIT = {
-    Exit.DONE: Ended("done"),
-    Exit.DIFFERENT: Ended("done", "differences"),
-    Exit.UNREAD: Ended("done"),
-    Exit.INTERRUPTED: Ended("failed", "interrupted"),
-}
-
 
 def end_of(error: BaseException) -> Ended:
     """The outcome of an act that raised `error`."""
-    if isinstance(error, typer.Exit):
-        return _BY_EXIT.get(Exit(error.exit_code), Ended("failed", "error"))
     if isinstance(error, KeyboardInterrupt):
-        return Ended("failed", "interrupted")
+        return INTERRUPTED
     if isinstance(error, AccessRefusedError):
         return Ended("refused", "no_right")
     if isinstance(error, ReadingError):

@@ -1,50 +1,40 @@
-"""A progress line with rate and remaining time, on a terminal only."""
+"""What a long run reports while it runs; whoever starts the run shows it, or does not."""
 
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
-
-from workers.console.printing import err
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 
 
-class _Counted(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        total = f" of {task.total:,.0f}" if task.total is not None else ""
-        rate = f", {task.speed:,.0f}/s" if task.speed else ""
-        return Text(f"{task.completed:,.0f}{total}{rate}")
-
-
-class Counter:
+class Counter(Protocol):
     """Counts progress."""
-
-    def __init__(self, bar: Progress | None, total: int | None, what: str) -> None:
-        self._bar = bar
-        self._task = bar.add_task(what, total=total) if bar is not None else None
-        self._begun = time.monotonic()
-        self.done = 0
 
     def add(self, number: int) -> None:
         """Add to the count."""
-        self.done += number
-        if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task, number)
-
-    @property
-    def seconds(self) -> float:
-        """The seconds since counting began."""
-        return time.monotonic() - self._begun
 
 
-@contextmanager
-def counting(what: str, total: int | None) -> Iterator[Counter]:
-    """Count, and show the progress on a terminal."""
-    if not err.is_terminal:
-        yield Counter(None, total, what)
-        return
-    with Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), _Counted(), TimeRemainingColumn(), console=err
-    ) as bar:
-        yield Counter(bar, total, what)
+class Reporter(Protocol):
+    """Takes what a run reports."""
+
+    def note(self, sentence: str) -> None:
+        """Take a sentence for the user."""
+
+    def counting(self, what: str, total: int | None) -> AbstractContextManager[Counter]:
+        """Count inside the context; the total is None if it is unknown."""
+
+
+class _Uncounted:
+    def add(self, number: int) -> None:
+        """Ignore it."""
+
+
+class _Silent:
+    def note(self, sentence: str) -> None:
+        """Ignore it."""
+
+    @contextmanager
+    def counting(self, what: str, total: int | None) -> Iterator[Counter]:  # noqa: ARG002 (nothing is shown)
+        yield _Uncounted()
+
+
+SILENT: Reporter = _Silent()
+"""Shows nothing."""

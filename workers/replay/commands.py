@@ -1,44 +1,48 @@
-"""`dli archive` and `dli replay …`: the command line. The extra `replay` is imported inside the commands only."""
+"""`dli replay verify` and `what-if`: the command line. The extra `replay` is imported inside the commands only."""
 
 # ruff: noqa: PLC0415, PLR0913 (see above; and each argument is a flag)
 
+import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from events.topics import REQUESTS
 from policy_core.history.library import documents
+from workers.audit.commands import END_BY_EXIT
 from workers.audit.record_acts import Act, acting
 from workers.configuration.command_options import ArchiveKeys, Bootstrap, DefaultPolicy, Policies, Prefix, settings
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import CommandError, needs_replay_extra
-from workers.console.printing import AsRows, Output, err
-from workers.event_log.source import Format, Source
+from workers.console.exit_codes import CommandError, Exit, needs_replay_extra
+from workers.console.printable import words
+from workers.console.printing import AsRows, Output, err, out, write_line
+from workers.console.progress import TerminalReporter
+from workers.event_log.source import Source
+from workers.process import private_files
+from workers.replay import archive_commands
+from workers.replay.archive_commands import TOPICS, From, Partition, Processes, To, asked_for, processes_of
 
 if TYPE_CHECKING:
     from policy_core.document.models import PolicyDocument
     from workers.event_log.ranges import Asked
+    from workers.replay.partition_replay import Plan
+    from workers.replay.runs import Done
+    from workers.replay.verify_report import Report as Verified
+    from workers.replay.what_if_report import Compared
+    from workers.replay.what_if_report import Report as WhatIf
 
-TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
-"""The replayed topics."""
-ARCHIVED = (*TOPICS, ANSWERED)
-"""The topics archived by default: enough to verify, and to restore without deciding requests again."""
-
-From = Annotated[str | None, typer.Option("--from", help="First offset or instant of the requests.")]
-To = Annotated[str | None, typer.Option("--to", help="First offset or instant behind them.")]
-Partition = Annotated[list[int] | None, typer.Option("--partition", help="Of requests; may be given several times.")]
-Processes = Annotated[int | None, typer.Option("--processes", min=1, help="At most; one for each core otherwise.")]
-Folder = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A folder that `dli archive` made.")]
 Log = Annotated[Path | None, typer.Argument(metavar="[ARCHIVE]", help="An archive; Kafka's topics otherwise.")]
 Earlier = Annotated[
     list[Path] | None, typer.Option("--earlier", help="A folder of other documents that decisions may name.")
 ]
 RequestIds = Annotated[bool, typer.Option("--request-ids", help="Name requests by their ids, which are personal data.")]
-Key = Annotated[Path | None, typer.Option("--key", help="The private key, Ed25519 in PEM, that signs the archive.")]
 WORK = Path("var/replay")
+SHOWN = 20
+"""Findings shown on a terminal; `-o jsonl` prints all."""
 Work = Annotated[Path, typer.Option("--work", help="Where findings and an interrupted run's state are kept.")]
 
 replay_cli = typer.Typer(no_args_is_help=True, help="Replay a log: prove it, or see what a change would make of it.")
@@ -46,70 +50,12 @@ replay_cli = typer.Typer(no_args_is_help=True, help="Replay a log: prove it, or 
 
 def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
-    cli.command()(archive)
+    archive_commands.add_commands(cli, replay_cli)
+    replay_cli.command()(verify)
+    replay_cli.command("what-if")(what_if)
     cli.add_typer(replay_cli, name="replay")
 
 
-def archive(
-    folder: Annotated[Path, typer.Argument(help="A new folder, or that of an interrupted run; see --continue.")],
-    topic: Annotated[
-        list[str] | None, typer.Option("--topic", help="A declared topic, instead of those needed.")
-    ] = None,
-    start: From = None,
-    end: To = None,
-    partition: Partition = None,
-    form: Annotated[Format, typer.Option("--format", help="How records are written.")] = Format.PARQUET,
-    bootstrap: Bootstrap = None,
-    topic_prefix: Prefix = None,
-    processes: Processes = None,
-    go_on: Annotated[
-        bool,
-        typer.Option("--continue", help="The folder is one of archives: make the next, from where the last one ended."),
-    ] = False,
-    key: Key = None,
-) -> None:
-    """Keep a range of topics in files, with counts and digests; interrupted, the same command goes on.
-
-    With --continue exit code 3 where Kafka has forgotten records since the last archive, or some cannot be read.
-    """
-    with needs_replay_extra():
-        from workers.archive import make, series
-        from workers.event_log.ranges import declared
-    topics = declared(topic or ())
-    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, archive_key=key)
-    kept = tuple(map(found.topic, topics or ARCHIVED))
-    if go_on:
-        if start or end or partition:
-            raise CommandError("--continue begins where the last archive ended: without --from, --to and --partition")
-        with acting(found, "archive", topics=kept, group=found.archive_group):
-            series.make_next(folder, form, topics or ARCHIVED, found, _processes(processes), needed=topics)
-        return
-    asked = _asked(start, end, partition)
-    with acting(found, "archive", topics=kept) as act:
-        made = make.make(folder, form, topics or ARCHIVED, asked, found, _processes(processes), topics)
-        act.note(count=sum(segment.records for segment in made.segments))
-
-
-@replay_cli.command("check")
-def check(folder: Folder, keys: ArchiveKeys = None) -> None:
-    """Read every file of an archive and hold it against its counts and digests; exit 3 where one differs.
-
-    Exit 3 also where public keys are known and none of them signed the archive as it is.
-    """
-    with needs_replay_extra():
-        from workers.archive import make
-    make.check(folder, settings(archive_keys=keys))
-
-
-@replay_cli.command("sign")
-def sign(folder: Folder, key: Key = None) -> None:
-    """Sign an archive that was made without a key, if every file of it is as it was kept; exit 3 where one differs."""
-    with needs_replay_extra():
-        from workers.archive import make
-    make.sign(folder, settings(archive_key=key))
-
-
-@replay_cli.command("verify")
 def verify(
     log: Log = None,
     start: From = None,
@@ -128,18 +74,55 @@ def verify(
 ) -> None:
     """Decide each request again under the document that its decision names; exit 3 unless all bytes are identical."""
     with needs_replay_extra():
-        from workers.replay import runs, verify_report
+        from workers.replay import runs
         from workers.replay.partition_replay import Plan
+        from workers.replay.verify import verify as verify_partition
+        from workers.replay.verify_report import report_of
     place = {"bootstrap": bootstrap, "topic_prefix": topic_prefix, "archive_keys": keys}
     found = settings(**place, policies=policies, default_policy=policy)
-    source = _source(log, found, _asked(start, end, partition))
+    source = _source(log, found, asked_for(start, end, partition))
     folders = tuple(earlier or ())
     name = runs.identity("verify", source.identity, _documents(found.policies), _documents(folders), request_ids)
     plan = Plan(source, found, folders, work / f"verify-{name}", request_ids)
-    verify_report.run(plan, _processes(processes), output)
+    done = runs.over(plan, verify_partition, processes_of(processes), TerminalReporter())
+    report = report_of(done)
+    if output is Output.JSONL:
+        _write_lines(report, done)
+    else:
+        _print_verified(report, done)
+    if (code := _over(plan, done, differs=report.differs)) is not Exit.DONE:
+        raise typer.Exit(code)
 
 
-@replay_cli.command("what-if")
+def _write_lines(report: "Verified | WhatIf", done: "Done") -> None:
+    write_line(json.dumps({"summary": report.as_json(), "run": done.about()}).encode())
+    for line in done.findings():
+        write_line(line)
+
+
+def _over(plan: "Plan", done: "Done", *, differs: bool) -> Exit:
+    """How a run ended; a finished one is forgotten."""
+    from workers.replay import runs
+
+    if not done.finished:
+        err.print(f"interrupted; the same command goes on, from {plan.folder}", markup=False)
+        return Exit.INTERRUPTED
+    runs.forget(plan.folder)
+    return Exit.DIFFERENT if differs else Exit.DONE
+
+
+def _print_verified(report: "Verified", done: "Done") -> None:
+    from workers.replay.verify_text import sentence, table
+
+    out.print(table(report))
+    for line in islice(done.findings(), SHOWN):
+        out.print(sentence(json.loads(line)), markup=False)
+    left = report.found.total() - SHOWN
+    if left > 0:
+        out.print(f"… and {left:,} more; `-o jsonl` prints all")
+    err.print(done.statistics())
+
+
 def what_if(
     policy: Annotated[
         str, typer.Option("--policy", metavar="FILE|DATE|DIGEST", help="A document, or a revision that was published.")
@@ -165,20 +148,79 @@ def what_if(
 ) -> None:
     """Decide a log under another document and report what changes, pair by pair; exit 3 when anything does."""
     with needs_replay_extra():
-        from workers.replay import runs, what_if_report
+        from workers.replay import runs
         from workers.replay.documents import draft
         from workers.replay.partition_replay import Plan
     place = {"bootstrap": bootstrap, "topic_prefix": topic_prefix, "archive_keys": keys}
     found = settings(**place, policies=policies)
-    source = _source(log, found, _asked(start, end, partition))
+    source = _source(log, found, asked_for(start, end, partition))
     folders = tuple(earlier or ())
     meant = draft(policy, number)
     said = meant.file.read_bytes() if meant.file is not None else (meant.published, number)
     documents_said = _documents(found.policies), _documents(folders)
     name = runs.identity("what-if", source.identity, said, *documents_said, request_ids, publish)
     plan = Plan(source, found, folders, work / f"what-if-{name}", request_ids, meant, publish)
-    with _published(found, publish) if publish is not None else nullcontext():
-        what_if_report.run(plan, _processes(processes), output, page)
+    with _published(found, publish) if publish is not None else nullcontext() as act:
+        code = _compare(plan, processes_of(processes), output, page)
+        if act is not None:
+            act.ended = END_BY_EXIT[code]
+    if code is not Exit.DONE:
+        raise typer.Exit(code)
+
+
+def _compare(plan: "Plan", processes: int, output: Output, page: Path | None) -> Exit:
+    """Compare a log with its decisions under another document, and print the report."""
+    from workers.replay import runs
+    from workers.replay.what_if import what_if as what_if_partition
+    from workers.replay.what_if_report import policies_of, report_of
+
+    compared = policies_of(plan)
+    if page is not None and page.exists():
+        raise CommandError(f"{page}: is there already, and is not written over")
+    topic = _replay_topic(plan, plan.publish) if plan.publish is not None else None
+    done = runs.over(plan, what_if_partition, processes, TerminalReporter())
+    report = report_of(done, list(compared.before.values()), compared.after)
+    if output is Output.JSONL:
+        _write_lines(report, done)
+    else:
+        _print_what_if(report, done.statistics())
+    if page is not None:
+        _write_page(page, report, done, compared)
+    if topic is not None:
+        sent = sum(state["judge"]["published"] for state in done.states.values())
+        err.print(f"{sent:,} decisions under that document on {topic}, marked as a replay's", markup=False)
+    return _over(plan, done, differs=report.differs)
+
+
+def _replay_topic(plan: "Plan", name: str) -> str:
+    """The replay's topic, created unless an interrupted run is resumed."""
+    from workers.replay import runs
+    from workers.replay.publish_decisions import make, own_topic
+
+    topic = own_topic(plan.settings, name)
+    if not runs.interrupted(plan.folder):
+        make(plan.settings, topic, 1 + max(plan.source.partitions(plan.source.topic(REQUESTS)), default=0))
+    return topic
+
+
+def _print_what_if(report: "WhatIf", statistics: str) -> None:
+    from workers.replay.what_if_text import what_if_text
+
+    for part in what_if_text(report):
+        out.print(part)
+    err.print(statistics)
+
+
+def _write_page(page: Path, report: "WhatIf", done: "Done", compared: "Compared") -> None:
+    from workers.replay.what_if_page import html  # charts are slow to load
+    from workers.replay.what_if_report import examples
+
+    text = html(report, examples(done), compared.before[compared.after.number], compared.after)
+    try:
+        private_files.write(page, text)
+    except OSError as error:
+        raise CommandError(f"{page}: {error.strerror}") from None
+    err.print(f"written: {page}", markup=False)
 
 
 def _published(found: Settings, name: str) -> AbstractContextManager[Act]:
@@ -199,8 +241,13 @@ def effect(document: "PolicyDocument", found: Settings, log: Path | None) -> boo
         CommandError: The log cannot be read.
     """
     with needs_replay_extra():
-        from workers.replay import draft_effect
-    return draft_effect.print_effect(document, _source(log, found, _asked(None, None, None)), found, _processes(None))
+        from workers.replay.draft_effect import effect_of
+    source = _source(log, found, asked_for(None, None, None))
+    found_effect = effect_of(document, source, found, processes_of(None), TerminalReporter())
+    _print_what_if(found_effect.report, found_effect.statistics)
+    for (_, before, after), places in sorted(found_effect.examples.items()):
+        out.print(f"{words(before)} → {words(after)}, such as {', '.join(places)}")
+    return found_effect.report.differs
 
 
 def _documents(folders: Sequence[Path]) -> list[str]:
@@ -229,15 +276,3 @@ def _source(log: Path | None, found: Settings, part: "Asked") -> Source:
     err.print(f"{log}: {source.standing}", markup=False)
     make.holds(source, source.topic(REQUESTS), part.partitions)
     return source
-
-
-def _asked(start: str | None, end: str | None, partition: list[int] | None) -> "Asked":
-    from workers.event_log.ranges import asked_for
-
-    return asked_for(start, end, partition or ())
-
-
-def _processes(asked: int | None) -> int:
-    from workers.event_log.process_pool import cores
-
-    return asked or cores()

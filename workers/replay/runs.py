@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from events.topics import REQUESTS
-from workers.console.printing import err
 from workers.event_log.process_pool import WorkerHandle, run
-from workers.event_log.progress import counting
+from workers.event_log.progress import SILENT, Reporter
 from workers.event_log.source import ReplayError
 from workers.process import private_files
 from workers.replay.findings import read_all
@@ -57,14 +56,22 @@ class Done:
             "peak_bytes_of_a_process": self.peak,
         }
 
+    def statistics(self) -> str:
+        """The same as a sentence."""
+        about = self.about()
+        return (
+            f"{about['requests']:,} requests in {self.seconds:,.1f} s, {about['requests_per_second']:,}/s"
+            f" in {self.processes} processes, each {self.peak / 1e6:,.0f} MB at most"
+        )
+
 
 def identity(*parts: object) -> str:
     """The name of a run, derived from its log and parameters."""
     return sha256(repr(parts).encode()).hexdigest()[:12]
 
 
-def over(plan: Plan, work: Work, processes: int) -> Done:
-    """Replay all partitions of a plan.
+def over(plan: Plan, work: Work, processes: int, reporter: Reporter = SILENT) -> Done:
+    """Replay all partitions of a plan; the reporter takes the progress.
 
     Raises:
         ReplayError: The log cannot be read, or the folder cannot be written.
@@ -79,7 +86,7 @@ def over(plan: Plan, work: Work, processes: int) -> Done:
     source = plan.source
     private_files.folder(plan.folder)
     if states:
-        err.print(f"going on where an interrupted run stood: {plan.folder}", markup=False)
+        reporter.note(f"going on where an interrupted run stood: {plan.folder}")
     extents = {partition: source.extent(topic, partition) for partition in partitions}
     longest = sorted(partitions, key=lambda partition: extents[partition].first - extents[partition].end)
     tasks = [Task(plan, partition, states.get(partition)) for partition in longest]
@@ -87,7 +94,7 @@ def over(plan: Plan, work: Work, processes: int) -> Done:
     total = sum(extent.end - extent.first if extent.records is None else extent.records for extent in extents.values())
     before = sum(int(state["requests"]) for state in states.values())
     begun = time.monotonic()
-    with counting("requests", total) as counter:
+    with reporter.counting("requests", total) as counter:
         counter.add(before)
         progress = _States(plan, states)
 

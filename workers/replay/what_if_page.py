@@ -12,9 +12,9 @@ from pygal.style import Style
 from policy_core.compare.strictness import UNDECIDED, Kind
 from policy_core.determinations import CONSEQUENCES, Determination
 from policy_core.evaluate.determine import Policy
-from workers.console.printable import printable
+from workers.console.printable import printable, words
 from workers.replay.what_if import OR
-from workers.replay.what_if_report import CHANGED, SAYS, Report, responsible, words
+from workers.replay.what_if_report import CHANGED, SAYS, Report, responsible
 
 TEMPLATE = Path(__file__).parent / "what_if_page.html"
 MONTHS_SHOWN = 36

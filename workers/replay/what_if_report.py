@@ -1,28 +1,18 @@
-"""The report of `dli replay what-if`: on a terminal, as JSON lines, and as an HTML page."""
+"""The report of `dli replay what-if`: what the partitions found, summed."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import typer
-from rich.table import Table
-
-from events.topics import REQUESTS
 from policy_core.compare.strictness import Kind
 from policy_core.evaluate.determine import Policy
-from workers.console.exit_codes import Exit
-from workers.console.printing import Output, err, out, write_line
 from workers.event_log.source import ReplayError
-from workers.process import private_files
-from workers.replay import runs
 from workers.replay.documents import Named, documents_of, name_of
 from workers.replay.partition_replay import Plan
-from workers.replay.publish_decisions import make, own_topic
 from workers.replay.runs import Done
-from workers.replay.what_if import OR, ChangeCounts, draft_of, what_if
+from workers.replay.what_if import OR, ChangeCounts, draft_of
 
 CHANGED = (Kind.STRICTER, Kind.LOOSER, Kind.RECLASSIFIED, Kind.EVIDENCE)
 """In display order: the weightiest first."""
@@ -34,7 +24,14 @@ SAYS = {
     Kind.UNCHANGED: "the same in every way",
 }
 EXAMPLES = 5
-RULES_SHOWN = 5
+
+
+class Compared(NamedTuple):
+    """The policies of a comparison."""
+
+    before: Mapping[str, Policy]
+    """The newest of each number."""
+    after: Policy
 
 
 class Rules(NamedTuple):
@@ -143,62 +140,17 @@ def report_of(done: Done, before: Sequence[Policy], after: Policy) -> Report:
     return Report(done.finished, done.requests, tuple(map(name_of, before)), name_of(after), counts)
 
 
-def run(plan: Plan, processes: int, output: Output, page: Path | None) -> None:
-    """Compare a log with its decisions under another document, and print the report.
+def policies_of(plan: Plan) -> Compared:
+    """The policies that a plan's log is compared under.
 
     Raises:
-        ReplayError: The log cannot be read, the document's policy is unknown, or the page cannot be written.
-        typer.Exit: It was interrupted, or something changes.
+        ReplayError: The log or the document cannot be read, or the document's policy is unknown.
     """
-    documents = documents_of(plan.source, plan.settings, plan.earlier)
+    current = documents_of(plan.source, plan.settings, plan.earlier).current()
     after = draft_of(plan)
-    if after.number not in documents.current():
+    if after.number not in current:
         raise ReplayError(f"the document is of policy {after.number}, which this deployment does not have")
-    if page is not None and page.exists():
-        raise ReplayError(f"{page}: is there already, and is not written over")
-    topic = _topic(plan) if plan.publish is not None else None
-    done = runs.over(plan, what_if, processes)
-    report = report_of(done, list(documents.current().values()), after)
-    if output is Output.JSONL:
-        for line in _lines(report, done):
-            write_line(line)
-    else:
-        show(report, done)
-    if page is not None:
-        _write(page, report, done, documents.current()[after.number], after)
-    if topic is not None:
-        sent = sum(state["judge"]["published"] for state in done.states.values())
-        err.print(f"{sent:,} decisions under that document on {topic}, marked as a replay's", markup=False)
-    if not done.finished:
-        err.print(f"interrupted; the same command goes on, from {plan.folder}", markup=False)
-        raise typer.Exit(Exit.INTERRUPTED)
-    runs.forget(plan.folder)
-    if report.differs:
-        raise typer.Exit(Exit.DIFFERENT)
-
-
-def _topic(plan: Plan) -> str:
-    """The replay's topic, created unless an interrupted run is resumed."""
-    topic = own_topic(plan.settings, plan.publish or "")
-    if not runs.interrupted(plan.folder):
-        make(plan.settings, topic, 1 + max(plan.source.partitions(plan.source.topic(REQUESTS)), default=0))
-    return topic
-
-
-def _lines(report: Report, done: Done) -> Iterator[bytes]:
-    yield json.dumps({"summary": report.as_json(), "run": done.about()}).encode()
-    yield from done.findings()
-
-
-def _write(page: Path, report: Report, done: Done, before: Policy, after: Policy) -> None:
-    from workers.replay.what_if_page import html  # noqa: PLC0415 (charts are slow to load)
-
-    text = html(report, examples(done), before, after)
-    try:
-        private_files.write(page, text)
-    except OSError as error:
-        raise ReplayError(f"{page}: {error.strerror}") from None
-    err.print(f"written: {page}", markup=False)
+    return Compared(current, after)
 
 
 def examples(done: Done) -> dict[tuple[str, str, str], list[str]]:
@@ -213,41 +165,3 @@ def examples(done: Done) -> dict[tuple[str, str, str], list[str]]:
             place = f"{one['partition']}/{one['offset']} line {one['line']}"
             mine.append(f"{one['request_id']} ({place})" if "request_id" in one else place)
     return found
-
-
-def words(term: str) -> str:
-    """A term in readable form."""
-    return term.replace("_", " ")
-
-
-def show(report: Report, done: Done) -> None:
-    """Print a report."""
-    out.print(f"Under {report.after}")
-    counts = Table(header_style="bold", box=None)
-    for column in ("", "requests", "lines"):
-        counts.add_column(column, justify="left" if not column else "right")
-    counts.add_column("")
-    for kind in (*CHANGED, Kind.UNCHANGED):
-        row = f"{report.counts.requests[kind]:,}", f"{report.lines(kind):,}"
-        counts.add_row(words(kind), *row, SAYS[kind])
-    out.print(counts)
-    if report.pairs():
-        pairs = Table(header_style="bold")
-        for column in ("", "from", "to", "lines", "requests", "decided otherwise"):
-            pairs.add_column(column, justify="right" if column in {"lines", "requests"} else "left", overflow="fold")
-        for pair in report.pairs():
-            due = responsible(pair)
-            shown = [f"{rules}: {count:,}" for rules, count in due[:RULES_SHOWN]]
-            more = [f"… {len(due) - RULES_SHOWN} more"] if len(due) > RULES_SHOWN else []
-            numbers = f"{pair.lines:,}", f"{pair.requests:,}"
-            pairs.add_row(words(pair.kind), words(pair.before), words(pair.after), *numbers, "\n".join(shown + more))
-        out.print(pairs)
-    for what, count in sorted(report.counts.beside.items()):
-        out.print(f"{count:,} {what}", markup=False)
-    if not report.complete:
-        out.print(f"So far: the run was interrupted after {report.read:,} requests.")
-    about = done.about()
-    err.print(
-        f"{about['requests']:,} requests in {done.seconds:,.1f} s, {about['requests_per_second']:,}/s"
-        f" in {done.processes} processes, each {done.peak / 1e6:,.0f} MB at most"
-    )

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from kafka import KafkaProducer, TopicPartition
@@ -17,13 +16,13 @@ from tests.support.commands import Ran, dli
 from tests.support.running import PARTITIONS, producers_times, settings_for
 from workers.archive import series
 from workers.archive.archive import ArchiveSource
-from workers.archive.series import make_next
+from workers.archive.series import Next, make_next
 from workers.configuration.settings import Settings
 from workers.event_log.source import Format, ReplayError
 from workers.kafka.lag import Watcher
 from workers.kafka.records import Record
 from workers.monitoring.exporter import archived_until, without
-from workers.replay.commands import TOPICS as COMMANDS_TOPICS
+from workers.replay.archive_commands import TOPICS as COMMANDS_TOPICS
 from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("broker")]
@@ -218,7 +217,7 @@ def offsets_in(found: Settings, folder: Path, topic: str, partition: int) -> lis
     return [one.offset for archive in archives(folder) for one in kept(found, archive, topic, partition)]
 
 
-def next_archive(found: Settings, folder: Path, now: datetime) -> Path:
+def next_archive(found: Settings, folder: Path, now: datetime) -> Next:
     return make_next(folder, Format.PARQUET, COMMANDS_TOPICS, found, 1, now)
 
 
@@ -273,8 +272,7 @@ def test_an_archive_that_was_interrupted_is_finished_first(
     folder = tmp_path / "archives"
     with monkeypatch.context() as patched:
         patched.setattr("workers.archive.make.run", lambda *_: False)
-        with pytest.raises(typer.Exit):
-            next_archive(found, folder, DAY)
+        assert not next_archive(found, folder, DAY).finished
 
     next_archive(found, folder, DAY + timedelta(days=1))
 
@@ -350,9 +348,9 @@ def test_an_archive_continues_only_from_a_signed_one(found: Settings, tmp_path: 
     secret.chmod(0o600)
     keyed = found.model_copy(update={"archive_key": secret, "archive_keys": tmp_path / "keys"})
 
-    one = next_archive(keyed, folder, DAY)
+    one = next_archive(keyed, folder, DAY).folder
     send(found, topic=REQUESTS, partition=1, hours=range(50, 53))
-    two = next_archive(keyed, folder, DAY + timedelta(days=1))
+    two = next_archive(keyed, folder, DAY + timedelta(days=1)).folder
 
     standings = [ArchiveSource(archive, keys_in=keyed.archive_keys).standing for archive in (one, two)]
     assert [standing.name for standing in standings] == ["office", "office"]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import KafkaProducer
@@ -24,10 +23,13 @@ from tests.support.publishing import revised
 from tests.support.requests import request
 from tests.support.running import everything_on, settings_for
 from workers.audit.columns import UNENDED, row
+from workers.audit.commands import END_BY_EXIT
 from workers.audit.read_acts import RecordedAct, acts, joined
 from workers.audit.record_acts import UnrecordedError, acting, end_of, letter_ids, ourselves
 from workers.configuration.settings import Settings, read
+from workers.console.errors import DliError
 from workers.console.exit_codes import CommandError, Exit
+from workers.event_log.source import ReplayError
 from workers.kafka import connect
 from workers.kafka.connect import AccessRefusedError
 from workers.kafka.reader import ReadingError
@@ -102,17 +104,31 @@ def test_the_end_says_how_it_ended_and_the_error_goes_on(found: Settings) -> Non
 @pytest.mark.parametrize(
     ("error", "ended"),
     [
-        (typer.Exit(Exit.DONE), ("done", None)),
-        (typer.Exit(Exit.DIFFERENT), ("done", "differences")),
-        (typer.Exit(Exit.INTERRUPTED), ("failed", "interrupted")),
-        (typer.Exit(Exit.UNREAD), ("done", None)),
-        (typer.Exit(Exit.FAILED), ("failed", "error")),
+        (CommandError("x"), ("refused", "conditions")),
+        (ReplayError("x"), ("refused", "conditions")),
+        (DliError("x"), ("failed", "error")),
         (AccessRefusedError("x"), ("refused", "no_right")),
     ],
     ids=repr,
 )
-def test_a_commands_own_end_is_told_too(error: BaseException, ended: tuple[str, str | None]) -> None:
+def test_an_error_is_recorded_as_what_it_is(error: BaseException, ended: tuple[str, str | None]) -> None:
     assert end_of(error) == ended
+
+
+def test_an_exit_code_is_recorded_as_how_the_act_ended() -> None:
+    assert END_BY_EXIT == {
+        Exit.DONE: ("done", None),
+        Exit.DIFFERENT: ("done", "differences"),
+        Exit.INTERRUPTED: ("failed", "interrupted"),
+    }
+
+
+@pytest.mark.broker
+def test_an_act_that_ends_with_differences_is_recorded_so(found: Settings) -> None:
+    with acting(found, "archive", topics=("t",)) as act:
+        act.ended = END_BY_EXIT[Exit.DIFFERENT]
+
+    assert outcomes(found, "archive") == [("begun", None), ("done", "differences")]
 
 
 # --- no record, no act ---------------------------------------------------------------------------------------------

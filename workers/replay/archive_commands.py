@@ -1,0 +1,175 @@
+"""`dli archive`, `dli replay check` and `dli replay sign`; and what they share with the other commands on a log.
+
+The extra `replay` is imported inside the commands only.
+"""
+
+# ruff: noqa: PLC0415, PLR0913 (see above; and each argument is a flag)
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from workers.audit.commands import END_BY_EXIT
+from workers.audit.record_acts import acting
+from workers.configuration.command_options import ArchiveKeys, Bootstrap, Prefix, settings
+from workers.console.exit_codes import CommandError, Exit, needs_replay_extra
+from workers.console.printing import err, out
+from workers.console.progress import TerminalReporter
+from workers.event_log.source import Format
+
+if TYPE_CHECKING:
+    from workers.archive.archive import ArchiveSource
+    from workers.event_log.ranges import Asked
+
+TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
+"""The replayed topics."""
+ARCHIVED = (*TOPICS, ANSWERED)
+"""The topics archived by default: enough to verify, and to restore without deciding requests again."""
+
+From = Annotated[str | None, typer.Option("--from", help="First offset or instant of the requests.")]
+To = Annotated[str | None, typer.Option("--to", help="First offset or instant behind them.")]
+Partition = Annotated[list[int] | None, typer.Option("--partition", help="Of requests; may be given several times.")]
+Processes = Annotated[int | None, typer.Option("--processes", min=1, help="At most; one for each core otherwise.")]
+Folder = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A folder that `dli archive` made.")]
+Key = Annotated[Path | None, typer.Option("--key", help="The private key, Ed25519 in PEM, that signs the archive.")]
+
+
+def add_commands(cli: typer.Typer, replay_cli: typer.Typer) -> None:
+    """Add the commands."""
+    cli.command()(archive)
+    replay_cli.command()(check)
+    replay_cli.command()(sign)
+
+
+def archive(
+    folder: Annotated[Path, typer.Argument(help="A new folder, or that of an interrupted run; see --continue.")],
+    topic: Annotated[
+        list[str] | None, typer.Option("--topic", help="A declared topic, instead of those needed.")
+    ] = None,
+    start: From = None,
+    end: To = None,
+    partition: Partition = None,
+    form: Annotated[Format, typer.Option("--format", help="How records are written.")] = Format.PARQUET,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    processes: Processes = None,
+    go_on: Annotated[
+        bool,
+        typer.Option("--continue", help="The folder is one of archives: make the next, from where the last one ended."),
+    ] = False,
+    key: Key = None,
+) -> None:
+    """Keep a range of topics in files, with counts and digests; interrupted, the same command goes on.
+
+    With --continue exit code 3 where Kafka has forgotten records since the last archive, or some cannot be read.
+    """
+    with needs_replay_extra():
+        from workers.archive import make, series
+        from workers.event_log.ranges import declared
+    topics = declared(topic or ())
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, archive_key=key)
+    kept = tuple(map(found.topic, topics or ARCHIVED))
+    if go_on:
+        if start or end or partition:
+            raise CommandError("--continue begins where the last archive ended: without --from, --to and --partition")
+        with acting(found, "archive", topics=kept, group=found.archive_group) as act:
+            following = series.make_next(
+                folder,
+                form,
+                topics or ARCHIVED,
+                found,
+                processes_of(processes),
+                needed=topics,
+                reporter=TerminalReporter(),
+            )
+            code = _exit_of(finished=following.finished, whole=following.whole)
+            act.ended = END_BY_EXIT[code]
+    else:
+        asked = asked_for(start, end, partition)
+        with acting(found, "archive", topics=kept) as act:
+            made = make.make(
+                folder,
+                form,
+                topics or ARCHIVED,
+                asked,
+                found,
+                processes_of(processes),
+                topics,
+                reporter=TerminalReporter(),
+            )
+            code = _exit_of(finished=made.finished, whole=made.whole)
+            act.ended = END_BY_EXIT[code]
+            if made.whole:
+                act.note(count=sum(segment.records for segment in made.manifest.segments))
+    if code is not Exit.DONE:
+        raise typer.Exit(code)
+
+
+def _exit_of(*, finished: bool, whole: bool) -> Exit:
+    return Exit.INTERRUPTED if not finished else Exit.DONE if whole else Exit.DIFFERENT
+
+
+def check(folder: Folder, keys: ArchiveKeys = None) -> None:
+    """Read every file of an archive and hold it against its counts and digests; exit 3 where one differs.
+
+    Exit 3 also where public keys are known and none of them signed the archive as it is.
+    """
+    with needs_replay_extra():
+        from workers.archive.archive import ArchiveSource
+        from workers.archive.signing import SignatureError
+    source = ArchiveSource(folder, keys_in=settings(archive_keys=keys).archive_keys)
+    try:
+        err.print(f"{folder}: {source.standing}", markup=False)
+    except SignatureError as error:
+        out.print(str(error), markup=False)
+        raise typer.Exit(Exit.DIFFERENT) from None
+    _check_files(source)
+
+
+def _check_files(source: "ArchiveSource") -> None:
+    """Print which files differ from the manifest.
+
+    Raises:
+        typer.Exit: Some do.
+    """
+    from workers.archive.archive import check as checked
+
+    wrong = total = 0
+    for segment, problem in checked(source):
+        total += segment.records
+        if problem is not None:
+            wrong += 1
+            out.print(f"{segment.file}: damaged or altered: {problem}", markup=False)
+    err.print(f"{total:,} records; {wrong} files differ from what was kept")
+    if wrong:
+        err.print("put a sound copy of each in its place, or archive its range again while Kafka has it")
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def sign(folder: Folder, key: Key = None) -> None:
+    """Sign an archive that was made without a key, if every file of it is as it was kept; exit 3 where one differs."""
+    with needs_replay_extra():
+        from workers.archive import make
+    source, private = make.to_sign(folder, settings(archive_key=key))
+    _check_files(source)
+    err.print(f"{folder}: signed with the key {make.sign(folder, private)}", markup=False)
+
+
+def asked_for(start: str | None, end: str | None, partition: list[int] | None) -> "Asked":
+    """The range that options name.
+
+    Raises:
+        ReplayError: They name none.
+    """
+    from workers.event_log import ranges
+
+    return ranges.asked_for(start, end, partition or ())
+
+
+def processes_of(asked: int | None) -> int:
+    """The most processes that may run: as asked for, or one for each core."""
+    from workers.event_log.process_pool import cores
+
+    return asked or cores()
