@@ -2,12 +2,13 @@
 
     DliError
     ├── CommandError          what was asked for cannot be done as it was asked
-    │   └── ScaleError        partitions cannot be added as asked
     ├── SettingsError         settings that cannot be used
     ├── AccessRefusedError    the cluster is there, and does not let us
     ├── ReadingError          the brokers do not answer, or refuse
     │   └── UnrecordedError   an act cannot be recorded, so it is not done
     ├── TopicsError           topics cannot be read or made
+    ├── ScaleError            partitions cannot be added as asked
+    ├── OffsetError           an offset cannot be set as asked
     ├── InputError            a file cannot be read, or is not what it should be
     ├── BrokerError           a broker of a demo or a test does not start
     ├── ForkedError           packaged documents and the topic of revisions contradict each other

@@ -24,7 +24,7 @@ from kafka.errors import KafkaError
 
 from events.topics import ANSWERED, REQUESTS, TOPICS, Topic
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import CommandError
+from workers.console.errors import DliError
 from workers.decide.duplicates import unpacked
 from workers.kafka import connect
 from workers.kafka.reader import Span, records, spans
@@ -35,8 +35,10 @@ VISIBLE_S = 60.0
 """How long new partitions may take to become visible."""
 
 
-class ScaleError(CommandError):
+class ScaleError(DliError):
     """Partitions cannot be added now or in this number; the message says why and what to do."""
+
+    is_refusal = True
 
 
 class Step(NamedTuple):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from kafka import TopicPartition
 from rich.table import Table
 
 from events.topics import AUDIT, TOPICS, Topic
@@ -16,7 +17,7 @@ from workers.console.printing import AsRows, Output, err, out, write_json
 from workers.policies.publish_packaged import ForkedError
 from workers.topics import add_partitions as scaling
 from workers.topics import apply_topics
-from workers.topics.reset_offset import reset_offset
+from workers.topics import reset_offset as reset
 
 topics = typer.Typer(no_args_is_help=True, help="The declared Kafka topics: create, compare, show.")
 
@@ -133,6 +134,28 @@ def _topic_table(found: Settings) -> Table:
             ", ".join(topic.consumers),
         )
     return table
+
+
+def reset_offset(
+    topic: Annotated[str, typer.Argument(help="The topic, with its prefix, as in the worker's log.")],
+    partition: Annotated[int, typer.Argument(min=0)],
+    to: Annotated[str, typer.Option("--to", help=f"An offset, or one of {', '.join(reset.PLACES)}.")],
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    app_id: AppId = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; without, say what would be done.")] = False,
+) -> None:
+    """Set where workers go on with a partition: one that they refuse, or any while none runs."""
+    place = reset.wanted(to)
+    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
+    plan = reset.planned(found, TopicPartition(topic, partition), place)
+    out.print(str(plan), markup=False)
+    if not execute:
+        err.print("nothing is done without --execute")
+        return
+    with acting(found, "reset-offset", topics=(topic,), partition=partition, offset=plan.offset, group=found.app_id):
+        reset.carry_out(found, plan)
+    err.print("set")
 
 
 def restore(

@@ -1,28 +1,30 @@
-"""`dli reset-offset`: set the offset of a partition that no worker is processing.
+"""Sets the offset of a partition that no worker is processing.
 
 Kafka refuses to set the offsets of a group with members. But workers that refuse an offset outside its log do not
 process that partition and need not be stopped: the offset is set in a transaction, and they continue from it.
 """
 
 import re
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-import typer
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from workers.audit.record_acts import acting
-from workers.configuration.command_options import AppId, Bootstrap, Prefix, settings
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import CommandError
+from workers.console.errors import DliError
 from workers.console.printable import counted
-from workers.console.printing import err, out
 from workers.kafka import connect, offset_metadata
 from workers.kafka.reader import Span, kafka_errors, new_admin, partitions_of, spans
 
 PLACES = ("earliest", "latest", "current")
 _OFFSET = re.compile("[0-9]{1,19}")
 """Kafka's offsets have 64 bits: up to 19 digits."""
+
+
+class OffsetError(DliError):
+    """An offset cannot be set as asked; the message says why and what to do."""
+
+    is_refusal = True
 
 
 class Plan(NamedTuple):
@@ -47,38 +49,16 @@ class Plan(NamedTuple):
         )
 
 
-def reset_offset(
-    topic: Annotated[str, typer.Argument(help="The topic, with its prefix, as in the worker's log.")],
-    partition: Annotated[int, typer.Argument(min=0)],
-    to: Annotated[str, typer.Option("--to", help=f"An offset, or one of {', '.join(PLACES)}.")],
-    bootstrap: Bootstrap = None,
-    topic_prefix: Prefix = None,
-    app_id: AppId = None,
-    execute: Annotated[bool, typer.Option("--execute", help="Do it; without, say what would be done.")] = False,
-) -> None:
-    """Set where workers go on with a partition: one that they refuse, or any while none runs."""
-    place = wanted(to)
-    found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
-    plan = planned(found, TopicPartition(topic, partition), place)
-    out.print(str(plan), markup=False)
-    if not execute:
-        err.print("nothing is done without --execute")
-        return
-    with acting(found, "reset-offset", topics=(topic,), partition=partition, offset=plan.offset, group=found.app_id):
-        carry_out(found, plan)
-    err.print("set")
-
-
 def wanted(to: str) -> str | int:
     """Parse an offset: a number, or one of `PLACES`.
 
     Raises:
-        CommandError: It is neither.
+        OffsetError: It is neither.
     """
     if to in PLACES:
         return to
     if not _OFFSET.fullmatch(to):
-        raise CommandError(f"--to: give an offset, in digits 0 to 9, or one of {', '.join(PLACES)}")
+        raise OffsetError(f"--to: give an offset, in digits 0 to 9, or one of {', '.join(PLACES)}")
     return int(to)
 
 
@@ -86,7 +66,7 @@ def planned(settings: Settings, where: TopicPartition, to: str | int) -> Plan:
     """The planned change.
 
     Raises:
-        CommandError: It is impossible, or workers are processing the partition.
+        OffsetError: It is impossible, or workers are processing the partition.
         ReadingError: The brokers do not respond.
     """
     with kafka_errors(settings):
@@ -99,9 +79,7 @@ def planned(settings: Settings, where: TopicPartition, to: str | int) -> Plan:
 
 def _planned(settings: Settings, admin: KafkaAdminClient, where: TopicPartition, to: str | int) -> Plan:
     if where not in partitions_of(admin, [where.topic]):
-        raise CommandError(
-            f"there is no partition {where.partition} of {where.topic}; `dli topics show` has the topics"
-        )
+        raise OffsetError(f"there is no partition {where.partition} of {where.topic}; `dli topics show` has the topics")
     groups = {group["group_id"] for group in admin.list_groups()}
     group = settings.app_id
     found = admin.list_group_offsets({group: None})[group].get(where) if group in groups else None
@@ -110,7 +88,7 @@ def _planned(settings: Settings, admin: KafkaAdminClient, where: TopicPartition,
     refused = found is not None and offset_metadata.read(found.metadata or "").refused is not None
     members = len(admin.describe_groups([group])[group]["members"]) if group in groups else 0
     if members and not refused:
-        raise CommandError(
+        raise OffsetError(
             f"workers of {group} run ({members}) and do not refuse this offset: they would commit theirs over yours; "
             "stop them first"
         )
@@ -121,7 +99,7 @@ def _offset(to: str | int, committed: int | None, kept: Span) -> int:
     named = {"earliest": kept.beginning, "latest": kept.end, "current": committed}
     offset = to if isinstance(to, int) else named[to]
     if offset is None or not kept.beginning <= offset <= kept.end:
-        raise CommandError(f"--to {to}: choose one of {kept.beginning} to {kept.end}, which is what the log keeps")
+        raise OffsetError(f"--to {to}: choose one of {kept.beginning} to {kept.end}, which is what the log keeps")
     return offset
 
 
