@@ -7,7 +7,7 @@ from rich.text import Text
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.accounts import account as account_module
-from workers.accounts import report
+from workers.accounts import accounts_text
 from workers.configuration.command_options import AppId, Bootstrap, Prefix, settings
 from workers.console.exit_codes import CommandError, Exit
 from workers.console.printing import AsRows, Output, err, out
@@ -39,14 +39,15 @@ def accounts(
     standing = account_module.ask(found)
     counted = account_module.recount(found) if recount else []
     if output is Output.TABLE:
-        out.print(report.table(standing))
+        out.print(accounts_text.table(standing))
     else:
         for balance in standing:
-            out.print(report.line(balance), markup=False, soft_wrap=True)
-    balances = report.balanced(standing)
+            out.print(accounts_text.line(balance), markup=False, soft_wrap=True)
+    balances = accounts_text.balanced(standing)
     # For machine-readable output, only data goes to standard output.
     beside = out if output is Output.TABLE else err
-    beside.print(Text(report.sentence(standing, found.app_id), style="green" if balances else "bold red"))
-    differing = report.print_recount(beside, counted, found) if recount else False
-    if differing or not balances:
+    beside.print(Text(accounts_text.sentence(standing, found.app_id), style="green" if balances else "bold red"))
+    if recount:
+        beside.print(accounts_text.recount_text(counted, found))
+    if accounts_text.differing(counted) or not balances:
         raise typer.Exit(Exit.DIFFERENT)

@@ -13,7 +13,7 @@ from tests.support.accounts import show
 from tests.support.commands import dli
 from tests.support.running import eventually, publish, settings_for, worker
 from workers.accounts import account as accounts
-from workers.accounts import report
+from workers.accounts import accounts_text
 from workers.accounts.account import Account, PartitionBalance, Recounted
 from workers.configuration.settings import Settings
 from workers.kafka.records import Lost
@@ -68,7 +68,7 @@ def test_a_note_keeps_losses_and_an_older_note_has_none() -> None:
 
 
 def test_the_line_tells_what_was_lost() -> None:
-    assert report.sentence([EVEN._replace(account=LOSING)], GROUP) == (
+    assert accounts_text.sentence([EVEN._replace(account=LOSING)], GROUP) == (
         "NOT balanced: 7 consumed = 4 decided + 2 duplicates + 1 dead letter; 0 waiting; 5 lost "
         "(partition 0: 5 lost before they were read, at offsets 3 to 5, 8 to 9)"
     )
@@ -77,7 +77,7 @@ def test_the_line_tells_what_was_lost() -> None:
 def test_one_line_says_that_all_of_it_balances() -> None:
     both = [EVEN, PartitionBalance(1, 2000, 5, Account(100, 1500, 1500, 0, 0))]
 
-    assert report.sentence(both, GROUP) == (
+    assert accounts_text.sentence(both, GROUP) == (
         "balanced: 1,510 consumed = 1,507 decided + 2 duplicates + 1 dead letter; 5 waiting"
     )
 
@@ -85,7 +85,7 @@ def test_one_line_says_that_all_of_it_balances() -> None:
 def test_the_line_names_the_partition_and_the_difference() -> None:
     both = [EVEN, PartitionBalance(1, 2000, 0, Account(0, 1500, 1499, 0, 0))]
 
-    assert report.sentence(both, GROUP) == (
+    assert accounts_text.sentence(both, GROUP) == (
         "NOT balanced: 1,510 consumed ≠ 1,506 decided + 2 duplicates + 1 dead letter; 0 waiting "
         "(partition 1: +1 between records consumed and what became of them)"
     )
@@ -122,11 +122,11 @@ NEVER = EVEN._replace(committed=None, account=None)
     ],
 )
 def test_where_nothing_is_consumed_yet_it_says_so(found: list[PartitionBalance], balanced: bool, sentence: str) -> None:
-    assert (report.balanced(found), report.sentence(found, GROUP)) == (balanced, sentence)
+    assert (accounts_text.balanced(found), accounts_text.sentence(found, GROUP)) == (balanced, sentence)
 
 
 def test_without_partitions_of_requests_nothing_balances() -> None:
-    assert not report.balanced([])
+    assert not accounts_text.balanced([])
 
 
 COUNTED = Recounted(0, Account(0, 10, 7, 2, 1), 10, 7, 0, 1, gone=0, moved=False)

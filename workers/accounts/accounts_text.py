@@ -1,9 +1,8 @@
-"""The output of `dli accounts`: whether the accounts balance, by partition and in one line."""
+"""Accounts as text: whether they balance, by partition and in one line."""
 
 import json
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -95,9 +94,9 @@ def table(found: Sequence[PartitionBalance]) -> Table:
     return made
 
 
-def print_recount(console: Console, again: Sequence[Recounted], found: Settings) -> bool:
-    """Print the recount compared with the accounts; return whether they differ."""
-    wrong = [count for count in again if count.problem]
+def recount_text(again: Sequence[Recounted], found: Settings) -> Text:
+    """The recount compared with the accounts."""
+    wrong = differing(again)
     incomparable = [count for count in again if count.moved or count.gone or (count.account and count.account.since)]
     requests, decisions = sum(count.requests for count in again), sum(count.decisions for count in again)
     letters = sum(count.dead_letters for count in again)
@@ -115,5 +114,9 @@ def print_recount(console: Console, again: Sequence[Recounted], found: Settings)
         )
         text += f"\n  partition {count.partition}: cannot be compared, {reason}"
     verdict = "differs" if wrong else "agrees" if not incomparable else "agrees where it can be compared"
-    console.print(Text(f"{text}\nthe recount {verdict} ({found.bootstrap})", style="bold red" if wrong else "green"))
-    return bool(wrong)
+    return Text(f"{text}\nthe recount {verdict} ({found.bootstrap})", style="bold red" if wrong else "green")
+
+
+def differing(again: Sequence[Recounted]) -> list[Recounted]:
+    """The partitions whose account the topics contradict."""
+    return [count for count in again if count.problem]
