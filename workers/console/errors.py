@@ -9,6 +9,7 @@
     ├── TopicsError           topics cannot be read or made
     ├── ScaleError            partitions cannot be added as asked
     ├── OffsetError           an offset cannot be set as asked
+    ├── TraceError            a request cannot be traced
     ├── InputError            a file cannot be read, or is not what it should be
     ├── BrokerError           a broker of a demo or a test does not start
     ├── ForkedError           packaged documents and the topic of revisions contradict each other

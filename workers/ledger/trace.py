@@ -23,13 +23,17 @@ from events.origin_headers import RecordPosition
 from events.topics import POLICY_REVISIONS
 from policy_core.history.publication_terms import Terms
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import CommandError
+from workers.console.errors import DliError
 from workers.kafka import connect
-from workers.kafka.reader import headers_of
+from workers.kafka.reader import ReadingError, headers_of
 from workers.policies.revision_events import terms_of, vouched
 
 PATIENCE_SECONDS = 15.0
 POLL_MS = 500
+
+
+class TraceError(DliError):
+    """A request cannot be traced; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,8 @@ def trace(request_id: str, url: str, settings: Settings) -> Trace:
     """The trace of a request, with pointers from the worker at `url` and events from Kafka.
 
     Raises:
-        CommandError: No worker responds or knows the request; or Kafka does not respond or refuses access.
+        TraceError: No worker responds or knows the request.
+        ReadingError: Kafka does not respond, or refuses.
         AccessRefusedError: The cluster refuses us.
         PolicyDocumentError: The publishers' keys cannot be read.
     """
@@ -143,20 +148,20 @@ def trace(request_id: str, url: str, settings: Settings) -> Trace:
             revisions = [_proved(revision, terms) for revision in _made_known(known, named)]
             return Trace(request_id, chain, tuple(revisions))
     except KafkaError as error:
-        raise CommandError(connect.explained(settings, error)) from None
+        raise ReadingError(connect.explained(settings, error)) from None
 
 
 def _pointers(request_id: str, url: str) -> Any:
     # urlopen would also open files and other protocols.
     if urlsplit(url).scheme not in {"http", "https"}:
-        raise CommandError(f"{url}: a worker's address is http://HOST:PORT")
+        raise TraceError(f"{url}: a worker's address is http://HOST:PORT")
     try:
         with urlopen(f"{url.rstrip('/')}/requests/{quote(request_id, safe='')}", timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 (the operator's own; http or https)
             return json.load(answer)
     except HTTPError as error:
-        raise CommandError(f"request {request_id}: {_error_of(error)}") from None
+        raise TraceError(f"request {request_id}: {_error_of(error)}") from None
     except (URLError, OSError, ValueError):
-        raise CommandError(f"{url}: no worker answers there; name any worker of the deployment with --url") from None
+        raise TraceError(f"{url}: no worker answers there; name any worker of the deployment with --url") from None
 
 
 def _error_of(error: HTTPError) -> str:
