@@ -12,6 +12,7 @@
     ├── TraceError            a request cannot be traced
     ├── InputError            a file cannot be read, or is not what it should be
     ├── BrokerError           a broker of a demo or a test does not start
+    ├── RevisionError         a revision cannot be published or taken back as asked
     ├── ForkedError           packaged documents and the topic of revisions contradict each other
     ├── ReplayError           a log or an archive cannot be used
     │   └── SignatureError    an archive's signature cannot be made or is not there

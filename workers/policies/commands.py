@@ -18,7 +18,7 @@ from workers.configuration.command_options import Bootstrap, Policies, Prefix, s
 from workers.console.exit_codes import CommandError, Exit
 from workers.console.printable import counted
 from workers.console.printing import AsRows, Output, err, out, write_json
-from workers.policies import key_commands, publish, revision_commands, skip_command
+from workers.policies import key_commands, publish_commands, revision_commands, skip_command
 from workers.policies.publish_packaged import ForkedError, is_behind, publish_packaged
 from workers.process.input_file import opened
 
@@ -30,7 +30,7 @@ cli = typer.Typer(no_args_is_help=True, help="Policy documents and their revisio
 def add_commands(root: typer.Typer) -> None:
     """Add the commands."""
     revision_commands.add_commands(cli)
-    publish.add_commands(cli)
+    publish_commands.add_commands(cli)
     key_commands.add_commands(cli)
     skip_command.add_commands(cli)
     root.add_typer(cli, name="policy")

@@ -7,7 +7,13 @@ from policy_core.history.chain import Chain
 from policy_core.history.publication_terms import released
 from policy_core.loading.document_at_revision import as_of
 from policy_core.publications.publication import Publication, publication, publications
-from workers.console.exit_codes import CommandError
+from workers.console.errors import DliError
+
+
+class RevisionError(DliError):
+    """A revision cannot be published or taken back as asked; the message says why."""
+
+    is_refusal = True
 
 
 def candidates(
@@ -62,12 +68,12 @@ def taken_back(chain: Chain, named: str) -> Publication:
     """The publication to withdraw, by its digest prefix.
 
     Raises:
-        CommandError: No current publication has it.
+        RevisionError: No current publication has it.
     """
     found = [publication for publication in chain.standing if publication.digest.startswith(named)]
     if len(found) != 1:
         several = "several publications have" if found else "no publication that stands has"
-        raise CommandError(f"{several} the digest {named}: `dli policy history {chain.policy}` shows them")
+        raise RevisionError(f"{several} the digest {named}: `dli policy history {chain.policy}` shows them")
     return found[0]
 
 
@@ -75,12 +81,12 @@ def withdrawal(chain: Chain, named: str, author: str, published: datetime, *, re
     """The publication that withdraws one without a replacement.
 
     Raises:
-        CommandError: It is not current, or has no predecessor.
+        RevisionError: It is not current, or has no predecessor.
     """
     corrected = taken_back(chain, named)
     at = chain.standing.index(corrected)
     if not at:
-        raise CommandError(f"{corrected.digest} is the first of {chain.policy}: without it nothing would be left")
+        raise RevisionError(f"{corrected.digest} is the first of {chain.policy}: without it nothing would be left")
     return publication(
         chain.standing[at - 1].document,
         chain.known_through,

@@ -5,10 +5,9 @@ Signing needs no access to the brokers, and sending needs no key: `sign` writes 
 
 # ruff: noqa: PLR0913 (each argument is an option)
 
-import json
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,30 +16,35 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from events.audit import What
 from events.decode import LARGEST
-from events.envelope import STRUCTURED
-from events.revision import PolicyRevision
 from events.topics import POLICY_REVISIONS
-from policy_core.history.chain import PublicationRefusedError
+from policy_core.document.models import PolicyDocument
 from policy_core.loading.load import parse, read
 from policy_core.publications.publication import Publication
-from policy_core.publications.signing_keys import sign
 from workers.audit.record_acts import acting, acting_here, ourselves
 from workers.configuration.command_options import Bootstrap, Policies, Prefix, settings
 from workers.configuration.settings import Settings
+from workers.console.errors import DliError
 from workers.console.exit_codes import CommandError, Exit
 from workers.console.printing import err, out, write_line
 from workers.kafka.records import OutgoingRecord
 from workers.policies.diff_text import comparison
 from workers.policies.key_commands import name_of, private_key
-from workers.policies.past_decisions import Log, Past
 from workers.policies.publication_candidates import candidates, taken_back, withdrawal
 from workers.policies.register_text import signer
 from workers.policies.revision_commands import comparison_of, day_of, known_library, online
-from workers.policies.revision_events import Judging, Outcome, Seen, Verdict, as_record, terms_of
+from workers.policies.revision_events import Judging, Outcome, Verdict, terms_of
+from workers.policies.revision_records import is_event, judged, records_of, signed_before
 from workers.policies.revision_topic import Known, read_known, send
 from workers.process import private_files
 from workers.process.input_file import opened
 
+Effect = Callable[[PolicyDocument, Settings, Path | None], bool]
+"""Prints how a document would change recorded decisions; returns whether it would."""
+
+Log = Annotated[
+    Path | None,
+    typer.Option("--log", metavar="ARCHIVE", help="The record that one of the past is held against; Kafka otherwise."),
+]
 Key = Annotated[Path | None, typer.Option("--key", help="The private key to sign with, in PEM.")]
 Author = Annotated[
     str | None, typer.Option("--author", help="Who answers for the document; by default whom the key stands for.")
@@ -94,7 +98,7 @@ def sign_(
     known = _known(found)
     signing = _Signing(key, author, effective, retroactive=retroactive, corrects=corrects)
     made = _made(file, _read(file), known, found, signing)
-    _judged(file, made, known)
+    judged(file, made, known)
     lines = [publication.value for publication in made]
     acting_here(found, "policy sign")
     if to is not None:
@@ -128,11 +132,11 @@ def publish(
     """Check a new revision against all that is published, prove what it changes, and with --execute publish it."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     raw = _read(file)
-    ready = list(_signed_before(file, raw, found))
+    ready = list(signed_before(file, raw, found))
     known = _from_brokers(found)
     signing = _Signing(key, author, effective, retroactive=retroactive, corrects=corrects)
     records = ready or _made(file, raw, known, found, signing)
-    past = Past(context.obj, log, found)
+    past = partial(_print_effect, effect=context.obj, log=log, found=found)
     if not _publish("policy publish", file, records, known, found, past, execute=execute):
         err.print(f"{file}: this is published already{_as_what(raw, known)}")
 
@@ -143,12 +147,12 @@ def _publish(
     records: list[OutgoingRecord],
     known: Known,
     found: Settings,
-    past: Past,
+    past: Callable[[Publication], bool],
     *,
     execute: bool,
 ) -> bool:
     """Print the effect of records, and send them if requested; False if all are already published."""
-    verdicts = [verdict for verdict in _judged(file, records, known) if verdict.outcome is Outcome.ACCEPTED]
+    verdicts = [verdict for verdict in judged(file, records, known) if verdict.outcome is Outcome.ACCEPTED]
     for verdict in verdicts:
         _tell(verdict)
     if not verdicts:
@@ -157,7 +161,7 @@ def _publish(
         _send(what, records, verdicts, found)
     else:
         newest = verdicts[-1].publication
-        differs = newest is not None and past.print_effect(newest)
+        differs = newest is not None and past(newest)
         err.print("nothing was sent; --execute publishes it")
         if differs:
             raise typer.Exit(Exit.DIFFERENT)
@@ -192,8 +196,25 @@ def withdraw(
     known = _from_brokers(found)
     name, private = _Signing(key, author, None, retroactive=retroactive).by(number, found)
     one = withdrawal(known.chain(number), digest, name, datetime.now(UTC), retroactive=retroactive)
-    records = _records(number, [one], private, found)
-    _publish("policy withdraw", number, records, known, found, Past(context.obj, log, found), execute=execute)
+    records = records_of(number, [one], private, found)
+    past = partial(_print_effect, effect=context.obj, log=log, found=found)
+    _publish("policy withdraw", number, records, known, found, past, execute=execute)
+
+
+# --- recorded decisions that a retroactive revision affects ---------------------------------------------------------
+
+
+def _print_effect(one: Publication, effect: Effect, log: Path | None, found: Settings) -> bool:
+    """Print whether a revision is retroactive and which recorded decisions it would change; return whether any."""
+    days = (datetime.now(UTC).date() - one.effective).days
+    if days <= 0 or one.predecessor is None:
+        return False
+    out.print(f"It lies in the past: it is effective from {one.effective}, {days} days ago. Of what is recorded:")
+    try:
+        return effect(one.document, found, log)
+    except DliError as error:
+        err.print(f"what it would change of recorded decisions is not known: {error}; --log ARCHIVE names another log")
+        return False
 
 
 # --- published revisions -------------------------------------------------------------------------------------
@@ -214,18 +235,11 @@ def _known(found: Settings) -> Known:
 
 
 def _as_what(raw: bytes, known: Known) -> str:
-    newest = None if _is_event(raw) else known.chain(parse(raw, "").number).newest
+    newest = None if is_event(raw) else known.chain(parse(raw, "").number).newest
     return f", as the revision of {newest.revision}" if newest is not None else ""
 
 
 # --- new revisions ------------------------------------------------------------------------------------------------
-
-
-HINTS = {
-    "signature": "; sign it with --key FILE",
-    "effective": "; --effective DATE names a later day, --retroactive says that it may be so",
-}
-"""Advice on a refusal, by the invalid field."""
 
 
 class _Signing:
@@ -265,28 +279,6 @@ def _read(file: Path) -> bytes:
         return stream.read(64 * LARGEST)
 
 
-def _signed_before(file: Path, raw: bytes, found: Settings) -> Iterator[OutgoingRecord]:
-    """The records written by `sign`; empty if the file is something else, such as a document."""
-    if not _is_event(raw):
-        return
-    for number, line in enumerate(raw.splitlines(), 1):
-        try:
-            event = json.loads(line)
-            revision = PolicyRevision.model_validate(event["data"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise CommandError(f"{file}:{number}: is no revision as `dli policy sign` writes it") from None
-        headers = (("content-type", STRUCTURED.encode()),)
-        yield OutgoingRecord(found.topic(POLICY_REVISIONS), revision.key, line, headers)
-
-
-def _is_event(raw: bytes) -> bool:
-    try:
-        tree = json.loads(raw.partition(b"\n")[0])
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(tree, dict) and "specversion" in tree
-
-
 def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signing) -> list[OutgoingRecord]:
     """The records for a document's unpublished revisions."""
     document, warnings = read(raw, str(file))
@@ -304,36 +296,7 @@ def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signi
         retroactive=signing.retroactive,
         corrects=corrected,
     )
-    return _records(file, wanted, key, found)
-
-
-def _records(
-    file: Path | str, wanted: list[Publication], key: Ed25519PrivateKey | None, found: Settings
-) -> list[OutgoingRecord]:
-    topic, mode = found.topic(POLICY_REVISIONS), "structured" if key is not None else found.mode
-    try:
-        signed = (replace(one, signature=sign(key, one.digest)) if key is not None else one for one in wanted)
-        return [as_record(one, topic, found.source, mode) for one in signed]
-    except PublicationRefusedError as refused:
-        raise CommandError(f"{file}: {refused}") from None
-
-
-def _judged(file: Path | str, records: list[OutgoingRecord], known: Known) -> list[Verdict]:
-    """How workers would judge these records now.
-
-    Raises:
-        CommandError: They would refuse one.
-    """
-    verdicts = []
-    for offset, record in enumerate(records, known.end):
-        now = round(datetime.now(UTC).timestamp() * 1000)
-        verdict = known.judging.take(Seen(offset, now, record.value, record.headers))
-        if verdict.rejected is not None:
-            why = "; ".join(f"{error.path}: {error.message}" for error in verdict.rejected.errors)
-            hint = next((HINTS[error.path] for error in verdict.rejected.errors if error.path in HINTS), "")
-            raise CommandError(f"{file}: {why}{hint}")
-        verdicts.append(verdict)
-    return verdicts
+    return records_of(file, wanted, key, found)
 
 
 def _tell(verdict: Verdict) -> None:
