@@ -3,7 +3,9 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Annotated, Any
+from itertools import takewhile
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -23,7 +25,8 @@ from workers.console.streams import nobody_reads
 from workers.event_log import json_files
 from workers.kafka import connect, reader
 from workers.kafka.records import OutgoingRecord
-from workers.traffic.generate import generate
+from workers.process import private_files
+from workers.traffic.generate import Generator
 
 IN_FLIGHT = 1_000
 """Maximum unacknowledged records, which limits uncertainty after an interruption."""
@@ -39,6 +42,43 @@ def add_commands(cli: typer.Typer) -> None:
     cli.command()(generate)
     cli.command()(publish)
     cli.command()(tail)
+
+
+# --- generate --------------------------------------------------------------------------------------------------------
+
+
+def generate(
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many lines.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same bytes.")] = 1,
+    out: Annotated[Path | None, typer.Option("--out", help="A new file; standard output otherwise.")] = None,
+    duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of lines that repeat an earlier one.")] = 0.005,
+    conflicts: Annotated[float, typer.Option(min=0, max=1, help="Share with an earlier id, other content.")] = 0.0,
+    malformed: Annotated[float, typer.Option(min=0, max=1, help="Share that are no request.")] = 0.0,
+) -> None:
+    """Make synthetic requests, one a line, to publish or to decide."""
+    if duplicates + conflicts + malformed > 1:
+        raise CommandError("--duplicates, --conflicts and --malformed together are more than all lines")
+    made = Generator(seed, duplicates=duplicates, conflicts=conflicts, malformed=malformed)
+    if out is None:
+        _write_all(takewhile(lambda _: not nobody_reads(), made.lines(count)), sys.stdout.buffer)
+        if nobody_reads():
+            raise typer.Exit(Exit.UNREAD)
+        return
+    try:
+        with private_files.opened(out, "xb") as stream:
+            _write_all(made.lines(count), stream)
+    except FileExistsError:
+        raise CommandError(f"{out}: is there already, and is not written over") from None
+    except OSError as error:
+        raise CommandError(f"{out}: {error.strerror}") from None
+
+
+def _write_all(lines: Iterator[bytes], stream: BinaryIO) -> None:
+    stream.writelines(line + b"\n" for line in lines)
+    stream.flush()
+
+
+# --- publish ---------------------------------------------------------------------------------------------------------
 
 
 def publish(file: Events, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
@@ -156,6 +196,9 @@ def _headers(headers: Headers) -> list[tuple[str, bytes | None]]:
 
 def _unreachable(found: Settings, error: KafkaError) -> CommandError:
     return CommandError(f"{connect.explained(found, error)} `dli topics check` compares the topics.")
+
+
+# --- tail ------------------------------------------------------------------------------------------------------------
 
 
 def tail(

@@ -1,4 +1,4 @@
-"""`dli generate`: fast, seeded, synthetic requests in a realistic mix.
+"""Fast, seeded, synthetic requests in a realistic mix.
 
 Requests are generated in blocks that depend only on the seed and the block number, so the same seed gives the same
 bytes on any machine, and a longer run begins with a shorter one's lines. No value is a person's: members are numbered
@@ -8,19 +8,9 @@ bytes on any machine, and a longer run begins with a shorter one's lines. No val
 # ruff: noqa: PLR2004, S311 (shares of the mix are literals, and random numbers must be reproducible)
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from itertools import takewhile
-from pathlib import Path
 from random import Random
-from typing import Annotated, BinaryIO
-
-import typer
-
-from workers.console.exit_codes import CommandError, Exit
-from workers.console.streams import nobody_reads
-from workers.process import private_files
 
 BLOCK = 1_000
 """Requests generated from one stream of random numbers."""
@@ -311,37 +301,3 @@ def _spoiled(rng: Random, text: str) -> bytes:
         "no lines": ('"service_lines":[{', '"service_lines":[],"was":[{'),
     }
     return text.replace(*changed[kind], 1).encode()
-
-
-# --- the command ---------------------------------------------------------------------------------------------------
-
-
-def generate(
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many lines.")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same bytes.")] = 1,
-    out: Annotated[Path | None, typer.Option("--out", help="A new file; standard output otherwise.")] = None,
-    duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of lines that repeat an earlier one.")] = 0.005,
-    conflicts: Annotated[float, typer.Option(min=0, max=1, help="Share with an earlier id, other content.")] = 0.0,
-    malformed: Annotated[float, typer.Option(min=0, max=1, help="Share that are no request.")] = 0.0,
-) -> None:
-    """Make synthetic requests, one a line, to publish or to decide."""
-    if duplicates + conflicts + malformed > 1:
-        raise CommandError("--duplicates, --conflicts and --malformed together are more than all lines")
-    made = Generator(seed, duplicates=duplicates, conflicts=conflicts, malformed=malformed)
-    if out is None:
-        _write(takewhile(lambda _: not nobody_reads(), made.lines(count)), sys.stdout.buffer)
-        if nobody_reads():
-            raise typer.Exit(Exit.UNREAD)
-        return
-    try:
-        with private_files.opened(out, "xb") as stream:
-            _write(made.lines(count), stream)
-    except FileExistsError:
-        raise CommandError(f"{out}: is there already, and is not written over") from None
-    except OSError as error:
-        raise CommandError(f"{out}: {error.strerror}") from None
-
-
-def _write(lines: Iterator[bytes], stream: BinaryIO) -> None:
-    stream.writelines(line + b"\n" for line in lines)
-    stream.flush()
