@@ -6,12 +6,13 @@
     ├── AccessRefusedError    the cluster is there, and does not let us
     ├── ReadingError          the brokers do not answer, or refuse
     │   └── UnrecordedError   an act cannot be recorded, so it is not done
-    ├── TopicsError           topics cannot be read or made
+    ├── TopicsError           topics cannot be read or made, or do not suit workers
     ├── ScaleError            partitions cannot be added as asked
     ├── OffsetError           an offset cannot be set as asked
     ├── TraceError            a request cannot be traced
     ├── InputError            a file cannot be read, or is not what it should be
     ├── BrokerError           a broker of a demo or a test does not start
+    ├── DemoError             a process of the demo does not start
     ├── RevisionError         a revision cannot be published or taken back as asked
     ├── ForkedError           packaged documents and the topic of revisions contradict each other
     ├── ReplayError           a log or an archive cannot be used

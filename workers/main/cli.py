@@ -152,7 +152,7 @@ def demo(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where the dashboard listens.")] = 8080,
 ) -> None:
     """Requests in, decisions out, on the embedded broker: the main job, to look at."""
-    from workers.demo.run import run_demo  # noqa: PLC0415 (as for the worker)
+    from workers.demo.commands import run_demo  # noqa: PLC0415 (as for the worker)
 
     run_demo(keep=keep, dashboard=port if dashboard else None)
 

@@ -16,10 +16,8 @@ from faust.worker import Worker
 
 from policy_core.history.library import Library
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import CommandError
 from workers.decide.shadow import Shadow, shadow_of
 from workers.main.app import make_app
-from workers.policies.publish_packaged import ForkedError
 from workers.policies.revision_follower import Follower
 from workers.process import logs, metrics
 from workers.stream import EXIT_FEED_LOST
@@ -53,7 +51,8 @@ def run_worker(settings: Settings, library: Library) -> None:
     """Run a worker until it is stopped; exits the process.
 
     Raises:
-        CommandError: The topics are unsuitable, or contradict the packaged policies.
+        TopicsError: The topics are unsuitable.
+        ForkedError: The packaged policies contradict the topic of revisions.
         PolicyDocumentError: The shadow draft is invalid.
     """
     logs.configure(level=settings.log_level, form=settings.log_format)
@@ -108,7 +107,7 @@ def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep
     """Wait until the broker responds, however long, then check the topics and return their layout.
 
     Raises:
-        CommandError: They are not suitable.
+        TopicsError: They are not suitable.
         AccessRefusedError: The cluster refuses us: retrying would not help.
     """
     waiting = 0.5
@@ -124,7 +123,7 @@ def await_topics(settings: Settings, pause: Callable[[float], None] = time.sleep
             pause(waiting)
             waiting = min(2 * waiting, LONGEST_PAUSE)
     if misfit is not None:
-        raise CommandError(misfit)
+        raise TopicsError(misfit)
     for topic in small:
         limits = f"{topic.topic} takes records of {topic.found} bytes at most, declared are {topic.declared}"
         detail = f"{limits}: a larger answer becomes a short dead letter; set its max.message.bytes as declared"
@@ -136,14 +135,12 @@ async def catch_up(follower: Follower) -> None:
     """Read the topic of revisions to its end, however long the broker takes.
 
     Raises:
-        CommandError: The packaged documents contradict it.
+        ForkedError: The packaged documents contradict it.
     """
     waiting = 0.5
     while True:
         try:
             await follower.catch_up()
-        except ForkedError as forked:
-            raise CommandError(str(forked)) from None
         except (KafkaError, OSError) as error:
             log.warning("revisions_unreadable", error=type(error).__name__, next_try_in_seconds=waiting)
             await asyncio.sleep(waiting)

@@ -14,8 +14,8 @@ from tests.support import generator
 from tests.support.running import eventually, everything_on, get, publish, samples, settings_for, worker
 from tests.support.running_workers import all_committed, revisions_known
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import CommandError
 from workers.decide.handler import decide
+from workers.demo.run import DemoError
 from workers.kafka.records import OutgoingRecord
 from workers.topics import apply_topics
 from workers.traffic.commands import sent
@@ -197,7 +197,7 @@ def test_health_says_live_and_ready_and_metrics_count(found: Settings, tmp_path:
 def test_a_worker_says_what_is_wrong_with_its_topics_and_ends(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     nowhere = settings_for(bootstrap, prefix, tmp_path)
 
-    with pytest.raises(CommandError, match="dli topics apply"), worker(nowhere, tmp_path):
+    with pytest.raises(DemoError, match="dli topics apply"), worker(nowhere, tmp_path):
         pass
 
 

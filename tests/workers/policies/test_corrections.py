@@ -25,8 +25,8 @@ from tests.support.running_workers import revisions_known
 from tests.support.signed_revisions import AT, OFFICE, TERMS, seen, signed
 from tests.support.signing import keygen, run
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import CommandError
 from workers.dashboard.data.revisions import Publications
+from workers.demo.run import DemoError
 from workers.policies.register import Row, in_force, key_of, of_day, of_policy, row_of
 from workers.policies.revision_events import Judging, Outcome
 from workers.topics import apply_topics
@@ -253,7 +253,7 @@ def test_a_forgery_from_before_keys_can_be_taken_back(
     monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
     monkeypatch.setenv("DLI_POLICY_SIGNED_FROM", anchor)
     keyed = keyed.model_copy(update={"policy_signed_from": anchor})
-    with pytest.raises(CommandError) as caught, worker(keyed, tmp_path, "contradicting"):
+    with pytest.raises(DemoError) as caught, worker(keyed, tmp_path, "contradicting"):
         pass
     sent = len(everything_on(found, POLICY_REVISIONS))
     with_key = ("--key", str(private), "--execute")

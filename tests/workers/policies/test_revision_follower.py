@@ -18,7 +18,7 @@ from tests.support.revisions import data, decided, publish_revisions
 from tests.support.running import eventually, everything_on, get, publish, settings_for, worker
 from tests.support.running_workers import all_committed, revisions_known
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import CommandError
+from workers.demo.run import DemoError
 from workers.dev_brokers import EmbeddedBroker
 from workers.policies.revision_follower import Follower
 from workers.topics import apply_topics
@@ -97,7 +97,7 @@ def test_only_a_good_revision_is_taken_up_without_a_restart(found: Settings, tmp
 
 def test_a_topic_without_a_packaged_revision_stops_the_start(bare: Settings, tmp_path: Path) -> None:
     """A worker has no right to publish: who applies the topics does, once."""
-    with pytest.raises(CommandError) as caught, worker(bare, tmp_path):
+    with pytest.raises(DemoError) as caught, worker(bare, tmp_path):
         pass
     untouched = everything_on(bare, POLICY_REVISIONS)
     published = [apply_topics.apply(bare).published for _ in range(2)]
@@ -139,7 +139,7 @@ def test_a_packaged_document_against_the_topic_stops_the_start(bare: Settings, t
     other = newest.document.model_copy(update={"title": "Another title"})
     publish_revisions(found, *others, replace(newest, document=other, sha256=other.digest()))
 
-    with pytest.raises(CommandError) as caught, worker(found, tmp_path):
+    with pytest.raises(DemoError) as caught, worker(found, tmp_path):
         pass
 
     assert f"the packaged document has the revision of 2025-03-28 as {newest.sha256}" in str(caught.value)

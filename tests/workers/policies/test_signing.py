@@ -19,7 +19,7 @@ from tests.support.running import eventually, everything_on, get, publish, setti
 from tests.support.running_workers import revisions_known
 from tests.support.signing import NUMBER, OFFICE, keygen, run
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import CommandError
+from workers.demo.run import DemoError
 from workers.topics import apply_topics
 
 # --- keys ----------------------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def test_an_anchor_keeps_what_was_accepted_before_keys(found: Settings, tmp_path
     with worker(anchored, tmp_path):
         assert eventually(lambda: revisions_known(found) == 20)
     wrong = keyed.model_copy(update={"policy_signed_from": f"19@{'0' * 64}"})
-    with pytest.raises(CommandError) as caught, worker(wrong, tmp_path, "wrong"):
+    with pytest.raises(DemoError) as caught, worker(wrong, tmp_path, "wrong"):
         pass
 
     assert anchor.out.strip() == f"19@{old.digest}"
@@ -250,7 +250,7 @@ def test_an_unsigned_mounted_document_stops_the_start(
     file = folder / f"{NUMBER}.yaml"
     file.write_bytes(revised(packaged().document).canonical())
     keyed = found.model_copy(update={"policy_keys": public, "policies": (folder,)})
-    with pytest.raises(CommandError) as caught, worker(keyed, tmp_path, "unsigned"):
+    with pytest.raises(DemoError) as caught, worker(keyed, tmp_path, "unsigned"):
         pass
     sent = len(everything_on(found, POLICY_REVISIONS))
     monkeypatch.setenv("DLI_POLICY_KEYS", str(public))
