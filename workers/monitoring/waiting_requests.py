@@ -9,13 +9,13 @@ answer does not return over Kafka. So this counts decisions by time, separately 
 Memory is bounded: digests of request ids with due dates, the oldest dropped first.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-T = TypeVar("T")
+from workers.state.recent_requests import RecentRequests
+from workers.state.request_digests import digest
 
 KEPT = timedelta(days=14)
 """How long a pending decision is counted."""
@@ -38,10 +38,9 @@ class Pended:
 
     def __init__(self, kept: timedelta = KEPT, most: int = MOST) -> None:
         self.kept = kept
-        self._most = most
-        self._waiting: OrderedDict[bytes, Waiting] = OrderedDict()
+        self._waiting = RecentRequests[Waiting](most)
         # A superseding request in another partition may be read first.
-        self._superseded: OrderedDict[bytes, datetime] = OrderedDict()
+        self._superseded = RecentRequests[datetime](most)
         self._lock = Lock()
 
     def take(self, decision: dict[str, Any], decided_at: datetime) -> None:
@@ -55,10 +54,10 @@ class Pended:
             self._waiting.pop(key, None)
             if before is not None:
                 self._waiting.pop(before, None)
-                _keep(self._superseded, before, decided_at, self._most)
+                self._superseded.keep(before, decided_at)
             superseded = self._superseded.get(key)
             if waiting is not None and (superseded is None or superseded < decided_at):
-                _keep(self._waiting, key, waiting, self._most)
+                self._waiting.keep(key, waiting)
 
     def count(self, now: datetime) -> tuple[Counter[str], int]:
         """The number of pending requests by clock state, and of overdue ones."""
@@ -76,8 +75,8 @@ class Pended:
 def _read(decision: dict[str, Any], decided_at: datetime) -> tuple[bytes, bytes | None, Waiting | None]:
     """The digests of the request and the superseded one, and the pending entry, if any."""
     try:
-        key = _digest(decision["request_id"])
-        before = _digest(decision["supersedes"]) if decision.get("supersedes") is not None else None
+        key = digest(decision["request_id"].encode())
+        before = digest(decision["supersedes"].encode()) if decision.get("supersedes") is not None else None
         state, action, due = decision["clock"]["state"], decision["action"], decision.get("due_at")
         at = datetime.fromisoformat(due) if due is not None else None
         pends = action == PENDS and state in STATES
@@ -86,13 +85,3 @@ def _read(decision: dict[str, Any], decided_at: datetime) -> tuple[bytes, bytes 
     if at is not None and at.tzinfo is None:
         raise ValueError("no decision: a due date without its offset")
     return key, before, Waiting(state, at, decided_at) if pends else None
-
-
-def _keep(kept: OrderedDict[bytes, T], key: bytes, value: T, most: int) -> None:
-    kept[key] = value
-    if len(kept) > most:
-        kept.popitem(last=False)
-
-
-def _digest(request_id: str) -> bytes:
-    return blake2b(request_id.encode(), digest_size=16).digest()

@@ -3,13 +3,13 @@
 Memory is bounded, and requests are identified only by digests.
 """
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-T = TypeVar("T")
+from workers.state.recent_requests import RecentRequests
+from workers.state.request_digests import digest
 
 MINUTES = 120
 HOURS = 14 * 24
@@ -68,9 +68,9 @@ class Latencies:
     """Latencies from a request's Kafka timestamp to its answer's."""
 
     def __init__(self) -> None:
-        self._requests: OrderedDict[bytes, int] = OrderedDict()
+        self._requests = RecentRequests[int](WAITING)
         # The answer's topic may be read first.
-        self._answers: OrderedDict[bytes, int] = OrderedDict()
+        self._answers = RecentRequests[int](WAITING)
         self.newest: deque[tuple[int, float]] = deque(maxlen=LATENCIES)
         """Answer times, in milliseconds since the epoch, with latencies in seconds."""
 
@@ -84,10 +84,10 @@ class Latencies:
         if key:
             self._pair(digest(key), at, self._answers, self._requests)
 
-    def _pair(self, key: bytes, at: int, mine: OrderedDict[bytes, int], others: OrderedDict[bytes, int]) -> None:
+    def _pair(self, key: bytes, at: int, mine: RecentRequests[int], others: RecentRequests[int]) -> None:
         other = others.pop(key, None)
         if other is None:
-            _keep(mine, key, at, WAITING)
+            mine.keep(key, at)
             return
         asked, answered = (other, at) if mine is self._answers else (at, other)
         self.newest.append((answered, max(answered - asked, 0) / 1000))
@@ -113,7 +113,7 @@ class Counters:
     letters: Counter[str] = field(default_factory=Counter)
     """Dead letters by reason."""
     latencies: Latencies = field(default_factory=Latencies)
-    places: OrderedDict[bytes, DecisionPosition] = field(default_factory=OrderedDict)
+    places: RecentRequests[DecisionPosition] = field(default_factory=lambda: RecentRequests(POINTERS))
     """The positions of the newest decisions, by digest of request id."""
 
     def decided(self, decision: dict[str, Any], at: datetime, place: DecisionPosition) -> None:
@@ -135,7 +135,7 @@ class Counters:
         self.under.update({revision for revision, _ in lines})
         self.asked.update(asked)
         self.places.pop(key, None)
-        _keep(self.places, key, place, POINTERS)
+        self.places.keep(key, place)
 
     def put_aside(self, letter: dict[str, Any]) -> None:
         """Count one dead letter's data."""
@@ -144,14 +144,3 @@ class Counters:
     def place_of(self, request_id: str) -> DecisionPosition | None:
         """The position of the newest decision on a request, if known."""
         return self.places.get(digest(request_id.encode()))
-
-
-def digest(raw: bytes) -> bytes:
-    """The digest of a request id."""
-    return blake2b(raw, digest_size=12).digest()
-
-
-def _keep(kept: OrderedDict[bytes, T], key: bytes, value: T, most: int) -> None:
-    kept[key] = value
-    if len(kept) > most:
-        kept.popitem(last=False)
