@@ -1,9 +1,11 @@
 """The house: which room may know which, and that the checker finds who breaks it."""
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,9 +49,12 @@ def test_the_house_is_in_order(copy: Path) -> None:
         ("workers/dashboard/views/now.py", "import workers.dashboard.pages.site"),
         ("workers/replay/verify.py", "import workers.stream"),
         ("policy_core/document/models.py", "import policy_core.loading.load"),
+        ("policy_core/document/problems.py", "import policy_core.diagrams.variables"),
+        ("policy_core/determinations.py", "import policy_core.document.models"),
         ("policy_core/compare/answers.py", "import policy_core.history.chain"),
         ("workers/state/partition_stores.py", "import workers.ledger.supersedes_links"),
         ("workers/kafka/records.py", "import workers.main.cli"),
+        ("workers/replay/what_if_report.py", "import workers.replay.what_if_page"),
     ],
 )
 def test_an_import_that_breaks_the_house_is_found(copy: Path, file: str, line: str) -> None:
@@ -83,6 +88,94 @@ def test_nobody_waits_in_a_way_that_swallows_a_cancellation() -> None:
     waiting = re.compile(r"asyncio\.wait_for\(|from asyncio import .*\bwait_for\b")
 
     assert [file.name for file in (ROOT / "workers").rglob("*.py") if waiting.search(file.read_text("utf-8"))] == []
+
+
+TERMINAL = re.compile(
+    r"(?:typer|click|rich|workers\.console\.(?:printing|progress|streams|exit_codes)"
+    r"|workers\.configuration\.command_options)(?:\.|$)"
+)
+"""What only commands use."""
+COMMANDS = re.compile(r"(?:^|/)(?:commands|\w+_commands?)\.py$|^workers/main/(?:cli|__main__)\.py$")
+IS_THE_TERMINAL = re.compile(r"^workers/console/\w+\.py$|^workers/configuration/command_options\.py$")
+
+
+def imports_of(tree: ast.AST) -> Iterator[str]:
+    """The full names of the modules, and of what is taken from them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def at_the_terminal(file: str, source: str) -> list[str]:
+    """What a module uses that is for commands alone; a module of texts may make what Rich draws."""
+    if COMMANDS.search(file) or IS_THE_TERMINAL.search(file):
+        return []
+    tree = ast.parse(source)
+    used = [name for name in imports_of(tree) if TERMINAL.match(name)]
+    if file.endswith("_text.py"):
+        used = [name for name in used if not name.startswith("rich.") or name == "rich.print"]
+    printing = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in {"print", "input"}]
+    return used + sorted({node.id for node in printing})
+
+
+def test_only_commands_know_the_terminal() -> None:
+    """Engines return data and raise errors of ours; commands print, ask, show progress and choose exit codes."""
+    found = {
+        name: used
+        for file in sorted((ROOT / "workers").rglob("*.py"))
+        if (used := at_the_terminal(name := file.relative_to(ROOT).as_posix(), file.read_text("utf-8")))
+    }
+
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("workers/replay/verify.py", "import typer"),
+        ("workers/replay/verify.py", "def report():\n    from rich.table import Table"),
+        ("workers/topics/reset_offset.py", "from workers.console.exit_codes import CommandError"),
+        ("workers/archive/make.py", "from workers.console import printing"),
+        ("workers/archive/make.py", "from workers.configuration.command_options import settings"),
+        ("workers/archive/make.py", "print('kept')"),
+        ("workers/ledger/trace_text.py", "from workers.console.printing import out"),
+        ("workers/ledger/trace_text.py", "from rich import print"),
+    ],
+)
+def test_an_engine_that_knows_the_terminal_is_found(file: str, line: str) -> None:
+    assert at_the_terminal(file, line) != []
+
+
+def test_commands_and_texts_may_use_their_part_of_the_terminal() -> None:
+    assert at_the_terminal("workers/replay/archive_commands.py", "import typer\nprint()") == []
+    assert at_the_terminal("workers/policies/skip_command.py", "import typer") == []
+    assert at_the_terminal("workers/ledger/trace_text.py", "from rich.table import Table") == []
+
+
+def commands_used(file: str, source: str) -> list[str]:
+    """The modules of commands that a module uses; commands may use each other."""
+    if COMMANDS.search(file):
+        return []
+    names = {name for full in imports_of(ast.parse(source)) for name in (full, full.rpartition(".")[0])}
+    return sorted(
+        name for name in names if name.startswith("workers.") and COMMANDS.search(f"{name.replace('.', '/')}.py")
+    )
+
+
+def test_no_engine_uses_a_command() -> None:
+    found = {
+        name: used
+        for file in sorted((ROOT / "workers").rglob("*.py"))
+        if (used := commands_used(name := file.relative_to(ROOT).as_posix(), file.read_text("utf-8")))
+    }
+
+    assert found == {}
+    assert commands_used("workers/demo/run.py", "from workers.traffic import commands") == ["workers.traffic.commands"]
+    assert commands_used("workers/demo/run.py", "from workers.decide.commands import rows") == [
+        "workers.decide.commands"
+    ]
 
 
 LONGEST_NAME = 60
