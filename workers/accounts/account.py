@@ -30,9 +30,9 @@ from kafka.errors import GroupIdNotFoundError
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.configuration.settings import Settings
 from workers.console.printable import counted
-from workers.kafka import offset_metadata
+from workers.kafka import clients, offset_metadata
 from workers.kafka.lag import Look, Watcher
-from workers.kafka.reader import Span, StrangeError, data_of, kafka_errors, kept, log_skipped, new_admin, records
+from workers.kafka.reader import Span, StrangeError, data_of, kept, log_skipped, records
 from workers.kafka.records import Lost
 
 _NOTE = re.compile(
@@ -242,14 +242,11 @@ def decisions_under(settings: Settings) -> Counter[Revision]:
     """
     topic = settings.topic(REQUESTS)
     counted: Counter[Revision] = Counter()
-    with kafka_errors(settings):
-        admin = new_admin(settings)
+    with clients.admin(settings) as admin:
         try:
             committed = admin.list_group_offsets({settings.app_id: None}).get(settings.app_id, {})
         except GroupIdNotFoundError:
             committed = {}  # nothing has been decided yet
-        finally:
-            admin.close()
     for partition, offset in committed.items():
         account = read_note(offset.metadata or "") if partition.topic == topic else None
         counted.update(account.under if account is not None else {})

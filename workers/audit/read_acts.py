@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from events.audit import Acted
 from events.topics import AUDIT
 from workers.configuration.settings import Settings
-from workers.kafka import reader
-from workers.kafka.reader import ReadingError, Span, StrangeError, data_of, log_skipped, written_at
+from workers.kafka import clients, reader
+from workers.kafka.errors import ReadingError
+from workers.kafka.reader import Span, StrangeError, data_of, log_skipped, written_at
 
 
 class RecordedAct(NamedTuple):
@@ -84,12 +85,8 @@ def records(settings: Settings, since: datetime | None = None) -> Iterator[Recor
 def _since(settings: Settings, where: TopicPartition, span: Span, since: datetime | None) -> dict[TopicPartition, Span]:
     if since is None:
         return {where: span}
-    with reader.kafka_errors(settings):
-        consumer = reader.new_consumer(settings)
-        try:
-            first = consumer.offsets_for_times({where: round(since.timestamp() * 1000)})[where]
-        finally:
-            consumer.close()
+    with clients.consumer(settings) as consumer:
+        first = consumer.offsets_for_times({where: round(since.timestamp() * 1000)})[where]
     return {where: span._replace(beginning=max(first.offset, span.beginning))} if first is not None else {}
 
 

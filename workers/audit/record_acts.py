@@ -13,22 +13,19 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import structlog
-from kafka import KafkaProducer
 
 from events.audit import MOST_LETTERS, Acted, Actor, Arguments, Outcome, What
 from events.envelope import JSON, SPECVERSION, Attributes, write
 from events.topics import AUDIT
 from workers.configuration.settings import Settings
 from workers.console.errors import DliError
-from workers.kafka import connect, reader
-from workers.kafka.connect import AccessRefusedError
-from workers.kafka.reader import ReadingError, kafka_errors
+from workers.kafka import clients, reader
+from workers.kafka.connect import LONG_PATIENCE
+from workers.kafka.errors import AccessRefusedError, ClusterError, ReadingError
 from workers.kafka.records import OutgoingRecord
 
 log = structlog.get_logger(__name__)
 
-PATIENCE_MS = 10_000
-"""Timeout for the acknowledgement of a record."""
 _ID_DIGITS = 32
 
 
@@ -94,7 +91,7 @@ def acting(settings: Settings, what: What, who: Actor | None = None, **arguments
 def _over(settings: Settings, ended: Acted) -> None:
     try:
         _send(settings, ended)
-    except (ReadingError, AccessRefusedError) as error:
+    except ClusterError as error:
         log.warning("end_not_recorded", act=ended.act, what=ended.what, outcome=ended.outcome, detail=str(error))
 
 
@@ -131,17 +128,10 @@ def as_record(acted: Acted, settings: Settings) -> OutgoingRecord:
 
 def _send(settings: Settings, acted: Acted) -> None:
     made = as_record(acted, settings)
-    connect.check(settings)
-    with kafka_errors(settings):
-        # A new producer each time: start and end may be hours apart.
-        producer = KafkaProducer(
-            **connect.client(settings), acks="all", enable_idempotence=True, max_block_ms=PATIENCE_MS
-        )
-        try:
-            sent = producer.send(made.topic, made.value, key=made.key, headers=list(made.headers), partition=0)
-            sent.get(timeout=PATIENCE_MS / 1000)
-        finally:
-            producer.close(timeout=PATIENCE_MS / 1000)
+    # A new producer each time: start and end may be hours apart.
+    with clients.producer(settings) as producer:
+        sent = producer.send(made.topic, made.value, key=made.key, headers=list(made.headers), partition=0)
+        sent.get(timeout=LONG_PATIENCE)
 
 
 def acting_here(settings: Settings, what: str, key: str | None = None) -> None:

@@ -3,10 +3,11 @@
     DliError
     ├── CommandError          what was asked for cannot be done as it was asked
     ├── SettingsError         settings that cannot be used
-    ├── AccessRefusedError    the cluster is there, and does not let us
-    ├── ReadingError          the brokers do not answer, or refuse
-    │   └── UnrecordedError   an act cannot be recorded, so it is not done
-    ├── TopicsError           topics cannot be read or made, or do not suit workers
+    ├── ClusterError          the cluster does not do what it was asked
+    │   ├── AccessRefusedError   it is there, and does not let us
+    │   ├── ReadingError         the brokers do not answer, or refuse
+    │   │   └── UnrecordedError  an act cannot be recorded, so it is not done
+    │   └── TopicsError          topics cannot be read or made, or do not suit workers
     ├── ScaleError            partitions cannot be added as asked
     ├── OffsetError           an offset cannot be set as asked
     ├── TraceError            a request cannot be traced

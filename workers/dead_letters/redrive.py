@@ -18,22 +18,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
-from kafka import KafkaProducer, TopicPartition
+from kafka import TopicPartition
 
 from events.envelope import header
 from events.topics import REQUESTS
 from workers.configuration.settings import Settings
 from workers.dead_letters.read import TRIES, StoredDeadLetter, bytes_of
-from workers.kafka import connect
-from workers.kafka.reader import (
-    Span,
-    headers_of,
-    kafka_errors,
-    new_admin,
-    new_consumer,
-    records,
-    spans,
-)
+from workers.kafka import clients
+from workers.kafka.clients import KafkaProducer
+from workers.kafka.connect import LONG_PATIENCE
+from workers.kafka.reader import Span, headers_of, records, spans
 
 log = structlog.get_logger(__name__)
 
@@ -126,22 +120,17 @@ def sent_before(settings: Settings, chosen: Sequence[StoredDeadLetter]) -> set[s
             oldest[place] = min(oldest.get(place, since), since)
     if not oldest:
         return set()
-    with kafka_errors(settings):
-        span = _since(settings, oldest)
+    span = _since(settings, oldest)
     causes = (header(headers_of(record), FROM) for record in records(settings, span))
     return {cause for cause in causes if cause in wanted}
 
 
 def _since(settings: Settings, oldest: dict[TopicPartition, int]) -> dict[TopicPartition, Span]:
     """The offsets of each partition from a time on."""
-    admin, consumer = new_admin(settings), new_consumer(settings)
-    try:
+    with clients.admin(settings) as admin, clients.consumer(settings) as consumer:
         there = spans(admin, list(oldest))
         firsts = consumer.offsets_for_times(oldest)
         return {tp: span._replace(beginning=firsts[tp].offset) for tp, span in there.items() if firsts.get(tp)}
-    finally:
-        consumer.close()
-        admin.close()
 
 
 def redrive(settings: Settings, chosen: Sequence[StoredDeadLetter], most_tries: int = MOST_TRIES) -> list[Plan]:
@@ -151,23 +140,13 @@ def redrive(settings: Settings, chosen: Sequence[StoredDeadLetter], most_tries: 
         ReadingError: The brokers do not respond, or another redrive is running.
         AccessRefusedError: The cluster refuses us.
     """
-    connect.check(settings)
-    with kafka_errors(settings):
-        producer = KafkaProducer(
-            **connect.client(settings),
-            transactional_id=f"{settings.app_id}-redrive",
-            acks="all",
-            enable_idempotence=True,
-        )
-        try:
-            # Ends an earlier run's transaction, so that the search below sees all its records.
-            producer.init_transactions()
-            plans = planned(settings, chosen, most_tries)
-            send = [plan.letter for plan in plans if plan.refusal is None]
-            for start in range(0, len(send), AT_ONCE):
-                _send(producer, send[start : start + AT_ONCE])
-        finally:
-            producer.close(timeout=10)
+    with clients.producer(settings, transactional_id=f"{settings.app_id}-redrive") as producer:
+        # Ends an earlier run's transaction, so that the search below sees all its records.
+        producer.init_transactions()
+        plans = planned(settings, chosen, most_tries)
+        send = [plan.letter for plan in plans if plan.refusal is None]
+        for start in range(0, len(send), AT_ONCE):
+            _send(producer, send[start : start + AT_ONCE])
     return plans
 
 
@@ -185,7 +164,7 @@ def _send(producer: KafkaProducer, batch: Iterable[StoredDeadLetter]) -> None:
     ]
     producer.flush()
     for future in futures:
-        future.get(timeout=30)
+        future.get(timeout=LONG_PATIENCE)
     producer.commit_transaction()
 
 

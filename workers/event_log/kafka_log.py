@@ -1,19 +1,18 @@
 """A log on Kafka, read without a consumer group: it commits nothing."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from workers.configuration.settings import Settings, read
 from workers.event_log.source import Chunk, Damage, Extent, Piece, ReplayError
-from workers.kafka.client_lifetime import started
+from workers.kafka.clients import AIOKafkaConsumer, async_consumer
 from workers.kafka.connect import client
 from workers.kafka.records import Record, Unreadable
 
@@ -21,8 +20,6 @@ WAIT_MS = 500
 FETCH_BYTES = 16_000_000
 """Fetch size per partition: small fetches are slow."""
 CHUNK_RECORDS = 4_000
-PATIENCE_S = 30.0
-"""How long requests to a failing broker are retried."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +110,9 @@ def committed(settings: Settings, ends: Mapping[tuple[str, int], int], until: da
 
 
 async def _commit(settings: Settings, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-    consumer = AIOKafkaConsumer(**client(settings), group_id=settings.archive_group, enable_auto_commit=False)
-    await consumer.start()
-    try:
+    async with async_consumer(client(settings), group_id=settings.archive_group) as consumer:
         consumer.assign(list(offsets))
         await consumer.commit(dict(offsets))
-    finally:
-        await consumer.stop()
 
 
 def unreachable(bootstrap: str, error: BaseException) -> ReplayError:
@@ -127,20 +120,11 @@ def unreachable(bootstrap: str, error: BaseException) -> ReplayError:
     return ReplayError(f"{bootstrap}: {type(error).__name__}; is Kafka there, and is --bootstrap its address?")
 
 
-@asynccontextmanager
-async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+def reader(bootstrap: str) -> AbstractAsyncContextManager[AIOKafkaConsumer]:
     """A consumer without a group, closed on exit."""
-    consumer = AIOKafkaConsumer(
-        # Read here, not passed in: sources are sent between processes, and must not contain credentials.
-        **client(read(bootstrap=bootstrap)),
-        group_id=None,
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        auto_offset_reset="none",
-        max_partition_fetch_bytes=FETCH_BYTES,
-    )
-    async with started(consumer):
-        yield consumer
+    # Read here, not passed in: sources are sent between processes, and must not contain credentials.
+    connection = client(read(bootstrap=bootstrap))
+    return async_consumer(connection, auto_offset_reset="none", max_partition_fetch_bytes=FETCH_BYTES)
 
 
 async def _pieces(bootstrap: str, topic: str, partition: int, start: int, end: int) -> AsyncGenerator[Piece, None]:

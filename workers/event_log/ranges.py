@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS, TOPICS
 from workers.event_log.kafka_log import KafkaSource, reader, unreachable
 from workers.event_log.source import Extent, ReplayError
+from workers.kafka.clients import AIOKafkaConsumer
 
 ANSWERED_WITHIN = timedelta(hours=24)
 """How long after the last request of a range its answers are searched."""

@@ -11,25 +11,35 @@ from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 from aiokafka.errors import KafkaError as ConnectionRefused
 from aiokafka.protocol.metadata import MetadataRequest
-from kafka.errors import AuthorizationError, KafkaError
 from pydantic import SecretStr
 
 from workers.configuration.settings import Settings, SettingsError, mounted
-from workers.console.errors import DliError
 from workers.kafka import compression, damaged_records
 from workers.kafka.bearer_tokens import Client, TokenEndpoint, TokenError, TokenFile, Tokens
+from workers.kafka.errors import AccessRefusedError, user_of
 from workers.kafka.reloaded_credentials import RenewedContext, RenewedPassword
 
 if TYPE_CHECKING:
     import faust
 
 NOT_LET_IN = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
-KNOCK_MS = 5_000
-"""How long a server may take to respond to a connection check."""
+
+PATIENCE = 8.0
+"""How long brokers may take to answer a question, in seconds.
+
+Less than the 10 s that Prometheus allows a scrape by default: within them the exporter reports that nobody answered.
+"""
+LONG_PATIENCE = 30.0
+"""The exception to it, for what takes longer where all is well, in seconds.
+
+Many records cross a slow line, topics are created, and a record is acknowledged by all replicas: after a broker's crash
+that takes until its session ends (9 s by default) and its partitions have other leaders.
+"""
 
 
-class AccessRefusedError(DliError):
-    """The cluster refuses us permanently; the message says why, without a password."""
+def milliseconds(seconds: float) -> int:
+    """A time as clients take it."""
+    return round(seconds * 1000)
 
 
 def client(settings: Settings) -> dict[str, Any]:
@@ -159,7 +169,7 @@ def check(settings: Settings) -> None:
             if settings.sasl_mechanism == "OAUTHBEARER"
             else "DLI_SASL_USERNAME, DLI_SASL_PASSWORD and DLI_SASL_MECHANISM"
         )
-        raise AccessRefusedError(f"{settings.bootstrap}: the cluster refuses {_user(settings)}: see {see}")
+        raise AccessRefusedError(f"{settings.bootstrap}: the cluster refuses {user_of(settings)}: see {see}")
     if isinstance(refusal, TokenError):
         raise AccessRefusedError(str(refusal))
     if isinstance(refusal, ssl.SSLCertVerificationError):
@@ -175,7 +185,7 @@ async def _knock(settings: Settings) -> BaseException | None:
     for server in arguments.pop("bootstrap_servers"):
         host, _, port = server.rpartition(":")
         try:
-            connection = await create_conn(host, int(port), request_timeout_ms=KNOCK_MS, **arguments)
+            connection = await create_conn(host, int(port), request_timeout_ms=milliseconds(PATIENCE), **arguments)
             if settings.sasl_mechanism == "OAUTHBEARER":
                 await _is_let_in(connection)
         except (*NOT_LET_IN, TokenError, ssl.SSLCertVerificationError) as error:
@@ -199,23 +209,6 @@ async def _is_let_in(connection: AIOKafkaConnection) -> None:
         answer = None
     if answer is None or not answer.brokers:
         raise SaslAuthenticationFailed("the token was refused")
-
-
-def explained(settings: Settings, error: KafkaError) -> str:
-    """The meaning of a client's error, and what to do."""
-    if isinstance(error, AuthorizationError):
-        what = type(error).__name__.removesuffix("AuthorizationFailedError").lower()
-        return f"{settings.bootstrap}: {_user(settings)} lacks a right ({what}): `dli rights` lists who needs which"
-    return (
-        f"{settings.bootstrap}: {type(error).__name__}; is Kafka there, is DLI_BOOTSTRAP (--bootstrap) its address, "
-        f"and does it speak {settings.security_protocol} (DLI_SECURITY_PROTOCOL)?"
-    )
-
-
-def _user(settings: Settings) -> str:
-    if settings.sasl_mechanism == "OAUTHBEARER":
-        return "the client that our token names"
-    return f"user {settings.sasl_username}" if settings.sasl_username else "a client without a user's name"
 
 
 def _renewed(name: str, value: SecretStr | None) -> str | None:

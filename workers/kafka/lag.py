@@ -18,13 +18,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import AuthorizationError, KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from events.topics import POLICY_REVISIONS, REQUESTS
 from workers.configuration.settings import Settings
-from workers.kafka.reader import PATIENCE_MS, Extent, extents, kafka_errors, new_admin, new_consumer, partitions_of
+from workers.kafka.clients import KafkaAdminClient, KafkaConsumer, new_admin, new_consumer
+from workers.kafka.errors import kafka_errors
+from workers.kafka.reader import Extent, extents, partitions_of
 from workers.kafka.records import Unreadable
 
 # It cannot parse Faust's assignments, and logs that on every look; they are not needed.
@@ -304,7 +306,7 @@ class Watcher:
         consumer = self._consumer = self._consumer or new_consumer(self._settings)
         consumer.assign([partition])
         consumer.seek(partition, search.reached)
-        for found in consumer.poll(timeout_ms=min(500, PATIENCE_MS), max_records=1).values():
+        for found in consumer.poll(timeout_ms=500, max_records=1).values():
             search.timestamp = found[0].timestamp
             search.unread = "Unreadable" if isinstance(found[0].value, Unreadable) else None
             return

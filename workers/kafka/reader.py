@@ -1,32 +1,21 @@
 """Reads topics without a consumer group: commits nothing, affects no other consumer."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import structlog
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError
 
 from events.envelope import Headers, loads
 from workers.configuration.settings import Settings
-from workers.console.errors import DliError
-from workers.kafka import connect
+from workers.kafka import clients
+from workers.kafka.clients import KafkaAdminClient
+from workers.kafka.connect import PATIENCE, milliseconds
 
 log = structlog.get_logger(__name__)
-
-PATIENCE_MS = 8_000
-"""Timeout of one request to the brokers."""
-
-LOOK_MS = 5_000
-"""Timeout of the check for missing topics."""
-
-
-class ReadingError(DliError):
-    """The brokers do not respond, or refuse; the message says what to do."""
 
 
 class StrangeError(ValueError):
@@ -51,52 +40,6 @@ class Extent(NamedTuple):
     """The last stable offset: lower than `end` while a transaction is open."""
 
 
-@contextmanager
-def kafka_errors(settings: Settings) -> Iterator[None]:
-    """Convert a Kafka client's errors into a readable error.
-
-    Raises:
-        ReadingError: On any Kafka error.
-    """
-    try:
-        yield
-    except KafkaError as error:
-        raise ReadingError(connect.explained(settings, error)) from error
-
-
-def new_admin(settings: Settings) -> KafkaAdminClient:
-    """An admin client; the caller closes it.
-
-    Raises:
-        AccessRefusedError: The cluster refuses us.
-    """
-    connect.check(settings)
-    return KafkaAdminClient(
-        **connect.client(settings),
-        client_id=f"{settings.app_id}-reading",
-        bootstrap_timeout_ms=PATIENCE_MS,
-        request_timeout_ms=PATIENCE_MS,
-    )
-
-
-def new_consumer(settings: Settings) -> KafkaConsumer:
-    """A consumer of committed records without a group; the caller closes it.
-
-    Raises:
-        AccessRefusedError: The cluster refuses us.
-    """
-    connect.check(settings)
-    return KafkaConsumer(
-        **connect.client(settings),
-        client_id=f"{settings.app_id}-reading",
-        group_id=None,
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        allow_auto_create_topics=False,
-        auto_offset_reset="earliest",
-    )
-
-
 def partitions_of(admin: KafkaAdminClient, topics: list[str]) -> list[TopicPartition]:
     """All partitions of the topics that exist."""
     described = admin.describe_topics(topics) if topics else []  # an empty list would mean all topics
@@ -108,24 +51,14 @@ def partitions_of(admin: KafkaAdminClient, topics: list[str]) -> list[TopicParti
 
 
 def missing(settings: Settings, topics: list[str]) -> list[str]:
-    """The topics that do not exist or are hidden from us; the brokers have five seconds to respond.
+    """The topics that do not exist or are hidden from us.
 
     Raises:
         ReadingError: They do not respond.
         AccessRefusedError: The cluster refuses us.
     """
-    connect.check(settings)
-    with kafka_errors(settings):
-        admin = KafkaAdminClient(
-            **connect.client(settings),
-            client_id=f"{settings.app_id}-reading",
-            bootstrap_timeout_ms=LOOK_MS,
-            request_timeout_ms=LOOK_MS,
-        )
-        try:
-            there = {partition.topic for partition in partitions_of(admin, topics)}
-        finally:
-            admin.close()
+    with clients.admin(settings) as admin:
+        there = {partition.topic for partition in partitions_of(admin, topics)}
     return sorted(set(topics) - there)
 
 
@@ -149,9 +82,13 @@ def spans(admin: KafkaAdminClient, partitions: list[TopicPartition]) -> dict[Top
     """The offsets that each partition keeps."""
     if not partitions:
         return {}
-    beginnings = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.EARLIEST), timeout_ms=PATIENCE_MS)
+    beginnings = admin.list_partition_offsets(
+        dict.fromkeys(partitions, OffsetSpec.EARLIEST), timeout_ms=milliseconds(PATIENCE)
+    )
     ends = admin.list_partition_offsets(
-        dict.fromkeys(partitions, OffsetSpec.LATEST), isolation_level="read_committed", timeout_ms=PATIENCE_MS
+        dict.fromkeys(partitions, OffsetSpec.LATEST),
+        isolation_level="read_committed",
+        timeout_ms=milliseconds(PATIENCE),
     )
     return {partition: Span(beginnings[partition].offset, ends[partition].offset) for partition in partitions}
 
@@ -161,7 +98,7 @@ def extents(admin: KafkaAdminClient, partitions: list[TopicPartition]) -> dict[T
     if not partitions:
         return {}
     # Before the stable offsets: records written in between must not look like an open transaction.
-    ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST), timeout_ms=PATIENCE_MS)
+    ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST), timeout_ms=milliseconds(PATIENCE))
     return {
         partition: Extent(span.beginning, ends[partition].offset, min(span.end, ends[partition].offset))
         for partition, span in spans(admin, partitions).items()
@@ -175,12 +112,8 @@ def kept(settings: Settings, topics: list[str]) -> dict[TopicPartition, Span]:
         ReadingError: The brokers do not respond.
         AccessRefusedError: The cluster refuses us.
     """
-    with kafka_errors(settings):
-        admin = new_admin(settings)
-        try:
-            return spans(admin, partitions_of(admin, topics))
-        finally:
-            admin.close()
+    with clients.admin(settings) as admin:
+        return spans(admin, partitions_of(admin, topics))
 
 
 def records(settings: Settings, wanted: Mapping[TopicPartition, Span]) -> Iterator[ConsumerRecord]:
@@ -189,18 +122,14 @@ def records(settings: Settings, wanted: Mapping[TopicPartition, Span]) -> Iterat
     Raises:
         ReadingError: The brokers do not respond.
     """
-    with kafka_errors(settings):
-        consumer = new_consumer(settings)
-        try:
-            for partition, span in wanted.items():
-                consumer.assign([partition])
-                consumer.seek(partition, span.beginning)
-                # The position also skips transaction markers, which are not records.
-                while consumer.position(partition) < span.end:
-                    for found in consumer.poll(timeout_ms=500).values():
-                        yield from (record for record in found if record.offset < span.end)
-        finally:
-            consumer.close()
+    with clients.consumer(settings) as consumer:
+        for partition, span in wanted.items():
+            consumer.assign([partition])
+            consumer.seek(partition, span.beginning)
+            # The position also skips transaction markers, which are not records.
+            while consumer.position(partition) < span.end:
+                for found in consumer.poll(timeout_ms=500).values():
+                    yield from (record for record in found if record.offset < span.end)
 
 
 def data_of(value: bytes | None) -> dict[str, Any]:

@@ -8,15 +8,13 @@ topic of revisions is read whole: it has one partition with few records.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import urlopen
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka import TopicPartition
 
 from events.envelope import is_binary, loads
 from events.origin_headers import RecordPosition
@@ -24,8 +22,9 @@ from events.topics import POLICY_REVISIONS
 from policy_core.history.publication_terms import Terms
 from workers.configuration.settings import Settings
 from workers.console.errors import DliError
-from workers.kafka import connect
-from workers.kafka.reader import ReadingError, headers_of
+from workers.kafka import clients, connect
+from workers.kafka.clients import KafkaConsumer
+from workers.kafka.reader import headers_of
 from workers.policies.revision_events import terms_of, vouched
 
 PATIENCE_SECONDS = 15.0
@@ -140,15 +139,13 @@ def trace(request_id: str, url: str, settings: Settings) -> Trace:
     connect.check(settings)
     terms = terms_of(settings)
     found = _pointers(request_id, url)
-    try:
-        with _reading(settings) as topics:
-            chain = tuple(_traced(member, topics) for member in found["chain"])
-            named = _named(chain)
-            known = topics.all_of(RecordPosition(settings.topic(POLICY_REVISIONS), 0, 0)) if named else ()
-            revisions = [_proved(revision, terms) for revision in _made_known(known, named)]
-            return Trace(request_id, chain, tuple(revisions))
-    except KafkaError as error:
-        raise ReadingError(connect.explained(settings, error)) from None
+    with clients.consumer(settings, max_poll_records=1) as consumer:
+        topics = _Topics(consumer)
+        chain = tuple(_traced(member, topics) for member in found["chain"])
+        named = _named(chain)
+        known = topics.all_of(RecordPosition(settings.topic(POLICY_REVISIONS), 0, 0)) if named else ()
+        revisions = [_proved(revision, terms) for revision in _made_known(known, named)]
+        return Trace(request_id, chain, tuple(revisions))
 
 
 def _pointers(request_id: str, url: str) -> Any:
@@ -196,22 +193,6 @@ class _Topics:
             for record in self._reader.poll(timeout_ms=POLL_MS).get(partition, ()):
                 at = RecordPosition(record.topic, record.partition, record.offset)
                 yield Event(at, _data(record), record.timestamp)
-
-
-@contextmanager
-def _reading(settings: Settings) -> Iterator[_Topics]:
-    consumer = KafkaConsumer(
-        **connect.client(settings),
-        group_id=None,
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        allow_auto_create_topics=False,
-        max_poll_records=1,
-    )
-    try:
-        yield _Topics(consumer)
-    finally:
-        consumer.close()
 
 
 def _data(record: Any) -> dict[str, Any] | None:

@@ -17,12 +17,12 @@ from faust.worker import Worker
 from policy_core.history.library import Library
 from workers.configuration.settings import Settings
 from workers.decide.shadow import Shadow, shadow_of
+from workers.kafka.errors import TopicsError
 from workers.main.app import make_app
 from workers.policies.revision_follower import Follower
 from workers.process import logs, metrics
 from workers.stream import EXIT_FEED_LOST
 from workers.topics import apply_topics
-from workers.topics.apply_topics import TopicsError
 from workers.topics.layout import Topology, topology
 from workers.topics.watch import TopicWatch
 

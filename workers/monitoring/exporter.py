@@ -18,19 +18,10 @@ from prometheus_client.registry import Collector
 from events.topics import DECISIONS, TOPICS
 from workers.accounts.account import PartitionBalance, standings
 from workers.configuration.settings import Settings
-from workers.kafka.connect import AccessRefusedError
+from workers.kafka import clients
+from workers.kafka.errors import ClusterError
 from workers.kafka.lag import Look, Unread, Watcher
-from workers.kafka.reader import (
-    ReadingError,
-    StrangeError,
-    data_of,
-    kafka_errors,
-    log_skipped,
-    new_admin,
-    new_consumer,
-    partitions_of,
-    written_at,
-)
+from workers.kafka.reader import StrangeError, data_of, log_skipped, partitions_of, written_at
 from workers.monitoring.waiting_requests import Pended
 from workers.process import metrics
 
@@ -63,7 +54,7 @@ class BrokerCollector(Collector):
         with self._lock:
             try:
                 look = self._watcher.look()
-            except (ReadingError, AccessRefusedError) as error:
+            except ClusterError as error:
                 log.warning("scrape_failed", detail=str(error))
                 yield metrics.EXPORTER_UP.of([((), 0)])
                 return
@@ -148,21 +139,16 @@ def follow(settings: Settings, pended: Pended, over: Event) -> None:
     """Read decisions into `pended`, from the start of its period, until asked to stop."""
     while not over.is_set():
         try:
-            with kafka_errors(settings):
-                _follow(settings, pended, over)
-        except (ReadingError, AccessRefusedError) as error:
+            _follow(settings, pended, over)
+        except ClusterError as error:
             log.warning("decisions_unread", detail=str(error), next_try_in_seconds=PAUSE_SECONDS)
             over.wait(PAUSE_SECONDS)
 
 
 def _follow(settings: Settings, pended: Pended, over: Event) -> None:
-    admin = new_admin(settings)
-    try:
+    with clients.admin(settings) as admin:
         partitions = partitions_of(admin, [settings.topic(DECISIONS)])
-    finally:
-        admin.close()
-    consumer = new_consumer(settings)
-    try:
+    with clients.consumer(settings) as consumer:
         consumer.assign(partitions)
         since = round((now_utc() - pended.kept).timestamp() * 1000)
         for tp, found in consumer.offsets_for_times(dict.fromkeys(partitions, since)).items():
@@ -171,8 +157,6 @@ def _follow(settings: Settings, pended: Pended, over: Event) -> None:
             for records in consumer.poll(timeout_ms=500).values():
                 for record in records:
                     _take(pended, record)
-    finally:
-        consumer.close()
 
 
 def _take(pended: Pended, record: ConsumerRecord) -> None:

@@ -13,14 +13,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from events.topics import POLICY_REVISIONS
 from policy_core.history.library import Library
 from workers.configuration.settings import Settings
-from workers.kafka.client_lifetime import started
+from workers.kafka.clients import AIOKafkaConsumer, async_consumer
 from workers.kafka.connect import client
 from workers.kafka.fetch_pacing import paced
 from workers.policies.publish_packaged import ForkedError, lacking
@@ -175,13 +174,7 @@ class Follower:
     @asynccontextmanager
     async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
         """A consumer without a group, at the last position."""
-        consumer = AIOKafkaConsumer(
-            **client(self._settings),
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-        )
-        async with started(paced(consumer)):
+        async with async_consumer(client(self._settings), paced) as consumer:
             consumer.assign([self._where])
             consumer.seek(self._where, self._position)
             yield consumer

@@ -3,20 +3,19 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from kafka import KafkaProducer, TopicPartition
+from kafka import TopicPartition
 
 from events.topics import POLICY_REVISIONS
 from policy_core.history.chain import Chain
 from policy_core.history.library import Library
 from policy_core.history.publication_terms import Terms
 from workers.configuration.settings import Settings
-from workers.kafka import connect
-from workers.kafka.reader import ReadingError, kafka_errors, new_admin, records, spans
+from workers.kafka import clients
+from workers.kafka.connect import LONG_PATIENCE
+from workers.kafka.errors import ReadingError
+from workers.kafka.reader import records, spans
 from workers.kafka.records import OutgoingRecord
 from workers.policies.revision_events import Judging, Seen, Verdict, terms_of
-
-PATIENCE_S = 30
-"""Timeout for the acknowledgement of a record."""
 
 
 class Known(NamedTuple):
@@ -44,12 +43,8 @@ def read_known(settings: Settings, library: Library, terms: Terms | None = None)
     """
     where = TopicPartition(settings.topic(POLICY_REVISIONS), 0)
     judging = Judging(terms if terms is not None else terms_of(settings), map(library.chain, library.numbers))
-    with kafka_errors(settings):
-        admin = new_admin(settings)
-        try:
-            span = spans(admin, [where])[where]
-        finally:
-            admin.close()
+    with clients.admin(settings) as admin:
+        span = spans(admin, [where])[where]
     if span.beginning > 0:
         raise ReadingError(f"{where.topic} has lost its beginning, up to offset {span.beginning}: keep it for ever")
     verdicts: dict[int, Verdict] = {}
@@ -67,14 +62,8 @@ def send(settings: Settings, some: Iterable[OutgoingRecord]) -> None:
     Raises:
         ReadingError: The brokers do not respond, or refuse access.
     """
-    connect.check(settings)
-    with kafka_errors(settings):
-        producer = KafkaProducer(**connect.client(settings), acks="all", enable_idempotence=True)
-        try:
-            for record in some:
-                headers = list(record.headers)
-                producer.send(record.topic, record.value, key=record.key, headers=headers, partition=0).get(
-                    timeout=PATIENCE_S
-                )
-        finally:
-            producer.close(timeout=PATIENCE_S)
+    with clients.producer(settings) as producer:
+        for record in some:
+            headers = list(record.headers)
+            sent = producer.send(record.topic, record.value, key=record.key, headers=headers, partition=0)
+            sent.get(timeout=LONG_PATIENCE)

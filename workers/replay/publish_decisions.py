@@ -7,8 +7,6 @@ resuming after Ctrl-C sends nothing twice; after a crash some records may repeat
 import re
 from typing import Any
 
-from kafka import KafkaProducer
-from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from events.answer import Wrapping, of_replay, wrapped
@@ -19,11 +17,12 @@ from policy_core.evaluate.determine import CaseResult, Policy
 from workers.configuration.settings import Settings
 from workers.decide.encode_decision import DecisionEncoder
 from workers.event_log.source import ReplayError
-from workers.kafka import connect
+from workers.kafka import clients
+from workers.kafka.connect import LONG_PATIENCE
+from workers.kafka.errors import ReadingError, explained
 from workers.kafka.records import Record
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}", re.ASCII)
-PATIENCE_MS = 30_000
 
 
 def own_topic(settings: Settings, name: str) -> str:
@@ -47,10 +46,8 @@ def make(settings: Settings, topic: str, partitions: int) -> None:
     Raises:
         ReplayError: It exists, or cannot be created.
     """
-    connect.check(settings)
     try:
-        client = KafkaAdminClient(**connect.client(settings), bootstrap_timeout_ms=PATIENCE_MS)
-        try:
+        with clients.admin(settings, "admin", LONG_PATIENCE) as client:
             if topic in client.list_topics():
                 raise ReplayError(f"{topic}: is there already, and is not written over; choose another name")
             configs = {
@@ -63,13 +60,12 @@ def make(settings: Settings, topic: str, partitions: int) -> None:
                 "replication_factor": settings.replication_factor,
                 "configs": configs,
             }
-            client.create_topics({topic: wanted}, wait_for_metadata=True)
-        finally:
-            client.close()
-    except TopicAlreadyExistsError:
-        raise ReplayError(f"{topic}: is there already, and is not written over; choose another name") from None
-    except KafkaError as error:
-        raise ReplayError(connect.explained(settings, error)) from None
+            try:
+                client.create_topics({topic: wanted}, wait_for_metadata=True)
+            except TopicAlreadyExistsError:
+                raise ReplayError(f"{topic}: is there already, and is not written over; choose another name") from None
+    except ReadingError as error:
+        raise ReplayError(str(error)) from None
 
 
 class Publisher:
@@ -87,16 +83,11 @@ class Publisher:
         self._encoder = DecisionEncoder(draft)
         self._error: BaseException | None = None
         try:
-            self._producer = KafkaProducer(
-                **connect.client(settings),
-                acks="all",
-                enable_idempotence=True,
-                linger_ms=20,
-                batch_size=500_000,
-                max_request_size=LARGEST_RECORD,
+            self._producer = clients.new_producer(
+                settings, linger_ms=20, batch_size=500_000, max_request_size=LARGEST_RECORD
             )
         except KafkaError as error:
-            raise ReplayError(connect.explained(settings, error)) from None
+            raise ReplayError(explained(settings, error)) from None
 
     def send(self, record: Record, received: Received, result: CaseResult) -> None:
         """Send the decision on a request.
@@ -118,7 +109,7 @@ class Publisher:
                 self._topic, value, key=request.request_id.encode(), headers=list(headers), partition=record.partition
             )
         except KafkaError as error:
-            raise ReplayError(connect.explained(settings, error)) from None
+            raise ReplayError(explained(settings, error)) from None
         sent.add_errback(self._failed)
 
     def _failed(self, error: Any) -> None:
@@ -135,11 +126,11 @@ class Publisher:
             ReplayError: They do not.
         """
         try:
-            self._producer.flush(timeout=PATIENCE_MS / 1000)
+            self._producer.flush(timeout=LONG_PATIENCE)
         except KafkaError as error:
             raise ReplayError(f"{self._topic}: not taken: {type(error).__name__}") from None
         self._check()
 
     def close(self) -> None:
         """Close the producer."""
-        self._producer.close(timeout=PATIENCE_MS / 1000)
+        self._producer.close(timeout=LONG_PATIENCE)

@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from workers.kafka.client_lifetime import started
+from workers.kafka.clients import async_consumer
 
 WAIT_MS = 500
 
@@ -45,18 +44,10 @@ class KafkaChangelog:
         self.topic = topic
         self._client = dict(client)
 
-    def _reader(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            **self._client,
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-        )
-
     async def end(self, partition: int) -> int:
         """The offset after the partition's last record."""
         where = TopicPartition(self.topic, partition)
-        async with started(self._reader()) as consumer:
+        async with async_consumer(self._client) as consumer:
             ends = await consumer.end_offsets([where])
         return int(ends[where])
 
@@ -65,7 +56,7 @@ class KafkaChangelog:
         if start >= end:
             return
         where = TopicPartition(self.topic, partition)
-        async with started(self._reader()) as consumer:
+        async with async_consumer(self._client) as consumer:
             consumer.assign([where])
             consumer.seek(where, start)
             while await consumer.position(where) < end:

@@ -18,7 +18,6 @@ from time import perf_counter
 from typing import Any, NamedTuple, TypeVar, cast
 
 import faust
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.errors import LeaderNotAvailableError, OffsetOutOfRangeError, for_code
@@ -33,6 +32,7 @@ from faust.types import TP
 from yarl import URL
 
 from workers.kafka.client_lifetime import in_time, leave
+from workers.kafka.clients import AIOKafkaConsumer, AIOKafkaProducer, new_async_producer
 from workers.kafka.fetch_pacing import paced
 from workers.kafka.records import OutgoingRecord, Record
 
@@ -326,7 +326,7 @@ def producer(app: faust.App, transactional_id: str | None) -> AIOKafkaProducer:
     """A producer for a stream processor's results, not yet started; at least idempotent."""
     # The only way to set it: at fifty transactions a second, one in twenty waited aiokafka's 20 ms.
     sender.BACKOFF_OVERRIDE = _CONCURRENT_PAUSE_S
-    made = AIOKafkaProducer(**_producer_settings(app), transactional_id=transactional_id)
+    made = new_async_producer(_producer_settings(app), transactional_id=transactional_id)
     pace(made.client)
     return made
 
@@ -358,8 +358,6 @@ def _producer_settings(app: faust.App) -> dict[str, Any]:
     return {
         "bootstrap_servers": driver.server_list(conf.broker_producer, driver.Transport.default_port),
         "client_id": conf.broker_client_id,
-        "acks": "all",
-        "enable_idempotence": True,
         "max_batch_size": BATCH_BYTES,
         "compression_type": conf.producer_compression_type,
         "retry_backoff_ms": _RETRY_MS,

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol
 
 import faust
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from workers.configuration.settings import Delivery
 from workers.kafka.client_lifetime import leave
+from workers.kafka.clients import AIOKafkaProducer
 from workers.kafka.records import OutgoingRecord, PartitionListener, Placing
 from workers.stream import faust_internals
 

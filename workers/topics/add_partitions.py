@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka import TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
@@ -26,7 +26,9 @@ from events.topics import ANSWERED, REQUESTS, TOPICS, Topic
 from workers.configuration.settings import Settings
 from workers.console.errors import DliError
 from workers.decide.duplicates import unpacked
-from workers.kafka import connect
+from workers.kafka import clients
+from workers.kafka.clients import KafkaAdminClient
+from workers.kafka.errors import explained, topic_errors
 from workers.kafka.reader import Span, records, spans
 from workers.state.request_digests import partition_of
 from workers.topics import apply_topics
@@ -229,12 +231,9 @@ def _waiting_to_be_copied(client: KafkaAdminClient, name: str, before: int) -> i
 def _fill(client: KafkaAdminClient, settings: Settings, topic: Topic, made: Plan) -> int:
     """Copy a topic's records to their new partitions; return the number written."""
     name = settings.topic(topic.name)
-    producer = KafkaProducer(
-        **connect.client(settings), acks="all", enable_idempotence=True, linger_ms=20, batch_size=500_000
-    )
     written = 0
     failures: list[BaseException] = []
-    try:
+    with clients.producer(settings, topic_errors, linger_ms=20, batch_size=500_000) as producer:
         for record in records(settings, _old(client, name, made.before)):
             for partition, value in _copies(topic, record, made):
                 sent = producer.send(name, key=record.key, value=value, headers=record.headers, partition=partition)
@@ -243,10 +242,8 @@ def _fill(client: KafkaAdminClient, settings: Settings, topic: Topic, made: Plan
             if failures:
                 break
         producer.flush()
-    finally:
-        producer.close()
     if failures:
-        raise ScaleError(f"{name}: {connect.explained(settings, _as_kafka_error(failures[0]))}")
+        raise ScaleError(f"{name}: {explained(settings, _as_kafka_error(failures[0]))}")
     return written
 
 

@@ -1,27 +1,20 @@
 """Creates the declared topics on a cluster, and compares them with it."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import AuthorizationError, KafkaError
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from events.topics import LIMIT, TIME, TOPICS, Topic
 from policy_core.history.library import load_library
 from workers.configuration.settings import Settings
-from workers.console.errors import DliError
-from workers.kafka import connect
-from workers.kafka.connect import AccessRefusedError
+from workers.kafka import clients
+from workers.kafka.clients import KafkaAdminClient
+from workers.kafka.connect import LONG_PATIENCE
+from workers.kafka.errors import TopicsError, topic_errors
 from workers.policies.publish_packaged import publish_packaged
-
-PATIENCE_MS = 10_000
-"""Timeout of admin requests."""
-
-
-class TopicsError(DliError):
-    """Topics cannot be read or created; the message says what to do."""
 
 
 class Difference(NamedTuple):
@@ -33,29 +26,14 @@ class Difference(NamedTuple):
     found: str
 
 
-@contextmanager
-def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+def admin(settings: Settings) -> AbstractContextManager[KafkaAdminClient]:
     """An admin client, closed on exit.
 
     Raises:
         AccessRefusedError: The cluster refuses us, or we lack a permission.
         TopicsError: The cluster does not respond.
     """
-    connect.check(settings)
-    try:
-        client = KafkaAdminClient(
-            **connect.client(settings),
-            client_id=f"{settings.app_id}-admin",
-            bootstrap_timeout_ms=PATIENCE_MS,
-        )
-        try:
-            yield client
-        finally:
-            client.close()
-    except AuthorizationError as error:
-        raise AccessRefusedError(connect.explained(settings, error)) from error
-    except KafkaError as error:
-        raise TopicsError(connect.explained(settings, error)) from error
+    return clients.admin(settings, "admin", LONG_PATIENCE, topic_errors)
 
 
 def partitions(topic: Topic, settings: Settings) -> int:
@@ -156,7 +134,7 @@ def set_on_topic(client: KafkaAdminClient, name: str, configuration: Mapping[str
         what = ", ".join(f"{setting}={value}" for setting, value in configuration.items())
         raise TopicsError(f"{name}: {what} cannot be set: {outcome}; see `dli rights --role operator`")
     # Brokers learn of it shortly after the controller.
-    deadline = time.monotonic() + PATIENCE_MS / 1000
+    deadline = time.monotonic() + LONG_PATIENCE
     while any(settings_there(client, name).get(setting) != value for setting, value in configuration.items()):
         if time.monotonic() > deadline:
             raise TopicsError(f"{name}: {', '.join(configuration)} was set, but the brokers do not show it; look again")

@@ -7,14 +7,11 @@ An operator can change both at run time; these functions detect it.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from kafka.admin import KafkaAdminClient
 from kafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
 
 from events.topics import TOPICS
 from workers.configuration.settings import Settings
-from workers.kafka import connect
-
-PATIENCE_MS = 8_000
+from workers.kafka.clients import KafkaAdminClient, new_admin
 
 
 class TopicLayout(NamedTuple):
@@ -57,14 +54,10 @@ class Looker:
 
         Raises:
             KafkaError: The cluster does not respond, or refuses access; the next look reconnects.
+            AccessRefusedError: The cluster refuses us.
         """
         try:
-            self._client = self._client or KafkaAdminClient(
-                **connect.client(self._settings),
-                client_id=f"{self._settings.app_id}-topology",
-                bootstrap_timeout_ms=PATIENCE_MS,
-                request_timeout_ms=PATIENCE_MS,
-            )
+            self._client = self._client or new_admin(self._settings, "topology")
             return topology(self._client, self._settings)
         except BaseException:
             self.close()

@@ -7,14 +7,15 @@ process that partition and need not be stopped: the offset is set in a transacti
 import re
 from typing import NamedTuple
 
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from workers.configuration.settings import Settings
 from workers.console.errors import DliError
 from workers.console.printable import counted
-from workers.kafka import connect, offset_metadata
-from workers.kafka.reader import Span, kafka_errors, new_admin, partitions_of, spans
+from workers.kafka import clients, offset_metadata
+from workers.kafka.clients import KafkaAdminClient
+from workers.kafka.reader import Span, partitions_of, spans
 
 PLACES = ("earliest", "latest", "current")
 _OFFSET = re.compile("[0-9]{1,19}")
@@ -69,12 +70,8 @@ def planned(settings: Settings, where: TopicPartition, to: str | int) -> Plan:
         OffsetError: It is impossible, or workers are processing the partition.
         ReadingError: The brokers do not respond.
     """
-    with kafka_errors(settings):
-        admin = new_admin(settings)
-        try:
-            return _planned(settings, admin, where, to)
-        finally:
-            admin.close()
+    with clients.admin(settings) as admin:
+        return _planned(settings, admin, where, to)
 
 
 def _planned(settings: Settings, admin: KafkaAdminClient, where: TopicPartition, to: str | int) -> Plan:
@@ -109,18 +106,8 @@ def carry_out(settings: Settings, plan: Plan) -> None:
     Raises:
         ReadingError: The brokers do not respond, or refuse.
     """
-    connect.check(settings)
-    with kafka_errors(settings):
-        producer = KafkaProducer(
-            **connect.client(settings),
-            transactional_id=f"{settings.app_id}-reset-offset",
-            acks="all",
-            enable_idempotence=True,
-        )
-        try:
-            producer.init_transactions()
-            producer.begin_transaction()
-            producer.send_offsets_to_transaction({plan.where: OffsetAndMetadata(plan.offset, "", -1)}, settings.app_id)
-            producer.commit_transaction()
-        finally:
-            producer.close(timeout=10)
+    with clients.producer(settings, transactional_id=f"{settings.app_id}-reset-offset") as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.send_offsets_to_transaction({plan.where: OffsetAndMetadata(plan.offset, "", -1)}, settings.app_id)
+        producer.commit_transaction()

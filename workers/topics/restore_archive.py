@@ -18,11 +18,9 @@ from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
-from kafka import KafkaAdminClient
 from kafka.admin import OffsetSpec
 
 from events.origin_headers import CAUSE, RecordPosition, place_of
@@ -32,7 +30,8 @@ from workers.archive.archive import ArchiveSource
 from workers.configuration.settings import Settings
 from workers.event_log.kafka_log import KafkaSource
 from workers.event_log.source import Extent, ReplayError, Source
-from workers.kafka import connect
+from workers.kafka import clients, connect
+from workers.kafka.clients import KafkaAdminClient
 from workers.kafka.reader import partitions_of
 from workers.kafka.records import Headers, Record
 from workers.topics import apply_topics
@@ -290,15 +289,8 @@ class _Name(str):
 
 
 async def _write(settings: Settings, one: Restored, asked: _RequestPositions) -> None:
-    producer = AIOKafkaProducer(
-        **connect.client(settings),
-        acks="all",
-        enable_idempotence=True,
-        max_batch_size=BATCH_BYTES,
-        max_request_size=2 * LARGEST_RECORD,
-    )
-    await producer.start()
-    try:
+    sizes = {"max_batch_size": BATCH_BYTES, "max_request_size": 2 * LARGEST_RECORD}
+    async with clients.async_producer(connect.client(settings), **sizes) as producer:
         for number in range(one.partitions):
             under_way: deque[asyncio.Future[Any]] = deque()
             for batch in _batches(asked.records(one.topic.name, number)):
@@ -307,8 +299,6 @@ async def _write(settings: Settings, one: Restored, asked: _RequestPositions) ->
                     await under_way.popleft()
             for sent in under_way:
                 await sent
-    finally:
-        await producer.stop()
 
 
 def _batches(records: Iterator[Record]) -> Iterator[BatchBuilder]:

@@ -27,6 +27,7 @@ from kafka.errors import KafkaError
 
 from events.topics import REQUESTS
 from workers.configuration.settings import Settings
+from workers.kafka.errors import ClusterError
 from workers.topics.layout import Looker, Topology, absent, created_again, held_by_all, resized
 
 log = structlog.get_logger(__name__)
@@ -186,7 +187,7 @@ def _look(settings: Settings, report: Callable[[Seen], None], over: Event) -> No
         try:
             report(Seen(began, looker.look()))
             failing = False
-        except (KafkaError, OSError) as error:
+        except (KafkaError, ClusterError, OSError) as error:
             if not failing:
                 log.warning("topics_unseen", error=type(error).__name__)
             failing = True

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka import TopicPartition
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from events.decode import shown_request_id
@@ -23,14 +22,16 @@ from workers.console.exit_codes import CommandError, Exit
 from workers.console.printing import err, write_line
 from workers.console.streams import nobody_reads
 from workers.event_log import json_files
-from workers.kafka import connect, reader
+from workers.kafka import clients, reader
+from workers.kafka.connect import LONG_PATIENCE
+from workers.kafka.errors import ReadingError
 from workers.kafka.records import OutgoingRecord
 from workers.process import private_files
 from workers.traffic.generate import Generator
 
 IN_FLIGHT = 1_000
 """Maximum unacknowledged records, which limits uncertainty after an interruption."""
-SENDING = {"acks": "all", "enable_idempotence": True, "linger_ms": 5, "max_request_size": LARGEST_RECORD}
+SENDING: dict[str, Any] = {"linger_ms": 5, "max_request_size": LARGEST_RECORD}
 RECORD_OVERHEAD = 1_024
 """An upper bound of a record's overhead beyond key and value."""
 SOURCE = "/dli/publish"
@@ -164,28 +165,23 @@ def sent(records: Iterable[OutgoingRecord], found: Settings) -> Iterator[Outgoin
         CommandError: The broker does not respond or refuses access; records already yielded were sent.
         AccessRefusedError: The cluster refuses us.
     """
-    connect.check(found)
     try:
-        producer = KafkaProducer(**connect.client(found), **SENDING)
-    except KafkaError as error:
-        raise _unreachable(found, error) from None
-    try:
-        waiting: list[tuple[OutgoingRecord, Any]] = []
-        for record in records:
-            future = producer.send(record.topic, record.value, key=record.key or None, headers=_headers(record.headers))
-            waiting.append((record, future))
-            if len(waiting) >= IN_FLIGHT:
-                yield from _acknowledged(waiting)
-        yield from _acknowledged(waiting)
-    except KafkaError as error:
-        raise _unreachable(found, error) from None
-    finally:
-        producer.close(timeout=10)
+        with clients.producer(found, **SENDING) as producer:
+            waiting: list[tuple[OutgoingRecord, Any]] = []
+            for record in records:
+                headers = _headers(record.headers)
+                future = producer.send(record.topic, record.value, key=record.key or None, headers=headers)
+                waiting.append((record, future))
+                if len(waiting) >= IN_FLIGHT:
+                    yield from _acknowledged(waiting)
+            yield from _acknowledged(waiting)
+    except ReadingError as error:
+        raise _unreachable(error) from None
 
 
 def _acknowledged(waiting: list[tuple[OutgoingRecord, Any]]) -> Iterator[OutgoingRecord]:
     for record, future in waiting:
-        future.get(timeout=30)
+        future.get(timeout=LONG_PATIENCE)
         yield record
     waiting.clear()
 
@@ -194,8 +190,8 @@ def _headers(headers: Headers) -> list[tuple[str, bytes | None]]:
     return list(headers)
 
 
-def _unreachable(found: Settings, error: KafkaError) -> CommandError:
-    return CommandError(f"{connect.explained(found, error)} `dli topics check` compares the topics.")
+def _unreachable(error: ReadingError) -> CommandError:
+    return CommandError(f"{error} `dli topics check` compares the topics.")
 
 
 # --- tail ------------------------------------------------------------------------------------------------------------
@@ -228,8 +224,8 @@ def tail(
                 raise typer.Exit(Exit.UNREAD)
     except KeyboardInterrupt:
         sys.stdout.flush()
-    except KafkaError as error:
-        raise _unreachable(found, error) from None
+    except ReadingError as error:
+        raise _unreachable(error) from None
 
 
 def _line(record: Any) -> bytes:
@@ -250,17 +246,11 @@ def read(
 
     Raises:
         CommandError: There is no such topic.
+        ReadingError: The brokers do not respond, or refuse.
         AccessRefusedError: The cluster refuses us.
     """
-    connect.check(found)
-    consumer = KafkaConsumer(
-        **connect.client(found),
-        group_id=None,
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        allow_auto_create_topics=False,
-    )
-    try:
+    # Who is behind what retention removes goes on at the end.
+    with clients.consumer(found, auto_offset_reset="latest") as consumer:
         numbers = consumer.partitions_for_topic(name)
         if not numbers:
             raise CommandError(f"no topic {name} at {found.bootstrap}, or no right to it; see `dli topics check`")
@@ -271,5 +261,3 @@ def read(
         while not stopped() and (not until_end or any(consumer.position(tp) < end for tp, end in ends.items())):
             for records in consumer.poll(timeout_ms=500).values():
                 yield from records
-    finally:
-        consumer.close()

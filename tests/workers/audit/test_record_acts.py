@@ -31,8 +31,7 @@ from workers.console.errors import DliError
 from workers.console.exit_codes import CommandError, Exit
 from workers.event_log.source import ReplayError
 from workers.kafka import connect
-from workers.kafka.connect import AccessRefusedError
-from workers.kafka.reader import ReadingError
+from workers.kafka.errors import AccessRefusedError, ReadingError
 from workers.topics import apply_topics
 
 ME = pwd.getpwuid(os.getuid()).pw_name

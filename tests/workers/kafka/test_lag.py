@@ -15,8 +15,9 @@ from kafka.structs import OffsetAndMetadata
 from events.topics import REQUESTS
 from tests.support.running import eventually, producers_times, settings_for
 from workers.configuration.settings import Settings
+from workers.kafka.clients import new_admin
+from workers.kafka.errors import ReadingError
 from workers.kafka.lag import Lag, Look, Unread, Watcher
-from workers.kafka.reader import ReadingError, new_admin
 from workers.topics import apply_topics
 
 pytestmark = pytest.mark.kafka

@@ -11,8 +11,9 @@ from events.topics import TOPICS, Topic
 from tests.support.commands import dli
 from tests.support.running import settings_for
 from workers.configuration.settings import Settings
+from workers.kafka.errors import TopicsError
 from workers.topics import apply_topics
-from workers.topics.apply_topics import Applied, Difference, TopicsError
+from workers.topics.apply_topics import Applied, Difference
 
 pytestmark = pytest.mark.kafka
 

@@ -14,7 +14,7 @@ from threading import Event, Lock
 from typing import NamedTuple
 
 import structlog
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_REVISIONS, REQUESTS
@@ -24,18 +24,11 @@ from policy_core.loading.load import load
 from workers.configuration.settings import Settings
 from workers.dashboard.data.counters import Counters, DecisionPosition
 from workers.dashboard.data.revisions import Publications
-from workers.kafka.connect import AccessRefusedError
-from workers.kafka.reader import (
-    PATIENCE_MS,
-    ReadingError,
-    Span,
-    data_of,
-    headers_of,
-    kafka_errors,
-    kept,
-    new_consumer,
-    written_at,
-)
+from workers.kafka import clients
+from workers.kafka.clients import KafkaConsumer
+from workers.kafka.connect import PATIENCE, milliseconds
+from workers.kafka.errors import ClusterError, ReadingError
+from workers.kafka.reader import Span, data_of, headers_of, kept, written_at
 from workers.monitoring.waiting_requests import Pended
 from workers.policies.revision_events import Judging, Outcome, Seen, terms_of
 
@@ -101,9 +94,8 @@ class Reader:
         """Read until asked to stop; failures are reported in `progress` and retried."""
         while not over.is_set():
             try:
-                with kafka_errors(self._settings):
-                    self._read(over)
-            except (ReadingError, AccessRefusedError) as error:
+                self._read(over)
+            except ClusterError as error:
                 self._tell(str(error))
             except Exception as error:
                 # Old counts shown as current would be worse than an error.
@@ -121,7 +113,10 @@ class Reader:
         lacking = sorted(set(self._takers) - {one.topic for one in found})
         if lacking:
             raise ReadingError(f"no topic {', '.join(lacking)}, or no right to it: `dli topics check` compares them")
-        consumer = new_consumer(self._settings)
+        with clients.consumer(self._settings) as consumer:
+            self._count(consumer, found, over)
+
+    def _count(self, consumer: KafkaConsumer, found: dict[TopicPartition, Span], over: Event) -> None:
         try:
             self._place(consumer, found)
             ends, asked = {partition: span.end for partition, span in found.items()}, time.monotonic()
@@ -129,10 +124,10 @@ class Reader:
                 polled = consumer.poll(timeout_ms=POLL_MS)
                 if time.monotonic() - asked > ASKED_EVERY_SECONDS:
                     # A consumer without brokers is only silent; this request fails.
-                    ends, asked = consumer.end_offsets(list(found), timeout_ms=PATIENCE_MS), time.monotonic()
+                    ends, asked = consumer.end_offsets(list(found), timeout_ms=milliseconds(PATIENCE)), time.monotonic()
                 left = {partition: end - consumer.position(partition) for partition, end in ends.items()}
                 if min(left.values(), default=0) < 0 and not polled:
-                    ends = consumer.end_offsets(list(found), timeout_ms=PATIENCE_MS)
+                    ends = consumer.end_offsets(list(found), timeout_ms=milliseconds(PATIENCE))
                     if any(consumer.position(partition) > end for partition, end in ends.items()):
                         return  # the brokers have less than was read
                 with self.lock:
@@ -143,7 +138,6 @@ class Reader:
                     self.progress = self.progress._replace(error=None, behind=behind, begun=True)
         finally:
             self._positions |= {partition: consumer.position(partition) for partition in consumer.assignment()}
-            consumer.close()
 
     def _place(self, consumer: KafkaConsumer, found: dict[TopicPartition, Span]) -> None:
         consumer.assign(list(found))

@@ -12,9 +12,8 @@ import structlog
 from events.topics import REQUESTS
 from workers.accounts.account import PartitionBalance, standings
 from workers.configuration.settings import Settings
-from workers.kafka.connect import AccessRefusedError
+from workers.kafka.errors import ClusterError
 from workers.kafka.lag import Lag, Look, Member, Watcher
-from workers.kafka.reader import ReadingError
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +81,7 @@ class Watch:
     def _ask(self, watcher: Watcher) -> None:
         try:
             look = watcher.look()
-        except (ReadingError, AccessRefusedError) as error:
+        except ClusterError as error:
             self._failed(str(error))
         except Exception as error:
             # On any error the page must stop showing the last numbers.

@@ -8,8 +8,7 @@ from workers.audit.read_acts import Done, acts
 from workers.console.printable import counted
 from workers.dashboard.pages.site import Shown, asked, choice, empty, frame, label, note, offer, table
 from workers.dashboard.views import audit as views
-from workers.kafka.connect import AccessRefusedError
-from workers.kafka.reader import ReadingError
+from workers.kafka.errors import ClusterError
 
 EVERY = "everything"
 BACK = timedelta(days=90)
@@ -54,7 +53,7 @@ class _Audit:
             ui.spinner(size="lg")
         try:
             self._found = await asked(acts, self._shown.settings, datetime.now(UTC) - BACK)
-        except (ReadingError, AccessRefusedError) as error:
+        except ClusterError as error:
             self._content.clear()
             with self._content:
                 note("unknown", "Who did what cannot be read", (str(error),))

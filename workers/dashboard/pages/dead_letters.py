@@ -27,8 +27,7 @@ from workers.dashboard.views import dead_letters as views
 from workers.dashboard.views.dead_letters import SHORT, Becomes
 from workers.dead_letters import redrive as post
 from workers.dead_letters.read import StoredDeadLetter, letters
-from workers.kafka.connect import AccessRefusedError
-from workers.kafka.reader import ReadingError
+from workers.kafka.errors import ClusterError
 from workers.process.logs import Hasher
 
 MOST = 500
@@ -93,7 +92,7 @@ class _Letters:
         try:
             self._counted = self._now()
             self._count, self._kept = await asked(newest, self._shown.settings)
-        except (ReadingError, AccessRefusedError) as error:
+        except ClusterError as error:
             self._content.clear()
             with self._content:
                 note("unknown", "The dead letters cannot be read", (str(error),))
@@ -166,7 +165,7 @@ class _Letters:
             return
         try:
             plans = await asked(post.planned, self._shown.settings, chosen)
-        except (ReadingError, AccessRefusedError) as error:
+        except ClusterError as error:
             say(str(error), type="negative", multi_line=True)
             return
         would = views.becomes(plans, sent=False)
@@ -188,7 +187,7 @@ class _Letters:
             plans = await asked(
                 actions.redrive, self._visitor, shown.allow_redrive, shown.settings, chosen, shown.records
             )
-        except (ReadingError, AccessRefusedError, actions.ForbiddenError) as error:
+        except (ClusterError, actions.ForbiddenError) as error:
             say(str(error), type="negative", multi_line=True)
             return
         became = views.becomes(plans, sent=True)

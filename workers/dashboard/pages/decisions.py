@@ -32,8 +32,7 @@ from workers.dashboard.pages.site import (
 from workers.dashboard.views import decisions as views
 from workers.dashboard.views.decisions import DETERMINATIONS, Decisions, Stack
 from workers.dashboard.views.now import of_reading
-from workers.kafka.connect import AccessRefusedError
-from workers.kafka.reader import ReadingError
+from workers.kafka.errors import ClusterError
 
 log = structlog.get_logger(__name__)
 
@@ -178,7 +177,7 @@ class _Search:
             ui.spinner(size="lg")
         try:
             found = await asked(find_decision.at_place, settings, place, request_id) if place is not None else None
-        except (ReadingError, AccessRefusedError) as error:
+        except ClusterError as error:
             self._show_error(str(error))
             return
         self._result.clear()
@@ -200,7 +199,7 @@ class _Search:
             ui.button("Stop", on_click=self._stop.set).props("outline")
         try:
             found = await asked(find_decision.anywhere, self._shown.settings, request_id, self._tell, self._stop.is_set)
-        except (ReadingError, AccessRefusedError) as error:
+        except ClusterError as error:
             self._show_error(str(error))
             return
         finally:

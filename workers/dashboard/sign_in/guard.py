@@ -21,8 +21,7 @@ from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import VISITOR, Role, Tokens, Visitor
 from workers.dashboard.sign_in.sessions import Sessions
 from workers.dashboard.sign_in.wrong_token_delay import FIRST_SECONDS, HELD_SECONDS, Toll
-from workers.kafka.connect import AccessRefusedError
-from workers.kafka.reader import ReadingError
+from workers.kafka.errors import ClusterError
 from workers.monitoring.host_header import host_of, is_loopback
 
 log = structlog.get_logger(__name__)
@@ -147,7 +146,7 @@ class Guard:
         begun = self._sessions.begin(found.role)
         try:
             await asyncio.to_thread(self._records.login, Visitor(found.role, self._sessions.find(begun)))
-        except (ReadingError, AccessRefusedError) as error:
+        except ClusterError as error:
             self._sessions.end(begun)
             log.warning("login_not_recorded", role=found.role.name, detail=str(error))
             return form(UNRECORDED, 503)

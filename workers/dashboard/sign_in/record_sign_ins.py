@@ -20,8 +20,7 @@ from workers.audit.record_acts import record
 from workers.configuration.settings import Settings
 from workers.dashboard.sign_in.roles import Role, Visitor
 from workers.dashboard.sign_in.wrong_token_delay import payer
-from workers.kafka.connect import AccessRefusedError
-from workers.kafka.reader import ReadingError
+from workers.kafka.errors import ClusterError
 from workers.process.logs import Hasher
 
 log = structlog.get_logger(__name__)
@@ -128,7 +127,7 @@ class Records:
                 continue
             try:
                 self._send(self._settings, acted)
-            except (ReadingError, AccessRefusedError) as error:
+            except ClusterError as error:
                 session = acted.who.session
                 log.warning("not_recorded", what=acted.what, session=session, outcome=acted.outcome, detail=str(error))
                 if over.is_set():
