@@ -217,3 +217,83 @@ def test_no_test_module_imports_another() -> None:
     ):
         assert importing.search(f"{line}\n"), line
     assert not importing.search("from tests.support.commands import dli\n")
+
+
+KAFKA_CLIENTS = {
+    "KafkaAdminClient", "KafkaClient", "KafkaConsumer", "KafkaProducer",
+    "AIOKafkaAdminClient", "AIOKafkaClient", "AIOKafkaConsumer", "AIOKafkaProducer",
+}  # fmt: skip
+OWN_CLIENTS = {
+    "workers/dev_brokers/broker.py": "asks whether a broker is there yet, without settings; stands beside the room",
+    "workers/stream/faust_internals.py": "changes how a client that exists sends; names its type",
+    "workers/stream/faust_assumptions.py": "compares the clients' source with what is relied on",
+}
+"""Modules outside `workers/kafka` that import a client from its library, and why."""
+
+
+def own_clients(source: str) -> set[str]:
+    """The Kafka clients that a module takes from a library, or makes, instead of asking `workers.kafka.clients`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in {"kafka", "aiokafka"}:
+            found |= {name.name for name in node.names if name.name in KAFKA_CLIENTS}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names if name.name in {"kafka", "aiokafka"}}
+        elif isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            found |= {name} & KAFKA_CLIENTS
+    return found
+
+
+def test_every_kafka_client_is_made_in_one_room() -> None:
+    """With one patience and one family of errors; others name a client's type at most."""
+    room = ROOT / "workers/kafka"
+    found = {
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / "workers").rglob("*.py")
+        if room not in file.parents and own_clients(file.read_text("utf-8"))
+    }
+
+    assert found == set(OWN_CLIENTS)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from kafka import KafkaConsumer",
+        "from kafka.admin import KafkaAdminClient as Client",
+        "from aiokafka import AIOKafkaProducer",
+        "import kafka",
+        "from workers.kafka.clients import KafkaProducer\nKafkaProducer(acks='all')",
+        "from workers.kafka import clients\nclients.AIOKafkaConsumer()",
+    ],
+)
+def test_a_kafka_client_of_ones_own_is_found(source: str) -> None:
+    assert own_clients(source) != set()
+
+
+def test_a_clients_type_and_other_imports_are_no_client() -> None:
+    source = (
+        "from kafka import TopicPartition\n"
+        "from kafka.errors import KafkaError\n"
+        "from workers.kafka.clients import KafkaProducer, producer\n"
+        "def send(to: KafkaProducer) -> None:\n"
+        "    with producer(settings) as made:\n"
+        "        send(made)\n"
+    )
+
+    assert own_clients(source) == set()
+
+
+PATIENCES = re.compile(r"\b(?:bootstrap_timeout_ms|request_timeout_ms|max_block_ms)\b")
+
+
+def test_the_patience_of_clients_is_set_in_one_room() -> None:
+    """`workers.kafka.connect.PATIENCE`, and the exception beside it."""
+    setting = {
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / "workers").rglob("*.py")
+        if PATIENCES.search(file.read_text("utf-8"))
+    }
+
+    assert setting == {"workers/dev_brokers/broker.py", "workers/kafka/clients.py", "workers/kafka/connect.py"}
