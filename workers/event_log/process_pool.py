@@ -104,13 +104,18 @@ def _share(
         context.Process(target=_serve, args=(work, waiting, inbox, stop), daemon=True, name=f"replay-{number}")
         for number in range(processes)
     ]
-    with _interruptible(stop):
+    # Only a flag is set by the signal: the processes' event has a lock, which this thread may hold at that moment.
+    asked = threading.Event()
+    with _interruptible(asked):
         for worker in workers:
             worker.start()
         try:
             for message in _messages(inbox, workers):
-                on_message(message)
-            return not stop.is_set()
+                if asked.is_set():
+                    stop.set()
+                if message is not None:
+                    on_message(message)
+            return not asked.is_set()
         finally:
             stop.set()
             for worker in workers:
@@ -120,7 +125,7 @@ def _share(
 
 
 def _messages(inbox: Any, workers: Sequence[Any]) -> Iterator[Any]:
-    """The messages of the processes until all have finished."""
+    """The messages of the processes until all have finished; None where there was none for a moment."""
     gone = 0
     while gone < len(workers):
         try:
@@ -129,6 +134,7 @@ def _messages(inbox: Any, workers: Sequence[Any]) -> Iterator[Any]:
             dead = [worker for worker in workers if worker.exitcode not in {None, 0}]
             if dead:
                 raise ReplayError(f"{dead[0].name} ended with exit code {dead[0].exitcode}; run it again") from None
+            yield None
             continue
         if isinstance(message, Gone):
             gone += 1
