@@ -1,10 +1,11 @@
 """What tests share: the broker they run against, chosen by `--broker`."""
 
+import os
 from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from workers.dev_brokers import Broker, broker_named
 
@@ -12,7 +13,11 @@ KINDS = ("embedded", "kafka", "given")
 
 # How long an example takes is the machine's matter: benchmarks measure, and a busy machine is no defect.
 settings.register_profile("dli", deadline=None)
-settings.load_profile("dli")
+# Of `make mutants`: the same examples for each mutant, and the first that fails is enough.
+settings.register_profile(
+    "mutants", deadline=None, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate)
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dli"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,18 +2,22 @@
 
     python -m tests.mutants --seed 1 --each 15 [MODULE ...]
 
-A module is held by the tests of its room, `tests/<package>/<room>`, those without a broker. Each mutant is tried in a
-copy of the project. Exit code 3 where one survives; `equivalent.txt` lists those that no test can notice, with the
-reason.
+Each mutant is tried in a copy of the project: first against the tests named after the module, and then, if it has
+survived these, against the rest of its room, `tests/<package>/<room>`, and the tests elsewhere that import it. Tests
+with a broker take no part. Exit code 3 where a mutant survives; `equivalent.txt` lists those that no test can notice,
+with the reason.
 """
 
 import argparse
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections import Counter
 from pathlib import Path
 
 from tests.mutants.mutations import Mutant, mutants
@@ -34,17 +38,32 @@ MODULES = (
     "workers/replay/verify.py",
     "workers/stream/partition_loop.py",
 )
+RESULTS = ("noticed", "survived", "equivalent")
 MARKS = "not broker and not kafka and not slow and not faults and not tools and not browser and not image and not audit"
-SECONDS = 300
-"""A mutant that loops for ever is noticed, too."""
+LEAST_SECONDS = 30.0
+TIMES_LONGER = 5
+"""A mutant that takes this many times longer than the module without a fault, and at least that long, loops for ever:
+it is noticed, too."""
+NO_TESTS = 5
+"""pytest's exit code where every test is left out."""
 EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 
 
-def held_by(module: Path) -> list[str]:
-    """The test files that hold a module: those of its room."""
+def held_by(module: Path) -> list[list[str]]:
+    """The test files that hold a module, in stages: those named after it, then its room and what imports it."""
+    package = ".".join(module.with_suffix("").parts)
+    imports = re.compile(rf"^from {re.escape(package)} import|^import {re.escape(package)}\b", re.MULTILINE)
+    by_parent = rf"^from {re.escape('.'.join(module.parent.parts))} import .*\b{re.escape(module.stem)}\b"
     room = Path("tests", *module.parent.parts)
-    found = sorted(file.as_posix() for file in (ROOT / room).rglob("test_*.py"))
-    return [Path(file).relative_to(ROOT).as_posix() for file in found] or ["tests"]
+    named, others = [], []
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        inside = file.relative_to(ROOT)
+        text = file.read_text("utf-8")
+        if inside.parent == room and re.fullmatch(rf"test_{re.escape(module.stem)}(_\w+)?\.py", file.name):
+            named.append(inside.as_posix())
+        elif inside.is_relative_to(room) or imports.search(text) or re.search(by_parent, text, re.MULTILINE):
+            others.append(inside.as_posix())
+    return [stage for stage in (named, others) if stage]
 
 
 def chosen(source: str, each: int, seed: int) -> list[Mutant]:
@@ -53,24 +72,48 @@ def chosen(source: str, each: int, seed: int) -> list[Mutant]:
     return every if len(every) <= each else random.Random(seed).sample(every, each)
 
 
-def is_noticed(copy: Path, module: Path, mutant: Mutant, tests: list[str]) -> bool:
-    """Whether a test fails where the module has the fault."""
-    file = copy / module
-    before = file.read_text("utf-8")
-    file.write_text(mutant.source, "utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", MARKS, *tests]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_DATABASE_FILE": "none"}
-    try:
-        ran = subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False, timeout=SECONDS)  # noqa: S603 (our own)
-    except subprocess.TimeoutExpired:
-        return True
-    finally:
-        file.write_text(before, "utf-8")
-    return ran.returncode != 0
+class Stage:
+    """Some test files, and how long a run of them may take."""
+
+    def __init__(self, copy: Path, tests: list[str]) -> None:
+        """These tests in this copy of the project, which must have no fault yet.
+
+        Raises:
+            SystemExit: They fail without a fault, so that they would notice everything.
+        """
+        self._copy = copy
+        self._tests = tests
+        self._limit: float | None = None
+        began = time.monotonic()
+        if self._fail():
+            sys.exit(f"without a fault, too, there are failures in {' '.join(tests)}")
+        self._limit = max(LEAST_SECONDS, TIMES_LONGER * (time.monotonic() - began))
+
+    def notices(self, module: Path, mutant: Mutant) -> bool:
+        """Whether one of them fails where the module has the fault."""
+        file = self._copy / module
+        before = file.read_text("utf-8")
+        file.write_text(mutant.source, "utf-8")
+        try:
+            return self._fail()
+        finally:
+            file.write_text(before, "utf-8")
+
+    def _fail(self) -> bool:
+        """Whether one of them fails, or they take far longer than without a fault."""
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", MARKS, *self._tests]
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "mutants"}
+        try:
+            ran = subprocess.run(  # noqa: S603 (our own)
+                command, cwd=self._copy, env=environment, capture_output=True, check=False, timeout=self._limit
+            )
+        except subprocess.TimeoutExpired:
+            return True
+        return ran.returncode not in {0, NO_TESTS}
 
 
 def known() -> set[str]:
-    """The mutants that are known to change nothing: `module: what`, without the reason behind the bar."""
+    """The mutants that are known to change nothing: `module: name`, without the reason behind the bar."""
     lines = EQUIVALENT.read_text("utf-8").splitlines() if EQUIVALENT.exists() else []
     return {line.split(" | ")[0].strip() for line in lines if line and not line.startswith("#")}
 
@@ -82,23 +125,34 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", type=int, default=15, help="mutants of each module")
     asked = parser.parse_args()
-    equivalent, survived, tried = known(), 0, 0
+    equivalent, survived = known(), 0
     with tempfile.TemporaryDirectory(prefix="dli-mutants-") as folder:
         copy = Path(folder) / "copy"
         ignored = shutil.ignore_patterns(".venv", ".git", ".mypy_cache", "__pycache__", "target", "var", ".hypothesis")
         shutil.copytree(ROOT, copy, ignore=ignored)
         for name in asked.modules:
-            module = Path(name)
-            tests = held_by(module)
-            for mutant in chosen((ROOT / module).read_text("utf-8"), asked.each, asked.seed):
-                if f"{name}: {mutant.what}" in equivalent:
-                    continue
-                tried += 1
-                if not is_noticed(copy, module, mutant, tests):
-                    survived += 1
-                    print(f"survived {name}:{mutant.line}: {mutant.what}", flush=True)  # noqa: T201 (its report)
-            print(f"{name}: done; {tried - survived} of {tried} noticed so far", flush=True)  # noqa: T201
+            counts = _tried(
+                copy, Path(name), chosen((ROOT / name).read_text("utf-8"), asked.each, asked.seed), equivalent
+            )
+            survived += counts["survived"]
+            print(f"{name}: " + ", ".join(f"{counts[kind]} {kind}" for kind in RESULTS), flush=True)  # noqa: T201
     return 3 if survived else 0
+
+
+def _tried(copy: Path, module: Path, tried: list[Mutant], equivalent: set[str]) -> Counter[str]:
+    """How many of them were noticed, survived, and are known to change nothing."""
+    left = [mutant for mutant in tried if f"{module.as_posix()}: {mutant.name}" not in equivalent]
+    counts = Counter(equivalent=len(tried) - len(left))
+    for tests in held_by(module):
+        if not left:
+            break
+        stage = Stage(copy, tests)
+        before, left = left, [mutant for mutant in left if not stage.notices(module, mutant)]
+        counts["noticed"] += len(before) - len(left)
+    for mutant in left:
+        counts["survived"] += 1
+        print(f"survived {module}:{mutant.line}: {mutant.name}", flush=True)  # noqa: T201 (its report)
+    return counts
 
 
 if __name__ == "__main__":

@@ -30,9 +30,16 @@ class Mutant:
     """A module with one fault."""
 
     line: int
+    scope: str
+    """The function or class that has it, such as `Follower.follow`; empty for the module itself."""
     what: str
-    """What stands there, and what stands there instead."""
+    """The code without the fault, and with it."""
     source: str
+
+    @property
+    def name(self) -> str:
+        """What names it after other lines have moved."""
+        return f"{self.scope}: {self.what}" if self.scope else self.what
 
 
 def mutants(source: str) -> Iterator[Mutant]:
@@ -42,12 +49,16 @@ def mutants(source: str) -> Iterator[Mutant]:
     """
     for number in range(len(list(_places(ast.parse(source))))):
         tree = ast.parse(source)
-        node, change = list(_places(tree))[number]
-        before = ast.unparse(node)
+        place, change = list(_places(tree))[number]
+        nodes = (place.node, place.parent)
+        before = [ast.unparse(node) for node in nodes]
         change()
-        after = ast.unparse(node)
-        if before != after:
-            yield Mutant(getattr(node, "lineno", 0), f"{_short(before)} → {_short(after)}", ast.unparse(tree))
+        after = [ast.unparse(node) for node in nodes]
+        if before[0] != after[0]:
+            # A number by itself says little: where the text is short enough, the code around it is shown.
+            around = isinstance(place.node, ast.Constant) and _short(before[1]) != _short(after[1])
+            what = f"{_short(before[around])} → {_short(after[around])}"
+            yield Mutant(getattr(place.node, "lineno", 0), place.scope, what, ast.unparse(tree))
 
 
 def _short(text: str) -> str:
@@ -55,17 +66,25 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-Place = tuple[ast.AST, Callable[[], None]]
+@dataclass(frozen=True)
+class _Place:
+    node: ast.AST
+    parent: ast.AST
+    scope: str
 
 
-def _places(tree: ast.AST) -> Iterator[Place]:
-    for node in _code(tree):
-        yield from _of(node)
+def _places(tree: ast.AST) -> Iterator[tuple[_Place, Callable[[], None]]]:
+    for place in _code(_Place(tree, tree, "")):
+        for change in _changes(place.node):
+            yield place, change
 
 
-def _code(node: ast.AST) -> Iterator[ast.AST]:
+def _code(place: _Place) -> Iterator[_Place]:
     """All nodes that run, parents first."""
-    yield node
+    yield place
+    node, scope = place.node, place.scope
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        scope = f"{scope}.{node.name}" if scope else node.name
     for name, value in ast.iter_fields(node):
         if name in {"annotation", "returns", "type_params", "decorator_list"}:
             continue
@@ -74,31 +93,31 @@ def _code(node: ast.AST) -> Iterator[ast.AST]:
         children = value if isinstance(value, list) else [value]
         for child in children:
             if isinstance(child, ast.AST) and not isinstance(child, ast.Import | ast.ImportFrom | ast.JoinedStr):
-                yield from _code(child)
+                yield from _code(_Place(child, node, scope))
 
 
-def _of(node: ast.AST) -> Iterator[Place]:  # noqa: C901 (a case for each kind of node)
+def _changes(node: ast.AST) -> Iterator[Callable[[], None]]:  # noqa: C901 (a case for each kind of node)
     match node:
         case ast.Compare(ops=[comparison]) if type(comparison) in _COMPARISONS:
-            yield node, lambda: setattr(node, "ops", [_COMPARISONS[type(comparison)]()])
+            yield lambda: setattr(node, "ops", [_COMPARISONS[type(comparison)]()])
         case ast.BoolOp(op=joined):
-            yield node, lambda: setattr(node, "op", ast.Or() if isinstance(joined, ast.And) else ast.And())
+            yield lambda: setattr(node, "op", ast.Or() if isinstance(joined, ast.And) else ast.And())
         case ast.BinOp(op=op) if type(op) in _ARITHMETIC and not isinstance(node.left, ast.Constant | ast.JoinedStr):
-            yield node, lambda: setattr(node, "op", _ARITHMETIC[type(op)]())
+            yield lambda: setattr(node, "op", _ARITHMETIC[type(op)]())
         case ast.UnaryOp(op=ast.Not()):
-            yield node, lambda: setattr(node, "op", ast.UAdd())
+            yield lambda: setattr(node, "op", ast.UAdd())
         case ast.Call(func=ast.Name(id=name) as function) if name in _CALLS:
-            yield node, lambda: setattr(function, "id", _CALLS[name])
+            yield lambda: setattr(function, "id", _CALLS[name])
         case ast.Constant(value=bool(truth)):
-            yield node, lambda: setattr(node, "value", not truth)
+            yield lambda: setattr(node, "value", not truth)
         case ast.Constant(value=int(number)):
-            yield node, lambda: setattr(node, "value", number + 1)
+            yield lambda: setattr(node, "value", number + 1)
         case ast.If() | ast.IfExp():
-            yield node, lambda: setattr(node, "test", ast.UnaryOp(ast.Not(), node.test))
+            yield lambda: setattr(node, "test", ast.UnaryOp(ast.Not(), node.test))
         case ast.Return(value=ast.expr()) if not _is_none(node.value):
-            yield node, lambda: setattr(node, "value", ast.Constant(None))
+            yield lambda: setattr(node, "value", ast.Constant(None))
         case ast.Continue():
-            yield node, lambda: setattr(node, "__class__", ast.Break)
+            yield lambda: setattr(node, "__class__", ast.Break)
         case _:
             return
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import MODULES, chosen, held_by, is_noticed, known
+from tests.mutants.__main__ import MODULES, Stage, chosen, held_by, known
 from tests.mutants.mutations import mutants
 from tests.support.places import ROOT
 
@@ -36,6 +36,17 @@ def test_statements_have_faults_too() -> None:
     assert any(what.startswith("if b:") for what in made)
 
 
+def test_a_mutant_is_named_by_its_place_and_the_code_around_it() -> None:
+    source = "class A:\n    def f(self):\n        b = 0\n        return b > 5\n"
+
+    assert [mutant.name for mutant in mutants(source)] == [
+        "A.f: b = 0 → b = 1",
+        "A.f: return b > 5 → return None",
+        "A.f: b > 5 → b >= 5",
+        "A.f: b > 5 → b > 6",
+    ]
+
+
 def test_messages_annotations_and_imports_are_left_alone() -> None:
     source = 'from a import b\n\ndef f(a: "1") -> 2:\n    raise ValueError(3)\n'
 
@@ -49,8 +60,19 @@ def test_a_seed_chooses_the_same_mutants_again() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_each_module_has_held_by_its_room(module: str) -> None:
-    assert held_by(Path(module)) != ["tests"]
+def test_a_module_is_held_by_its_room(module: str) -> None:
+    held = [file for stage in held_by(Path(module)) for file in stage]
+    room = sorted((ROOT / "tests" / module).parent.glob("test_*.py"))
+
+    assert {file.relative_to(ROOT).as_posix() for file in room} <= set(held)
+    assert len(held) == len(set(held))
+
+
+def test_tests_named_after_a_module_are_tried_first() -> None:
+    named, others = held_by(Path("policy_core/evaluate/determine.py"))
+
+    assert {Path(file).name for file in named} == {"test_determine.py", "test_determine_editions.py"}
+    assert {"tests/policy_core/evaluate/test_facts.py", "tests/workers/decide/test_handler.py"} <= set(others)
 
 
 @pytest.mark.parametrize(("test", "noticed"), [("assert f(2) == 1", True), ("assert f(3) == 1", False)])
@@ -61,14 +83,23 @@ def test_a_fault_that_no_test_notices_survives(tmp_path: Path, test: str, *, not
     (tmp_path / "pyproject.toml").write_text(
         '[tool.pytest.ini_options]\npythonpath = ["."]\naddopts = "-p no:cloudcoil"\n', "utf-8"
     )
-    [mutant] = [one for one in mutants((tmp_path / "limit.py").read_text("utf-8")) if one.what.startswith("a >= 2")]
+    [mutant] = [one for one in mutants((tmp_path / "limit.py").read_text("utf-8")) if one.what == "a >= 2 → a > 2"]
 
-    assert is_noticed(tmp_path, Path("limit.py"), mutant, ["test_limit.py"]) is noticed
+    stage = Stage(tmp_path, ["test_limit.py"])
+
+    assert stage.notices(Path("limit.py"), mutant) is noticed
     assert (tmp_path / "limit.py").read_text("utf-8").endswith("a >= 2 else 0\n")
+
+
+def test_tests_that_fail_without_a_fault_hold_nothing(tmp_path: Path) -> None:
+    (tmp_path / "test_bad.py").write_text("def test_bad():\n    assert 0\n", "utf-8")
+
+    with pytest.raises(SystemExit, match=r"without a fault, too, there are failures in test_bad\.py"):
+        Stage(tmp_path, ["test_bad.py"])
 
 
 def test_what_is_called_equivalent_is_a_mutant_that_there_is() -> None:
     modules = {line.partition(":")[0] for line in known()}
-    made = {f"{name}: {mutant.what}" for name in modules for mutant in mutants((ROOT / name).read_text("utf-8"))}
+    made = {f"{name}: {mutant.name}" for name in modules for mutant in mutants((ROOT / name).read_text("utf-8"))}
 
     assert known() - made == set()
