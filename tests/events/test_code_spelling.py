@@ -149,6 +149,21 @@ def test_a_pad_of_any_length_is_no_part_of_the_code() -> None:
     assert diagnosis("icd-10-cm", f"{' ' * 100_000}C92.02{' ' * 100_000}") == "C92.02"
 
 
+@pytest.mark.parametrize(
+    ("read", "remembered", "system", "code"),
+    [
+        (code_spelling.procedure, code_spelling._procedure, "cpt", "38242"),  # noqa: SLF001 (its memory)
+        (code_spelling.diagnosis, code_spelling._diagnosis, "icd-10-cm", "C92.02"),  # noqa: SLF001
+    ],
+)
+def test_a_long_pad_is_not_kept_in_memory(read: Any, remembered: Any, system: str, code: str) -> None:
+    remembered.cache_clear()
+    for length in range(LONGEST, LONGEST + 5):
+        assert read(system, " " * length + code) == code
+
+    assert remembered.cache_info().currsize == 1
+
+
 def test_of_a_diagnosis_of_no_system_the_system_alone_is_told() -> None:
     with pytest.raises(ValidationError) as caught:
         Diagnosis.model_validate({"system": "icd-11", "code": "2B33"})

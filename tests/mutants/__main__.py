@@ -9,6 +9,7 @@ with the reason.
 """
 
 import argparse
+import json
 import os
 import random
 import re
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 from tests.mutants.mutations import Mutant, mutants
@@ -40,12 +42,15 @@ MODULES = (
 )
 RESULTS = ("noticed", "survived", "equivalent")
 MARKS = "not broker and not kafka and not slow and not faults and not tools and not browser and not image and not audit"
+MOST_SECONDS = 1_800.0
+"""Of tests without a fault."""
 LEAST_SECONDS = 30.0
 TIMES_LONGER = 5
 """A mutant that takes this many times longer than the module without a fault, and at least that long, loops for ever:
 it is noticed, too."""
 NO_TESTS = 5
 """pytest's exit code where every test is left out."""
+WARM = Path(__file__).with_name("warm.py")
 EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 
 
@@ -72,44 +77,61 @@ def chosen(source: str, each: int, seed: int) -> list[Mutant]:
     return every if len(every) <= each else random.Random(seed).sample(every, each)
 
 
+class Runner:
+    """Runs tests in a copy of the project; close it afterwards."""
+
+    def __init__(self, copy: Path) -> None:
+        """For the copy in this folder."""
+        self.copy = copy
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "mutants"}
+        self._process = subprocess.Popen(  # noqa: S603 (our own)
+            [sys.executable, str(WARM)],
+            cwd=copy,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def fail(self, tests: list[str], seconds: float) -> bool:
+        """Whether one of them fails, or they take longer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        arguments = ["-q", "-x", "-p", "no:cacheprovider", "-m", MARKS, *tests]
+        self._process.stdin.write(f"{json.dumps([seconds, arguments])}\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline()) not in {0, NO_TESTS}
+
+    def close(self) -> None:
+        """End its process."""
+        self._process.communicate()
+
+
 class Stage:
     """Some test files, and how long a run of them may take."""
 
-    def __init__(self, copy: Path, tests: list[str]) -> None:
-        """These tests in this copy of the project, which must have no fault yet.
+    def __init__(self, runner: Runner, tests: list[str]) -> None:
+        """These tests in a copy of the project, which must have no fault yet.
 
         Raises:
             SystemExit: They fail without a fault, so that they would notice everything.
         """
-        self._copy = copy
+        self._runner = runner
         self._tests = tests
-        self._limit: float | None = None
         began = time.monotonic()
-        if self._fail():
+        if runner.fail(tests, MOST_SECONDS):
             sys.exit(f"without a fault, too, there are failures in {' '.join(tests)}")
         self._limit = max(LEAST_SECONDS, TIMES_LONGER * (time.monotonic() - began))
 
     def notices(self, module: Path, mutant: Mutant) -> bool:
-        """Whether one of them fails where the module has the fault."""
-        file = self._copy / module
+        """Whether one of them fails where the module has the fault, or they take far longer than without."""
+        file = self._runner.copy / module
         before = file.read_text("utf-8")
         file.write_text(mutant.source, "utf-8")
         try:
-            return self._fail()
+            return self._runner.fail(self._tests, self._limit)
         finally:
             file.write_text(before, "utf-8")
-
-    def _fail(self) -> bool:
-        """Whether one of them fails, or they take far longer than without a fault."""
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", MARKS, *self._tests]
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "mutants"}
-        try:
-            ran = subprocess.run(  # noqa: S603 (our own)
-                command, cwd=self._copy, env=environment, capture_output=True, check=False, timeout=self._limit
-            )
-        except subprocess.TimeoutExpired:
-            return True
-        return ran.returncode not in {0, NO_TESTS}
 
 
 def known() -> set[str]:
@@ -130,23 +152,23 @@ def main() -> int:
         copy = Path(folder) / "copy"
         ignored = shutil.ignore_patterns(".venv", ".git", ".mypy_cache", "__pycache__", "target", "var", ".hypothesis")
         shutil.copytree(ROOT, copy, ignore=ignored)
-        for name in asked.modules:
-            counts = _tried(
-                copy, Path(name), chosen((ROOT / name).read_text("utf-8"), asked.each, asked.seed), equivalent
-            )
-            survived += counts["survived"]
-            print(f"{name}: " + ", ".join(f"{counts[kind]} {kind}" for kind in RESULTS), flush=True)  # noqa: T201
+        with closing(Runner(copy)) as runner:
+            for name in asked.modules:
+                made = chosen((ROOT / name).read_text("utf-8"), asked.each, asked.seed)
+                counts = _tried(runner, Path(name), made, equivalent)
+                survived += counts["survived"]
+                print(f"{name}: " + ", ".join(f"{counts[kind]} {kind}" for kind in RESULTS), flush=True)  # noqa: T201
     return 3 if survived else 0
 
 
-def _tried(copy: Path, module: Path, tried: list[Mutant], equivalent: set[str]) -> Counter[str]:
+def _tried(runner: Runner, module: Path, tried: list[Mutant], equivalent: set[str]) -> Counter[str]:
     """How many of them were noticed, survived, and are known to change nothing."""
     left = [mutant for mutant in tried if f"{module.as_posix()}: {mutant.name}" not in equivalent]
     counts = Counter(equivalent=len(tried) - len(left))
     for tests in held_by(module):
         if not left:
             break
-        stage = Stage(copy, tests)
+        stage = Stage(runner, tests)
         before, left = left, [mutant for mutant in left if not stage.notices(module, mutant)]
         counts["noticed"] += len(before) - len(left)
     for mutant in left:

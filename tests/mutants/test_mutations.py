@@ -1,10 +1,11 @@
 """The faults that are put in are faults, each of its kind, and the tester finds who does not notice one."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import MODULES, Stage, chosen, held_by, known
+from tests.mutants.__main__ import MODULES, Runner, Stage, chosen, held_by, known
 from tests.mutants.mutations import mutants
 from tests.support.places import ROOT
 
@@ -85,17 +86,26 @@ def test_a_fault_that_no_test_notices_survives(tmp_path: Path, test: str, *, not
     )
     [mutant] = [one for one in mutants((tmp_path / "limit.py").read_text("utf-8")) if one.what == "a >= 2 → a > 2"]
 
-    stage = Stage(tmp_path, ["test_limit.py"])
-
-    assert stage.notices(Path("limit.py"), mutant) is noticed
+    with closing(Runner(tmp_path)) as runner:
+        assert Stage(runner, ["test_limit.py"]).notices(Path("limit.py"), mutant) is noticed
     assert (tmp_path / "limit.py").read_text("utf-8").endswith("a >= 2 else 0\n")
 
 
 def test_tests_that_fail_without_a_fault_hold_nothing(tmp_path: Path) -> None:
     (tmp_path / "test_bad.py").write_text("def test_bad():\n    assert 0\n", "utf-8")
 
-    with pytest.raises(SystemExit, match=r"without a fault, too, there are failures in test_bad\.py"):
-        Stage(tmp_path, ["test_bad.py"])
+    with (
+        closing(Runner(tmp_path)) as runner,
+        pytest.raises(SystemExit, match=r"without a fault, too, there are failures in test_bad\.py"),
+    ):
+        Stage(runner, ["test_bad.py"])
+
+
+def test_a_run_that_does_not_end_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "test_endless.py").write_text("def test_endless():\n    while True:\n        pass\n", "utf-8")
+
+    with closing(Runner(tmp_path)) as runner:
+        assert runner.fail(["test_endless.py"], seconds=0.5)
 
 
 def test_what_is_called_equivalent_is_a_mutant_that_there_is() -> None:
