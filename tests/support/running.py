@@ -1,5 +1,6 @@
 """Workers as processes, and what came of their work, read back from the broker."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,14 @@ def eventually(holds: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.1)
+    return held
+
+
+async def until(holds: Callable[[], bool]) -> bool:
+    """Whether it holds before patience ends, while the loop goes on."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (held := holds()) and time.monotonic() < deadline:  # noqa: ASYNC110 (no event is set)
+        await asyncio.sleep(0.02)
     return held
 
 

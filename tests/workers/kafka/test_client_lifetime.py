@@ -24,9 +24,9 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 async def _for_ever() -> None:
     while True:
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
 
 
 async def _as_if_cancelled() -> None:

@@ -1,9 +1,7 @@
 """`dli exporter`: a stalled or absent worker never looks healthy, nor do brokers that do not answer."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -75,14 +73,12 @@ def test_nothing_counts_as_balanced_without_requests() -> None:
 
 
 @contextmanager
-def flowing(found: Settings, seconds: float) -> Iterator[int]:
+def flowing(found: Settings) -> Iterator[int]:
     """Requests published before and after what is done in here, in all so many."""
     lines = [generator.encode(one) for one in generator.requests(72, 600, malformed=0.02)]
     publish(found, lines[:300])
     yield len(lines)
-    for start in range(300, 600, 100):
-        publish(found, lines[start : start + 100])
-        time.sleep(seconds / 3)
+    publish(found, lines[300:])
 
 
 @pytest.mark.kafka
@@ -91,16 +87,18 @@ def test_lag_rises_after_a_kill_until_another_worker_catches_up(found: Settings,
     """When the only worker is killed, lag rises until another one brings all back to balance."""
     with serving(found):
         with worker(found, tmp_path, "first") as first:
-            with flowing(found, seconds=3) as total:
+            with flowing(found) as total:
                 assert eventually(lambda: Scrape(found).outcome("consumed") == 300)
                 before = Scrape(found)
                 first.kill()
                 first.wait()
-                killed = datetime.now(UTC)
-            seen = []
-            while datetime.now(UTC) < killed + timedelta(seconds=15):
+            seen = [Scrape(found)]
+
+            def waits_longer_after_the_session() -> bool:
                 seen.append(Scrape(found))
-                time.sleep(1)
+                return seen[-1].members == 0 and seen[-1].seconds > seen[0].seconds
+
+            assert eventually(waits_longer_after_the_session)
         with worker(found, tmp_path, "second"):
             assert eventually(lambda: (now := Scrape(found)).lag == 0 and now.outcome("consumed") == total)
             after = Scrape(found)
@@ -109,8 +107,7 @@ def test_lag_rises_after_a_kill_until_another_worker_catches_up(found: Settings,
     assert [one.lag for one in seen] == [300] * len(seen)
     waited = [one.seconds for one in seen]
     assert waited == sorted(waited)
-    assert waited[-1] - waited[0] > 8
-    assert (seen[-1].members, seen[-1].up) == (0, 1)  # its session is over
+    assert seen[-1].up == 1
     assert (after.lag, after.seconds, after.members, after.balanced) == (0, 0, 1, 1)
     assert [one.problem for one in account.recount(found)] == [None] * 4
 

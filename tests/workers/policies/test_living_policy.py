@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from policy_core.history.library import PACKAGED, Library, load_library
 from tests.support import naive
 from tests.support.publishing import DAY, next_revision
 from tests.support.requests import EXAMPLES
-from tests.support.running import eventually, everything_on, get, publish, settings_for, worker
+from tests.support.running import PATIENCE_SECONDS, eventually, everything_on, get, publish, settings_for, worker
 from tests.support.running_workers import all_committed, revisions_known
 from workers.configuration.settings import Settings
 from workers.decide.handler import Decider
@@ -68,12 +68,14 @@ def clinical(facts: Mapping[str, naive.Value], rng: Random) -> Json:
     return found
 
 
-def stream(found: Settings, lines: Sequence[bytes]) -> None:
-    """Publish at a steady pace."""
+def stream(found: Settings, lines: Sequence[bytes], half: Event) -> None:
+    """Publish at a steady pace, and set the event after one half."""
     begun = time.monotonic()
     for start in range(0, len(lines), PER_SECOND // 5):
         time.sleep(max(0.0, begun + start / PER_SECOND - time.monotonic()))
         publish(found, lines[start : start + PER_SECOND // 5])
+        if start >= len(lines) // 2:
+            half.set()
 
 
 def data(found: Settings, topic: str) -> list[Any]:
@@ -169,9 +171,10 @@ def test_a_revision_mid_stream_changes_answers_from_then_on(bootstrap: str, pref
     lines = [json.dumps(one).encode() for one in requests]
 
     with worker(found, tmp_path), worker(other, tmp_path, "other"):
-        publisher = Thread(target=stream, args=(found, lines))
+        half = Event()
+        publisher = Thread(target=stream, args=(found, lines, half))
         publisher.start()
-        time.sleep(COUNT / PER_SECOND / 2)
+        assert half.wait(PATIENCE_SECONDS)
         revision = as_record(new, found.topic(POLICY_REVISIONS), found.source, found.mode)
         list(sent([revision], found))
         publisher.join()

@@ -1,16 +1,12 @@
 """Workers follow the topic of revisions: what it says counts, from its start on and without a restart."""
 
-import asyncio
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from events.topics import DEAD_LETTERS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.history.chain import Chain, chain_of
-from policy_core.history.library import PACKAGED, load_library
 from tests.support.cases import packaged
 from tests.support.publishing import next_revision
 from tests.support.requests import covered
@@ -19,8 +15,6 @@ from tests.support.running import eventually, everything_on, get, publish, setti
 from tests.support.running_workers import all_committed, revisions_known
 from workers.configuration.settings import Settings
 from workers.demo.run import DemoError
-from workers.dev_brokers import EmbeddedBroker
-from workers.policies.revision_follower import Follower
 from workers.topics import apply_topics
 
 pytestmark = pytest.mark.kafka
@@ -144,33 +138,3 @@ def test_a_packaged_document_against_the_topic_stops_the_start(bare: Settings, t
 
     assert f"the packaged document has the revision of 2025-03-28 as {newest.sha256}" in str(caught.value)
     assert "take that revision back: `dli policy publish --corrects`" in str(caught.value)
-
-
-def test_a_follower_of_a_silent_broker_says_it_may_be_behind(prefix: str, tmp_path: Path) -> None:
-    """A follower whose broker is silent knows that it may be behind and says so."""
-    with EmbeddedBroker() as broker, capture_logs() as said:
-        found = settings_for(broker.bootstrap, prefix, tmp_path, stalled_seconds=6)
-        apply_topics.apply(found)
-        heard, unheard = asyncio.run(_behind(found, broker))
-
-    assert heard < 6
-    assert unheard > 7
-    loud = [(one["event"], one["topic"]) for one in said if one["log_level"] == "error"]
-    assert loud == [("revisions_unread", found.topic(POLICY_REVISIONS))]
-
-
-async def _behind(found: Settings, broker: EmbeddedBroker) -> tuple[float, float]:
-    """How far it is behind eight seconds after its start, and eight seconds after its broker's end."""
-    follower = Follower(found, load_library([PACKAGED], NUMBER))
-    await follower.catch_up()
-    following = asyncio.create_task(follower.follow())
-    try:
-        await asyncio.sleep(8)
-        heard = follower.behind_seconds
-        await asyncio.to_thread(broker.stop)
-        await asyncio.sleep(8)
-        return heard, follower.behind_seconds
-    finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
