@@ -285,6 +285,52 @@ def test_an_interrupted_redrive_sends_nothing_twice(found: Settings, tmp_path: P
     assert Counter(Counter(one.key for one in everything_on(found, REQUESTS)).values()) == {2: 20}
 
 
+@pytest.mark.broker
+def test_each_line_of_jsonl_says_what_becomes_of_a_letter(found: Settings, tmp_path: Path) -> None:
+    """With `-o jsonl` each letter has a line, whether it is sent or not; the summary is no part of the output."""
+    with worker(found, tmp_path):
+        for line in (request(request_id="R-1", policy_number="X.1"), request(request_id="R-2")):
+            publish(found, [line])
+        publish(found, [request(request_id="R-2", urgency="expedited")])
+        assert eventually(consumed(found, 3))
+    ids = {one.content.reason: one.id for one in letters(found)}
+    partition = {one.content.reason: one.content.original.partition for one in letters(found)}
+    before = len(everything_on(found, REQUESTS))
+
+    dry = command(found, "redrive", "--all", "-o", "jsonl")
+    untouched = len(everything_on(found, REQUESTS))
+    sent = command(found, "redrive", "--all", "--execute", "-o", "jsonl")
+    again_sent = command(found, "redrive", "--all", "--execute", "-o", "jsonl")
+
+    def lines(ran: Ran) -> dict[str, dict[str, Any]]:
+        return {line["reason"]: line for line in map(json.loads, ran.out.splitlines())}
+
+    assert set(ids) == {"unknown_policy", "conflicting_duplicate"}
+    waiting = {
+        "letter": ids["unknown_policy"],
+        "reason": "unknown_policy",
+        "to": f"{found.topic(REQUESTS)}/{partition['unknown_policy']}",
+        "try": 1,
+        "sent": False,
+        "refusal": None,
+    }
+    refused = lines(dry)["conflicting_duplicate"]
+    assert "the first answer stands" in refused.pop("refusal")
+    assert refused == {
+        **{key: value for key, value in waiting.items() if key != "refusal"},
+        "letter": ids["conflicting_duplicate"],
+        "reason": "conflicting_duplicate",
+        "to": f"{found.topic(REQUESTS)}/{partition['conflicting_duplicate']}",
+    }
+    assert lines(dry)["unknown_policy"] == waiting
+    assert lines(sent)["unknown_policy"] == {**waiting, "sent": True}
+    assert lines(again_sent)["unknown_policy"] == {**waiting, "refusal": "sent again before"}
+    assert [len(ran.out.splitlines()) for ran in (dry, sent, again_sent)] == [2, 2, 2]
+    assert [ran.code for ran in (dry, sent, again_sent)] == [3, 3, 3]
+    assert "1 of 2 dead letters sent again; 1 cannot be sent again" in flat(sent.err)
+    assert (before, untouched, len(everything_on(found, REQUESTS))) == (3, 3, 4)
+
+
 def test_choosing_nothing_or_an_unknown_reason_is_a_sentence() -> None:
     for arguments, sentence in (
         (("redrive",), "choose letters by their ids, by --reason, or --all"),
