@@ -196,6 +196,80 @@ def test_the_names_of_tests_are_short() -> None:
     assert long_names(f"def test_{'x' * LONGEST_NAME}() -> None:\n    pass\n") != []
 
 
+LONGEST_SLEEP = 0.5
+"""Seconds. A poll is shorter; longer is a guess at how long something takes, which a busy machine refutes."""
+
+
+def fixed_sleeps(source: str) -> list[int]:
+    """The lines that sleep for so long, by a number written there or by a name of the module."""
+    tree = ast.parse(source)
+    named = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+    def seconds(node: ast.expr) -> float:
+        value = named.get(node.id, node) if isinstance(node, ast.Name) else node
+        return value.value if isinstance(value, ast.Constant) and isinstance(value.value, int | float) else 0.0
+
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).rpartition(".")[2] == "sleep"
+        if seconds(node.args[0]) >= LONGEST_SLEEP
+    ]
+
+
+def test_no_test_sleeps_for_a_fixed_time() -> None:
+    """A test waits for what must happen. Only benchmarks, which measure, let time pass."""
+    sources = {
+        file.relative_to(ROOT).as_posix(): file.read_text("utf-8")
+        for file in (ROOT / "tests").rglob("*.py")
+        if "benchmarks" not in file.parts
+    }
+
+    assert {name: lines for name, source in sources.items() if (lines := fixed_sleeps(source))} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("time.sleep(8)", [1]),
+        ("await asyncio.sleep(0.5)", [1]),
+        ("from time import sleep\nsleep(60)", [2]),
+        ("PAUSE_S = 2\ntime.sleep(PAUSE_S)", [2]),
+        ("time.sleep(0.1)\nawait asyncio.sleep(pause)\ntime.sleep(max(0, begun - time.monotonic()))", []),
+    ],
+)
+def test_a_fixed_sleep_is_found(source: str, lines: list[int]) -> None:
+    assert fixed_sleeps(source) == lines
+
+
+def without_assertion(source: str) -> list[str]:
+    """The tests that could only fail by an error."""
+    return [
+        node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+        if not any(_asserts(each) for each in ast.walk(node))
+    ]
+
+
+def _asserts(node: ast.AST) -> bool:
+    name = ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+    return isinstance(node, ast.Assert) or name in {"raises", "fail"} or name.startswith("assert_")
+
+
+def test_every_test_asserts_something() -> None:
+    sources = {file: file.read_text("utf-8") for file in (ROOT / "tests").rglob("test_*.py")}
+
+    assert {file.name: names for file, source in sources.items() if (names := without_assertion(source))} == {}
+    assert without_assertion("def test_a() -> None:\n    run()\n") == ["test_a"]
+
+
 def test_no_test_module_imports_another() -> None:
     """What tests share is in `tests/support`."""
     importing = re.compile(

@@ -150,7 +150,9 @@ def test_given_broker_is_found_and_left_alone() -> None:
 def test_one_working_address_of_a_given_broker_suffices() -> None:
     """A given broker may have several addresses, of which only one answers."""
     with EmbeddedBroker() as embedded:
-        GivenBroker(f"127.0.0.1:{closed_port()},{embedded.bootstrap}").start()
+        addresses = f"127.0.0.1:{closed_port()},{embedded.bootstrap}"
+        with GivenBroker(addresses) as given:
+            assert given.bootstrap == addresses
 
 
 def test_given_broker_that_does_not_answer_is_named() -> None:
@@ -327,7 +329,11 @@ def test_kafka_lets_in_who_knows_the_password() -> None:
     }
     user = ["--add-scram", "SCRAM-SHA-256=[name=me,password=open]"]
     with KafkaBroker(ports=ports, properties=properties, format_arguments=user, client=client) as broker:
-        GivenBroker(broker.bootstrap, client=client).start()
+        with GivenBroker(broker.bootstrap, client=client) as given:
+            assert given.bootstrap == broker.bootstrap
+        wrong = {**client, "sasl_plain_password": "shut"}
+        with pytest.raises(BrokerError, match="No broker answered"):
+            GivenBroker(broker.bootstrap, client=wrong, patience_seconds=0.1).start()
 
 
 @pytest.mark.kafka

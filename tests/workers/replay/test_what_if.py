@@ -137,11 +137,12 @@ def test_a_code_taken_off_the_list_changes_exactly_its_lines(log: MemorySource, 
 
 def test_the_requests_behind_a_number_are_named(log: MemorySource, tmp_path: Path) -> None:
     draft = edited(tmp_path, *EDITS["a code delisted"])
-    _, done = compared(log, draft, tmp_path / "work")
+    report, done = compared(log, draft, tmp_path / "work")
     by_place = {(one.topic, one.partition, one.offset): one for records in log.records.values() for one in records}
 
-    for line in done.findings():
-        one = json.loads(line)
+    found = [json.loads(line) for line in done.findings()]
+    assert len(found) == sum(pair.lines for pair in report.pairs()) > 50
+    for one in found:
         request = json.loads(by_place[one["topic"], one["partition"], one["offset"]].value or b"")["data"]
         assert request["request_id"] == one["request_id"]
         assert next(each for each in request["service_lines"] if each["line"] == one["line"])["code"].strip() == "86950"

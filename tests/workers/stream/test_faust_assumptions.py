@@ -1,13 +1,30 @@
 """What the feed leans on in Faust and aiokafka is still there, and a start where it is not is refused."""
 
+from collections.abc import Sequence
+
 import faust
 import pytest
 
-from workers.stream.faust_assumptions import VERSIONS, Assumption, AssumptionError, check_assumptions
+from workers.stream.faust_assumptions import ASSUMPTIONS, VERSIONS, Assumption, AssumptionError, check_assumptions
+
+
+def refusal(assumptions: Sequence[Assumption] = ASSUMPTIONS) -> str | None:
+    try:
+        check_assumptions(VERSIONS, assumptions)
+    except AssumptionError as error:
+        return str(error)
+    return None
 
 
 def test_assumptions_hold_for_the_versions_installed() -> None:
-    check_assumptions()
+    assert refusal() is None
+
+
+@pytest.mark.parametrize("assumption", ASSUMPTIONS, ids=lambda one: one.where.__qualname__)
+def test_each_of_them_is_looked_at(assumption: Assumption) -> None:
+    changed = assumption._replace(says=f"{assumption.says} and something else")
+
+    assert assumption.reason in (refusal([*ASSUMPTIONS, changed]) or "")
 
 
 def test_another_version_is_refused_with_a_sentence() -> None:

@@ -146,6 +146,7 @@ def test_agents_and_tables_on_other_topics_go_on_beside_the_feed(place: Place) -
     publish(place, place.requests, range(10))
     with worker(place):
         wait_until(lambda: look(place, place.decisions).committed >= 10)
+    assert look(place, place.decisions).numbers == Counter(range(10))
 
 
 @pytest.mark.broker

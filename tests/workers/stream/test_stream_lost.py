@@ -259,6 +259,7 @@ def test_a_last_transaction_is_confirmed_under_a_busy_broker(through: Any) -> No
         await until(lambda: not log.unsettled)
 
     through(log, steps)
+    assert (log.handled, log.unsettled) == ([0, 1, 2], False)
 
 
 def test_a_group_that_committed_nothing_has_lost_nothing(through: Any) -> None:
