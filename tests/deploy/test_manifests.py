@@ -156,9 +156,12 @@ def test_every_name_a_pod_uses_is_made_here_or_documented(built: list[Manifest])
     made = {(one["kind"], one["metadata"]["name"]) for one in built}
     users = {name for kind, name in made if kind == "KafkaUser"}
 
-    for name in used(built, "secretName") | used(built, "secret"):
+    secrets, maps = used(built, "secretName") | used(built, "secret"), used(built, "configMapRef")
+    assert secrets
+    assert maps
+    for name in secrets:
         assert name in users or ("Secret", name) in made or f"`{name}`" in runbook, name
-    for name in used(built, "configMapRef"):
+    for name in maps:
         assert ("ConfigMap", name) in made
 
 

@@ -217,7 +217,9 @@ def test_a_new_reader_gets_the_keys_or_is_noticed(overlay: Path, kind: str) -> N
 
 @pytest.mark.tools
 def test_what_is_mounted_tells_every_reader_who_may_publish(own: list[Manifest], tmp_path: Path) -> None:
-    for name, pod, one in containers(own):
+    readers = list(containers(own))
+    assert readers
+    for name, pod, one in readers:
         has = environment(own, one)
         file = Path(has["DLI_POLICY_SKIP_LIST"])
         folder, skips = (
@@ -235,7 +237,9 @@ def test_what_is_mounted_tells_every_reader_who_may_publish(own: list[Manifest],
 @pytest.mark.tools
 def test_production_accepts_no_publisher_until_one_is_named(production: list[Manifest], tmp_path: Path) -> None:
     """In production nobody may publish until somebody is named as a publisher."""
-    for name, pod, one in containers(production):
+    readers = list(containers(production))
+    assert readers
+    for name, pod, one in readers:
         volume = volume_at(pod, one, environment(production, one)["DLI_POLICY_KEYS"]) or {}
         terms = terms_of(Settings(policy_keys=laid_out(tmp_path / name, volume, maps(production))))
         judging = Judging(terms, ())

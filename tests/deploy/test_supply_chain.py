@@ -317,6 +317,7 @@ def test_a_component_that_differs_from_the_pins_is_reported() -> None:
 
 
 def test_every_answer_is_for_a_line_of_ours() -> None:
+    assert code.answers()
     for one in code.answers():
         lines = (ROOT / one.file).read_text("utf-8").splitlines()
         assert [line for line in lines if one.code in line] != [], one

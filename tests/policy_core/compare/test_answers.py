@@ -93,6 +93,7 @@ def test_no_past_revision_changes_answers_before_its_day(policy: Policy) -> None
     days = [one.date for one in policy.document.revisions]
     policies = [Policy(as_of(policy.document, day)) for day in days]
 
+    assert len(policies) > 1
     for earlier, later, day in zip(policies, policies[1:], days[1:], strict=False):
         assert compare(earlier, later, before=day).changes == ()
 

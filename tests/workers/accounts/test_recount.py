@@ -8,7 +8,7 @@ from kafka.structs import OffsetAndMetadata
 
 from events.topics import REQUESTS
 from tests.support import generator
-from tests.support.running import settings_for
+from tests.support.running import PARTITIONS, settings_for
 from workers.accounts.account import Account, Recounted, recount
 from workers.configuration.settings import Settings
 from workers.topics import apply_topics
@@ -65,8 +65,9 @@ def test_where_nothing_was_consumed_nothing_is_recounted(found: Settings) -> Non
     """Requests that wait in a partition nobody has read yet are none of the account's, and none is missing of them."""
     publish(found, {0: 3, 2: 1})
 
-    for partition, one in recounted(found).items():
-        assert one == Recounted(partition, None, 0, 0, 0, 0, gone=0, moved=False)
+    assert recounted(found) == {
+        partition: Recounted(partition, None, 0, 0, 0, 0, gone=0, moved=False) for partition in range(PARTITIONS)
+    }
 
 
 @pytest.mark.kafka

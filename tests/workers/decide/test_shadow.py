@@ -150,6 +150,7 @@ def test_a_difference_names_both_documents_and_is_marked(library: Library, draft
     answers = DecisionHandler(library, SETTINGS, shadow=Shadow(draft, SETTINGS))(records())
     decisions = {one.key: one for one in told(answers, DECISIONS)}
 
+    assert len(told(answers)) > 5
     for one in told(answers):
         event = json.loads(one.value)
         said = event["data"]
