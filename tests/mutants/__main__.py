@@ -17,10 +17,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from tests.mutants.mutations import Mutant, mutants
 from tests.support.places import ROOT
@@ -42,15 +42,13 @@ MODULES = (
 )
 RESULTS = ("noticed", "survived", "equivalent")
 MARKS = "not broker and not kafka and not slow and not faults and not tools and not browser and not image and not audit"
-MOST_SECONDS = 1_800.0
-"""Of tests without a fault."""
 LEAST_SECONDS = 30.0
 TIMES_LONGER = 5
 """A mutant that takes this many times longer than the module without a fault, and at least that long, loops for ever:
 it is noticed, too."""
 NO_TESTS = 5
 """pytest's exit code where every test is left out."""
-WARM = Path(__file__).with_name("warm.py")
+FORKS = Path(__file__).with_name("forks.py")
 EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 
 
@@ -77,61 +75,76 @@ def chosen(source: str, each: int, seed: int) -> list[Mutant]:
     return every if len(every) <= each else random.Random(seed).sample(every, each)
 
 
-class Runner:
-    """Runs tests in a copy of the project; close it afterwards."""
-
-    def __init__(self, copy: Path) -> None:
-        """For the copy in this folder."""
-        self.copy = copy
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "mutants"}
-        self._process = subprocess.Popen(  # noqa: S603 (our own)
-            [sys.executable, str(WARM)],
-            cwd=copy,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def fail(self, tests: list[str], seconds: float) -> bool:
-        """Whether one of them fails, or they take longer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        arguments = ["-q", "-x", "-p", "no:cacheprovider", "-m", MARKS, *tests]
-        self._process.stdin.write(f"{json.dumps([seconds, arguments])}\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline()) not in {0, NO_TESTS}
-
-    def close(self) -> None:
-        """End its process."""
-        self._process.communicate()
-
-
 class Stage:
-    """Some test files, and how long a run of them may take."""
+    """Some tests of a module in a copy of the project; close it afterwards."""
 
-    def __init__(self, runner: Runner, tests: list[str]) -> None:
-        """These tests in a copy of the project, which must have no fault yet.
+    def __init__(self, copy: Path, module: Path, tests: list[str]) -> None:
+        """Collect these tests; there must be no fault yet.
 
         Raises:
             SystemExit: They fail without a fault, so that they would notice everything.
         """
-        self._runner = runner
-        self._tests = tests
-        began = time.monotonic()
-        if runner.fail(tests, MOST_SECONDS):
+        self._copy, self._file = copy, copy / module
+        self._folder = tempfile.TemporaryDirectory(prefix="dli-mutants-")
+        arguments = ["-q", "-x", "-p", "no:cacheprovider", f"--basetemp={self._folder.name}/tests", "-m", MARKS, *tests]
+        self._fresh = [sys.executable, "-m", "pytest", *arguments]
+        self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "mutants"}
+        self._forks = subprocess.Popen(  # noqa: S603 (our own)
+            [sys.executable, str(FORKS), module.as_posix(), *arguments],
+            cwd=copy,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        without = self._answer()
+        if without is None or without["failed"]:
+            self.close()
             sys.exit(f"without a fault, too, there are failures in {' '.join(tests)}")
-        self._limit = max(LEAST_SECONDS, TIMES_LONGER * (time.monotonic() - began))
+        self._limit = max(LEAST_SECONDS, TIMES_LONGER * without["seconds"])
 
-    def notices(self, module: Path, mutant: Mutant) -> bool:
-        """Whether one of them fails where the module has the fault, or they take far longer than without."""
-        file = self._runner.copy / module
-        before = file.read_text("utf-8")
-        file.write_text(mutant.source, "utf-8")
+    def notices(self, mutant: Mutant) -> bool:
+        """Whether a test fails where the module has the fault, or they take far longer than without."""
+        before = self._file.read_text("utf-8")
+        self._file.write_text(mutant.source, "utf-8")
         try:
-            return self._runner.fail(self._tests, self._limit)
+            return self._notices_in_a_fork(mutant) or self._notices_from_the_beginning()
         finally:
-            file.write_text(before, "utf-8")
+            self._file.write_text(before, "utf-8")
+
+    def _notices_in_a_fork(self, mutant: Mutant) -> bool:
+        if not mutant.function:
+            return False
+        asked = {"function": mutant.function, "source": mutant.source, "seconds": self._limit}
+        assert self._forks.stdin is not None
+        self._forks.stdin.write(f"{json.dumps(asked)}\n")
+        self._forks.stdin.flush()
+        return bool(self._answer())
+
+    def _notices_from_the_beginning(self) -> bool:
+        try:
+            ran = subprocess.run(  # noqa: S603 (our own)
+                self._fresh,
+                cwd=self._copy,
+                env=self._environment,
+                capture_output=True,
+                check=False,
+                timeout=self._limit,
+            )
+        except subprocess.TimeoutExpired:
+            return True
+        return ran.returncode not in {0, NO_TESTS}
+
+    def _answer(self) -> Any:
+        """What the forks say; None if they have ended."""
+        assert self._forks.stdout is not None
+        line = self._forks.stdout.readline()
+        return json.loads(line) if line else None
+
+    def close(self) -> None:
+        """End its process."""
+        self._forks.communicate()
+        self._folder.cleanup()
 
 
 def known() -> set[str]:
@@ -152,24 +165,23 @@ def main() -> int:
         copy = Path(folder) / "copy"
         ignored = shutil.ignore_patterns(".venv", ".git", ".mypy_cache", "__pycache__", "target", "var", ".hypothesis")
         shutil.copytree(ROOT, copy, ignore=ignored)
-        with closing(Runner(copy)) as runner:
-            for name in asked.modules:
-                made = chosen((ROOT / name).read_text("utf-8"), asked.each, asked.seed)
-                counts = _tried(runner, Path(name), made, equivalent)
-                survived += counts["survived"]
-                print(f"{name}: " + ", ".join(f"{counts[kind]} {kind}" for kind in RESULTS), flush=True)  # noqa: T201
+        for name in asked.modules:
+            made = chosen((ROOT / name).read_text("utf-8"), asked.each, asked.seed)
+            counts = _tried(copy, Path(name), made, equivalent)
+            survived += counts["survived"]
+            print(f"{name}: " + ", ".join(f"{counts[kind]} {kind}" for kind in RESULTS), flush=True)  # noqa: T201
     return 3 if survived else 0
 
 
-def _tried(runner: Runner, module: Path, tried: list[Mutant], equivalent: set[str]) -> Counter[str]:
+def _tried(copy: Path, module: Path, tried: list[Mutant], equivalent: set[str]) -> Counter[str]:
     """How many of them were noticed, survived, and are known to change nothing."""
     left = [mutant for mutant in tried if f"{module.as_posix()}: {mutant.name}" not in equivalent]
     counts = Counter(equivalent=len(tried) - len(left))
     for tests in held_by(module):
         if not left:
             break
-        stage = Stage(runner, tests)
-        before, left = left, [mutant for mutant in left if not stage.notices(module, mutant)]
+        with closing(Stage(copy, module, tests)) as stage:
+            before, left = left, [mutant for mutant in left if not stage.notices(mutant)]
         counts["noticed"] += len(before) - len(left)
     for mutant in left:
         counts["survived"] += 1

@@ -32,6 +32,8 @@ class Mutant:
     line: int
     scope: str
     """The function or class that has it, such as `Follower.follow`; empty for the module itself."""
+    function: str
+    """The outermost function that has it, by its qualified name; empty where it runs as the module is imported."""
     what: str
     """The code without the fault, and with it."""
     source: str
@@ -58,7 +60,7 @@ def mutants(source: str) -> Iterator[Mutant]:
             # A number by itself says little: where the text is short enough, the code around it is shown.
             around = isinstance(place.node, ast.Constant) and _short(before[1]) != _short(after[1])
             what = f"{_short(before[around])} → {_short(after[around])}"
-            yield Mutant(getattr(place.node, "lineno", 0), place.scope, what, ast.unparse(tree))
+            yield Mutant(getattr(place.node, "lineno", 0), place.scope, place.function, what, ast.unparse(tree))
 
 
 def _short(text: str) -> str:
@@ -71,10 +73,11 @@ class _Place:
     node: ast.AST
     parent: ast.AST
     scope: str
+    function: str
 
 
 def _places(tree: ast.AST) -> Iterator[tuple[_Place, Callable[[], None]]]:
-    for place in _code(_Place(tree, tree, "")):
+    for place in _code(_Place(tree, tree, "", "")):
         for change in _changes(place.node):
             yield place, change
 
@@ -82,18 +85,25 @@ def _places(tree: ast.AST) -> Iterator[tuple[_Place, Callable[[], None]]]:
 def _code(place: _Place) -> Iterator[_Place]:
     """All nodes that run, parents first."""
     yield place
-    node, scope = place.node, place.scope
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        scope = f"{scope}.{node.name}" if scope else node.name
+    node = place.node
+    if isinstance(node, ast.Raise):
+        return
     for name, value in ast.iter_fields(node):
         if name in {"annotation", "returns", "type_params", "decorator_list"}:
             continue
-        if isinstance(node, ast.Raise):
-            continue
-        children = value if isinstance(value, list) else [value]
-        for child in children:
+        scope, function = _inside(place) if name == "body" else (place.scope, place.function)
+        for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not isinstance(child, ast.Import | ast.ImportFrom | ast.JoinedStr):
-                yield from _code(_Place(child, node, scope))
+                yield from _code(_Place(child, node, scope, function))
+
+
+def _inside(place: _Place) -> tuple[str, str]:
+    """The scope and the outermost function of what stands in a node's body."""
+    node = place.node
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return place.scope, place.function
+    scope = f"{place.scope}.{node.name}" if place.scope else node.name
+    return scope, place.function or ("" if isinstance(node, ast.ClassDef) else scope)
 
 
 def _changes(node: ast.AST) -> Iterator[Callable[[], None]]:  # noqa: C901 (a case for each kind of node)

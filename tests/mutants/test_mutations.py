@@ -1,11 +1,12 @@
 """The faults that are put in are faults, each of its kind, and the tester finds who does not notice one."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import MODULES, Runner, Stage, chosen, held_by, known
+from tests.mutants.__main__ import MODULES, Stage, chosen, held_by, known
 from tests.mutants.mutations import mutants
 from tests.support.places import ROOT
 
@@ -48,6 +49,13 @@ def test_a_mutant_is_named_by_its_place_and_the_code_around_it() -> None:
     ]
 
 
+def test_what_runs_at_the_import_is_of_no_function() -> None:
+    source = "A = 1\n\ndef f(b=2):\n    def g():\n        return 3\n"
+
+    found = {mutant.what: mutant.function for mutant in mutants(source)}
+    assert (found["A = 1 → A = 2"], found["b=2 → b=3"], found["return 3 → return 4"]) == ("", "", "f")
+
+
 def test_messages_annotations_and_imports_are_left_alone() -> None:
     source = 'from a import b\n\ndef f(a: "1") -> 2:\n    raise ValueError(3)\n'
 
@@ -76,36 +84,66 @@ def test_tests_named_after_a_module_are_tried_first() -> None:
     assert {"tests/policy_core/evaluate/test_facts.py", "tests/workers/decide/test_handler.py"} <= set(others)
 
 
-@pytest.mark.parametrize(("test", "noticed"), [("assert f(2) == 1", True), ("assert f(3) == 1", False)])
-def test_a_fault_that_no_test_notices_survives(tmp_path: Path, test: str, *, noticed: bool) -> None:
-    """At the limit a fault shows; beside it, it does not."""
-    (tmp_path / "limit.py").write_text("def f(a):\n    return 1 if a >= 2 else 0\n", "utf-8")
-    (tmp_path / "test_limit.py").write_text(f"from limit import f\n\ndef test_f():\n    {test}\n", "utf-8")
-    (tmp_path / "pyproject.toml").write_text(
+LIMIT = """
+LEAST = 2
+
+class Limit:
+    @property
+    def least(self):
+        return LEAST
+
+def is_enough(a):
+    return a >= Limit().least
+
+def forever(a):
+    while a > 0:
+        a -= 1
+    return a
+"""
+
+
+def project(folder: Path, test: str) -> Path:
+    """A project of one module and one test."""
+    (folder / "limit.py").write_text(LIMIT, "utf-8")
+    (folder / "test_limit.py").write_text(f"from limit import *\n\ndef test_it():\n    {test}\n", "utf-8")
+    (folder / "pyproject.toml").write_text(
         '[tool.pytest.ini_options]\npythonpath = ["."]\naddopts = "-p no:cloudcoil"\n', "utf-8"
     )
-    [mutant] = [one for one in mutants((tmp_path / "limit.py").read_text("utf-8")) if one.what == "a >= 2 → a > 2"]
+    return folder
 
-    with closing(Runner(tmp_path)) as runner:
-        assert Stage(runner, ["test_limit.py"]).notices(Path("limit.py"), mutant) is noticed
-    assert (tmp_path / "limit.py").read_text("utf-8").endswith("a >= 2 else 0\n")
+
+@pytest.mark.parametrize(
+    ("what", "test", "noticed"),
+    [
+        ("a >= Limit().least → a > Limit().least", "assert is_enough(2)", True),
+        ("a >= Limit().least → a > Limit().least", "assert is_enough(3)", False),
+        ("return LEAST → return None", "assert is_enough(2)", True),
+        ("LEAST = 2 → LEAST = 3", "assert is_enough(2)", True),
+        ("LEAST = 2 → LEAST = 3", "assert is_enough(3)", False),
+        ("a > 0 → a >= 0", "assert forever(3) == 0", True),
+    ],
+)
+def test_a_fault_that_no_test_notices_survives(tmp_path: Path, what: str, test: str, *, noticed: bool) -> None:
+    """At the limit a fault shows; beside it, it does not."""
+    [mutant] = [one for one in mutants(LIMIT) if one.what == what]
+
+    with closing(Stage(project(tmp_path, test), Path("limit.py"), ["test_limit.py"])) as stage:
+        assert stage.notices(mutant) is noticed
+    assert (tmp_path / "limit.py").read_text("utf-8") == LIMIT
+
+
+def test_what_does_not_end_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.mutants.__main__.LEAST_SECONDS", 1.0)
+    [mutant] = [one for one in mutants(LIMIT) if one.what == "a -= 1 → a -= 2"]
+    endless = replace(mutant, source=mutant.source.replace("a -= 2", "a -= 0"))
+
+    with closing(Stage(project(tmp_path, "assert forever(3) == 0"), Path("limit.py"), ["test_limit.py"])) as stage:
+        assert stage.notices(endless)
 
 
 def test_tests_that_fail_without_a_fault_hold_nothing(tmp_path: Path) -> None:
-    (tmp_path / "test_bad.py").write_text("def test_bad():\n    assert 0\n", "utf-8")
-
-    with (
-        closing(Runner(tmp_path)) as runner,
-        pytest.raises(SystemExit, match=r"without a fault, too, there are failures in test_bad\.py"),
-    ):
-        Stage(runner, ["test_bad.py"])
-
-
-def test_a_run_that_does_not_end_is_a_failure(tmp_path: Path) -> None:
-    (tmp_path / "test_endless.py").write_text("def test_endless():\n    while True:\n        pass\n", "utf-8")
-
-    with closing(Runner(tmp_path)) as runner:
-        assert runner.fail(["test_endless.py"], seconds=0.5)
+    with pytest.raises(SystemExit, match=r"without a fault, too, there are failures in test_limit\.py"):
+        Stage(project(tmp_path, "assert is_enough(1)"), Path("limit.py"), ["test_limit.py"])
 
 
 def test_what_is_called_equivalent_is_a_mutant_that_there_is() -> None:
