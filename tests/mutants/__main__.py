@@ -3,9 +3,9 @@
     python -m tests.mutants --seed 1 --each 15 [MODULE ...]
 
 Each mutant is tried in a copy of the project: first against the tests named after the module, and then, if it has
-survived these, against the rest of its room, `tests/<package>/<room>`, and the tests elsewhere that import it. Tests
-with a broker take no part. Exit code 3 where a mutant survives; `equivalent.txt` lists those that no test can notice,
-with the reason.
+survived these, against the rest of its room, `tests/<package>/<room>`, and the tests elsewhere that import it, and at
+last against the room's tests on the embedded broker. Exit code 3 where a mutant survives; `equivalent.txt` lists those
+that no test can notice, with the reason.
 """
 
 import argparse
@@ -41,19 +41,26 @@ MODULES = (
     "workers/stream/partition_loop.py",
 )
 RESULTS = ("noticed", "survived", "equivalent")
-MARKS = "not broker and not kafka and not slow and not faults and not tools and not browser and not image and not audit"
-LEAST_SECONDS = 30.0
+BROKERLESS = "not broker"
+ON_A_BROKER = "broker"
+MARKS = "not kafka and not slow and not faults and not tools and not browser and not image and not audit"
+LEAST_SECONDS = 20.0
 TIMES_LONGER = 5
-"""A mutant that takes this many times longer than the module without a fault, and at least that long, loops for ever:
-it is noticed, too."""
+"""A mutant that takes this many times more of a processor than the module without a fault, and at least so many
+seconds of it, loops for ever: it is noticed, too."""
+MOST_SECONDS = 1_800.0
+"""One that waits for ever is noticed after so long, by the clock."""
 NO_TESTS = 5
 """pytest's exit code where every test is left out."""
 FORKS = Path(__file__).with_name("forks.py")
 EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 
 
-def held_by(module: Path) -> list[list[str]]:
-    """The test files that hold a module, in stages: those named after it, then its room and what imports it."""
+def held_by(module: Path) -> list[tuple[str, list[str]]]:
+    """The test files that hold a module, in stages, each with its mark.
+
+    First those named after it, then its room and what imports it, and at last those of its room that need a broker.
+    """
     package = ".".join(module.with_suffix("").parts)
     imports = re.compile(rf"^from {re.escape(package)} import|^import {re.escape(package)}\b", re.MULTILINE)
     by_parent = rf"^from {re.escape('.'.join(module.parent.parts))} import .*\b{re.escape(module.stem)}\b"
@@ -66,7 +73,9 @@ def held_by(module: Path) -> list[list[str]]:
             named.append(inside.as_posix())
         elif inside.is_relative_to(room) or imports.search(text) or re.search(by_parent, text, re.MULTILINE):
             others.append(inside.as_posix())
-    return [stage for stage in (named, others) if stage]
+    on_a_broker = [file for file in (*named, *others) if Path(file).parent == room and module.parts[0] == "workers"]
+    stages = [(BROKERLESS, named), (BROKERLESS, others), (ON_A_BROKER, on_a_broker)]
+    return [(mark, tests) for mark, tests in stages if tests]
 
 
 def chosen(source: str, each: int, seed: int) -> list[Mutant]:
@@ -78,15 +87,16 @@ def chosen(source: str, each: int, seed: int) -> list[Mutant]:
 class Stage:
     """Some tests of a module in a copy of the project; close it afterwards."""
 
-    def __init__(self, copy: Path, module: Path, tests: list[str]) -> None:
-        """Collect these tests; there must be no fault yet.
+    def __init__(self, copy: Path, module: Path, tests: list[str], mark: str = BROKERLESS) -> None:
+        """Collect those of these tests that have the mark; there must be no fault yet.
 
         Raises:
             SystemExit: They fail without a fault, so that they would notice everything.
         """
         self._copy, self._file = copy, copy / module
         self._folder = tempfile.TemporaryDirectory(prefix="dli-mutants-")
-        arguments = ["-q", "-x", "-p", "no:cacheprovider", f"--basetemp={self._folder.name}/tests", "-m", MARKS, *tests]
+        arguments = ["-q", "-x", "-p", "no:cacheprovider", f"--basetemp={self._folder.name}/tests"]
+        arguments += ["-m", f"{mark} and {MARKS}", *tests]
         self._fresh = [sys.executable, "-m", "pytest", *arguments]
         self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "mutants"}
         self._forks = subprocess.Popen(  # noqa: S603 (our own)
@@ -115,7 +125,7 @@ class Stage:
     def _notices_in_a_fork(self, mutant: Mutant) -> bool:
         if not mutant.function:
             return False
-        asked = {"function": mutant.function, "source": mutant.source, "seconds": self._limit}
+        asked = {"function": mutant.function, "source": mutant.source, "limits": [self._limit, MOST_SECONDS]}
         assert self._forks.stdin is not None
         self._forks.stdin.write(f"{json.dumps(asked)}\n")
         self._forks.stdin.flush()
@@ -129,7 +139,7 @@ class Stage:
                 env=self._environment,
                 capture_output=True,
                 check=False,
-                timeout=self._limit,
+                timeout=MOST_SECONDS,
             )
         except subprocess.TimeoutExpired:
             return True
@@ -177,10 +187,10 @@ def _tried(copy: Path, module: Path, tried: list[Mutant], equivalent: set[str]) 
     """How many of them were noticed, survived, and are known to change nothing."""
     left = [mutant for mutant in tried if f"{module.as_posix()}: {mutant.name}" not in equivalent]
     counts = Counter(equivalent=len(tried) - len(left))
-    for tests in held_by(module):
+    for mark, tests in held_by(module):
         if not left:
             break
-        with closing(Stage(copy, module, tests)) as stage:
+        with closing(Stage(copy, module, tests, mark)) as stage:
             before, left = left, [mutant for mutant in left if not stage.notices(mutant)]
         counts["noticed"] += len(before) - len(left)
     for mutant in left:

@@ -3,9 +3,10 @@
     python tests/mutants/forks.py MODULE TEST_FILE [...]        in the project's folder
 
 The first line of the output is `{"failed": …, "seconds": …}`, of a run without a fault. For each line of input,
-`{"function": …, "source": …, "seconds": …}`, a line follows: `true` if a test fails, or takes longer, where the
-module's function has the code of this source. Only the tests that call the function are run, and what they made of the
-module while they were imported stays as it was: `false` means that a run from the beginning has yet to decide.
+`{"function": …, "source": …, "limits": […, …]}`, a line follows: `true` if a test fails where the module's function has
+the code of this source, or all of them take more seconds of a processor, or more by the clock, than the limits. Only
+the tests that call the function are run, and what they made of the module while they were imported stays as it was:
+`false` means that a run from the beginning has yet to decide.
 """
 
 import gc
@@ -73,7 +74,7 @@ class Forks:
             if frame.f_code.co_filename.endswith(self._module):
                 self._called.add(frame.f_code.co_qualname)
 
-        began = time.monotonic()
+        began = time.process_time()
         threading.settrace(trace)
         sys.settrace(trace)
         calls = []
@@ -84,7 +85,7 @@ class Forks:
                 break
         found = {
             "failed": bool(session.testsfailed),
-            "seconds": time.monotonic() - began,
+            "seconds": time.process_time() - began,
             "calls": calls,
             "shared": sorted(self._called_by_shared_fixtures),
         }
@@ -95,7 +96,9 @@ class Forks:
     ) -> tuple[int, str]:
         if not swapped(self._module, asked["function"], asked["source"]):
             return UNNOTICED, ""
-        signal.setitimer(signal.ITIMER_REAL, asked["seconds"])
+        # A busy machine does not make a test slower by the first of them.
+        for timer, seconds in zip((signal.ITIMER_PROF, signal.ITIMER_REAL), asked["limits"], strict=True):
+            signal.setitimer(timer, seconds)
         return NOTICED if any(run(session, items)) else UNNOTICED, ""
 
 

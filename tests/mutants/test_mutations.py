@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import MODULES, Stage, chosen, held_by, known
+from tests.mutants.__main__ import BROKERLESS, MODULES, ON_A_BROKER, Stage, chosen, held_by, known
 from tests.mutants.mutations import mutants
 from tests.support.places import ROOT
 
@@ -70,7 +70,7 @@ def test_a_seed_chooses_the_same_mutants_again() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_is_held_by_its_room(module: str) -> None:
-    held = [file for stage in held_by(Path(module)) for file in stage]
+    held = [file for mark, tests in held_by(Path(module)) for file in tests if mark == BROKERLESS]
     room = sorted((ROOT / "tests" / module).parent.glob("test_*.py"))
 
     assert {file.relative_to(ROOT).as_posix() for file in room} <= set(held)
@@ -78,7 +78,7 @@ def test_a_module_is_held_by_its_room(module: str) -> None:
 
 
 def test_tests_named_after_a_module_are_tried_first() -> None:
-    named, others = held_by(Path("policy_core/evaluate/determine.py"))
+    (_, named), (_, others) = held_by(Path("policy_core/evaluate/determine.py"))
 
     assert {Path(file).name for file in named} == {"test_determine.py", "test_determine_editions.py"}
     assert {"tests/policy_core/evaluate/test_facts.py", "tests/workers/decide/test_handler.py"} <= set(others)
@@ -110,6 +110,14 @@ def project(folder: Path, test: str) -> Path:
         '[tool.pytest.ini_options]\npythonpath = ["."]\naddopts = "-p no:cloudcoil"\n', "utf-8"
     )
     return folder
+
+
+def test_tests_on_a_broker_are_tried_last() -> None:
+    mark, tests = held_by(Path("workers/accounts/account.py"))[-1]
+
+    assert mark == ON_A_BROKER
+    assert {"tests/workers/accounts/test_account.py", "tests/workers/accounts/test_recount.py"} <= set(tests)
+    assert {Path(file).parent.as_posix() for file in tests} == {"tests/workers/accounts"}
 
 
 @pytest.mark.parametrize(
