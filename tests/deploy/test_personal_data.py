@@ -1,4 +1,4 @@
-"""The page on what is kept of a person: a row for every topic, copy and archive, and each says what is so."""
+"""The page on personal data: it has a true row for every topic, copy and archive."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ PAGE = (ROOT / "deploy/personal-data.md").read_text("utf-8")
 ROWS = {cells[0]: cells[1:] for cells in (
     [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")
 )}  # fmt: skip
-"""What of a person, how long, and how it goes, by where."""
+"""Which personal data, how long, and how it is deleted, by place."""
 
 
 def lasting(kept: timedelta) -> str:
@@ -36,7 +36,7 @@ def test_each_row_states_retention_and_personal_data() -> None:
     for topic in TOPICS:
         what, how_long, how = ROWS[f"topic `{topic.name}`"]
         assert how_long == retention(topic), topic.name
-        assert what.startswith("nothing") == (not topic.personal), topic.name
+        assert what.startswith("none") == (not topic.personal), topic.name
         assert (how == "Kafka removes it") == ("delete" in topic.cleanup and topic.retention is not None), topic.name
     assert ROWS["topics `replay.…`"][1] == lasting(REPLAYED_KEPT)
 

@@ -1,4 +1,4 @@
-"""The threat model: each row is held by tests that there are, run and can fail, or says that nothing holds it."""
+"""The threat model: each attack names tests that exist, run and can fail, or is listed as a remaining risk."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ from tests.support.places import ROOT
 TESTS = ROOT / "tests"
 PAGE = (ROOT / "deploy/security.md").read_text("utf-8")
 NAMED = re.compile(r"`([^`\s]+::[^`\s]+)`")
-SHOWN, NOT_HELD = "shown by", "What is not held"
+TESTED, REMAINING = "tests", "Remaining risks"
 WANTED = {
     "On the policy's revisions", "By a document", "By records", "On archives", "Over the web", "On people who read it",
     "On what must not be seen", "On Kafka itself", "By what it is built from", "By an operator's mistake",
@@ -37,7 +37,7 @@ def tables(page: str) -> Iterator[tuple[str, Row, list[Row]]]:
 
 def attacks(page: str) -> dict[str, list[Row]]:
     """The tables of attacks, by their headings."""
-    return {heading: rows for heading, head, rows in tables(page) if head[-1] == SHOWN}
+    return {heading: rows for heading, head, rows in tables(page) if head[-1] == TESTED}
 
 
 @cache
@@ -93,11 +93,11 @@ def test_every_kind_of_attack_has_its_table() -> None:
 
 
 def test_an_attack_we_cannot_stop_has_a_reason_and_no_test() -> None:
-    """An attack that is not held off has a reason and no test, and the page says who signs."""
+    """A remaining risk has a reason and no test, and the page says who signs."""
     found = {heading: rows for heading, _, rows in tables(PAGE)}
 
-    assert len(found[NOT_HELD]) >= 10
-    assert [row for row in found[NOT_HELD] if NAMED.search(" ".join(row)) or not row[0]] == []
+    assert len(found[REMAINING]) >= 10
+    assert [row for row in found[REMAINING] if NAMED.search(" ".join(row)) or not row[0]] == []
     assert [row[0] for row in found["Who signs"]] == ["security officer", "auditor"]
 
 
@@ -147,7 +147,7 @@ name = "test_told_of"
     ],
 )
 def test_a_row_that_nothing_holds_is_found(shown: str, why: str | None) -> None:
-    page = f"### On a\n\n| attack | what holds it | shown by |\n| --- | --- | --- |\n| a | b | {shown} |\n"
+    page = f"### On a\n\n| attack | defence | tests |\n| --- | --- | --- |\n| a | b | {shown} |\n"
     found = problems(page, lambda path: promises_of(SOURCE) if path == "a.py" else {})
 
     assert [why in one for one in found if why is not None] == ([] if why is None else [True]), found

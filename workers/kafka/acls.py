@@ -29,10 +29,10 @@ Operation = Literal["READ", "WRITE", "CREATE", "ALTER", "ALTER_CONFIGS", "DESCRI
 ROLES: dict[Role, str] = {
     "worker": "decides requests and keeps the register: `dli worker`",
     "exporter": "measures lag and balances accounts, and writes nothing: `dli exporter`",
-    "dashboard": "reads what was decided and why, and writes who came in and what they did: `dli dashboard`",
-    "archive": "keeps what Kafka will forget: `dli archive --continue`",
-    "platform": "a claims platform, which publishes requests and reads decisions",
-    "policy": "who answers for a policy's document: `dli policy publish`",
+    "dashboard": "reads decisions and their reasons, and records logins and acts: `dli dashboard`",
+    "archive": "archives records before Kafka removes them: `dli archive --continue`",
+    "platform": "a claims platform: publishes requests and reads decisions",
+    "policy": "the office responsible for a policy: `dli policy publish`",
     "operator": "a person: `dli topics`, `dli publish`, `dli tail`, `dli accounts`, `dli dead-letters`",
 }
 
@@ -52,7 +52,7 @@ class AclRule(NamedTuple):
 
 def rights(settings: Settings, role: str | None = None) -> list[AclRule]:
     """The rights of one role, or of all, in this deployment."""
-    every = (
+    rules = (
         *_of_workers(settings),
         *_of_the_exporter(settings),
         *_of_the_dashboard(settings),
@@ -61,28 +61,28 @@ def rights(settings: Settings, role: str | None = None) -> list[AclRule]:
         *_of_policies(settings),
         *_of_operators(settings),
     )
-    return [rule for rule in every if role in {None, rule.role}]
+    return [rule for rule in rules if role in {None, rule.role}]
 
 
 def _of_workers(settings: Settings) -> Iterator[AclRule]:
     uses: dict[str, tuple[tuple[Operation, ...], str]] = {
         REQUESTS: (("READ",), "to decide them"),
-        DECISIONS: (("READ", "WRITE"), "to answer, and to point to the answers"),
-        DEAD_LETTERS: (("READ", "WRITE"), "to keep what cannot be decided, and to point to it"),
-        ANSWERED: (("READ", "WRITE"), "to remember what was answered"),
+        DECISIONS: (("READ", "WRITE"), "to answer requests; to write pointers to the answers"),
+        DEAD_LETTERS: (("READ", "WRITE"), "to keep undecidable events; to write pointers to them"),
+        ANSWERED: (("READ", "WRITE"), "to remember answered requests"),
         LEDGER: (("READ", "WRITE"), "to keep pointers to answers"),
         LINKS: (("READ", "WRITE"), "to keep which request supersedes which"),
-        SHADOW: (("WRITE",), "to tell what a draft would make otherwise"),
+        SHADOW: (("WRITE",), "to publish how a draft's decisions differ"),
         POLICY_REVISIONS: (("READ",), "to follow the policies"),
-        POLICY_ATTESTATIONS: (("WRITE",), "to tell what each revision changes"),
+        POLICY_ATTESTATIONS: (("WRITE",), "to attest what each revision changes"),
     }
     for name, (operations, why) in uses.items():
         yield _topic("worker", settings.topic(name), (*operations, "DESCRIBE_CONFIGS"), f"{why}; its settings at start")
     # Workers do not use it, but refuse to start without a declared topic.
-    why = "to see that it is there; its settings at start"
+    why = "to check that it exists; its settings at start"
     yield _topic("worker", settings.topic(AUDIT), ("DESCRIBE", "DESCRIBE_CONFIGS"), why)
     own = f"{settings.app_id}-"
-    yield AclRule("worker", "topic", own, True, ("READ", "WRITE", "CREATE"), "the changelogs of tables, made by Faust")
+    yield AclRule("worker", "topic", own, True, ("READ", "WRITE", "CREATE"), "the changelogs of tables, created by Faust")
     yield AclRule("worker", "group", settings.app_id, False, ("READ",), "to share partitions, and commit offsets")
     for name in (REQUESTS, LINKS):
         transactions = f"{own}{settings.topic(name)}-"
@@ -90,48 +90,48 @@ def _of_workers(settings: Settings) -> Iterator[AclRule]:
 
 
 def _of_the_exporter(settings: Settings) -> Iterator[AclRule]:
-    yield AclRule("exporter", "group", settings.app_id, False, ("DESCRIBE",), "offsets committed, members")
-    yield AclRule("exporter", "group", settings.archive_group, False, ("DESCRIBE",), "until when all is archived")
-    for name, why in ((REQUESTS, "ends, and how old what waits is"), (DECISIONS, "what is pended, and until when")):
+    yield AclRule("exporter", "group", settings.app_id, False, ("DESCRIBE",), "committed offsets, members")
+    yield AclRule("exporter", "group", settings.archive_group, False, ("DESCRIBE",), "the time up to which everything is archived")
+    for name, why in ((REQUESTS, "end offsets, and the age of waiting records"), (DECISIONS, "pended requests and their due dates")):
         yield _topic("exporter", settings.topic(name), ("READ",), why)
     for name in (DEAD_LETTERS, LEDGER, LINKS, POLICY_REVISIONS):
         yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
-    yield _topic("exporter", settings.topic(ANSWERED), ("DESCRIBE",), "ends: archives go up to there")
+    yield _topic("exporter", settings.topic(ANSWERED), ("DESCRIBE",), "end offsets, up to which archives go")
 
 
 def _of_the_dashboard(settings: Settings) -> Iterator[AclRule]:
-    yield AclRule("dashboard", "group", settings.app_id, False, ("DESCRIBE",), "offsets committed, members")
+    yield AclRule("dashboard", "group", settings.app_id, False, ("DESCRIBE",), "committed offsets, members")
     uses = {
-        REQUESTS: "ends, and how long answers take",
-        DECISIONS: "what was decided, and the trace of a request",
+        REQUESTS: "end offsets, and latency",
+        DECISIONS: "decisions, and traces of requests",
         DEAD_LETTERS: "what could not be decided",
-        LEDGER: "ends, and how old what waits is",
+        LEDGER: "end offsets, and the age of waiting records",
         LINKS: "as for the ledger",
         POLICY_REVISIONS: "the revisions",
-        POLICY_ATTESTATIONS: "what each changes",
+        POLICY_ATTESTATIONS: "what each revision changes",
     }
     for name, why in uses.items():
         yield _topic("dashboard", settings.topic(name), ("READ",), why)
-    yield _topic("dashboard", settings.topic(AUDIT), ("READ", "WRITE"), f"{RECORDS}; to show that")
+    yield _topic("dashboard", settings.topic(AUDIT), ("READ", "WRITE"), f"{RECORDS}; to show it")
 
 
 def _of_the_archive(settings: Settings) -> Iterator[AclRule]:
     for name in (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, POLICY_REVISIONS):
-        yield _topic("archive", settings.topic(name), ("READ",), "to keep it")
+        yield _topic("archive", settings.topic(name), ("READ",), "to archive it")
     yield _topic("archive", settings.topic(AUDIT), ("WRITE",), RECORDS)
-    yield AclRule("archive", "group", settings.archive_group, False, ("READ",), "to commit how far archives go")
+    yield AclRule("archive", "group", settings.archive_group, False, ("READ",), "to commit the archived offsets")
 
 
 def _of_platforms(settings: Settings) -> Iterator[AclRule]:
-    yield _topic("platform", settings.topic(REQUESTS), ("WRITE",), "to ask")
+    yield _topic("platform", settings.topic(REQUESTS), ("WRITE",), "to send requests")
     yield _topic("platform", settings.topic(DECISIONS), ("READ",), "to read the answers")
-    yield AclRule("platform", "group", "claims-platform", True, ("READ",), "its own consumers, by names of its choice")
+    yield AclRule("platform", "group", "claims-platform", True, ("READ",), "its own consumer groups")
 
 
 def _of_policies(settings: Settings) -> Iterator[AclRule]:
-    yield _topic("policy", settings.topic(POLICY_REVISIONS), ("READ", "WRITE"), "to publish what continues the chain")
+    yield _topic("policy", settings.topic(POLICY_REVISIONS), ("READ", "WRITE"), "to publish revisions that continue the chain")
     yield _topic("policy", settings.topic(AUDIT), ("WRITE",), RECORDS)
-    yield _topic("policy", settings.topic(SHADOW), ("READ",), "to see what a draft would make otherwise")
+    yield _topic("policy", settings.topic(SHADOW), ("READ",), "to see how a draft's decisions differ")
 
 
 def _of_operators(settings: Settings) -> Iterator[AclRule]:
@@ -139,9 +139,9 @@ def _of_operators(settings: Settings) -> Iterator[AclRule]:
         operations: tuple[Operation, ...] = ("CREATE", "ALTER_CONFIGS", "DESCRIBE_CONFIGS", "READ")
         if topic.name in {REQUESTS, POLICY_REVISIONS, AUDIT} or topic.state is not None:
             operations = (*operations, "WRITE")
-        why = "to make, compare and look at it"
+        why = "to create, compare and inspect it"
         if topic.name == POLICY_REVISIONS:
-            why += "; to add what the packaged documents know"
+            why += "; to publish the packaged documents"
         if topic.name == AUDIT:
             why += f"; {RECORDS}"
         if topic.alike:
@@ -156,11 +156,11 @@ def _of_operators(settings: Settings) -> Iterator[AclRule]:
         f"{settings.app_id}-redrive",
         False,
         ("WRITE",),
-        "to send dead letters again, once",
+        "to resend dead letters, once each",
     )
     reset = f"{settings.app_id}-reset-offset"
-    yield AclRule("operator", "transactional-id", reset, False, ("WRITE",), "to set an offset that workers refuse")
-    yield AclRule("operator", "group", settings.app_id, False, ("READ",), "accounts stand with the offsets; to set one")
+    yield AclRule("operator", "transactional-id", reset, False, ("WRITE",), "to replace an offset that workers refuse")
+    yield AclRule("operator", "group", settings.app_id, False, ("READ",), "to read the accounts stored with the offsets; to reset an offset")
 
 
 def _topic(role: Role, name: str, operations: tuple[Operation, ...], why: str) -> AclRule:
