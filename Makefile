@@ -4,20 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
-# A folder of published policy texts, NUMBER.source.txt, to hold the documents' citations against.
+# A folder of published policy texts, NUMBER.source.txt, to check the documents' citations against.
 TEXTS ?=
-# Of the tests; those with brokers mostly wait, so there are more than cores.
+# Test processes; tests with brokers mostly wait, so there are more than cores.
 PROCESSES ?= 4
-# Of those on Apache Kafka; each has a broker of its own, of half a gigabyte.
+# Test processes on Apache Kafka; each has its own broker, which takes half a gigabyte.
 BROKERS ?= 2
 PYTEST_OPTIONS := $(if $(TEXTS),--published-texts=$(TEXTS))
 JARS := deploy/kafka/target/libs/.ready
 DEFINITIONS := deploy/kubernetes/target/.ready
 TOOLS := deploy/tools/target/.ready
-# What the audit runs, and the image's packages, which it looks at: each in an environment of its own.
+# The audit's tools, and the image's packages that it checks: each in its own environment.
 AUDITING := deploy/supply_chain/target/tools
 AUDITED := deploy/supply_chain/target/runtime
-# Where it installs itself, it is on nobody's path.
+# Go's default folder is not on the path.
 GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 
 .DEFAULT_GOAL := help
@@ -27,7 +27,7 @@ GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-setup: $(READY) ## the virtual environment, pinned by hash
+setup: $(READY) ## create the virtual environment, pinned by hash
 
 $(READY): deploy/requirements/dev.txt pyproject.toml
 	$(NEW_ENOUGH)
@@ -51,61 +51,61 @@ $(DEFINITIONS): deploy/kubernetes/pom.xml $(VENV)/.java
 		io.strimzi.api.kafka.model.topic.KafkaTopic=./KafkaTopic.yaml io.strimzi.api.kafka.model.user.KafkaUser=./KafkaUser.yaml
 	touch $@
 
-definitions: $(DEFINITIONS) ## Strimzi's definitions, from its own jars
+definitions: $(DEFINITIONS) ## generate Strimzi's resource definitions from its jars
 
 $(TOOLS): deploy/tools/go.mod deploy/tools/go.sum
 	cd deploy/tools && $(GO) build -tags remove_all_sd,enable_dns_sd -o target/ sigs.k8s.io/kustomize/kustomize/v5 \
 		github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
 	touch $@
 
-tools: $(TOOLS) ## Prometheus, promtool and kustomize for the tests, built by Go
+tools: $(TOOLS) ## build Prometheus, promtool and kustomize for the tests, with Go
 
-kafka-jars: $(JARS) ## Apache Kafka's jars, by Maven
+kafka-jars: $(JARS) ## download Apache Kafka's jars, with Maven
 
-demo: $(READY) ## requests in, decisions out, on the embedded broker
+demo: $(READY) ## decide example requests on the embedded broker
 	$(BIN)/dli demo
 
-dashboard: $(READY) ## the demo with its dashboard, until Ctrl-C
+dashboard: $(READY) ## run the demo with its dashboard, until Ctrl-C
 	$(BIN)/dli demo --dashboard
 
-lint: $(READY) ## ruff, mypy --strict, import contracts
+lint: $(READY) ## run ruff, mypy --strict and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint ## all tests that need no JVM
+test: lint ## run lint and all tests that need no JVM
 	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not image and not audit" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
 
-test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## the worker's promises on Apache Kafka
+test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## run the tests with brokers on Apache Kafka
 	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser and not image" --broker kafka -n $(BROKERS) --dist loadgroup $(PYTEST_OPTIONS)
 
-test-deploy: $(READY) $(TOOLS) ## overlays by kustomize, alerts and dashboards in a running Prometheus
+test-deploy: $(READY) $(TOOLS) ## test overlays with kustomize, alerts and dashboards with Prometheus
 	$(BIN)/pytest tests/deploy -m tools $(PYTEST_OPTIONS)
 
-test-image: $(READY) $(JARS) ## build the image and run it beside Apache Kafka; needs buildah, mmdebstrap and root
+test-image: $(READY) $(JARS) ## build the image and run it with Apache Kafka; needs buildah, mmdebstrap and root
 	$(BIN)/pytest tests/deploy/test_image.py -m image --broker kafka $(PYTEST_OPTIONS)
 
-test-browser: $(READY) $(JARS) $(TOOLS) ## the dashboard in Chromium, by its path in CHROMIUM or as installed
+test-browser: $(READY) $(JARS) $(TOOLS) ## test the dashboard in Chromium, installed or at the path CHROMIUM
 	$(BIN)/pytest tests/workers/dashboard -m browser --broker kafka $(PYTEST_OPTIONS)
 
-test-faults: $(READY) $(JARS) ## break workers, brokers, disks and time on Apache Kafka, and count
+test-faults: $(READY) $(JARS) ## break workers, brokers, disks and time on Apache Kafka, and count the results
 	$(BIN)/pytest tests/faults -m faults --broker kafka $(FAULTS)
 
-bench: $(VENV)/.bench $(JARS) ## measure, beside others, in one run on Apache Kafka
+bench: $(VENV)/.bench $(JARS) ## measure speed against alternatives on Apache Kafka
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
-bench-scale: $(READY) $(JARS) ## what a request costs when there are more of them, and more partitions
+bench-scale: $(READY) $(JARS) ## measure the cost of a request by number of requests and partitions
 	$(BIN)/python -m tests.benchmarks.scale $(SCALE)
 
-replay-million: $(READY) $(JARS) ## a million requests decided, kept, proved and asked what if, every number expected beforehand
+replay-million: $(READY) $(JARS) ## decide, archive, verify and replay a million requests, and check every number
 	$(BIN)/python -m tests.benchmarks.million $(MILLION)
 
 $(VENV)/.bench: $(READY) deploy/requirements/bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/bench.txt
 	touch $@
 
-# Made anew where the pins change, so that nothing is left that is pinned no more.
+# Created again when the pins change, so that no unpinned package remains.
 $(AUDITING)/.ready: deploy/requirements/audit.txt
 	$(NEW_ENOUGH)
 	rm -rf $(AUDITING)
@@ -113,7 +113,7 @@ $(AUDITING)/.ready: deploy/requirements/audit.txt
 	$(AUDITING)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements/audit.txt
 	touch $@
 
-# No pip in it: the environment holds exactly what the image does.
+# Without pip: the environment has exactly the image's packages.
 $(AUDITED)/.ready: deploy/requirements/runtime.txt $(AUDITING)/.ready
 	rm -rf $(AUDITED)
 	$(PYTHON) -m venv --without-pip $(AUDITED)
@@ -121,25 +121,25 @@ $(AUDITED)/.ready: deploy/requirements/runtime.txt $(AUDITING)/.ready
 		--only-binary :all: --requirement deploy/requirements/runtime.txt
 	touch $@
 
-audit: $(AUDITING)/.ready $(AUDITED)/.ready ## vulnerabilities, licences and bill of materials of what is pinned; bandit on our code
+audit: $(AUDITING)/.ready $(AUDITED)/.ready ## check dependencies (vulnerabilities, licences, bill of materials) and our code (bandit)
 	$(AUDITING)/bin/python -m deploy.supply_chain $(AUDIT)
 
-test-audit: $(READY) $(AUDITING)/.ready $(AUDITED)/.ready ## the audit finds what is planted
+test-audit: $(READY) $(AUDITING)/.ready $(AUDITED)/.ready ## test that the audit finds planted problems
 	$(BIN)/pytest tests/deploy -m audit $(PYTEST_OPTIONS)
 
-test-slow: $(READY) ## the exhaustive tests of minutes
+test-slow: $(READY) ## run the exhaustive tests, which take minutes
 	$(BIN)/pytest -m slow
 
-mutants: $(READY) ## faults put into modules one at a time: which does no test notice? MUTANTS="--seed 1 --each 15"
+mutants: $(READY) ## put faults into modules, and list those that no test notices; MUTANTS="--seed 1 --each 15"
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
-schemas: $(READY) ## write the JSON Schemas of events and of the policy document, and the page of settings
+schemas: $(READY) ## generate the JSON Schemas and the page of settings
 	$(BIN)/dli schemas write
 
-deploy-files: $(READY) ## write the manifests and dashboards that are made by code
+deploy-files: $(READY) ## generate manifests and dashboards
 	$(BIN)/python -m deploy.generate
 
-lock: $(READY) ## pin the dependencies again, with hashes and no index
+lock: $(READY) ## pin the dependencies again, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--extra embedded --extra replay --extra dashboard --group dev pyproject.toml --output-file deploy/requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
@@ -151,5 +151,5 @@ lock: $(READY) ## pin the dependencies again, with hashes and no index
 		--no-emit-index-url --no-header --constraint deploy/requirements/dev.txt --group pyproject.toml:$$group \
 		--output-file deploy/requirements/$$group.txt || exit 1; done
 
-clean: ## remove what the commands made
+clean: ## remove environments, built and downloaded files, caches and var/
 	rm -rf $(VENV) deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/supply_chain/target deploy/tools/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

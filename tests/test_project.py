@@ -55,7 +55,7 @@ def test_the_licence_is_nobodys_to_say_but_the_owners() -> None:
     said = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if "licence" in line.lower()]
 
     assert [line for line in said if "owner" in line] == [
-        "The licence is the owner's to choose: until then, none is given."
+        "The owner has not chosen a licence yet; until then, none is granted."
     ]
     assert "license" not in PROJECT
     assert [one for one in PROJECT["classifiers"] if one.startswith("License")] == []
