@@ -21,7 +21,7 @@ from typing import Any
 from tests.benchmarks import latency, policy, replay, throughput
 from tests.benchmarks.latency import Pace
 from tests.benchmarks.processes import BenchmarkError, Variant, has
-from tests.benchmarks.tables import Mark, Spread, number, ratio, spread, table
+from tests.benchmarks.tables import Spread, Target, number, ratio, spread, table
 from tests.benchmarks.throughput import Run
 from tests.benchmarks.work import requests, save
 from tests.support.places import ROOT
@@ -165,28 +165,28 @@ class Bench:
         found = [one for one in ratios if one is not None]
         return median(found) if found else None
 
-    def marks(self) -> list[Mark]:
+    def targets(self) -> list[Target]:
         """What was aimed at, and what came of it."""
         aims = [
-            Mark(
+            Target(
                 "exactly once, to bare aiokafka with transactions",
                 self.over(OURS.name, BARE.name),
                 0.8,
                 "",
                 at_least=True,
             ),
-            Mark("exactly once, to Quix Streams", self.over(OURS.name, QUIX), 1.0, "", at_least=True),
+            Target("exactly once, to Quix Streams", self.over(OURS.name, QUIX), 1.0, "", at_least=True),
         ]
         for variant in (OURS, OURS_ALO):
             slow, quick = [pace.p99 for pace in self.paces.get(variant.name, ())][:2] or (None, None)
             aims += [
-                Mark(f"p99 at 50/s, {variant.name}", slow, 20, " ms"),
-                Mark(f"p99 at 1,000/s, {variant.name}", quick, 50, " ms"),
+                Target(f"p99 at 50/s, {variant.name}", slow, 20, " ms"),
+                Target(f"p99 at 1,000/s, {variant.name}", quick, 50, " ms"),
             ]
         return [
             *aims,
-            Mark("a pattern of facts seen before", self.policy.get("seen pattern"), 2, " µs"),
-            Mark("a new pattern", self.policy.get("new pattern, facts missing"), 100, " µs"),
+            Target("a pattern of facts seen before", self.policy.get("seen pattern"), 2, " µs"),
+            Target("a new pattern", self.policy.get("new pattern, facts missing"), 100, " µs"),
         ]
 
     def report(self, seconds: float, load: Sequence[float]) -> str:
@@ -197,7 +197,7 @@ class Bench:
             f"the machine's load before and after: {load[0]:.1f}, {load[1]:.1f}."
         )
         parts = {
-            "Marks": table(("mark", "aim", "found", "verdict"), [mark.cells() for mark in self.marks()]),
+            "Targets": table(("target", "limit", "measured", "verdict"), [target.cells() for target in self.targets()]),
             "Throughput": self._throughput_table(),
             "Latency, request produced to decision consumed": self._latency_table(),
             "Cold start": table(
@@ -213,7 +213,7 @@ class Bench:
         left_out = {title for part, title in of_parts.items() if part not in self._options.only}
         parts = {title: rows for title, rows in parts.items() if title not in left_out}
         if set(self._options.only) != set(PARTS):
-            del parts["Marks"]
+            del parts["Targets"]
         text = f"# Benchmarks\n\n{about}\n" + "".join(f"\n## {title}\n\n{rows}" for title, rows in parts.items())
         absent = "".join(f"- {name}: {reason}\n" for name, reason in self.failed.items())
         return text + (f"\n## Not measured\n\n{absent}" if absent else "")
@@ -284,7 +284,7 @@ class Bench:
             "cold_start_s": self.cold,
             "policy_us": self.policy,
             "replay": replay.found(self.replay),
-            "marks": [{**mark._asdict(), "verdict": mark.verdict} for mark in self.marks()],
+            "targets": [{**target._asdict(), "verdict": target.verdict} for target in self.targets()],
             "not_measured": self.failed,
         }
 
@@ -325,7 +325,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--records", type=int, default=40_000, help="requests for each variant")
     parser.add_argument("--rounds", type=int, default=2, help="turns of every variant in throughput")
     parser.add_argument("--minutes", type=float, default=12.0, help="no further round begins that would end later")
-    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="these parts, and no marks")
+    parser.add_argument(
+        "--only", choices=PARTS, nargs="+", default=list(PARTS), help="measure only these parts, without targets"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "var", help="the folder for bench.md and bench.json")
     for name in ("confluent", "quix", "zen"):
         parser.add_argument(f"--{name}-python", default=sys.executable, help=f"an interpreter that has {name}")

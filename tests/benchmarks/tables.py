@@ -1,4 +1,4 @@
-"""The arithmetic of a benchmark: medians, percentiles, ratios, marks, and tables to read."""
+"""The arithmetic of a benchmark: medians, percentiles, ratios, targets, and tables to read."""
 
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil
@@ -40,8 +40,8 @@ def ratio(value: float, base: float | None) -> float | None:
     return value / base if base else None
 
 
-class Mark(NamedTuple):
-    """Something that was aimed at."""
+class Target(NamedTuple):
+    """A limit that a measurement should meet."""
 
     name: str
     found: float | None
@@ -59,8 +59,8 @@ class Mark(NamedTuple):
 
     def cells(self) -> tuple[str, ...]:
         """As a row of a table."""
-        aim = f"{'≥' if self.at_least else '≤'} {self.limit:g}{self.unit}"
-        return self.name, aim, "-" if self.found is None else f"{self.found:,.3f}{self.unit}", self.verdict
+        limit = f"{'≥' if self.at_least else '≤'} {self.limit:g}{self.unit}"
+        return self.name, limit, "-" if self.found is None else f"{self.found:,.3f}{self.unit}", self.verdict
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

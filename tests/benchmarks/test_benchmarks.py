@@ -7,7 +7,7 @@ import pytest
 
 from tests.benchmarks import work, zen_rules
 from tests.benchmarks.processes import Variant
-from tests.benchmarks.tables import Mark, microseconds, number, percentile, ratio, spread, table
+from tests.benchmarks.tables import Target, microseconds, number, percentile, ratio, spread, table
 from tests.support import naive
 
 
@@ -41,7 +41,7 @@ def test_a_ratio_needs_a_base() -> None:
     ],
 )
 def test_a_mark_is_met_missed_or_not_measured(found: float | None, at_least: bool, verdict: str) -> None:
-    assert Mark("one", found, 0.8, " ms", at_least=at_least).verdict == verdict
+    assert Target("one", found, 0.8, " ms", at_least=at_least).verdict == verdict
 
 
 def test_a_table_is_aligned() -> None:
