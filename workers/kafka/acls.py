@@ -82,7 +82,7 @@ def _of_workers(settings: Settings) -> Iterator[AclRule]:
     why = "to check that it exists; its settings at start"
     yield _topic("worker", settings.topic(AUDIT), ("DESCRIBE", "DESCRIBE_CONFIGS"), why)
     own = f"{settings.app_id}-"
-    yield AclRule("worker", "topic", own, True, ("READ", "WRITE", "CREATE"), "the changelogs of tables, created by Faust")
+    yield AclRule("worker", "topic", own, True, ("READ", "WRITE", "CREATE"), "Faust's changelogs of tables")
     yield AclRule("worker", "group", settings.app_id, False, ("READ",), "to share partitions, and commit offsets")
     for name in (REQUESTS, LINKS):
         transactions = f"{own}{settings.topic(name)}-"
@@ -91,8 +91,8 @@ def _of_workers(settings: Settings) -> Iterator[AclRule]:
 
 def _of_the_exporter(settings: Settings) -> Iterator[AclRule]:
     yield AclRule("exporter", "group", settings.app_id, False, ("DESCRIBE",), "committed offsets, members")
-    yield AclRule("exporter", "group", settings.archive_group, False, ("DESCRIBE",), "the time up to which everything is archived")
-    for name, why in ((REQUESTS, "end offsets, and the age of waiting records"), (DECISIONS, "pended requests and their due dates")):
+    yield AclRule("exporter", "group", settings.archive_group, False, ("DESCRIBE",), "until when all is archived")
+    for name, why in ((REQUESTS, "end offsets, age of waiting records"), (DECISIONS, "pended requests, due dates")):
         yield _topic("exporter", settings.topic(name), ("READ",), why)
     for name in (DEAD_LETTERS, LEDGER, LINKS, POLICY_REVISIONS):
         yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
@@ -105,7 +105,7 @@ def _of_the_dashboard(settings: Settings) -> Iterator[AclRule]:
         REQUESTS: "end offsets, and latency",
         DECISIONS: "decisions, and traces of requests",
         DEAD_LETTERS: "what could not be decided",
-        LEDGER: "end offsets, and the age of waiting records",
+        LEDGER: "end offsets, age of waiting records",
         LINKS: "as for the ledger",
         POLICY_REVISIONS: "the revisions",
         POLICY_ATTESTATIONS: "what each revision changes",
@@ -129,7 +129,7 @@ def _of_platforms(settings: Settings) -> Iterator[AclRule]:
 
 
 def _of_policies(settings: Settings) -> Iterator[AclRule]:
-    yield _topic("policy", settings.topic(POLICY_REVISIONS), ("READ", "WRITE"), "to publish revisions that continue the chain")
+    yield _topic("policy", settings.topic(POLICY_REVISIONS), ("READ", "WRITE"), "to publish revisions")
     yield _topic("policy", settings.topic(AUDIT), ("WRITE",), RECORDS)
     yield _topic("policy", settings.topic(SHADOW), ("READ",), "to see how a draft's decisions differ")
 
@@ -160,7 +160,7 @@ def _of_operators(settings: Settings) -> Iterator[AclRule]:
     )
     reset = f"{settings.app_id}-reset-offset"
     yield AclRule("operator", "transactional-id", reset, False, ("WRITE",), "to replace an offset that workers refuse")
-    yield AclRule("operator", "group", settings.app_id, False, ("READ",), "to read the accounts stored with the offsets; to reset an offset")
+    yield AclRule("operator", "group", settings.app_id, False, ("READ",), "to read accounts; to reset an offset")
 
 
 def _topic(role: Role, name: str, operations: tuple[Operation, ...], why: str) -> AclRule:

@@ -210,8 +210,8 @@ GROUP_LAG_SUM = Family(
 )
 GROUP_LAG_SECONDS = Family(
     "kafka_consumergroup_group_lag_seconds",
-    "How long the oldest waiting record has waited, by its timestamp (our topics have the broker's time), or how long it "
-    "has been observed waiting, if that is longer; 0 if none waits.",
+    "How long the oldest waiting record has waited, by its timestamp (our topics have the broker's time), or how long "
+    "it has been observed waiting, if that is longer; 0 if none waits.",
     ("group", "topic", "partition"),
 )
 GROUP_MAX_LAG_SECONDS = Family(
