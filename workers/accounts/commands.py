@@ -25,12 +25,12 @@ def accounts(
     app_id: AppId = None,
     output: AsRows = Output.TABLE,
     recount: Annotated[
-        bool, typer.Option("--recount", help="Read the topics through, and count what is really there.")
+        bool, typer.Option("--recount", help="Read the topics to their end, and count the records.")
     ] = False,
 ) -> None:
-    """Show that consumed = decided + duplicates + dead-lettered for every partition, and nothing lost; else exit 3.
+    """Check for every partition that consumed = decided + duplicates + dead-lettered, and nothing is lost; else exit 3.
 
-    Where nothing is consumed yet it says so; that is exit 3 too where requests are there.
+    If nothing is consumed yet, it reports that: exit 3 if requests wait.
     """
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
     needed = (REQUESTS, DECISIONS, DEAD_LETTERS) if recount else (REQUESTS,)

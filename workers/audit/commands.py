@@ -35,12 +35,13 @@ def audit(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="DATE|INSTANT", help="Leave out what was before; a day is of UTC.")
+        str | None,
+        typer.Option("--since", metavar="DATE|INSTANT", help="Only acts since then; a day begins at 00:00 UTC."),
     ] = None,
     what: Annotated[str | None, typer.Option("--what", help=f"One of: {', '.join(KINDS)}.")] = None,
     output: AsRows = Output.TABLE,
 ) -> None:
-    """Show who changed something, or tried to, with what, and what came of it; the newest first."""
+    """Show who changed something, or tried to, with arguments and outcome; newest first."""
     if what is not None and what not in KINDS:
         raise CommandError(f"nothing recorded is called {what}; there is {', '.join(KINDS)}")
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)

@@ -10,17 +10,21 @@ from workers.configuration.settings import Settings
 from workers.console.printing import err
 
 Bootstrap = Annotated[str | None, typer.Option("--bootstrap", help="Kafka's bootstrap servers, host:port.")]
-Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="Put before every topic's name.")]
+Prefix = Annotated[str | None, typer.Option("--topic-prefix", help="A prefix for every topic's name.")]
 AppId = Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")]
-Partitions = Annotated[int | None, typer.Option("--partitions", min=1, help="Of requests, decisions and dead letters.")]
+Partitions = Annotated[
+    int | None,
+    typer.Option("--partitions", min=1, help="Number of partitions of requests, decisions and dead letters."),
+]
 ArchiveKeys = Annotated[
-    Path | None, typer.Option("--keys", help="A folder of public keys, NAME.pem; one must have signed the archive.")
+    Path | None,
+    typer.Option("--keys", help="A folder of public keys, NAME.pem; one of them must have signed the archive."),
 ]
 Policies = Annotated[
     list[Path] | None,
-    typer.Option("--policies", help="A folder of policy documents; may be given several times."),
+    typer.Option("--policies", help="A folder of policy documents; may be repeated."),
 ]
-DefaultPolicy = Annotated[str | None, typer.Option("--policy", help="The policy of a request that names none.")]
+DefaultPolicy = Annotated[str | None, typer.Option("--policy", help="The policy for requests without one.")]
 
 Events = Annotated[
     Path,

@@ -16,7 +16,7 @@ def add_commands(cli: typer.Typer) -> None:
 
 
 def show_settings(output: AsRows = Output.TABLE) -> None:
-    """Show every setting with its value and where that comes from; of a secret, whether it is set."""
+    """Show every setting with its value and origin; for a secret, only whether it is set."""
     every = values(read_settings())
     if output is Output.JSONL:
         for one in every:

@@ -29,9 +29,9 @@ class Form(StrEnum):
     JSON = "json"
 
 
-AsRows = Annotated[Output, typer.Option("-o", "--output", help="How to print them: a table, or a line of JSON each.")]
+AsRows = Annotated[Output, typer.Option("-o", "--output", help="Print a table, or a line of JSON each.")]
 """Of every command that prints rows of data."""
-AsReport = Annotated[Form, typer.Option("-o", "--output", help="How to print it: as text, or as one line of JSON.")]
+AsReport = Annotated[Form, typer.Option("-o", "--output", help="Print text, or one line of JSON.")]
 """Of every command that prints one thing."""
 
 

@@ -24,16 +24,18 @@ def dashboard(
     topic_prefix: Prefix = None,
     app_id: Annotated[str | None, typer.Option("--app-id", help="The workers' consumer group.")] = None,
     host: Annotated[
-        str, typer.Option("--host", help="Where it listens; anywhere but on this machine it needs a token.")
+        str, typer.Option("--host", help="The address; reachable by others only with a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where it listens.")] = 8080,
-    reports: Annotated[Path, typer.Option("--reports", help="A folder with what `dli replay` reported.")] = REPORTS,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port.")] = 8080,
+    reports: Annotated[Path, typer.Option("--reports", help="A folder with reports of `dli replay`.")] = REPORTS,
     allow_redrive: Annotated[
         bool,
-        typer.Option("--allow-redrive", help="Let who may act send dead letters again; without it, it only reads."),
+        typer.Option(
+            "--allow-redrive", help="Allow users who may act to resend dead letters; without it, it only reads."
+        ),
     ] = False,
 ) -> None:
-    """Serve the dashboard: lag, decisions, the policy's revisions, dead letters, replays; live, from the brokers."""
+    """Serve the dashboard: lag, decisions, policy revisions, dead letters, replays; live, from the brokers."""
     try:
         # Only this command needs the extra `dashboard`.
         from workers.dashboard.server import serve  # noqa: PLC0415

@@ -23,7 +23,7 @@ from workers.dead_letters.redrive import MOST_TRIES, Plan
 from workers.kafka import reader
 from workers.process.logs import Hasher
 
-cli = typer.Typer(no_args_is_help=True, help="Events that could not be decided: list, show, send again.")
+cli = typer.Typer(no_args_is_help=True, help="Events that could not be decided: list, show, resend.")
 
 ReasonOption = Annotated[str | None, typer.Option("--reason", help=f"One of {', '.join(get_args(Reason))}.")]
 SHORT = 12
@@ -42,7 +42,7 @@ def list_(
     reason: ReasonOption = None,
     output: AsRows = Output.TABLE,
 ) -> None:
-    """List the dead letters that are kept; request ids as the keyed hashes that stand in logs."""
+    """List the stored dead letters; request ids are hashed, as in logs."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     hasher = Hasher(found.log_key)
     kept = sorted(_kept(found, _reason(reason)), key=lambda letter: letter.written)
@@ -86,12 +86,12 @@ def _fields(one: StoredDeadLetter, hasher: Hasher) -> dict[str, Any]:
 
 @cli.command()
 def show(
-    letter: Annotated[str, typer.Argument(help="The letter's id, or the beginning of it.")],
+    letter: Annotated[str, typer.Argument(help="The letter's id, or its first characters.")],
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show the event as it came, personal data and all.")] = False,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show the original event, with personal data.")] = False,
 ) -> None:
-    """Show one dead letter with the event it keeps; whatever may be personal is masked unless asked for."""
+    """Show one dead letter with its event; personal data is masked unless --reveal is given."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     [one] = chosen(_kept(found), [letter])
     fields = _fields(one, Hasher(found.log_key)) | {"message": one.content.message}
@@ -111,17 +111,19 @@ def _revealed(one: StoredDeadLetter) -> Any:
 
 @cli.command()
 def redrive(
-    letters: Annotated[list[str] | None, typer.Argument(help="Letters' ids, or their beginnings.")] = None,
+    letters: Annotated[list[str] | None, typer.Argument(help="Ids of letters, or their first characters.")] = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
     app_id: AppId = None,
     reason: ReasonOption = None,
-    every: Annotated[bool, typer.Option("--all", help="Every letter that is kept.")] = False,
-    tries: Annotated[int, typer.Option("--tries", min=1, help="Times that one event is sent again.")] = MOST_TRIES,
-    execute: Annotated[bool, typer.Option("--execute", help="Send; without it, only say what would be sent.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All stored letters.")] = False,
+    tries: Annotated[int, typer.Option("--tries", min=1, help="How often an event may be resent.")] = MOST_TRIES,
+    execute: Annotated[
+        bool, typer.Option("--execute", help="Resend them; otherwise only show what would be resent.")
+    ] = False,
     output: AsRows = Output.TABLE,
 ) -> None:
-    """Send dead letters' events again, each as it came, where it came from; exit 3 where some cannot be."""
+    """Resend the original events of dead letters, each to its partition; exit 3 if some cannot be resent."""
     if sum((bool(letters), reason is not None, every)) != 1:
         raise CommandError("choose letters by their ids, by --reason, or --all")
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)

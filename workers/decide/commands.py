@@ -38,10 +38,9 @@ def decide(
     policies: Policies = None,
     policy: DefaultPolicy = None,
 ) -> None:
-    """Decide every request of a file: one decision or dead letter each, in the order of the file.
+    """Decide every request of a file: one decision or dead letter each, in order.
 
-    Exit code 3 where some were dead letters; which ones is said on standard error. 141 where nobody read on, and there
-    was none until then.
+    Exit code 3 if there are dead letters, which standard error lists; 141 if the output was closed before any.
     """
     library = _library(policies, policy)
     counts, unread = FileCounts(), False
@@ -106,7 +105,7 @@ def explain(
     policy: DefaultPolicy = None,
     output: AsReport = Form.TEXT,
 ) -> None:
-    """Explain one request's decision as a person reads it."""
+    """Explain one request's decision in plain text."""
     library = _library(policies, policy)
     with events(file) as found:
         for one in found:

@@ -9,7 +9,7 @@ from workers.dev_brokers.developer_kafka import down, up
 
 KAFKA = Path("var/kafka")
 
-kafka = typer.Typer(no_args_is_help=True, help="Apache Kafka on this machine, for a developer.")
+kafka = typer.Typer(no_args_is_help=True, help="Apache Kafka on this machine, for developers.")
 
 
 def add_commands(cli: typer.Typer) -> None:
@@ -19,7 +19,7 @@ def add_commands(cli: typer.Typer) -> None:
 
 @kafka.command("up")
 def kafka_up() -> None:
-    """Start Apache Kafka for a developer, from the jars that `make kafka-jars` brings; print its address."""
+    """Start Apache Kafka for development, with the jars from `make kafka-jars`; print its address."""
     out.print(up(KAFKA))
 
 

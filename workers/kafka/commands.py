@@ -23,7 +23,7 @@ def show_rights(
     topic_prefix: Prefix = None,
     output: AsRows = Output.TABLE,
 ) -> None:
-    """Show who needs which rights on a Kafka that requires authentication."""
+    """Show the rights of each role on a Kafka that requires authentication."""
     if role is not None and role not in acls.ROLES:
         raise CommandError(f"no role {role}; there are {', '.join(acls.ROLES)}")
     found = acls.rights(settings(topic_prefix=topic_prefix), role)

@@ -20,7 +20,7 @@ def add_commands(cli: typer.Typer) -> None:
 def trace(
     request_id: Annotated[str, typer.Argument(help="The request's id.")],
     url: Annotated[
-        str | None, typer.Option("--url", help="Any worker of the deployment; this machine's when absent.")
+        str | None, typer.Option("--url", help="Any worker of the deployment; by default this machine's.")
     ] = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,

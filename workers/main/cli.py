@@ -45,9 +45,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Prior-authorization requests, decided under a published medical policy.",
 )
-schemas_cli = typer.Typer(
-    no_args_is_help=True, help="The JSON Schemas of events and of the policy document, and the page of settings."
-)
+schemas_cli = typer.Typer(no_args_is_help=True, help="The generated files: JSON Schemas and the page of settings.")
 
 decide_commands.add_commands(cli)
 traffic_commands.add_commands(cli)
@@ -123,13 +121,13 @@ def worker(
     topic_prefix: Prefix = None,
     policies: Policies = None,
     policy: DefaultPolicy = None,
-    web_port: Annotated[
-        int | None, typer.Option("--web-port", help="Where it answers for its health and register.")
+    web_port: Annotated[int | None, typer.Option("--web-port", help="The port for health and register.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="The folder for its tables; one per worker.")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Its tables; one folder for each worker.")] = None,
-    instance: Annotated[str | None, typer.Option("--instance", help="A name it keeps over restarts.")] = None,
+    instance: Annotated[str | None, typer.Option("--instance", help="A name that it keeps across restarts.")] = None,
 ) -> None:
-    """Run a worker: decide requests as they arrive, keep the register of revisions, answer for its health."""
+    """Run a worker: decide requests, keep the register of revisions, report its health."""
     # Only this command imports Faust: the others start three times as fast without it.
     from workers.main.run import run_worker  # noqa: PLC0415
 
@@ -147,9 +145,9 @@ def worker(
 
 @cli.command()
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the broker and the worker running until Ctrl-C.")] = False,
-    dashboard: Annotated[bool, typer.Option("--dashboard", help="The same, with the dashboard.")] = False,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where the dashboard listens.")] = 8080,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the broker and the worker running until Ctrl-C.")] = False,
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="Like --keep, with the dashboard.")] = False,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The dashboard's port.")] = 8080,
 ) -> None:
     """Requests in, decisions out, on the embedded broker: the main job, to look at."""
     from workers.demo.commands import run_demo  # noqa: PLC0415 (as for the worker)
@@ -162,14 +160,14 @@ def demo(
 
 @schemas_cli.command()
 def write() -> None:
-    """Write every schema that is stale, and the page of settings."""
+    """Write every stale file."""
     for file in generated_files.write():
         err.print(f"written: {file.name}")
 
 
 @schemas_cli.command("check")
 def check_schemas() -> None:
-    """Name every schema that is stale, and the page of settings; exit 3 if there is one."""
+    """List the stale files; exit 3 if there are any."""
     found = generated_files.stale()
     for file in found:
         out.print(f"stale: {file.name}")

@@ -22,9 +22,9 @@ def exporter(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
     app_id: AppId = None,
-    port: Annotated[int | None, typer.Option("--port", help="Where /metrics answers.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="The port of /metrics.")] = None,
 ) -> None:
-    """Tell Prometheus lag and accounts, asked of the brokers: true also of workers that are stalled or gone."""
+    """Export lag and accounts to Prometheus, as the brokers have them: also for stalled or dead workers."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id, exporter_port=port)
     logs.configure(level=found.log_level, form=found.log_format)
     over = Event()

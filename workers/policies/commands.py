@@ -24,7 +24,7 @@ from workers.process.input_file import opened
 
 Number = Annotated[str, typer.Argument(help="The policy's number.")]
 
-cli = typer.Typer(no_args_is_help=True, help="Policy documents and their revisions: check, list, compare, verify.")
+cli = typer.Typer(no_args_is_help=True, help="Policy documents and their revisions: check, compare, publish.")
 
 
 def add_commands(root: typer.Typer) -> None:
@@ -51,7 +51,7 @@ def loaded(number: str, policies: list[Path] | None) -> Policy:
 
 @cli.command()
 def check(files: Annotated[list[Path], typer.Argument(help="Policy documents.")]) -> None:
-    """Check documents: that their parts fit and their rules answer every case; warn of what they lack."""
+    """Check documents: their parts fit, and their rules answer every case. Warn of missing parts."""
     for file in files:
         document, warnings = load_with_warnings(file)
         for warning in warnings:
@@ -65,7 +65,7 @@ def check(files: Annotated[list[Path], typer.Argument(help="Policy documents.")]
 
 @cli.command("list")
 def list_(policies: Policies = None, output: AsRows = Output.TABLE) -> None:
-    """List the policies that are loaded."""
+    """List the loaded policies."""
     rows = [_row(Policy(load(file))) for file in documents(settings(policies=policies).policies)]
     if output is Output.JSONL:
         for row in rows:
@@ -91,7 +91,7 @@ def _row(policy: Policy) -> dict[str, Any]:
 
 @cli.command("publish-packaged")
 def publish_packaged_(policies: Policies = None, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
-    """Publish what this release's documents know and the topic of revisions lacks; `dli topics apply` does too."""
+    """Publish the packaged revisions that the topic of revisions lacks, as `dli topics apply` does."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     library, count = load_library(found.policies, default=None), 0
     try:
@@ -111,7 +111,7 @@ def verify_source(
     file: Annotated[Path, typer.Argument(metavar="FILE|-", help="The published text, UTF-8.")],
     policies: Policies = None,
 ) -> None:
-    """Hold a document's citations against the published text; exit 3 where a sentence or a citation has no match."""
+    """Check a document's citations against the published text; exit 3 if a sentence or citation has no match."""
     document = loaded(number, policies).document
     with opened(file) as stream:
         try:

@@ -79,14 +79,14 @@ def name_of(key: Ed25519PrivateKey, policy: str, terms: Terms) -> str:
 
 
 def keygen(
-    file: Annotated[Path, typer.Argument(help="Where the private key is written; there must be nothing yet.")],
-    name: Annotated[str, typer.Option("--name", help="Whom the key stands for: the author of what it signs.")],
+    file: Annotated[Path, typer.Argument(help="The new file for the private key.")],
+    name: Annotated[str, typer.Option("--name", help="The key's owner, and the author of what it signs.")],
     policy: Annotated[str, typer.Option("--policy", help="The policy whose revisions it may sign.")],
     until: Annotated[
-        str | None, typer.Option("--until", metavar="DATE", help="The first day on which it is valid no more.")
+        str | None, typer.Option("--until", metavar="DATE", help="The first day on which it is no longer valid.")
     ] = None,
 ) -> None:
-    """Make a key pair: the private key in a file for our own user alone, the public one as a file of keys has it."""
+    """Create a key pair: the private key in a file for our user only; print the public one as a key entry."""
     found = settings()
     for option, value in (("--name", name), ("--policy", policy)):
         if not value.isprintable():
@@ -117,7 +117,7 @@ def keygen(
 
 
 def anchor(policies: Policies = None, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
-    """Print where signatures may begin to be wanted: the last revision that is accepted today, as OFFSET@DIGEST."""
+    """Print the last currently accepted revision, as OFFSET@DIGEST: signatures may be required after it."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     # Current verdicts regardless of signatures: the keys are about to be set.
     open_to_all = replace(terms_of(found), keyring=None, signed_from=None)

@@ -47,26 +47,30 @@ Log = Annotated[
 ]
 Key = Annotated[Path | None, typer.Option("--key", help="The private key to sign with, in PEM.")]
 Author = Annotated[
-    str | None, typer.Option("--author", help="Who answers for the document; by default whom the key stands for.")
+    str | None, typer.Option("--author", help="Who is responsible for the document; by default the key's name.")
 ]
 Effective = Annotated[
     str | None,
-    typer.Option("--effective", metavar="DATE", help="The first service date it may change; by default its own."),
+    typer.Option(
+        "--effective",
+        metavar="DATE",
+        help="The first service date whose answers may change; by default the revision's date.",
+    ),
 ]
 Retroactive = Annotated[
-    bool, typer.Option("--retroactive", help="Say that it may answer otherwise for services of days gone by.")
+    bool, typer.Option("--retroactive", help="Declare that it may change answers for past services.")
 ]
 Corrects = Annotated[
     str | None,
     typer.Option(
         "--corrects",
         metavar="DIGEST",
-        help="Take back the publication whose digest begins so, and all behind it.",
+        help="Revoke the publication whose digest begins with this, and all later ones.",
     ),
 ]
 
 
-Execute = Annotated[bool, typer.Option("--execute", help="Send it; otherwise it is only checked.")]
+Execute = Annotated[bool, typer.Option("--execute", help="Publish it; otherwise only check it.")]
 
 
 def add_commands(cli: typer.Typer) -> None:
@@ -80,18 +84,18 @@ def add_commands(cli: typer.Typer) -> None:
 
 
 def sign_(
-    file: Annotated[Path, typer.Argument(help="A policy document with a revision that is not published yet.")],
+    file: Annotated[Path, typer.Argument(help="A policy document with an unpublished revision.")],
     key: Key = None,
     author: Author = None,
     effective: Effective = None,
     retroactive: Retroactive = False,
     corrects: Corrects = None,
-    to: Annotated[Path | None, typer.Option("--to", help="The file to write; standard output when absent.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The file to write; by default, standard output.")] = None,
     policies: Policies = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
 ) -> None:
-    """Sign a new revision after the published or, without brokers, packaged ones; `publish` sends it."""
+    """Sign a new revision that follows the published (without brokers, the packaged) ones; `publish` sends it."""
     if key is None:
         raise CommandError("name the private key to sign with: --key FILE")
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
@@ -116,7 +120,7 @@ def sign_(
 def publish(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(help="A policy document with a revision that is not published yet, or what `sign` wrote.")
+        Path, typer.Argument(help="A policy document with an unpublished revision, or the output of `sign`.")
     ],
     author: Author = None,
     effective: Effective = None,
@@ -129,7 +133,7 @@ def publish(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
 ) -> None:
-    """Check a new revision against all that is published, prove what it changes, and with --execute publish it."""
+    """Check a new revision against the published ones, prove what it changes, and publish it with --execute."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     raw = _read(file)
     ready = list(signed_before(file, raw, found))
@@ -181,7 +185,7 @@ def _send(what: What, records: list[OutgoingRecord], verdicts: list[Verdict], fo
 def withdraw(
     context: typer.Context,
     number: Annotated[str, typer.Argument(help="The policy's number.")],
-    digest: Annotated[str, typer.Argument(help="The beginning of the digest of what is withdrawn.")],
+    digest: Annotated[str, typer.Argument(help="The first characters of the publication's digest.")],
     author: Author = None,
     key: Key = None,
     retroactive: Retroactive = False,
@@ -191,7 +195,7 @@ def withdraw(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
 ) -> None:
-    """Withdraw a publication and all later ones: the policy is as before it; earlier decisions stay unchanged."""
+    """Withdraw a publication and all later ones: the policy is as before it; decisions stay unchanged."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     known = _from_brokers(found)
     name, private = _Signing(key, author, None, retroactive=retroactive).by(number, found)

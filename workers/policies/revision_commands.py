@@ -127,7 +127,7 @@ def history(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
 ) -> None:
-    """Show every revision: its date, kind, what it changed, what is on record; with brokers, the decisions under it."""
+    """Show every revision: date, kind, changes, what is on record; with brokers, its decisions."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     rows = rows_of(_chain(number, found, known_library(found)))
     if online(found):
@@ -162,14 +162,14 @@ def show(
     on: Annotated[str, typer.Option("--on", metavar="DATE", help="The service date.")],
     as_known_at: Annotated[
         str | None,
-        typer.Option("--as-known-at", metavar="DATE|INSTANT", help="Among what was known then; by default, now."),
+        typer.Option("--as-known-at", metavar="DATE|INSTANT", help="As known at that time; by default, now."),
     ] = None,
     output: AsReport = Form.TEXT,
     policies: Policies = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
 ) -> None:
-    """Show the policy for services of a day, as it was known at a moment: in two times."""
+    """Show the policy for a service date, as known at a moment."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     day = day_of(on)
     chain = _chain(number, found, known_library(found))

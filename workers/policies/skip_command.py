@@ -28,14 +28,14 @@ def add_commands(cli: typer.Typer) -> None:
 
 def skip(
     number: Annotated[str, typer.Argument(help="The policy's number.")],
-    digest: Annotated[str, typer.Argument(help="The beginning of the publication's digest.")],
-    why: Annotated[str, typer.Option("--why", help="For whoever reads the list; nothing of a person.")],
-    key: Annotated[Path, typer.Option("--key", help="A private key of the policy's, in PEM.")],
+    digest: Annotated[str, typer.Argument(help="The first characters of the publication's digest.")],
+    why: Annotated[str, typer.Option("--why", help="The reason, for readers of the list; no personal data.")],
+    key: Annotated[Path, typer.Option("--key", help="A private key for the policy, in PEM.")],
     policies: Policies = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
 ) -> None:
-    """Print an entry for DLI_POLICY_SKIP_LIST: this record counts no more. The last resort; correct what can be."""
+    """Print an entry for DLI_POLICY_SKIP_LIST, which makes readers ignore a publication. Correct it if possible."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     terms, library = terms_of(found), known_library(found)
     private = private_key(key, found)

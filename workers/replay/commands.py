@@ -45,7 +45,7 @@ SHOWN = 20
 """Findings shown on a terminal; `-o jsonl` prints all."""
 Work = Annotated[Path, typer.Option("--work", help="Where findings and an interrupted run's state are kept.")]
 
-replay_cli = typer.Typer(no_args_is_help=True, help="Replay a log: prove it, or see what a change would make of it.")
+replay_cli = typer.Typer(no_args_is_help=True, help="Replay a log: verify it, or see what a change would do.")
 
 
 def add_commands(cli: typer.Typer) -> None:
@@ -125,16 +125,21 @@ def _print_verified(report: "Verified", done: "Done") -> None:
 
 def what_if(
     policy: Annotated[
-        str, typer.Option("--policy", metavar="FILE|DATE|DIGEST", help="A document, or a revision that was published.")
+        str, typer.Option("--policy", metavar="FILE|DATE|DIGEST", help="A document, or a published revision.")
     ],
     log: Log = None,
     start: From = None,
     end: To = None,
     partition: Partition = None,
-    number: Annotated[str | None, typer.Option("--number", help="Of the policy whose revision DATE is.")] = None,
-    page: Annotated[Path | None, typer.Option("--html", help="A new file: the report as a page with charts.")] = None,
+    number: Annotated[
+        str | None, typer.Option("--number", help="The number of the policy with the revision DATE.")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="A new file for the report, as a page with charts.")
+    ] = None,
     publish: Annotated[
-        str | None, typer.Option("--publish", metavar="NAME", help="Write its decisions to replay.NAME.decisions.")
+        str | None,
+        typer.Option("--publish", metavar="NAME", help="Also write the resulting decisions to replay.NAME.decisions."),
     ] = None,
     earlier: Earlier = None,
     request_ids: RequestIds = False,
@@ -146,7 +151,7 @@ def what_if(
     processes: Processes = None,
     keys: ArchiveKeys = None,
 ) -> None:
-    """Decide a log under another document and report what changes, pair by pair; exit 3 when anything does."""
+    """Decide a log under another document and report the changes; exit 3 if there are any."""
     with needs_replay_extra():
         from workers.replay import runs
         from workers.replay.documents import draft

@@ -31,7 +31,7 @@ def add_commands(cli: typer.Typer) -> None:
 
 @topics.command()
 def apply(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: Partitions = None) -> None:
-    """Create the topics that are not there, set on others what must not differ, publish what packaged policies know."""
+    """Create missing topics, correct required settings of others, and publish the packaged policies."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions)
     # The one act that cannot be recorded before anything is done: it makes where acts are recorded.
     made = apply_topics.make(found, AUDIT)
@@ -53,7 +53,7 @@ def apply(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: 
 
 @topics.command("check")
 def check_topics(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: Partitions = None) -> None:
-    """Compare the declared topics with what is there; exit 3 on a difference."""
+    """Compare the declared topics with those on the brokers; exit 3 if they differ."""
     differences = apply_topics.compare(settings(bootstrap=bootstrap, topic_prefix=topic_prefix, partitions=partitions))
     for difference in differences:
         out.print(
@@ -66,16 +66,16 @@ def check_topics(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, parti
 
 @topics.command()
 def scale(
-    partitions: Annotated[int, typer.Argument(min=2, help="How many there are to be; a multiple of what there are.")],
+    partitions: Annotated[int, typer.Argument(min=2, help="The new number, a multiple of the current one.")],
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
     app_id: AppId = None,
     before: Annotated[
-        int | None, typer.Option("--from", min=1, help="How many there were, where requests have more already.")
+        int | None, typer.Option("--from", min=1, help="The old number, if requests already have more.")
     ] = None,
-    execute: Annotated[bool, typer.Option("--execute", help="Do it; without it, only say what would be done.")] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; otherwise only show what would be done.")] = False,
 ) -> None:
-    """Add partitions to all topics that must be alike, and put what is remembered where it will be looked for."""
+    """Add partitions to all topics that must have the same number, and copy their state to the new ones."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
     made = scaling.plan(found, partitions, before)
     for step in made.steps:
@@ -159,18 +159,19 @@ def reset_offset(
 
 
 def restore(
-    archives: Annotated[list[Path], typer.Argument(help="Folders that `dli archive` made, in that order.")],
+    archives: Annotated[list[Path], typer.Argument(help="Folders created by `dli archive`, oldest first.")],
     topic: Annotated[
-        list[str] | None, typer.Option("--topic", help="A declared topic, instead of all archived.")
+        list[str] | None,
+        typer.Option("--topic", help="A declared topic, instead of all archived ones; may be repeated."),
     ] = None,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
     partitions: Partitions = None,
     app_id: AppId = None,
-    execute: Annotated[bool, typer.Option("--execute", help="Do it; without it, only say what would be done.")] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; otherwise only show what would be done.")] = False,
     keys: ArchiveKeys = None,
 ) -> None:
-    """Put archives back on empty topics, with keys, headers and times, and hold what is there then against them."""
+    """Restore archives to empty topics, with keys, headers and times, and verify the result."""
     with needs_replay_extra():
         from workers.topics import restore_archive as restoring  # noqa: PLC0415 (needs the extra `replay`)
     place = {"bootstrap": bootstrap, "topic_prefix": topic_prefix, "archive_keys": keys}

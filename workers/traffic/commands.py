@@ -85,8 +85,8 @@ def _write_all(lines: Iterator[bytes], stream: BinaryIO) -> None:
 def publish(file: Events, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
     """Publish every event of a file as a request, keyed by its request id; bare data gets an envelope.
 
-    A file that cannot be read to its end is refused before anything is published; standard input is published as it
-    comes. Exit code 3 where an event is larger than Kafka takes: it is named, and the others are published.
+    An unreadable file is refused before anything is published; standard input is published as it arrives. Exit code 3 if
+    an event is too large for Kafka: it is named, and the others are published.
     """
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     topic = found.topic(REQUESTS)
@@ -202,16 +202,16 @@ def tail(
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
     from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="All that is kept, not only what is new.")
+        bool, typer.Option("--from-beginning", help="All stored records, not only new ones.")
     ] = False,
     until_end: Annotated[
         bool, typer.Option("--until-end", help="Stop at the end instead of waiting for more.")
     ] = False,
-    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after this many.")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after this many records.")] = None,
 ) -> None:
     """Print a topic's values as they arrive, one per line; joins no group and commits nothing.
 
-    In place of a value that is not JSON there is an object that says where it stands.
+    A value that is not JSON is replaced by an object with its position.
     """
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     name = found.topic(topic) if topic in KNOWN else topic
