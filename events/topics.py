@@ -67,10 +67,10 @@ class Topic:
     def settings(self) -> dict[str, str]:
         """The topic's Kafka configuration."""
         milliseconds = str(int(self.retention.total_seconds() * 1000)) if self.retention is not None else "-1"
-        every = {LIMIT: str(LARGEST_RECORD), TIME: BROKERS_CLOCK}
+        settings = {LIMIT: str(LARGEST_RECORD), TIME: BROKERS_CLOCK}
         if self.cleanup == "compact":
-            return {"cleanup.policy": "compact", "delete.retention.ms": milliseconds, **every}
-        return {"cleanup.policy": self.cleanup, "retention.ms": milliseconds, **every}
+            return {"cleanup.policy": "compact", "delete.retention.ms": milliseconds, **settings}
+        return {"cleanup.policy": self.cleanup, "retention.ms": milliseconds, **settings}
 
 
 # Twelve divides evenly among 2, 3, 4, 6 and 12 workers. Decisions and dead letters have as many partitions as requests,

@@ -144,7 +144,7 @@ def _fitting(under: Counter[Revision]) -> dict[Revision, int]:
     """Merge the rarest into `OTHERS` until the note fits."""
     kept = dict(under)
     while len(_written(kept)) > _LONGEST_UNDER:
-        rarest = min((one for one in kept if one != OTHERS), key=kept.__getitem__)
+        rarest = min((revision for revision in kept if revision != OTHERS), key=kept.__getitem__)
         kept[OTHERS] = kept.get(OTHERS, 0) + kept.pop(rarest)
     return kept
 
@@ -317,7 +317,7 @@ def recount(settings: Settings) -> list[Recounted]:
     requests, decisions, letters = (_of(there, name) for name in names)
     dead = _dead_letters(settings, letters)
     found = [_recounted(settings, standing, requests, decisions, dead) for standing in before]
-    after = {one.partition: one.account for one in ask(settings)}
+    after = {standing.partition: standing.account for standing in ask(settings)}
     return [standing._replace(moved=after.get(standing.partition) != standing.account) for standing in found]
 
 
@@ -327,23 +327,23 @@ def _of(kept: dict[TopicPartition, Span], topic: str) -> dict[TopicPartition, Sp
 
 def _recounted(
     settings: Settings,
-    one: PartitionBalance,
+    before: PartitionBalance,
     requests: dict[TopicPartition, Span],
     decisions: dict[TopicPartition, Span],
     dead: Counter[int],
 ) -> Recounted:
-    since = one.account.since if one.account else 0
-    asked = TopicPartition(settings.topic(REQUESTS), one.partition)
-    answered = TopicPartition(settings.topic(DECISIONS), one.partition)
-    span = Span(max(since, requests[asked].beginning), one.committed or 0)
+    since = before.account.since if before.account else 0
+    asked = TopicPartition(settings.topic(REQUESTS), before.partition)
+    answered = TopicPartition(settings.topic(DECISIONS), before.partition)
+    span = Span(max(since, requests[asked].beginning), before.committed or 0)
     keys = Counter(record.key for record in records(settings, {answered: decisions[answered]}))
     return Recounted(
-        partition=one.partition,
-        account=one.account,
+        partition=before.partition,
+        account=before.account,
         requests=sum(1 for _ in records(settings, {asked: span})),
         decisions=keys.total(),
         repeated=keys.total() - len(keys),
-        dead_letters=dead[one.partition],
+        dead_letters=dead[before.partition],
         gone=max(requests[asked].beginning - since, 0),
         moved=False,
     )

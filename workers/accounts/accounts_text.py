@@ -58,15 +58,15 @@ def _of_unused(found: Sequence[PartitionBalance], group: str) -> str:
     )
 
 
-def line(one: PartitionBalance) -> str:
+def line(standing: PartitionBalance) -> str:
     """One partition as JSON."""
-    account = one.account
+    account = standing.account
     fields = {
-        "partition": one.partition,
-        "committed": one.committed,
-        "waiting": one.waiting,
+        "partition": standing.partition,
+        "committed": standing.committed,
+        "waiting": standing.waiting,
         **({name: getattr(account, name) for name in ("since", *OUTCOMES, "difference")} if account else {}),
-        "problem": one.problem,
+        "problem": standing.problem,
     }
     return json.dumps(fields)
 

@@ -61,10 +61,12 @@ def begin(folder: Path, form: Format, source: Source, topics: Sequence[str]) -> 
         ReplayError: The folder has other content, an archive of other ranges, or there is nothing to archive.
     """
     ranges = tuple(
-        KeptPartition(topic=topic, partition=number, first=one.first, end=one.end, whole=one.whole, to_end=one.to_end)
+        KeptPartition(
+            topic=topic, partition=number, first=extent.first, end=extent.end, whole=extent.whole, to_end=extent.to_end
+        )
         for topic in (source.topic(name) for name in topics)
         for number in source.partitions(topic)
-        for one in [source.extent(topic, number)]
+        for extent in [source.extent(topic, number)]
     )
     if not ranges:
         raise ReplayError(f"nothing to keep: no partition is there of {', '.join(map(source.topic, topics))}")
@@ -85,9 +87,9 @@ def begin(folder: Path, form: Format, source: Source, topics: Sequence[str]) -> 
     return there
 
 
-def _asked(one: Manifest) -> tuple[object, ...]:
+def _asked(manifest: Manifest) -> tuple[object, ...]:
     # Not the ends, which have moved since: those of the first attempt count.
-    return one.format, one.prefix, [(kept.topic, kept.partition, kept.first) for kept in one.partitions]
+    return manifest.format, manifest.prefix, [(kept.topic, kept.partition, kept.first) for kept in manifest.partitions]
 
 
 def tasks(made: Manifest, folder: Path, source: Source) -> list[Keep]:

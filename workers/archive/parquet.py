@@ -218,8 +218,8 @@ def _headers(column: pa.ChunkedArray) -> list[Headers]:
             raise UnsoundError(f"its headers have {size:,} bytes, and a block has {MOST_BYTES:,} at most")
         at = 0
         for length in part.value_lengths().to_pylist():
-            one = tuple(zip(map(read_name, names[at : at + length]), values[at : at + length], strict=True))
-            found.append(made.setdefault(one, one))
+            headers = tuple(zip(map(read_name, names[at : at + length]), values[at : at + length], strict=True))
+            found.append(made.setdefault(headers, headers))
             at += length
     return found
 

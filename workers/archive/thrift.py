@@ -92,8 +92,8 @@ def _list(raw: bytes, at: int, depth: int) -> tuple[List, int]:
         raise UnsoundError("it has a list without an end")
     found: list[Any] = []
     for _ in range(count):
-        one, at = _value(raw, at, kind, depth + 1)
-        found.append(one)
+        item, at = _value(raw, at, kind, depth + 1)
+        found.append(item)
     return List(kind, found), at
 
 

@@ -8,16 +8,16 @@ COLUMNS = ("when", "who", "what", "with", "outcome", "took")
 UNENDED = "begun, no end recorded"
 
 
-def row(one: Done) -> tuple[str, ...]:
+def row(act: Done) -> tuple[str, ...]:
     """An act in the columns."""
-    took = f"{(one.until - one.at).total_seconds():.1f} s" if one.until is not None else "-"
-    when = one.at.isoformat(timespec="seconds")
-    return when, who(one.last.who), one.last.what, arguments(one.last.arguments), outcome(one), took
+    took = f"{(act.until - act.at).total_seconds():.1f} s" if act.until is not None else "-"
+    when = act.at.isoformat(timespec="seconds")
+    return when, who(act.last.who), act.last.what, arguments(act.last.arguments), outcome(act), took
 
 
-def outcome(one: Done) -> str:
+def outcome(act: Done) -> str:
     """The outcome, with its cause."""
-    if one.until is None:
+    if act.until is None:
         return UNENDED
     return one.last.outcome if one.last.reason is None else f"{one.last.outcome}: {words(one.last.reason)}"
 

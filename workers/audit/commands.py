@@ -63,10 +63,10 @@ def _table(acts: Sequence[Done]) -> Table:
     return table
 
 
-def line(one: Done) -> bytes:
+def line(act: Done) -> bytes:
     """An act as a JSON line: its last event, with start and end."""
-    until = one.until.isoformat() if one.until is not None else None
-    return json.dumps({"at": one.at.isoformat(), "until": until, **json.loads(one.last.to_json())}).encode()
+    until = act.until.isoformat() if act.until is not None else None
+    return json.dumps({"at": act.at.isoformat(), "until": until, **json.loads(act.last.to_json())}).encode()
 
 
 def beginning(text: str) -> datetime:

@@ -17,20 +17,20 @@ def add_commands(cli: typer.Typer) -> None:
 
 def show_settings(output: AsRows = Output.TABLE) -> None:
     """Show every setting with its value and origin; for a secret, only whether it is set."""
-    every = values(read_settings())
+    found = values(read_settings())
     if output is Output.JSONL:
-        for one in every:
-            write_json(one._asdict())
+        for setting in found:
+            write_json(setting._asdict())
         return
-    out.print(_table(every))
+    out.print(_table(found))
 
 
-def _table(every: Iterable[SettingValue]) -> Table:
+def _table(found: Iterable[SettingValue]) -> Table:
     table = Table(header_style="bold")
     for column in ("setting", "value", "origin"):
         table.add_column(column, overflow="fold")
-    for one in every:
-        table.add_row(one.variable, _cell(one.value), one.origin)
+    for setting in found:
+        table.add_row(setting.variable, _cell(setting.value), setting.origin)
     return table
 
 

@@ -95,9 +95,9 @@ class Settings(BaseSettings):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "PLAINTEXT"
     """How to connect to Kafka; PLAINTEXT only on a local machine. Unencrypted passwords are not supported."""
     sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"] = "SCRAM-SHA-512"
-    """How to log in, with SASL_SSL."""
+    """The login mechanism for SASL_SSL."""
     sasl_username: str | None = Field(default=None, min_length=1, description="the user's name")
-    """For SCRAM and PLAIN: whom to log in as."""
+    """For SCRAM and PLAIN: the user name."""
     sasl_password: SecretStr | None = None
     """The user's password; best as a mounted file."""
     oauth_token_file: Path | None = None
@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     )
     """For OAUTHBEARER, instead of a file: the token endpoint for client credentials."""
     oauth_client_id: str | None = Field(default=None, min_length=1)
-    """The client that asks there for tokens."""
+    """The client id for the token endpoint."""
     oauth_client_secret: SecretStr | None = None
     """The client's secret; best as a mounted file."""
     oauth_scope: str | None = Field(default=None, min_length=1)
@@ -115,11 +115,11 @@ class Settings(BaseSettings):
     tls_ca: Path | None = None
     """CA certificates of the brokers, in PEM; by default the system's."""
     tls_certificate: Path | None = None
-    """A client's own certificate, in PEM, where the brokers ask for one."""
+    """Our own certificate, in PEM, if the brokers require one."""
     tls_key: Path | None = None
     """The key of that certificate, in PEM."""
     tls_key_password: SecretStr | None = None
-    """Of that key, where it is encrypted; best as a mounted file."""
+    """The password of that key, if it is encrypted; best as a mounted file."""
     app_id: str = Field(
         default="dli-authorization", pattern=r"^[A-Za-z0-9._-]{1,200}$", description=f"1 to 200 {_CHARACTERS}"
     )
@@ -127,9 +127,9 @@ class Settings(BaseSettings):
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$", description=f"at most 100 {_CHARACTERS}")
     """Prefix of every topic name, so that deployments can share a cluster."""
     partitions: int | None = Field(default=None, ge=1, le=10_000)
-    """For requests, decisions and dead letters; by default the topic table's number."""
+    """The number of partitions of requests, decisions and dead letters; by default as declared for the topics."""
     replication_factor: int = Field(default=1, ge=1, le=9)
-    """For created topics; use 3 in production."""
+    """The replication factor of created topics; use 3 in production."""
     policies: tuple[Path, ...] = Field(default=(PACKAGED,), description='a list of folders, as in ["first", "second"]')
     """Folders of policy documents, as a JSON list."""
     default_policy: str = "L.2.03.402"
@@ -157,9 +157,9 @@ class Settings(BaseSettings):
     mode: Literal["structured", "binary"] = "structured"
     """How events are written to Kafka."""
     web_host: str = "127.0.0.1"
-    """The address at which a worker listens; this machine's own alone by default."""
+    """The address at which a worker listens; by default loopback only."""
     web_port: int = Field(default=6066, ge=1, le=65535)
-    """Where a worker serves its register, health and metrics."""
+    """The port at which a worker serves its register, health and metrics."""
     web_name: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9._-]{1,253}$", description="the name or address of a host"
     )
@@ -170,7 +170,7 @@ class Settings(BaseSettings):
     """Additional host names of workers, as a JSON list; IP addresses, the worker's own name and those of its group are
     always accepted, others are not."""
     exporter_port: int = Field(default=9308, ge=1, le=65535)
-    """Where `dli exporter` serves."""
+    """The port of `dli exporter`."""
     dashboard_token: SecretStr | None = None
     """The dashboard's view token, required if it is reachable by others; at least 16 characters."""
     dashboard_act_token: SecretStr | None = None
@@ -184,9 +184,9 @@ class Settings(BaseSettings):
     delivery: Delivery = Delivery.EXACTLY_ONCE
     """The delivery guarantee when workers crash."""
     archive_key: Path | None = None
-    """The private key, Ed25519 in PEM, that archives are signed with."""
+    """The private key for signing archives, Ed25519 in PEM."""
     archive_key_passphrase: SecretStr | None = None
-    """Of that key, where it is encrypted; best as a mounted file."""
+    """The password of that key, if it is encrypted; best as a mounted file."""
     archive_keys: Path | None = None
     """A folder of public keys, `NAME.pem`: archives not signed by one of them are refused."""
     duplicates_kept_days: int = Field(default=DECISIONS_KEPT.days, ge=1, le=3650)
@@ -201,9 +201,9 @@ class Settings(BaseSettings):
     stalled_seconds: float = Field(default=20.0, gt=0, le=3600, allow_inf_nan=False)
     """How long a partition may make no progress, or its broker be silent, before the worker is not ready."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """The least that is logged."""
+    """The lowest level that is logged."""
     log_format: Literal["json", "console"] = "json"
-    """A line as JSON for machines, or as text for people."""
+    """The format of log lines: JSON, or text for reading."""
     log_key: SecretStr = SecretStr("")
     """The key for hashing request ids in logs, the same for all workers."""
 
@@ -287,7 +287,7 @@ class Settings(BaseSettings):
 def _as_text(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return json.dumps([str(one) for one in value]) if isinstance(value, tuple) else str(value)
+    return json.dumps([str(item) for item in value]) if isinstance(value, tuple) else str(value)
 
 
 def read(**flags: Any) -> Settings:
@@ -389,18 +389,20 @@ def variable(field: int | str) -> str:
 
 def wanted(field: int | str) -> str:
     """The valid form."""
-    one = Settings.model_fields[str(field)]
-    if one.description is not None:
-        return one.description
+    declared = Settings.model_fields[str(field)]
+    if declared.description is not None:
+        return declared.description
     if _is_path(str(field)):
         return "the path of a file or folder"
-    bounds = {what: getattr(part, what) for part in one.metadata for what in ("ge", "gt", "le") if hasattr(part, what)}
-    kinds = get_args(one.annotation) or (one.annotation,)
+    bounds = {
+        what: getattr(part, what) for part in declared.metadata for what in ("ge", "gt", "le") if hasattr(part, what)
+    }
+    kinds = get_args(declared.annotation) or (declared.annotation,)
     if bounds:
         low = f"from {bounds['ge']} to" if "ge" in bounds else f"above {bounds['gt']}, up to"
         return f"a {'' if float in kinds else 'whole '}number {low} {bounds['le']}"
-    if isinstance(one.annotation, type) and issubclass(one.annotation, Enum):
-        kinds = tuple(one.annotation)
+    if isinstance(declared.annotation, type) and issubclass(declared.annotation, Enum):
+        kinds = tuple(declared.annotation)
     choices = [str(kind) for kind in kinds if isinstance(kind, str)]
     return " or ".join([", ".join(choices[:-1]), choices[-1]]) if choices else "text in UTF-8"
 

@@ -68,7 +68,7 @@ def _origins() -> dict[str, Origin]:
 def shown(value: Any) -> Shown:
     """A value that is no secret, as it may be shown: of a URL neither login nor query."""
     if isinstance(value, tuple):
-        return [without_login(str(one)) for one in value]
+        return [without_login(str(item)) for item in value]
     return value if value is None or type(value) in (int, float) else without_login(str(value))
 
 

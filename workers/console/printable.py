@@ -37,8 +37,8 @@ def _escaped(text: str, keep: str, escape: Callable[[int], str]) -> str:
     return "".join(character if character in keep or _seen(character) else escape(ord(character)) for character in text)
 
 
-def _seen(one: str) -> bool:
-    return one.isprintable() or category(one) == _SPACES
+def _seen(character: str) -> bool:
+    return character.isprintable() or category(character) == _SPACES
 
 
 def _for_people(code: int) -> str:

@@ -69,18 +69,18 @@ def list_(
     err.print(counted(len(kept), "dead letter") + "".join(f"; {count} {name}" for name, count in counts.most_common()))
 
 
-def _fields(one: StoredDeadLetter, hasher: Hasher) -> dict[str, Any]:
+def _fields(stored: StoredDeadLetter, hasher: Hasher) -> dict[str, Any]:
     """The fields of a letter without personal data."""
-    original = one.content.original
+    original = stored.content.original
     place = f"{original.topic}/{original.partition}/{original.offset}" if original.topic is not None else None
     return {
-        "letter": one.id,
-        "written": one.written.isoformat(timespec="seconds"),
-        "reason": one.content.reason,
-        "errors": [error.model_dump() for error in one.content.errors],
-        "request": hasher(one.content.request_id),
+        "letter": stored.id,
+        "written": stored.written.isoformat(timespec="seconds"),
+        "reason": stored.content.reason,
+        "errors": [error.model_dump() for error in stored.content.errors],
+        "request": hasher(stored.content.request_id),
         "from": place,
-        "tries": one.tries,
+        "tries": stored.tries,
     }
 
 
@@ -93,16 +93,16 @@ def show(
 ) -> None:
     """Show one dead letter with its event; personal data is masked unless --reveal is given."""
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    [one] = chosen(_kept(found), [letter])
-    fields = _fields(one, Hasher(found.log_key)) | {"message": one.content.message}
-    fields["event"] = _revealed(one) if reveal else masked(one)
+    [stored] = chosen(_kept(found), [letter])
+    fields = _fields(stored, Hasher(found.log_key)) | {"message": stored.content.message}
+    fields["event"] = _revealed(stored) if reveal else masked(stored)
     print_json(fields)
     if not reveal:
         err.print("masked: --reveal shows all of it")
 
 
-def _revealed(one: StoredDeadLetter) -> Any:
-    raw = one.value or b""
+def _revealed(stored: StoredDeadLetter) -> Any:
+    raw = stored.value or b""
     try:
         return json.loads(raw)
     except ValueError:
@@ -116,7 +116,7 @@ def redrive(
     topic_prefix: Prefix = None,
     app_id: AppId = None,
     reason: ReasonOption = None,
-    every: Annotated[bool, typer.Option("--all", help="All stored letters.")] = False,
+    all_letters: Annotated[bool, typer.Option("--all", help="All stored letters.")] = False,
     tries: Annotated[int, typer.Option("--tries", min=1, help="How often an event may be resent.")] = MOST_TRIES,
     execute: Annotated[
         bool, typer.Option("--execute", help="Resend them; otherwise only show what would be resent.")
@@ -124,15 +124,15 @@ def redrive(
     output: AsRows = Output.TABLE,
 ) -> None:
     """Resend the original events of dead letters, each to its partition; exit 3 if some cannot be resent."""
-    if sum((bool(letters), reason is not None, every)) != 1:
+    if sum((bool(letters), reason is not None, all_letters)) != 1:
         raise CommandError("choose letters by their ids, by --reason, or --all")
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
     kept = _kept(found, _reason(reason))
     sending = chosen(kept, letters) if letters else kept
     plans = _sent(found, sending, tries, reason) if execute else post.planned(found, sending, tries)
     if output is Output.JSONL:
-        for one in plans:
-            write_json(_plan(one, execute=execute))
+        for plan in plans:
+            write_json(_plan(plan, execute=execute))
     else:
         out.print(_table(plans, execute=execute))
     _summary(plans, execute=execute)
@@ -141,7 +141,7 @@ def redrive(
 
 
 def _sent(found: Settings, sending: Sequence[StoredDeadLetter], tries: int, reason: str | None) -> list[Plan]:
-    meant = letter_ids(plan.id for plan in sending)
+    meant = letter_ids(letter.id for letter in sending)
     with acting(
         found, "dead-letters redrive", letters=meant, letter_reason=reason, count=len(sending), group=found.app_id
     ) as act:
@@ -151,15 +151,15 @@ def _sent(found: Settings, sending: Sequence[StoredDeadLetter], tries: int, reas
     return plans
 
 
-def _plan(one: Plan, *, execute: bool) -> dict[str, Any]:
-    original = one.letter.content.original
+def _plan(plan: Plan, *, execute: bool) -> dict[str, Any]:
+    original = plan.letter.content.original
     return {
-        "letter": one.letter.id,
-        "reason": one.letter.content.reason,
+        "letter": plan.letter.id,
+        "reason": plan.letter.content.reason,
         "to": f"{original.topic}/{original.partition}" if original.topic is not None else None,
-        "try": one.letter.tries + 1,
-        "sent": execute and one.refusal is None,
-        "refusal": one.refusal,
+        "try": plan.letter.tries + 1,
+        "sent": execute and plan.refusal is None,
+        "refusal": plan.refusal,
     }
 
 

@@ -45,12 +45,12 @@ def decide(
     library = _library(policies, policy)
     counts, unread = FileCounts(), False
     with events(file) as found:
-        answers = counts.over((one.where, answer(one.raw, library)) for one in found)
+        answers = counts.over((event.where, answer(event.raw, library)) for event in found)
         if output is Output.TABLE:
             out.print(table(answers))
         else:
-            for one in answers:
-                write_line(one.to_json())
+            for answered in answers:
+                write_line(answered.to_json())
                 if unread := nobody_reads():
                     break
     if counts.refused:
@@ -108,8 +108,8 @@ def explain(
     """Explain one request's decision in plain text."""
     library = _library(policies, policy)
     with events(file) as found:
-        for one in found:
-            answered = answer(one.raw, library)
+        for event in found:
+            answered = answer(event.raw, library)
             if answered.request_id == request:
                 if output is Form.JSON:
                     write_line(answered.to_json())
@@ -146,20 +146,20 @@ def table(answers: Iterator[Decision | DeadLetter]) -> Table:
     return made
 
 
-def rows(one: Decision | DeadLetter) -> Iterator[tuple[Text, ...]]:
+def rows(answered: Decision | DeadLetter) -> Iterator[tuple[Text, ...]]:
     """The table's rows for one answer."""
-    if isinstance(one, DeadLetter):
-        problems = "; ".join(f"{error.path}: {error.message}".removeprefix(": ") for error in one.errors)
+    if isinstance(answered, DeadLetter):
+        problems = "; ".join(f"{error.path}: {error.message}".removeprefix(": ") for error in answered.errors)
         yield (
-            Text(printable(one.request_id or "?")),
+            Text(printable(answered.request_id or "?")),
             Text("-", style="red"),
             Text("-"),
-            Text(words(one.reason), style="red"),
+            Text(words(answered.reason), style="red"),
             Text(printable(problems)),
         )
         return
-    for index, line in enumerate(one.lines):
-        request = Text(printable(one.request_id)) if index == 0 else Text("")
+    for index, line in enumerate(answered.lines):
+        request = Text(printable(answered.request_id)) if index == 0 else Text("")
         action = Text(f"{line.action} {ACTIONS[line.action]}", style=STYLES.get(line.action, "bold"))
         why = line.program.name if line.program else ", ".join(map(words, line.reasons))
         asked = ", ".join(missing.fact.removeprefix("clinical.") for missing in line.missing)

@@ -93,7 +93,7 @@ class DecisionEncoder:
             "rules": answer.rules,
             "rests_on": answer.rests_on,
             "guidance": result.guidance,
-            "missing": [_present(one) for one in missing],
+            "missing": [_present(fact) for fact in missing],
             "program": program,
             "edition": answer.edition and answer.edition.isoformat(),
             "policy": _present(

@@ -41,8 +41,8 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

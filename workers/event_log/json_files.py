@@ -310,10 +310,10 @@ def _split(line: _Line, ends: Sequence[int]) -> tuple[list[Event], _Line]:
     """The objects on a line after the first of these ends, and the rest of the line."""
     made, begin = [], ends[0]
     for end in ends[1:]:
-        one = _Line(line.number, line.raw[begin:end].strip())
-        if not one.is_object:
+        part = _Line(line.number, line.raw[begin:end].strip())
+        if not part.is_object:
             break
-        made.append(one.event)
+        made.append(part.event)
         begin = end
     return made, _Line(line.number, line.raw[begin:].strip())
 

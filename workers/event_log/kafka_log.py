@@ -167,13 +167,13 @@ async def _pieces(bootstrap: str, topic: str, partition: int, start: int, end: i
             )
 
 
-def _record(one: object) -> Record:
+def _record(record: object) -> Record:
     return Record(
-        one.topic,  # type: ignore[attr-defined]  # aiokafka ships no types
-        one.partition,  # type: ignore[attr-defined]
-        one.offset,  # type: ignore[attr-defined]
-        one.timestamp,  # type: ignore[attr-defined]
-        one.key,  # type: ignore[attr-defined]
-        one.value,  # type: ignore[attr-defined]
-        tuple(one.headers),  # type: ignore[attr-defined]
+        record.topic,  # type: ignore[attr-defined]  # aiokafka ships no types
+        record.partition,  # type: ignore[attr-defined]
+        record.offset,  # type: ignore[attr-defined]
+        record.timestamp,  # type: ignore[attr-defined]
+        record.key,  # type: ignore[attr-defined]
+        record.value,  # type: ignore[attr-defined]
+        tuple(record.headers),  # type: ignore[attr-defined]
     )

@@ -249,10 +249,10 @@ async def _going_on(consumer: AIOKafkaConsumer, where: TopicPartition, found: Ex
     return Extent(first, max(first, found.end), whole=first == 0, to_end=found.to_end)
 
 
-async def _offset(consumer: AIOKafkaConsumer, where: TopicPartition, one: Bound, absent: int, last: int) -> int:
-    if one is None:
+async def _offset(consumer: AIOKafkaConsumer, where: TopicPartition, bound: Bound, absent: int, last: int) -> int:
+    if bound is None:
         return absent
-    return one if isinstance(one, int) else await _at(consumer, where, _milliseconds(one), last)
+    return bound if isinstance(bound, int) else await _at(consumer, where, _milliseconds(bound), last)
 
 
 async def _at(consumer: AIOKafkaConsumer, where: TopicPartition, milliseconds: int, last: int) -> int:

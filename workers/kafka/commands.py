@@ -28,8 +28,8 @@ def show_rights(
         raise CommandError(f"no role {role}; there are {', '.join(acls.ROLES)}")
     found = acls.rights(settings(topic_prefix=topic_prefix), role)
     if output is Output.JSONL:
-        for one in found:
-            write_json(one._asdict())
+        for rule in found:
+            write_json(rule._asdict())
     else:
         out.print(_rights_table(found))
 
@@ -38,7 +38,7 @@ def _rights_table(found: Iterable[AclRule]) -> Table:
     table = Table(header_style="bold")
     for column in ("role", "operations", "resource", "name", "why"):
         table.add_column(column, overflow="fold")
-    for one in found:
-        name = f"{one.name}*" if one.is_prefix else one.name
-        table.add_row(one.role, ", ".join(one.operations), one.resource, name, one.why)
+    for rule in found:
+        name = f"{rule.name}*" if rule.is_prefix else rule.name
+        table.add_row(rule.role, ", ".join(rule.operations), rule.resource, name, rule.why)
     return table

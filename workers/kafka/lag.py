@@ -181,17 +181,17 @@ class Watcher:
         for group in sorted({*groups, ours}):
             found = committed.get(group, {})
             for tp in sorted((set(found) & there) | (set(own) if group == ours else set())):
-                one = found.get(tp)
+                offset = found.get(tp)
                 lags.append(
                     Lag(
                         group=group,
                         topic=tp.topic,
                         partition=tp.partition,
-                        committed=one.offset if one else None,
-                        note=(one.metadata or "") if one else "",
+                        committed=offset.offset if offset else None,
+                        note=(offset.metadata or "") if offset else "",
                         span=kept[tp],
                         # Records removed by retention are not waiting.
-                        waiting=max(kept[tp].end - max(one.offset if one else 0, kept[tp].beginning), 0),
+                        waiting=max(kept[tp].end - max(offset.offset if offset else 0, kept[tp].beginning), 0),
                         seconds=0.0,
                     )
                 )
@@ -220,7 +220,7 @@ class Watcher:
     ) -> dict[Any, T]:
         """Query these names: ours must succeed, the others as far as readable."""
         now = time.monotonic()
-        self._unread = {key: one for key, one in self._unread.items() if key[0] != what or key[1] in names}
+        self._unread = {key: unread for key, unread in self._unread.items() if key[0] != what or key[1] in names}
         found = dict(ask([name for name in names if name in ours]))
         others = [name for name in names if name not in ours and self._due(what, name, now)]
         return found | self._narrowed(what, others, ask, now + NARROW_SECONDS)
@@ -255,7 +255,7 @@ class Watcher:
             for (_, tp), search in self._searches.items()
             if search.unread is not None
         }
-        return (*(one for one, _ in self._unread.values()), *sorted(records))
+        return (*(unread for unread, _ in self._unread.values()), *sorted(records))
 
     def _timed(self, lags: list[Lag]) -> list[Lag]:
         """The lags with their waiting times."""

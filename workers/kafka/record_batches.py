@@ -124,12 +124,12 @@ def parsed(batch: bytes, since: int) -> Iterator[Parsed]:
             return
         start, end = bounds
         try:
-            one = _record(body, start, end, base, max_time if appended else first_time, appended=appended)
+            record = _record(body, start, end, base, max_time if appended else first_time, appended=appended)
         except (ValueError, IndexError):
-            one = unreadable(body[at:end], expected, expected, "it has not the structure of a record")
-        at, expected = end, one.offset + 1
-        if one.offset >= since:
-            yield one
+            record = unreadable(body[at:end], expected, expected, "it has not the structure of a record")
+        at, expected = end, record.offset + 1
+        if record.offset >= since:
+            yield record
 
 
 def unreadable(raw: bytes, first: int, last: int, why: str) -> Parsed:

@@ -82,9 +82,9 @@ class RenewedPassword(str):
 
     def __new__(cls, value: str, file: Path) -> "RenewedPassword":
         """A string that compares and hashes as `value`, the file's initial content."""
-        one = super().__new__(cls, value)
-        one._file, one._last = file, value
-        return one
+        password = super().__new__(cls, value)
+        password._file, password._last = file, value
+        return password
 
     def current(self) -> str:
         """The file's current content, or the last that was readable and not empty."""

@@ -97,7 +97,7 @@ class _Lookup:
         return {
             "request_id": request_id,
             "answers": answers,
-            "chain": [await self._with_answers(one, request_id, answers) for one in chain],
+            "chain": [await self._with_answers(member, request_id, answers) for member in chain],
         }
 
     async def _with_answers(

@@ -219,12 +219,12 @@ def chain(graph: Graph, request: str) -> list[Member]:
     last: list[str] = []
     waiting = deque([first])
     while waiting:
-        one = waiting.popleft()
-        following = {name: graph.link(name) for name in graph.superseding(one)}
+        current = waiting.popleft()
+        following = {name: graph.link(name) for name in graph.superseding(current)}
         members |= following
         waiting += sorted(following, key=lambda name: _offset(following[name]))
         if not following:
-            last.append(one)
+            last.append(current)
     newest = max(last, key=lambda name: _offset(members[name]))
     return [_member(name, link, newest) for name, link in members.items()][-LONGEST_CHAIN:]
 

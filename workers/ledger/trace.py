@@ -234,7 +234,7 @@ def _place(found: dict[str, Any]) -> RecordPosition:
 
 def _named(chain: Iterable[Traced]) -> set[tuple[str | None, str]]:
     """The policy revisions that decisions name: the one in force, by date, and the newest known, by digest."""
-    decisions = (answer.event.data for one in chain for answer in one.answers if answer.kind == "decision")
+    decisions = (answer.event.data for traced in chain for answer in traced.answers if answer.kind == "decision")
     # Foreign records may contain anything; they are skipped.
     lines = [line for data in decisions if data is not None for line in _list(data.get("lines"))]
     policies = [line["policy"] for line in lines if isinstance(line, dict) and isinstance(line.get("policy"), dict)]
@@ -255,12 +255,12 @@ def _made_known(events: Iterable[Event], named: set[tuple[str | None, str]]) -> 
     for event in events:
         if event.data is not None and isinstance(event.data.get("digest"), str):
             by_digest.setdefault(event.data["digest"], event)
-    found = {one.place: one for revision, known in named for one in _back(by_digest, known, revision)}
-    return sorted(found.values(), key=lambda one: one.place)
+    found = {event.place: event for revision, known in named for event in _back(by_digest, known, revision)}
+    return sorted(found.values(), key=lambda event: event.place)
 
 
-def _proved(one: Event, terms: Terms) -> Event:
-    return replace(one, signed_by=vouched(terms, one.data, one.place.offset, one.timestamp))
+def _proved(event: Event, terms: Terms) -> Event:
+    return replace(event, signed_by=vouched(terms, event.data, event.place.offset, event.timestamp))
 
 
 def _back(by_digest: Mapping[str, Event], known: str, revision: str | None) -> Iterator[Event]:

@@ -62,13 +62,13 @@ STATES = ("working", "stalled", "starting", "refused")
 """The values of `state`."""
 
 
-def state(one: Progress, stalled_seconds: float) -> str:
+def state(partition: Progress, stalled_seconds: float) -> str:
     """A partition's state, as counted by `dli_feed_partitions`."""
-    if one.refused:
+    if partition.refused:
         return "refused"
-    if not one.started:
+    if not partition.started:
         return "starting"
-    still = max(one.waiting_seconds, one.silent_seconds, one.held_seconds)
+    still = max(partition.waiting_seconds, partition.silent_seconds, partition.held_seconds)
     return "stalled" if still >= stalled_seconds else "working"
 
 
@@ -85,7 +85,7 @@ def add_pages(
         metrics.READY.set(all(found.values()))
         for name, holds in found.items():
             metrics.CHECKS.labels(name).set(holds)
-        states = [state(one, stalled_seconds) for one in progress().values()]
+        states = [state(partition, stalled_seconds) for partition in progress().values()]
         for name in STATES:
             metrics.PARTITIONS.labels(name).set(states.count(name))
         return found

@@ -122,7 +122,7 @@ def _days(window: Window) -> str:
 
 
 def _condition(cube: Cube, variables: Sequence[JointVariable]) -> str:
-    return "; ".join(_fact(variables[one], sorted(cube[one])) for one in sorted(cube)) or "every case"
+    return "; ".join(_fact(variables[index], sorted(cube[index])) for index in sorted(cube)) or "every case"
 
 
 def _fact(variable: JointVariable, values: Sequence[int]) -> str:
@@ -145,9 +145,9 @@ def _set(name: str, variable: JointVariable, chosen: Sequence[tuple[str, ...]]) 
         for included in (True, False)
     )
     said = [
-        one
-        for one in everything
-        if all(element in one for element in with_) and not any(element in one for element in without)
+        lines
+        for lines in everything
+        if all(element in lines for element in with_) and not any(element in lines for element in without)
     ]
     if len(said) == len(chosen):
         parts = (

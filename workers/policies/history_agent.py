@@ -149,11 +149,11 @@ def attested_record(found: PolicyAttestation, settings: Settings) -> OutgoingRec
     return OutgoingRecord(settings.topic(POLICY_ATTESTATIONS), found.key, value, headers)
 
 
-async def sent(topic: faust.TopicT, one: OutgoingRecord) -> bool:
+async def sent(topic: faust.TopicT, record: OutgoingRecord) -> bool:
     """Retry until the broker has the record; False if it is too large."""
     while True:
         try:
-            await (await topic.send(key=one.key, value=one.value, headers=list(one.headers)))
+            await (await topic.send(key=record.key, value=record.value, headers=list(record.headers)))
         except (ProducerSendError, KafkaError, OSError) as error:
             # Faust wraps errors of the client itself.
             if any(isinstance(cause, TOO_LARGE) for cause in (error, error.__cause__, error.__context__)):

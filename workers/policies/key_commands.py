@@ -72,7 +72,7 @@ def name_of(key: Ed25519PrivateKey, policy: str, terms: Terms) -> str:
     """
     if terms.keyring is None:
         raise CommandError("whom the key stands for is not known: name their keys (DLI_POLICY_KEYS), or the --author")
-    names = [one.name for one in terms.keyring.of(policy) if one.id == id_of(key)]
+    names = [known.name for known in terms.keyring.of(policy) if known.id == id_of(key)]
     if not names:
         raise CommandError(f"the key {id_of(key)[:SHOWN]} is none of {policy}'s (DLI_POLICY_KEYS)")
     return names[0]

@@ -33,11 +33,11 @@ def candidates(
     newest = chain.newest
     made: list[Publication] = []
     if newest is None:
-        for one in publications(document):
+        for candidate in publications(document):
             # Packaged revisions keep their publisher; others get the current author.
-            before, packaged = made[-1].digest if made else None, one.digest in released()
+            before, packaged = made[-1].digest if made else None, candidate.digest in released()
             mine = None if packaged else author
-            made.append(publication(one.document, before, author=mine, retroactive=retroactive and not packaged))
+            made.append(publication(candidate.document, before, author=mine, retroactive=retroactive and not packaged))
         return made
     standing = list(chain.standing)
     if corrects is not None:

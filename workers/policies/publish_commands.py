@@ -304,19 +304,22 @@ def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signi
 
 
 def _tell(verdict: Verdict) -> None:
-    one, chain = verdict.publication, verdict.chain
-    if one is None or chain is None:
+    publication, chain = verdict.publication, verdict.chain
+    if publication is None or chain is None:
         return
-    before = chain.before(one)
+    before = chain.before(publication)
     if before is not None:
-        out.print(comparison(comparison_of(before, one)))
+        out.print(comparison(comparison_of(before, publication)))
     else:
-        out.print(f"{one.policy}: revision of {one.revision}, the first")
-    signed = signer(one.author, one.signed_by) if one.signed_by is not None else "signed by nobody"
-    if one.corrects is not None:
-        gone = [back for back, by in chain.taken_back.items() if by == one.digest]
+        out.print(f"{publication.policy}: revision of {publication.revision}, the first")
+    signed = (
+        signer(publication.author, publication.signed_by) if publication.signed_by is not None else "signed by nobody"
+    )
+    if publication.corrects is not None:
+        gone = [back for back, by in chain.taken_back.items() if by == publication.digest]
         out.print(f"\ntakes back {', '.join(gone)}")
-    out.print(f"\neffective from {one.effective}; document {one.sha256}; digest {one.digest}; {signed}\n")
+    digests = f"document {publication.sha256}; digest {publication.digest}"
+    out.print(f"\neffective from {publication.effective}; {digests}; {signed}\n")
 
 
 def _look(found: Settings, wanted: Publication) -> None:

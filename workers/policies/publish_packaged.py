@@ -38,15 +38,15 @@ def publish_packaged(settings: Settings, library: Library) -> int:
         if not missing:
             return count
         topic = settings.topic(POLICY_REVISIONS)
-        send(settings, [as_record(one, topic, settings.source, settings.mode) for one in missing])
+        send(settings, [as_record(publication, topic, settings.source, settings.mode) for publication in missing])
         count += len(missing)
     rejected = [
         verdict.rejected for verdict in read_known(settings, library).verdicts.values() if verdict.rejected is not None
     ]
     why = "; ".join(f"{error.path}: {error.message}" for error in (rejected[-1].errors if rejected else ()))
-    one = missing[0]
+    first = missing[0]
     where = settings.topic(POLICY_REVISIONS)
-    raise ForkedError(f"policy {one.policy}: {where} does not take the packaged revision of {one.revision}: {why}")
+    raise ForkedError(f"policy {first.policy}: {where} does not take the packaged revision of {first.revision}: {why}")
 
 
 def is_behind(settings: Settings, library: Library) -> bool:
@@ -77,27 +77,27 @@ def _lacking(judging: Judging, packaged: Chain, position: int, topic: str) -> Se
     published = {(entry.revision, entry.sha256) for entry in known}
     last = known.standing[-1] if known.links else None
     made: list[Publication] = []
-    for one in packaged:
-        if not made and (one.revision, one.sha256) in published:
+    for candidate in packaged:
+        if not made and (candidate.revision, candidate.sha256) in published:
             continue
         # Do not send what the topic would refuse: it has a later or a different revision.
-        if last is not None and not made and not _continues(last, one):
-            theirs = known.in_force(one.revision) or known.links[0]
+        if last is not None and not made and not _continues(last, candidate):
+            theirs = known.in_force(candidate.revision) or known.links[0]
             raise ForkedError(
-                f"policy {packaged.policy}: the packaged document has the revision of {one.revision} as "
-                f"{one.sha256}, but {topic} has that of {theirs.revision} as {theirs.sha256}; deploy "
+                f"policy {packaged.policy}: the packaged document has the revision of {candidate.revision} as "
+                f"{candidate.sha256}, but {topic} has that of {theirs.revision} as {theirs.sha256}; deploy "
                 "the document that was published, or take that revision back: `dli policy publish --corrects` puts "
                 "another in its place, `dli policy withdraw` none"
             )
-        made.append(publication(one.document, made[-1].digest if made else known.known_through))
+        made.append(publication(candidate.document, made[-1].digest if made else known.known_through))
         if judging.terms.wants_signature(position, made[-1].digest):
             raise ForkedError(
-                f"policy {packaged.policy}: {topic} lacks the packaged revision of {one.revision}, and "
+                f"policy {packaged.policy}: {topic} lacks the packaged revision of {candidate.revision}, and "
                 "nobody has signed it: `dli policy publish FILE --key KEY --execute` does both"
             )
     return made
 
 
-def _continues(last: Publication, one: Publication) -> bool:
+def _continues(last: Publication, following: Publication) -> bool:
     """Whether a packaged revision follows the last current one, with the same history."""
-    return one.revision > last.revision and one.document.revisions[:-1] == last.document.revisions
+    return following.revision > last.revision and following.document.revisions[:-1] == last.document.revisions

@@ -13,25 +13,25 @@ from policy_core.publications.publication import Publication, instant
 Row = Mapping[str, Any]
 
 
-def row_of(one: Publication, attested: PolicyAttestation | None) -> Row:
+def row_of(publication: Publication, attested: PolicyAttestation | None) -> Row:
     """A revision's row; `attested` is None for a policy's first revision."""
-    edition = edition_on(one.document.editions, one.revision)
+    edition = edition_on(publication.document.editions, publication.revision)
     row: dict[str, Any] = {
-        "policy_number": one.policy,
-        "revision": one.revision.isoformat(),
-        "effective": one.effective.isoformat(),
-        "number": one.number,
-        "kinds": [kind.value for kind in one.kinds],
-        "says": one.document.revisions[-1].says,
-        "author": one.author,
-        "signed_by": one.signed_by,
-        "published": instant(one.published),
+        "policy_number": publication.policy,
+        "revision": publication.revision.isoformat(),
+        "effective": publication.effective.isoformat(),
+        "number": publication.number,
+        "kinds": [kind.value for kind in publication.kinds],
+        "says": publication.document.revisions[-1].says,
+        "author": publication.author,
+        "signed_by": publication.signed_by,
+        "published": instant(publication.published),
         "statements_on_record": edition is not None and edition.on_record,
-        "sha256": one.sha256,
-        "digest": one.digest,
-        "predecessor": one.predecessor,
-        "retroactive": True if one.retroactive else None,
-        "corrects": one.corrects,
+        "sha256": publication.sha256,
+        "digest": publication.digest,
+        "predecessor": publication.predecessor,
+        "retroactive": True if publication.retroactive else None,
+        "corrects": publication.corrects,
     }
     if attested is not None:
         row["changes"] = changes_of(attested)
@@ -54,10 +54,10 @@ def with_decisions(rows: Sequence[Row], counted: Mapping[tuple[str, str], int]) 
     return [{**row, "decisions": counted.get((row["policy_number"], row["revision"]), 0)} for row in rows]
 
 
-def key_of(one: Publication) -> bytes:
+def key_of(publication: Publication) -> bytes:
     """The row's key in the table: the digest is unique; a correction may have the same date."""
-    key = f"{one.policy}@{one.revision.isoformat()}"
-    return (key if one.corrects is None else f"{key}~{one.digest}").encode()
+    key = f"{publication.policy}@{publication.revision.isoformat()}"
+    return (key if publication.corrects is None else f"{key}~{publication.digest}").encode()
 
 
 def written(row: Row) -> bytes:
@@ -71,7 +71,7 @@ def of_policy(rows: Iterable[Row], number: str) -> list[Row]:
     ordered: list[Row] = []
     while (following := mine.pop(ordered[-1]["digest"] if ordered else None, None)) is not None:
         ordered.append(following)
-    ordered += sorted(mine.values(), key=lambda one: str(one["revision"]))  # their predecessors have no row
+    ordered += sorted(mine.values(), key=lambda row: str(row["revision"]))  # their predecessors have no row
     return _with_standing(ordered)
 
 
@@ -102,5 +102,5 @@ def in_force(rows: Sequence[Row], day: date, known_at: datetime | None = None) -
 def of_day(rows: Sequence[Row], day: str) -> Row | None:
     """The current revision of a date; if withdrawn, the last one."""
     dated = [row for row in rows if row["revision"] == day]
-    standing = [one for one in dated if "taken_back_by" not in one]
+    standing = [row for row in dated if "taken_back_by" not in row]
     return (standing or dated)[-1] if dated else None

@@ -165,7 +165,7 @@ class PolicyAsOf:
     def _codes(self) -> list[ListedCode]:
         standing = self.policy.codes.standing
         listed = self.policy.document.codes.listed if self.revision is not None else ()
-        return [one for one in listed if standing(one.system, one.code, self.day) is CodeStanding.LISTED]
+        return [code for code in listed if standing(code.system, code.code, self.day) is CodeStanding.LISTED]
 
     def _exceptions(self) -> Iterator[tuple[PolicyException, ExceptionOutcome]]:
         for exception in self.policy.document.exceptions:
@@ -174,8 +174,8 @@ class PolicyAsOf:
 
     def _clocks(self) -> Iterator[tuple[str, Clock]]:
         clocks = {clock.id: clock for clock in self.policy.document.clocks}
-        for one in self.policy.document.clock_for:
-            yield one.line_of_business, clocks[one.clock]
+        for choice in self.policy.document.clock_for:
+            yield choice.line_of_business, clocks[choice.clock]
 
     def _version(self) -> Iterator[tuple[str, str]]:
         if self.revision is None:
@@ -210,8 +210,13 @@ def standing(chain: Chain, newest: Publication, day: date) -> PolicyAsOf:
     return PolicyAsOf(policy_of(newest), newest, chain.in_force(day), day)
 
 
-def _revision(one: Publication) -> Row:
-    row = {"revision": one.revision.isoformat(), "number": one.number, "digest": one.digest, "sha256": one.sha256}
+def _revision(publication: Publication) -> Row:
+    row = {
+        "revision": publication.revision.isoformat(),
+        "number": publication.number,
+        "digest": publication.digest,
+        "sha256": publication.sha256,
+    }
     return {name: value for name, value in row.items() if value is not None}
 
 

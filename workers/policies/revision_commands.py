@@ -88,7 +88,7 @@ def diff(
     except TooComplexError as error:
         raise CommandError(f"{number}: {old} and {new} cannot be compared: this {error}") from None
     if output is Form.JSON:
-        known = [one.known_through if chain.find(one.known_through) else None for one in (before, after)]
+        known = [policy.known_through if chain.find(policy.known_through) else None for policy in (before, after)]
         write_line(attestation(compared, *known).to_json())
     else:
         out.print(comparison(compared))
@@ -110,11 +110,11 @@ def version(chain: Chain, named: str) -> Policy:
         if other.number != chain.policy:
             raise CommandError(f"{named}: is policy {other.number}, not {chain.policy}") from None
         return other
-    one = chain.of(day)
-    if one is None:
+    publication = chain.of(day)
+    if publication is None:
         near = min((link.revision for link in chain), key=lambda link: abs((link - day).days))
         raise CommandError(f"{chain.policy} has no revision of {day}; the nearest is of {near}")
-    return policy_of(one)
+    return policy_of(publication)
 
 
 # --- history and show ----------------------------------------------------------------------------------------------
@@ -141,19 +141,21 @@ def history(
 def rows_of(chain: Chain) -> list[Row]:
     """The register's rows of a chain, each revision compared with its predecessor."""
     rows = []
-    for one in chain:
-        before = chain.before(one)
-        rows.append(row_of(one, _attested(before, one)))
+    for publication in chain:
+        before = chain.before(publication)
+        rows.append(row_of(publication, _attested(before, publication)))
     return of_policy(rows, chain.policy)
 
 
-def _attested(before: Publication | None, one: Publication) -> PolicyAttestation | None:
+def _attested(before: Publication | None, publication: Publication) -> PolicyAttestation | None:
     if before is None:
         return None
     try:
-        return attestation(comparison_of(before, one))
+        return attestation(comparison_of(before, publication))
     except TooComplexError as error:
-        err.print(f"revision of {one.revision}: cannot be compared with the one before it: this {error}", markup=False)
+        err.print(
+            f"revision of {publication.revision}: cannot be compared with the one before it: this {error}", markup=False
+        )
         return None
 
 

@@ -52,39 +52,43 @@ Chains = Mapping[str, Chain]
 """By policy."""
 
 
-def event_of(one: Publication) -> PolicyRevision:
+def event_of(publication: Publication) -> PolicyRevision:
     """A publication as an event."""
     return PolicyRevision(
-        policy_number=one.policy,
-        number=one.number,
-        revision=one.revision,
-        effective=one.effective,
-        kinds=tuple(kind.value for kind in one.kinds),
-        author=one.author,
-        published=one.published.astimezone(UTC),
-        sha256=one.sha256,
-        predecessor=one.predecessor,
-        retroactive=True if one.retroactive else None,
-        corrects=one.corrects,
-        digest=one.digest,
-        signature=_written_signature(one.signature),
-        document=json.loads(one.document.canonical()),
+        policy_number=publication.policy,
+        number=publication.number,
+        revision=publication.revision,
+        effective=publication.effective,
+        kinds=tuple(kind.value for kind in publication.kinds),
+        author=publication.author,
+        published=publication.published.astimezone(UTC),
+        sha256=publication.sha256,
+        predecessor=publication.predecessor,
+        retroactive=True if publication.retroactive else None,
+        corrects=publication.corrects,
+        digest=publication.digest,
+        signature=_written_signature(publication.signature),
+        document=json.loads(publication.document.canonical()),
     )
 
 
-def _written_signature(one: Signature | None) -> RevisionSignature | None:
-    return RevisionSignature(key=one.key, value=b64encode(one.value).decode()) if one is not None else None
+def _written_signature(signature: Signature | None) -> RevisionSignature | None:
+    return (
+        RevisionSignature(key=signature.key, value=b64encode(signature.value).decode())
+        if signature is not None
+        else None
+    )
 
 
-def as_record(one: Publication, topic: str, source: str, mode: Mode) -> OutgoingRecord:
+def as_record(publication: Publication, topic: str, source: str, mode: Mode) -> OutgoingRecord:
     """The record that publishes a revision; deterministic.
 
     Raises:
         PublicationRefusedError: It is larger than readers accept.
     """
-    revision = event_of(one)
+    revision = event_of(publication)
     attributes = Attributes(
-        id=one.digest,
+        id=publication.digest,
         source=source,
         specversion=SPECVERSION,
         type=PolicyRevision.TYPE,
@@ -203,7 +207,7 @@ def _passed_over(skip: Skip) -> RejectedError:
 
 
 def _repeats(chain: Chain, event: PolicyRevision) -> bool:
-    return any(one.digest == event.digest for one in chain)
+    return any(publication.digest == event.digest for publication in chain)
 
 
 def _signer(terms: Terms, event: PolicyRevision, seen: Seen) -> Key | None:
@@ -227,7 +231,7 @@ class Judging:
         """Judge by these terms; packaged publications need no verification."""
         self.terms = terms
         self.chains: dict[str, Chain] = {}
-        self._packaged = Packaged({one.digest: one for chain in packaged for one in chain})
+        self._packaged = Packaged({publication.digest: publication for chain in packaged for publication in chain})
         self._position = 0
         self._at_anchor: str | None = None
 

@@ -105,9 +105,9 @@ class Follower:
             raise ForkedError(f"{self._where.topic}: {astray}: it is not the topic that was anchored")
         missing = lacking(self._judging, self._packaged_chains, self._position, self._settings)
         if missing:
-            one = missing[0]
+            first = missing[0]
             raise ForkedError(
-                f"policy {one.policy}: {self._where.topic} lacks the packaged revision of {one.revision}; "
+                f"policy {first.policy}: {self._where.topic} lacks the packaged revision of {first.revision}; "
                 "`dli topics apply` of this release publishes it, and a worker may not"
             )
         self.caught_up = True

@@ -41,9 +41,9 @@ def skip(
     private = private_key(key, found)
     by = name_of(private, number, terms)
     known = read_known(found, library, terms)
-    offset, one = _accepted(known, number, digest)
+    offset, publication = _accepted(known, number, digest)
     at = datetime.now(UTC).replace(microsecond=0)
-    without = SkipList((*terms.skips, Skip(number, offset, one.digest, why, at, by)))
+    without = SkipList((*terms.skips, Skip(number, offset, publication.digest, why, at, by)))
     left = read_known(found, library, replace(terms, skips=without)).chain(number)
     gone = [other for other in known.chain(number) if left.find(other.digest) is None]
     for other in gone:
@@ -52,7 +52,7 @@ def skip(
     then = f"known through that of {newest.revision}, {newest.digest[:SHOWN]}" if newest is not None else "not known"
     err.print(f"{number} is then {then}; what was decided under what counts no more can be proved no more")
     acting_here(found, "policy skip", key=by)
-    entry = signed_skip(private, number, offset, one.digest, why, at)
+    entry = signed_skip(private, number, offset, publication.digest, why, at)
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in entry.items()]
     out.print("  - " + "\n    ".join(lines), soft_wrap=True)
 

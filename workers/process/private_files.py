@@ -28,9 +28,9 @@ def folder(path: Path) -> None:
     """
     private_from_now_on()
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    for one in reversed(missing):
-        one.mkdir(FOLDER, exist_ok=True)
-        one.chmod(FOLDER)
+    for folder in reversed(missing):
+        folder.mkdir(FOLDER, exist_ok=True)
+        folder.chmod(FOLDER)
     if not path.is_dir():
         raise NotADirectoryError(f"{path}: is no folder")
 

@@ -55,7 +55,7 @@ class Documents:
 
     def current(self) -> dict[str, Policy]:
         """The newest policy of each number."""
-        return {one.number: one for one in self._current}
+        return {policy.number: policy for policy in self._current}
 
     def asked(self, number: str | None) -> Policy | None:
         """The newest policy for a request with this number, if any."""
@@ -105,7 +105,7 @@ class Draft:
         dated = next((standing for standing in chain.standing if str(standing.revision) == wanted), None)
         found = dated or (chain.find(wanted) if wanted else None)
         if found is None:
-            dates = ", ".join(str(one.revision) for one in chain) or "none"
+            dates = ", ".join(str(publication.revision) for publication in chain) or "none"
             raise ReplayError(f"{wanted}: neither a file nor a revision of {chain.policy}, which has {dates}")
         return policy_of(found)
 

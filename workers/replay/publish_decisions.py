@@ -34,7 +34,7 @@ def own_topic(settings: Settings, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ReplayError(f"--publish {name}: should be letters a to z, digits and hyphens, 60 at most")
     topic = settings.topic(f"replay.{name}.decisions")
-    live = next((one.name for one in TOPICS if topic.endswith(one.name)), None)
+    live = next((declared.name for declared in TOPICS if topic.endswith(declared.name)), None)
     if live is not None:
         raise ReplayError(f"--publish {name}: {topic} may be another deployment's {live}; choose another name")
     return topic

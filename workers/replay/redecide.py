@@ -105,21 +105,25 @@ def read(record: Record) -> Reading:
     return Reading(manner, attributes, data if isinstance(data, dict) else {})
 
 
-def differences(one: Reading, other: Reading) -> list[str]:
+def differences(recorded: Reading, made: Reading) -> list[str]:
     """The paths at which two answers differ, without values."""
-    found = [f"envelope.{path}" for path in _paths(one.attributes, other.attributes, "")]
-    return found + list(_paths(one.data, other.data, ""))
+    found = [f"envelope.{path}" for path in _paths(recorded.attributes, made.attributes, "")]
+    return found + list(_paths(recorded.data, made.data, ""))
 
 
-def _paths(one: Any, other: Any, at: str) -> list[str]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        names = dict.fromkeys([*one, *other])
+def _paths(recorded: Any, made: Any, at: str) -> list[str]:
+    if isinstance(recorded, dict) and isinstance(made, dict):
+        names = dict.fromkeys([*recorded, *made])
         return [
-            path for name in names for path in _paths(one.get(name, _ABSENT), other.get(name, _ABSENT), _at(at, name))
+            path
+            for name in names
+            for path in _paths(recorded.get(name, _ABSENT), made.get(name, _ABSENT), _at(at, name))
         ]
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        return [path for n, pair in enumerate(zip(one, other, strict=True)) for path in _paths(*pair, _at(at, str(n)))]
-    same = type(one) is type(other) and one == other
+    if isinstance(recorded, list) and isinstance(made, list) and len(recorded) == len(made):
+        return [
+            path for n, pair in enumerate(zip(recorded, made, strict=True)) for path in _paths(*pair, _at(at, str(n)))
+        ]
+    same = type(recorded) is type(made) and recorded == made
     return [] if same else [at]
 
 

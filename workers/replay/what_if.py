@@ -156,18 +156,20 @@ class Comparison:
             self.counts.beside["decided under another policy"] += 1
             return True
         case = case_of(request)
-        one, other = _determined(before, case), _determined(self._draft, case)
+        ours, theirs = _determined(before, case), _determined(self._draft, case)
         if recorded is not None:
-            self._compare_with_record(recorded, one)
-        if self._publisher is not None and other is not None:
-            self._publisher.send(record, received, other)
+            self._compare_with_record(recorded, ours)
+        if self._publisher is not None and theirs is not None:
+            self._publisher.send(record, received, theirs)
             self.published += 1
-        if one is None or other is None:
-            changes = undecided(one, other, len(request.service_lines))
+        if ours is None or theirs is None:
+            changes = undecided(ours, theirs, len(request.service_lines))
             self._count(record, request, changes, evidence=False)
         else:
-            self._count(record, request, self._comparer.lines(one, other), evidence=self._comparer.evidence(one, other))
-        return one is not None
+            self._count(
+                record, request, self._comparer.lines(ours, theirs), evidence=self._comparer.evidence(ours, theirs)
+            )
+        return ours is not None
 
     def comes_again(self, record: Record, received: Received, known: Entry, *, same: bool) -> None:  # noqa: ARG002 (part of `Judge`)
         """A duplicate is not answered again under any policy."""

@@ -94,8 +94,8 @@ def _matrix(report: Report) -> dict[str, Any]:
             kinds[before, after] = kind
         found[before, after] += count
     order = [*map(str, Determination), UNDECIDED]
-    rows = [one for one in order if any(before == one for before, _ in found)]
-    columns = [one for one in order if any(after == one for _, after in found)]
+    rows = [determination for determination in order if any(before == determination for before, _ in found)]
+    columns = [determination for determination in order if any(after == determination for _, after in found)]
     return {"rows": rows, "columns": columns, "lines": found, "kinds": kinds}
 
 
@@ -159,9 +159,9 @@ def _pairs_chart(report: Report) -> Markup | None:
     chart = pygal.HorizontalStackedBar(**_config(kinds), width=900, height=90 + 42 * len(pairs), print_values=True)
     chart.value_formatter = lambda count: f"{count:,.0f}" if count else ""
     listed = list(reversed(pairs))
-    chart.x_labels = [f"{words(one.before)} → {words(one.after)}" for one in listed]
+    chart.x_labels = [f"{words(pair.before)} → {words(pair.after)}" for pair in listed]
     for kind in kinds:
-        chart.add(words(kind), [one.lines if one.kind == kind else None for one in listed])
+        chart.add(words(kind), [pair.lines if pair.kind == kind else None for pair in listed])
     return _render(chart, "Lines that change, by determination before and after; the table below has the numbers.")
 
 

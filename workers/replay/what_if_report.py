@@ -157,11 +157,11 @@ def examples(done: Done) -> dict[tuple[str, str, str], list[str]]:
     """The first few lines of each pair, by position, and by request id if allowed."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for line in done.findings():
-        one = json.loads(line)
-        if "from" not in one:
+        change = json.loads(line)
+        if "from" not in change:
             continue
-        mine = found.setdefault((one["kind"], one["from"], one["to"]), [])
+        mine = found.setdefault((change["kind"], change["from"], change["to"]), [])
         if len(mine) < EXAMPLES:
-            place = f"{one['partition']}/{one['offset']} line {one['line']}"
-            mine.append(f"{one['request_id']} ({place})" if "request_id" in one else place)
+            place = f"{change['partition']}/{change['offset']} line {change['line']}"
+            mine.append(f"{change['request_id']} ({place})" if "request_id" in change else place)
     return found

@@ -116,10 +116,12 @@ def _create(client: KafkaAdminClient, settings: Settings, wanted: Iterable[Topic
     return sorted(missing)
 
 
-def _is_ours(one: Difference) -> bool:
+def _is_ours(difference: Difference) -> bool:
     """Whether this setting is mandatory and can be changed without loss."""
-    too_small = one.what == LIMIT and one.found.isdecimal() and int(one.found) < int(one.declared)
-    return one.what == TIME or too_small
+    too_small = (
+        difference.what == LIMIT and difference.found.isdecimal() and int(difference.found) < int(difference.declared)
+    )
+    return difference.what == TIME or too_small
 
 
 def set_on_topic(client: KafkaAdminClient, name: str, configuration: Mapping[str, str]) -> None:
@@ -180,7 +182,7 @@ def settings_there(client: KafkaAdminClient, name: str) -> Mapping[str, Any]:
     """A topic's whole configuration, including defaults."""
     resource = ConfigResource(ConfigResourceType.TOPIC, name)
     answer = client.describe_configs([resource], config_filter="all")
-    return {setting: one["value"] for setting, one in answer["topic"][name].items()}
+    return {setting: entry["value"] for setting, entry in answer["topic"][name].items()}
 
 
 _LIMIT = "max.message.bytes"

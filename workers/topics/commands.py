@@ -43,10 +43,12 @@ def apply(bootstrap: Bootstrap = None, topic_prefix: Prefix = None, partitions: 
         created = sorted([*made, *done.created])
         act.note(topics=tuple(created), count=done.published)
     err.print(f"created: {', '.join(created)}" if created else "nothing to create")
-    for one in done.altered:
-        err.print(f"{one.topic}: {one.what} was {one.found}, is {one.declared} now", markup=False)
-    for one in done.left:
-        err.print(f"{one.topic}: {one.what} is {one.found}, declared {one.declared}; left as it is", markup=False)
+    for topic in done.altered:
+        err.print(f"{topic.topic}: {topic.what} was {topic.found}, is {topic.declared} now", markup=False)
+    for topic in done.left:
+        err.print(
+            f"{topic.topic}: {topic.what} is {topic.found}, declared {topic.declared}; left as it is", markup=False
+        )
     if done.published:
         err.print(f"published: {counted(done.published, 'revision')} that packaged documents know")
 

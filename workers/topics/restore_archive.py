@@ -293,8 +293,8 @@ async def _write(settings: Settings, one: Restored, asked: _RequestPositions) ->
     async with clients.async_producer(connect.client(settings), **sizes) as producer:
         for number in range(one.partitions):
             under_way: deque[asyncio.Future[Any]] = deque()
-            for batch in _batches(asked.records(one.topic.name, number)):
-                under_way.append(await producer.send_batch(batch, one.name, partition=number))
+            for batch in _batches(asked.records(restored.topic.name, number)):
+                under_way.append(await producer.send_batch(batch, restored.name, partition=number))
                 if len(under_way) > UNDER_WAY:
                     await under_way.popleft()
             for sent in under_way:
@@ -325,21 +325,21 @@ class _Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka ships no types
         self._builder.set_producer_state(producer_id, producer_epoch, base_sequence)
 
 
-def _compare(settings: Settings, one: Restored, asked: _RequestPositions) -> int:
+def _compare(settings: Settings, restored: Restored, asked: _RequestPositions) -> int:
     """Verify a topic against the archives; return its number of records.
 
     Raises:
         ReplayError: A record differs.
     """
     total = 0
-    for number in range(one.partitions):
-        wanted = asked.records(one.topic.name, number)
-        for kept, there in zip_longest(wanted, _there(settings, one.name, number)):
+    for number in range(restored.partitions):
+        wanted = asked.records(restored.topic.name, number)
+        for kept, there in zip_longest(wanted, _there(settings, restored.name, number)):
             if kept is None or there is None or kept[2:] != there[2:]:
                 at = (kept or there).offset
                 raise ReplayError(
-                    f"{one.name}/{number}: at offset {at} is not what the archives have. Whoever else writes there "
-                    f"must not; delete the topics that are restored and begin again"
+                    f"{restored.name}/{number}: at offset {at} is not what the archives have. Whoever else writes "
+                    f"there must not; delete the topics that are restored and begin again"
                 )
             total += 1
     return total

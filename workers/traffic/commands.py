@@ -85,8 +85,8 @@ def _write_all(lines: Iterator[bytes], stream: BinaryIO) -> None:
 def publish(file: Events, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
     """Publish every event of a file as a request, keyed by its request id; bare data gets an envelope.
 
-    An unreadable file is refused before anything is published; standard input is published as it arrives. Exit code 3 if
-    an event is too large for Kafka: it is named, and the others are published.
+    An unreadable file is refused before anything is published; standard input is published as it arrives. Exit code 3
+    if an event is too large for Kafka: it is named, and the others are published.
     """
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     topic = found.topic(REQUESTS)

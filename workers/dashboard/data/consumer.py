@@ -110,7 +110,7 @@ class Reader:
 
     def _read(self, over: Event) -> None:
         found = kept(self._settings, list(self._takers))
-        lacking = sorted(set(self._takers) - {one.topic for one in found})
+        lacking = sorted(set(self._takers) - {partition.topic for partition in found})
         if lacking:
             raise ReadingError(f"no topic {', '.join(lacking)}, or no right to it: `dli topics check` compares them")
         with clients.consumer(self._settings) as consumer:

@@ -69,9 +69,9 @@ class Publications:
         """By policy, oldest first."""
         self._proofs: dict[tuple[str, str], Proof] = {}
 
-    def accepted(self, one: Publication) -> None:
+    def accepted(self, publication: Publication) -> None:
         """Add an accepted publication."""
-        self._known.setdefault(one.policy, []).append(_revision(one))
+        self._known.setdefault(publication.policy, []).append(_revision(publication))
 
     def attested(self, event: Mapping[str, Any]) -> None:
         """Add an attestation's data."""
@@ -96,29 +96,29 @@ class Publications:
         gone = stood((entry.digest, entry.document, entry.corrects) for entry in known).taken_back
         return [
             replace(
-                one,
-                proof=self._proofs.get((policy, one.digest)),
+                revision,
+                proof=self._proofs.get((policy, revision.digest)),
                 taken_back_by=known[gone[at]].digest if at in gone else None,
             )
-            for at, one in enumerate(known)
+            for at, revision in enumerate(known)
         ]
 
 
-def _revision(one: Publication) -> Revision:
-    edition = edition_on(one.document.editions, one.revision)
+def _revision(publication: Publication) -> Revision:
+    edition = edition_on(publication.document.editions, publication.revision)
     return Revision(
-        policy=one.policy,
-        date=one.revision.isoformat(),
-        number=one.number,
-        kinds=tuple(kind.value for kind in one.kinds),
-        says=" ".join(one.document.revisions[-1].says.split()),
-        author=one.author,
-        signed_by=one.signed_by,
-        published=instant(one.published),
-        effective=one.effective.isoformat(),
-        digest=one.digest,
-        corrects=one.corrects,
-        document=one.sha256,
+        policy=publication.policy,
+        date=publication.revision.isoformat(),
+        number=publication.number,
+        kinds=tuple(kind.value for kind in publication.kinds),
+        says=" ".join(publication.document.revisions[-1].says.split()),
+        author=publication.author,
+        signed_by=publication.signed_by,
+        published=instant(publication.published),
+        effective=publication.effective.isoformat(),
+        digest=publication.digest,
+        corrects=publication.corrects,
+        document=publication.sha256,
         on_record=edition is not None and edition.on_record,
     )
 
@@ -136,4 +136,4 @@ def _where(change: Mapping[str, Any]) -> tuple[str, ...]:
         days = [f"{day.get('since', '')} to {day.get('until', 'now')}".strip() for day in lines["days"] if day]
         parts = (lines.get("lines_of_business", ()), lines.get("codes", ()), days)
         found.append("; ".join(", ".join(part) for part in parts if part))
-    return tuple(one for one in found if one)
+    return tuple(text for text in found if text)

@@ -80,11 +80,11 @@ def _draw(found: Decisions) -> None:
     heading("By revision in force on the day of the service")
     rows = [
         {
-            "revision": one.revision,
-            "lines": f"{one.lines:,}",
-            "shares": "; ".join(f"{count:,} {name}" for name, count in one.shares),
+            "revision": row.revision,
+            "lines": f"{row.lines:,}",
+            "shares": "; ".join(f"{count:,} {name}" for name, count in row.shares),
         }
-        for one in found.mix
+        for row in found.mix
     ]
     table((("revision", "Revision"), ("lines", "Service lines"), ("shares", "Determinations")), rows, "revision")
     heading("What providers are asked for")

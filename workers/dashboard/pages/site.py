@@ -185,7 +185,7 @@ def say(text: str, **options: Any) -> None:
 
 def way_to(text: str, *path: str) -> ui.link:
     """A link to one of our own paths."""
-    return ui.link(printable(text), "/" + "/".join(quote(one, safe="") for one in path))
+    return ui.link(printable(text), "/" + "/".join(quote(part, safe="") for part in path))
 
 
 def fold(text: str) -> ui.expansion:

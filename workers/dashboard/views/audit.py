@@ -20,16 +20,16 @@ class AuditRow(NamedTuple):
     took: str
 
 
-def row(one: Done) -> AuditRow:
+def row(act: Done) -> AuditRow:
     """An act in the list."""
     return AuditRow(
-        one.last.act,
-        moment(one.at),
-        columns.who(one.last.who),
-        one.last.what,
-        columns.arguments(one.last.arguments),
-        columns.outcome(one),
-        lasting((one.until - one.at).total_seconds()) if one.until is not None else "-",
+        act.last.act,
+        moment(act.at),
+        columns.who(act.last.who),
+        act.last.what,
+        columns.arguments(act.last.arguments),
+        columns.outcome(act),
+        lasting((act.until - act.at).total_seconds()) if act.until is not None else "-",
     )
 
 

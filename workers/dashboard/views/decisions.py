@@ -78,7 +78,9 @@ def _age(revision: Revision) -> tuple[str, bool, str]:
 
 def revisions(counters: Counters) -> list[str]:
     """The revisions with counted decisions, newest first."""
-    return [name_of(one) for one in sorted({one for one, _ in counters.lines}, key=_age, reverse=True)]
+    return [
+        name_of(revision) for revision in sorted({revision for revision, _ in counters.lines}, key=_age, reverse=True)
+    ]
 
 
 def decisions(counters: Counters) -> Decisions:

@@ -38,30 +38,32 @@ def revisions(published: Sequence[Published], under: Mapping[Revision, int]) -> 
     """A policy's revisions, newest first, with the decisions counted under each."""
     return tuple(
         RevisionRow(
-            one.date,
-            one.number,
-            ", ".join(map(words, one.kinds)),
-            one.says,
-            "The first on record." if first else changed(one.proof),
-            tuple(_change(one.proof)),
-            one.on_record,
-            one.author,
-            f"signed with the key {one.signed_by[:SHOWN]}" if one.signed_by is not None else "signed by nobody",
-            one.published,
-            ", ".join(_corrected(one)),
-            one.digest,
-            one.document,
-            under.get((one.policy, one.date), 0),
+            revision.date,
+            revision.number,
+            ", ".join(map(words, revision.kinds)),
+            revision.says,
+            "The first on record." if first else changed(revision.proof),
+            tuple(_change(revision.proof)),
+            revision.on_record,
+            revision.author,
+            f"signed with the key {revision.signed_by[:SHOWN]}"
+            if revision.signed_by is not None
+            else "signed by nobody",
+            revision.published,
+            ", ".join(_corrected(revision)),
+            revision.digest,
+            revision.document,
+            under.get((revision.policy, revision.date), 0),
         )
-        for one, first in zip(reversed(published), [*[False] * (len(published) - 1), True], strict=True)
+        for revision, first in zip(reversed(published), [*[False] * (len(published) - 1), True], strict=True)
     )
 
 
-def _corrected(one: Published) -> Iterator[str]:
-    if one.corrects is not None:
-        yield f"takes back {one.corrects[:SHOWN]}"
-    if one.taken_back_by is not None:
-        yield f"taken back by {one.taken_back_by[:SHOWN]}"
+def _corrected(revision: Published) -> Iterator[str]:
+    if revision.corrects is not None:
+        yield f"takes back {revision.corrects[:SHOWN]}"
+    if revision.taken_back_by is not None:
+        yield f"taken back by {revision.taken_back_by[:SHOWN]}"
 
 
 def before_any(policy: str, under: Mapping[Revision, int]) -> int:
@@ -82,7 +84,7 @@ def changed(proof: Proof | None) -> str:
 
 def _change(proof: Proof | None) -> list[str]:
     return [
-        f"{words(one.aspect)}: {one.before} → {one.after}, in {one.cases:,} cases"
-        + (f" ({' or '.join(one.where)})" if one.where else "")
-        for one in (proof.changes if proof is not None else ())
+        f"{words(change.aspect)}: {change.before} → {change.after}, in {change.cases:,} cases"
+        + (f" ({' or '.join(change.where)})" if change.where else "")
+        for change in (proof.changes if proof is not None else ())
     ]
