@@ -76,7 +76,7 @@ def quantiles(metric: str) -> list[Asked]:
 
 
 def rate(metric: str, by: str = "") -> str:
-    """What a counter grows by in a second, over all workers."""
+    """The rate of a counter per second, over all workers."""
     return f"sum{f' by ({by})' if by else ''} (rate({metric}[$__rate_interval]))"
 
 
@@ -97,12 +97,12 @@ OPERATIONS = (
             Number(
                 "Oldest waiting request",
                 "max(kafka_consumergroup_group_max_lag_seconds)",
-                "As the brokers tell, whatever workers say.",
+                "As reported by the brokers, independent of workers.",
                 60,
                 unit="s",
             ),
-            Number("Members of the group", "max(kafka_consumergroup_members)", "Workers that Kafka knows of.", 1, True),
-            Number("Workers ready", "sum(dli_ready)", "Of those that answer.", 1, True),
+            Number("Members of the group", "max(kafka_consumergroup_members)", "Workers known to Kafka.", 1, True),
+            Number("Workers ready", "sum(dli_ready)", "Among the workers that respond.", 1, True),
             Number("Overdue", "sum(dli_overdue_requests)", "Pended requests whose due date has passed.", 1),
             Number(
                 "Lag is measured",
@@ -125,22 +125,22 @@ OPERATIONS = (
                     Asked(rate("dli_dead_letters_total"), "dead letters"),
                     Asked(rate("dli_requests_lost_total"), "lost unread"),
                 ),
-                "Requests done with in a second, and what became of them.",
+                "Requests processed per second, by outcome.",
                 "reqps",
             ),
             Lines(
-                "Requests that wait",
+                "Waiting requests",
                 (Asked("sum by (topic, partition) (kafka_consumergroup_lag)", "{{topic}}/{{partition}}"),),
-                "By partition, as the brokers tell.",
+                "By partition, as reported by the brokers.",
             ),
             Lines(
-                "How long the oldest waits",
+                "Age of the oldest",
                 (
                     Asked(
                         "max by (topic, partition) (kafka_consumergroup_group_lag_seconds)", "{{topic}}/{{partition}}"
                     ),
                 ),
-                "By partition, as the brokers tell.",
+                "By partition, as reported by the brokers.",
                 "s",
             ),
             Lines(
@@ -149,7 +149,7 @@ OPERATIONS = (
                     Asked("sum by (outcome) (dli_accounts_records)", "{{outcome}}"),
                     Asked("sum(abs(dli_accounts_difference))", "difference"),
                 ),
-                "Counted in the transactions that answered them; consumed is all the others but lost together.",
+                "Counted in the transactions that answered them; consumed is the sum of all others except lost.",
             ),
         ),
     ),
@@ -162,9 +162,19 @@ OPERATIONS = (
                 "From a request's timestamp until its outcome is committed.",
                 "s",
             ),
-            Lines("Deciding one request", quantiles("dli_evaluation_seconds"), "Its bytes to the answer's bytes.", "s"),
-            Lines("Delivering a batch", quantiles("dli_delivery_seconds"), "Until Kafka has it and its offset.", "s"),
-            Lines("Rebalancing", (*quantiles("dli_rebalance_seconds"),), "Until a worker goes on.", "s"),
+            Lines(
+                "Deciding one request",
+                quantiles("dli_evaluation_seconds"),
+                "From its bytes to the answer's bytes.",
+                "s",
+            ),
+            Lines(
+                "Delivering a batch",
+                quantiles("dli_delivery_seconds"),
+                "Until Kafka has the batch and its offset.",
+                "s",
+            ),
+            Lines("Rebalancing", (*quantiles("dli_rebalance_seconds"),), "Until a worker continues.", "s"),
         ),
     ),
     Section(
@@ -180,13 +190,13 @@ OPERATIONS = (
                 "cps",
             ),
             Lines(
-                "Set aside unread, or shortened",
+                "Unreadable or oversized",
                 (
                     Asked(rate("dli_unreadable_total"), "not readable as records"),
                     Asked(rate("dli_oversized_total", "topic"), "too large for {{topic}}"),
                     Asked("sum by (what) (dli_exporter_unread)", "the exporter cannot read: {{what}}"),
                 ),
-                "The logs say where. Requests among it are dead letters.",
+                "The logs have the positions. Affected requests are dead letters.",
             ),
             Lines(
                 "Commits",
@@ -197,19 +207,23 @@ OPERATIONS = (
                 "Batches.",
                 "cps",
             ),
-            Lines("Partitions", (Asked("sum by (state) (dli_feed_partitions)", "{{state}}"),), "As workers tell."),
+            Lines(
+                "Partitions",
+                (Asked("sum by (state) (dli_feed_partitions)", "{{state}}"),),
+                "As reported by the workers.",
+            ),
             Lines(
                 "Rebalances",
                 (Asked("sum by (instance) (increase(dli_rebalances_total[$__rate_interval]))", "{{instance}}"),),
-                "Times partitions were given out anew.",
+                "Rebalances of partitions.",
             ),
             Lines(
-                "What is not ready",
+                "Not ready",
                 (Asked("sum by (check) (1 - dli_ready_check)", "{{check}}"),),
-                "Workers where a check of /ready fails.",
+                "Workers with a failing check of /ready.",
             ),
             Lines(
-                "Taking tables up again",
+                "Recovering tables",
                 (
                     Asked(
                         f"histogram_quantile(0.95, {rate('dli_recovery_seconds_bucket', 'le, table')})",
@@ -220,7 +234,7 @@ OPERATIONS = (
                 "s",
             ),
             Lines(
-                "Transactions left open",
+                "Open transactions",
                 (
                     Asked("kafka_topic_partition_open_transaction_seconds > 0", "{{topic}}/{{partition}}"),
                     Asked(
@@ -228,10 +242,10 @@ OPERATIONS = (
                         "offsets nobody can read",
                     ),
                 ),
-                "For how many seconds one was seen, and what waits behind them all.",
+                "For how many seconds one has been observed, and the records waiting behind all of them.",
             ),
             Lines(
-                "Kept on topics",
+                "Stored on topics",
                 (
                     Asked(
                         "sum by (topic) (kafka_topic_partition_current_offset - kafka_topic_partition_oldest_offset)",
@@ -248,14 +262,14 @@ OPERATIONS = (
             Rows(
                 "Policies in force",
                 "count by (policy, revision, sha256) (dli_policy_in_force_info)",
-                "Workers by document; more than one digest for a policy only while an upgrade goes on.",
+                "Workers by document; a policy has several digests only during an upgrade.",
             ),
             Rows(
-                "Drafts beside",
+                "Shadow drafts",
                 "count by (policy, sha256) (dli_shadow_policy_info)",
-                "Workers by the draft that decides beside; none where no worker has one.",
+                "Workers by shadow draft; none if no worker has one.",
             ),
-            Rows("Builds", "count by (version, python, faust, aiokafka) (dli_build_info)", "Workers by what they run."),
+            Rows("Builds", "count by (version, python, faust, aiokafka) (dli_build_info)", "Workers by version."),
         ),
     ),
 )
@@ -283,26 +297,26 @@ DECISIONS = (
                 "cps",
             ),
             Lines(
-                "What a draft would make of requests",
+                "Requests under a draft",
                 (Asked(rate("dli_shadow_requests_total", "outcome"), "{{outcome}}"),),
-                "Where DLI_SHADOW_POLICY names one; failed ones are in the workers' logs.",
+                "If DLI_SHADOW_POLICY names one; failures are in the workers' logs.",
                 "cps",
             ),
             Lines(
-                "What a draft would make of lines",
+                "Lines under a draft",
                 (
                     Asked(
                         rate("dli_shadow_lines_total", "kind, determination, draft"),
                         "{{kind}}: {{determination}} → {{draft}}",
                     ),
                 ),
-                "The lines that differ, from the decision's determination to the draft's.",
+                "Lines that differ, by the decision's determination and the draft's.",
                 "cps",
             ),
             Lines(
                 "Facts asked for",
                 (Asked(rate("dli_information_requests_total", "fact"), "{{fact}}"),),
-                "Decisions that wait for them.",
+                "Decisions that wait for the fact.",
                 "cps",
             ),
             Lines(
@@ -322,7 +336,7 @@ DECISIONS = (
                     Asked("sum by (state) (dli_pended_requests)", "{{state}}"),
                     Asked("sum(dli_overdue_requests)", "overdue"),
                 ),
-                "By the state of their clock; who has answered elsewhere is not known here.",
+                "By the state of their clock; answers given elsewhere are not known here.",
             ),
             Rows("Register", "max by (policy) (dli_policy_revisions_known)", "Revisions known, by policy."),
         ),
