@@ -65,7 +65,7 @@ def test_an_import_that_breaks_the_house_is_found(copy: Path, file: str, line: s
 
 
 def test_four_modules_use_internals_of_faust_and_aiokafka() -> None:
-    """The feed's own and the list of them; how readers hand out every record; how records are restored to the byte."""
+    """The stream processor's own and their list; how readers deliver each record; how records are restored exactly."""
     private = re.compile(
         r"\.aiokafka_consumer|faust\.transport|aiokafka\.producer|aiokafka\.consumer|(?<!self)\._consumer|mode\.threads"
     )

@@ -37,7 +37,7 @@ BARE = Variant("bare aiokafka, transactions", f"{LOOPS}.aiokafka_loop", ("transa
 STOCK = Variant("stock Faust", f"{LOOPS}.stock_faust", transactional=False, share=0.2)
 PURE = Variant("the work alone, no broker", f"{LOOPS}.pure")
 # Next to nothing is done with a record, so some more of them are needed to see it; the same again will do.
-TRIVIAL = Variant("our feed, trivial handler", f"{LOOPS}.fed", share=4.0)
+TRIVIAL = Variant("our processor, trivial handler", f"{LOOPS}.fed", share=4.0)
 BARE_TRIVIAL = Variant(
     "bare aiokafka, transactions, trivial", f"{LOOPS}.aiokafka_loop", ("transactional", "trivial"), share=4.0
 )

@@ -51,7 +51,7 @@ from workers.event_log.process_pool import cores
 from workers.event_log.process_pool import run as run_tasks
 from workers.event_log.source import Chunk, Piece
 from workers.state.request_digests import digest
-from workers.stream import EXIT_FEED_LOST
+from workers.stream import EXIT_PROCESSOR_LOST
 from workers.traffic.commands import as_record
 
 WORKER = Variant("our worker, exactly once", "workers", ("worker",))
@@ -266,7 +266,7 @@ class Way:
             if self._again > MOST_STARTED_AGAIN:
                 raise BenchmarkError(f"workers gave up {self._again} times")
         if self._again:
-            sys.stderr.write(f"workers were started again {self._again} times: exit code {EXIT_FEED_LOST}\n")
+            sys.stderr.write(f"workers were started again {self._again} times: exit code {EXIT_PROCESSOR_LOST}\n")
 
     def _decided(self, rooms: Sequence[Settings], begun: float) -> bool:
         """Whether the workers came to the end; one of them may have given up, which is for a supervisor to mend."""
@@ -275,7 +275,7 @@ class Way:
             try:
                 done, changed = 0, time.perf_counter()
                 while (now := progress.count()) < self._count:
-                    if any(one.poll() == EXIT_FEED_LOST for one in started):
+                    if any(one.poll() == EXIT_PROCESSOR_LOST for one in started):
                         return False
                     check(WORKER, rooms, started)
                     done, changed = (now, time.perf_counter()) if now != done else (done, changed)

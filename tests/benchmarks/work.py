@@ -25,7 +25,7 @@ from workers.traffic.commands import as_record
 SEED = 402
 PARTITIONS = 4
 BATCH = 1_000
-"""Records of one partition in a transaction, for whoever has a choice: that of our feed."""
+"""Records of one partition in a transaction, for whoever has a choice: that of our stream processor."""
 HEADERS = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
 
 Kind = Literal["decide", "trivial"]

@@ -27,7 +27,7 @@ from tests.support.running import settings_for
 from workers.configuration.settings import Settings
 from workers.demo.run import is_ready
 from workers.dev_brokers import free_ports
-from workers.stream import EXIT_FEED_LOST
+from workers.stream import EXIT_PROCESSOR_LOST
 from workers.topics import apply_topics
 
 SESSION_SECONDS = 1.5
@@ -283,7 +283,7 @@ class Fleet:
     def look_after(self) -> None:
         """What a supervisor does: start those again that ended by themselves because they must not go on."""
         for one in self.workers:
-            if one.process is not None and one.process.poll() == EXIT_FEED_LOST:
+            if one.process is not None and one.process.poll() == EXIT_PROCESSOR_LOST:
                 self.gave_up += 1
                 one.start()
 

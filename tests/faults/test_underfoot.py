@@ -19,7 +19,7 @@ from tests.support.running import everything_on
 from workers.configuration.settings import Settings
 from workers.dev_brokers import Broker
 from workers.state.request_digests import digest as digest_of_id
-from workers.stream import EXIT_FEED_LOST
+from workers.stream import EXIT_PROCESSOR_LOST
 from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.faults, pytest.mark.kafka]
@@ -99,7 +99,7 @@ def test_partitions_added_to_one_topic_end_every_worker(
     report.add("partitions added to one topic", 1, there, notes=notes)
     assert stray == 0
     assert there.clean
-    assert (codes, refused) == ([EXIT_FEED_LOST] * WORKERS, [1])
+    assert (codes, refused) == ([EXIT_PROCESSOR_LOST] * WORKERS, [1])
     assert noticed < NOTICED_SECONDS
     for one in sentences:
         assert found.topic(grown) in one
@@ -169,7 +169,7 @@ def test_recreated_digests_end_the_workers_and_new_ones_go_on(
 
     report.add("topic of digests created again", 1, there, notes=f"all ended {noticed:.1f} s after, and began anew")
     assert there.clean
-    assert codes == [EXIT_FEED_LOST] * WORKERS
+    assert codes == [EXIT_PROCESSOR_LOST] * WORKERS
     assert noticed < NOTICED_SECONDS
 
 
@@ -208,5 +208,5 @@ def test_a_foreign_consumer_in_the_group_ends_the_worker(
 
     report.add("group used by another application", 1, there, notes=f"ended {noticed:.1f} s after its start")
     assert there.clean
-    assert codes == [EXIT_FEED_LOST]
+    assert codes == [EXIT_PROCESSOR_LOST]
     assert "another application uses this group" in last["event"]

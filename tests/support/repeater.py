@@ -1,4 +1,4 @@
-"""A worker for the feed's tests: it repeats every record of `requests` to `decisions`. Run as a script, it is one."""
+"""A worker for tests of the stream processor: it repeats each record of `requests` to `decisions`. Runs as a script."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ import faust
 
 from workers.configuration.settings import Delivery
 from workers.kafka.records import OutgoingRecord, PartitionListener, Record
-from workers.stream import app_settings, feed
+from workers.stream import app_settings, stream_processor
 
 PARTITIONS = 4
 
@@ -86,7 +86,7 @@ def serve(bootstrap: str, app_id: str, delivery: str, name: str) -> None:
             known[event.key] = event.value
 
     repeater = _Repeater(place.decisions)
-    first = feed(
+    first = stream_processor(
         app,
         app.topic(place.requests, **raw),
         repeater.handle,
@@ -94,7 +94,7 @@ def serve(bootstrap: str, app_id: str, delivery: str, name: str) -> None:
         delivery=Delivery(delivery),
         listener=repeater,
     )
-    feed(
+    stream_processor(
         app,
         app.topic(place.decisions, **raw),
         _Repeater(place.repeats).handle,

@@ -15,7 +15,7 @@ from workers.stream.processor import BATCHES_AT_ONCE, Turns
 
 
 def owner(marks: Iterator[int] | None = None, records: int = 1, at_once: int = 1) -> Any:
-    """A feed of a partition that has some records, of which a read gives `at_once` or as many as are asked for."""
+    """A stream processor of a partition with some records; a read returns `at_once`, or as many as requested."""
     waiting = [Record("requests", 0, 7 + number, 0, None, b"1") for number in range(records)]
 
     async def committed(_: TopicPartition) -> tuple[int, str]:

@@ -37,7 +37,7 @@ from workers.policies.revision_follower import Follower
 from workers.process import private_files
 from workers.state.changelog import KafkaChangelog
 from workers.state.request_digests import partition_of
-from workers.stream import StreamProcessor, app_settings, feed
+from workers.stream import StreamProcessor, app_settings, stream_processor
 from workers.topics.layout import alike_topics
 from workers.topics.watch import TopicWatch
 
@@ -77,7 +77,7 @@ def make_app(
     )
     accounting = AccountingListener(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
     handler = DecisionHandler(follower, settings, memory, shadow)
-    fed = feed(
+    requests = stream_processor(
         app,
         raw_topic(app, settings, REQUESTS),
         handler,
@@ -87,23 +87,25 @@ def make_app(
         delivery=settings.delivery,
         listener=accounting,
     )
-    topic_watch.notify(fed)
-    ledger = _keep_ledger(app, settings, behind=fed)
+    topic_watch.notify(requests)
+    ledger = _keep_ledger(app, settings, behind=requests)
     history.add_agent(app, settings, follower)
     faust_sensor.add_sensor(app)
     needed = health.checks(
         app,
         follower,
-        lambda: fed.progress,
+        lambda: requests.progress,
         lambda: topic_watch.spare(cast("PartitionAssignor", app.assignor).external_topics_metadata()),
         settings.stalled_seconds,
     )
     needed["topics"] = topic_watch.topics_there
     needed["revisions"] = lambda: follower.behind_seconds < settings.stalled_seconds
     # Every processor counts: a refused ledger partition would otherwise go unnoticed.
-    needed["in_range"] = lambda: not any(state.refused for part in (fed, *ledger) for state in part.progress.values())
+    needed["in_range"] = lambda: (
+        not any(state.refused for part in (requests, *ledger) for state in part.progress.values())
+    )
     needed["ledger"] = lambda: all(part.started for processor in ledger for part in processor.progress.values())
-    health.add_pages(app, follower, needed, lambda: fed.progress, settings.stalled_seconds)
+    health.add_pages(app, follower, needed, lambda: requests.progress, settings.stalled_seconds)
     return app
 
 
@@ -127,10 +129,10 @@ def _keep_ledger(app: faust.App, settings: Settings, behind: StreamProcessor) ->
     links = Links(settings, folder / "links", log(settings.topic(LINKS)))
     http.add_pages(app, settings, http.Ledger(pointers, links))
     source = partial(raw_topic, app, settings)
-    fed = partial(feed, app, behind=behind)
+    processor = partial(stream_processor, app, behind=behind)
     letters = [settings.topic(DEAD_LETTERS)]
     pointing = partial(
-        fed,
+        processor,
         handler=PointerHandler(settings),
         outputs=[settings.topic(LEDGER), settings.topic(LINKS), *letters],
         place=partition_of,
@@ -140,6 +142,8 @@ def _keep_ledger(app: faust.App, settings: Settings, behind: StreamProcessor) ->
     return [
         pointing(source(DECISIONS)),
         pointing(source(DEAD_LETTERS)),
-        fed(source(LEDGER), Keeper(settings), outputs=letters, delivery=Delivery.AT_LEAST_ONCE, listener=pointers),
-        fed(source(LINKS), links, outputs=letters, delivery=settings.delivery, listener=links),
+        processor(
+            source(LEDGER), Keeper(settings), outputs=letters, delivery=Delivery.AT_LEAST_ONCE, listener=pointers
+        ),
+        processor(source(LINKS), links, outputs=letters, delivery=settings.delivery, listener=links),
     ]

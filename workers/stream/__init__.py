@@ -21,14 +21,22 @@ Why nothing is lost and, with exactly-once delivery, nothing is duplicated:
 
 Failures are of two kinds. After a broker outage, a rebalance or a lost producer id, the partition restarts,
 indefinitely. If another worker fenced the producer, a permission is missing or the handler has a bug, retrying cannot
-help: the process exits with `EXIT_FEED_LOST` for its supervisor.
+help: the process exits with `EXIT_PROCESSOR_LOST` for its supervisor.
 
 `partition_loop.py` runs one partition's records through the handler, `partition_output.py` sends the results, and only
 `faust_internals.py` touches unstable internals of Faust and aiokafka.
 """
 
 from workers.stream.faust_internals import BATCH_BYTES
-from workers.stream.partition_loop import EXIT_FEED_LOST, FeedLost, Progress
-from workers.stream.processor import StreamProcessor, app_settings, feed
+from workers.stream.partition_loop import EXIT_PROCESSOR_LOST, ProcessorLostError, Progress
+from workers.stream.processor import StreamProcessor, app_settings, stream_processor
 
-__all__ = ["BATCH_BYTES", "EXIT_FEED_LOST", "FeedLost", "Progress", "StreamProcessor", "app_settings", "feed"]
+__all__ = [
+    "BATCH_BYTES",
+    "EXIT_PROCESSOR_LOST",
+    "ProcessorLostError",
+    "Progress",
+    "StreamProcessor",
+    "app_settings",
+    "stream_processor",
+]

@@ -184,7 +184,7 @@ ASSUMPTIONS = (
     Assumption(
         Worker._shutdown_loop,  # noqa: SLF001
         "raise self.crash_reason from self.crash_reason",
-        "so does `FeedLost` become the exit code of `faust worker`",
+        "so does `ProcessorLostError` become the exit code of `faust worker`",
     ),
     Assumption(
         MessageAccumulator._append_batch,  # noqa: SLF001
@@ -231,9 +231,11 @@ def check_assumptions(
     for package, known in versions.items():
         if not version(package).startswith(known):
             raise AssumptionError(
-                f"{package} is {version(package)}, and the feed was written against {known}: read what "
-                "changed, run the feed's tests with Apache Kafka, then change the version here."
+                f"{package} is {version(package)}, and the stream processor was written against {known}: read what "
+                "changed, run its tests with Apache Kafka, then change the version here."
             )
     for where, says, reason in assumptions:
         if says not in " ".join(inspect.getsource(where).split()):
-            raise AssumptionError(f"{where.__qualname__} no longer says {says!r}, but the feed leans on it: {reason}.")
+            raise AssumptionError(
+                f"{where.__qualname__} no longer says {says!r}, but the stream processor relies on it: {reason}."
+            )

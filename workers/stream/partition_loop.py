@@ -31,7 +31,7 @@ from workers.stream.partition_output import OversizedError, PartitionOutput, Sen
 log = logging.getLogger(__name__)
 events = structlog.get_logger(__name__)
 
-EXIT_FEED_LOST = 70
+EXIT_PROCESSOR_LOST = 70
 """The process's exit code when this worker must stop: start a new one, do not retry in the process."""
 
 _BUFFERED_BATCHES = 2  # buffered while the previous batch is being delivered
@@ -66,14 +66,14 @@ def _size(record: Record) -> int:
     return size
 
 
-class FeedLost(SystemExit):
+class ProcessorLostError(SystemExit):
     """This worker must stop: another one fenced it, or retrying cannot help.
 
     A `SystemExit`, so that `faust worker`, which re-raises what crashed the app, exits with its code.
     """
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(EXIT_FEED_LOST)
+        super().__init__(EXIT_PROCESSOR_LOST)
         self.sentence = sentence
 
     def __str__(self) -> str:
@@ -120,7 +120,7 @@ class Owner(Sender, Protocol):
 class Turns(Protocol):
     """Limits how many batches are in progress at once."""
 
-    def one(self) -> AbstractAsyncContextManager[None]:
+    def turn(self) -> AbstractAsyncContextManager[None]:
         """Wait for a turn and hold it inside the context."""
 
 
@@ -167,7 +167,7 @@ class PartitionLoop:
         self._no_longer_there: int | None = None  # an offset that was read from and then left the log
         self.open = False
         self._not_in_log = False
-        self._task = asyncio.create_task(self._run(), name=f"feed {owner.topic}-{partition}")
+        self._task = asyncio.create_task(self._run(), name=f"partition {owner.topic}-{partition}")
 
     @property
     def waiting(self) -> int:
@@ -266,7 +266,7 @@ class PartitionLoop:
                     await self._for_a_batch(output, puller)
                     if self._closing:
                         break
-                    async with self._owner.turns.one():
+                    async with self._owner.turns.turn():
                         # Closed during rebalances and table recovery.
                         await self._owner.app.flow_control.acquire()
                         await self._process(output, self._cut())

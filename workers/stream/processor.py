@@ -18,7 +18,7 @@ from workers.kafka import damaged_records
 from workers.kafka.records import Handler, Instead, PartitionListener, Placing
 from workers.stream.faust_assumptions import check_assumptions
 from workers.stream.faust_internals import BATCH_BYTES, attach, consumer_thread
-from workers.stream.partition_loop import EXIT_FEED_LOST, RHYTHM_S, FeedLost, PartitionLoop, Progress
+from workers.stream.partition_loop import EXIT_PROCESSOR_LOST, RHYTHM_S, PartitionLoop, ProcessorLostError, Progress
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def app_settings() -> dict[str, Any]:
     }
 
 
-def feed(
+def stream_processor(
     app: faust.App,
     topic: faust.TopicT,
     handler: Handler,
@@ -104,7 +104,7 @@ class Turns:
         self._longest = longest
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn and hold it inside the context."""
         await self._free.acquire()
         with ExitStack() as ending:
@@ -117,7 +117,7 @@ class Turns:
 
 
 class StreamProcessor:
-    """Runs one topic through a handler. Created by `feed`."""
+    """Runs one topic through a handler. Created by `stream_processor`."""
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ class StreamProcessor:
         if self.app.crashed:
             return
         if self.app.in_worker:
-            last_call = threading.Timer(_LAST_CALL_S, os._exit, (EXIT_FEED_LOST,))
+            last_call = threading.Timer(_LAST_CALL_S, os._exit, (EXIT_PROCESSOR_LOST,))
             last_call.daemon = True
             last_call.start()
-        await self.app.crash(FeedLost(sentence))
+        await self.app.crash(ProcessorLostError(sentence))

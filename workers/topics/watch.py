@@ -78,11 +78,11 @@ class TopicWatch:
         self._last = Seen(monotonic(), first)
         self._requests_seen = self._last.at
         self._logged: dict[str, float] = {}
-        self._fed: RequestProcessor | None = None
+        self._processor: RequestProcessor | None = None
 
-    def notify(self, fed: RequestProcessor) -> None:
+    def notify(self, processor: RequestProcessor) -> None:
         """Set the request stream processor to notify."""
-        self._fed = fed
+        self._processor = processor
 
     # --- for the health checks ---
 
@@ -98,9 +98,9 @@ class TopicWatch:
 
     async def watch(self) -> None:
         """Check repeatedly until the process ends."""
-        fed = self._fed
-        if fed is None:
-            raise TypeError("no feed is named")
+        processor = self._processor
+        if processor is None:
+            raise TypeError("no stream processor is set")
         looks: asyncio.Queue[Seen] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -112,22 +112,22 @@ class TopicWatch:
         # A daemon: an executor's thread would block the end of the process while the cluster does not respond.
         Thread(target=_look, args=(self._settings, report, over), name="topology", daemon=True).start()
         try:
-            while not fed.stopping and await self._check_group(fed):
+            while not processor.stopping and await self._check_group(processor):
                 try:
                     # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with a look.
                     async with asyncio.timeout(LOOK_SECONDS):
                         seen = await looks.get()
                 except TimeoutError:
                     continue
-                if fed.stopping or not await self.judge(seen, fed):
+                if processor.stopping or not await self.judge(seen, processor):
                     return
         except Exception:
             log.exception("footing_lost")
-            await fed.give_up("the topics and the group cannot be watched any more")
+            await processor.give_up("the topics and the group cannot be watched any more")
         finally:
             over.set()
 
-    async def judge(self, seen: Seen, fed: RequestProcessor) -> bool:
+    async def judge(self, seen: Seen, processor: RequestProcessor) -> bool:
         """Whether the worker can continue with the topics as they are now."""
         again = created_again(self._known, seen.topology)
         others = [name for name in again if name != self._requests]
@@ -138,11 +138,11 @@ class TopicWatch:
                 "and a new process begins with the one that is there"
             )
         if sentence is not None:
-            await fed.give_up(sentence)
+            await processor.give_up(sentence)
             return False
         if again:
             log.error("topic_created_again", topic=self._requests, what_follows="it is read from its beginning")
-            await fed.restart_on_new_log(self._requests_seen)
+            await processor.restart_on_new_log(self._requests_seen)
         self._take(seen)
         return True
 
@@ -155,10 +155,10 @@ class TopicWatch:
         if missing and self._is_news("absent"):
             log.error("topics_absent", topics=missing, what_to_do="`dli topics apply` creates them; this worker waits")
 
-    async def _check_group(self, fed: RequestProcessor) -> bool:
+    async def _check_group(self, processor: RequestProcessor) -> bool:
         """Whether the worker is, or may still become, a member of the group."""
         try:
-            await fed.check_group()
+            await processor.check_group()
         except ConnectionAbortedError:  # the worker is stopping, or its consumer restarting
             return True
         except ClientError as error:
@@ -166,7 +166,7 @@ class TopicWatch:
                 if self._is_news(type(error).__name__):
                     log.warning("group_unsettled", group=self._settings.app_id, error=type(error).__name__)
                 return True
-            await fed.give_up(_why_out(error, self._settings))
+            await processor.give_up(_why_out(error, self._settings))
             return False
         return True
 

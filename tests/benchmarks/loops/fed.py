@@ -1,4 +1,4 @@
-"""Our feed by itself, with a handler that does next to nothing: what is left is its own cost.
+"""Our stream processor by itself, with a handler that does next to nothing: what is left is its own cost.
 
 python -m tests.benchmarks.loops.fed
 """
@@ -11,7 +11,7 @@ from faust.worker import Worker
 from events.topics import DECISIONS, REQUESTS
 from tests.benchmarks.work import Work
 from workers.configuration.settings import read
-from workers.stream import app_settings, feed
+from workers.stream import app_settings, stream_processor
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
         **app_settings(),
     )
     requests = app.topic(found.topic(REQUESTS), key_serializer="raw", value_serializer="raw")
-    feed(app, requests, work.decide, outputs=[found.topic(DECISIONS)], delivery=found.delivery)
+    stream_processor(app, requests, work.decide, outputs=[found.topic(DECISIONS)], delivery=found.delivery)
     worker = Worker(app, loop=loop, loglevel="WARNING", quiet=True, console_port=0)
     worker.spinner = None
     worker.execute_from_commandline()

@@ -34,7 +34,7 @@ def make_app(found: Settings, work: Work) -> faust.App:
     async def decide(stream: faust.StreamT[bytes]) -> AsyncIterator[None]:
         async for event in stream.events():
             one = event.message
-            # Headers as our feed hands them on; Faust has the timestamp in seconds.
+            # Headers as our stream processor passes them; Faust has the timestamp in seconds.
             headers = tuple(dict(one.headers or ()).items())
             record = Record(
                 one.topic, one.partition, one.offset, round(one.timestamp * 1000), one.key, one.value, headers

@@ -130,7 +130,7 @@ def test_clients_are_made_of_nothing_but_these_arguments() -> None:
         "dev_brokers/broker.py",
         "kafka/connect.py",
         "stream/faust_internals.py",
-    ]  # a feed takes what its app was given
+    ]  # a stream processor uses its app's settings
 
 
 def test_a_process_started_with_these_settings_has_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ from workers.kafka import connect
 from workers.kafka.acls import AclRule, rights
 from workers.kafka.records import OutgoingRecord
 from workers.monitoring.exporter import serving
-from workers.stream.partition_loop import EXIT_FEED_LOST
+from workers.stream.partition_loop import EXIT_PROCESSOR_LOST
 from workers.topics import apply_topics
 from workers.traffic.commands import as_record, sent
 
@@ -353,7 +353,7 @@ def test_a_worker_that_loses_a_right_ends_and_is_replaced(secured: Secured, tmp_
         take(secured, LOSING, lost)
         try:
             list(sent(asked, platform))
-            assert process.wait(timeout=60) == EXIT_FEED_LOST
+            assert process.wait(timeout=60) == EXIT_PROCESSOR_LOST
             without = answers()
         finally:
             give(secured, LOSING, lost)

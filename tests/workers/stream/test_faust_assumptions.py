@@ -1,4 +1,4 @@
-"""What the feed leans on in Faust and aiokafka is still there, and a start where it is not is refused."""
+"""What the stream processor relies on in Faust and aiokafka is still there, and a start where it is not is refused."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,9 @@ def test_each_of_them_is_looked_at(assumption: Assumption) -> None:
 
 
 def test_another_version_is_refused_with_a_sentence() -> None:
-    with pytest.raises(AssumptionError, match=r"faust-streaming is 0\.15\.3, and the feed was written against 0\.16"):
+    with pytest.raises(
+        AssumptionError, match=r"faust-streaming is 0\.15\.3, and the stream processor was written against 0\.16"
+    ):
         check_assumptions(versions={"faust-streaming": "0.16"})
 
 

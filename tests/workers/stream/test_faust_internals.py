@@ -1,4 +1,4 @@
-"""What the feed does to Faust and aiokafka, without a broker."""
+"""What the stream processor does to Faust and aiokafka, without a broker."""
 
 import asyncio
 import time

@@ -15,7 +15,7 @@ from tests.support import virtual_time
 from tests.support.stream_owners import entered, owner
 from tests.support.virtual_time import now
 from workers.kafka.records import OutgoingRecord
-from workers.stream import EXIT_FEED_LOST, FeedLost, StreamProcessor
+from workers.stream import EXIT_PROCESSOR_LOST, ProcessorLostError, StreamProcessor
 from workers.stream.partition_loop import PartitionLoop
 from workers.stream.partition_output import UnevenTopicsError
 from workers.stream.processor import BATCHES_AT_ONCE, Turns
@@ -28,14 +28,14 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"workers.stream.{name}", now)
 
 
-def test_losing_the_feed_ends_a_process_with_its_own_exit_code() -> None:
+def test_losing_the_processor_ends_a_process_with_its_own_exit_code() -> None:
     with pytest.raises(SystemExit) as ended:
-        raise FeedLost("another worker has the partition")
-    assert ended.value.code == EXIT_FEED_LOST == 70
+        raise ProcessorLostError("another worker has the partition")
+    assert ended.value.code == EXIT_PROCESSOR_LOST == 70
 
 
-def test_a_feed_behind_a_full_one_starts_one_batch_at_a_time() -> None:
-    """What is behind a feed starts one batch at a time while a whole batch waits there."""
+def test_a_processor_behind_a_full_one_starts_one_batch_at_a_time() -> None:
+    """What is behind a processor starts one batch at a time while a whole batch waits there."""
     first = object.__new__(StreamProcessor)
     first.max_batch, first._turn = 10, asyncio.Lock()
 
@@ -151,8 +151,8 @@ def test_only_a_few_of_many_partitions_have_a_batch_at_once(
     async def through() -> list[int]:
         output = _Counting()
         monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(output))
-        feed = owner(records=40)
-        loops = [PartitionLoop(feed, partition) for partition in range(20)]
+        processor = owner(records=40)
+        loops = [PartitionLoop(processor, partition) for partition in range(20)]
         while len(output.busy) < 20:  # noqa: ASYNC110 (twenty loops say so, each for itself)
             await asyncio.sleep(0.01)
         for loop in loops:
@@ -162,8 +162,8 @@ def test_only_a_few_of_many_partitions_have_a_batch_at_once(
     assert max(virtual_time.run(asyncio.wait_for(through(), 20))) == BATCHES_AT_ONCE
 
 
-def test_a_feed_behind_another_gathers_before_it_takes_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A feed behind another gathers records, even from a trickle, before it takes a batch."""
+def test_a_processor_behind_another_gathers_before_it_takes_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor behind another gathers records, even from a trickle, before it takes a batch."""
 
     async def through() -> list[float]:
         starts: list[float] = []
@@ -173,10 +173,10 @@ def test_a_feed_behind_another_gathers_before_it_takes_a_batch(monkeypatch: pyte
             return []
 
         monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(_Counting()))
-        feed = owner(records=1_000)
-        feed.max_batch, feed.handler = 10_000, handler
-        feed.behind = SimpleNamespace(let_go_first=partial(asyncio.sleep, 0))
-        loop = PartitionLoop(feed, 0)
+        processor = owner(records=1_000)
+        processor.max_batch, processor.handler = 10_000, handler
+        processor.behind = SimpleNamespace(let_go_first=partial(asyncio.sleep, 0))
+        loop = PartitionLoop(processor, 0)
         while len(starts) < 3:  # noqa: ASYNC110 (the handler says so)
             await asyncio.sleep(0.01)
         await loop.close()
@@ -193,7 +193,7 @@ def test_a_slow_batch_delays_no_other_and_frees_its_turn_once() -> None:
         turns, said = Turns(1, longest=0.1), []
 
         async def batch(name: str, seconds: float) -> None:
-            async with turns.one():
+            async with turns.turn():
                 said.append(name)
                 await asyncio.sleep(seconds)
                 said.append(f"{name} ends")
@@ -222,9 +222,9 @@ def test_uneven_topics_end_the_process_with_a_sentence(monkeypatch: pytest.Monke
             said.append(sentence)
 
         monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(Uneven()))
-        feed = owner()
-        feed.give_up = give_up
-        await asyncio.wait_for(PartitionLoop(feed, 0)._task, 20)  # noqa: SLF001
+        processor = owner()
+        processor.give_up = give_up
+        await asyncio.wait_for(PartitionLoop(processor, 0)._task, 20)  # noqa: SLF001
         return said
 
     assert virtual_time.run(through()) == ["requests-0: requests has 4 partitions and decisions has 2"]
@@ -261,7 +261,7 @@ def test_a_partition_of_a_new_log_first_commits_its_beginning(
 
 
 class _Lane:
-    """As much of a loop as a feed that begins anew needs."""
+    """As much of a loop as a processor that begins anew needs."""
 
     def __init__(
         self,
@@ -284,21 +284,21 @@ def test_only_lanes_that_saw_the_old_topic_begin_a_new_one_anew(
 ) -> None:
     """Only those that saw the old topic begin a recreated topic at its beginning."""
     monkeypatch.setattr(sys.modules[StreamProcessor.__module__], "PartitionLoop", _Lane)
-    feed = object.__new__(StreamProcessor)
-    feed.topic = "requests"
+    processor = object.__new__(StreamProcessor)
+    processor.topic = "requests"
 
     async def anew() -> dict[int, tuple[bool, bool]]:
-        old, young, leaving = (_Lane(feed, number, began=began) for number, began in enumerate((1.0, 3.0, 1.0)))
-        feed._loops = {one.partition: one for one in (old, young, leaving)}  # type: ignore[misc]
-        feed._assigned = {0, 1, 2}
-        beginning = asyncio.create_task(feed.restart_on_new_log(before=2.0))
+        old, young, leaving = (_Lane(processor, number, began=began) for number, began in enumerate((1.0, 3.0, 1.0)))
+        processor._loops = {one.partition: one for one in (old, young, leaving)}  # type: ignore[misc]
+        processor._assigned = {0, 1, 2}
+        beginning = asyncio.create_task(processor.restart_on_new_log(before=2.0))
         await asyncio.sleep(0)
         # The group takes one away while the loops end.
-        await feed._on_revoked(feed, [TP("requests", 2)])
+        await processor._on_revoked(processor, [TP("requests", 2)])
         for loop in (old, young, leaving):
             loop.closing.set()
         await beginning
-        return {number: (loop.from_beginning, loop.new_log) for number, loop in feed._loops.items()}  # type: ignore[attr-defined]
+        return {number: (loop.from_beginning, loop.new_log) for number, loop in processor._loops.items()}  # type: ignore[attr-defined]
 
     assert asyncio.run(anew()) == {0: (True, True), 1: (False, True)}
 
@@ -309,10 +309,10 @@ def test_partitions_assigned_soon_after_may_have_old_offsets(
 ) -> None:
     """Until somebody has committed to the new one; later an offset that is not in the log is a cut log's."""
     monkeypatch.setattr(sys.modules[StreamProcessor.__module__], "PartitionLoop", _Lane)
-    feed = object.__new__(StreamProcessor)
-    feed.topic, feed._loops, feed._assigned = "requests", {}, set()
-    feed._created_again = time.monotonic() - ago if ago is not None else None
+    processor = object.__new__(StreamProcessor)
+    processor.topic, processor._loops, processor._assigned = "requests", {}, set()
+    processor._created_again = time.monotonic() - ago if ago is not None else None
 
-    asyncio.run(feed._on_assigned(feed, [TP("requests", 0)]))
+    asyncio.run(processor._on_assigned(processor, [TP("requests", 0)]))
 
-    assert {number: loop.new_log for number, loop in feed._loops.items()} == {0: new_log}  # type: ignore[attr-defined]
+    assert {number: loop.new_log for number, loop in processor._loops.items()} == {0: new_log}  # type: ignore[attr-defined]

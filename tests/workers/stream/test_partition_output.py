@@ -60,7 +60,7 @@ def test_other_outputs_are_placed_as_kafkas_clients_place_them() -> None:
 
 
 def test_a_given_placement_holds_for_topics_that_are_alike_too() -> None:
-    """A placement that the feed is given holds for topics that are alike, too."""
+    """A placement given to the stream processor holds for topics that are alike, too."""
     producer = _Producer(requests=4, pointers=4, links=1)
     assert _placed(producer, "pointers", b"\x06", lambda key, count: key[0] % count, ALIKE) == 2
     assert _placed(producer, "links", b"\x06", lambda key, count: key[0] % count, ALIKE) == 0

@@ -50,11 +50,11 @@ def carried_by(monkeypatch: pytest.MonkeyPatch, made: Callable[[], Any]) -> None
     monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(made()))
 
 
-def until(feed: Any, holds: Callable[[], bool]) -> None:
+def until(processor: Any, holds: Callable[[], bool]) -> None:
     """Let a partition's loop go on until that holds."""
 
     async def through() -> None:
-        loop = PartitionLoop(feed, 0)
+        loop = PartitionLoop(processor, 0)
         while not holds():
             assert now() < PATIENCE_S
             await asyncio.sleep(0.001)
@@ -85,10 +85,10 @@ class Batches:
 
 def batches(records: int, at_once: int, max_batch: int) -> Batches:
     """What the handler is given of so many records that arrive so many at once."""
-    feed = owner(records=records, at_once=at_once)
-    feed.max_batch, feed.handler = max_batch, Batches()
-    until(feed, lambda: sum(feed.handler.sizes) >= records)
-    found: Batches = feed.handler
+    processor = owner(records=records, at_once=at_once)
+    processor.max_batch, processor.handler = max_batch, Batches()
+    until(processor, lambda: sum(processor.handler.sizes) >= records)
+    found: Batches = processor.handler
     return found
 
 
@@ -200,36 +200,36 @@ class _CannotSettle(Carrier):
         raise OSError("as it happens")
 
 
-def in_taking_over(feed: Any) -> Any:
-    feed.app.consumer.thread.committed = fails_later
+def in_taking_over(processor: Any) -> Any:
+    processor.app.consumer.thread.committed = fails_later
     return Carrier()
 
 
-def in_what_lives_beside(feed: Any) -> Any:
-    feed.listener.assigned = fails_later
+def in_what_lives_beside(processor: Any) -> Any:
+    processor.listener.assigned = fails_later
     return Carrier()
 
 
-def in_reading(feed: Any) -> Any:
-    feed.app.consumer.thread.read_from = fails_later
+def in_reading(processor: Any) -> Any:
+    processor.app.consumer.thread.read_from = fails_later
     return Carrier()
 
 
-def in_the_handler(feed: Any) -> Any:
-    feed.handler = fails
+def in_the_handler(processor: Any) -> Any:
+    processor.handler = fails
     return Carrier()
 
 
-def in_delivering(_feed: Any) -> Any:
+def in_delivering(_processor: Any) -> Any:
     return _CannotDeliver()
 
 
-def in_taking_note_of_the_commit(feed: Any) -> Any:
-    feed.listener.after_commit = fails
+def in_taking_note_of_the_commit(processor: Any) -> Any:
+    processor.listener.after_commit = fails
     return Carrier()
 
 
-def in_settling(_feed: Any) -> Any:
+def in_settling(_processor: Any) -> Any:
     return _CannotSettle()
 
 
@@ -249,9 +249,9 @@ def test_a_failure_says_what_was_about_to_be_done(
     monkeypatch: pytest.MonkeyPatch, what: Callable[[Any], Any], stage: str
 ) -> None:
     """An error is told with its stage, and one on the way back to work with that of taking over."""
-    feed = owner()
-    feed.listener = Listener()
-    made: Iterator[Any] = iter([what(feed)])
+    processor = owner()
+    processor.listener = Listener()
+    made: Iterator[Any] = iter([what(processor)])
 
     def carrier() -> Any:
         try:
@@ -260,6 +260,6 @@ def test_a_failure_says_what_was_about_to_be_done(
             raise OSError("no broker") from None
 
     monkeypatch.setattr("workers.stream.partition_loop.opened_output", lambda *_: entered(carrier()))
-    until(feed, lambda: len(feed.listener.failures) >= 3)
+    until(processor, lambda: len(processor.listener.failures) >= 3)
 
-    assert feed.listener.failures[:3] == [stage, "take_over", "take_over"]
+    assert processor.listener.failures[:3] == [stage, "take_over", "take_over"]

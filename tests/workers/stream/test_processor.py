@@ -1,4 +1,4 @@
-"""The feed's promises, kept by whole workers on a broker."""
+"""The stream processor's promises, kept by whole workers on a broker."""
 
 import asyncio
 import random
@@ -23,12 +23,12 @@ from tests.support.repeater import PARTITIONS, Place
 from workers.configuration.settings import Delivery
 from workers.dev_brokers import KafkaBroker
 from workers.kafka import offset_metadata
-from workers.stream import EXIT_FEED_LOST
+from workers.stream import EXIT_PROCESSOR_LOST
 
 
 @pytest.fixture
 def place(bootstrap: str, prefix: str) -> Place:
-    chosen = Place(bootstrap, f"{prefix}feed")
+    chosen = Place(bootstrap, f"{prefix}processor")
     asyncio.run(_create(chosen))
     return chosen
 
@@ -125,8 +125,8 @@ def test_every_record_is_answered_once_in_place_and_in_order(place: Place, deliv
 
 
 @pytest.mark.broker
-def test_a_second_feed_takes_what_the_first_sends(place: Place) -> None:
-    """A second feed takes what the first one sends and goes on where it was."""
+def test_a_second_processor_takes_what_the_first_sends(place: Place) -> None:
+    """A second processor takes what the first one sends and goes on where it was."""
     for round_ in (1, 2):
         publish(place, place.requests, range(1_000 * (round_ - 1), 1_000 * round_))
         with worker(place) as process:
@@ -139,7 +139,7 @@ def test_a_second_feed_takes_what_the_first_sends(place: Place) -> None:
 
 
 @pytest.mark.broker
-def test_agents_and_tables_on_other_topics_go_on_beside_the_feed(place: Place) -> None:
+def test_agents_and_tables_on_other_topics_go_on_beside_the_processor(place: Place) -> None:
     publish(place, place.policies, range(5))
     with worker(place):
         wait_until(lambda: len(look(place, f"{place.app_id}-known-changelog").records) >= 5)
@@ -165,7 +165,7 @@ def test_sigterm_ends_the_current_batch_and_exits_with_success(place: Place) -> 
 def test_a_handler_that_raises_ends_the_worker_and_skips_nothing(place: Place) -> None:
     publish(place, place.requests, [-1])
     with worker(place) as process:
-        assert process.wait(timeout=60) == EXIT_FEED_LOST
+        assert process.wait(timeout=60) == EXIT_PROCESSOR_LOST
     assert Seen([], 0) == look(place, place.decisions)
 
 
@@ -177,7 +177,7 @@ def test_a_fenced_worker_exits_with_its_own_code(place: Place) -> None:
         wait_until(lambda: look(place, place.decisions).committed >= 20)
         asyncio.run(_fence(place))
         publish(place, place.requests, range(20, 40))
-        assert process.wait(timeout=60) == EXIT_FEED_LOST
+        assert process.wait(timeout=60) == EXIT_PROCESSOR_LOST
     after = look(place, place.decisions)
     assert after.committed == len(after.numbers) == len(after.records)
 
@@ -194,7 +194,7 @@ def test_the_next_owner_aborts_a_transaction_left_hanging() -> None:
     # Kafka checks that a record's transaction was begun with the coordinator; one whose markers were dropped was.
     """A transaction that Kafka left hanging is aborted by the next owner."""
     with KafkaBroker(properties={"transaction.partition.verification.enable": "false"}) as broker:
-        place = Place(broker.bootstrap, "hanging.feed")
+        place = Place(broker.bootstrap, "hanging.processor")
         asyncio.run(_create(place))
         asyncio.run(_leave_hanging(place))
         with worker(place):

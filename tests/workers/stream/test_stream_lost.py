@@ -26,7 +26,7 @@ def record(offset: int, value: bytes = b"") -> Record:
 
 
 class Log:
-    """A partition as its broker keeps it, the group's offset with it, and a feed with one loop on it."""
+    """A partition as its broker keeps it, the group's offset with it, and a stream processor with one loop on it."""
 
     def __init__(self, end: int, committed: int, note: str = "", beginning: int = 0) -> None:
         self.records = {offset: record(offset) for offset in range(beginning, end)}
@@ -92,7 +92,7 @@ class Log:
     async def settle(self) -> None:
         self.unsettled = False
 
-    # The feed.
+    # The stream processor.
 
     def handle(self, records: Sequence[Record]) -> list[OutgoingRecord]:
         self.handled += [one.offset for one in records]

@@ -106,7 +106,7 @@ def test_any_other_topic_that_was_created_again_ends_the_worker() -> None:
 
 
 def watched(*errors: Exception, seconds: float = 5.0) -> list[str]:
-    """What the feed was told to give up for, within some time, where the group says these errors."""
+    """Why the stream processor was ended, within some time, where the group says these errors."""
     fed, found = _Fed(*errors), TopicWatch(FOUND, lying())
     found.notify(fed)
 
