@@ -59,14 +59,14 @@ def wrapped(
     return value, (*headers, *marked, *provenance(cause, request=wrapping.request, supersedes=wrapping.supersedes))
 
 
-def _attributes(asked: Attributes | None, said: Wrapping) -> Attributes:
+def _attributes(asked: Attributes | None, wrapping: Wrapping) -> Attributes:
     if asked is not None:
-        return asked.caused(id=said.id, source=said.source, type=said.type, subject=said.subject)
+        return asked.caused(id=wrapping.id, source=wrapping.source, type=wrapping.type, subject=wrapping.subject)
     return Attributes(
-        id=said.id,
-        source=said.source,
+        id=wrapping.id,
+        source=wrapping.source,
         specversion=SPECVERSION,
-        type=said.type,
-        subject=said.subject,
+        type=wrapping.type,
+        subject=wrapping.subject,
         datacontenttype=JSON,
     )

@@ -166,41 +166,43 @@ class AuthorizationRequest(Private):
         their systems, instants in RFC 3339 in their own offset. The order of diagnoses and service lines matters.
         `events/README.md` documents it for platforms.
         """
-        said = {name: value for name, value in vars(self).items() if value}
-        said["member"], said["provider"] = vars(self.member), vars(self.provider)
-        said["service_lines"] = [_said_of(line) for line in self.service_lines]
+        content = {name: value for name, value in vars(self).items() if value}
+        content["member"], content["provider"] = vars(self.member), vars(self.provider)
+        content["service_lines"] = [_line_content(line) for line in self.service_lines]
         if self.diagnoses:
-            said["diagnoses"] = [vars(stated) for stated in self.diagnoses]
-        said["clinical"] = _stated(self.clinical or {})
-        if not said["clinical"]:
-            del said["clinical"]
+            content["diagnoses"] = [vars(stated) for stated in self.diagnoses]
+        content["clinical"] = _stated(self.clinical or {})
+        if not content["clinical"]:
+            del content["clinical"]
         try:
-            return orjson.dumps(said, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
+            return orjson.dumps(content, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
         except TypeError:  # an integer of more than 64 bits, which no fact has
-            return json.dumps(said, default=_plain, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+            return json.dumps(
+                content, default=_plain, ensure_ascii=False, sort_keys=True, separators=(",", ":")
+            ).encode()
 
 
 def _stated(fields: Mapping[str, Any]) -> dict[str, Any]:
     """An object without nulls and empty objects, and with lists of words, which are sets, sorted."""
-    said: dict[str, Any] = {}
+    stated: dict[str, Any] = {}
     for name, value in fields.items():
         if isinstance(value, str):
-            said[name] = value
+            stated[name] = value
         elif isinstance(value, dict):
             if below := _stated(value):
-                said[name] = below
+                stated[name] = below
         elif isinstance(value, list):
-            said[name] = sorted(set(value)) if set(map(type, value)) == {str} else value
+            stated[name] = sorted(set(value)) if set(map(type, value)) == {str} else value
         elif value is not None:
-            said[name] = value
-    return said
+            stated[name] = value
+    return stated
 
 
-def _said_of(line: ServiceLine) -> dict[str, Any]:
-    said = vars(line).copy()
-    if said["performed_on"] != "donor":
-        del said["performed_on"]
-    return said
+def _line_content(line: ServiceLine) -> dict[str, Any]:
+    stated = vars(line).copy()
+    if stated["performed_on"] != "donor":
+        del stated["performed_on"]
+    return stated
 
 
 def _plain(value: Any) -> str:

@@ -55,7 +55,7 @@ _ASPECTS = {
 }
 
 
-class Said(NamedTuple):
+class ComparedAnswer(NamedTuple):
     """One document's answer to a case."""
 
     determination: str | None
@@ -72,8 +72,8 @@ class Said(NamedTuple):
         return self.determination, self.reasons, self.program
 
 
-_REFUSED = Said(None, (), None, Aspect.FACTS, "no such value")
-_READ = Said("decided", (), None, Aspect.FACTS, "as any other request")
+_REFUSED = ComparedAnswer(None, (), None, Aspect.FACTS, "no such value")
+_READ = ComparedAnswer("decided", (), None, Aspect.FACTS, "as any other request")
 """The counterpart of `_REFUSED`: reading a request at all is one difference, whatever the decision."""
 
 
@@ -108,8 +108,8 @@ class Where:
 class Change:
     """One way in which answers differ, with the exact conditions."""
 
-    before: Said
-    after: Said
+    before: ComparedAnswer
+    after: ComparedAnswer
     where: tuple[Where, ...]
     """Any of these."""
     conditions: tuple[Cube, ...]
@@ -200,7 +200,7 @@ class _Point(NamedTuple):
     unauthorized: bool
 
 
-_Key = tuple[Said, Said, Node]
+_Key = tuple[ComparedAnswer, ComparedAnswer, Node]
 """Two answers that differ, and the cases in which they do."""
 _Place = tuple[int, int, int, bool]
 """A point as indices: interval of days, line of business, code, unauthorized."""
@@ -222,7 +222,7 @@ class _Joint:
         self.businesses = [*_businesses(old.document, new.document), OTHER_BUSINESS]
         self.codes = tuple(_codes(old, new))
         self._translations = tuple(_Translation(self, side) for side in self.sides)
-        self._different: dict[tuple[int, int], tuple[tuple[tuple[Said, Said], Node], ...]] = {}
+        self._different: dict[tuple[int, int], tuple[tuple[tuple[ComparedAnswer, ComparedAnswer], Node], ...]] = {}
 
     def day(self, cell: int) -> date:
         """A day that represents its interval."""
@@ -262,21 +262,22 @@ class _Joint:
             self.diagrams.work.step()
             business, code = self.businesses[some[0]], self.codes[others[0]]
             before, after = (
-                translation.said(business, code, day, unauthorized=unauthorized) for translation in self._translations
+                translation.answers(business, code, day, unauthorized=unauthorized)
+                for translation in self._translations
             )
             for (was, is_), node in self._differences(before, after):
                 for at_business, at_code in product(some, others):
                     yield (was, is_, node), (cell, at_business, at_code, unauthorized)
 
-    def _classes(self, things: Sequence[Thing], said: Callable[[Policy, Thing], Answer | None]) -> list[list[int]]:
+    def _classes(self, things: Sequence[Thing], answer_of: Callable[[Policy, Thing], Answer | None]) -> list[list[int]]:
         """Group things that each document treats alike; returns their indices."""
         found: dict[tuple[Answer | None, ...], list[int]] = {}
         for at, thing in enumerate(things):
             self.diagrams.work.step()
-            found.setdefault(tuple(said(policy, thing) for policy in self.sides), []).append(at)
+            found.setdefault(tuple(answer_of(policy, thing) for policy in self.sides), []).append(at)
         return list(found.values())
 
-    def _differences(self, before: Node, after: Node) -> tuple[tuple[tuple[Said, Said], Node], ...]:
+    def _differences(self, before: Node, after: Node) -> tuple[tuple[tuple[ComparedAnswer, ComparedAnswer], Node], ...]:
         key = (id(before), id(after))
         if key not in self._different:
             pairs = self.diagrams.apply(_different, before, after)
@@ -286,7 +287,7 @@ class _Joint:
         return self._different[key]
 
 
-def _different(before: Said, after: Said) -> tuple[Said, Said] | None:
+def _different(before: ComparedAnswer, after: ComparedAnswer) -> tuple[ComparedAnswer, ComparedAnswer] | None:
     if before.answer == after.answer:
         return None
     if _REFUSED in (before, after):
@@ -298,7 +299,7 @@ def _is(answer: Hashable) -> Callable[[Hashable], bool]:
     return lambda given: given == answer
 
 
-def _in_order(pairs: Iterable[Hashable]) -> list[tuple[Said, Said]]:
+def _in_order(pairs: Iterable[Hashable]) -> list[tuple[ComparedAnswer, ComparedAnswer]]:
     return sorted((pair for pair in pairs if isinstance(pair, tuple)), key=repr)
 
 
@@ -315,13 +316,13 @@ class _Translation:
         self._index = {edition.since: at for at, edition in enumerate(policy.document.editions)}
         self._editions: dict[date, Node] = {}
 
-    def said(self, business: str, code: _Code, day: date, *, unauthorized: bool) -> Node:
+    def answers(self, business: str, code: _Code, day: date, *, unauthorized: bool) -> Node:
         """The document's answers to every case."""
         early = self._policy.before_statements(business, code.system, code.code, day, unauthorized=unauthorized)
         edition = self._policy.edition_on(day)
         if early is None and edition is not None:
             return self._edition(edition)
-        return self._or_refused(self._diagrams.terminal(_said_early(early)))
+        return self._or_refused(self._diagrams.terminal(_early_answer(early)))
 
     def _edition(self, edition: DrawnEdition) -> Node:
         if edition.since not in self._editions:
@@ -344,7 +345,7 @@ class _Translation:
                 raise TypeError("a diagram of rules ends in rules")
             reasons = (row.outcome.reason,) if row.outcome.reason is not None else ()
             return self._diagrams.terminal(
-                Said(row.outcome.determination.value, reasons, None, Aspect.STATEMENTS, row.rule.id)
+                ComparedAnswer(row.outcome.determination.value, reasons, None, Aspect.STATEMENTS, row.rule.id)
             )
 
         def inner(node: Node) -> Node:
@@ -379,11 +380,11 @@ class _Translation:
         return self._diagrams.choice(self._known, node, self._diagrams.terminal(_REFUSED))
 
 
-def _said_early(answer: Answer | None) -> Said:
+def _early_answer(answer: Answer | None) -> ComparedAnswer:
     if answer is None:
         raise TypeError("a day without an edition has an answer before the statements")
     program = answer.program.name if answer.program else None
-    return Said(answer.determination.value, answer.reasons, program, _ASPECTS[answer.step], answer.step.value)
+    return ComparedAnswer(answer.determination.value, answer.reasons, program, _ASPECTS[answer.step], answer.step.value)
 
 
 def _variables(old: Policy, new: Policy) -> tuple[JointVariable, ...]:
@@ -509,7 +510,7 @@ def _unused(system: str, length: int, policies: Iterable[Policy]) -> str:
 def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
     for (before, after, node), where in points.items():
         # From the newest interval of days; of its points, the first.
-        shown = max(where, key=lambda point: point.cell)
+        exemplary = max(where, key=lambda point: point.cell)
         facts = example(node, answer=True) or {}
         found = cover(joint.diagrams, node)
         yield Change(
@@ -520,11 +521,11 @@ def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
             whole=found.whole,
             cases=joint.diagrams.count(node).get(True, 0),
             example=Example(
-                joint.day(shown.cell),
-                shown.line_of_business,
-                shown.code.system,
-                shown.code.code,
-                shown.unauthorized,
+                joint.day(exemplary.cell),
+                exemplary.line_of_business,
+                exemplary.code.system,
+                exemplary.code.code,
+                exemplary.unauthorized,
                 {variable.path: variable.domain[facts.get(at, 0)] for at, variable in enumerate(joint.variables)},
             ),
         )

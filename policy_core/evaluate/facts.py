@@ -135,13 +135,15 @@ class _Read:
 
     def fact(self, clinical: Mapping[str, Any], codes: Sequence[tuple[Diagnosis, str]]) -> Fact:
         stated = self._stated(clinical)
-        said = self._said_by(codes) if self._derived else {}
-        if len(said) > 1 or (stated is not None and said and stated not in said):
+        implied = self._implied_by(codes) if self._derived else {}
+        if len(implied) > 1 or (stated is not None and implied and stated not in implied):
             own = [Claim(stated, ())] if stated is not None else []
-            return Fact(self.path, Origin.CONFLICTING, None, claims=(*own, *(Claim(*claim) for claim in said.items())))
+            return Fact(
+                self.path, Origin.CONFLICTING, None, claims=(*own, *(Claim(*claim) for claim in implied.items()))
+            )
         if stated is not None:
             return self._stated_as(stated)
-        for value, diagnoses in said.items():
+        for value, diagnoses in implied.items():
             return self._derived_as(value, diagnoses)
         return self._absent
 
@@ -156,13 +158,13 @@ class _Read:
         stated: Value | None = value
         return stated
 
-    def _said_by(self, codes: Sequence[tuple[Diagnosis, str]]) -> dict[Value, tuple[Diagnosis, ...]]:
-        said: dict[Value, tuple[Diagnosis, ...]] = {}
+    def _implied_by(self, codes: Sequence[tuple[Diagnosis, str]]) -> dict[Value, tuple[Diagnosis, ...]]:
+        implied: dict[Value, tuple[Diagnosis, ...]] = {}
         for diagnosis, code in codes:
             for value in self._values_of(diagnosis.system, code):
-                if diagnosis not in said.get(value, ()):
-                    said[value] = (*said.get(value, ()), diagnosis)
-        return said
+                if diagnosis not in implied.get(value, ()):
+                    implied[value] = (*implied.get(value, ()), diagnosis)
+        return implied
 
     def _find_values_of(self, system: str, code: str) -> tuple[Value, ...]:
         """The values that a diagnosis code implies."""

@@ -162,15 +162,15 @@ def stood(chain: Iterable[tuple[str, str, str | None]]) -> Stood:
 def _as_the_document_says(policy: str, publication: Publication) -> None:
     """The fields beside the document must match the document."""
     newest = publication.document.revisions[-1]
-    for path, said, meant in (
+    for path, found, expected in (
         ("policy_number", publication.policy, policy),
         ("policy_number", publication.policy, publication.document.number),
         ("revision", publication.revision, newest.date),
         ("kinds", publication.kinds, newest.kinds),
         ("number", publication.number, number_under(publication.document)),
     ):
-        if said != meant:
-            raise PublicationRefusedError((path,), f"is {_written(said)}, but the document says {_written(meant)}")
+        if found != expected:
+            raise PublicationRefusedError((path,), f"is {_written(found)}, but the document says {_written(expected)}")
 
 
 def _written(value: object) -> str:

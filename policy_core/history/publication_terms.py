@@ -81,7 +81,7 @@ class Terms:
         """Whether the record at an offset precedes these terms."""
         return self.signed_from is not None and offset <= self.signed_from.offset
 
-    def timely(self, said: Times, digest: str, offset: int, at: datetime | None) -> None:
+    def timely(self, times: Times, digest: str, offset: int, at: datetime | None) -> None:
         """Check a publication's times against the broker's time.
 
         Raises:
@@ -89,17 +89,17 @@ class Terms:
         """
         if at is None or self.settled(offset) or digest in released():
             return
-        if said.published - at > AHEAD:
+        if times.published - at > AHEAD:
             raise PublicationRefusedError(
                 ("published",), f"is later than the broker took it, {instant(at)}, by more than a day"
             )
-        for name, day in (("revision", said.revision), ("effective", said.effective)):
+        for name, day in (("revision", times.revision), ("effective", times.effective)):
             if day - at.date() > self.notice:
                 sentence = f"{day} lies further ahead than notice is given of a change here, {self.notice.days} days"
                 raise PublicationRefusedError((name,), sentence)
-        if self.wants_signature(offset, digest) and not said.retroactive and said.effective < reached(said, at):
+        if self.wants_signature(offset, digest) and not times.retroactive and times.effective < reached(times, at):
             raise PublicationRefusedError(
-                ("effective",), f"{said.effective} lies in the past, and it does not say `retroactive`"
+                ("effective",), f"{times.effective} lies in the past, and it does not say `retroactive`"
             )
 
     def signer(
@@ -125,9 +125,9 @@ class Terms:
         return key
 
 
-def reached(said: Times, at: datetime) -> date:
+def reached(times: Times, at: datetime) -> date:
     """The first service date for which a publication may change answers without being retroactive.
 
     Its own publication time counts only if the broker's time supports it.
     """
-    return max(said.published, at - BEHIND).astimezone(UTC).date()
+    return max(times.published, at - BEHIND).astimezone(UTC).date()

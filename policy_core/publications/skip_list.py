@@ -78,16 +78,16 @@ class _WrittenSkip(_Written):
     key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     signature: str
 
-    def said(self) -> str:
+    def digest_to_sign(self) -> str:
         """The signed digest."""
-        return _said(self.policy, self.offset, self.digest, self.why, self.at)
+        return _digest_to_sign(self.policy, self.offset, self.digest, self.why, self.at)
 
 
 class _WrittenList(_Written):
     skip: tuple[_WrittenSkip, ...]
 
 
-def _said(policy: str, offset: int, digest: str, why: str, at: datetime) -> str:
+def _digest_to_sign(policy: str, offset: int, digest: str, why: str, at: datetime) -> str:
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     content: dict[str, str | int] = {
         "policy": policy,
@@ -103,7 +103,7 @@ def signed_skip(
     key: Ed25519PrivateKey, policy: str, offset: int, digest: str, why: str, at: datetime
 ) -> dict[str, str | int]:
     """A signed entry as written in a list."""
-    made = sign(key, _said(policy, offset, digest, why, at), CONTEXT)
+    made = sign(key, _digest_to_sign(policy, offset, digest, why, at), CONTEXT)
     return {
         "policy": policy,
         "offset": offset,
@@ -131,7 +131,7 @@ def skip_list(name: str, raw: bytes, keys: Keyring) -> SkipList:
         try:
             value = base64.b64decode(entry.signature, validate=True)
             at = entry.at if entry.at.tzinfo is not None else entry.at.replace(tzinfo=UTC)
-            key = keys.signer(entry.policy, entry.said(), Signature(entry.key, value), at, CONTEXT)
+            key = keys.signer(entry.policy, entry.digest_to_sign(), Signature(entry.key, value), at, CONTEXT)
         except (ValueError, SignatureError) as error:
             why = str(error) if isinstance(error, SignatureError) else "is no base64"
             problem = located(tree, Problem(("skip", index, "signature"), why))

@@ -291,13 +291,13 @@ class Recounted(NamedTuple):
         if account is None or self.moved or account.since or self.gone:
             return None
         found = [
-            f"{counted(there, what)} on the topic, {said:,} in the account"
-            for what, there, said in (
+            f"{counted(on_topic, what)} on the topic, {in_account:,} in the account"
+            for what, on_topic, in_account in (
                 ("request", self.requests, account.consumed),
                 ("decision", self.decisions, account.decided),
                 ("dead letter", self.dead_letters, account.dead_lettered),
             )
-            if there != said
+            if on_topic != in_account
         ]
         if self.repeated:
             repeat = "repeats" if self.repeated == 1 else "repeat"

@@ -55,15 +55,15 @@ def _values(head: Struct, column: Column, *, first: bool) -> int:
     """How many values a page adds."""
     kind = head.get((1, I32))
     if kind == _DICTIONARY and first and column.dictionary:
-        said = _struct_of(head, 7)
-        if _number(said, 1) > MOST_HEADERS or said.get((2, I32)) not in {_PLAIN, _PLAIN_DICTIONARY}:
+        header = _struct_of(head, 7)
+        if _number(header, 1) > MOST_HEADERS or header.get((2, I32)) not in {_PLAIN, _PLAIN_DICTIONARY}:
             raise UnsoundError("its dictionary is not as ours are")
         return 0
-    said = _struct_of(head, 5)
+    header = _struct_of(head, 5)
     ours = {_PLAIN, _PLAIN_DICTIONARY, _RLE_DICTIONARY} if column.dictionary else {_PLAIN}
-    if kind != _DATA or said.get((2, I32)) not in ours or {said.get((3, I32)), said.get((4, I32))} != {_RLE}:
+    if kind != _DATA or header.get((2, I32)) not in ours or {header.get((3, I32)), header.get((4, I32))} != {_RLE}:
         raise UnsoundError("it has a page that is not as ours are")
-    return _number(said, 1)
+    return _number(header, 1)
 
 
 def _struct_of(head: Struct, number: int) -> Struct:

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from workers.configuration.command_options import settings as read_settings
-from workers.configuration.values import SettingValue, Shown, values
+from workers.configuration.values import DisplayValue, SettingValue, values
 from workers.console.printing import AsRows, Output, out, write_json
 
 
@@ -34,7 +34,7 @@ def _table(found: Iterable[SettingValue]) -> Table:
     return table
 
 
-def _cell(value: Shown) -> str:
+def _cell(value: DisplayValue) -> str:
     if isinstance(value, list):
         return ", ".join(value) or "-"
     return "-" if value in (None, "") else str(value)

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import workers
 from workers.configuration.settings import Settings, variable, wanted
-from workers.configuration.values import is_secret, shown
+from workers.configuration.values import displayed, is_secret
 
 ROOT = Path(workers.__file__).parent.parent
 PAGE = ROOT / "workers" / "configuration" / "SETTINGS.md"
@@ -31,8 +31,8 @@ def text() -> str:
     Raises:
         KeyError: A setting has no meaning below it.
     """
-    told = meanings(inspect.getsource(Settings))
-    return _TOP + "".join(_row(name, told[name]) for name in Settings.model_fields)
+    by_name = meanings(inspect.getsource(Settings))
+    return _TOP + "".join(_row(name, by_name[name]) for name in Settings.model_fields)
 
 
 def meanings(source: str) -> dict[str, str]:
@@ -57,7 +57,7 @@ def _default(name: str) -> str:
     value = Settings.model_fields[name].default
     if value is None or value == "" or is_secret(name):
         return ""
-    told = shown(value)
-    entries = told if isinstance(told, list) else [str(told)]
+    default = displayed(value)
+    entries = default if isinstance(default, list) else [str(default)]
     # Where the packages lie is each machine's own.
     return ", ".join(f"`{entry.removeprefix(f'{ROOT}/')}`" for entry in entries)

@@ -424,7 +424,7 @@ def unknown() -> str | None:
     there |= {variable(name) for name, _ in _mounted()}
     names = sorted(there - {*map(variable, Settings.model_fields), "DLI_SECRETS_DIR"})
     hints = [get_close_matches(name.removeprefix("DLI_").lower(), Settings.model_fields, n=1) for name in names]
-    told = [
+    described = [
         f"{name} (did you mean {variable(hint[0])}?)" if hint else name for name, hint in zip(names, hints, strict=True)
     ]
-    return f"no such setting, and not read: {', '.join(told)}" if told else None
+    return f"no such setting, and not read: {', '.join(described)}" if described else None

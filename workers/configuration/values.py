@@ -12,7 +12,7 @@ from workers.configuration.settings import Settings, secrets, variable
 SET, NOT_SET = "set", "not set"
 HIDDEN = "***"
 
-Shown = str | int | float | list[str] | None
+DisplayValue = str | int | float | list[str] | None
 
 
 class Origin(StrEnum):
@@ -28,7 +28,7 @@ class SettingValue(NamedTuple):
     """A setting as it may be shown to anybody."""
 
     variable: str
-    value: Shown
+    value: DisplayValue
     """Of a secret, whether there is one; None where nothing is set."""
     origin: Origin
     secret: bool
@@ -44,14 +44,14 @@ def values(found: Settings) -> list[SettingValue]:
     """Every setting, as declared; for settings that `workers.configuration.settings.read` has read without flags."""
     origins = _origins()
     return [
-        SettingValue(variable(name), _shown(name, value), origins.get(name, Origin.DEFAULT), is_secret(name))
+        SettingValue(variable(name), _displayed(name, value), origins.get(name, Origin.DEFAULT), is_secret(name))
         for name, value in found
     ]
 
 
-def _shown(name: str, value: Any) -> Shown:
+def _displayed(name: str, value: Any) -> DisplayValue:
     if not is_secret(name):
-        return shown(value)
+        return displayed(value)
     return SET if isinstance(value, SecretStr) and value.get_secret_value() else NOT_SET
 
 
@@ -62,10 +62,10 @@ def _origins() -> dict[str, Origin]:
         (Origin.FILE, DotEnvSettingsSource(Settings)()),
         (Origin.ENVIRONMENT, EnvSettingsSource(Settings)()),
     ]
-    return {name: origin for origin, told in sources for name in told}
+    return {name: origin for origin, settings in sources for name in settings}
 
 
-def shown(value: Any) -> Shown:
+def displayed(value: Any) -> DisplayValue:
     """A value that is no secret, as it may be shown: of a URL neither login nor query."""
     if isinstance(value, tuple):
         return [without_login(str(item)) for item in value]

@@ -51,8 +51,8 @@ def dashboard(
     logs.configure(level=found.log_level, form=found.log_format)
     try:
         with serve(found, host, port, reports=reports, allow_redrive=allow_redrive) as server:
-            shown = f"[{host}]" if ":" in host else host
-            err.print(f"http://{shown}:{port}/, of {found.bootstrap}; Ctrl-C ends it")
+            address = f"[{host}]" if ":" in host else host
+            err.print(f"http://{address}:{port}/, of {found.bootstrap}; Ctrl-C ends it")
             server.run()
     except OSError as error:
         raise CommandError(f"{host}:{port}: {error.strerror}; choose another with --host and --port") from None

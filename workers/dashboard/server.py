@@ -15,7 +15,7 @@ from workers.configuration.settings import Settings
 from workers.dashboard import pages
 from workers.dashboard.data.consumer import Reader
 from workers.dashboard.data.poller import Watch
-from workers.dashboard.pages.site import Shown
+from workers.dashboard.pages.site import PageData
 from workers.dashboard.sign_in.guard import Guard
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import tokens_of
@@ -53,7 +53,7 @@ def serve(settings: Settings, host: str, port: int, *, reports: Path, allow_redr
         thread.start()
     try:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        pages.add_pages(Shown(settings, watch, reader, reports, allow_redrive, records))
+        pages.add_pages(PageData(settings, watch, reader, reports, allow_redrive, records))
         ui.run_with(app, title="dli dashboard", dark=None, show_welcome_message=False, language="en-US")
         sessions = Sessions(settings.dashboard_idle_minutes * 60, settings.dashboard_session_hours * 3600)
         yield Server(Guard(app, tokens_of(settings), sessions, records), listening)

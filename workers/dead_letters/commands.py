@@ -168,9 +168,9 @@ def _table(plans: Sequence[Plan], *, execute: bool) -> Table:
     for column in ("letter", "reason", "to", "try", "what becomes of it"):
         table.add_column(column, overflow="fold")
     for plan in plans:
-        said = _plan(plan, execute=execute)
+        fields = _plan(plan, execute=execute)
         becomes = plan.refusal or ("sent" if execute else "would be sent")
-        table.add_row(plan.letter.id[:SHORT], said["reason"], said["to"] or "-", str(said["try"]), becomes)
+        table.add_row(plan.letter.id[:SHORT], fields["reason"], fields["to"] or "-", str(fields["try"]), becomes)
     return table
 
 

@@ -44,11 +44,11 @@ def masked(letter: StoredDeadLetter) -> Any:
         return MASK
     binary = is_binary(letter.headers) or "specversion" not in tree
     data = tree if binary else tree.get("data")
-    shown = _masked(data, (), _faults(data))
+    visible = _masked(data, (), _faults(data))
     if binary:
-        return shown
+        return visible
     envelope = {name: value for name, value in tree.items() if name != "data"}
-    return _masked(envelope, (), set()) | {"data": shown}
+    return _masked(envelope, (), set()) | {"data": visible}
 
 
 def _faults(data: Any) -> set[tuple[str | int, ...]]:

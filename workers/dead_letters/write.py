@@ -174,10 +174,10 @@ def _size(headers: Headers, most: int) -> int:
 
 def _header(name: str, value: bytes | None, most: int | None = None) -> Header:
     raw = name_bytes(name)
-    shown = raw[:most].decode("utf-8", "replace")
+    text = raw[:most].decode("utf-8", "replace")
     return Header(
-        name=shown,
-        name_base64=_encoded(raw[:most]) if shown.encode() != raw else None,
+        name=text,
+        name_base64=_encoded(raw[:most]) if text.encode() != raw else None,
         **_part("value", value, 0 if most is not None and len(value or b"") > most else CARRIED, most or 0),
     )
 

@@ -45,7 +45,7 @@ def sections(decision: Decision) -> Iterator[tuple[str, Iterator[tuple[str, str]
     yield "What is missing", _missing(decision)
     yield "Why, statement by statement", _statements(decision)
     yield "The facts, and where they come from", _facts(decision)
-    yield "Said beside it", _guidance(decision)
+    yield "ComparedAnswer beside it", _guidance(decision)
     yield "Under which version", _versions(decision)
     yield "Sentences of the published text it rests on", _citations(decision)
 
@@ -107,8 +107,8 @@ def _missing(decision: Decision) -> Iterator[tuple[str, str]]:
 
 
 def _contradiction(claims: tuple[Claim, ...]) -> str:
-    said = (f"{_codes(claim.diagnoses)} says" if claim.diagnoses else "it states" for claim in claims)
-    return ", but ".join(f"{who} {_value(claim.value)}" for who, claim in zip(said, claims, strict=True))
+    sources = (f"{_codes(claim.diagnoses)} says" if claim.diagnoses else "it states" for claim in claims)
+    return ", but ".join(f"{who} {_value(claim.value)}" for who, claim in zip(sources, claims, strict=True))
 
 
 def _codes(diagnoses: tuple[StatedDiagnosis, ...]) -> str:
@@ -124,14 +124,14 @@ def _value(value: object) -> str:
 
 
 def _statements(decision: Decision) -> Iterator[tuple[str, str]]:
-    said = {reference.id: reference for reference in decision.references}
+    references = {reference.id: reference for reference in decision.references}
     for edition in decision.trace.editions:
         yield "", f"as on record from {edition.since} on"
         for statement in edition.statements:
-            yield f"{statement.id}: {MARKS[statement.status]}", said[statement.id].says
+            yield f"{statement.id}: {MARKS[statement.status]}", references[statement.id].says
     for line in decision.lines:
         if line.step != "clinical_statements":
-            carried = "; ".join(said[name].says for name in line.rests_on)
+            carried = "; ".join(references[name].says for name in line.rests_on)
             yield (
                 f"line {line.line}",
                 f"decided by the step {words(line.step)}" + (f": {carried}" if carried else ""),
@@ -153,11 +153,11 @@ def _origin(fact: TracedFact) -> str:
 
 
 def _guidance(decision: Decision) -> Iterator[tuple[str, str]]:
-    said = {reference.id: reference for reference in decision.references}
+    references = {reference.id: reference for reference in decision.references}
     for name in dict.fromkeys(name for line in decision.lines for name in line.guidance):
         carrying = [str(line.line) for line in decision.lines if name in line.guidance]
         where = "every line" if len(carrying) == len(decision.lines) else f"line {', '.join(carrying)}"
-        yield where, said[name].says
+        yield where, references[name].says
 
 
 def _versions(decision: Decision) -> Iterator[tuple[str, str]]:

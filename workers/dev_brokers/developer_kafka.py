@@ -96,13 +96,13 @@ def _command_line(pid: int) -> list[str]:
         except OSError:
             return []
     # No /proc, as on macOS. Only Kafka's last argument is needed, and it may contain spaces.
-    said = subprocess.run(  # noqa: S603 - our own arguments, and no shell
+    command = subprocess.run(  # noqa: S603 - our own arguments, and no shell
         ["ps", "-ww", "-o", "command=", "-p", str(pid)],  # noqa: S607 - wherever the system keeps it
         capture_output=True,
         text=True,
         check=False,
     ).stdout.strip()
-    return [said.partition(" kafka.Kafka ")[2]]
+    return [command.partition(" kafka.Kafka ")[2]]
 
 
 def _still_answering(noted: _Noted, folder: Path) -> str:

@@ -60,11 +60,11 @@ class EmbeddedBroker(Broker):
         server = Server("noida-db", command, folder, folder / "log")
         self._server = server
         deadline = time.monotonic() + self._patience
-        while (said := re.search(r"^\s*kafka\s+(\S+:\d+)$", server.said(), re.MULTILINE)) is None:
+        while (listening := re.search(r"^\s*kafka\s+(\S+:\d+)$", server.output(), re.MULTILINE)) is None:
             server.check(deadline)
             time.sleep(0.01)
-        self._bootstrap = said[1]
-        server.await_answer(said[1], self._patience, {})
+        self._bootstrap = listening[1]
+        server.await_answer(listening[1], self._patience, {})
 
     def stop(self) -> None:  # noqa: D102 - said in Broker
         if self._server is not None:

@@ -162,8 +162,8 @@ class KafkaBroker(Broker):
             command, cwd=folder, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            said = last_lines(done.stdout + done.stderr)
-            raise BrokerError(f"Kafka refused to format {folder}: mend what it says, or remove the folder.\n{said}")
+            output = last_lines(done.stdout + done.stderr)
+            raise BrokerError(f"Kafka refused to format {folder}: mend what it says, or remove the folder.\n{output}")
 
     def _command(self, java: str, folder: Path, main: str, *arguments: str) -> list[str]:
         """The command line that runs one of Kafka's programs."""
@@ -186,10 +186,10 @@ def _java() -> str:
     if java is None:
         where = f"under JAVA_HOME ({home})" if home else "on the path"
         raise BrokerError(f"Java was not found {where}: Apache Kafka needs Java {OLDEST_JAVA} or newer.")
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - our own arguments
-    version = re.search(r'version "(?:1\.)?(\d+)', said)
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - our own arguments
+    version = re.search(r'version "(?:1\.)?(\d+)', output)
     if version is None or int(version[1]) < OLDEST_JAVA:
-        found = version[0] if version else last_lines(said)
+        found = version[0] if version else last_lines(output)
         raise BrokerError(f"Apache Kafka needs Java {OLDEST_JAVA} or newer, but {java} says: {found}")
     return java
 

@@ -40,7 +40,7 @@ class Server:
         """The process id."""
         return self._process.pid
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Its output so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
@@ -71,7 +71,7 @@ class Server:
         self._process.wait()
 
     def _tail(self) -> str:
-        return last_lines(self.said())
+        return last_lines(self.output())
 
 
 def bound(command: Sequence[str]) -> list[str]:
@@ -84,5 +84,5 @@ def bound(command: Sequence[str]) -> list[str]:
 
 def last_lines(text: str, count: int = 20) -> str:
     """The end of a log, indented, without the frames of Java's stack traces."""
-    told = [line for line in text.splitlines() if not re.match(r"\s+(at |\.\.\. \d+ more)", line)]
-    return "\n".join(f"    {line}" for line in told[-count:])
+    lines = [line for line in text.splitlines() if not re.match(r"\s+(at |\.\.\. \d+ more)", line)]
+    return "\n".join(f"    {line}" for line in lines[-count:])

@@ -124,8 +124,8 @@ class PointerHandler:
 
 def _names(kind: Kind, key: bytes, headers: Headers) -> Iterable[bytes]:
     """The lookup names of an answer: its key, and a dead letter's request id if different."""
-    shown = header(headers, REQUEST) if kind == "dead_letter" else None
-    return dict.fromkeys((key, shown.encode() if shown is not None else key))
+    request_id = header(headers, REQUEST) if kind == "dead_letter" else None
+    return dict.fromkeys((key, request_id.encode() if request_id is not None else key))
 
 
 class Keeper:

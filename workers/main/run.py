@@ -21,7 +21,7 @@ from workers.kafka.errors import TopicsError
 from workers.main.app import make_app
 from workers.policies.revision_follower import Follower
 from workers.process import logs, metrics
-from workers.stream import EXIT_FEED_LOST
+from workers.stream import EXIT_PROCESSOR_LOST
 from workers.topics import apply_topics
 from workers.topics.layout import Topology, topology
 from workers.topics.watch import TopicWatch
@@ -44,7 +44,7 @@ class _Worker(Worker):
 
     def _end(self) -> None:
         log.error("stop_forced", after_seconds=STOP_SECONDS)
-        os._exit(EXIT_FEED_LOST if self.crash_reason else 0)
+        os._exit(EXIT_PROCESSOR_LOST if self.crash_reason else 0)
 
 
 def run_worker(settings: Settings, library: Library) -> None:

@@ -58,7 +58,7 @@ class BrokerCollector(Collector):
                 log.warning("scrape_failed", detail=str(error))
                 yield metrics.EXPORTER_UP.of([((), 0)])
                 return
-        self._tell(look)
+        self._log_unread(look)
         yield metrics.EXPORTER_UP.of([((), 1)])
         yield metrics.UNREAD.of(((unread.what, unread.name, unread.cause), 1) for unread in look.unread)
         archive = self._settings.archive_group
@@ -74,7 +74,7 @@ class BrokerCollector(Collector):
         yield metrics.PENDED.of(((state,), count) for state, count in states.items())
         yield metrics.OVERDUE.of([((), overdue)])
 
-    def _tell(self, look: Look) -> None:
+    def _log_unread(self, look: Look) -> None:
         """Log each unreadable item once while it is unreadable."""
         for unread in look.unread:
             if unread not in self._known:

@@ -102,11 +102,11 @@ def add_pages(
     @app.page("/metrics")
     async def exposition(view: View, _request: Request) -> Response:
         look()
-        tell_policies(policies.snapshot(), datetime.now(UTC))
+        update_policy_metrics(policies.snapshot(), datetime.now(UTC))
         return view.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST.split(";")[0])
 
 
-def tell_policies(library: Library, now: datetime) -> None:
+def update_policy_metrics(library: Library, now: datetime) -> None:
     """Update the metric of revisions in force on the day (UTC)."""
     metrics.POLICY_IN_FORCE.clear()
     for policy in library:

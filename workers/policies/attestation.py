@@ -12,7 +12,7 @@ from events.attestation import (
     PolicyAttestation,
     StatedFact,
 )
-from policy_core.compare.answers import Change, Comparison, Said, Where
+from policy_core.compare.answers import Change, ComparedAnswer, Comparison, Where
 from policy_core.evaluate.determine import Policy
 
 
@@ -69,7 +69,7 @@ def _change(change: Change, found: Comparison) -> AttestedChange:
     )
 
 
-def _answer(answer: Said) -> AttestedAnswer:
+def _answer(answer: ComparedAnswer) -> AttestedAnswer:
     return AttestedAnswer(
         determination=answer.determination, reasons=answer.reasons, program=answer.program, by=answer.by
     )

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from policy_core.compare.answers import Change, Comparison, JointVariable, Said, Where
+from policy_core.compare.answers import Change, ComparedAnswer, Comparison, JointVariable, Where
 from policy_core.compare.wording_and_citations import PartChange
 from policy_core.diagrams.readable_conditions import Cube
 from policy_core.diagrams.variables import Value
@@ -66,11 +66,11 @@ def _headline(change: Change) -> str:
     return f"{_answer_text(change.before)} → {_answer_text(change.after)}"
 
 
-def _answer_text(said: Said) -> str:
-    if said.determination is None:
+def _answer_text(answer: ComparedAnswer) -> str:
+    if answer.determination is None:
         return "refused"
-    reasons = f" ({', '.join(map(words, said.reasons))})" if said.reasons else ""
-    return words(said.determination) + reasons + (f" to {said.program}" if said.program else "")
+    reasons = f" ({', '.join(map(words, answer.reasons))})" if answer.reasons else ""
+    return words(answer.determination) + reasons + (f" to {answer.program}" if answer.program else "")
 
 
 def _change(change: Change, found: Comparison) -> Table:
@@ -97,22 +97,24 @@ def _plain() -> Table:
     return table
 
 
-def _by(said: Said, found: Comparison) -> str:
+def _by(answer: ComparedAnswer, found: Comparison) -> str:
     rules = {rule.id: rule.says for policy in (found.old, found.new) for rule in policy.document.rules}
-    return f"{said.by} ({' '.join(rules[said.by].split())})" if said.by in rules else f"the step {words(said.by)}"
+    return (
+        f"{answer.by} ({' '.join(rules[answer.by].split())})" if answer.by in rules else f"the step {words(answer.by)}"
+    )
 
 
 def lines_of(where: Where) -> str:
     """The lines affected by a change, in one sentence."""
-    said = [f"services {', '.join(map(_days, where.days))}"]
+    parts = [f"services {', '.join(map(_days, where.days))}"]
     if where.lines_of_business:
-        said.append(f"line of business {' or '.join(where.lines_of_business)}")
+        parts.append(f"line of business {' or '.join(where.lines_of_business)}")
     if where.codes:
-        said.append(f"code {', '.join(where.codes)}")
+        parts.append(f"code {', '.join(where.codes)}")
     if where.unauthorized is not None:
         early = "before the request, without an authorization"
-        said.append(early if where.unauthorized else "not before the request, or authorized")
-    return "; ".join(said)
+        parts.append(early if where.unauthorized else "not before the request, or authorized")
+    return "; ".join(parts)
 
 
 def _days(window: Window) -> str:
@@ -144,12 +146,12 @@ def _set(name: str, variable: JointVariable, chosen: Sequence[tuple[str, ...]]) 
         [element for element in elements if all((element in value) is included for value in chosen)]
         for included in (True, False)
     )
-    said = [
-        lines
-        for lines in everything
-        if all(element in lines for element in with_) and not any(element in lines for element in without)
+    matching = [
+        value
+        for value in everything
+        if all(element in value for element in with_) and not any(element in value for element in without)
     ]
-    if len(said) == len(chosen):
+    if len(matching) == len(chosen):
         parts = (
             f"include {' and '.join(map(words, with_))}" if with_ else "",
             f"do not include {' or '.join(map(words, without))}" if without else "",
@@ -178,12 +180,12 @@ def _example(change: Change, found: Comparison) -> str:
 def _parts(rows: Sequence[PartChange]) -> Table:
     table = _plain()
     for row in rows:
-        for label, text in _told(row):
+        for label, text in _part_rows(row):
             table.add_row(label, Text(text))
     return table
 
 
-def _told(part: PartChange) -> Iterator[tuple[str, str]]:
+def _part_rows(part: PartChange) -> Iterator[tuple[str, str]]:
     label = f"{part.part} {part.field}"
     if part.before is None:
         yield label, f"new: {_quoted(part.after)}"

@@ -158,7 +158,7 @@ def _publish(
     """Print the effect of records, and send them if requested; False if all are already published."""
     verdicts = [verdict for verdict in judged(file, records, known) if verdict.outcome is Outcome.ACCEPTED]
     for verdict in verdicts:
-        _tell(verdict)
+        _print_verdict(verdict)
     if not verdicts:
         return False
     if execute:
@@ -303,7 +303,7 @@ def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signi
     return records_of(file, wanted, key, found)
 
 
-def _tell(verdict: Verdict) -> None:
+def _print_verdict(verdict: Verdict) -> None:
     publication, chain = verdict.publication, verdict.chain
     if publication is None or chain is None:
         return

@@ -138,8 +138,8 @@ class PolicyAsOf:
         """As printable text."""
         parts: list[RenderableType] = [Text.assemble((self.policy.number, "bold"), f" for services of {self.day}")]
         parts += _section("Version", self._version())
-        parts += _section("Statements", self._said(self._statements()))
-        parts += _section("Indications", self._said(self._indications()))
+        parts += _section("Statements", self._cited(self._statements()))
+        parts += _section("Indications", self._cited(self._indications()))
         parts += _section("Codes listed and valid", ((f"{code.system} {code.code}", "") for code in self._codes()))
         parts += _section("Answered elsewhere", self._elsewhere())
         parts += _section("Due", ((business, f"{clock.id}: {clock.says}") for business, clock in self._clocks()))
@@ -194,7 +194,7 @@ class PolicyAsOf:
             yield "", signer(self.newest.author, self.newest.signed_by)
         yield "document", f"sha256 {self.policy.sha256}"
 
-    def _said(self, parts: Sequence[Cited]) -> Iterator[tuple[str, str]]:
+    def _cited(self, parts: Sequence[Cited]) -> Iterator[tuple[str, str]]:
         for part in parts:
             cites = ", ".join(f"{cite.section} {cite.ordinal}" for cite in part.cites)
             yield part.id, " ".join(part.says.split()) + (f" [{cites}]" if cites else "")

@@ -132,7 +132,7 @@ class Follower:
 
     async def follow(self) -> None:
         """Read the topic forever; wait for an unavailable broker, and log that."""
-        telling = asyncio.create_task(self._tell())
+        logging_unread = asyncio.create_task(self._log_unread())
         try:
             while True:
                 try:
@@ -141,7 +141,7 @@ class Follower:
                     log.warning("revisions_unreadable", error=type(error).__name__)
                     await asyncio.sleep(PAUSE_SECONDS)
         finally:
-            telling.cancel()
+            logging_unread.cancel()
 
     async def _follow_on(self) -> None:
         """Read until the broker fails, or this consumer falls behind."""
@@ -152,7 +152,7 @@ class Follower:
                 if self.behind_seconds > COMPARED_SECONDS:
                     await self._compare(consumer)
 
-    async def _tell(self) -> None:
+    async def _log_unread(self) -> None:
         """Log an error while there may be unread revisions; a broker may be silent."""
         while True:
             await asyncio.sleep(WAIT_MS / 1000)

@@ -58,7 +58,7 @@ def _hidden(value: Any) -> Any:
 
 _OTHERS = ("aiokafka", "kafka", "faust", "mode")
 """Loggers of the Kafka client libraries."""
-_TELLING = ("kafka.errors", "aiokafka.errors")
+_SAFE_MESSAGES = ("kafka.errors", "aiokafka.errors")
 """Modules of infrastructure errors, whose messages only name brokers; others' messages may contain data."""
 
 
@@ -76,16 +76,16 @@ def _chain(error: BaseException | None) -> Iterator[str]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         where = " > ".join(frames(error))
-        message = f": {error}" if _tells(error) else ""
+        message = f": {error}" if _has_safe_message(error) else ""
         yield f"{type(error).__module__}.{type(error).__qualname__}{message} at {where}"
         error = error.__cause__ or error.__context__
 
 
-def _tells(error: BaseException) -> bool:
-    return isinstance(error, OSError) or type(error).__module__ in _TELLING
+def _has_safe_message(error: BaseException) -> bool:
+    return isinstance(error, OSError) or type(error).__module__ in _SAFE_MESSAGES
 
 
-def _shown(_logger: WrappedLogger, _method: str, line: Any) -> str:
+def _escaped(_logger: WrappedLogger, _method: str, line: Any) -> str:
     return printable(line, "\n")
 
 
@@ -136,7 +136,7 @@ def configure(level: str = "INFO", form: LogFormat = "json", stream: TextIO | No
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             bare_exceptions,
             renderer,
-            _shown,
+            _escaped,
         ],
     )
     handler = logging.StreamHandler(stream or sys.stderr)

@@ -161,9 +161,9 @@ def what_if(
     source = _source(log, found, asked_for(start, end, partition))
     folders = tuple(earlier or ())
     meant = draft(policy, number)
-    said = meant.file.read_bytes() if meant.file is not None else (meant.published, number)
-    documents_said = _documents(found.policies), _documents(folders)
-    name = runs.identity("what-if", source.identity, said, *documents_said, request_ids, publish)
+    document = meant.file.read_bytes() if meant.file is not None else (meant.published, number)
+    documents = _documents(found.policies), _documents(folders)
+    name = runs.identity("what-if", source.identity, document, *documents, request_ids, publish)
     plan = Plan(source, found, folders, work / f"what-if-{name}", request_ids, meant, publish)
     with _published(found, publish) if publish is not None else nullcontext() as act:
         code = _compare(plan, processes_of(processes), output, page)

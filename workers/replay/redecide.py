@@ -132,5 +132,5 @@ _ABSENT = object()
 
 def _at(path: str, name: str) -> str:
     # An unknown name may be anything, including personal data.
-    shown = name if name.replace("_", "").isalnum() and name.isascii() and len(name) <= 64 else "?"  # noqa: PLR2004 (as in dead letters)
-    return f"{path}.{shown}" if path else shown
+    visible = name if name.replace("_", "").isalnum() and name.isascii() and len(name) <= 64 else "?"  # noqa: PLR2004 (as in dead letters)
+    return f"{path}.{visible}" if path else visible

@@ -261,9 +261,9 @@ class Verifier:
             finding |= _place(record)
         if recorded is not None:
             finding |= {"recorded": _place(recorded)}
-        shown = record or recorded
-        asked = self._plan.request_ids and shown is not None
-        finding |= {"request_id": request_id_of(shown) if asked and shown is not None else None}
+        either = record or recorded
+        asked = self._plan.request_ids and either is not None
+        finding |= {"request_id": request_id_of(either) if asked and either is not None else None}
         self._findings.add(finding | {"why": why, "fields": paths, "fields_differing": differing})
 
     # --- at the end ---

@@ -27,7 +27,7 @@ _COLORS = {Kind.STRICTER: "#b3541e", Kind.LOOSER: "#2b6cb0", Kind.RECLASSIFIED: 
 def html(report: Report, examples: Mapping[tuple[str, str, str], Sequence[str]], before: Policy, after: Policy) -> str:
     """Render the page."""
     environment = Environment(
-        autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, finalize=_escaped, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"words": words, "number": lambda count: f"{count:,}", "share": _share}
     template = environment.from_string(TEMPLATE.read_text("utf-8"))
@@ -53,7 +53,7 @@ def html(report: Report, examples: Mapping[tuple[str, str, str], Sequence[str]],
     )
 
 
-def _shown(value: Any) -> Any:
+def _escaped(value: Any) -> Any:
     """Page content: escaped text, or markup made here."""
     return printable(value, "\n") if isinstance(value, str) and not isinstance(value, Markup) else value
 
@@ -81,8 +81,10 @@ def _sentences(before: Policy, after: Policy) -> dict[str, str]:
 def _named(report: Report, before: Policy, after: Policy) -> list[str]:
     """The rules responsible for the pairs, in document order."""
     ids = _sentences(before, after)
-    said = {id_ for row in report.pairs() for rules in row.rules for id_ in (rules.before + OR + rules.after).split(OR)}
-    return [name for name in ids if name in said]
+    responsible = {
+        id_ for row in report.pairs() for rules in row.rules for id_ in (rules.before + OR + rules.after).split(OR)
+    }
+    return [name for name in ids if name in responsible]
 
 
 def _matrix(report: Report) -> dict[str, Any]:

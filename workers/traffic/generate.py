@@ -132,7 +132,7 @@ class Generator:
         )
 
 
-def _one(rng: Random, among: Sequence[str]) -> str:
+def _choice(rng: Random, among: Sequence[str]) -> str:
     return among[int(rng.random() * len(among))]
 
 
@@ -163,7 +163,7 @@ def _submitted(rng: Random, day: date) -> str:
     ahead = 1 + int(rng.random() * 29) if kind < 0.85 else 0 if kind < 0.92 else -1 - int(rng.random() * 40)
     second = int(rng.random() * 86_400)
     written = (day - timedelta(ahead)).isoformat()
-    return f"{written}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}{_one(rng, OFFSETS)}"
+    return f"{written}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}{_choice(rng, OFFSETS)}"
 
 
 def _service_lines(rng: Random, day: date) -> str:
@@ -173,11 +173,11 @@ def _service_lines(rng: Random, day: date) -> str:
 def _service_line(rng: Random, line: int, day: date) -> str:
     kind = rng.random()
     if kind < 0.82:
-        system, code = "cpt", _one(rng, LISTED)
+        system, code = "cpt", _choice(rng, LISTED)
     elif kind < 0.87:
-        system, code = "cpt", _one(rng, OTHER_CPT)
+        system, code = "cpt", _choice(rng, OTHER_CPT)
     elif kind < 0.97:
-        system, code = ("icd-10-pcs", _one(rng, PCS_10)) if day >= ICD_10_SINCE else ("icd-9-pcs", "99.09")
+        system, code = ("icd-10-pcs", _choice(rng, PCS_10)) if day >= ICD_10_SINCE else ("icd-9-pcs", "99.09")
     else:
         system, code = "hcpcs", "S2150"
     side = ',"performed_on":"donor"' if code != "38242" and rng.random() < 0.25 else ""
@@ -194,9 +194,9 @@ def _diagnoses(rng: Random, profile: str, day: date) -> str:
     if rng.random() < 0.9:
         codes.append(_fitting(rng, profile, old=old))
     if rng.random() < 0.3:
-        codes.append(_one(rng, OLD_SILENT if old else SILENT))
+        codes.append(_choice(rng, OLD_SILENT if old else SILENT))
     if rng.random() < 0.03:
-        codes.append(_one(rng, OLD_SOLID if old else SOLID))
+        codes.append(_choice(rng, OLD_SOLID if old else SOLID))
     system = "icd-9-cm" if old else "icd-10-cm"
     return ",".join([f'{{"system":"{system}","code":"{_written(rng, code)}"}}' for code in codes])
 
@@ -213,15 +213,15 @@ def _written(rng: Random, code: str) -> str:
 
 def _fitting(rng: Random, profile: str, *, old: bool) -> str:
     if profile == "solid":
-        return _one(rng, OLD_SOLID if old else SOLID)
+        return _choice(rng, OLD_SOLID if old else SOLID)
     if old:
-        return _one(rng, OLD_BLOOD)
+        return _choice(rng, OLD_BLOOD)
     if rng.random() < 0.3:
-        return _one(rng, LYMPHOMA)
+        return _choice(rng, LYMPHOMA)
     status = (
         "2" if profile in {"relapse", "trial", "modified", "autologous"} else "0" if profile == "refractory" else "1"
     )
-    return _one(rng, LEUKEMIA) + status
+    return _choice(rng, LEUKEMIA) + status
 
 
 # The facts of each profile; missing facts are as in a relapse.
@@ -233,7 +233,7 @@ _RELAPSE = {
     "purposes": '["treat_relapse"]',
     "leukocyte_modification": '"none"',
 }
-_SAID: dict[str, dict[str, str]] = {
+_STATED_BY_PROFILE: dict[str, dict[str, str]] = {
     "relapse": {},
     "refractory": {"disease_status": '"refractory"', "purposes": '["treat_refractory_disease"]'},
     "prevention": {"disease_status": '"remission"', "purposes": '["prevent_relapse"]'},
@@ -244,7 +244,7 @@ _SAID: dict[str, dict[str, str]] = {
     "modified": {"leukocyte_modification": '"genetic"'},
     "autologous": {"type": '"autologous"'},
 }
-_OF_A_PATIENT = {profile: _RELAPSE | said for profile, said in _SAID.items()}
+_OF_A_PATIENT = {profile: _RELAPSE | stated for profile, stated in _STATED_BY_PROFILE.items()}
 CONDITIONING = ('"myeloablative"', '"reduced_intensity"', '"nonmyeloablative"')
 CHIMERISM = ('"mixed"', '"mixed"', '"full_donor"', '"recipient"')
 FLAGS = ("true", "false", "false")
@@ -254,31 +254,31 @@ def _clinical(rng: Random, profile: str) -> str:
     """The stated clinical facts: mostly nearly all, sometimes almost none."""
     chance = rng.random
     share = FORGETS[int(chance() * 10)]
-    said = _OF_A_PATIENT[profile]
+    facts = _OF_A_PATIENT[profile]
     transplant = [
         f'"{fact}":{value}'
         for fact, value in (
-            ("type", said["type"]),
-            ("original_determination", said["original_determination"]),
-            ("graft_t_cell_depleted", _one(rng, FLAGS)),
-            ("conditioning", _one(rng, CONDITIONING)),
+            ("type", facts["type"]),
+            ("original_determination", facts["original_determination"]),
+            ("graft_t_cell_depleted", _choice(rng, FLAGS)),
+            ("conditioning", _choice(rng, CONDITIONING)),
         )
         if chance() >= share
     ]
     stated = [
         f'"{fact}":{value}'
         for fact, value in (
-            ("malignancy", said["malignancy"]),
-            ("disease_status", said["disease_status"]),
-            ("chimerism", _one(rng, CHIMERISM)),
-            ("purposes", said["purposes"]),
+            ("malignancy", facts["malignancy"]),
+            ("disease_status", facts["disease_status"]),
+            ("chimerism", _choice(rng, CHIMERISM)),
+            ("purposes", facts["purposes"]),
         )
         if chance() >= share
     ]
     if transplant:
         stated.append(f'"transplant":{{{",".join(transplant)}}}')
     if chance() < 0.6:
-        stated.append(f'"infusion":{{"leukocyte_modification":{said["leukocyte_modification"]}}}')
+        stated.append(f'"infusion":{{"leukocyte_modification":{facts["leukocyte_modification"]}}}')
     return f',"clinical":{{{",".join(stated)}}}' if stated else ""
 
 
@@ -287,11 +287,11 @@ _DIAGNOSES = re.compile(r'"diagnoses":\[[^\]]*\]')
 
 def _spoiled(rng: Random, text: str) -> bytes:
     """A malformed request."""
-    kind = _one(rng, MALFORMED)
+    kind = _choice(rng, MALFORMED)
     if kind == "cut short":
         return text[: len(text) // 2].encode()
     if kind == "no diagnosis code":
-        odd = _one(rng, ("C92-02", "C92.03", "\uff2392.02", "C92.02\u200b"))
+        odd = _choice(rng, ("C92-02", "C92.03", "\uff2392.02", "C92.02\u200b"))
         return _DIAGNOSES.sub(f'"diagnoses":[{{"system":"icd-10-cm","code":"{odd}"}}]', text, count=1).encode()
     changed = {
         "unknown field": ('"certification":', '"note":"hurry","certification":'),

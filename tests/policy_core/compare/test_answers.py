@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policy_core.compare.answers import OTHER_BUSINESS, Change, Comparison, Example, Said, Where, compare
+from policy_core.compare.answers import OTHER_BUSINESS, Change, ComparedAnswer, Comparison, Example, Where, compare
 from policy_core.compare.wording_and_citations import Category
 from policy_core.diagrams.variables import Value
 from policy_core.document.models import PolicyDocument
@@ -206,7 +206,7 @@ def _as_claimed(change: Change, before: Answer, after: Answer) -> bool:
     return _says(change.before, before) and _says(change.after, after)
 
 
-def _says(said: Said, answer: Answer) -> bool:
+def _says(said: ComparedAnswer, answer: Answer) -> bool:
     return answer[0] is not None if said.determination == "decided" else said.answer == answer
 
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from tests.support.commands import dli
 from tests.support.settings import nothing_from_outside  # noqa: F401 (a fixture)
 from workers.configuration.settings import Settings, read, variable
-from workers.configuration.values import HIDDEN, Origin, SettingValue, is_secret, shown, values, without_login
+from workers.configuration.values import HIDDEN, Origin, SettingValue, displayed, is_secret, values, without_login
 
 KEYS = {"DLI_POLICY_KEYS": "keys"}
 LOGIN = {"DLI_SECURITY_PROTOCOL": "SASL_SSL", "DLI_SASL_USERNAME": "u", "DLI_SASL_PASSWORD": "p"}
@@ -91,8 +91,8 @@ def test_every_setting_names_the_first_place_that_has_it(name: str) -> None:
             read_value = getattr(read(), name)
 
         assert one.origin is origin
-        assert one.value == ("set" if name in SECRETS else shown(read_value))
-        assert one.value != shown(Settings.model_fields[name].default)
+        assert one.value == ("set" if name in SECRETS else displayed(read_value))
+        assert one.value != displayed(Settings.model_fields[name].default)
 
 
 def test_secrets_are_those_of_the_secret_type() -> None:
@@ -178,12 +178,12 @@ def test_what_is_no_login_is_shown(text: str) -> None:
 
 
 def test_a_value_in_a_list_or_a_path_shows_no_login_either() -> None:
-    assert shown((Path("a"), Path("https://u:p@host/b"))) == ["a", f"{HIDDEN}@host/b"]
-    assert shown(Path("https://u:p@host/b")) == f"{HIDDEN}@host/b"
+    assert displayed((Path("a"), Path("https://u:p@host/b"))) == ["a", f"{HIDDEN}@host/b"]
+    assert displayed(Path("https://u:p@host/b")) == f"{HIDDEN}@host/b"
 
 
 def test_a_secret_that_is_taken_for_none_does_not_show_either() -> None:
-    assert "marked" not in str(shown(SecretStr("marked")))
+    assert "marked" not in str(displayed(SecretStr("marked")))
 
 
 # --- as a command --------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from workers.dashboard.data.counters import Counters, DecisionPosition
 from workers.dashboard.data.find_decision import Found, Section
 from workers.dashboard.data.poller import Watch
 from workers.dashboard.pages import audit, dead_letters, decisions, now, policy, replays, site
-from workers.dashboard.pages.site import Shown
+from workers.dashboard.pages.site import PageData
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.views import decisions as decisions_views
 from workers.dashboard.views.dead_letters import Becomes
@@ -95,8 +95,8 @@ def draw_policy(text: str) -> None:
     policy._draw(((text,), text, ((text, (row,), 3),)))  # noqa: SLF001
 
 
-def shown_of(found: Settings, folder: Path, *, allow_redrive: bool) -> Shown:
-    return Shown(found, Watch(found), Reader(found), folder, allow_redrive, Records(found))
+def shown_of(found: Settings, folder: Path, *, allow_redrive: bool) -> PageData:
+    return PageData(found, Watch(found), Reader(found), folder, allow_redrive, Records(found))
 
 
 def draw_audit(text: str) -> None:

@@ -106,7 +106,7 @@ def test_the_revision_in_force_is_told_and_no_other(library: Library) -> None:
         (datetime(2016, 3, 7, tzinfo=UTC), "2015-09-18"),
         (datetime(2016, 3, 8, tzinfo=UTC), "2016-03-08"),
     ):
-        health.tell_policies(library, day)
+        health.update_policy_metrics(library, day)
         told = [
             one for family in REGISTRY.collect() for one in family.samples if one.name == "dli_policy_in_force_info"
         ]

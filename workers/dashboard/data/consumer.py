@@ -100,10 +100,10 @@ class Reader:
             except Exception as error:
                 # Old counts shown as current would be worse than an error.
                 log.exception("reading_failed")
-                self._tell(f"the dashboard cannot read on: {type(error).__name__}; its log names the place")
+                self._report(f"the dashboard cannot read on: {type(error).__name__}; its log names the place")
             over.wait(PAUSE_SECONDS)
 
-    def _tell(self, error: str) -> None:
+    def _report(self, error: str) -> None:
         log.warning("topics_unread", detail=error, next_try_in_seconds=PAUSE_SECONDS)
         with self.lock:
             self.progress = self.progress._replace(error=error)

@@ -15,7 +15,7 @@ from workers.dashboard.data.counters import DecisionPosition
 from workers.decide.decision_text import LINE, headline, line_of, sections
 from workers.kafka.reader import Span, StrangeError, data_of, kept, log_skipped, records, written_at
 
-TOLD_EVERY = 5_000
+REPORT_EVERY = 5_000
 """Records between progress reports of a search."""
 
 
@@ -46,7 +46,7 @@ def at_place(settings: Settings, place: DecisionPosition, request_id: str) -> Fo
     where = TopicPartition(place.topic, place.partition)
     for record in records(settings, {where: Span(place.offset, place.offset + 1)}):
         if record.offset == place.offset and record.key == request_id.encode() and _is_decision(record):
-            return shown(record)
+            return found(record)
     return None
 
 
@@ -66,11 +66,11 @@ def anywhere(
     for number, record in enumerate(records(settings, wanted)):
         if stopped():
             return None
-        if number % TOLD_EVERY == 0:
+        if number % REPORT_EVERY == 0:
             report(min(number / max(total, 1), 1.0))
         if record.key == key and (newest is None or record.timestamp >= newest.timestamp) and _is_decision(record):
             newest = record
-    return shown(newest) if newest is not None else None
+    return found(newest) if newest is not None else None
 
 
 def _is_decision(record: ConsumerRecord) -> bool:
@@ -84,7 +84,7 @@ def _is_decision(record: ConsumerRecord) -> bool:
     return True
 
 
-def shown(record: ConsumerRecord) -> Found:
+def found(record: ConsumerRecord) -> Found:
     """The display form of the decision in a record."""
     decision = Decision.model_validate_json(json.dumps(data_of(record.value)))
     return Found(

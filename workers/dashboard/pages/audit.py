@@ -6,7 +6,7 @@ from nicegui import ui
 
 from workers.audit.read_acts import Done, acts
 from workers.console.printable import counted
-from workers.dashboard.pages.site import Shown, asked, choice, empty, frame, label, note, offer, table
+from workers.dashboard.pages.site import PageData, asked, choice, empty, frame, label, note, offer, table
 from workers.dashboard.views import audit as views
 from workers.kafka.errors import ClusterError
 
@@ -21,13 +21,13 @@ COLUMNS = (
 )
 
 
-def add_page(shown: Shown) -> None:
+def add_page(data: PageData) -> None:
     """Add the page."""
 
     @ui.page("/audit")
     async def audit() -> None:
         with frame("/audit"):
-            page = _Audit(shown)
+            page = _Audit(data)
             page.draw()
         ui.timer(0.1, page.load, once=True)
 
@@ -35,8 +35,8 @@ def add_page(shown: Shown) -> None:
 class _Audit:
     """The acts as last read."""
 
-    def __init__(self, shown: Shown) -> None:
-        self._shown = shown
+    def __init__(self, data: PageData) -> None:
+        self._data = data
         self._found: list[Done] = []
 
     def draw(self) -> None:
@@ -69,6 +69,6 @@ class _Audit:
             if not rows:
                 empty(f"Nothing was recorded in {BACK.days} days", "`dli audit` looks further back.")
                 return
-            left = f"; the newest {MOST} are shown" if len(rows) > MOST else ""
+            left = f"; the newest {MOST} are data" if len(rows) > MOST else ""
             label(f"{counted(len(rows), 'act')} in {BACK.days} days{left}")
             table(COLUMNS, [row._asdict() for row in rows[:MOST]], "act", pagination=20)

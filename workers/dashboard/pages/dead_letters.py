@@ -10,7 +10,7 @@ from workers.console.printable import printable_json
 from workers.dashboard.data import actions
 from workers.dashboard.pages.site import (
     EVERY_SECONDS,
-    Shown,
+    PageData,
     asked,
     block,
     choice,
@@ -35,13 +35,13 @@ MOST = 500
 EVERY = "every reason"
 
 
-def add_page(shown: Shown) -> None:
+def add_page(data: PageData) -> None:
     """Add the page."""
 
     @ui.page("/dead-letters")
     async def dead_letters() -> None:
         with frame("/dead-letters"):
-            page = _Letters(shown)
+            page = _Letters(data)
             page.draw()
         ui.timer(0.1, page.load, once=True)
 
@@ -64,10 +64,10 @@ def newest(settings: Settings) -> tuple[int, list[StoredDeadLetter]]:
 class _Letters:
     """The letters as read on opening or refreshing the page."""
 
-    def __init__(self, shown: Shown) -> None:
-        self._shown = shown
+    def __init__(self, data: PageData) -> None:
+        self._data = data
         self._visitor = visitor()
-        self._hashed = Hasher(shown.settings.log_key)
+        self._hashed = Hasher(data.settings.log_key)
         self._kept: list[StoredDeadLetter] = []
         self._count = 0
         self._counted = 0
@@ -78,7 +78,7 @@ class _Letters:
             self._reason = choice("Reason", [EVERY], self._list)
             ui.button("Read again", icon="refresh", on_click=self.load).props("outline")
             self._news = label("").props("role=status")
-        refusal = actions.refusal(self._visitor, self._shown.allow_redrive)
+        refusal = actions.refusal(self._visitor, self._data.allow_redrive)
         if refusal is not None:
             label(refusal).classes("text-sm")
         self._content = ui.element("div").classes("w-full flex flex-col gap-4")
@@ -102,8 +102,8 @@ class _Letters:
         self._list()
 
     def _now(self) -> int:
-        with self._shown.reader.lock:
-            return self._shown.reader.counters.letters.total()
+        with self._data.reader.lock:
+            return self._data.reader.counters.letters.total()
 
     def _look(self) -> None:
         new = self._now() - self._counted
@@ -135,7 +135,7 @@ class _Letters:
             )
             with ui.row().classes("gap-2"):
                 ui.button("Show", icon="visibility", on_click=lambda: self._show(self._chosen(numbered)))
-                if actions.refusal(self._visitor, self._shown.allow_redrive) is None:
+                if actions.refusal(self._visitor, self._data.allow_redrive) is None:
                     ui.button("Send again …", icon="replay", on_click=lambda: self._plan(self._chosen(numbered))).props(
                         "outline"
                     )

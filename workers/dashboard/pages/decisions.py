@@ -13,7 +13,7 @@ from workers.dashboard.pages.site import (
     COLOURS,
     EVERY_SECONDS,
     GREY,
-    Shown,
+    PageData,
     asked,
     axes,
     chart,
@@ -40,22 +40,22 @@ EVERY = "all revisions"
 WIDTHS = {"hours": "by the hour", "minutes": "by the minute"}
 
 
-def add_page(shown: Shown) -> None:
+def add_page(data: PageData) -> None:
     """Add the page."""
 
     @ui.page("/decisions")
     def decisions() -> None:
         with frame("/decisions"):
-            _Search(shown).draw()
-            live(lambda: _problems(shown), _draw_problems)
+            _Search(data).draw()
+            live(lambda: _problems(data), _draw_problems)
             heading("What was decided, over time")
-            _Mix(shown).draw()
-            live(lambda: _view(shown), _draw)
+            _Mix(data).draw()
+            live(lambda: _view(data), _draw)
 
 
-def _problems(shown: Shown) -> tuple[tuple[str, ...], int]:
-    with shown.reader.lock:
-        progress = shown.reader.progress
+def _problems(data: PageData) -> tuple[tuple[str, ...], int]:
+    with data.reader.lock:
+        progress = data.reader.progress
         return of_reading(progress), progress.behind
 
 
@@ -67,9 +67,9 @@ def _draw_problems(found: tuple[tuple[str, ...], int]) -> None:
         note("waiting", f"Reading: about {behind:,} records are still to be counted")
 
 
-def _view(shown: Shown) -> Decisions:
-    with shown.reader.lock:
-        return views.decisions(shown.reader.counters)
+def _view(data: PageData) -> Decisions:
+    with data.reader.lock:
+        return views.decisions(data.reader.counters)
 
 
 def _draw(found: Decisions) -> None:
@@ -98,8 +98,8 @@ def _draw(found: Decisions) -> None:
 class _Mix:
     """The chart of determinations over time."""
 
-    def __init__(self, shown: Shown) -> None:
-        self._shown = shown
+    def __init__(self, data: PageData) -> None:
+        self._data = data
         self._seen: Stack | None = None
 
     def draw(self) -> None:
@@ -113,9 +113,9 @@ class _Mix:
         ui.timer(EVERY_SECONDS, self._look)
 
     def _look(self) -> None:
-        counters = self._shown.reader.counters
+        counters = self._data.reader.counters
         revision = None if self._revision.value == EVERY else self._revision.value
-        with self._shown.reader.lock:
+        with self._data.reader.lock:
             names = [EVERY, *views.revisions(counters)]
             mix = counters.by_hour if self._width.value == "hours" else counters.by_minute
             found = views.stack(mix, revision)
@@ -151,8 +151,8 @@ def _stacked(found: Stack) -> dict[str, Any]:
 class _Search:
     """A request's trace by its id, which stays out of URLs, because those are kept in histories and logs."""
 
-    def __init__(self, shown: Shown) -> None:
-        self._shown = shown
+    def __init__(self, data: PageData) -> None:
+        self._data = data
         self._stop = Event()
         self._done = 0.0
 
@@ -169,7 +169,7 @@ class _Search:
         request_id = (self._input.value or "").strip()
         if not request_id:
             return
-        settings, reader = self._shown.settings, self._shown.reader
+        settings, reader = self._data.settings, self._data.reader
         with reader.lock:
             place = reader.counters.place_of(request_id)
         self._result.clear()
@@ -213,7 +213,7 @@ class _Search:
             else:
                 empty("No decision on this request is kept", "It was not sent, not read yet, or is no longer kept.")
 
-    def _tell(self, share: float) -> None:
+    def _set_progress(self, share: float) -> None:
         self._done = share
 
     def _show_error(self, error: str) -> None:

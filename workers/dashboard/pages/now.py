@@ -9,7 +9,7 @@ from workers.dashboard.pages.site import (
     EVERY_SECONDS,
     GREY,
     LOOKS,
-    Shown,
+    PageData,
     axes,
     chart,
     empty,
@@ -36,13 +36,13 @@ PARTITION = (
 )
 
 
-def add_page(shown: Shown) -> None:
+def add_page(data: PageData) -> None:
     """Add the page."""
 
     @ui.page("/")
     def now() -> None:
         with frame("/"):
-            live(lambda: _view(shown), _draw)
+            live(lambda: _view(data), _draw)
             heading("The last quarter of an hour")
             nothing = Series((), (), (), ())
             speed = chart(_speed(nothing), "Requests each second, coming in and done").classes("w-full h-56")
@@ -50,7 +50,7 @@ def add_page(shown: Shown) -> None:
             drawn: list[float] = []
 
             def look() -> None:
-                points = shown.watch.watched.points
+                points = data.watch.watched.points
                 if points and drawn != [points[-1].at]:
                     drawn[:] = [points[-1].at]
                     found = views.series(points)
@@ -61,16 +61,16 @@ def add_page(shown: Shown) -> None:
             ui.timer(EVERY_SECONDS, look)
 
 
-def _view(shown: Shown) -> Now:
+def _view(data: PageData) -> Now:
     at = datetime.now(UTC)
-    watched, reader = shown.watch.watched, shown.reader
+    watched, reader = data.watch.watched, data.reader
     with reader.lock:
         return views.now(
             watched,
             reader.progress,
             reader.counters.latencies,
             reader.pended.count(at),
-            shown.settings.stalled_seconds,
+            data.settings.stalled_seconds,
             at,
         )
 
@@ -79,7 +79,7 @@ def _draw(found: Now) -> None:
     note(found.verdict.level, found.verdict.headline, found.verdict.reasons)
     label(f"As the brokers said at {found.asked_at}").classes("text-sm")
     if not found.tiles:
-        empty("No numbers are shown", "What the brokers said before is not how things are now.")
+        empty("No numbers are data", "What the brokers said before is not how things are now.")
         return
     with ui.element("div").classes("grid grid-cols-2 md:grid-cols-4 gap-3 w-full"):
         for tile in found.tiles:

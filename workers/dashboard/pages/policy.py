@@ -2,7 +2,7 @@
 
 from nicegui import ui
 
-from workers.dashboard.pages.site import Shown, empty, entry, fold, frame, label, live, note
+from workers.dashboard.pages.site import PageData, empty, entry, fold, frame, label, live, note
 from workers.dashboard.views import policy as views
 from workers.dashboard.views.now import of_reading
 from workers.dashboard.views.policy import RevisionRow
@@ -14,17 +14,17 @@ FEW = 3
 Found = tuple[tuple[str, ...], str, tuple[tuple[str, tuple[RevisionRow, ...], int], ...]]
 
 
-def add_page(shown: Shown) -> None:
+def add_page(data: PageData) -> None:
     """Add the page."""
 
     @ui.page("/policy")
     def policy() -> None:
         with frame("/policy"):
-            live(lambda: _view(shown), _draw)
+            live(lambda: _view(data), _draw)
 
 
-def _view(shown: Shown) -> Found:
-    reader = shown.reader
+def _view(data: PageData) -> Found:
+    reader = data.reader
     with reader.lock:
         under, published = reader.counters.under, reader.publications
         policies = tuple(

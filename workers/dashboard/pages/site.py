@@ -71,7 +71,7 @@ main { min-width: 0; overflow-wrap: anywhere; }
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageData:
     """The data of the pages."""
 
     settings: Settings
@@ -223,7 +223,7 @@ def brief(text: str) -> str:
 
 def chart(options: dict[str, Any], means: str) -> ui.echart:
     """A chart with a text alternative."""
-    made = ui.echart(shown_in_chart(options))
+    made = ui.echart(escaped_in_chart(options))
     # Not as a parsed string, in which a quote would end the text.
     made.props["role"], made.props["aria-label"] = "img", printable(means)
     return made
@@ -233,16 +233,16 @@ def redraw(made: ui.echart, options: dict[str, Any]) -> None:
     """Replace all options of a chart."""
     # Merging options would keep removed series.
     made.options.clear()
-    made.options.update(shown_in_chart(options))
+    made.options.update(escaped_in_chart(options))
     made.update()
 
 
-def shown_in_chart(value: Any) -> Any:
+def escaped_in_chart(value: Any) -> Any:
     """A chart's options with all texts escaped."""
     if isinstance(value, dict):
-        return {name: shown_in_chart(item) for name, item in value.items()}
+        return {name: escaped_in_chart(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [shown_in_chart(item) for item in value]
+        return [escaped_in_chart(item) for item in value]
     return brief(value) if isinstance(value, str) else value
 
 

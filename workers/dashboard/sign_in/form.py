@@ -7,8 +7,8 @@ from starlette.responses import HTMLResponse
 
 def form(wrong: str = "", status: int = 401) -> HTMLResponse:
     """The page with an error message."""
-    told = f'<p role="alert">{escape(wrong)}</p>' if wrong else ""
-    return HTMLResponse(FORM.format(told=told), status if wrong else 200, headers={"cache-control": "no-store"})
+    alert = f'<p role="alert">{escape(wrong)}</p>' if wrong else ""
+    return HTMLResponse(FORM.format(alert=alert), status if wrong else 200, headers={"cache-control": "no-store"})
 
 
 FORM = """<!doctype html>
@@ -23,7 +23,7 @@ FORM = """<!doctype html>
 </style>
 <main>
 <h1>dli dashboard</h1>
-{told}
+{alert}
 <form method="post" action="/login">
   <label for="token">Token (DLI_DASHBOARD_TOKEN, or DLI_DASHBOARD_ACT_TOKEN to act)</label>
   <input id="token" name="token" type="password" autocomplete="current-password" autofocus required>

@@ -96,7 +96,7 @@ class Guard:
             return Visitor(Role(session.role), session)
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return await self._shown(scope, "header", bearer.strip().encode("latin-1").decode("utf-8", "replace"))
+            return await self._visitor_by(scope, "header", bearer.strip().encode("latin-1").decode("utf-8", "replace"))
         if parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).keys() & set(IN_ADDRESSES):
             return await self._wrong(scope, self._toll, "query", ADDRESSES)
         if "text/html" in headers.get("accept", ""):
@@ -110,7 +110,7 @@ class Guard:
             return away if away.status_code == 303 else refused  # noqa: PLR2004 (redirect to the form)
         return away
 
-    async def _shown(self, scope: Scope, how: str, token: str) -> Visitor | Response:
+    async def _visitor_by(self, scope: Scope, how: str, token: str) -> Visitor | Response:
         """The role of a token, if its address may be checked now."""
         owed = self._toll.owes(_address(scope))
         if owed:
@@ -140,7 +140,7 @@ class Guard:
             if len(body) > LARGEST_FORM:
                 return PlainTextResponse("too large", 413)
         token = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
-        found = await self._shown(request.scope, "form", token)
+        found = await self._visitor_by(request.scope, "form", token)
         if isinstance(found, Response):
             return _form_of(found)
         begun = self._sessions.begin(found.role)
@@ -253,8 +253,8 @@ def _address(scope: Scope) -> str:
 
 
 def _is_event(message: Message) -> bool:
-    said = message.get("text") or message.get("body") or ""
-    return EVENT in said if isinstance(said, str) else EVENT.encode() in said
+    content = message.get("text") or message.get("body") or ""
+    return EVENT in content if isinstance(content, str) else EVENT.encode() in content
 
 
 def _later(seconds: float) -> Response:

@@ -38,10 +38,10 @@ class Tokens:
         """Whether a token is required."""
         return self.view is not None or self.act is not None
 
-    def role_of(self, shown: str) -> Role | None:
+    def role_of(self, presented: str) -> Role | None:
         """The role of a token, compared in constant time."""
         # A header's bytes may not be text.
-        given = shown.encode("utf-8", "surrogateescape")
+        given = presented.encode("utf-8", "surrogateescape")
         found = [
             role
             for role, token in ((Role.ACT, self.act), (Role.VIEW, self.view))

@@ -63,9 +63,9 @@ class Sessions:
             self._forget(next(iter(self._open)))
         return found
 
-    def find(self, shown: str) -> Session | None:
+    def find(self, session_id: str) -> Session | None:
         """The session of an id, if valid."""
-        digest = _digest(shown)
+        digest = _digest(session_id)
         session = self._open.get(digest)
         if session is None:
             return None
@@ -75,13 +75,13 @@ class Sessions:
         self._open.move_to_end(digest)
         return session
 
-    def was(self, shown: str) -> bool:
+    def was(self, session_id: str) -> bool:
         """Whether an id belongs to an ended session, such as of a page left open."""
-        return _digest(shown) in self._over
+        return _digest(session_id) in self._over
 
-    def end(self, shown: str) -> None:
+    def end(self, session_id: str) -> None:
         """End the session of an id, if there is one."""
-        digest = _digest(shown)
+        digest = _digest(session_id)
         if digest in self._open:
             self._forget(digest)
 
@@ -92,5 +92,5 @@ class Sessions:
             self._over.popitem(last=False)
 
 
-def _digest(shown: str) -> bytes:
-    return sha256(shown.encode("utf-8", "surrogateescape")).digest()
+def _digest(session_id: str) -> bytes:
+    return sha256(session_id.encode("utf-8", "surrogateescape")).digest()

@@ -43,8 +43,8 @@ def reports(folder: Path) -> list[ReportRow]:
 
 def page_of(folder: Path, name: str) -> bytes | None:
     """An HTML report by name, if the folder has it."""
-    shown = {report.name for report in reports(folder) if report.is_page}
-    return (folder / name).read_bytes() if name in shown else None
+    pages = {report.name for report in reports(folder) if report.is_page}
+    return (folder / name).read_bytes() if name in pages else None
 
 
 def _row(file: Path, at: datetime) -> ReportRow:
@@ -80,17 +80,17 @@ def _judged(summary: dict[str, Any]) -> tuple[str, str, Level]:
 def _verified(summary: dict[str, Any]) -> tuple[str, Level]:
     identical, requests = summary["identical"].get("all", 0), summary.get("requests", 0)
     found = {name: summary[name] for name in (*WRONG, UNTOLD) if summary.get(name)}
-    told = "; ".join(
+    sentence = "; ".join(
         [
             f"{identical:,} answers to {requests:,} requests are identical",
             *(f"{count:,} {words(name)}" for name, count in found.items()),
         ]
     )
     if found.keys() & set(WRONG):
-        return told, "bad"
+        return sentence, "bad"
     if not summary.get("complete"):
-        return f"Interrupted; so far {told}", "waiting"
-    return told, "waiting" if found else "good"
+        return f"Interrupted; so far {sentence}", "waiting"
+    return sentence, "waiting" if found else "good"
 
 
 WRONG = (
@@ -108,8 +108,8 @@ UNTOLD = "not_replayable"
 
 def _compared(summary: dict[str, Any]) -> tuple[str, Level]:
     changed = sum(count for kind, count in summary["lines"].items() if kind != "unchanged")
-    told = f"{changed:,} lines would be answered otherwise, of {summary.get('requests_read', 0):,} requests"
-    return (told, "good") if summary.get("complete") else (f"Interrupted: {told} so far", "waiting")
+    sentence = f"{changed:,} lines would be answered otherwise, of {summary.get('requests_read', 0):,} requests"
+    return (sentence, "good") if summary.get("complete") else (f"Interrupted: {sentence} so far", "waiting")
 
 
 def _figures(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
