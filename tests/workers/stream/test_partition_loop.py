@@ -28,13 +28,13 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"workers.stream.{name}", now)
 
 
-def test_losing_the_processor_ends_a_process_with_its_own_exit_code() -> None:
+def test_losing_the_processor_ends_a_process_with_its_code() -> None:
     with pytest.raises(SystemExit) as ended:
         raise ProcessorLostError("another worker has the partition")
     assert ended.value.code == EXIT_PROCESSOR_LOST == 70
 
 
-def test_a_processor_behind_a_full_one_starts_one_batch_at_a_time() -> None:
+def test_behind_a_full_processor_one_batch_starts_at_a_time() -> None:
     """What is behind a processor starts one batch at a time while a whole batch waits there."""
     first = object.__new__(StreamProcessor)
     first.max_batch, first._turn = 10, asyncio.Lock()
@@ -162,7 +162,7 @@ def test_only_a_few_of_many_partitions_have_a_batch_at_once(
     assert max(virtual_time.run(asyncio.wait_for(through(), 20))) == BATCHES_AT_ONCE
 
 
-def test_a_processor_behind_another_gathers_before_it_takes_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processor_behind_another_gathers_before_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor behind another gathers records, even from a trickle, before it takes a batch."""
 
     async def through() -> list[float]:

@@ -139,7 +139,7 @@ def test_a_second_processor_takes_what_the_first_sends(place: Place) -> None:
 
 
 @pytest.mark.broker
-def test_agents_and_tables_on_other_topics_go_on_beside_the_processor(place: Place) -> None:
+def test_agents_and_tables_go_on_beside_the_processor(place: Place) -> None:
     publish(place, place.policies, range(5))
     with worker(place):
         wait_until(lambda: len(look(place, f"{place.app_id}-known-changelog").records) >= 5)
