@@ -19,7 +19,7 @@ def outcome(act: Done) -> str:
     """The outcome, with its cause."""
     if act.until is None:
         return UNENDED
-    return one.last.outcome if one.last.reason is None else f"{one.last.outcome}: {words(one.last.reason)}"
+    return act.last.outcome if act.last.reason is None else f"{act.last.outcome}: {words(act.last.reason)}"
 
 
 def who(actor: Actor) -> str:

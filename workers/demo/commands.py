@@ -78,12 +78,12 @@ def watch(found: Settings, requests: Sequence[bytes]) -> list[Answer]:
     publisher = Thread(target=_publish, args=(found, requests), daemon=True)
     publisher.start()
     deadline = time.monotonic() + PATIENCE_SECONDS
-    shown = 0
+    printed = 0
     with Live(_empty(), console=out, refresh_per_second=10) as live:
         view = _empty()
-        while shown < len(requests) and time.monotonic() < deadline:
-            for answer in answers[shown:]:
-                shown += 1
+        while printed < len(requests) and time.monotonic() < deadline:
+            for answer in answers[printed:]:
+                printed += 1
                 for row in rows(answer):
                     view.add_row(*row)
             live.update(view)
@@ -93,8 +93,10 @@ def watch(found: Settings, requests: Sequence[bytes]) -> list[Answer]:
     done.set()
     for thread in (publisher, *readers):
         thread.join(PATIENCE_SECONDS)
-    if shown < len(requests):
-        raise CommandError(f"only {shown} of {len(requests)} requests were answered in {PATIENCE_SECONDS:.0f} seconds")
+    if printed < len(requests):
+        raise CommandError(
+            f"only {printed} of {len(requests)} requests were answered in {PATIENCE_SECONDS:.0f} seconds"
+        )
     return answers
 
 
@@ -126,8 +128,8 @@ def _close(answers: Sequence[Answer]) -> None:
     out.rule("how to go on")
     out.print(
         "source .venv/bin/activate      and then:\n"
-        f"dli decide {_shown(REQUESTS_FILE)} -o table      the same without a broker\n"
-        f"dli explain {_shown(REQUESTS_FILE)} --request PA-2025-00123      a request that contradicts itself\n"
+        f"dli decide {_relative(REQUESTS_FILE)} -o table      the same without a broker\n"
+        f"dli explain {_relative(REQUESTS_FILE)} --request PA-2025-00123      a request that contradicts itself\n"
         "make dashboard      the same with its dashboard, at http://127.0.0.1:8080\n"
         "dli demo --keep      leave the broker and the worker running, to publish and tail by hand\n"
         "make kafka-jars && dli kafka up      Apache Kafka on this machine\n"
@@ -136,7 +138,7 @@ def _close(answers: Sequence[Answer]) -> None:
     )
 
 
-def _shown(file: Path) -> str:
+def _relative(file: Path) -> str:
     try:
         return str(file.relative_to(Path.cwd()))
     except ValueError:

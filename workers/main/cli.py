@@ -149,7 +149,7 @@ def demo(
     dashboard: Annotated[bool, typer.Option("--dashboard", help="Like --keep, with the dashboard.")] = False,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The dashboard's port.")] = 8080,
 ) -> None:
-    """Requests in, decisions out, on the embedded broker: the main job, to look at."""
+    """Decide example requests on the embedded broker, and explain one decision."""
     from workers.demo.commands import run_demo  # noqa: PLC0415 (as for the worker)
 
     run_demo(keep=keep, dashboard=port if dashboard else None)

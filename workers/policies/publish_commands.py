@@ -43,7 +43,7 @@ Effect = Callable[[PolicyDocument, Settings, Path | None], bool]
 
 Log = Annotated[
     Path | None,
-    typer.Option("--log", metavar="ARCHIVE", help="The record that one of the past is held against; Kafka otherwise."),
+    typer.Option("--log", metavar="ARCHIVE", help="Count past decisions in this archive; by default, on Kafka."),
 ]
 Key = Annotated[Path | None, typer.Option("--key", help="The private key to sign with, in PEM.")]
 Author = Annotated[
@@ -199,8 +199,8 @@ def withdraw(
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     known = _from_brokers(found)
     name, private = _Signing(key, author, None, retroactive=retroactive).by(number, found)
-    one = withdrawal(known.chain(number), digest, name, datetime.now(UTC), retroactive=retroactive)
-    records = records_of(number, [one], private, found)
+    publication = withdrawal(known.chain(number), digest, name, datetime.now(UTC), retroactive=retroactive)
+    records = records_of(number, [publication], private, found)
     past = partial(_print_effect, effect=context.obj, log=log, found=found)
     _publish("policy withdraw", number, records, known, found, past, execute=execute)
 
@@ -208,14 +208,16 @@ def withdraw(
 # --- recorded decisions that a retroactive revision affects ---------------------------------------------------------
 
 
-def _print_effect(one: Publication, effect: Effect, log: Path | None, found: Settings) -> bool:
+def _print_effect(publication: Publication, effect: Effect, log: Path | None, found: Settings) -> bool:
     """Print whether a revision is retroactive and which recorded decisions it would change; return whether any."""
-    days = (datetime.now(UTC).date() - one.effective).days
-    if days <= 0 or one.predecessor is None:
+    days = (datetime.now(UTC).date() - publication.effective).days
+    if days <= 0 or publication.predecessor is None:
         return False
-    out.print(f"It lies in the past: it is effective from {one.effective}, {days} days ago. Of what is recorded:")
+    out.print(
+        f"It lies in the past: it is effective from {publication.effective}, {days} days ago. Of what is recorded:"
+    )
     try:
-        return effect(one.document, found, log)
+        return effect(publication.document, found, log)
     except DliError as error:
         err.print(f"what it would change of recorded decisions is not known: {error}; --log ARCHIVE names another log")
         return False

@@ -65,8 +65,11 @@ def records_of(
     """
     topic, mode = found.topic(POLICY_REVISIONS), "structured" if key is not None else found.mode
     try:
-        signed = (replace(one, signature=sign(key, one.digest)) if key is not None else one for one in wanted)
-        return [as_record(one, topic, found.source, mode) for one in signed]
+        signed = (
+            replace(publication, signature=sign(key, publication.digest)) if key is not None else publication
+            for publication in wanted
+        )
+        return [as_record(publication, topic, found.source, mode) for publication in signed]
     except PublicationRefusedError as refused:
         raise RevisionError(f"{file}: {refused}") from None
 

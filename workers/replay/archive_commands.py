@@ -29,10 +29,12 @@ ARCHIVED = (*TOPICS, ANSWERED)
 """The topics archived by default: enough to verify, and to restore without deciding requests again."""
 
 From = Annotated[str | None, typer.Option("--from", help="First offset or instant of the requests.")]
-To = Annotated[str | None, typer.Option("--to", help="First offset or instant behind them.")]
-Partition = Annotated[list[int] | None, typer.Option("--partition", help="Of requests; may be given several times.")]
-Processes = Annotated[int | None, typer.Option("--processes", min=1, help="At most; one for each core otherwise.")]
-Folder = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A folder that `dli archive` made.")]
+To = Annotated[str | None, typer.Option("--to", help="Offset or instant after the last request.")]
+Partition = Annotated[list[int] | None, typer.Option("--partition", help="A partition of requests; may be repeated.")]
+Processes = Annotated[
+    int | None, typer.Option("--processes", min=1, help="The maximum number of processes; by default one per core.")
+]
+Folder = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A folder created by `dli archive`.")]
 Key = Annotated[Path | None, typer.Option("--key", help="The private key, Ed25519 in PEM, that signs the archive.")]
 
 
@@ -44,26 +46,29 @@ def add_commands(cli: typer.Typer, replay_cli: typer.Typer) -> None:
 
 
 def archive(
-    folder: Annotated[Path, typer.Argument(help="A new folder, or that of an interrupted run; see --continue.")],
+    folder: Annotated[
+        Path, typer.Argument(help="A new folder, or that of an interrupted run; with --continue, a folder of archives.")
+    ],
     topic: Annotated[
-        list[str] | None, typer.Option("--topic", help="A declared topic, instead of those needed.")
+        list[str] | None,
+        typer.Option("--topic", help="A declared topic, instead of the default ones; may be repeated."),
     ] = None,
     start: From = None,
     end: To = None,
     partition: Partition = None,
-    form: Annotated[Format, typer.Option("--format", help="How records are written.")] = Format.PARQUET,
+    form: Annotated[Format, typer.Option("--format", help="The file format.")] = Format.PARQUET,
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
     processes: Processes = None,
     go_on: Annotated[
         bool,
-        typer.Option("--continue", help="The folder is one of archives: make the next, from where the last one ended."),
+        typer.Option("--continue", help="Make the next archive in the folder, from where the last one ended."),
     ] = False,
     key: Key = None,
 ) -> None:
-    """Keep a range of topics in files, with counts and digests; interrupted, the same command goes on.
+    """Store ranges of topics in files, with counts and digests; if interrupted, repeat the command.
 
-    With --continue exit code 3 where Kafka has forgotten records since the last archive, or some cannot be read.
+    With --continue, exit code 3 if Kafka removed records since the last archive, or some are unreadable.
     """
     with needs_replay_extra():
         from workers.archive import make, series
@@ -112,9 +117,9 @@ def _exit_of(*, finished: bool, whole: bool) -> Exit:
 
 
 def check(folder: Folder, keys: ArchiveKeys = None) -> None:
-    """Read every file of an archive and hold it against its counts and digests; exit 3 where one differs.
+    """Check every file of an archive against its counts and digests; exit 3 if one differs.
 
-    Exit 3 also where public keys are known and none of them signed the archive as it is.
+    Exit 3 also if public keys are configured and none of them signed the archive.
     """
     with needs_replay_extra():
         from workers.archive.archive import ArchiveSource
@@ -149,7 +154,7 @@ def _check_files(source: "ArchiveSource") -> None:
 
 
 def sign(folder: Folder, key: Key = None) -> None:
-    """Sign an archive that was made without a key, if every file of it is as it was kept; exit 3 where one differs."""
+    """Sign an archive that was made without a key, if all files are unchanged; exit 3 if one differs."""
     with needs_replay_extra():
         from workers.archive import make
     source, private = make.to_sign(folder, settings(archive_key=key))

@@ -35,15 +35,16 @@ if TYPE_CHECKING:
     from workers.replay.what_if_report import Compared
     from workers.replay.what_if_report import Report as WhatIf
 
-Log = Annotated[Path | None, typer.Argument(metavar="[ARCHIVE]", help="An archive; Kafka's topics otherwise.")]
+Log = Annotated[Path | None, typer.Argument(metavar="[ARCHIVE]", help="An archive; by default, Kafka's topics.")]
 Earlier = Annotated[
-    list[Path] | None, typer.Option("--earlier", help="A folder of other documents that decisions may name.")
+    list[Path] | None,
+    typer.Option("--earlier", help="A folder with further documents that decisions name; may be repeated."),
 ]
-RequestIds = Annotated[bool, typer.Option("--request-ids", help="Name requests by their ids, which are personal data.")]
+RequestIds = Annotated[bool, typer.Option("--request-ids", help="Include request ids, which are personal data.")]
 WORK = Path("var/replay")
 SHOWN = 20
 """Findings shown on a terminal; `-o jsonl` prints all."""
-Work = Annotated[Path, typer.Option("--work", help="Where findings and an interrupted run's state are kept.")]
+Work = Annotated[Path, typer.Option("--work", help="The folder for findings and the state of interrupted runs.")]
 
 replay_cli = typer.Typer(no_args_is_help=True, help="Replay a log: verify it, or see what a change would do.")
 

@@ -41,8 +41,8 @@ def _pairs(report: Report) -> Table:
         table.add_column(column, justify="right" if column in {"lines", "requests"} else "left", overflow="fold")
     for pair in report.pairs():
         due = responsible(pair)
-        shown = [f"{rules}: {count:,}" for rules, count in due[:RULES_SHOWN]]
+        listed = [f"{rules}: {count:,}" for rules, count in due[:RULES_SHOWN]]
         more = [f"… {len(due) - RULES_SHOWN} more"] if len(due) > RULES_SHOWN else []
         numbers = f"{pair.lines:,}", f"{pair.requests:,}"
-        table.add_row(words(pair.kind), words(pair.before), words(pair.after), *numbers, "\n".join(shown + more))
+        table.add_row(words(pair.kind), words(pair.before), words(pair.after), *numbers, "\n".join(listed + more))
     return table

@@ -139,15 +139,15 @@ def _topic_table(found: Settings) -> Table:
 
 
 def reset_offset(
-    topic: Annotated[str, typer.Argument(help="The topic, with its prefix, as in the worker's log.")],
+    topic: Annotated[str, typer.Argument(help="The topic with its prefix, as in the worker's log.")],
     partition: Annotated[int, typer.Argument(min=0)],
     to: Annotated[str, typer.Option("--to", help=f"An offset, or one of {', '.join(reset.PLACES)}.")],
     bootstrap: Bootstrap = None,
     topic_prefix: Prefix = None,
     app_id: AppId = None,
-    execute: Annotated[bool, typer.Option("--execute", help="Do it; without, say what would be done.")] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it; otherwise only show what would be done.")] = False,
 ) -> None:
-    """Set where workers go on with a partition: one that they refuse, or any while none runs."""
+    """Set the offset of a partition: one that workers refuse, or any while no worker runs."""
     place = reset.wanted(to)
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, app_id=app_id)
     plan = reset.planned(found, TopicPartition(topic, partition), place)

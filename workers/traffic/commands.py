@@ -49,14 +49,18 @@ def add_commands(cli: typer.Typer) -> None:
 
 
 def generate(
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many lines.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="The number of lines.")],
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same bytes.")] = 1,
-    out: Annotated[Path | None, typer.Option("--out", help="A new file; standard output otherwise.")] = None,
-    duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of lines that repeat an earlier one.")] = 0.005,
-    conflicts: Annotated[float, typer.Option(min=0, max=1, help="Share with an earlier id, other content.")] = 0.0,
-    malformed: Annotated[float, typer.Option(min=0, max=1, help="Share that are no request.")] = 0.0,
+    out: Annotated[Path | None, typer.Option("--out", help="A new file; by default, standard output.")] = None,
+    duplicates: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of lines that repeat an earlier line.")
+    ] = 0.005,
+    conflicts: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of lines with an earlier id and other content.")
+    ] = 0.0,
+    malformed: Annotated[float, typer.Option(min=0, max=1, help="Share of lines that are not valid requests.")] = 0.0,
 ) -> None:
-    """Make synthetic requests, one a line, to publish or to decide."""
+    """Generate synthetic requests, one per line, to publish or to decide."""
     if duplicates + conflicts + malformed > 1:
         raise CommandError("--duplicates, --conflicts and --malformed together are more than all lines")
     made = Generator(seed, duplicates=duplicates, conflicts=conflicts, malformed=malformed)
