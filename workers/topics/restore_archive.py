@@ -288,10 +288,10 @@ class _Name(str):
         return str.encode(self, "utf-8", "surrogateescape")
 
 
-async def _write(settings: Settings, one: Restored, asked: _RequestPositions) -> None:
+async def _write(settings: Settings, restored: Restored, asked: _RequestPositions) -> None:
     sizes = {"max_batch_size": BATCH_BYTES, "max_request_size": 2 * LARGEST_RECORD}
     async with clients.async_producer(connect.client(settings), **sizes) as producer:
-        for number in range(one.partitions):
+        for number in range(restored.partitions):
             under_way: deque[asyncio.Future[Any]] = deque()
             for batch in _batches(asked.records(restored.topic.name, number)):
                 under_way.append(await producer.send_batch(batch, restored.name, partition=number))

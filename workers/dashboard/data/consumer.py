@@ -96,7 +96,7 @@ class Reader:
             try:
                 self._read(over)
             except ClusterError as error:
-                self._tell(str(error))
+                self._report(str(error))
             except Exception as error:
                 # Old counts shown as current would be worse than an error.
                 log.exception("reading_failed")

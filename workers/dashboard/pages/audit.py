@@ -52,7 +52,7 @@ class _Audit:
         with self._content:
             ui.spinner(size="lg")
         try:
-            self._found = await asked(acts, self._shown.settings, datetime.now(UTC) - BACK)
+            self._found = await asked(acts, self._data.settings, datetime.now(UTC) - BACK)
         except ClusterError as error:
             self._content.clear()
             with self._content:

@@ -91,7 +91,7 @@ class _Letters:
             ui.spinner(size="lg")
         try:
             self._counted = self._now()
-            self._count, self._kept = await asked(newest, self._shown.settings)
+            self._count, self._kept = await asked(newest, self._data.settings)
         except ClusterError as error:
             self._content.clear()
             with self._content:
@@ -164,7 +164,7 @@ class _Letters:
         if not chosen:
             return
         try:
-            plans = await asked(post.planned, self._shown.settings, chosen)
+            plans = await asked(post.planned, self._data.settings, chosen)
         except ClusterError as error:
             say(str(error), type="negative", multi_line=True)
             return
@@ -183,10 +183,8 @@ class _Letters:
 
     async def _send(self, chosen: Sequence[StoredDeadLetter]) -> None:
         try:
-            shown = self._shown
-            plans = await asked(
-                actions.redrive, self._visitor, shown.allow_redrive, shown.settings, chosen, shown.records
-            )
+            data = self._data
+            plans = await asked(actions.redrive, self._visitor, data.allow_redrive, data.settings, chosen, data.records)
         except (ClusterError, actions.ForbiddenError) as error:
             say(str(error), type="negative", multi_line=True)
             return

@@ -198,7 +198,9 @@ class _Search:
             timer = ui.timer(0.5, lambda: bar.set_value(self._done))
             ui.button("Stop", on_click=self._stop.set).props("outline")
         try:
-            found = await asked(find_decision.anywhere, self._shown.settings, request_id, self._tell, self._stop.is_set)
+            found = await asked(
+                find_decision.anywhere, self._data.settings, request_id, self._set_progress, self._stop.is_set
+            )
         except ClusterError as error:
             self._show_error(str(error))
             return
