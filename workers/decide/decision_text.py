@@ -45,7 +45,7 @@ def sections(decision: Decision) -> Iterator[tuple[str, Iterator[tuple[str, str]
     yield "What is missing", _missing(decision)
     yield "Why, statement by statement", _statements(decision)
     yield "The facts, and where they come from", _facts(decision)
-    yield "ComparedAnswer beside it", _guidance(decision)
+    yield "Said beside it", _guidance(decision)
     yield "Under which version", _versions(decision)
     yield "Sentences of the published text it rests on", _citations(decision)
 

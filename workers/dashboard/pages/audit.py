@@ -69,6 +69,6 @@ class _Audit:
             if not rows:
                 empty(f"Nothing was recorded in {BACK.days} days", "`dli audit` looks further back.")
                 return
-            left = f"; the newest {MOST} are data" if len(rows) > MOST else ""
+            left = f"; the newest {MOST} are shown" if len(rows) > MOST else ""
             label(f"{counted(len(rows), 'act')} in {BACK.days} days{left}")
             table(COLUMNS, [row._asdict() for row in rows[:MOST]], "act", pagination=20)

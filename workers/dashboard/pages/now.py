@@ -79,7 +79,7 @@ def _draw(found: Now) -> None:
     note(found.verdict.level, found.verdict.headline, found.verdict.reasons)
     label(f"As the brokers said at {found.asked_at}").classes("text-sm")
     if not found.tiles:
-        empty("No numbers are data", "What the brokers said before is not how things are now.")
+        empty("No numbers are shown", "What the brokers said before is not how things are now.")
         return
     with ui.element("div").classes("grid grid-cols-2 md:grid-cols-4 gap-3 w-full"):
         for tile in found.tiles:
