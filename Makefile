@@ -14,6 +14,7 @@ PYTEST_OPTIONS := $(if $(TEXTS),--published-texts=$(TEXTS))
 JARS := deploy/kafka/target/libs/.ready
 DEFINITIONS := deploy/kubernetes/target/.ready
 TOOLS := deploy/tools/target/.ready
+NODE_PACKAGES := tests/events/javascript/node_modules/.ready
 # The audit's tools, and the image's packages that it checks: each in its own environment.
 AUDITING := deploy/supply_chain/target/tools
 AUDITED := deploy/supply_chain/target/runtime
@@ -21,7 +22,7 @@ AUDITED := deploy/supply_chain/target/runtime
 GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test test-browser test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-scale replay-million lint schemas lock \
+.PHONY: help setup demo dashboard test test-browser test-node test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-scale replay-million lint schemas lock \
 	kafka-jars definitions tools deploy-files clean
 
 help: ## list the commands
@@ -75,13 +76,20 @@ lint: $(READY) ## run ruff, mypy --strict and the import contracts
 	$(BIN)/lint-imports
 
 test: lint ## run lint and all tests that need no JVM
-	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not image and not audit" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not node and not image and not audit" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
 
 test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## run the tests with brokers on Apache Kafka
 	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser and not image" --broker kafka -n $(BROKERS) --dist loadgroup $(PYTEST_OPTIONS)
 
 test-deploy: $(READY) $(TOOLS) ## test overlays with kustomize, alerts and dashboards with Prometheus
 	$(BIN)/pytest tests/deploy -m tools $(PYTEST_OPTIONS)
+
+$(NODE_PACKAGES): tests/events/javascript/package-lock.json
+	cd tests/events/javascript && npm ci --no-audit --no-fund
+	touch $@
+
+test-node: $(READY) $(NODE_PACKAGES) ## read our events with CloudEvents' SDK for JavaScript; needs Node and npm
+	$(BIN)/pytest tests/events -m node $(PYTEST_OPTIONS)
 
 test-image: $(READY) $(JARS) ## build the image and run it with Apache Kafka; needs buildah, mmdebstrap and root
 	$(BIN)/pytest tests/deploy/test_image.py -m image --broker kafka $(PYTEST_OPTIONS)

@@ -34,6 +34,8 @@ class Wrapping(NamedTuple):
     """The event type, such as `authorization.decided.v1`."""
     id: str
     subject: str | None
+    time: str
+    """Of a decision, the request's `submitted_at`; of a dead letter, its record's time."""
     request: str | None = None
     """For a dead letter: the request id, if the event had a readable one."""
     supersedes: str | None = None
@@ -54,7 +56,7 @@ def wrapped(
     """
     mark = wrapping.mark
     extensions = {mark.attribute: mark.value} if mark is not None else NO_EXTENSIONS
-    value, headers = write(_attributes(asked, wrapping), data, wrapping.mode, extensions)
+    value, headers = write(_attributes(asked, wrapping), wrapping.time, data, wrapping.mode, extensions)
     marked = ((mark.header, mark.value.encode()),) if mark is not None else ()
     return value, (*headers, *marked, *provenance(cause, request=wrapping.request, supersedes=wrapping.supersedes))
 

@@ -16,7 +16,9 @@ Value = bool | str | Annotated[tuple[str, ...], Several]
 """A fact's value; a list for a set."""
 
 Aspect = Literal["record", "exceptions", "codes", "prior_authorization", "statements", "facts"]
-Category = Literal["reading", "clocks", "questions", "guidance", "grounds", "trace", "wording", "citations", "history"]
+Category = Literal[
+    "reading", "clocks", "review", "questions", "guidance", "grounds", "trace", "wording", "citations", "history"
+]
 
 
 class AttestedVersion(Model):

@@ -3,6 +3,10 @@
 `decision_id` is the first 32 hexadecimal digits of the SHA-256 of the decision's compact JSON without `decision_id`,
 with fields in the order given here. So the same content always has the same id, and a changed decision does not match
 its id.
+
+`reasons` and `missing` are always present; other lists that would be empty are left out. A decision states once per
+policy which document it was made under. That document's digest pins every sentence, so sentences are cited by section
+and ordinal, and the words of parts that no line names are in the document alone.
 """
 
 from hashlib import sha256
@@ -20,6 +24,7 @@ Determination = Literal[
     "medically_necessary",
     "information_needed",
     "investigational",
+    "not_medically_necessary",
     "criteria_not_met",
     "not_addressed",
     "policy_not_on_record",
@@ -31,7 +36,15 @@ Determination = Literal[
 ActsNext = Literal[
     "nobody", "provider", "physician_reviewer", "medical_policy_reviewer", "case_management", "other_program"
 ]
+Stage = Literal["recommendation", "open", "final"]
+"""`recommendation`: a line waits for a reviewer. `open`: otherwise, one waits for the provider. `final`: none waits."""
+ReviewerRole = Literal["physician", "medical_policy", "case_management"]
 FactValue = str | bool | tuple[str, ...]
+
+
+Sentence = Annotated[str, Field(pattern=r"^\S+ [1-9][0-9]*$")]
+"""A sentence of the published text by section and ordinal, `policy 2`; the policy document has its digest."""
+DecisionId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 class StatedDiagnosis(Private):
@@ -58,11 +71,17 @@ class MissingFact(Private):
 
 
 class PolicyReference(Model):
-    """The policy, in both times: the revision in force on the service date, and what was known of the policy."""
+    """The policy of a line, in valid time."""
 
     number: str
     revision: Day | None = None
     """The revision in force on the service date; absent if there was none."""
+
+
+class PolicyDocumentReference(Model):
+    """The document that a policy's lines were decided under, in transaction time."""
+
+    number: str
     sha256: Sha256
     """Digest of the policy document's canonical form."""
     known_through: Sha256
@@ -76,6 +95,30 @@ class Program(Model):
     says: str
 
 
+class Authorized(Private):
+    """What a reviewer certified of a line, if less than was asked."""
+
+    code: str
+    units: int
+    from_: Annotated[Day | None, Field(alias="from")] = None
+    through: Day | None = None
+
+
+class Review(Private):
+    """The verdict on a line, and whose it is."""
+
+    verdict_id: str
+    role: ReviewerRole
+    license_state: str | None = None
+    """Where a physician is licensed: two letters."""
+    npi: str | None = None
+    specialty: str | None = None
+    decided_at: Instant
+    reasons: tuple[str, ...] = ()
+    """X12 code list 886."""
+    text: str | None = None
+
+
 class DecidedLine(Private):
     """One service line's determination."""
 
@@ -84,7 +127,10 @@ class DecidedLine(Private):
     code: str
     determination: Determination
     reasons: tuple[str, ...]
+    """The policy's reason words; of a verdict's reasons, see `review`."""
     action: Action
+    valid_through: Day | None = None
+    """The last day of the approval; present on approvals if the policy limits them."""
     acts_next: ActsNext
     step: str
     """The step of the evaluation that decided."""
@@ -98,6 +144,9 @@ class DecidedLine(Private):
     program: Program | None = None
     edition: Day | None = None
     """The edition of the clinical statements that was evaluated."""
+    authorized: Authorized | None = None
+    """Only in a decision made from a verdict, as is `review`."""
+    review: Review | None = None
     policy: PolicyReference
 
 
@@ -125,6 +174,7 @@ class TracedStatement(Private):
 
     id: str
     status: Literal["applies", "does_not_apply", "unknown"]
+    cites: tuple[Sentence, ...] = ()
 
 
 class TracedEdition(Private):
@@ -134,27 +184,19 @@ class TracedEdition(Private):
     statements: tuple[TracedStatement, ...]
 
 
-class Citation(Model):
-    """One sentence of the published text."""
-
-    section: str
-    ordinal: int
-    sha256: Sha256
-
-
 class Reference(Model):
-    """A part of the policy that the decision names: in the project's words, with the sentences it rests on."""
+    """A part of the policy that a line names: in the project's words, with the sentences it rests on."""
 
     id: str
     says: str
-    cites: tuple[Citation, ...]
+    cites: tuple[Sentence, ...] = ()
 
 
 class Trace(Private):
-    """Why: the facts, and statement by statement what they meet. Empty where no clinical statement was asked."""
+    """Why: the facts, and statement by statement what they meet."""
 
-    facts: tuple[TracedFact, ...] = ()
-    editions: tuple[TracedEdition, ...] = ()
+    facts: tuple[TracedFact, ...]
+    editions: tuple[TracedEdition, ...]
 
 
 class Decision(Private):
@@ -162,25 +204,35 @@ class Decision(Private):
 
     TYPE: ClassVar = "authorization.decided.v1"
 
-    decision_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    decision_id: DecisionId
     request_id: RequestId
     supersedes: RequestId | None = None
     """The request that this request supersedes."""
+    supersedes_decision: DecisionId | None = None
+    """The recommendation that this decision replaces; only in a decision made from a verdict."""
+    stage: Stage
     line_of_business: LineOfBusiness
     action: Action
     due_at: Instant | None = None
     clock: ClockReading
     lines: tuple[DecidedLine, ...]
-    trace: Trace
-    references: tuple[Reference, ...]
+    policies: tuple[PolicyDocumentReference, ...]
+    """One for each policy that a line names."""
+    trace: Trace | None = None
+    """Absent if no clinical statement was evaluated."""
+    references: tuple[Reference, ...] = ()
+    """The parts that a line's `rests_on` and `guidance` name."""
 
     def content(self) -> bytes:
         """The decision's JSON without its id, from which the id is computed."""
-        return self.model_dump_json(exclude={"decision_id"}, exclude_none=True).encode()
+        return self._json(exclude={"decision_id"})
 
     def to_json(self) -> bytes:
         """The canonical event data: compact JSON, fields in the models' order, absent fields omitted."""
-        return self.model_dump_json(exclude_none=True).encode()
+        return self._json(exclude=None)
+
+    def _json(self, exclude: set[str] | None) -> bytes:
+        return self.model_dump_json(by_alias=True, exclude=exclude, exclude_none=True, exclude_defaults=True).encode()
 
 
 def content_id(content: bytes) -> str:

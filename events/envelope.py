@@ -106,13 +106,15 @@ def is_json(datacontenttype: str | None) -> bool:
 
 
 def write(
-    attributes: Attributes, data: bytes, mode: Mode, extensions: Mapping[str, str] = NO_EXTENSIONS
+    attributes: Attributes, time: str | None, data: bytes, mode: Mode, extensions: Mapping[str, str] = NO_EXTENSIONS
 ) -> tuple[bytes, WrittenHeaders]:
     """The value and headers of a record for an event whose data is the JSON text `data`.
 
-    `extensions` are our own attributes, written after those of CloudEvents.
+    `time` is when what the event tells of happened, in RFC 3339. CloudEvents makes it optional, but some clients cannot
+    read an event without it. `extensions` are our own attributes, written after those of CloudEvents.
     """
-    present = {**attributes.model_dump(exclude_none=True), **extensions}
+    timed = {"time": time} if time is not None else {}
+    present = {**attributes.model_dump(exclude_none=True), **timed, **extensions}
     if mode == "binary":
         content_type = present.pop("datacontenttype", JSON)
         headers = [(f"ce_{name}", str(value).encode()) for name, value in present.items()]

@@ -1,7 +1,7 @@
 """The scalar types of the wire: strict, so that two readers never differ."""
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -13,8 +13,8 @@ _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
 _INSTANT = re.compile(
     rf"(\d{{4}}-\d{{2}}-\d{{2}})[Tt]({_CLOCK}:\d{{2}})(?:\.(\d{{1,9}}))?([Zz]|[+-]{_CLOCK})", re.ASCII
 )
-LAST_YEAR = 9998
-"""Deadlines are added to an instant and must not overflow."""
+LAST_YEAR = 9900
+"""Deadlines and approvals of up to fifty years are added to an instant and must not overflow."""
 
 
 def _day(value: Any) -> date:
@@ -51,10 +51,32 @@ def _instant(value: Any) -> datetime:
     return instant
 
 
+def is_instant(text: str) -> bool:
+    """Whether a text is a valid instant."""
+    try:
+        _instant(text)
+    except ValueError:
+        return False
+    return True
+
+
 def written_instant(instant: datetime) -> str:
     """An instant in one format, in its own offset."""
     text = instant.isoformat()
     return f"{text[:-6]}Z" if text.endswith("+00:00") else text
+
+
+_EARLIEST, _LATEST = 0, 253_402_300_799_999
+
+
+def instant_of(milliseconds: int) -> str:
+    """A record's time, in milliseconds since the epoch, as an instant in UTC.
+
+    A time outside the years 1970 to 9999, which a producer can state and -1 for none is, becomes the nearest in them.
+    """
+    known = min(max(milliseconds, _EARLIEST), _LATEST)
+    instant = datetime.fromtimestamp(known // 1000, UTC).replace(microsecond=known % 1000 * 1000)
+    return f"{instant.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 Day = Annotated[

@@ -4,6 +4,7 @@ The answer itself does not contain its origin: the same request gives the same b
 that track answers read short headers instead of the answer.
 
     dli-cause        topic/partition/offset of the answered record
+    dli-writer       the version of the form in which this answer is written
     dli-request      in a dead letter: the request id, if the event had a readable one
     dli-supersedes   in a decision: the request that its request supersedes
     dli-shadow       in a draft's answer, which platforms ignore: the digest of its document
@@ -15,6 +16,9 @@ from typing import NamedTuple
 from events.envelope import Headers, WrittenHeaders, header
 
 CAUSE = "dli-cause"
+WRITER = "dli-writer"
+WRITER_VERSION = "1"
+"""A change of an answer's bytes takes a new version; the writer of the old one stays, for replays."""
 REQUEST = "dli-request"
 SUPERSEDES = "dli-supersedes"
 SHADOW = "dli-shadow"
@@ -50,7 +54,7 @@ def _is_number(text: str) -> bool:
 
 def provenance(cause: RecordPosition, *, request: str | None = None, supersedes: str | None = None) -> WrittenHeaders:
     """The headers of an answer."""
-    named = ((CAUSE, str(cause)), (REQUEST, request), (SUPERSEDES, supersedes))
+    named = ((CAUSE, str(cause)), (WRITER, WRITER_VERSION), (REQUEST, request), (SUPERSEDES, supersedes))
     return tuple((name, text.encode()) for name, text in named if text is not None)
 
 

@@ -25,10 +25,13 @@ from events.personal_types import Personal, Private
 
 Certification = Literal["initial", "revision", "extension", "renewal", "reconsideration", "cancellation"]
 Urgency = Literal["standard", "expedited"]
+Channel = Literal["electronic", "portal", "fax", "phone", "mail"]
 LineOfBusiness = Literal["commercial", "fep", "state_and_school"]
 DiagnosisSystem = Literal["icd-10-cm", "icd-9-cm"]
 ProcedureSystem = Literal["cpt", "hcpcs", "icd-10-pcs", "icd-9-pcs"]
 
+
+ELECTRONIC: Channel = "electronic"
 
 LARGEST_NUMBER = 2**31 - 1
 """Every JSON reader can represent it."""
@@ -143,6 +146,10 @@ class AuthorizationRequest(Private):
     """The policy to apply; by default, the deployment's."""
     supersedes: RequestId | None = None
     """The request that this one revises, cancels or appeals."""
+    first_submitted_at: Instant | None = None
+    """When the first request of its chain was submitted; by default, this one's `submitted_at`."""
+    channel: Channel | None = None
+    """How it reached the payer; electronically, unless stated otherwise."""
     member: Member
     provider: Provider
     diagnoses: Annotated[tuple[Diagnosis, ...], _A_LIST, _at_most(MOST_DIAGNOSES), _MOST_DIAGNOSES] | None = None
@@ -159,6 +166,19 @@ class AuthorizationRequest(Private):
             raise PydanticCustomError("itself", "should be another request than this one")
         return supersedes
 
+    @field_validator("first_submitted_at")
+    @classmethod
+    def _before_this_one(cls, first: datetime | None, info: ValidationInfo) -> datetime | None:
+        submitted_at = info.data.get("submitted_at")
+        if first is not None and submitted_at is not None and first > submitted_at:
+            raise PydanticCustomError("later", "should not be after submitted_at")
+        return first
+
+    @property
+    def first_of_chain(self) -> datetime:
+        """When the first request of its chain was submitted."""
+        return self.first_submitted_at or self.submitted_at
+
     def content(self) -> bytes:
         """The request in canonical form: equal for requests with the same meaning, and stable across versions.
 
@@ -174,6 +194,8 @@ class AuthorizationRequest(Private):
         content["clinical"] = _stated(self.clinical or {})
         if not content["clinical"]:
             del content["clinical"]
+        if self.channel == ELECTRONIC:
+            del content["channel"]
         try:
             return orjson.dumps(content, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
         except TypeError:  # an integer of more than 64 bits, which no fact has

@@ -1,5 +1,6 @@
 """Determinations, actions and who acts next: the same for every policy, because their consequences are fixed."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ class Determination(StrEnum):
     MEDICALLY_NECESSARY = "medically_necessary"
     INFORMATION_NEEDED = "information_needed"
     INVESTIGATIONAL = "investigational"
+    NOT_MEDICALLY_NECESSARY = "not_medically_necessary"
     CRITERIA_NOT_MET = "criteria_not_met"
     NOT_ADDRESSED = "not_addressed"
     POLICY_NOT_ON_RECORD = "policy_not_on_record"
@@ -47,6 +49,16 @@ class ActsNext(StrEnum):
     OTHER_PROGRAM = "other_program"
 
 
+class Stage(StrEnum):
+    """How far a decision is from its end, by the lines that are pended."""
+
+    RECOMMENDATION = "recommendation"
+    """A line waits for a reviewer."""
+    OPEN = "open"
+    """No line waits for a reviewer, and one waits for the provider."""
+    FINAL = "final"
+
+
 class Consequence(NamedTuple):
     """What follows from a determination."""
 
@@ -58,6 +70,7 @@ CONSEQUENCES = {
     Determination.MEDICALLY_NECESSARY: Consequence(Action.CERTIFIED_IN_TOTAL, ActsNext.NOBODY),
     Determination.INFORMATION_NEEDED: Consequence(Action.PENDED, ActsNext.PROVIDER),
     Determination.INVESTIGATIONAL: Consequence(Action.PENDED, ActsNext.PHYSICIAN_REVIEWER),
+    Determination.NOT_MEDICALLY_NECESSARY: Consequence(Action.PENDED, ActsNext.PHYSICIAN_REVIEWER),
     Determination.CRITERIA_NOT_MET: Consequence(Action.PENDED, ActsNext.PHYSICIAN_REVIEWER),
     Determination.NOT_ADDRESSED: Consequence(Action.PENDED, ActsNext.MEDICAL_POLICY_REVIEWER),
     Determination.POLICY_NOT_ON_RECORD: Consequence(Action.PENDED, ActsNext.MEDICAL_POLICY_REVIEWER),
@@ -81,3 +94,14 @@ def overall(actions: list[Action]) -> Action:
     if Action.PENDED not in kinds and Action.CERTIFIED_IN_TOTAL in kinds:
         return Action.CERTIFIED_PARTIAL
     return Action.PENDED
+
+
+_REVIEWERS = frozenset({ActsNext.PHYSICIAN_REVIEWER, ActsNext.MEDICAL_POLICY_REVIEWER, ActsNext.CASE_MANAGEMENT})
+
+
+def stage_of(determinations: Iterable[Determination]) -> Stage:
+    """The stage of a decision on lines with these determinations."""
+    waiting = {CONSEQUENCES[determination].acts_next for determination in determinations}
+    if waiting & _REVIEWERS:
+        return Stage.RECOMMENDATION
+    return Stage.OPEN if ActsNext.PROVIDER in waiting else Stage.FINAL

@@ -72,6 +72,8 @@ def test_every_determination_reason_and_action_occurs() -> None:
     reasons = {reason for line in lines for reason in line["reasons"]}
     assert reasons == {*naive.REASONS, "code_not_listed"}
     assert {decision["action"] for decision in decisions} == {"A1", "A4", "C", "CT"}
+    assert {decision["stage"] for decision in decisions} == {"recommendation", "open", "final"}
+    assert {line["valid_through"] is None for line in lines} == {True, False}
     assert {decision["clock_state"] for decision in decisions} == {
         "running",
         "waiting_for_information",
@@ -106,6 +108,18 @@ def test_the_date_as_written_matters() -> None:
     assert matters >= 50
 
 
+def test_no_first_submission_is_after_its_own_request() -> None:
+    """A first submission is never after the request's own, is sometimes the same, and often in another offset."""
+    stated = [made for made in ten_thousand() if made.get("first_submitted_at")]
+    earlier = 0
+    for made in stated:
+        first, own = map(datetime.fromisoformat, (made["first_submitted_at"], made["submitted_at"]))
+        assert first <= own
+        earlier += first < own
+    assert len(stated) * 0.7 < earlier < len(stated)
+    assert len({made["first_submitted_at"][-6:] for made in stated}) > 5
+
+
 def test_every_field_varies() -> None:
     def seen(*path: str) -> set[Any]:
         values: set[Any] = set()
@@ -120,6 +134,8 @@ def test_every_field_varies() -> None:
 
     assert seen("certification") == set(generator.CERTIFICATIONS)
     assert seen("urgency") == set(generator.URGENCIES)
+    assert seen("channel") == {*generator.CHANNELS, None, "absent"}
+    assert seen("first_submitted_at") >= {None, "absent"}
     assert seen("member", "line_of_business") == set(generator.LINES_OF_BUSINESS)
     for fact, values in naive.FACTS.items():
         if fact != naive.PURPOSES:

@@ -89,7 +89,7 @@ class Comparer:
 
     def _line(self, old: LineResult, new: LineResult) -> LineChange:
         # Equal answers are the same object, so identity represents content.
-        key = (id(old.answer), id(new.answer), old.guidance, new.guidance)
+        key = (id(old.answer), id(new.answer), old.guidance, new.guidance, old.valid_through == new.valid_through)
         found = self._lines.get(key)
         if found is None:
             if len(self._lines) >= _REMEMBERED:
@@ -143,7 +143,8 @@ def _reads(deadline: Deadline) -> tuple[object, ...]:
 def _change(old: LineResult, new: LineResult) -> LineChange:
     before, after = old.answer, new.answer
     kind = kind_of(before.determination, after.determination)
-    if kind is Kind.UNCHANGED and (before != after or old.guidance != new.guidance):
+    same = before == after and old.guidance == new.guidance and old.valid_through == new.valid_through
+    if kind is Kind.UNCHANGED and not same:
         kind = Kind.EVIDENCE
     return LineChange(kind, before.determination.value, after.determination.value, _decided_by(old), _decided_by(new))
 

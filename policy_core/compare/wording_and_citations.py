@@ -21,6 +21,8 @@ class Category(StrEnum):
     READING = "reading"
     """The facts, their values, derivations and presumptions."""
     CLOCKS = "clocks"
+    REVIEW = "review"
+    """What follows a decision: who may refuse care, when a deadline is announced, where a year begins."""
     QUESTIONS = "questions"
     GUIDANCE = "guidance"
     """Which answers each piece of guidance applies to."""
@@ -109,6 +111,23 @@ def _clocks(document: PolicyDocument) -> Iterator[tuple[Key, str]]:
     clocks = {clock.id: clock for clock in document.clocks}
     for assigned in document.clock_for:
         yield (Category.CLOCKS, assigned.line_of_business, "is due"), _due(clocks[assigned.clock])
+        if assigned.appeals is not None:
+            yield (Category.CLOCKS, assigned.line_of_business, "is due on appeal"), _due(clocks[assigned.appeals])
+    for validity in document.validity:
+        yield (Category.CLOCKS, validity.line_of_business, "approvals hold"), f"{validity.months} months"
+        yield (Category.WORDING, f"validity for {validity.line_of_business}", "says"), validity.says
+        yield (Category.WORDING, f"validity for {validity.line_of_business}", "follows"), validity.rule
+    for review in document.adverse_review:
+        part = f"adverse review for {review.line_of_business}"
+        yield (Category.REVIEW, part, "needs a physician licensed in"), review.license_state
+        yield (Category.WORDING, part, "says"), review.says
+        yield (Category.WORDING, part, "follows"), review.rule
+    for clock in document.clocks:
+        if clock.due_soon is not None:
+            standard, expedited = _length(clock.due_soon.standard), _length(clock.due_soon.expedited)
+            announced = f"{standard} before, {expedited} when expedited"
+            yield (Category.REVIEW, f"clock {clock.id}", "is announced"), announced
+    yield (Category.REVIEW, "document", "counts years in"), document.time_zone
 
 
 def _due(clock: Clock) -> str:

@@ -22,6 +22,8 @@ CODE = r"^[A-Z0-9.]+$"
 CODES = r"^[A-Z0-9.]+(-[A-Z0-9.]+)?$"
 CODE_AND_SYSTEM = r"^[a-z0-9-]+ [A-Z0-9.]+$"
 DIGEST = r"^[0-9a-f]{64}$"
+STATE = r"^[A-Z]{2}$"
+TIME_ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
 Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=128)]
 FactPath = Annotated[str, Field(pattern=FACT_PATH, max_length=256)]
@@ -266,6 +268,7 @@ class Outcome(Dated):
     determination: Literal[
         Determination.MEDICALLY_NECESSARY,
         Determination.INVESTIGATIONAL,
+        Determination.NOT_MEDICALLY_NECESSARY,
         Determination.CRITERIA_NOT_MET,
         Determination.NOT_ADDRESSED,
         Determination.POLICY_NOT_ON_RECORD,
@@ -405,6 +408,13 @@ class ClockStart(StrEnum):
     NECESSARY_INFORMATION = "necessary_information"
 
 
+class LeadTime(Part):
+    """How long before it is due an unanswered request is announced."""
+
+    standard: Length
+    expedited: Length
+
+
 class Clock(Part):
     """How long the payer may take: a rule that is cited, a length for each urgency, and what starts it."""
 
@@ -415,6 +425,8 @@ class Clock(Part):
     starts: ClockStart
     standard: Length
     expedited: Length
+    due_soon: LeadTime | None = None
+    """Absent: nothing is announced before it is due."""
 
 
 class ClockAssignment(Part):
@@ -422,6 +434,28 @@ class ClockAssignment(Part):
 
     line_of_business: Word
     clock: Identifier
+    appeals: Identifier | None = None
+    """The clock of a reconsideration; absent: the same."""
+
+
+class Validity(Part):
+    """How long an approval holds for a line of business: calendar months from the day of the approval."""
+
+    line_of_business: Word
+    months: int = Field(ge=1, le=600)
+    rule: Sentence
+    """Where the rule is published."""
+    says: Sentence
+
+
+class AdverseReview(Part):
+    """Who may refuse care for a line of business: a physician licensed in this state. Without one, nobody may."""
+
+    line_of_business: Word
+    license_state: str = Field(pattern=STATE)
+    rule: Sentence
+    """Where the rule is published."""
+    says: Sentence
 
 
 class RevisionKind(StrEnum):
@@ -472,6 +506,11 @@ class PolicyDocument(Part):
     definitions: tuple[Guidance, ...] = ()
     clocks: tuple[Clock, ...] = Field(default=(), max_length=100)
     clock_for: tuple[ClockAssignment, ...] = Field(default=(), max_length=100)
+    validity: tuple[Validity, ...] = Field(default=(), max_length=100)
+    """Of a line of business that is not named, approvals do not end by the policy."""
+    adverse_review: tuple[AdverseReview, ...] = Field(default=(), max_length=100)
+    time_zone: Annotated[str, Field(pattern=TIME_ZONE, max_length=64)] = "UTC"
+    """The IANA time zone in which a year of public figures begins and ends."""
     description: tuple[Cited, ...] = ()
     page: tuple[Cited, ...] = ()
     """Headings, notices and other sentences of the text that do not concern care."""

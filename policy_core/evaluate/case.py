@@ -32,6 +32,8 @@ class Case:
     urgency: str
     submitted_at: datetime
     """With its own offset: "before the day of submission" refers to local time where the request was written."""
+    first_submitted_at: datetime
+    """When the first request of its chain was submitted; of a request without a chain, its own `submitted_at`."""
     has_prior_authorization: bool
     line_of_business: str
     diagnoses: tuple[Diagnosis, ...]

@@ -19,13 +19,22 @@ from functools import cached_property, lru_cache
 from math import prod
 from typing import NamedTuple
 
-from policy_core.determinations import CODE_NOT_LISTED, CONSEQUENCES, Action, ActsNext, Determination, overall
+from policy_core.determinations import (
+    CODE_NOT_LISTED,
+    CONSEQUENCES,
+    Action,
+    ActsNext,
+    Determination,
+    Stage,
+    overall,
+    stage_of,
+)
 from policy_core.diagrams.editions import REMEMBERED, DrawnEdition, EditionCompiler, Finding
 from policy_core.document.code_listings import CodeIndex, CodeStatus, normal_diagnosis, selector
 from policy_core.document.models import Clock, ExceptionOutcome, Guidance, PolicyDocument, Program
 from policy_core.document.revisions import Register, RegisteredRevision, edition_on
 from policy_core.evaluate.case import Case, ServiceLine
-from policy_core.evaluate.deadline import Deadline, deadline
+from policy_core.evaluate.deadline import Deadline, Submission, deadline, months_after
 from policy_core.evaluate.facts import Claim, Fact, FactReader, Origin
 from policy_core.publications.publication import publications
 from policy_core.work_limit import allowed
@@ -78,6 +87,8 @@ class LineResult:
     """The revision in force on the service date."""
     guidance: tuple[str, ...]
     """The ids of the guidance that applies."""
+    valid_through: date | None = None
+    """The last day of an approval, if the document limits it."""
 
     @property
     def action(self) -> Action:
@@ -94,6 +105,7 @@ class LineResult:
 class CaseResult:
     """The determination of one request."""
 
+    stage: Stage
     action: Action
     deadline: Deadline
     lines: tuple[LineResult, ...]
@@ -111,6 +123,8 @@ class _Question:
     conflicts: tuple[Fact, ...]
     concerned: tuple[bool, ...]
     """For each piece of guidance, whether it applies to the diagnoses."""
+    valid_through: date | None
+    """The last day of what is certified now."""
 
 
 class Policy:
@@ -136,7 +150,8 @@ class Policy:
         self._exceptions = _exceptions(document)
         self._not_listed = _not_listed(document)
         self._unauthorized = _unauthorized(document)
-        self._clocks = _clocks(document)
+        self._clocks = _Clocks(document)
+        self._months = {validity.line_of_business: validity.months for validity in document.validity}
         self._guidance = _Guidance(document, self.codes)
         self._by_statements = lru_cache(maxsize=REMEMBERED)(self._find)
 
@@ -163,19 +178,26 @@ class Policy:
             self.reader.pattern(facts),
             tuple([fact for fact in facts.values() if fact.origin is Origin.CONFLICTING]),
             self._guidance.concerned(diagnoses),
+            self.valid_through(case.line_of_business, case.submitted_at.date()),
         )
         lines = tuple([self._line(question, line) for line in case.service_lines])
         action = overall([line.action for line in lines])
         due = deadline(
-            self._clocks.get(case.line_of_business),
+            self._clocks.of(case.line_of_business, case.certification),
             case.urgency,
-            case.submitted_at,
+            Submission(case.submitted_at, case.first_submitted_at),
             information_needed=any(line.answer.determination is Determination.INFORMATION_NEEDED for line in lines),
             answered=action is not Action.PENDED,
         )
         asked = sorted({line.answer.edition for line in lines if line.answer.edition})
         findings = {since: self.editions[since].find(question.pattern) for since in asked}
-        return CaseResult(action, due, lines, findings, facts)
+        stage = stage_of(line.answer.determination for line in lines)
+        return CaseResult(stage, action, due, lines, findings, facts)
+
+    def valid_through(self, line_of_business: str, day: date) -> date | None:
+        """The last day of an approval given on `day`; None if the document does not limit it."""
+        months = self._months.get(line_of_business)
+        return months_after(day, months) if months is not None else None
 
     def cases(self) -> int:
         """The number of complete cases: all combinations of values of the deciding facts."""
@@ -189,7 +211,9 @@ class Policy:
     def _line(self, question: _Question, line: ServiceLine) -> LineResult:
         answer = self._answer(question, line)
         guidance = self._guidance.of(line, answer, question.concerned)
-        return LineResult(line, answer, self.register.in_force(line.service_date), guidance)
+        certified = CONSEQUENCES[answer.determination].action is Action.CERTIFIED_IN_TOTAL
+        valid_through = question.valid_through if certified else None
+        return LineResult(line, answer, self.register.in_force(line.service_date), guidance, valid_through)
 
     def _answer(self, question: _Question, line: ServiceLine) -> Answer:
         case = question.case
@@ -345,6 +369,16 @@ class _Applies:
         )
 
 
-def _clocks(document: PolicyDocument) -> dict[str, Clock]:
-    by_id = {clock.id: clock for clock in document.clocks}
-    return {assigned.line_of_business: by_id[assigned.clock] for assigned in document.clock_for}
+class _Clocks:
+    """Finds the clock of a request."""
+
+    def __init__(self, document: PolicyDocument) -> None:
+        by_id = {clock.id: clock for clock in document.clocks}
+        self._usual = {assigned.line_of_business: by_id[assigned.clock] for assigned in document.clock_for}
+        self._of_appeals = {
+            assigned.line_of_business: by_id[assigned.appeals or assigned.clock] for assigned in document.clock_for
+        }
+
+    def of(self, line_of_business: str, certification: str) -> Clock | None:
+        clocks = self._of_appeals if certification == "reconsideration" else self._usual
+        return clocks.get(line_of_business)

@@ -101,7 +101,7 @@ def _ids(document: PolicyDocument) -> Iterator[Problem]:
     for name in ("conditions", "rules", "clocks"):
         yield from _twice([((name, at, "id"), part.id) for at, part in enumerate(getattr(document, name))], "id")
     yield from _twice([(("facts", at, "path"), fact.path) for at, fact in enumerate(document.facts)], "fact")
-    for name in ("exceptions", "clock_for"):
+    for name in ("exceptions", "clock_for", "validity", "adverse_review"):
         parts = enumerate(getattr(document, name))
         yield from _twice([((name, at), part.line_of_business) for at, part in parts], "line of business")
 
@@ -289,6 +289,8 @@ def _references(document: PolicyDocument) -> Iterator[Problem]:
     clocks = [clock.id for clock in document.clocks]
     for at, assigned in enumerate(document.clock_for):
         yield from _known(("clock_for", at, "clock"), assigned.clock, clocks, "clock")
+        if assigned.appeals is not None:
+            yield from _known(("clock_for", at, "appeals"), assigned.appeals, clocks, "clock")
 
 
 def _in_force(path: Path, part: Cited | None, day: date) -> Iterator[Problem]:

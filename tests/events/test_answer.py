@@ -11,11 +11,12 @@ from events.origin_headers import RecordPosition, cause_of
 from tests.support.places import ROOT
 
 CAUSE = RecordPosition("authorization.requests", 3, 41)
+TIME = "2025-06-02T09:30:00-05:00"
 ASKED = Attributes(id="e-1", source="/platform", specversion="1.0", type="authorization.requested.v1", subject="PA-1")
 
 
 def wrapping(mode: Mode, mark: Mark | None = None) -> Wrapping:
-    return Wrapping("/dli", mode, "authorization.decided.v1", "d-1", "PA-1", supersedes="PA-0", mark=mark)
+    return Wrapping("/dli", mode, "authorization.decided.v1", "d-1", "PA-1", TIME, supersedes="PA-0", mark=mark)
 
 
 @pytest.mark.parametrize("mode", ["structured", "binary"])

@@ -29,6 +29,8 @@ EVERYTHING: Json = {
     "prior_authorization_number": "A-ä",
     "policy_number": "L.2.03.402",
     "supersedes": "PA-0",
+    "first_submitted_at": "2025-03-31T17:30:00Z",
+    "channel": "fax",
     "member": {"member_id": "M1", "line_of_business": "commercial"},
     "provider": {"npi": "1234567893"},
     "diagnoses": [{"system": "icd-10-cm", "code": "C92.02"}, {"system": "icd-9-cm", "code": "V42.82"}],
@@ -50,9 +52,10 @@ EVERYTHING: Json = {
     },
 }
 CONTENT = (
-    '{"certification":"revision","clinical":{"infusion":{"leukocyte_modification":"none"},'
+    '{"certification":"revision","channel":"fax","clinical":{"infusion":{"leukocyte_modification":"none"},'
     '"purposes":["prevent_relapse","treat_relapse"],"transplant":{"graft_t_cell_depleted":false,"type":"allogeneic"}},'
     '"diagnoses":[{"code":"C92.02","system":"icd-10-cm"},{"code":"V42.82","system":"icd-9-cm"}],'
+    '"first_submitted_at":"2025-03-31T17:30:00Z",'
     '"member":{"line_of_business":"commercial","member_id":"M1"},"policy_number":"L.2.03.402",'
     '"prior_authorization_number":"A-ä","provider":{"npi":"1234567893"},"request_id":"PA-1","service_lines":['
     '{"code":"38242","line":2,"performed_on":"donor","service_date":"2025-05-06","system":"cpt","units":1},'
@@ -108,9 +111,25 @@ def test_another_way_to_say_it_is_the_same_content(path: str, value: object) -> 
     assert content(changed(path, value)) == content(EVERYTHING)
 
 
-@pytest.mark.parametrize("name", ["supersedes", "policy_number", "prior_authorization_number", "diagnoses", "clinical"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "supersedes",
+        "policy_number",
+        "prior_authorization_number",
+        "first_submitted_at",
+        "channel",
+        "diagnoses",
+        "clinical",
+    ],
+)
 def test_null_is_absent(name: str) -> None:
     assert content({**LEAST, name: None}) == content(LEAST)
+
+
+def test_a_request_without_channel_came_electronically() -> None:
+    assert content({**LEAST, "channel": "electronic"}) == content(LEAST)
+    assert content({**LEAST, "channel": "portal"}) != content(LEAST)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +155,11 @@ def test_what_states_nothing_is_absent(name: str, value: object) -> None:
         ("prior_authorization_number", ...),
         ("policy_number", ...),
         ("supersedes", "PA-9"),
+        ("first_submitted_at", "2025-03-31T17:30:01Z"),
+        ("first_submitted_at", ...),
+        ("channel", "mail"),
+        ("channel", "electronic"),
+        ("channel", ...),
         ("member.member_id", "M2"),
         ("member.line_of_business", "fep"),
         ("provider.npi", "2000000036"),
@@ -168,7 +192,8 @@ def test_what_is_no_fact_has_a_content_all_the_same(value: object) -> None:
 
 
 def _nulls(data: Json, draw: Callable[[Any], Any]) -> Json:
-    optional = [name for name in ("supersedes", "policy_number", "prior_authorization_number") if name not in data]
+    names = ("supersedes", "policy_number", "prior_authorization_number", "first_submitted_at", "channel")
+    optional = [name for name in names if name not in data]
     return {**data, **{name: None for name in optional if draw(st.booleans())}}
 
 
@@ -177,6 +202,8 @@ def _nulls(data: Json, draw: Callable[[Any], Any]) -> Json:
 def test_a_request_said_otherwise_is_the_same_request(n: int, data: st.DataObject) -> None:
     made = generator.request(61, n)
     other = _nulls(dict(data.draw(st.permutations(list(made.items())))), data.draw)
+    if other.get("channel") in {None, "electronic"}:
+        other["channel"] = data.draw(st.sampled_from([None, "electronic"]))
     for coded in (*other["diagnoses"], *other["service_lines"]):
         pad = st.sampled_from(["", " ", "\u00a0", "\t "])
         coded["code"] = (

@@ -175,7 +175,8 @@ def test_every_field_of_a_decision_is_among_those_changed() -> None:
     paths = {path for name in names for path, _ in versions(example(name))}
     found = {".".join(part for part in path.split(".") if not part.isdigit()) for path in paths}
     assert {"supersedes", "due_at", "lines.program.says", "lines.missing.conflict.value"} <= found
-    assert {"trace.editions.statements.status", "trace.facts.diagnoses.code", "references.cites.ordinal"} <= found
+    assert {"trace.editions.statements.status", "trace.facts.diagnoses.code", "references.cites"} <= found
+    assert {"stage", "lines.valid_through", "policies.known_through", "trace.editions.statements.cites"} <= found
 
 
 def test_a_decision_cannot_be_changed_in_place() -> None:

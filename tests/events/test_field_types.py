@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from events.field_types import LAST_YEAR, Day, Instant, NationalProviderIdentifier, RequestId, Sha256
+from events.field_types import (
+    LAST_YEAR,
+    Day,
+    Instant,
+    NationalProviderIdentifier,
+    RequestId,
+    Sha256,
+    instant_of,
+    is_instant,
+)
 from tests.support import generator
 
 BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -94,7 +103,7 @@ def test_what_is_not_ten_digits_is_no_npi(value: object) -> None:
         ("2025-06-02T09:30:00.000Z", "2025-06-02T09:30:00Z"),
         ("2024-02-29T09:30:00Z", "2024-02-29T09:30:00Z"),
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
-        ("9998-12-31T23:59:59Z", "9998-12-31T23:59:59Z"),
+        ("9900-12-31T23:59:59Z", "9900-12-31T23:59:59Z"),
     ],
 )
 def test_an_instant_is_read_and_written_with_its_own_offset(text: str, as_written: str) -> None:
@@ -126,7 +135,7 @@ def test_digits_beyond_a_microsecond_are_cut_off_and_not_rounded() -> None:
         pytest.param("2025-06-02T09:30:00.1234567890Z", id="a fraction of ten digits"),
         pytest.param("2025-W23-1T09:30:00Z", id="a day by its week"),
         pytest.param("0000-01-01T00:00:00Z", id="year 0"),
-        pytest.param("9999-01-01T00:00:00Z", id="the year after the last"),
+        pytest.param("9901-01-01T00:00:00Z", id="the year after the last"),
         pytest.param("12025-06-02T09:30:00Z", id="a year of five digits"),
         pytest.param("٢٠٢٥-06-02T09:30:00Z", id="digits of another script"),
         pytest.param("2025-06-02T09:30:00Z\n", id="a line break at the end"),
@@ -226,3 +235,43 @@ def test_no_id_contains_a_control_or_bidirectional_character() -> None:
     acting |= {"\u061c", "\u200e", "\u200f"}  # marks: of their class are letters too
 
     assert {one for one in every if refused(REQUEST_IDS, f"PA-{one}-1")} == acting
+
+
+# --- a record's time -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "expected"),
+    [
+        (1_750_000_000_000, "2025-06-15T15:06:40.000Z"),
+        (1_750_000_000_007, "2025-06-15T15:06:40.007Z"),
+        (0, "1970-01-01T00:00:00.000Z"),
+        (-1, "1970-01-01T00:00:00.000Z"),
+        (-(2**63), "1970-01-01T00:00:00.000Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (253_402_300_800_000, "9999-12-31T23:59:59.999Z"),
+        (2**63 - 1, "9999-12-31T23:59:59.999Z"),
+    ],
+)
+def test_a_records_time_is_an_instant_whatever_it_is(milliseconds: int, expected: str) -> None:
+    assert instant_of(milliseconds) == expected
+
+
+@given(st.integers(0, 250_265_807_999_999))
+def test_a_records_time_keeps_its_milliseconds(milliseconds: int) -> None:
+    text = instant_of(milliseconds)
+
+    assert is_instant(text)
+    elapsed = datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)
+    assert elapsed == timedelta(milliseconds=milliseconds)
+
+
+@given(st.integers())
+def test_every_number_of_milliseconds_has_an_instant(milliseconds: int) -> None:
+    assert datetime.fromisoformat(instant_of(milliseconds)).tzinfo == UTC
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2025-06-15", "2025-06-15T15:06:40", "9901-01-01T00:00:00Z"])
+def test_what_is_no_instant_is_told_apart(text: str) -> None:
+    assert not is_instant(text)
+    assert is_instant("2025-06-15T15:06:40-05:00")

@@ -33,6 +33,7 @@ def test_a_header_that_is_not_text_names_no_place() -> None:
 def test_headers_have_what_is_known_and_nothing_else() -> None:
     place = RecordPosition("requests", 3, 41)
 
-    assert provenance(place) == (("dli-cause", b"requests/3/41"),)
-    assert provenance(place, supersedes="PA-1") == (("dli-cause", b"requests/3/41"), ("dli-supersedes", b"PA-1"))
-    assert provenance(place, request="PA-2") == (("dli-cause", b"requests/3/41"), ("dli-request", b"PA-2"))
+    always = (("dli-cause", b"requests/3/41"), ("dli-writer", b"1"))
+    assert provenance(place) == always
+    assert provenance(place, supersedes="PA-1") == (*always, ("dli-supersedes", b"PA-1"))
+    assert provenance(place, request="PA-2") == (*always, ("dli-request", b"PA-2"))

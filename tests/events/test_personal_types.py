@@ -4,6 +4,7 @@ import io
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import cache
 from typing import get_args
 
@@ -14,7 +15,16 @@ from pydantic import BaseModel, SecretStr, ValidationError
 import events.attestation
 from events.audit import Acted, Actor, Arguments
 from events.dead_letter import DeadLetter, FieldError, Header, Original
-from events.decision import Citation, ClockReading, Decision, PolicyReference, Program, Reference
+from events.decision import (
+    Authorized,
+    ClockReading,
+    Decision,
+    PolicyDocumentReference,
+    PolicyReference,
+    Program,
+    Reference,
+    Review,
+)
 from events.decode import decode
 from events.personal_types import Private
 from events.request import AuthorizationRequest, Diagnosis
@@ -37,7 +47,16 @@ ATTESTED = {
 RECORDED = {Acted, Actor, Arguments}
 """Models of who changed something: those who run this, who are to be named, and nobody whose care is asked about."""
 NOT_PERSONAL = (
-    {FieldError, Citation, ClockReading, PolicyReference, Program, Reference, PolicyRevision, RevisionSignature}
+    {
+        FieldError,
+        ClockReading,
+        PolicyReference,
+        PolicyDocumentReference,
+        Program,
+        Reference,
+        PolicyRevision,
+        RevisionSignature,
+    }
     | ATTESTED
     | RECORDED
 )
@@ -105,7 +124,25 @@ def events_with_marks() -> tuple[BaseModel, ...]:
             ),
         }
     )
-    return request_with_marks(), decision, letter, difference
+    return request_with_marks(), decision, reviewed(decision), letter, difference
+
+
+def reviewed(decision: Decision) -> Decision:
+    """A decision made from a verdict, for which the models are there already."""
+    authorized = Authorized.model_validate({"code": MARK, "units": 1, "from": "2025-05-06", "through": "2025-05-07"})
+    review = Review(
+        verdict_id=MARK,
+        role="physician",
+        license_state="MS",
+        npi="1234567893",
+        specialty=MARK,
+        decided_at=datetime.fromisoformat("2025-05-06T09:00:00Z"),
+        reasons=(MARK,),
+        text=MARK,
+    )
+    first, *others = decision.lines
+    lines = (first.model_copy(update={"authorized": authorized, "review": review}), *others)
+    return decision.model_copy(update={"lines": lines, "supersedes_decision": "0" * 32})
 
 
 def parts(value: object) -> Iterator[BaseModel]:

@@ -30,6 +30,7 @@ OPEN = {(REQUEST, "properties.clinical"), ("policy.revision.published.v1.json", 
 BEYOND_JSON_SCHEMA = {
     "npi_check_digit": "arithmetic",
     "duplicate_line_numbers": "one field compared over all items",
+    "first_submission_after_this_one": "two fields compared",
     # A validator need not check formats; this one checks days, and instants only with an extra package.
     "instant_without_offset": "a format",
     "instant_without_time": "a format",

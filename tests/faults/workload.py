@@ -9,15 +9,14 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
-from events.answer import Wrapping, wrapped
-from events.decision import Decision
+from events.answer import wrapped
 from events.decode import decode
 from events.origin_headers import RecordPosition
 from policy_core.history.library import PACKAGED, load_library
 from tests.faults.counting import digest
 from tests.support import generator
 from workers.configuration.settings import Settings, read
-from workers.decide.handler import Decider
+from workers.decide.handler import Decider, decision_wrapping
 from workers.kafka.records import OutgoingRecord
 from workers.traffic.commands import as_record
 
@@ -90,7 +89,6 @@ def answer(request: OutgoingRecord) -> OutgoingRecord:
     decider, found = _decider()
     received = decode(request.value, request.headers)
     decision_id, data = decider.decide(received.request).encoded
-    request_id = received.request.request_id
-    wrapping = Wrapping(found.source, found.mode, Decision.TYPE, decision_id, request_id)
+    wrapping = decision_wrapping(received.request, decision_id, found.source, found.mode)
     value, headers = wrapped(data, RecordPosition("", 0, 0), received.attributes, wrapping)
-    return OutgoingRecord("", request_id.encode(), value, headers)
+    return OutgoingRecord("", received.request.request_id.encode(), value, headers)

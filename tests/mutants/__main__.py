@@ -43,7 +43,7 @@ MODULES = (
 RESULTS = ("noticed", "survived", "equivalent")
 BROKERLESS = "not broker"
 ON_A_BROKER = "broker"
-MARKS = "not kafka and not slow and not faults and not tools and not browser and not image and not audit"
+MARKS = "not kafka and not slow and not faults and not tools and not browser and not node and not image and not audit"
 LEAST_SECONDS = 20.0
 TIMES_LONGER = 5
 """A mutant that takes this many times more of a processor than the module without a fault, and at least so many

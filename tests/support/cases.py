@@ -49,6 +49,7 @@ def case(*lines: ServiceLine, clinical: Mapping[str, Any] = COVERED, **header: A
         certification="initial",
         urgency="standard",
         submitted_at=datetime.fromisoformat("2024-06-03T09:00:00-05:00"),
+        first_submitted_at=datetime.fromisoformat("2024-06-03T09:00:00-05:00"),
         has_prior_authorization=False,
         line_of_business="commercial",
         diagnoses=(),

@@ -27,5 +27,7 @@ EDITS = {
         ("determination: criteria_not_met, reason: no_covered_indication", "determination: investigational"),
     ),
     "a presumption less": (("    presumed:\n", "    presumed:\n      enabled: false\n"),),
+    "shorter approvals": (("    months: 6\n", "    months: 3\n"),),
+    "another state's physicians": (("license_state: MS", "license_state: AL"),),
     "a longer clock": (("standard: {days: 7}", "standard: {days: 8}"),),
 }

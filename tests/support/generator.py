@@ -8,7 +8,7 @@ are numbered "SYN-…", and NPIs are random digits with a valid check digit.
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ CERTIFICATIONS: Final = {
     "cancellation": 6,
 }
 URGENCIES: Final = {"standard": 80, "expedited": 20}
+CHANNELS: Final = {"electronic": 40, "portal": 25, "fax": 20, "phone": 10, "mail": 5}
 LINES_OF_BUSINESS: Final = {"commercial": 80, "fep": 10, "state_and_school": 10}
 POLICY_NUMBER: Final = "L.2.03.402"
 
@@ -157,6 +158,7 @@ def request(seed: int, n: int) -> Json:
     if stated or rng.random() < 0.5:
         made["clinical"] = stated
     _pad(Random(f"{seed}/{n}/pads"), made)
+    _arrive(Random(f"{seed}/{n}/arrival"), made)
     return made
 
 
@@ -356,6 +358,26 @@ def _pad(rng: Random, made: Json) -> None:
             coded["code"] = rng.choice(("", *PADS)) + coded["code"] + rng.choice(PADS)
 
 
+def _arrive(rng: Random, made: Json) -> None:
+    """Say of some requests how they arrived, and of most later ones when the first of their chain was submitted."""
+    if rng.random() < 0.3:
+        made["channel"] = weighted(rng, CHANNELS) if rng.random() < 0.95 else None
+    if rng.random() < (0.1 if made["certification"] == "initial" else 0.6):
+        made["first_submitted_at"] = _first_submitted_at(rng, made["submitted_at"])
+
+
+def _first_submitted_at(rng: Random, submitted_at: str) -> str | None:
+    """The same instant or one up to three months before it, at times in another offset; now and then a null."""
+    kind = rng.random()
+    if kind < 0.05:
+        return None
+    if kind < 0.2:
+        return submitted_at
+    earlier = timedelta(seconds=rng.randrange(90 * 24 * 3600))
+    offset = datetime.fromisoformat(rng.choice((submitted_at, f"2025-01-01T00:00:00{rng.choice(OFFSETS)}"))).tzinfo
+    return (datetime.fromisoformat(submitted_at) - earlier).astimezone(offset).isoformat()
+
+
 # --- Malformed ones ------------------------------------------------------------------------------------
 
 
@@ -424,6 +446,12 @@ def _wrong_check_digit(made: Json, rng: Random) -> Json:
 def _duplicate_line(made: Json, rng: Random) -> Json:
     lines = made["service_lines"]
     lines.append({**rng.choice(lines), "units": 99})
+    return made
+
+
+def _first_after_this(made: Json, rng: Random) -> Json:
+    later = timedelta(seconds=rng.choice((1, 3600, 86400)))
+    made["first_submitted_at"] = (datetime.fromisoformat(made["submitted_at"]) + later).isoformat()
     return made
 
 
@@ -502,6 +530,7 @@ malformed_kinds: Final[dict[str, Spoiler]] = {
     # Enumerations
     "unknown_certification": _with(("certification",), "appeal", "INITIAL", ""),
     "unknown_urgency": _with(("urgency",), "urgent", "Standard"),
+    "unknown_channel": _with(("channel",), "e-mail", "Fax", ""),
     "unknown_line_of_business": _with(("member", "line_of_business"), "medicaid", "FEP"),
     "unknown_code_system": _with((*LINE, "system"), "CPT", "icd-10-cm", "ndc"),
     "unknown_performed_on": _with((*LINE, "performed_on"), "recipient"),
@@ -541,6 +570,7 @@ malformed_kinds: Final[dict[str, Spoiler]] = {
     "date_with_time": _with((*LINE, "service_date"), "2025-03-28T00:00:00"),
     "transplant_date_not_in_calendar": _with((*CLINICAL, "transplant"), {"date": "2019-02-29"}),
     "instant_without_offset": _without_offset,
+    "first_submission_after_this_one": _first_after_this,
     "instant_without_time": _with(("submitted_at",), "2025-03-10"),
     "instant_out_of_range": _with(("submitted_at",), "2025-03-10T25:00:00Z", "2025-02-30T10:00:00Z"),
     "instant_with_bad_offset": _with(("submitted_at",), "2025-03-10T10:00:00+25:00", "2025-03-10T10:00:00-0600"),

@@ -12,6 +12,7 @@ Three ways to the clinical step, from obvious to fast:
 `decide_request` is the whole: a request in, the determinations of its lines out.
 """
 
+import calendar
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
@@ -499,6 +500,28 @@ ACTIONS: Final[Mapping[str, str]] = {
 }
 
 
+WAITS_FOR: Final[Mapping[str, str]] = {
+    "information_needed": "provider",
+    "investigational": "reviewer",
+    "criteria_not_met": "reviewer",
+    "not_addressed": "reviewer",
+    "policy_not_on_record": "reviewer",
+    "no_prior_authorization": "reviewer",
+    "invalid_code": "provider",
+}
+"""Whom a pended line waits for."""
+
+
+def stage(determinations: set[str]) -> str:
+    """A recommendation where a line is pended for review, open where one is pended otherwise, else final."""
+    waits_for = {WAITS_FOR[determination] for determination in determinations if determination in WAITS_FOR}
+    if "reviewer" in waits_for:
+        return "recommendation"
+    if "provider" in waits_for:
+        return "open"
+    return "final"
+
+
 def overall_action(actions: set[str]) -> str:
     """The action of the whole request, from those of its lines."""
     if len(actions) == 1:
@@ -511,45 +534,94 @@ def overall_action(actions: set[str]) -> str:
     raise AssertionError(message)
 
 
-TIME_TO_DECIDE: Final = {"standard": timedelta(days=7), "expedited": timedelta(hours=48)}
+MONTHS_VALID: Final = {"commercial": 6}
 
 
-def clock(request: Request, determinations: set[str]) -> tuple[str | None, str]:
-    """When the request is due and the state of its clock, under the default clock of its line of business."""
+def valid_through(request: Request, determination: str) -> date | None:
+    """The last day of an approval: six calendar months from the request's date as written; None for no approval."""
+    months = MONTHS_VALID.get(request["member"]["line_of_business"])
+    if determination != "medically_necessary" or months is None:
+        return None
+    return later_month(_date_as_written(request), months)
+
+
+def later_month(day: date, months: int) -> date:
+    """The same day so many months later, one month after the other; the last day of a month that lacks it."""
+    year, month = day.year, day.month
+    for _ in range(months):
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+    last = calendar.monthrange(year, month)[1]
+    return date(year, month, min(day.day, last))
+
+
+class ClockRule(NamedTuple):
+    """How long a payer may take, from when all necessary information is there or from the first submission."""
+
+    standard: timedelta
+    expedited: timedelta
+    from_first_submission: bool
+
+
+MISSISSIPPI: Final = ClockRule(timedelta(days=7), timedelta(hours=48), from_first_submission=False)
+CMS_0057_F: Final = ClockRule(timedelta(days=7), timedelta(hours=72), from_first_submission=True)
+
+
+def clock(
+    request: Request, determinations: set[str], usual: ClockRule = MISSISSIPPI, of_appeals: ClockRule | None = None
+) -> tuple[str | None, str]:
+    """When the request is due and the state of its clock.
+
+    Args:
+        request: In canonical data form.
+        determinations: Those of its lines.
+        usual: The clock of its line of business.
+        of_appeals: That of a reconsideration; the same, if None.
+    """
     if request["member"]["line_of_business"] != "commercial":
         return None, "no_clock"
-    if "information_needed" in determinations:
+    rule = of_appeals or usual if request["certification"] == "reconsideration" else usual
+    length = rule.expedited if request["urgency"] == "expedited" else rule.standard
+    if rule.from_first_submission:
+        start = request.get("first_submitted_at") or request["submitted_at"]
+    elif "information_needed" in determinations:
         return None, "waiting_for_information"
-    due = datetime.fromisoformat(request["submitted_at"]) + TIME_TO_DECIDE[request["urgency"]]
-    return due.isoformat(), "running"
+    else:
+        start = request["submitted_at"]
+    return (datetime.fromisoformat(start) + length).isoformat(), "running"
 
 
-def decide_request(request: Request) -> dict[str, Any]:
-    """Decide a request in canonical data form.
+def decide_request(
+    request: Request, usual: ClockRule = MISSISSIPPI, of_appeals: ClockRule | None = None
+) -> dict[str, Any]:
+    """Decide a request in canonical data form, under these clocks.
 
     Returns:
-        `action` of the whole, `due_at` (RFC 3339 in the offset of `submitted_at`: compare it as an instant),
-        `clock_state` and `lines`, each with `line`, `determination`, `reasons`, `action`, `missing`,
-        `conflicts` (the missing facts whose sources contradict each other) and `revision`.
+        `stage` and `action` of the whole, `due_at` (RFC 3339: compare it as an instant), `clock_state` and `lines`,
+        each with `line`, `determination`, `reasons`, `action`, `valid_through`, `missing`, `conflicts` (the missing
+        facts whose sources contradict each other) and `revision`.
     """
     _, conflicting = known_facts(request)
     lines = []
     for line in request["service_lines"]:
         determination, reasons, missing = decide_line(request, line)
         revision = revision_on(date.fromisoformat(line["service_date"]))
+        approved_through = valid_through(request, determination)
         lines.append(
             {
                 "line": line["line"],
                 "determination": determination,
                 "reasons": sorted(reasons),
                 "action": ACTIONS[determination],
+                "valid_through": None if approved_through is None else approved_through.isoformat(),
                 "missing": sorted(missing),
                 "conflicts": sorted(missing & conflicting),
                 "revision": None if revision is None else revision.isoformat(),
             }
         )
-    due_at, clock_state = clock(request, {line["determination"] for line in lines})
+    determinations = {line["determination"] for line in lines}
+    due_at, clock_state = clock(request, determinations, usual, of_appeals)
     return {
+        "stage": stage(determinations),
         "action": overall_action({line["action"] for line in lines}),
         "due_at": due_at,
         "clock_state": clock_state,

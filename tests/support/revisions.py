@@ -23,3 +23,10 @@ def data(found: Settings, topic: str) -> list[Any]:
 def decided(found: Settings, request_id: str) -> dict[str, Any] | None:
     [line] = next((one["lines"] for one in data(found, DECISIONS) if one["request_id"] == request_id), [None])
     return line
+
+
+def decided_under(found: Settings, request_id: str) -> dict[str, Any]:
+    """The document that the decision on a request names."""
+    [document] = next(one["policies"] for one in data(found, DECISIONS) if one["request_id"] == request_id)
+    named: dict[str, Any] = document
+    return named

@@ -9,6 +9,7 @@ import os
 import pwd
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ import structlog
 
 from events.audit import MOST_LETTERS, Acted, Actor, Arguments, Outcome, What
 from events.envelope import JSON, SPECVERSION, Attributes, write
+from events.field_types import written_instant
 from events.topics import AUDIT
 from workers.configuration.settings import Settings
 from workers.console.errors import DliError
@@ -112,8 +114,8 @@ def record(settings: Settings, acted: Acted) -> None:
     raise UnrecordedError(f"{lacking}, where it is recorded who did what: nothing was done; {reader.MAKE_TOPICS}")
 
 
-def as_record(acted: Acted, settings: Settings) -> OutgoingRecord:
-    """The Kafka record of an act."""
+def as_record(acted: Acted, time: datetime, settings: Settings) -> OutgoingRecord:
+    """The Kafka record of an act at that time."""
     attributes = Attributes(
         id=acted.event_id,
         source=settings.source,
@@ -122,12 +124,12 @@ def as_record(acted: Acted, settings: Settings) -> OutgoingRecord:
         subject=acted.what,
         datacontenttype=JSON,
     )
-    value, headers = write(attributes, acted.to_json(), settings.mode)
+    value, headers = write(attributes, written_instant(time), acted.to_json(), settings.mode)
     return OutgoingRecord(settings.topic(AUDIT), acted.act.encode(), value, headers)
 
 
 def _send(settings: Settings, acted: Acted) -> None:
-    made = as_record(acted, settings)
+    made = as_record(acted, datetime.now(UTC), settings)
     # A new producer each time: start and end may be hours apart.
     with clients.producer(settings) as producer:
         sent = producer.send(made.topic, made.value, key=made.key, headers=list(made.headers), partition=0)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from events.answer import Wrapping, wrapped
 from events.dead_letter import MOST_ERRORS, SENTENCES, DeadLetter, FieldError, Header, Original, letter_id
 from events.decode import LARGEST, RejectedError
+from events.field_types import instant_of
 from events.topics import DEAD_LETTERS
 from workers.configuration.settings import Settings
 from workers.kafka.records import Headers, OutgoingRecord, Record, Unreadable, name_bytes
@@ -27,8 +28,8 @@ def rejection(record: Record, rejected: RejectedError, settings: Settings, *, sm
     letter = dead_letter(record, record.value, rejected, _NOTHING if small else _ROOM)
     data = letter.to_json()
     cause = None if small else rejected.attributes
-    event_id, named = letter_id(data), letter.request_id
-    wrapping = Wrapping(settings.source, settings.mode, DeadLetter.TYPE, event_id, named, request=named)
+    event_id, named, time = letter_id(data), letter.request_id, instant_of(record.timestamp)
+    wrapping = Wrapping(settings.source, settings.mode, DeadLetter.TYPE, event_id, named, time, request=named)
     value, headers = wrapped(data, record.position, cause, wrapping)
     own = record.key if record.key and len(record.key) <= LONGEST_KEY else None
     return OutgoingRecord(settings.topic(DEAD_LETTERS), own or str(record.position).encode(), value, headers)

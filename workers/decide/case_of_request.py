@@ -10,6 +10,7 @@ def case_of(request: AuthorizationRequest) -> core.Case:
         certification=request.certification,
         urgency=request.urgency,
         submitted_at=request.submitted_at,
+        first_submitted_at=request.first_of_chain,
         has_prior_authorization=request.prior_authorization_number is not None,
         line_of_business=request.member.line_of_business,
         diagnoses=tuple([core.Diagnosis(diagnosis.system, diagnosis.code) for diagnosis in request.diagnoses or ()]),

@@ -6,6 +6,7 @@ from typing import Annotated, NamedTuple
 
 import structlog
 import typer
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -114,9 +115,14 @@ def explain(
                 if output is Form.JSON:
                     write_line(answered.to_json())
                 else:
-                    out.print(explanation(answered) if isinstance(answered, Decision) else rejection(answered))
+                    out.print(explained(answered, library) if isinstance(answered, Decision) else rejection(answered))
                 return
     raise CommandError(f"{file}: no request with that id; `dli decide {file} -o table` lists what is there")
+
+
+def explained(decision: Decision, library: Library) -> RenderableType:
+    """A decision made under a policy of this library, as a person reads it."""
+    return explanation(decision, library[decision.policies[0].number].document)
 
 
 def _library(policies: list[Path] | None, policy: str | None) -> Library:

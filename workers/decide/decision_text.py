@@ -1,6 +1,9 @@
-"""A decision as readable text: the answer, reasons, facts, missing information, and policy version."""
+"""A decision as readable text: the answer, reasons, facts, missing information, and policy version.
 
-from collections.abc import Iterator
+A decision does not repeat what its policy document says of statements and sentences, so the document is read beside it.
+"""
+
+from collections.abc import Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -8,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from events.dead_letter import DeadLetter
-from events.decision import Claim, DecidedLine, Decision, Reference, StatedDiagnosis, TracedFact
+from events.decision import Claim, DecidedLine, Decision, StatedDiagnosis, TracedFact
+from policy_core.document.models import Cited, PolicyDocument
+from policy_core.loading.check import cited_parts
 from workers.console.printable import printable, words
 
 ACTIONS = {
@@ -32,22 +37,26 @@ STYLES = {"A1": "bold green", "A4": "bold yellow", "CT": "bold cyan", "C": "bold
 MARKS = {"applies": "yes", "does_not_apply": "no", "unknown": "cannot be told yet"}
 
 
-def explanation(decision: Decision) -> RenderableType:
-    """The whole decision, for printing."""
+def explanation(decision: Decision, document: PolicyDocument | None) -> RenderableType:
+    """The whole decision, for printing, with the words of its policy document if that is known."""
     parts: list[RenderableType] = [headline(decision), _lines(decision.lines)]
-    for title, rows in sections(decision):
+    for title, rows in sections(decision, document):
         parts += section(title, rows)
     return Group(*parts)
 
 
-def sections(decision: Decision) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
+def sections(decision: Decision, document: PolicyDocument | None) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
     """The parts of a decision besides its answer, by title."""
+    parts = {part.id: part for _, part in cited_parts(document)} if document is not None else {}
+    says = {reference.id: reference.says for reference in decision.references}
+    says |= {name: part.says for name, part in parts.items()}
     yield "What is missing", _missing(decision)
-    yield "Why, statement by statement", _statements(decision)
+    yield "Why, statement by statement", _statements(decision, says)
     yield "The facts, and where they come from", _facts(decision)
-    yield "Said beside it", _guidance(decision)
+    yield "Said beside it", _guidance(decision, says)
+    yield "Until when it holds", _validity(decision)
     yield "Under which version", _versions(decision)
-    yield "Sentences of the published text it rests on", _citations(decision)
+    yield "Sentences of the published text it rests on", _citations(decision, parts)
 
 
 def rejection(letter: DeadLetter) -> Text:
@@ -123,15 +132,15 @@ def _value(value: object) -> str:
     return words(str(value))
 
 
-def _statements(decision: Decision) -> Iterator[tuple[str, str]]:
-    references = {reference.id: reference for reference in decision.references}
-    for edition in decision.trace.editions:
+def _statements(decision: Decision, says: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for edition in decision.trace.editions if decision.trace is not None else ():
         yield "", f"as on record from {edition.since} on"
         for statement in edition.statements:
-            yield f"{statement.id}: {MARKS[statement.status]}", references[statement.id].says
+            cited = ", ".join(statement.cites)
+            yield f"{statement.id}: {MARKS[statement.status]}", says.get(statement.id, f"see {cited}")
     for line in decision.lines:
         if line.step != "clinical_statements":
-            carried = "; ".join(references[name].says for name in line.rests_on)
+            carried = "; ".join(says[name] for name in line.rests_on if name in says)
             yield (
                 f"line {line.line}",
                 f"decided by the step {words(line.step)}" + (f": {carried}" if carried else ""),
@@ -139,7 +148,7 @@ def _statements(decision: Decision) -> Iterator[tuple[str, str]]:
 
 
 def _facts(decision: Decision) -> Iterator[tuple[str, str]]:
-    for fact in decision.trace.facts:
+    for fact in decision.trace.facts if decision.trace is not None else ():
         yield fact.fact, _origin(fact)
 
 
@@ -152,32 +161,34 @@ def _origin(fact: TracedFact) -> str:
     return f"{_value(fact.value)} ({source})"
 
 
-def _guidance(decision: Decision) -> Iterator[tuple[str, str]]:
-    references = {reference.id: reference for reference in decision.references}
+def _guidance(decision: Decision, says: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name in dict.fromkeys(name for line in decision.lines for name in line.guidance):
         carrying = [str(line.line) for line in decision.lines if name in line.guidance]
         where = "every line" if len(carrying) == len(decision.lines) else f"line {', '.join(carrying)}"
-        yield where, references[name].says
+        yield where, says.get(name, name)
+
+
+def _validity(decision: Decision) -> Iterator[tuple[str, str]]:
+    for line in decision.lines:
+        if line.valid_through is not None:
+            yield f"line {line.line}", f"approved through {line.valid_through}"
 
 
 def _versions(decision: Decision) -> Iterator[tuple[str, str]]:
     seen = dict.fromkeys((line.policy.number, str(line.policy.revision or "none in force")) for line in decision.lines)
     for number, revision in seen:
         yield "policy", f"{number}, revision {revision}"
-    digests = dict.fromkeys((line.policy.sha256, line.policy.known_through) for line in decision.lines)
-    for document, known in digests:
-        yield "document", f"sha256 {document}"
-        yield "known through", f"sha256 {known}"
+    for policy in decision.policies:
+        yield "document", f"sha256 {policy.sha256}"
+        yield "known through", f"sha256 {policy.known_through}"
     yield "decision", decision.decision_id
 
 
-def _citations(decision: Decision) -> Iterator[tuple[str, str]]:
+def _citations(decision: Decision, parts: Mapping[str, Cited]) -> Iterator[tuple[str, str]]:
     deciding = {name for line in decision.lines for name in line.rests_on}
     for reference in decision.references:
         if reference.id in deciding:
-            yield from _cited(reference)
-
-
-def _cited(reference: Reference) -> Iterator[tuple[str, str]]:
-    for citation in reference.cites:
-        yield f"{reference.id}: {citation.section} {citation.ordinal}", f"sha256 {citation.sha256}"
+            cites = parts[reference.id].cites if reference.id in parts else ()
+            digests = {f"{citation.section} {citation.ordinal}": f"sha256 {citation.sha256}" for citation in cites}
+            for sentence in reference.cites:
+                yield f"{reference.id}: {sentence}", digests.get(sentence, "the policy document has its digest")

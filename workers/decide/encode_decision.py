@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 from events.decision import content_id
 from events.request import AuthorizationRequest
 from policy_core.diagrams.editions import Finding
+from policy_core.document.models import Citation
 from policy_core.evaluate.deadline import Deadline
 from policy_core.evaluate.determine import CaseResult, LineResult, Policy
 from policy_core.evaluate.facts import Claim, Fact
@@ -38,7 +39,14 @@ class DecisionEncoder:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._paths = [variable.path for variable in policy.variables]
-        self._references = _references(policy)
+        parts = [part for _, part in cited_parts(policy.document)]
+        self._cites = {part.id: [sentence(citation) for citation in part.cites] or None for part in parts}
+        self._references = {
+            part.id: _json(_present({"id": part.id, "says": part.says, "cites": self._cites[part.id]}))
+            for part in parts
+        }
+        document = {"number": policy.number, "sha256": policy.sha256, "known_through": policy.known_through}
+        self._policies = f',"policies":[{_json(document)}]'
         self._tails: _PieceCache[tuple[str, tuple[str, ...]]] = _PieceCache()
         self._editions: _PieceCache[str] = _PieceCache()
         self._facts: _PieceCache[str] = _PieceCache()
@@ -49,10 +57,10 @@ class DecisionEncoder:
         lines, named = self._lines(result)
         supersedes = f',"supersedes":{_text(request.supersedes)}' if request.supersedes is not None else ""
         content = (
-            f'"request_id":{_text(request.request_id)}{supersedes}'
+            f'"request_id":{_text(request.request_id)}{supersedes},"stage":"{result.stage}"'
             f',"line_of_business":"{request.member.line_of_business}","action":"{result.action}"'
-            f'{_clock(result.deadline)},"lines":[{lines}]'
-            f',"trace":{self._trace(result)},"references":[{self._reference_list(named, result)}]}}'
+            f'{_clock(result.deadline)},"lines":[{lines}]{self._policies}'
+            f"{self._trace(result)}{self._reference_list(named)}}}"
         )
         decision_id = content_id(f"{{{content}".encode())
         return Encoded(decision_id, f'{{"decision_id":"{decision_id}",{content}'.encode())
@@ -68,6 +76,7 @@ class DecisionEncoder:
                 id(line_result.answer),
                 line_result.guidance,
                 line_result.revision and line_result.revision.revision.date,
+                line_result.valid_through,
             )
             tail, names = self._tails.get(key, partial(self._tail, line_result), keep=line_result.answer)
             line = line_result.line
@@ -84,26 +93,21 @@ class DecisionEncoder:
             {"fact": missing_fact.path, "question": missing_fact.question, "conflict": _claims(missing_fact.conflict)}
             for missing_fact in answer.missing
         ]
+        valid_through = result.valid_through and result.valid_through.isoformat()
         fields = {
             "determination": answer.determination.value,
             "reasons": answer.reasons,
             "action": result.action.value,
+            "valid_through": valid_through,
             "acts_next": result.acts_next.value,
             "step": answer.step.value,
-            "rules": answer.rules,
-            "rests_on": answer.rests_on,
-            "guidance": result.guidance,
-            "missing": [_present(fact) for fact in missing],
+            "rules": answer.rules or None,
+            "rests_on": answer.rests_on or None,
+            "guidance": result.guidance or None,
+            "missing": [_present(one) for one in missing],
             "program": program,
             "edition": answer.edition and answer.edition.isoformat(),
-            "policy": _present(
-                {
-                    "number": self._policy.number,
-                    "revision": revision,
-                    "sha256": self._policy.sha256,
-                    "known_through": self._policy.known_through,
-                }
-            ),
+            "policy": _present({"number": self._policy.number, "revision": revision}),
         }
         return f",{_json(_present(fields))[1:]}", (*answer.rests_on, *result.guidance)
 
@@ -111,10 +115,10 @@ class DecisionEncoder:
 
     def _trace(self, result: CaseResult) -> str:
         if not result.findings:
-            return '{"facts":[],"editions":[]}'
+            return ""
         facts = ",".join([self._fact(result.facts[path]) for path in self._paths])
         editions = ",".join([self._edition(since, finding) for since, finding in result.findings.items()])
-        return f'{{"facts":[{facts}],"editions":[{editions}]}}'
+        return f',"trace":{{"facts":[{facts}],"editions":[{editions}]}}'
 
     def _fact(self, fact: Fact) -> str:
         # Equal facts are usually the same object: the reader caches them.
@@ -122,17 +126,21 @@ class DecisionEncoder:
 
     def _edition(self, since: date, finding: Finding) -> str:
         def written() -> str:
-            statements = [{"id": name, "status": status.value} for name, status in finding.statuses.items()]
+            statements = [
+                _present({"id": name, "status": status.value, "cites": self._cites[name]})
+                for name, status in finding.statuses.items()
+            ]
             return _json({"since": since.isoformat(), "statements": statements})
 
         return self._editions.get(id(finding), written, keep=finding)
 
     # --- references ---
 
-    def _reference_list(self, named: tuple[str, ...], result: CaseResult) -> str:
-        spoken = [name for finding in result.findings.values() for name in finding.statuses]
-        key = (*named, *spoken)
-        return self._named.get(key, lambda: ",".join(self._references[name] for name in dict.fromkeys(key)))
+    def _reference_list(self, named: tuple[str, ...]) -> str:
+        def written() -> str:
+            return f',"references":[{",".join(self._references[name] for name in named)}]' if named else ""
+
+        return self._named.get(named, written)
 
 
 class _PieceCache(dict[Hashable, tuple[Piece, object]]):
@@ -147,12 +155,9 @@ class _PieceCache(dict[Hashable, tuple[Piece, object]]):
         return found[0]
 
 
-def _references(policy: Policy) -> Mapping[str, str]:
-    """Every part of the policy that a decision can name, as JSON, by id."""
-    return {
-        part.id: _json({"id": part.id, "says": part.says, "cites": [citation.model_dump() for citation in part.cites]})
-        for _, part in cited_parts(policy.document)
-    }
+def sentence(citation: Citation) -> str:
+    """A sentence of the published text by section and ordinal; the document has its digest."""
+    return f"{citation.section} {citation.ordinal}"
 
 
 def _clock(deadline: Deadline) -> str:
@@ -179,7 +184,8 @@ def _fact_fields(fact: Fact) -> dict[str, object]:
 
 def _claims(claims: Iterable[Claim]) -> list[dict[str, object]] | None:
     return [
-        {"value": claim.value, "diagnoses": [code._asdict() for code in claim.diagnoses]} for claim in claims
+        _present({"value": claim.value, "diagnoses": [code._asdict() for code in claim.diagnoses] or None})
+        for claim in claims
     ] or None
 
 

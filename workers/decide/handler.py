@@ -12,11 +12,12 @@ from functools import cached_property, lru_cache
 
 import structlog
 
-from events.answer import Wrapping, wrapped
+from events.answer import Mark, Wrapping, wrapped
 from events.dead_letter import FieldError
 from events.decision import Decision
 from events.decode import Received, RejectedError, decode
-from events.envelope import Attributes
+from events.envelope import Attributes, Mode
+from events.field_types import written_instant
 from events.request import AuthorizationRequest
 from events.topics import ANSWERED, DECISIONS, SHADOW
 from policy_core.evaluate.determine import Policy
@@ -99,6 +100,16 @@ def decide(received: Received, library: Library) -> Decision:
         RejectedError: The request names a policy that is not loaded, or facts unknown to its policy.
     """
     return Decision.model_validate_json(_decider(library).decide(received.request).encoded.data)
+
+
+def decision_wrapping(
+    request: AuthorizationRequest, decision_id: str, source: str, mode: Mode, mark: Mark | None = None
+) -> Wrapping:
+    """The envelope and headers of the decision on a request."""
+    time = written_instant(request.submitted_at)
+    return Wrapping(
+        source, mode, Decision.TYPE, decision_id, request.request_id, time, supersedes=request.supersedes, mark=mark
+    )
 
 
 @dataclass(frozen=True)
@@ -216,8 +227,7 @@ class DecisionHandler:
     def _decision(self, record: Record, attributes: Attributes | None, decided: Decided) -> OutgoingRecord:
         decision_id, data = decided.encoded
         request_id = decided.request.request_id
-        source, mode, supersedes = self.settings.source, self.settings.mode, decided.request.supersedes
-        wrapping = Wrapping(source, mode, Decision.TYPE, decision_id, request_id, supersedes=supersedes)
+        wrapping = decision_wrapping(decided.request, decision_id, self.settings.source, self.settings.mode)
         value, headers = wrapped(data, record.position, attributes, wrapping)
         return OutgoingRecord(self.settings.topic(DECISIONS), request_id.encode(), value, headers)
 

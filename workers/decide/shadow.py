@@ -8,6 +8,7 @@ import structlog
 
 from events.answer import Wrapping, of_draft, wrapped
 from events.envelope import Attributes
+from events.field_types import written_instant
 from events.shadow import ShadowDifference, difference_id
 from events.topics import SHADOW
 from policy_core.compare.strictness import Comparer, Kind, LineChange, undecided, weightiest
@@ -125,8 +126,9 @@ class Shadow:
         data = ShadowDifference.model_validate(fields).to_json()
         settings = self._settings
         mark, event_id = of_draft(self.draft.sha256), difference_id(data)
+        time = written_instant(request.submitted_at)
         wrapping = Wrapping(
-            settings.source, settings.mode, ShadowDifference.TYPE, event_id, request.request_id, mark=mark
+            settings.source, settings.mode, ShadowDifference.TYPE, event_id, request.request_id, time, mark=mark
         )
         value, headers = wrapped(data, record.position, attributes, wrapping)
         if len(value) > LARGEST:

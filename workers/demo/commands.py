@@ -15,13 +15,13 @@ from rich.table import Table
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from policy_core.history.library import load_library
 from workers.configuration.command_options import settings
 from workers.configuration.settings import Settings
 from workers.console.exit_codes import CommandError
 from workers.console.printable import counted
 from workers.console.printing import err, out
-from workers.decide.commands import rows, table
-from workers.decide.decision_text import explanation
+from workers.decide.commands import explained, rows, table
 from workers.demo.run import PATIENCE_SECONDS, REQUESTS_FILE, interruptible, running_dashboard, running_worker
 from workers.dev_brokers import broker_named, free_ports
 from workers.event_log import json_files
@@ -54,7 +54,7 @@ def run_demo(*, keep: bool, dashboard: int | None = None) -> None:
         stack.enter_context(running_worker(found, folder / "worker.log"))
         err.print(f"worker ready; publishing {len(requests)} requests to {REQUESTS} …")
         answers = watch(found, requests)
-        _close(answers)
+        _close(answers, found)
         if dashboard is not None:
             stack.enter_context(running_dashboard(found, dashboard))
         if keep or dashboard is not None:
@@ -119,12 +119,13 @@ def _collect(found: Settings, topic: str, model: type[Decision | DeadLetter], in
     into.extend(model.model_validate_json(json.dumps(json.loads(record.value)["data"])) for record in records)
 
 
-def _close(answers: Sequence[Answer]) -> None:
+def _close(answers: Sequence[Answer], found: Settings) -> None:
     decided = [answer for answer in answers if isinstance(answer, Decision)]
     decisions, letters = counted(len(decided), "decision"), counted(len(answers) - len(decided), "dead letter")
     err.print(f"{decisions} and {letters} for {counted(len(answers), 'request')}\n")
     out.rule(f"one of them in full: {EXPLAINED}")
-    out.print(next(explanation(decision) for decision in decided if decision.request_id == EXPLAINED))
+    library = load_library(found.policies, found.default_policy)
+    out.print(next(explained(decision, library) for decision in decided if decision.request_id == EXPLAINED))
     out.rule("how to go on")
     out.print(
         "source .venv/bin/activate      and then:\n"

@@ -236,14 +236,22 @@ def _named(chain: Iterable[Traced]) -> set[tuple[str | None, str]]:
     """The policy revisions that decisions name: the one in force, by date, and the newest known, by digest."""
     decisions = (answer.event.data for traced in chain for answer in traced.answers if answer.kind == "decision")
     # Foreign records may contain anything; they are skipped.
-    lines = [line for data in decisions if data is not None for line in _list(data.get("lines"))]
-    policies = [line["policy"] for line in lines if isinstance(line, dict) and isinstance(line.get("policy"), dict)]
-    named = [(policy.get("revision"), policy.get("known_through")) for policy in policies]
-    return {(day, known) for day, known in named if isinstance(known, str) and isinstance(day, str | None)}
+    return {named for data in decisions if data is not None for named in _named_by(data)}
 
 
-def _list(found: Any) -> list[Any]:
-    return found if isinstance(found, list) else []
+def _named_by(decision: Mapping[str, Any]) -> Iterator[tuple[str | None, str]]:
+    policies = [policy for policy in _objects(decision.get("policies")) if isinstance(policy.get("number"), str)]
+    known = {policy["number"]: policy.get("known_through") for policy in policies}
+    lines = [line["policy"] for line in _objects(decision.get("lines")) if isinstance(line.get("policy"), dict)]
+    for policy in lines:
+        number, day = policy.get("number"), policy.get("revision")
+        through = known.get(number) if isinstance(number, str) else None
+        if isinstance(through, str) and isinstance(day, str | None):
+            yield day, through
+
+
+def _objects(found: Any) -> list[dict[str, Any]]:
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _made_known(events: Iterable[Event], named: set[tuple[str | None, str]]) -> list[Event]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from events.dead_letter import DeadLetter
 from events.decision import Decision
+from policy_core.document.models import PolicyDocument
 from policy_core.publications.signing_keys import SHOWN
 from workers.console.printable import printable, words
 from workers.decide.decision_text import ACTIONS, STYLES, explanation, rejection, section
@@ -27,7 +28,7 @@ def trace_text(trace: Trace) -> RenderableType:
     for answer in trace.asked.answers:
         parts += section("What was asked", _asked(answer))
         parts += section("Where the answer stands", _stands(answer))
-        parts += [Text(""), _answered(answer)]
+        parts += [Text(""), _answered(answer, trace.revisions)]
     parts += section("The events that made these revisions known", _revisions(trace.revisions))
     return Group(*parts)
 
@@ -92,17 +93,32 @@ def _asked(answer: Answer) -> Iterator[tuple[str, str]]:
             yield words(name), data[name]
 
 
-def _answered(answer: Answer) -> RenderableType:
+def _answered(answer: Answer, revisions: tuple[Event, ...]) -> RenderableType:
     data = answer.event.data
     if data is None:
         return Text(NO_LONGER)
     text = json.dumps(data)
     try:
         if answer.kind == "decision":
-            return explanation(Decision.model_validate_json(text))
+            decision = Decision.model_validate_json(text)
+            return explanation(decision, _document(decision, revisions))
         return rejection(DeadLetter.model_validate_json(text))
     except ValidationError:
         return Text("of a shape that this version does not know; -o json shows it")
+
+
+def _document(decision: Decision, revisions: tuple[Event, ...]) -> PolicyDocument | None:
+    """The document that a decision names, from the event that published it; None if it is not known here."""
+    named = {policy.known_through for policy in decision.policies}
+    published = (revision.data for revision in revisions if revision.data is not None)
+    document = next((data.get("document") for data in published if data.get("digest") in named), None)
+    if document is None:
+        return None
+    try:
+        return PolicyDocument.model_validate_json(json.dumps(document))
+    except ValidationError:
+        # Of a newer version: the decision can be shown without it.
+        return None
 
 
 def _revisions(events: tuple[Event, ...]) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,8 @@ MOST_CONDITIONS = 12
 
 _CATEGORIES = {
     "reading": "How facts are read",
-    "clocks": "When a decision is due",
+    "clocks": "When a decision is due, and how long an approval holds",
+    "review": "Who may refuse care, and what is announced",
     "questions": "What is asked",
     "guidance": "What is said beside an answer",
     "grounds": "What carries an answer",

@@ -8,7 +8,7 @@ Workers without the table forward requests to the one that has it.
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -22,6 +22,7 @@ from faust.web import Request, Response, View
 from events.attestation import PolicyAttestation
 from events.decode import LARGEST, RejectedError
 from events.envelope import JSON, SPECVERSION, Attributes, write
+from events.field_types import written_instant
 from events.topics import DEAD_LETTERS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.compare.answers import compare
 from policy_core.history.chain import policy_of
@@ -129,11 +130,11 @@ def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, OutgoingRecord | N
         return row_of(published, None), None
     found = attestation(compared, before.digest, published.digest)
     found = found.model_copy(update={"corrects": published.corrects}) if published.corrects is not None else found
-    return row_of(published, found), attested_record(found, settings)
+    return row_of(published, found), attested_record(found, published.published, settings)
 
 
-def attested_record(found: PolicyAttestation, settings: Settings) -> OutgoingRecord:
-    """The record of an attestation; deterministic."""
+def attested_record(found: PolicyAttestation, published: datetime, settings: Settings) -> OutgoingRecord:
+    """The record of an attestation of the revision published then; deterministic."""
     attributes = Attributes(
         id=sha256(found.to_json()).hexdigest()[:32],
         source=settings.source,
@@ -142,10 +143,10 @@ def attested_record(found: PolicyAttestation, settings: Settings) -> OutgoingRec
         subject=found.key.decode(),
         datacontenttype=JSON,
     )
-    value, headers = write(attributes, found.to_json(), settings.mode)
+    value, headers = write(attributes, written_instant(published), found.to_json(), settings.mode)
     if len(value) > LARGEST:
         shorter = found.model_copy(update={"changes": (), "parts": (), "shortened": True})
-        return attested_record(shorter, settings)
+        return attested_record(shorter, published, settings)
     return OutgoingRecord(settings.topic(POLICY_ATTESTATIONS), found.key, value, headers)
 
 

@@ -30,7 +30,7 @@ from events.envelope import (
     write,
 )
 from events.field_paths import declared_names, shown_path
-from events.field_types import Instant
+from events.field_types import Instant, written_instant
 from events.revision import PolicyRevision, RevisionSignature
 from policy_core.document.models import PolicyDocument, RevisionKind
 from policy_core.document.problems import PolicyDocumentError, Problem
@@ -95,7 +95,7 @@ def as_record(publication: Publication, topic: str, source: str, mode: Mode) -> 
         subject=revision.key.decode(),
         datacontenttype=JSON,
     )
-    value, headers = write(attributes, revision.to_json(), mode)
+    value, headers = write(attributes, written_instant(revision.published), revision.to_json(), mode)
     if len(value) > LARGEST:
         raise PublicationRefusedError(("document",), f"is larger than {LARGEST:,} bytes with its envelope")
     return OutgoingRecord(topic, revision.key, value, headers)

@@ -9,13 +9,13 @@ from typing import Any
 
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from events.answer import Wrapping, of_replay, wrapped
-from events.decision import Decision
+from events.answer import of_replay, wrapped
 from events.decode import Received
 from events.topics import LARGEST_RECORD, REPLAYED_KEPT, TOPICS
 from policy_core.evaluate.determine import CaseResult, Policy
 from workers.configuration.settings import Settings
 from workers.decide.encode_decision import DecisionEncoder
+from workers.decide.handler import decision_wrapping
 from workers.event_log.source import ReplayError
 from workers.kafka import clients
 from workers.kafka.connect import LONG_PATIENCE
@@ -98,10 +98,8 @@ class Publisher:
         request = received.request
         decision_id, data = self._encoder.encode(request, result)
         settings = self._settings
-        source, mode, mark = settings.source, settings.mode, of_replay(self._name)
-        wrapping = Wrapping(
-            source, mode, Decision.TYPE, decision_id, request.request_id, supersedes=request.supersedes, mark=mark
-        )
+        mark = of_replay(self._name)
+        wrapping = decision_wrapping(request, decision_id, settings.source, settings.mode, mark)
         value, headers = wrapped(data, record.position, received.attributes, wrapping)
         self._check()
         try:

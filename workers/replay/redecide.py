@@ -2,13 +2,13 @@
 
 from typing import Any, NamedTuple
 
-from events.answer import Wrapping, wrapped
-from events.decision import Decision
+from events.answer import wrapped
 from events.decode import Received, RejectedError
 from events.envelope import Headers, Mode, binary_attributes, is_binary, loads
 from policy_core.evaluate.determine import Policy
 from workers.configuration.settings import Settings
 from workers.dead_letters.write import rejection
+from workers.decide.handler import decision_wrapping
 from workers.decide.outcome import Decided
 from workers.kafka.records import Record
 from workers.replay.documents import Documents, Named
@@ -54,10 +54,7 @@ class Redecider:
             RejectedError: The request becomes a dead letter.
         """
         decided = self._decider.decide(received.request)
-        source, mode = self.manner
-        request_id = received.request.request_id
-        supersedes, decision_id = received.request.supersedes, decided.encoded.decision_id
-        wrapping = Wrapping(source, mode, Decision.TYPE, decision_id, request_id, supersedes=supersedes)
+        wrapping = decision_wrapping(received.request, decided.encoded.decision_id, *self.manner)
         return wrapped(decided.encoded.data, record.position, received.attributes, wrapping)
 
     def letter(
@@ -81,9 +78,9 @@ class Reading(NamedTuple):
     data: dict[str, Any]
 
     def named(self) -> Named | None:
-        """The document that its first line names; all lines name the same."""
-        lines = self.data.get("lines")
-        policy = lines[0].get("policy") if isinstance(lines, list) and lines and isinstance(lines[0], dict) else None
+        """The document that it names first; all lines of a recommendation are of one policy."""
+        policies = self.data.get("policies")
+        policy = policies[0] if isinstance(policies, list) and policies else None
         if not isinstance(policy, dict):
             return None
         return Named(*(str(policy.get(name)) for name in Named._fields))

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from events.decode import shown_request_id
 from events.envelope import JSON, SPECVERSION, STRUCTURED, Attributes, Headers, loads, write
+from events.field_types import is_instant
 from events.request import AuthorizationRequest
 from events.topics import DEAD_LETTERS, DECISIONS, LARGEST_RECORD, POLICY_REVISIONS, REQUESTS, SHADOW
 from workers.audit.record_acts import acting
@@ -143,7 +144,9 @@ def as_record(line: bytes, topic: str) -> OutgoingRecord:
     request_id = shown_request_id(tree)
     if request_id is None:
         return OutgoingRecord(topic, b"", line, ())
-    value, headers = write(_envelope(request_id), line, "structured")
+    submitted_at = tree.get("submitted_at")
+    time = submitted_at if isinstance(submitted_at, str) and is_instant(submitted_at) else None
+    value, headers = write(_envelope(request_id), time, line, "structured")
     return OutgoingRecord(topic, request_id.encode(), value, headers)
 
 

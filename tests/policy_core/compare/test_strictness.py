@@ -4,8 +4,11 @@ from itertools import product
 
 import pytest
 
-from policy_core.compare.strictness import UNDECIDED, Kind, distance, kind_of
+from policy_core.compare.strictness import UNDECIDED, Comparer, Kind, distance, kind_of
 from policy_core.determinations import CONSEQUENCES, Determination
+from policy_core.document.models import Validity
+from policy_core.evaluate.determine import Policy
+from tests.support.cases import case, decided, line, packaged, with_fact
 
 OPPOSITE = {
     Kind.STRICTER: Kind.LOOSER,
@@ -49,3 +52,23 @@ def test_only_a_certification_is_at_no_distance_from_one() -> None:
     assert {CONSEQUENCES[Determination(one)].acts_next for one in ALL[:-1] if distance(one) == 4} == {
         "physician_reviewer"
     }
+
+
+@pytest.mark.parametrize(("months", "kind"), [(3, Kind.EVIDENCE), (7, Kind.EVIDENCE), (6, Kind.UNCHANGED)])
+def test_an_approval_that_ends_otherwise_is_other_evidence(months: int, kind: Kind) -> None:
+    """An approval with another last day is other evidence; what is no approval is unchanged."""
+    validity = (Validity(line_of_business="commercial", months=months, rule="Another", says="Otherwise."),)
+    other = Policy(packaged().document.model_copy(update={"validity": validity}))
+    comparer = Comparer()
+    pended = case(line(), clinical=with_fact("transplant.type", "none"))
+
+    for _ in range(2):
+        approved = comparer.lines(decided(case(line(), line())), decided(case(line(), line()), other))
+        assert [one.kind for one in approved] == [kind, kind]
+        assert [one.kind for one in comparer.lines(decided(pended), decided(pended, other))] == [Kind.UNCHANGED]
+
+
+def test_not_medically_necessary_is_as_adverse_as_the_others() -> None:
+    """An answer that care is not medically necessary is as far from an approval as the other adverse ones."""
+    assert kind_of("medically_necessary", "not_medically_necessary") is Kind.STRICTER
+    assert kind_of("not_medically_necessary", "investigational") is Kind.RECLASSIFIED

@@ -408,6 +408,7 @@ def test_every_determination_has_its_consequence() -> None:
         "medically_necessary": ("A1", nobody),
         "information_needed": ("A4", provider),
         "investigational": ("A4", physician),
+        "not_medically_necessary": ("A4", physician),
         "criteria_not_met": ("A4", physician),
         "not_addressed": ("A4", policy),
         "policy_not_on_record": ("A4", policy),

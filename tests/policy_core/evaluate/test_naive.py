@@ -312,6 +312,7 @@ def decided(**changes: Any) -> tuple[str, list[str]]:
 
 def test_a_covered_request_is_certified_and_due_in_seven_days() -> None:
     assert naive.decide_request(request()) == {
+        "stage": "final",
         "action": "A1",
         "due_at": "2024-06-10T09:00:00-05:00",
         "clock_state": "running",
@@ -321,6 +322,7 @@ def test_a_covered_request_is_certified_and_due_in_seven_days() -> None:
                 "determination": "medically_necessary",
                 "reasons": [],
                 "action": "A1",
+                "valid_through": "2024-12-03",
                 "missing": [],
                 "conflicts": [],
                 "revision": "2024-04-29",
@@ -486,3 +488,57 @@ def test_the_overall_action() -> None:
     assert naive.overall_action({"CT"}) == "CT"
     assert naive.overall_action({"A1", "A4"}) == "A4"
     assert naive.overall_action({"A1", "C"}) == "A2"
+
+
+@pytest.mark.parametrize(
+    ("submitted_at", "valid_through"),
+    [
+        ("2024-06-03T23:59:59-05:00", "2024-12-03"),  # already 2024-06-04 in UTC
+        ("2023-08-31T09:00:00Z", "2024-02-29"),
+        ("2024-08-31T09:00:00Z", "2025-02-28"),
+        ("2024-12-31T00:00:00+14:00", "2025-06-30"),  # still 2024-12-30 in UTC
+        ("2024-02-29T09:00:00Z", "2024-08-29"),
+    ],
+)
+def test_an_approval_holds_for_six_calendar_months(submitted_at: str, valid_through: str) -> None:
+    answer = naive.decide_request(request(submitted_at=submitted_at, prior_authorization_number="PA1"))
+    assert answer["lines"][0]["valid_through"] == valid_through
+
+
+def test_only_an_approval_has_a_last_day() -> None:
+    assert naive.decide_request(request(clinical={"malignancy": "none"}))["lines"][0]["valid_through"] is None
+    redirected = request(member={"member_id": "SYN-1", "line_of_business": "fep"})
+    assert naive.decide_request(redirected)["lines"][0]["valid_through"] is None
+
+
+@pytest.mark.parametrize(
+    ("determinations", "stage"),
+    [
+        ({"medically_necessary"}, "final"),
+        ({"medically_necessary", "redirected"}, "final"),
+        ({"cancelled"}, "final"),
+        ({"information_needed"}, "open"),
+        ({"medically_necessary", "invalid_code"}, "open"),
+        ({"information_needed", "criteria_not_met"}, "recommendation"),
+        ({"no_prior_authorization"}, "recommendation"),
+        ({"medically_necessary", "not_addressed"}, "recommendation"),
+    ],
+)
+def test_the_stage_follows_from_whom_the_lines_wait_for(determinations: set[str], stage: str) -> None:
+    assert naive.stage(determinations) == stage
+
+
+def test_a_clock_from_submission_runs_from_the_chains_first() -> None:
+    later = request(certification="extension", first_submitted_at="2024-05-20T09:00:00Z", clinical={"malignancy": None})
+    usual = naive.decide_request(later)
+    federal = naive.decide_request(later, naive.CMS_0057_F)
+    assert (usual["due_at"], usual["clock_state"]) == (None, "waiting_for_information")
+    assert (federal["due_at"], federal["clock_state"]) == ("2024-05-27T09:00:00+00:00", "running")
+
+
+def test_a_reconsideration_has_the_clock_of_appeals() -> None:
+    appeal = request(certification="reconsideration", urgency="expedited")
+    assert naive.decide_request(appeal)["due_at"] == "2024-06-05T09:00:00-05:00"
+    assert naive.decide_request(appeal, of_appeals=naive.CMS_0057_F)["due_at"] == "2024-06-06T09:00:00-05:00"
+    first = request(urgency="expedited")
+    assert naive.decide_request(first, of_appeals=naive.CMS_0057_F)["due_at"] == "2024-06-05T09:00:00-05:00"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import policy_core
-from policy_core.determinations import Action, Determination
+from policy_core.determinations import Action, ActsNext, Determination, Stage
 from policy_core.diagrams.diagram import UNKNOWN
 from policy_core.diagrams.variables import Value
 from policy_core.document.models import (
@@ -23,7 +23,8 @@ from policy_core.evaluate.deadline import ClockState
 from policy_core.evaluate.determine import Policy, Step
 from policy_core.evaluate.facts import Claim, Origin
 from policy_core.history.library import PACKAGED, load_library
-from tests.support.cases import FOLDER, case, decided, first_line, icd10, line, other
+from policy_core.loading.load import parse
+from tests.support.cases import FOLDER, OTHER_FILE, case, decided, first_line, icd10, line, other
 from tests.support.second_policy import decide
 
 CLINICAL: Mapping[str, Any] = {
@@ -263,6 +264,63 @@ def test_its_clock_runs_from_submission_though_facts_are_missing(urgency: str, e
     assert result.deadline.state is ClockState.RUNNING
     assert result.deadline.due_at is not None
     assert expected == result.deadline.due_at.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ({"certification": "extension"}, "2024-05-24T00:30:00+02:00"),
+        ({"certification": "extension", "urgency": "expedited"}, "2024-05-21T12:30:00+02:00"),
+        ({"certification": "reconsideration"}, "2024-06-19T12:30:00+02:00"),
+        ({"certification": "reconsideration", "urgency": "expedited"}, "2024-05-23T12:30:00+02:00"),
+    ],
+)
+def test_its_clocks_run_from_the_chains_first_submission(header: dict[str, Any], expected: str) -> None:
+    """Its clocks run from the first submission of a chain, and a reconsideration has a clock of its own."""
+    first = datetime.fromisoformat("2024-05-20T12:30:00+02:00")
+    deadline = decided(asked(first_submitted_at=first, **header), other()).deadline
+
+    assert deadline.due_at is not None
+    assert deadline.due_at.isoformat() == expected
+    appeal = header["certification"] == "reconsideration"
+    assert deadline.clock is not None
+    assert deadline.clock.id == ("own-appeals" if appeal else "own-rule")
+
+
+@pytest.mark.parametrize(
+    ("submitted_at", "expected"),
+    [
+        ("2024-06-03T23:59:59-05:00", "2024-09-03"),
+        ("2023-11-30T09:00:00-05:00", "2024-02-29"),
+        ("2022-11-30T09:00:00-05:00", "2023-02-28"),
+    ],
+)
+def test_its_approvals_hold_for_three_months(submitted_at: str, expected: str) -> None:
+    result = first_line(asked(submitted_at=datetime.fromisoformat(submitted_at)), other())
+
+    assert result.valid_through == date.fromisoformat(expected)
+
+
+def test_approvals_of_other_members_have_no_last_day() -> None:
+    """Approvals of a line of business for which the document has no validity have no last day."""
+    result = first_line(asked(line_of_business="commercial"), other())
+
+    assert result.answer.determination is Determination.MEDICALLY_NECESSARY
+    assert result.valid_through is None
+
+
+def test_what_is_not_necessary_waits_for_a_physician() -> None:
+    """A rule may give that care is not medically necessary, which is a recommendation to a physician."""
+    text, was = OTHER_FILE.read_text("utf-8"), "determination: criteria_not_met, reason: no_indication"
+    assert was in text
+    policy = Policy(parse(text.replace(was, "determination: not_medically_necessary").encode(), OTHER_FILE.name))
+
+    result = decided(asked(clinical={**CLINICAL, "diabetes": {"type": "type_1", "insulin": False}}), policy)
+
+    assert [one.answer.determination for one in result.lines] == [Determination.NOT_MEDICALLY_NECESSARY]
+    assert (result.action, result.stage) == (Action.PENDED, Stage.RECOMMENDATION)
+    assert result.lines[0].acts_next is ActsNext.PHYSICIAN_REVIEWER
+    assert result.lines[0].valid_through is None
 
 
 def test_a_line_of_business_without_clock_has_none() -> None:

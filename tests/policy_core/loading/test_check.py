@@ -450,6 +450,32 @@ PARTS = [
         "no clock `ms-prior-authorisation`; did you mean `ms-prior-authorization-reform-act`?",
     ),
     Mistake(
+        "clock of appeals that is not there",
+        "clock: ms-prior-authorization-reform-act}",
+        "clock: ms-prior-authorization-reform-act, appeals: cms-0057}",
+        "appeals: cms-0057}",
+        "clock_for.0.appeals",
+        "no clock `cms-0057`; did you mean `cms-0057-f`?",
+    ),
+    Mistake(
+        "validity that stands twice",
+        "validity:\n  - line_of_business: commercial\n",
+        "validity:\n  - {line_of_business: commercial, months: 3, rule: Another, says: Three months.}\n"
+        "  - line_of_business: commercial  # again\n",
+        "# again",
+        "validity.1",
+        "the line of business `commercial` stands here a second time; give each its own",
+    ),
+    Mistake(
+        "adverse review that stands twice",
+        "adverse_review:\n  - line_of_business: commercial\n",
+        "adverse_review:\n  - {line_of_business: commercial, license_state: AL, rule: Another, says: Alabama.}\n"
+        "  - line_of_business: commercial  # again\n",
+        "# again",
+        "adverse_review.1",
+        "the line of business `commercial` stands here a second time; give each its own",
+    ),
+    Mistake(
         "code of the wrong length",
         'code: "86812"',
         'code: "868"',

@@ -157,6 +157,8 @@ LISTS = {
     "exceptions": 100,
     "clocks": 100,
     "clock_for": 100,
+    "validity": 100,
+    "adverse_review": 100,
     "revisions": 500,
 }
 

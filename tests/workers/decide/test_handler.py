@@ -345,8 +345,9 @@ def later(library: Library) -> Library:
 
 
 def told(outgoing: OutgoingRecord) -> tuple[str, str, str]:
-    [found] = data(outgoing)["lines"]
-    return found["determination"], found["policy"]["sha256"], found["policy"]["known_through"]
+    decision = data(outgoing)
+    [line], [policy] = decision["lines"], decision["policies"]
+    return line["determination"], policy["sha256"], policy["known_through"]
 
 
 def test_a_revision_counts_from_the_next_batch_on(library: Library, later: Library) -> None:

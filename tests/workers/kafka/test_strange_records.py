@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -114,7 +115,12 @@ def test_what_is_no_link_is_none(value: bytes | None) -> None:
 @pytest.mark.parametrize("value", NOT_OURS)
 def test_a_trace_names_no_revision_for_what_is_no_decision(value: bytes) -> None:
     lines: list[Any] = [1, [], {}, {"policy": 1}, {"policy": {"revision": [], "known_through": {}}}, {"policy": {}}]
-    for data in (json.loads(value), {"lines": lines}, {"lines": 1}, {}):
+    lines += [{"policy": {"number": [], "revision": "2025-03-28"}}, {"policy": {"number": "X", "revision": []}}]
+    policies: list[Any] = [1, [], {}, {"number": [1]}, {"number": "X", "known_through": 1}, {"number": "Y"}]
+    strange: list[Any] = [
+        {"lines": some, "policies": all_} for some, all_ in product((lines, 1, {}), (policies, 1, {}, None))
+    ]
+    for data in (json.loads(value), {"lines": lines}, {"lines": 1}, {}, *strange):
         answer = SimpleNamespace(kind="decision", event=SimpleNamespace(data=data))
         assert _named([SimpleNamespace(answers=[answer])]) == set()  # type: ignore[list-item]
 

@@ -137,11 +137,12 @@ def test_a_trace_leads_to_statements_citations_and_revisions(found: Settings, tm
 
     told = json.loads(data.out)
     [decision] = told["chain"][0]["answers"]
-    policies = [line["policy"] for line in decision["data"]["lines"]]
+    lines, policies = [line["policy"] for line in decision["data"]["lines"]], decision["data"]["policies"]
     made_known = {one["data"]["digest"]: one for one in told["revisions"]}
     assert {one["known_through"] for one in policies} <= set(made_known)
-    assert {one["revision"] for one in policies} <= {one["data"]["revision"] for one in told["revisions"]}
+    assert {one["revision"] for one in lines} <= {one["data"]["revision"] for one in told["revisions"]}
     assert all(json.loads(revisions[at(one)].value)["data"] == one["data"] for one in told["revisions"])
+    assert "sha256 " in text.out.split("Sentences of the published text")[1], "the document is that of its event"
     for part in ("Sentences of the published text", "The events that made these revisions known", "known through"):
         assert part in text.out
     assert at(decision["request"]) in text.out

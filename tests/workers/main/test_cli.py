@@ -27,6 +27,7 @@ def as_naive(decision: dict[str, Any]) -> dict[str, Any]:
     """A decision in the second evaluation's form."""
     due = decision.get("due_at")
     return {
+        "stage": decision["stage"],
         "action": decision["action"],
         "due_at": due and datetime.fromisoformat(due),
         "waiting": decision["clock"]["state"] == "waiting_for_information",
@@ -36,6 +37,7 @@ def as_naive(decision: dict[str, Any]) -> dict[str, Any]:
                 "determination": line["determination"],
                 "reasons": sorted(line["reasons"]),
                 "action": line["action"],
+                "valid_through": line.get("valid_through"),
                 "missing": sorted(one["fact"] for one in line["missing"]),
                 "revision": line["policy"].get("revision"),
                 "conflicts": sorted(one["fact"] for one in line["missing"] if "conflict" in one),
@@ -45,10 +47,11 @@ def as_naive(decision: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def expected(request: dict[str, Any]) -> dict[str, Any]:
+def expected(request: dict[str, Any], *clocks: naive.ClockRule) -> dict[str, Any]:
     """What the second evaluation says of a request, in the same form."""
-    found = naive.decide_request(request)
+    found = naive.decide_request(request, *clocks)
     return {
+        "stage": found["stage"],
         "action": found["action"],
         "due_at": found["due_at"] and datetime.fromisoformat(found["due_at"]),
         "waiting": found["clock_state"] == "waiting_for_information",
@@ -66,6 +69,27 @@ def test_decide_equals_the_second_evaluation() -> None:
     assert ran.code == 0
     assert [one["request_id"] for one in decisions] == [one["request_id"] for one in requests]
     assert [as_naive(one) for one in decisions] == [expected(one) for one in requests]
+
+
+def test_decide_equals_the_second_evaluation_under_other_clocks(tmp_path: Path) -> None:
+    """With a clock that starts at submission, and with another clock of appeals, it equals the second evaluation."""
+    requests = [one for one in generator.requests(20_261, 3_000) if isinstance(one, dict)]
+    given = b"\n".join(generator.encode(one) for one in requests)
+    text, state = DOCUMENT.read_text("utf-8"), "ms-prior-authorization-reform-act"
+    usual = f"commercial, clock: {state}}}"
+    for clocks, assigned in (
+        ((naive.CMS_0057_F,), "commercial, clock: cms-0057-f}"),
+        ((naive.MISSISSIPPI, naive.CMS_0057_F), f"commercial, clock: {state}, appeals: cms-0057-f}}"),
+        ((naive.CMS_0057_F, naive.MISSISSIPPI), f"commercial, clock: cms-0057-f, appeals: {state}}}"),
+    ):
+        assert usual in text
+        (tmp_path / DOCUMENT.name).write_text(text.replace(usual, assigned), "utf-8")
+
+        ran = dli("decide", "-", "--policies", str(tmp_path), given=given)
+
+        decisions = [json.loads(line) for line in ran.out.splitlines()]
+        assert ran.code == 0
+        assert [as_naive(one) for one in decisions] == [expected(one, *clocks) for one in requests]
 
 
 def test_decide_answers_every_line_in_order() -> None:

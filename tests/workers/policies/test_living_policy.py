@@ -116,7 +116,7 @@ def check_answers(lines: Sequence[bytes], answers: Mapping[str, Json], before: L
     for line in lines:
         request = decode(line, bare_allowed=True).request
         answer = answers[request.request_id]
-        [(through, sha256)] = {(one["policy"]["known_through"], one["policy"]["sha256"]) for one in answer["lines"]}
+        [(through, sha256)] = [(one["known_through"], one["sha256"]) for one in answer["policies"]]
         known = after.knowing(NUMBER, through)
         assert known is not None
         assert sha256 == known.sha256
@@ -127,8 +127,8 @@ def check_order(records: Sequence[Any], before: str, after: str) -> None:
     """Each partition went over from the one knowledge to the other once, and both were at work."""
     order: dict[int, list[str]] = {}
     for one in records:
-        [line] = json.loads(one.value)["data"]["lines"]
-        order.setdefault(one.partition, []).append(line["policy"]["known_through"])
+        [policy] = json.loads(one.value)["data"]["policies"]
+        order.setdefault(one.partition, []).append(policy["known_through"])
     assert {one for some in order.values() for one in some} == {before, after}
     for some in order.values():
         assert some == sorted(some, key=[before, after].index)
@@ -154,7 +154,7 @@ def check_attestation(
     assert [claimed(attested, one) for one in requests] == changed
     otherwise = {one["request_id"] for one, pair in zip(requests, changed, strict=True) if pair}
     assert len(otherwise) > COUNT / 20
-    assert known[1] in {answers[name]["lines"][0]["policy"]["known_through"] for name in otherwise}
+    assert known[1] in {answers[name]["policies"][0]["known_through"] for name in otherwise}
 
 
 def test_a_revision_mid_stream_changes_answers_from_then_on(bootstrap: str, prefix: str, tmp_path: Path) -> None:

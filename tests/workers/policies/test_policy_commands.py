@@ -19,6 +19,8 @@ from tests.support.running import everything_on, settings_for
 from workers.configuration.settings import Settings
 from workers.topics import apply_topics
 
+HOLDS = "When a decision is due, and how long an approval holds"
+REVIEW = "Who may refuse care, and what is announced"
 PACKAGED_FILE = PACKAGED / "L.2.03.402.yaml"
 
 
@@ -63,6 +65,62 @@ def test_diff_takes_a_draft_from_a_file(tmp_path: Path) -> None:
 
     assert ran.code == 3
     assert "medically necessary → criteria not met (no covered indication)" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "title", "row"),
+    [
+        ("    months: 6\n", "    months: 9\n", HOLDS, "commercial approvals hold 6 months → 9 months"),
+        (
+            "clock: ms-prior-authorization-reform-act}",
+            "clock: ms-prior-authorization-reform-act, appeals: cms-0057-f}",
+            HOLDS,
+            "commercial is due on appeal new: 7 days, 72 hours when expedited, from submission (clock cms-0057-f)",
+        ),
+        (
+            "license_state: MS",
+            "license_state: AL",
+            REVIEW,
+            "adverse review for commercial needs a physician licensed in MS → AL",
+        ),
+        (
+            "expedited: {hours: 48}\n    due_soon: {standard: {hours: 24}, expedited: {hours: 8}}",
+            "expedited: {hours: 48}\n    due_soon: {standard: {hours: 12}, expedited: {hours: 8}}",
+            REVIEW,
+            "reform-act is announced 24 hours before, 8 hours when expedited → 12 hours before, 8 hours when expedited",
+        ),
+        (
+            "time_zone: America/Chicago",
+            "time_zone: America/Denver",
+            REVIEW,
+            "document counts years in America/Chicago → America/Denver",
+        ),
+        (
+            "rule: 19 Miss. Code R. 3-19.16",
+            "rule: 19 Miss. Code R. 3-19.17",
+            "Wording",
+            "validity for commercial follows 19 Miss. Code R. 3-19.16 → 19 Miss. Code R. 3-19.17",
+        ),
+        (
+            "says: Care is refused only after",
+            "says: Care is refused no sooner than after",
+            "Wording",
+            "adverse review for commercial says Care is refused only after a physician",
+        ),
+    ],
+)
+def test_diff_shows_what_follows_a_decision(tmp_path: Path, before: str, after: str, title: str, row: str) -> None:
+    """The diff shows changes of validity, clocks of appeals, adverse review, announcements and the time zone."""
+    draft, text = tmp_path / "draft.yaml", PACKAGED_FILE.read_text("utf-8")
+    assert before in text
+    draft.write_text(text.replace(before, after), "utf-8")
+
+    ran = dli("policy", "diff", "L.2.03.402", "2025-03-28", str(draft))
+
+    out = " ".join(ran.out.split())
+    assert ran.code == (3 if title == HOLDS else 0)
+    assert title in out
+    assert row in out
 
 
 def test_diff_names_the_nearest_revision_and_a_files_fault(tmp_path: Path) -> None:

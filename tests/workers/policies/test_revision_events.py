@@ -202,8 +202,8 @@ def test_an_oversized_attestation_is_sent_shortened() -> None:
     found = attestation(compare(policy_of(before), policy_of(after)), before.digest, after.digest)
     part = AttestedPart(category="wording", part="S1", field="says", before="x" * 10_000, after="y" * 10_000)
 
-    whole = json.loads(attested_record(found, SETTINGS).value)["data"]
-    record = attested_record(found.model_copy(update={"parts": (part,) * 100}), SETTINGS)
+    whole = json.loads(attested_record(found, after.published, SETTINGS).value)["data"]
+    record = attested_record(found.model_copy(update={"parts": (part,) * 100}), after.published, SETTINGS)
     sent = json.loads(record.value)["data"]
 
     assert len(record.value) < LARGEST

@@ -38,7 +38,7 @@ def dated(day: date, published: datetime = NOON, effective: date | None = None, 
             "published",
             "is later than the broker took it, 2026-11-26T12",
         ),
-        (dated(TODAY, datetime(9998, 12, 30, tzinfo=UTC)), "published", "by more than a day"),
+        (dated(TODAY, datetime(9900, 12, 30, tzinfo=UTC)), "published", "by more than a day"),
         (dated(date(9998, 12, 31)), "revision", "9998-12-31 lies further ahead than notice is given of a change here"),
         (dated(TODAY + 181 * DAY), "revision", "lies further ahead than notice is given of a change here, 180 days"),
         (dated(TODAY, effective=TODAY + 181 * DAY), "effective", "lies further ahead than notice is given"),
@@ -103,7 +103,7 @@ def test_a_date_that_is_refused_blocks_nothing() -> None:
     judging = Judging(OPEN, [OTHER])
     for offset, one in enumerate(OTHER):
         judging.take(seen(one, offset))
-    bad, good = dated(date(9998, 12, 31), datetime(9998, 12, 30, tzinfo=UTC)), dated(TODAY)
+    bad, good = dated(date(9998, 12, 31), datetime(9900, 12, 30, tzinfo=UTC)), dated(TODAY)
 
     assert why(judging.take(seen(bad, 4)))[0] == "published"
     assert judging.take(seen(good, 5)).outcome is Outcome.ACCEPTED
@@ -111,7 +111,7 @@ def test_a_date_that_is_refused_blocks_nothing() -> None:
 
 def test_accepted_and_packaged_publications_keep_their_times() -> None:
     """What was accepted before the anchor, and what a release packaged, keeps its times."""
-    far = dated(date(9998, 12, 31), datetime(9998, 12, 30, tzinfo=UTC))
+    far = dated(date(9998, 12, 31), datetime(9900, 12, 30, tzinfo=UTC))
     for terms in (Terms(None, Anchor(7, far.digest)), Terms(ring(), Anchor(7, far.digest))):
         assert judge(KNOWN, terms, Packaged(), seen(far, 7)).outcome is Outcome.ACCEPTED
         assert judge(KNOWN, terms, Packaged(), seen(far, 8)).outcome is Outcome.REFUSED

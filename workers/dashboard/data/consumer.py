@@ -17,7 +17,9 @@ import structlog
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from events.decision import PolicyDocumentReference
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_REVISIONS, REQUESTS
+from policy_core.document.models import PolicyDocument
 from policy_core.history.chain import Chain, chain_of
 from policy_core.history.library import documents
 from policy_core.loading.load import load
@@ -89,6 +91,13 @@ class Reader:
             settings.topic(POLICY_REVISIONS): self._revision,
             settings.topic(POLICY_ATTESTATIONS): self._attestation,
         }
+
+    def document(self, named: PolicyDocumentReference) -> PolicyDocument | None:
+        """The document that a decision names; None if it is not known here."""
+        with self.lock:
+            chains = [*self._judging.chains.values(), *self._packaged]
+        known = (chain.find(named.known_through) for chain in chains if chain.policy == named.number)
+        return next((published.document for published in known if published is not None), None)
 
     def run(self, over: Event) -> None:
         """Read until asked to stop; failures are reported in `progress` and retried."""

@@ -8,13 +8,16 @@ from typing import NamedTuple
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
-from events.decision import Decision
+from events.decision import Decision, PolicyDocumentReference
 from events.topics import DECISIONS
+from policy_core.document.models import PolicyDocument
 from workers.configuration.settings import Settings
 from workers.dashboard.data.counters import DecisionPosition
 from workers.decide.decision_text import LINE, headline, line_of, sections
 from workers.kafka.reader import Span, StrangeError, data_of, kept, log_skipped, records, written_at
 
+Documents = Callable[[PolicyDocumentReference], PolicyDocument | None]
+"""Finds the document that a decision names."""
 REPORT_EVERY = 5_000
 """Records between progress reports of a search."""
 
@@ -36,7 +39,7 @@ class Found(NamedTuple):
     sections: tuple[Section, ...]
 
 
-def at_place(settings: Settings, place: DecisionPosition, request_id: str) -> Found | None:
+def at_place(settings: Settings, documents: Documents, place: DecisionPosition, request_id: str) -> Found | None:
     """The decision at a position; None if it is no longer kept.
 
     Raises:
@@ -46,12 +49,16 @@ def at_place(settings: Settings, place: DecisionPosition, request_id: str) -> Fo
     where = TopicPartition(place.topic, place.partition)
     for record in records(settings, {where: Span(place.offset, place.offset + 1)}):
         if record.offset == place.offset and record.key == request_id.encode() and _is_decision(record):
-            return found(record)
+            return found(record, documents)
     return None
 
 
 def anywhere(
-    settings: Settings, request_id: str, report: Callable[[float], None], stopped: Callable[[], bool]
+    settings: Settings,
+    documents: Documents,
+    request_id: str,
+    report: Callable[[float], None],
+    stopped: Callable[[], bool],
 ) -> Found | None:
     """Search all partitions for the newest decision on a request, until `stopped`.
 
@@ -70,7 +77,7 @@ def anywhere(
             report(min(number / max(total, 1), 1.0))
         if record.key == key and (newest is None or record.timestamp >= newest.timestamp) and _is_decision(record):
             newest = record
-    return found(newest) if newest is not None else None
+    return found(newest, documents) if newest is not None else None
 
 
 def _is_decision(record: ConsumerRecord) -> bool:
@@ -84,7 +91,7 @@ def _is_decision(record: ConsumerRecord) -> bool:
     return True
 
 
-def found(record: ConsumerRecord) -> Found:
+def found(record: ConsumerRecord, documents: Documents) -> Found:
     """The display form of the decision in a record."""
     decision = Decision.model_validate_json(json.dumps(data_of(record.value)))
     return Found(
@@ -92,12 +99,12 @@ def found(record: ConsumerRecord) -> Found:
         headline(decision).plain,
         LINE,
         tuple(map(line_of, decision.lines)),
-        tuple(_sections(decision, record)),
+        tuple(_sections(decision, next(map(documents, decision.policies), None), record)),
     )
 
 
-def _sections(decision: Decision, record: ConsumerRecord) -> Iterator[Section]:
-    for title, rows in sections(decision):
+def _sections(decision: Decision, document: PolicyDocument | None, record: ConsumerRecord) -> Iterator[Section]:
+    for title, rows in sections(decision, document):
         found = tuple(rows)
         if found:
             yield Section(title, found)

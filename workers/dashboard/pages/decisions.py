@@ -176,7 +176,11 @@ class _Search:
         with self._result:
             ui.spinner(size="lg")
         try:
-            found = await asked(find_decision.at_place, settings, place, request_id) if place is not None else None
+            found = (
+                await asked(find_decision.at_place, settings, reader.document, place, request_id)
+                if place is not None
+                else None
+            )
         except ClusterError as error:
             self._show_error(str(error))
             return
@@ -198,8 +202,9 @@ class _Search:
             timer = ui.timer(0.5, lambda: bar.set_value(self._done))
             ui.button("Stop", on_click=self._stop.set).props("outline")
         try:
+            settings, document = self._data.settings, self._data.reader.document
             found = await asked(
-                find_decision.anywhere, self._data.settings, request_id, self._set_progress, self._stop.is_set
+                find_decision.anywhere, settings, document, request_id, self._set_progress, self._stop.is_set
             )
         except ClusterError as error:
             self._show_error(str(error))

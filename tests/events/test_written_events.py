@@ -1,0 +1,43 @@
+"""Every event that is written has the time of what it tells, and all that readers of CloudEvents rely on."""
+
+import json
+from typing import Any
+
+import pytest
+
+from events.envelope import Mode, is_binary
+from events.field_types import is_instant
+from events.schemas import EVENTS
+from events.topics import REQUESTS
+from tests.support.every_event import TIMES, every_event
+from workers.kafka.records import OutgoingRecord
+
+both_modes = pytest.mark.parametrize("mode", ["structured", "binary"])
+
+
+def attributes(record: OutgoingRecord) -> dict[str, Any]:
+    if is_binary(record.headers):
+        named = {name: value.decode() for name, value in record.headers if value is not None}
+        return {name.removeprefix("ce_"): value for name, value in named.items() if name.startswith("ce_")}
+    found: dict[str, Any] = json.loads(record.value)
+    del found["data"]
+    return found
+
+
+@both_modes
+def test_every_type_of_event_is_among_them(mode: Mode) -> None:
+    assert {attributes(one)["type"] for one in every_event(mode)} == {kind for kind, _ in EVENTS}
+
+
+@both_modes
+def test_every_event_has_the_time_of_what_it_tells(mode: Mode) -> None:
+    found = {one.topic: attributes(one)["time"] for one in every_event(mode)}
+
+    assert found == TIMES
+    assert all(map(is_instant, found.values()))
+
+
+def test_binary_events_have_their_attributes_in_headers() -> None:
+    modes = {one.topic: is_binary(one.headers) for one in every_event("binary")}
+
+    assert modes == dict.fromkeys(TIMES, True) | {REQUESTS: False}
