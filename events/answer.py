@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from events.envelope import JSON, NO_EXTENSIONS, SPECVERSION, Attributes, Mode, WrittenHeaders, write
+from events.envelope import JSON, SPECVERSION, Cause, Mode, WrittenHeaders, written
 from events.origin_headers import REPLAY, REPLAY_MARK, SHADOW, SHADOW_MARK, RecordPosition, provenance
 
 
@@ -44,31 +44,30 @@ class Wrapping(NamedTuple):
 
 
 def wrapped(
-    data: bytes, cause: RecordPosition, asked: Attributes | None, wrapping: Wrapping
+    data: bytes, position: RecordPosition, cause: Cause | None, wrapping: Wrapping
 ) -> tuple[bytes, WrittenHeaders]:
     """The value and headers of an answer's record.
 
     Args:
         data: The answer, as JSON.
-        cause: The position of the answered record.
-        asked: The attributes of its event, if known.
+        position: The position of the answered record.
+        cause: What the answer says of its event, if known.
         wrapping: The rest of the envelope and headers.
     """
+    present = {"id": wrapping.id, "source": wrapping.source, "specversion": SPECVERSION, "type": wrapping.type}
+    if wrapping.subject is not None:
+        present["subject"] = wrapping.subject
+    present["datacontenttype"] = JSON
+    if cause is not None:
+        present["correlationid"] = cause.correlation_id
+        present["causationid"] = cause.causation_id
+        if cause.traceparent is not None:
+            present["traceparent"] = cause.traceparent
+    present["time"] = wrapping.time
     mark = wrapping.mark
-    extensions = {mark.attribute: mark.value} if mark is not None else NO_EXTENSIONS
-    value, headers = write(_attributes(asked, wrapping), wrapping.time, data, wrapping.mode, extensions)
-    marked = ((mark.header, mark.value.encode()),) if mark is not None else ()
-    return value, (*headers, *marked, *provenance(cause, request=wrapping.request, supersedes=wrapping.supersedes))
-
-
-def _attributes(asked: Attributes | None, wrapping: Wrapping) -> Attributes:
-    if asked is not None:
-        return asked.caused(id=wrapping.id, source=wrapping.source, type=wrapping.type, subject=wrapping.subject)
-    return Attributes(
-        id=wrapping.id,
-        source=wrapping.source,
-        specversion=SPECVERSION,
-        type=wrapping.type,
-        subject=wrapping.subject,
-        datacontenttype=JSON,
-    )
+    if mark is None:
+        value, headers = written(present, data, wrapping.mode)
+    else:
+        value, headers = written(present | {mark.attribute: mark.value}, data, wrapping.mode)
+        headers = (*headers, (mark.header, mark.value.encode()))
+    return value, (*headers, *provenance(position, request=wrapping.request, supersedes=wrapping.supersedes))

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from events.dead_letter import SENTENCES, FieldError, Reason
-from events.envelope import SPECVERSION, Attributes, Headers, binary_attributes, is_binary, is_json, loads
+from events.envelope import SPECVERSION, Attributes, Cause, Headers, binary_attributes, is_binary, is_json, loads
 from events.field_paths import declared_names, shown_path
 from events.field_types import CONTROLS
 from events.request import AuthorizationRequest
@@ -47,8 +47,8 @@ class RejectedError(Exception):
         self.reason = reason
         self.errors = tuple(errors)
         self.request_id = request_id
-        self.attributes: Attributes | None = None
-        """The event's attributes, if readable, so that the dead letter can be traced to it."""
+        self.cause: Cause | None = None
+        """What the dead letter says of the event, if that is readable."""
         super().__init__(SENTENCES[reason])
 
 
@@ -72,7 +72,7 @@ def decode(value: bytes | None, headers: Headers = (), *, bare_allowed: bool = F
         data = tree if binary else _data(tree)
         return Received(attributes, _request(data))
     except RejectedError as rejected:
-        rejected.attributes = attributes
+        rejected.cause = attributes.cause()
         raise
 
 

@@ -7,7 +7,7 @@ letters need. Sources: CloudEvents 1.0.2, its JSON format and its Kafka protocol
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import orjson
 from jiter import from_json
@@ -26,7 +26,7 @@ NO_EXTENSIONS: Mapping[str, str] = {}
 _TRACEPARENT = re.compile(
     r"(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.{0,200})?"
 )
-_ATTRIBUTES = (
+IN_HEADERS = (
     "id",
     "source",
     "specversion",
@@ -36,6 +36,23 @@ _ATTRIBUTES = (
     "causationid",
     "traceparent",
 )
+
+
+class Cause(NamedTuple):
+    """What an event that answers another says of it."""
+
+    causation_id: str
+    """The id of the event that is answered."""
+    correlation_id: str
+    """The id that all events of one matter share: that of the first, unless a platform gives another."""
+    traceparent: str | None
+    """The W3C trace context."""
+
+    @classmethod
+    def of(cls, event_id: str, correlation_id: str | None, traceparent: str | None) -> "Cause":
+        """From an event's attributes; a malformed trace context (as W3C requires) or a very long one is dropped."""
+        trace = traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None
+        return cls(event_id, correlation_id or event_id, trace)
 
 
 class Attributes(BaseModel):
@@ -53,23 +70,9 @@ class Attributes(BaseModel):
     causationid: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     traceparent: str | None = None
 
-    def trace(self) -> str | None:
-        """The W3C trace context to propagate; a malformed one (as W3C requires) or a very long one is dropped."""
-        return self.traceparent if self.traceparent and _TRACEPARENT.fullmatch(self.traceparent) else None
-
-    def caused(self, *, id: str, source: str, type: str, subject: str | None) -> "Attributes":  # noqa: A002 (CloudEvents' names)
-        """The attributes of an event caused by this one."""
-        return Attributes(
-            id=id,
-            source=source,
-            specversion=SPECVERSION,
-            type=type,
-            subject=subject,
-            datacontenttype=JSON,
-            correlationid=self.correlationid or self.id,
-            causationid=self.id,
-            traceparent=self.trace(),
-        )
+    def cause(self) -> "Cause":
+        """What the answer to this event says of it."""
+        return Cause.of(self.id, self.correlationid, self.traceparent)
 
 
 def header(headers: Headers, name: str) -> str | None:
@@ -91,9 +94,7 @@ def is_binary(headers: Headers) -> bool:
 
 def binary_attributes(headers: Headers) -> dict[str, Any]:
     """The attributes in the headers of a record in binary mode."""
-    found: dict[str, Any] = {
-        name: value for name in _ATTRIBUTES if (value := header(headers, f"ce_{name}")) is not None
-    }
+    found: dict[str, Any] = {name: value for name in IN_HEADERS if (value := header(headers, f"ce_{name}")) is not None}
     if (content_type := header(headers, "content-type")) is not None:
         found["datacontenttype"] = content_type
     return found
@@ -114,13 +115,21 @@ def write(
     read an event without it. `extensions` are our own attributes, written after those of CloudEvents.
     """
     timed = {"time": time} if time is not None else {}
-    present = {**attributes.model_dump(exclude_none=True), **timed, **extensions}
+    return written({**attributes.model_dump(exclude_none=True), **timed, **extensions}, data, mode)
+
+
+_STRUCTURED_HEADERS = (("content-type", f"{STRUCTURED}; charset=UTF-8".encode()),)
+
+
+def written(present: Mapping[str, str], data: bytes, mode: Mode) -> tuple[bytes, WrittenHeaders]:
+    """The value and headers of a record for an event with these attributes, in their order."""
     if mode == "binary":
-        content_type = present.pop("datacontenttype", JSON)
-        headers = [(f"ce_{name}", str(value).encode()) for name, value in present.items()]
-        return data, (*headers, ("content-type", str(content_type).encode()))
-    text = json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode()
-    return text[:-1] + b',"data":' + data + b"}", (("content-type", f"{STRUCTURED}; charset=UTF-8".encode()),)
+        headers = [(f"ce_{name}", value.encode()) for name, value in present.items() if name != _CONTENT_TYPE]
+        return data, (*headers, ("content-type", present.get(_CONTENT_TYPE, JSON).encode()))
+    return b'%b,"data":%b}' % (orjson.dumps(present)[:-1], data), _STRUCTURED_HEADERS
+
+
+_CONTENT_TYPE = "datacontenttype"
 
 
 def loads(raw: bytes) -> Any:

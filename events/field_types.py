@@ -20,21 +20,27 @@ LAST_YEAR = 9900
 def _day(value: Any) -> date:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    found = _read_day(value) if isinstance(value, str) else None
+    found = read_day(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("should be a day that exists, as YYYY-MM-DD")
     return found
 
 
 @lru_cache(maxsize=1 << 14)  # forty years of days
-def _read_day(text: str) -> date | None:
+def read_day(text: str) -> date | None:
+    """A day; None if the text is none."""
     try:
         return date.fromisoformat(text) if _DAY.fullmatch(text) else None
     except ValueError:
         return None
 
 
-def _instant(value: Any) -> datetime:
+def instant(value: Any) -> datetime:
+    """An instant, or its text.
+
+    Raises:
+        ValueError: It is none; the message does not contain it.
+    """
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value
     found = _INSTANT.fullmatch(value) if isinstance(value, str) else None
@@ -43,18 +49,18 @@ def _instant(value: Any) -> datetime:
     day, time, fraction, offset = found.groups()
     text = f"{day}T{time}.{(fraction or '0')[:6]:0<6}{offset.upper().replace('Z', '+00:00')}"
     try:
-        instant = datetime.fromisoformat(text)
+        found_instant = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError("should be an instant that exists") from None
-    if instant.year > LAST_YEAR:
+    if found_instant.year > LAST_YEAR:
         raise ValueError(f"should be in a year up to {LAST_YEAR}")
-    return instant
+    return found_instant
 
 
 def is_instant(text: str) -> bool:
     """Whether a text is a valid instant."""
     try:
-        _instant(text)
+        instant(text)
     except ValueError:
         return False
     return True
@@ -75,8 +81,8 @@ def instant_of(milliseconds: int) -> str:
     A time outside the years 1970 to 9999, which a producer can state and -1 for none is, becomes the nearest in them.
     """
     known = min(max(milliseconds, _EARLIEST), _LATEST)
-    instant = datetime.fromtimestamp(known // 1000, UTC).replace(microsecond=known % 1000 * 1000)
-    return f"{instant.isoformat(timespec='milliseconds')[:-6]}Z"
+    at = datetime.fromtimestamp(known // 1000, UTC).replace(microsecond=known % 1000 * 1000)
+    return f"{at.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 Day = Annotated[
@@ -89,7 +95,7 @@ Day = Annotated[
 
 Instant = Annotated[
     datetime,
-    PlainValidator(_instant),
+    PlainValidator(instant),
     PlainSerializer(written_instant, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
@@ -99,7 +105,8 @@ CONTROLS = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """Characters that affect a terminal or the direction of text, as a character class: C0, C1, DEL and Unicode's
 bidirectional controls. Ids and codes may not contain them."""
 
-RequestId = Annotated[str, Field(min_length=1, max_length=256, pattern=rf"^[^{CONTROLS}]+$")]
+REQUEST_ID = rf"^[^{CONTROLS}]+$"
+RequestId = Annotated[str, Field(min_length=1, max_length=256, pattern=REQUEST_ID)]
 """The platform's own id of a request, unique; the Kafka key."""
 
 

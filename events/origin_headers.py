@@ -28,6 +28,9 @@ REPLAY = "dli-replay"
 REPLAY_MARK = "dlireplay"
 
 
+_WRITTEN = (WRITER, WRITER_VERSION.encode())
+
+
 class RecordPosition(NamedTuple):
     """The position of a record."""
 
@@ -54,8 +57,11 @@ def _is_number(text: str) -> bool:
 
 def provenance(cause: RecordPosition, *, request: str | None = None, supersedes: str | None = None) -> WrittenHeaders:
     """The headers of an answer."""
-    named = ((CAUSE, str(cause)), (WRITER, WRITER_VERSION), (REQUEST, request), (SUPERSEDES, supersedes))
-    return tuple((name, text.encode()) for name, text in named if text is not None)
+    always = ((CAUSE, str(cause).encode()), _WRITTEN)
+    if request is None and supersedes is None:
+        return always
+    named = ((REQUEST, request), (SUPERSEDES, supersedes))
+    return (*always, *((name, text.encode()) for name, text in named if text is not None))
 
 
 def cause_of(headers: Headers) -> RecordPosition | None:

@@ -1,7 +1,7 @@
 """`authorization.requested.v1`: a claims platform requests authorization of services."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -132,6 +132,9 @@ _NOT_EMPTY = Field(json_schema_extra={"minItems": 1, "maxItems": MOST_LINES})
 _MOST_DIAGNOSES = Field(json_schema_extra={"maxItems": MOST_DIAGNOSES})
 
 
+Diagnoses = Annotated[tuple[Diagnosis, ...], _A_LIST, _at_most(MOST_DIAGNOSES), _MOST_DIAGNOSES]
+
+
 class AuthorizationRequest(Private):
     """One request with one or more service lines; null and absent both mean "not stated"."""
 
@@ -152,7 +155,7 @@ class AuthorizationRequest(Private):
     """How it reached the payer; electronically, unless stated otherwise."""
     member: Member
     provider: Provider
-    diagnoses: Annotated[tuple[Diagnosis, ...], _A_LIST, _at_most(MOST_DIAGNOSES), _MOST_DIAGNOSES] | None = None
+    diagnoses: Diagnoses | None = None
     service_lines: Annotated[
         tuple[ServiceLine, ...], _A_LIST, AfterValidator(_each_line_once), _at_most(MOST_LINES), _NOT_EMPTY
     ]
@@ -197,11 +200,35 @@ class AuthorizationRequest(Private):
         if self.channel == ELECTRONIC:
             del content["channel"]
         try:
-            return orjson.dumps(content, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
+            return orjson.dumps(content, default=_plain, option=_CANONICAL)
         except TypeError:  # an integer of more than 64 bits, which no fact has
-            return json.dumps(
-                content, default=_plain, ensure_ascii=False, sort_keys=True, separators=(",", ":")
-            ).encode()
+            return _dumped(content)
+
+
+_CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
+
+
+def _dumped(content: Any) -> bytes:
+    return json.dumps(content, default=_plain, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def content_of_diagnoses(diagnoses: Sequence[Diagnosis]) -> bytes:
+    """Their part of a request's content."""
+    return orjson.dumps([vars(stated) for stated in diagnoses], option=_CANONICAL)
+
+
+def content_of_line(line: ServiceLine) -> bytes:
+    """Its part of a request's content."""
+    return orjson.dumps(_line_content(line), default=_plain, option=_CANONICAL)
+
+
+def content_of_clinical(clinical: Mapping[str, JsonValue]) -> bytes:
+    """Its part of a request's content; empty if nothing is stated."""
+    stated = _stated(clinical)
+    try:
+        return orjson.dumps(stated, option=_CANONICAL) if stated else b""
+    except TypeError:
+        return _dumped(stated)
 
 
 def _stated(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from policy_core.diagrams.diagram import Diagrams, Node, answers, example
 from policy_core.diagrams.editions import DrawnEdition
 from policy_core.diagrams.readable_conditions import Cube, cover
 from policy_core.diagrams.variables import Value, Variable
-from policy_core.document.models import Dated, FactDeclaration, FactKind, PolicyDocument, Window
+from policy_core.document.models import FactDeclaration, FactKind, PolicyDocument, Window
+from policy_core.document.revisions import boundaries
 from policy_core.evaluate.determine import Answer, Policy, Step
 from policy_core.work_limit import ELEMENTS_COMPARED, FACTS_COMPARED, NODES_COMPARED, TooComplexError, Work
 
@@ -216,7 +217,7 @@ class _Joint:
         self.variables = _variables(old, new)
         work = Work(old.allowed + new.allowed, NODES_COMPARED)
         self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work)
-        days = sorted(_boundaries(old.document) | _boundaries(new.document))
+        days = sorted(boundaries(old.document) | boundaries(new.document))
         self.cells = [Window(until=days[0]), *(Window(since=a, until=b) for a, b in pairwise(days))]
         self.cells.append(Window(since=days[-1]))
         self.businesses = [*_businesses(old.document, new.document), OTHER_BUSINESS]
@@ -423,18 +424,6 @@ def _declares(fact: FactDeclaration, value: Value) -> bool:
     if fact.kind is FactKind.SET:
         return isinstance(value, tuple) and all(element in fact.values for element in value)
     return fact.kind is FactKind.CHOICE and value in fact.values
-
-
-def _boundaries(document: PolicyDocument) -> set[date]:
-    """Every day on which an answer may change."""
-    dated: list[Dated] = [*document.statements, *document.indications]
-    dated += [outcome for rule in document.rules for outcome in rule.outcomes]
-    dated += [outcome for exception in document.exceptions for outcome in exception.outcomes]
-    windows = [system.valid for system in document.codes.systems]
-    windows += [window for code in document.codes.listed for window in (code.listed, code.valid)]
-    ends = [day for part in dated for day in (part.since, part.until)]
-    ends += [day for window in windows for day in (window.since, window.until)]
-    return {day for day in ends if day is not None} | {edition.since for edition in document.editions}
 
 
 def _businesses(old: PolicyDocument, new: PolicyDocument) -> list[str]:

@@ -9,15 +9,13 @@ does not, or if it moves to or from an outcome outside this order: another progr
 only the explanation of the same determination changes, the evidence differs.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
-from datetime import date
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
 from policy_core.determinations import CONSEQUENCES, Action, ActsNext, Determination
-from policy_core.diagrams.editions import Finding
 from policy_core.evaluate.deadline import Deadline
-from policy_core.evaluate.determine import CaseResult, LineResult
+from policy_core.evaluate.plan import LineOutcome, Memory, PlannedResult, Statuses
 
 UNDECIDED = "dead_letter"
 """In place of a determination: this policy cannot decide the request."""
@@ -31,7 +29,6 @@ _DISTANCES = {
 }
 _OUTSIDE = frozenset({Action.CONTACT_PAYER, Action.CANCELLED})
 _FACTS = ("facts",)
-_REMEMBERED = 1 << 16
 
 
 class Kind(StrEnum):
@@ -77,53 +74,43 @@ def kind_of(before: str, after: str) -> Kind:
 
 
 class Comparer:
-    """Compares results of the same requests under two policies; caches what it compared."""
+    """Compares results of the same requests under two plans; remembers what it compared.
+
+    A plan's equal outcomes are one object, so an object stands for its content.
+    """
 
     def __init__(self) -> None:
-        self._lines: dict[Hashable, tuple[LineChange, object]] = {}
-        self._findings: dict[tuple[int, int], tuple[bool, object]] = {}
+        self._lines: Memory[tuple[LineOutcome, LineOutcome], LineChange] = Memory()
+        self._same_statuses: Memory[tuple[Statuses, Statuses], bool] = Memory()
 
-    def lines(self, before: CaseResult, after: CaseResult) -> list[LineChange]:
+    def lines(self, before: PlannedResult, after: PlannedResult) -> list[LineChange]:
         """The change of each line, in the order of the request."""
-        return [self._line(old, new) for old, new in zip(before.lines, after.lines, strict=True)]
+        pairs = zip(before.outcome.lines, after.outcome.lines, strict=True)
+        return [self._lines.get(pair) or self._lines.remember(pair, _change(*pair)) for pair in pairs]
 
-    def _line(self, old: LineResult, new: LineResult) -> LineChange:
-        # Equal answers are the same object, so identity represents content.
-        key = (id(old.answer), id(new.answer), old.guidance, new.guidance, old.valid_through == new.valid_through)
-        found = self._lines.get(key)
-        if found is None:
-            if len(self._lines) >= _REMEMBERED:
-                self._lines.clear()
-            found = self._lines[key] = (_change(old, new), (old.answer, new.answer))
-        return found[0]
-
-    def evidence(self, before: CaseResult, after: CaseResult) -> bool:
+    def evidence(self, before: PlannedResult, after: PlannedResult) -> bool:
         """Whether facts, statements or the deadline differ."""
-        if _reads(before.deadline) != _reads(after.deadline) or before.findings.keys() != after.findings.keys():
+        if _reads(before.deadline) != _reads(after.deadline) or len(before.findings) != len(after.findings):
             return True
         if not before.findings:
             return False
-        return not self._same(before.findings, after.findings) or before.facts != after.facts
+        pairs = zip(before.findings, after.findings, strict=True)
+        return not all(self._same(old.statuses, new.statuses) for old, new in pairs) or before.facts != after.facts
 
-    def _same(self, before: Mapping[date, Finding], after: Mapping[date, Finding]) -> bool:
-        return all(self._same_finding(finding, after[since]) for since, finding in before.items())
-
-    def _same_finding(self, old: Finding, new: Finding) -> bool:
-        key = (id(old), id(new))
-        found = self._findings.get(key)
+    def _same(self, old: Statuses, new: Statuses) -> bool:
+        found = self._same_statuses.get((old, new))
         if found is None:
-            if len(self._findings) >= _REMEMBERED:
-                self._findings.clear()
-            found = self._findings[key] = (old.statuses == new.statuses, (old, new))
-        return found[0]
+            same = old.since == new.since and old.statuses == new.statuses
+            found = self._same_statuses.remember((old, new), same)
+        return found
 
 
-def undecided(before: CaseResult | None, after: CaseResult | None, lines: int) -> list[LineChange]:
+def undecided(before: PlannedResult | None, after: PlannedResult | None, lines: int) -> list[LineChange]:
     """The changes of each line if one or both policies cannot decide the case because their facts differ."""
     changes = []
     for index in range(lines):
-        old = before.lines[index].answer.determination.value if before is not None else UNDECIDED
-        new = after.lines[index].answer.determination.value if after is not None else UNDECIDED
+        old = before.outcome.lines[index].answer.determination.value if before is not None else UNDECIDED
+        new = after.outcome.lines[index].answer.determination.value if after is not None else UNDECIDED
         changes.append(LineChange(kind_of(old, new), old, new, _FACTS, _FACTS))
     return changes
 
@@ -140,7 +127,7 @@ def _reads(deadline: Deadline) -> tuple[object, ...]:
     return deadline.due_at, deadline.state, clock and clock.id, clock and clock.rule
 
 
-def _change(old: LineResult, new: LineResult) -> LineChange:
+def _change(old: LineOutcome, new: LineOutcome) -> LineChange:
     before, after = old.answer, new.answer
     kind = kind_of(before.determination, after.determination)
     same = before == after and old.guidance == new.guidance and old.valid_through == new.valid_through
@@ -149,5 +136,5 @@ def _change(old: LineResult, new: LineResult) -> LineChange:
     return LineChange(kind, before.determination.value, after.determination.value, _decided_by(old), _decided_by(new))
 
 
-def _decided_by(line: LineResult) -> tuple[str, ...]:
+def _decided_by(line: LineOutcome) -> tuple[str, ...]:
     return line.answer.rules or (line.answer.step.value,)

@@ -4,8 +4,9 @@ These models define the format. `policy_core/README.md` explains it to analysts,
 the models. `since` is the first day on which something holds, `until` the first day on which it no longer does.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
+from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
 
@@ -393,6 +394,11 @@ class Length(Part):
 
     days: int = Field(default=0, ge=0, le=3_650)
     hours: int = Field(default=0, ge=0, le=87_600)
+
+    @cached_property
+    def elapsed(self) -> timedelta:
+        """The same as elapsed time."""
+        return timedelta(days=self.days, hours=self.hours)
 
     @model_validator(mode="after")
     def _not_nothing(self) -> Self:

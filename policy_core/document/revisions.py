@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from policy_core.document.models import Edition, PolicyDocument, Revision
+from policy_core.document.models import Dated, Edition, PolicyDocument, Revision
 
 
 @dataclass(frozen=True)
@@ -49,3 +49,15 @@ def _registered(document: PolicyDocument) -> tuple[RegisteredRevision, ...]:
         on_record = edition is not None and edition.on_record
         registered.append(RegisteredRevision(revision, number, following, on_record))
     return tuple(registered)
+
+
+def boundaries(document: PolicyDocument) -> set[date]:
+    """Every day on which an answer may change."""
+    dated: list[Dated] = [*document.statements, *document.indications]
+    dated += [outcome for rule in document.rules for outcome in rule.outcomes]
+    dated += [outcome for exception in document.exceptions for outcome in exception.outcomes]
+    windows = [system.valid for system in document.codes.systems]
+    windows += [window for code in document.codes.listed for window in (code.listed, code.valid)]
+    ends = [day for part in dated for day in (part.since, part.until)]
+    ends += [day for window in windows for day in (window.since, window.until)]
+    return {day for day in ends if day is not None} | {edition.since for edition in document.editions}

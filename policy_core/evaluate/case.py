@@ -1,9 +1,12 @@
-"""The input of the core: one authorization request, independent of its wire format."""
+"""The input of the core: one authorization request, independent of its wire format.
 
-from collections.abc import Mapping
+`Case` is for readers; `RecurringCase` has the same in parts that other requests have too, for a `Plan`.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 
 class Diagnosis(NamedTuple):
@@ -43,3 +46,96 @@ class Case:
 
     def __repr__(self) -> str:
         return "<Case: personal data not shown>"
+
+
+# --- the same in parts that recur ----------------------------------------------------------------------------------
+
+Content_co = TypeVar("Content_co", covariant=True)
+
+
+class Recurring(Protocol[Content_co]):
+    """A part of a request that other requests have too."""
+
+    @property
+    def key(self) -> bytes:
+        """Equal keys mean equal content."""
+
+    @property
+    def value(self) -> Content_co:
+        """The content."""
+
+
+class CodedDiagnosis(Protocol):
+    """As `Diagnosis`."""
+
+    @property
+    def system(self) -> str:
+        """The code system."""
+
+    @property
+    def code(self) -> str:
+        """The code."""
+
+
+class RequestedLine(Protocol):
+    """As `ServiceLine`."""
+
+    @property
+    def line(self) -> int:
+        """The line's number."""
+
+    @property
+    def system(self) -> str:
+        """The code system."""
+
+    @property
+    def code(self) -> str:
+        """The code."""
+
+    @property
+    def service_date(self) -> date:
+        """The day of the service."""
+
+    @property
+    def performed_on(self) -> str:
+        """`member` or `donor`."""
+
+
+class RecurringCase(Protocol):
+    """As `Case`, in parts."""
+
+    @property
+    def certification(self) -> str:
+        """The kind of request."""
+
+    @property
+    def urgency(self) -> str:
+        """`standard` or `expedited`."""
+
+    @property
+    def submitted_at(self) -> datetime:
+        """With its own offset."""
+
+    @property
+    def first_submitted_at(self) -> datetime:
+        """That of its chain's first request."""
+
+    @property
+    def has_prior_authorization(self) -> bool:
+        """Whether it has an authorization's number."""
+
+    @property
+    def line_of_business(self) -> str:
+        """The member's."""
+
+    @property
+    def diagnoses(self) -> Recurring[Sequence[CodedDiagnosis]]:
+        """All of them."""
+
+    @property
+    def service_lines(self) -> Sequence[Recurring[RequestedLine]]:
+        """Each of them."""
+
+    @property
+    def clinical(self) -> Recurring[Mapping[str, Any]]:
+        """The clinical object, in plain JSON values."""

@@ -1,12 +1,11 @@
 """When a decision is due, and how long an approval holds: the document's rules applied to the request's own times."""
 
 from calendar import monthrange
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from policy_core.document.models import Clock, ClockStart, Length
+from policy_core.document.models import Clock, ClockStart
 
 
 class ClockState(StrEnum):
@@ -20,8 +19,7 @@ class ClockState(StrEnum):
     """The document assigns no clock to this line of business."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """When a decision is due, and by which clock."""
 
     clock: Clock | None
@@ -50,14 +48,10 @@ def deadline(
     length = clock.expedited if urgency == "expedited" else clock.standard
     state = ClockState.ANSWERED if answered else ClockState.RUNNING
     start = submission.first_at if clock.starts is ClockStart.SUBMISSION else submission.at
-    return Deadline(clock, state, start + _elapsed(length))
+    return Deadline(clock, state, start + length.elapsed)
 
 
 def months_after(day: date, months: int) -> date:
     """The same day of a later month, or that month's last day if it is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
-
-
-def _elapsed(length: Length) -> timedelta:
-    return timedelta(days=length.days, hours=length.hours)

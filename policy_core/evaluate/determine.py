@@ -150,9 +150,9 @@ class Policy:
         self._exceptions = _exceptions(document)
         self._not_listed = _not_listed(document)
         self._unauthorized = _unauthorized(document)
-        self._clocks = _Clocks(document)
+        self.clocks = _Clocks(document)
         self._months = {validity.line_of_business: validity.months for validity in document.validity}
-        self._guidance = _Guidance(document, self.codes)
+        self.guidance = _Guidance(document, self.codes)
         self._by_statements = lru_cache(maxsize=REMEMBERED)(self._find)
 
     @cached_property
@@ -177,13 +177,13 @@ class Policy:
             case,
             self.reader.pattern(facts),
             tuple([fact for fact in facts.values() if fact.origin is Origin.CONFLICTING]),
-            self._guidance.concerned(diagnoses),
+            self.guidance.concerned(diagnoses),
             self.valid_through(case.line_of_business, case.submitted_at.date()),
         )
         lines = tuple([self._line(question, line) for line in case.service_lines])
         action = overall([line.action for line in lines])
         due = deadline(
-            self._clocks.of(case.line_of_business, case.certification),
+            self.clocks.of(case.line_of_business, case.certification),
             case.urgency,
             Submission(case.submitted_at, case.first_submitted_at),
             information_needed=any(line.answer.determination is Determination.INFORMATION_NEEDED for line in lines),
@@ -210,22 +210,34 @@ class Policy:
 
     def _line(self, question: _Question, line: ServiceLine) -> LineResult:
         answer = self._answer(question, line)
-        guidance = self._guidance.of(line, answer, question.concerned)
+        guidance = self.guidance.of(line, answer, question.concerned)
         certified = CONSEQUENCES[answer.determination].action is Action.CERTIFIED_IN_TOTAL
         valid_through = question.valid_through if certified else None
         return LineResult(line, answer, self.register.in_force(line.service_date), guidance, valid_through)
 
     def _answer(self, question: _Question, line: ServiceLine) -> Answer:
         case = question.case
-        if case.certification == "cancellation":
-            return _CANCELLED
         unauthorized = line.service_date < case.submitted_at.date() and not case.has_prior_authorization
+        answer = self.before_facts(
+            case.line_of_business,
+            line.system,
+            line.code,
+            line.service_date,
+            unauthorized=unauthorized,
+            cancelled=case.certification == "cancellation",
+        )
         edition = self.edition_on(line.service_date)
-        if edition is None:
-            return _NOT_ON_RECORD
-        return self._before_statements(
-            case.line_of_business, line.system, line.code, line.service_date, unauthorized=unauthorized
-        ) or self._by_statements(edition, question.pattern, question.conflicts)
+        if answer is not None or edition is None:
+            return answer or _NOT_ON_RECORD
+        return self._by_statements(edition, question.pattern, question.conflicts)
+
+    def before_facts(
+        self, line_of_business: str, system: str, code: str, day: date, *, unauthorized: bool, cancelled: bool
+    ) -> Answer | None:
+        """The answer of steps 1 to 6; None if the clinical statements decide."""
+        if cancelled:
+            return _CANCELLED
+        return self.before_statements(line_of_business, system, code, day, unauthorized=unauthorized)
 
     def before_statements(
         self, line_of_business: str, system: str, code: str, day: date, *, unauthorized: bool
@@ -261,9 +273,11 @@ class Policy:
         return self._not_listed if standing is CodeStatus.NOT_LISTED else None
 
     def _find(self, edition: DrawnEdition, pattern: tuple[int, ...], conflicts: tuple[Fact, ...]) -> Answer:
-        finding = edition.find(pattern)
+        return self.by_statements(edition, edition.find(pattern), {fact.path: fact.claims for fact in conflicts})
+
+    def by_statements(self, edition: DrawnEdition, finding: Finding, claims: Mapping[str, tuple[Claim, ...]]) -> Answer:
+        """The answer of step 7; `claims` are those of conflicting facts, by path."""
         missing = [self.variables[index].declaration for index in finding.missing]
-        claims = {fact.path: fact.claims for fact in conflicts}
         return Answer(
             finding.determination,
             Step.CLINICAL_STATEMENTS,
@@ -319,10 +333,22 @@ class _Guidance:
         """For each piece of guidance, whether it applies to the diagnoses."""
         return tuple([guidance.speaks_of(diagnoses) for guidance in self._all])
 
+    @property
+    def codes(self) -> frozenset[tuple[str, str]]:
+        """The procedure codes that a piece of guidance names, by system and normal code."""
+        return frozenset().union(*(guidance.codes for guidance in self._all))
+
     def of(self, line: ServiceLine, answer: Answer, concerned: tuple[bool, ...]) -> tuple[str, ...]:
         """The ids of the guidance for a line, in the document's order."""
-        code = (line.system, self._index.normal(line.system, line.code))
-        found: tuple[str, ...] = self._of(line.performed_on, code, answer.determination, answer.reasons, concerned)
+        return self.among(
+            line.performed_on, (line.system, self._index.normal(line.system, line.code)), answer, concerned
+        )
+
+    def among(
+        self, performed_on: str, code: tuple[str, str], answer: Answer, concerned: tuple[bool, ...]
+    ) -> tuple[str, ...]:
+        """The same for a line with this system and normal code."""
+        found: tuple[str, ...] = self._of(performed_on, code, answer.determination, answer.reasons, concerned)
         return found
 
     def _find(
@@ -349,7 +375,7 @@ class _Applies:
         self._performed_on = applies.performed_on
         self._diagnoses = [selector(selected) for selected in applies.diagnoses]
         named = [code.split(" ", 1) for code in applies.codes]
-        self._codes = frozenset((system, index.normal(system, code)) for system, code in named)
+        self.codes = frozenset((system, index.normal(system, code)) for system, code in named)
         self._determinations = frozenset(applies.determinations)
         self._reasons = frozenset(applies.reasons)
 
@@ -363,7 +389,7 @@ class _Applies:
     ) -> bool:
         return (
             (self._performed_on is None or performed_on == self._performed_on)
-            and (not self._codes or code in self._codes)
+            and (not self.codes or code in self.codes)
             and (not self._determinations or determination in self._determinations)
             and (not self._reasons or not self._reasons.isdisjoint(reasons))
         )

@@ -88,9 +88,9 @@ class FactReader:
     def __init__(self, document: PolicyDocument, variables: Sequence[Variable]) -> None:
         self.model = clinical_model(document)
         self._names = {name for fact in document.facts for name in fact.path.split(".")[1:]}
-        self._facts = [_Read(fact) for fact in document.facts]
+        self.readings = [FactReading(fact) for fact in document.facts]
         # The few values of each variable have their index cached.
-        self._indexes = [(variable.path, lru_cache(maxsize=1 << 10)(variable.index)) for variable in variables]
+        self.indexes = [(variable.path, lru_cache(maxsize=1 << 10)(variable.index)) for variable in variables]
 
     def read(self, case: Case) -> dict[str, Fact]:
         """Every declared fact of the case, by path.
@@ -98,22 +98,34 @@ class FactReader:
         Raises:
             ClinicalViolationError: A field is not a declared fact, or a value is not in its list.
         """
+        self.check(case.clinical)
+        codes = [(diagnosis, normal_diagnosis(diagnosis.code)) for diagnosis in case.diagnoses]
+        return {reading.path: reading.fact(case.clinical, codes) for reading in self.readings}
+
+    def check(self, clinical: Mapping[str, Any]) -> None:
+        """Check a clinical object.
+
+        Raises:
+            ClinicalViolationError: A field is not a declared fact, or a value is not in its list.
+        """
         try:
-            self.model.model_validate(case.clinical)
+            self.model.model_validate(clinical)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
             raise ClinicalViolationError([_violation(problem, self._names) for problem in found]) from None
-        codes = [(diagnosis, normal_diagnosis(diagnosis.code)) for diagnosis in case.diagnoses]
-        return {read.path: read.fact(case.clinical, codes) for read in self._facts}
 
     def pattern(self, facts: Mapping[str, Fact]) -> tuple[int, ...]:
         """The facts as variables of the diagrams: the index of each value, or UNKNOWN."""
         return tuple(
-            [UNKNOWN if (value := facts[path].value) is None else index(value) for path, index in self._indexes]
+            [UNKNOWN if (value := facts[path].value) is None else index(value) for path, index in self.indexes]
         )
 
 
-class _Read:
+Implied = tuple[tuple[Value, tuple[Diagnosis, ...]], ...]
+"""The values that codes imply for a fact, each with its codes."""
+
+
+class FactReading:
     """How one declared fact is read."""
 
     def __init__(self, declaration: FactDeclaration) -> None:
@@ -122,6 +134,8 @@ class _Read:
         self._is_set = declaration.kind is FactKind.SET
         self._values = declaration.values
         self._derived = [(selector(derivation), derivation.value) for derivation in declaration.derived]
+        self.derives = bool(self._derived)
+        """Whether codes may imply it."""
         # Equal facts are one object, so that serialization can be cached by identity.
         self._stated_as = lru_cache(maxsize=REMEMBERED)(partial(Fact, self.path, Origin.STATED))
         self._derived_as = lru_cache(maxsize=REMEMBERED)(partial(Fact, self.path, Origin.DERIVED))
@@ -134,20 +148,22 @@ class _Read:
         )
 
     def fact(self, clinical: Mapping[str, Any], codes: Sequence[tuple[Diagnosis, str]]) -> Fact:
-        stated = self._stated(clinical)
-        implied = self._implied_by(codes) if self._derived else {}
-        if len(implied) > 1 or (stated is not None and implied and stated not in implied):
+        """The fact in a request; `codes` has each diagnosis with its normalized code."""
+        return self.of(self.stated(clinical), self.implied_by(codes))
+
+    def of(self, stated: Value | None, implied: Implied) -> Fact:
+        """The fact that is stated, and of which codes say this."""
+        if len(implied) > 1 or (stated is not None and implied and stated != implied[0][0]):
             own = [Claim(stated, ())] if stated is not None else []
-            return Fact(
-                self.path, Origin.CONFLICTING, None, claims=(*own, *(Claim(*claim) for claim in implied.items()))
-            )
+            return Fact(self.path, Origin.CONFLICTING, None, claims=(*own, *(Claim(*claim) for claim in implied)))
         if stated is not None:
             return self._stated_as(stated)
-        for value, diagnoses in implied.items():
+        for value, diagnoses in implied:
             return self._derived_as(value, diagnoses)
         return self._absent
 
-    def _stated(self, clinical: Mapping[str, Any]) -> Value | None:
+    def stated(self, clinical: Mapping[str, Any]) -> Value | None:
+        """The stated value, if any."""
         value: Any = clinical
         for key in self._keys:
             if value is None:
@@ -158,13 +174,14 @@ class _Read:
         stated: Value | None = value
         return stated
 
-    def _implied_by(self, codes: Sequence[tuple[Diagnosis, str]]) -> dict[Value, tuple[Diagnosis, ...]]:
+    def implied_by(self, codes: Sequence[tuple[Diagnosis, str]]) -> Implied:
+        """What codes say of it."""
         implied: dict[Value, tuple[Diagnosis, ...]] = {}
-        for diagnosis, code in codes:
+        for diagnosis, code in codes if self.derives else ():
             for value in self._values_of(diagnosis.system, code):
                 if diagnosis not in implied.get(value, ()):
                     implied[value] = (*implied.get(value, ()), diagnosis)
-        return implied
+        return tuple(implied.items())
 
     def _find_values_of(self, system: str, code: str) -> tuple[Value, ...]:
         """The values that a diagnosis code implies."""

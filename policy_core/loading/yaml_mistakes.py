@@ -8,7 +8,17 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from policy_core.document.models import CODE, CODE_AND_SYSTEM, CODES, DIGEST, FACT_PATH, IDENTIFIER, WORD
+from policy_core.document.models import (
+    CODE,
+    CODE_AND_SYSTEM,
+    CODES,
+    DIGEST,
+    FACT_PATH,
+    IDENTIFIER,
+    STATE,
+    TIME_ZONE,
+    WORD,
+)
 from policy_core.document.problems import did_you_mean
 
 _MOST_SHOWN = 60
@@ -38,9 +48,11 @@ _FORMS = {
     CODES: "is neither a code nor a range of codes; write `E11.9`, or `C81-C96` without spaces",
     CODE_AND_SYSTEM: "is not a system and a code; write both with one space between them, for instance `hcpcs A1234`",
     DIGEST: "is not the SHA-256 of a sentence: 64 digits of 0-9 and a-f; `dli policy verify-source` prints it",
+    STATE: "is not a state; write its two capital letters, for instance `MS`",
+    TIME_ZONE: "is not the name of a time zone; write one of IANA's, for instance `America/Chicago`",
 }
 _CALENDAR = re.compile(r"\d{4}-\d{2}-\d{2}")
-_REFUSALS = {"denied", "deny", "denial", "refused", "rejected", "not_covered", "not_medically_necessary", "noncovered"}
+_REFUSALS = {"denied", "deny", "denial", "refused", "rejected", "not_covered", "noncovered"}
 _APPROVALS = {"approved", "approve", "approval", "certified", "covered", "authorized", "allowed"}
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from events.answer import Mark, Wrapping, of_draft, of_replay, wrapped
-from events.envelope import Attributes, Mode
+from events.envelope import Cause, Mode
 from events.origin_headers import RecordPosition, cause_of
 from tests.support.places import ROOT
 
 CAUSE = RecordPosition("authorization.requests", 3, 41)
 TIME = "2025-06-02T09:30:00-05:00"
-ASKED = Attributes(id="e-1", source="/platform", specversion="1.0", type="authorization.requested.v1", subject="PA-1")
+ASKED = Cause.of("e-1", None, None)
 
 
 def wrapping(mode: Mode, mark: Mark | None = None) -> Wrapping:
@@ -21,7 +21,7 @@ def wrapping(mode: Mode, mark: Mark | None = None) -> Wrapping:
 
 @pytest.mark.parametrize("mode", ["structured", "binary"])
 @pytest.mark.parametrize("asked", [ASKED, None])
-def test_an_answer_names_its_cause_and_keeps_the_data(mode: Mode, asked: Attributes | None) -> None:
+def test_an_answer_names_its_cause_and_keeps_the_data(mode: Mode, asked: Cause | None) -> None:
     value, headers = wrapped(b'{"a":1}', CAUSE, asked, wrapping(mode))
 
     assert b'{"a":1}' in value

@@ -8,9 +8,11 @@ import pytest
 from cloudevents.core.bindings import kafka
 from cloudevents.core.v1.event import CloudEvent
 
+from events.answer import Wrapping, wrapped
 from events.decision import Decision
 from events.decode import LARGEST, RejectedError, decode
-from events.envelope import JSON, Attributes, Headers, Mode, is_binary, is_json, write
+from events.envelope import JSON, Attributes, Cause, Headers, Mode, is_binary, is_json, write
+from events.origin_headers import RecordPosition
 from events.request import AuthorizationRequest
 from tests.support import generator
 from tests.support.places import ROOT
@@ -143,15 +145,16 @@ def test_what_the_cloudevents_package_writes_is_read(mode: Mode, lacking: tuple[
 # --- What one event brings about -----------------------------------------------------------------------
 
 
-def caused_by(**attributes: str) -> Attributes:
-    cause = Attributes(**{**without("correlationid", "causationid", "traceparent"), **attributes})
-    return cause.caused(id="d1", source="/dli-authorization", type=Decision.TYPE, subject="REQ-1")
+def caused_by(**attributes: str) -> Cause:
+    return Attributes(**{**without("correlationid", "causationid", "traceparent"), **attributes}).cause()
 
 
 def test_a_decision_names_its_request_as_its_cause() -> None:
     """A decision carries the request's correlation and trace and names the request as its cause."""
     caused = caused_by(correlationid="case 17", causationid="a call", traceparent=TRACEPARENT)
-    assert caused.model_dump() == {
+    wrapping = Wrapping("/dli-authorization", "structured", Decision.TYPE, "d1", "REQ-1", TIME)
+    value, _ = wrapped(b"{}", RecordPosition("t", 0, 1), caused, wrapping)
+    assert json.loads(value) == {
         "id": "d1",
         "source": "/dli-authorization",
         "specversion": "1.0",
@@ -161,11 +164,13 @@ def test_a_decision_names_its_request_as_its_cause() -> None:
         "correlationid": "case 17",
         "causationid": ATTRIBUTES["id"],
         "traceparent": TRACEPARENT,
+        "time": TIME,
+        "data": {},
     }
 
 
 def test_a_request_without_correlation_starts_one_by_its_own_id() -> None:
-    assert caused_by().correlationid == ATTRIBUTES["id"]
+    assert caused_by().correlation_id == ATTRIBUTES["id"]
     assert caused_by().traceparent is None
 
 
@@ -356,7 +361,7 @@ def test_a_specversion_that_is_a_number_is_another() -> None:
 @both_modes
 def test_a_refused_request_keeps_the_attributes_that_trace_it(mode: Mode) -> None:
     error = rejected(WRITERS[mode](ATTRIBUTES, {**DATA, "urgency": "now"}))
-    assert error.attributes == Attributes(**ATTRIBUTES)
+    assert error.cause == Attributes(**ATTRIBUTES).cause()
     assert error.request_id == DATA["request_id"]
 
 

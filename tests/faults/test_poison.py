@@ -19,6 +19,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from events.dead_letter import SENTENCES
 from events.decode import RejectedError, decode
+from events.request_parts import parts_of
 from events.topics import DEAD_LETTERS, REQUESTS
 from policy_core.history.library import PACKAGED, load_library
 from tests.faults.counting import count, digest
@@ -238,7 +239,7 @@ def _tried(seed: int, start: int, stop: int) -> tuple[int, Counter[str], list[st
     decided, rejected, wrong = 0, Counter[str](), []
     for number, raw in enumerate(fuzzed(seed, start, stop), start):
         try:
-            encoded = decider.decide(decode(raw).request).encoded
+            encoded = decider.decide(parts_of(decode(raw).request)).encoded
             decided += 1
             if not encoded.data:
                 wrong.append(f"{number}: an empty decision")

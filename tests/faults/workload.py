@@ -10,8 +10,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from events.answer import wrapped
-from events.decode import decode
 from events.origin_headers import RecordPosition
+from events.typed_reader import read as read_event
 from policy_core.history.library import PACKAGED, load_library
 from tests.faults.counting import digest
 from tests.support import generator
@@ -87,8 +87,8 @@ def _decider() -> tuple[Decider, Settings]:
 def answer(request: OutgoingRecord) -> OutgoingRecord:
     """What a worker must answer to a well-formed request, made without one."""
     decider, found = _decider()
-    received = decode(request.value, request.headers)
+    received = read_event(request.value, request.headers)
     decision_id, data = decider.decide(received.request).encoded
     wrapping = decision_wrapping(received.request, decision_id, found.source, found.mode)
-    value, headers = wrapped(data, RecordPosition("", 0, 0), received.attributes, wrapping)
+    value, headers = wrapped(data, RecordPosition("", 0, 0), received.cause, wrapping)
     return OutgoingRecord("", received.request.request_id.encode(), value, headers)

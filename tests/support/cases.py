@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.evaluate.case import Case, Diagnosis, ServiceLine
@@ -89,3 +89,38 @@ def problems(raw: str | bytes, file: str = "policy.yaml") -> list[str]:
     except PolicyDocumentError as error:
         return str(error).splitlines()
     return []
+
+
+class Part(NamedTuple):
+    """A part of a recurring case."""
+
+    key: bytes
+    value: Any
+
+
+class InParts(NamedTuple):
+    """A case in parts that recur, each with its text as its key."""
+
+    certification: str
+    urgency: str
+    submitted_at: datetime
+    first_submitted_at: datetime
+    has_prior_authorization: bool
+    line_of_business: str
+    diagnoses: Part
+    service_lines: tuple[Part, ...]
+    clinical: Part
+
+
+def in_parts(asked: Case) -> InParts:
+    return InParts(
+        asked.certification,
+        asked.urgency,
+        asked.submitted_at,
+        asked.first_submitted_at,
+        asked.has_prior_authorization,
+        asked.line_of_business,
+        Part(repr(asked.diagnoses).encode(), asked.diagnoses),
+        tuple(Part(repr(line).encode(), line) for line in asked.service_lines),
+        Part(repr(asked.clinical).encode(), asked.clinical),
+    )

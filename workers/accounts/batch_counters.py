@@ -3,7 +3,7 @@
 from collections import Counter
 from datetime import date
 
-from policy_core.evaluate.determine import CaseResult
+from policy_core.evaluate.plan import RequestOutcome
 from workers.kafka.records import OutgoingRecord
 from workers.process import metrics
 
@@ -30,18 +30,29 @@ class BatchCounters:
         """Decisions by their outcome under the draft."""
         self.shadow_lines: Counter[tuple[str, str, str]] = Counter()
         """Lines that the draft would change, by kind, determination, and the draft's determination."""
+        self._outcomes: Counter[tuple[RequestOutcome, str]] = Counter()
 
-    def count(self, result: CaseResult, policy: str) -> None:
-        """Count one decision."""
-        self.actions[result.action] += 1
+    def count(self, outcome: RequestOutcome, policy: str) -> None:
+        """Count one decision under a policy."""
+        self._outcomes[outcome, policy] += 1
+
+    def sum_up(self) -> None:
+        """Add what was counted by outcome to the counters above: few outcomes cover all requests of a batch."""
+        for (outcome, policy), count in self._outcomes.items():
+            self._add(outcome, policy, count)
+        self._outcomes.clear()
+
+    def _add(self, outcome: RequestOutcome, policy: str, count: int) -> None:
+        self.actions[outcome.action] += count
         revisions: set[date | None] = set()
-        for line in result.lines:
+        for line in outcome.lines:
             revision = line.revision.revision.date if line.revision else None
-            self.lines[line.answer.determination, line.action, policy, revision] += 1
+            self.lines[line.answer.determination, line.action, policy, revision] += count
             revisions.add(revision)
         for started in revisions:
-            self.under[policy, started.isoformat() if started else NONE] += 1
-        self.asked.update({missing_fact.path for line in result.lines for missing_fact in line.answer.missing})
+            self.under[policy, started.isoformat() if started else NONE] += count
+        for path in {missing_fact.path for line in outcome.lines for missing_fact in line.answer.missing}:
+            self.asked[path] += count
 
     def publish(self) -> None:
         """Add the counters to the metrics."""

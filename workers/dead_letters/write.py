@@ -27,7 +27,7 @@ def rejection(record: Record, rejected: RejectedError, settings: Settings, *, sm
     """
     letter = dead_letter(record, record.value, rejected, _NOTHING if small else _ROOM)
     data = letter.to_json()
-    cause = None if small else rejected.attributes
+    cause = None if small else rejected.cause
     event_id, named, time = letter_id(data), letter.request_id, instant_of(record.timestamp)
     wrapping = Wrapping(settings.source, settings.mode, DeadLetter.TYPE, event_id, named, time, request=named)
     value, headers = wrapped(data, record.position, cause, wrapping)

@@ -1,29 +1,33 @@
-"""Encodes results as decision JSON; `events.decision.Decision` is the contract.
+"""Encodes planned results as decision JSON; `events.decision.Decision` is the contract.
 
-Decisions share most of their content: requests that meet the same rules have the same trace, citations and questions.
-So the JSON is assembled from cached pieces, and only the differences are encoded anew. The output must parse as a
-`Decision` and encode to the same bytes; a test checks this on thousands of requests.
+A plan's results are made of parts that are one object for each value. So the JSON of each part is made once and
+remembered by the object, and a decision is put together from them. It must parse as a `Decision` and encode to the same
+bytes; a test checks this on thousands of requests.
 """
 
-import json
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from datetime import date, datetime
-from functools import partial
-from typing import NamedTuple, TypeVar
+from collections.abc import Hashable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
 
 from events.decision import content_id
-from events.request import AuthorizationRequest
-from policy_core.diagrams.editions import Finding
+from events.request_parts import LinePart, Part, RequestParts
 from policy_core.document.models import Citation
 from policy_core.evaluate.deadline import Deadline
-from policy_core.evaluate.determine import CaseResult, LineResult, Policy
+from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.facts import Claim, Fact
+from policy_core.evaluate.plan import (
+    DerivedFact,
+    LineOutcome,
+    Memory,
+    PatternFinding,
+    PlannedResult,
+    RequestOutcome,
+    StatedFacts,
+    Statuses,
+)
 from policy_core.loading.check import cited_parts
-
-Piece = TypeVar("Piece")
-
-CACHED_PIECES = 1 << 16
-"""Cached pieces of one kind; beyond that the cache is cleared, which costs a few microseconds per piece."""
 
 
 class Encoded(NamedTuple):
@@ -37,122 +41,134 @@ class DecisionEncoder:
     """Encodes the decisions made under one policy."""
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._paths = [variable.path for variable in policy.variables]
         parts = [part for _, part in cited_parts(policy.document)]
+        self._number = policy.number
         self._cites = {part.id: [sentence(citation) for citation in part.cites] or None for part in parts}
         self._references = {
             part.id: _json(_present({"id": part.id, "says": part.says, "cites": self._cites[part.id]}))
             for part in parts
         }
         document = {"number": policy.number, "sha256": policy.sha256, "known_through": policy.known_through}
-        self._policies = f',"policies":[{_json(document)}]'
-        self._tails: _PieceCache[tuple[str, tuple[str, ...]]] = _PieceCache()
-        self._editions: _PieceCache[str] = _PieceCache()
-        self._facts: _PieceCache[str] = _PieceCache()
-        self._named: _PieceCache[str] = _PieceCache()
+        self._policies = b'],"policies":[%b]' % _json(document)
+        self._deciding = {variable.path for variable in policy.variables}
+        self._heads: Memory[bytes, bytes] = Memory()
+        self._tails: Memory[LineOutcome, bytes] = Memory()
+        self._clocks: Memory[Hashable, bytes] = Memory()
+        self._ends: Memory[RequestOutcome, bytes] = Memory()
+        self._editions: Memory[Statuses, bytes] = Memory()
+        self._stated: Memory[StatedFacts, tuple[bytes, ...]] = Memory()
+        self._derived: Memory[DerivedFact, bytes] = Memory()
 
-    def encode(self, request: AuthorizationRequest, result: CaseResult) -> Encoded:
+    def encode(self, request: RequestParts, result: PlannedResult) -> Encoded:
         """The decision's id and canonical event data."""
-        lines, named = self._lines(result)
-        supersedes = f',"supersedes":{_text(request.supersedes)}' if request.supersedes is not None else ""
-        content = (
-            f'"request_id":{_text(request.request_id)}{supersedes},"stage":"{result.stage}"'
-            f',"line_of_business":"{request.member.line_of_business}","action":"{result.action}"'
-            f'{_clock(result.deadline)},"lines":[{lines}]{self._policies}'
-            f"{self._trace(result)}{self._reference_list(named)}}}"
+        outcome = result.outcome
+        heads, tails = self._heads, self._tails
+        lines = b",".join(
+            [
+                (heads.get(part.key) or self._head(part)) + (tails.get(line) or self._tail(line))
+                for part, line in zip(request.service_lines, outcome.lines, strict=True)
+            ]
         )
-        decision_id = content_id(f"{{{content}".encode())
-        return Encoded(decision_id, f'{{"decision_id":"{decision_id}",{content}'.encode())
+        supersedes = b',"supersedes":%b' % _json(request.supersedes) if request.supersedes is not None else b""
+        content = b'"request_id":%b%b,"stage":"%b","line_of_business":"%b","action":"%b"%b,"lines":[%b%b%b%b}' % (
+            _json(request.request_id),
+            supersedes,
+            outcome.stage.encode(),
+            request.line_of_business.encode(),
+            outcome.action.encode(),
+            self._clock(result.deadline),
+            lines,
+            self._policies,
+            self._trace(result) if result.findings else b"",
+            self._ends.get(outcome) or self._end(outcome),
+        )
+        decision_id = content_id(b"{" + content)
+        return Encoded(decision_id, b'{"decision_id":"%b",%b' % (decision_id.encode(), content))
 
     # --- lines ---
 
-    def _lines(self, result: CaseResult) -> tuple[str, tuple[str, ...]]:
-        written: list[str] = []
-        named: dict[str, None] = {}
-        for line_result in result.lines:
-            # Lines with the same answer share one object, so its identity stands for its content.
-            key = (
-                id(line_result.answer),
-                line_result.guidance,
-                line_result.revision and line_result.revision.revision.date,
-                line_result.valid_through,
-            )
-            tail, names = self._tails.get(key, partial(self._tail, line_result), keep=line_result.answer)
-            line = line_result.line
-            written.append(f'{{"line":{line.line},"system":"{line.system}","code":{_text(line.code)}{tail}')
-            named.update(dict.fromkeys(names))
-        return ",".join(written), tuple(named)
+    def _head(self, part: Part[LinePart]) -> bytes:
+        line = part.value
+        text = _json({"line": line.line, "system": line.system, "code": line.code})
+        return self._heads.remember(part.key, text[:-1])
 
-    def _tail(self, result: LineResult) -> tuple[str, tuple[str, ...]]:
-        """A line's JSON after its code, and the policy parts that it names."""
-        answer = result.answer
-        program = answer.program and {"name": answer.program.name, "says": answer.program.says}
-        revision = result.revision and result.revision.revision.date.isoformat()
+    def _tail(self, outcome: LineOutcome) -> bytes:
+        """A line's JSON after its code."""
+        answer = outcome.answer
         missing = [
-            {"fact": missing_fact.path, "question": missing_fact.question, "conflict": _claims(missing_fact.conflict)}
-            for missing_fact in answer.missing
+            _present({"fact": asked.path, "question": asked.question, "conflict": _claims(asked.conflict)})
+            for asked in answer.missing
         ]
-        valid_through = result.valid_through and result.valid_through.isoformat()
+        revision = outcome.revision and outcome.revision.revision.date.isoformat()
         fields = {
             "determination": answer.determination.value,
             "reasons": answer.reasons,
-            "action": result.action.value,
-            "valid_through": valid_through,
-            "acts_next": result.acts_next.value,
+            "action": outcome.action.value,
+            "valid_through": outcome.valid_through and outcome.valid_through.isoformat(),
+            "acts_next": outcome.acts_next.value,
             "step": answer.step.value,
             "rules": answer.rules or None,
             "rests_on": answer.rests_on or None,
-            "guidance": result.guidance or None,
-            "missing": [_present(one) for one in missing],
-            "program": program,
+            "guidance": outcome.guidance or None,
+            "missing": missing,
+            "program": answer.program and {"name": answer.program.name, "says": answer.program.says},
             "edition": answer.edition and answer.edition.isoformat(),
-            "policy": _present({"number": self._policy.number, "revision": revision}),
+            "policy": _present({"number": self._number, "revision": revision}),
         }
-        return f",{_json(_present(fields))[1:]}", (*answer.rests_on, *result.guidance)
+        return self._tails.remember(outcome, b"," + _json(_present(fields))[1:])
+
+    def _end(self, outcome: RequestOutcome) -> bytes:
+        """The references of all lines."""
+        named = [name for line in outcome.lines for name in (*line.answer.rests_on, *line.guidance)]
+        references = b",".join([self._references[name] for name in dict.fromkeys(named)])
+        return self._ends.remember(outcome, b',"references":[%b]' % references if references else b"")
+
+    # --- clock ---
+
+    def _clock(self, reading: Deadline) -> bytes:
+        clock = reading.clock
+        key = (clock and clock.id, reading.state)
+        written = self._clocks.get(key)
+        if written is None:
+            named = {"name": clock.id, "rule": clock.rule} if clock is not None else {}
+            written = self._clocks.remember(key, b',"clock":' + _json({**named, "state": reading.state.value}))
+        return b',"due_at":"%b"%b' % (_instant(reading.due_at), written) if reading.due_at is not None else written
 
     # --- trace ---
 
-    def _trace(self, result: CaseResult) -> str:
-        if not result.findings:
-            return ""
-        facts = ",".join([self._fact(result.facts[path]) for path in self._paths])
-        editions = ",".join([self._edition(since, finding) for since, finding in result.findings.items()])
-        return f',"trace":{{"facts":[{facts}],"editions":[{editions}]}}'
+    def _trace(self, result: PlannedResult) -> bytes:
+        pieces = self._stated.get(result.stated) or self._state(result)
+        facts = [pieces[0]]
+        for derived, after in zip(result.derived, pieces[1:], strict=True):
+            facts += (self._derived.get(derived) or self._derive(derived), after)
+        editions = [self._edition(finding) for finding in result.findings]
+        return b',"trace":{"facts":[%b],"editions":[%b]}' % (b",".join(filter(None, facts)), b",".join(editions))
 
-    def _fact(self, fact: Fact) -> str:
-        # Equal facts are usually the same object: the reader caches them.
-        return self._facts.get(id(fact), lambda: _json(_present(_fact_fields(fact))), keep=fact)
+    def _state(self, result: PlannedResult) -> tuple[bytes, ...]:
+        """The JSON of the facts before, between and after those that codes may imply."""
+        pieces: list[list[bytes]] = [[]]
+        for fact, derives in zip(result.stated.facts, result.plan.derives, strict=True):
+            if derives:
+                pieces.append([])
+            elif fact.path in self._deciding:
+                pieces[-1].append(_json(_fact_fields(fact)))
+        return self._stated.remember(result.stated, tuple(b",".join(piece) for piece in pieces))
 
-    def _edition(self, since: date, finding: Finding) -> str:
-        def written() -> str:
+    def _derive(self, derived: DerivedFact) -> bytes:
+        fact = derived.fact
+        written = _json(_fact_fields(fact)) if fact.path in self._deciding else b""
+        return self._derived.remember(derived, written)
+
+    def _edition(self, found: PatternFinding) -> bytes:
+        written = self._editions.get(found.statuses)
+        if written is None:
             statements = [
                 _present({"id": name, "status": status.value, "cites": self._cites[name]})
-                for name, status in finding.statuses.items()
+                for name, status in found.statuses.statuses.items()
             ]
-            return _json({"since": since.isoformat(), "statements": statements})
-
-        return self._editions.get(id(finding), written, keep=finding)
-
-    # --- references ---
-
-    def _reference_list(self, named: tuple[str, ...]) -> str:
-        def written() -> str:
-            return f',"references":[{",".join(self._references[name] for name in named)}]' if named else ""
-
-        return self._named.get(named, written)
-
-
-class _PieceCache(dict[Hashable, tuple[Piece, object]]):
-    """Cached pieces by key; each keeps alive the object whose identity may be its key."""
-
-    def get(self, key: Hashable, make: Callable[[], Piece], keep: object = None) -> Piece:  # type: ignore[override]  # a cache, not a mapping with defaults
-        found = super().get(key)
-        if found is None:
-            if len(self) >= CACHED_PIECES:
-                self.clear()
-            found = self[key] = (make(), keep)
-        return found[0]
+            edition = {"since": found.statuses.since.isoformat(), "statements": statements}
+            written = self._editions.remember(found.statuses, _json(edition))
+        return written
 
 
 def sentence(citation: Citation) -> str:
@@ -160,41 +176,33 @@ def sentence(citation: Citation) -> str:
     return f"{citation.section} {citation.ordinal}"
 
 
-def _clock(deadline: Deadline) -> str:
-    clock = deadline.clock
-    due = f',"due_at":"{_instant(deadline.due_at)}"' if deadline.due_at is not None else ""
-    named = f'"name":{_text(clock.id)},"rule":{_text(clock.rule)},' if clock is not None else ""
-    return f'{due},"clock":{{{named}"state":"{deadline.state}"}}'
-
-
-def _instant(instant: datetime) -> str:
+def _instant(instant: datetime) -> bytes:
     text = instant.isoformat()
-    return f"{text[:-6]}Z" if text.endswith("+00:00") else text
+    return (f"{text[:-6]}Z" if text.endswith("+00:00") else text).encode()
 
 
-def _fact_fields(fact: Fact) -> dict[str, object]:
-    return {
-        "fact": fact.path,
-        "origin": fact.origin.value,
-        "value": fact.value,
-        "diagnoses": [diagnosis._asdict() for diagnosis in fact.diagnoses] or None,
-        "conflict": _claims(fact.claims),
-    }
+def _fact_fields(fact: Fact) -> dict[str, Any]:
+    return _present(
+        {
+            "fact": fact.path,
+            "origin": fact.origin.value,
+            "value": fact.value,
+            "diagnoses": [diagnosis._asdict() for diagnosis in fact.diagnoses] or None,
+            "conflict": _claims(fact.claims),
+        }
+    )
 
 
-def _claims(claims: Iterable[Claim]) -> list[dict[str, object]] | None:
+def _claims(claims: Iterable[Claim]) -> list[dict[str, Any]] | None:
     return [
         _present({"value": claim.value, "diagnoses": [code._asdict() for code in claim.diagnoses] or None})
         for claim in claims
     ] or None
 
 
-def _present(fields: Mapping[str, object]) -> dict[str, object]:
+def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-_text = json.JSONEncoder(ensure_ascii=False).encode
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value)

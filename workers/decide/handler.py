@@ -15,18 +15,18 @@ import structlog
 from events.answer import Mark, Wrapping, wrapped
 from events.dead_letter import FieldError
 from events.decision import Decision
-from events.decode import Received, RejectedError, decode
-from events.envelope import Attributes, Mode
-from events.field_types import written_instant
-from events.request import AuthorizationRequest
+from events.decode import Received, RejectedError
+from events.envelope import Cause, Mode
+from events.request_parts import RequestParts, parts_of
 from events.topics import ANSWERED, DECISIONS, SHADOW
+from events.typed_reader import Event, read
 from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.facts import ClinicalViolationError
+from policy_core.evaluate.plan import Plan
 from policy_core.history.library import Knowledge, Library
 from workers.accounts.batch_counters import Answers, BatchCounters
 from workers.configuration.settings import Delivery, Settings
 from workers.dead_letters.write import defect, rejection, too_large, unreadable
-from workers.decide.case_of_request import case_of
 from workers.decide.duplicates import ELSEWHERE, KNOWN_BYTES, NO_MEMORY, Entry, Memory
 from workers.decide.encode_decision import DecisionEncoder
 from workers.decide.outcome import Decided
@@ -48,9 +48,9 @@ class Decider:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._encoders = {policy: DecisionEncoder(policy) for policy in library}
+        self._planned: dict[Policy, tuple[Plan, DecisionEncoder]] = {}
 
-    def decide(self, request: AuthorizationRequest, known: bytes | None = None) -> Decided:
+    def decide(self, request: RequestParts, known: bytes | None = None) -> Decided:
         """Decide one request; with an earlier answer's `known`, under the revisions known then.
 
         Raises:
@@ -63,12 +63,13 @@ class Decider:
             raise RejectedError("unknown_policy", [error], request.request_id)
         if known is not None:
             policy = self._as_known(policy, known)
+        plan, encoder = self._planned.get(policy) or self._plan(policy)
         try:
-            result = policy.determine(case_of(request))
+            result = plan.decide(request)
         except ClinicalViolationError as error:
             errors = [FieldError(path=violation.path, message=violation.message) for violation in error.violations]
             raise RejectedError("schema_violation", errors, request.request_id) from None
-        return Decided(request, result, policy, self._encoder(policy).encode(request, result))
+        return Decided(request, result, policy, encoder.encode(request, result))
 
     def _as_known(self, policy: Policy, known: bytes) -> Policy:
         then = self._library.knowing(policy.number, known.hex())
@@ -76,10 +77,9 @@ class Decider:
             raise BehindError("the first answer was made under a revision that is not known here yet")
         return then
 
-    def _encoder(self, policy: Policy) -> DecisionEncoder:
-        if policy not in self._encoders:
-            self._encoders[policy] = DecisionEncoder(policy)
-        return self._encoders[policy]
+    def _plan(self, policy: Policy) -> tuple[Plan, DecisionEncoder]:
+        made = self._planned[policy] = (Plan(policy), DecisionEncoder(policy))
+        return made
 
 
 @lru_cache(maxsize=64)
@@ -99,17 +99,15 @@ def decide(received: Received, library: Library) -> Decision:
     Raises:
         RejectedError: The request names a policy that is not loaded, or facts unknown to its policy.
     """
-    return Decision.model_validate_json(_decider(library).decide(received.request).encoded.data)
+    return Decision.model_validate_json(_decider(library).decide(parts_of(received.request)).encoded.data)
 
 
 def decision_wrapping(
-    request: AuthorizationRequest, decision_id: str, source: str, mode: Mode, mark: Mark | None = None
+    request: RequestParts, decision_id: str, source: str, mode: Mode, mark: Mark | None = None
 ) -> Wrapping:
     """The envelope and headers of the decision on a request."""
-    time = written_instant(request.submitted_at)
-    return Wrapping(
-        source, mode, Decision.TYPE, decision_id, request.request_id, time, supersedes=request.supersedes, mark=mark
-    )
+    request_id, supersedes = request.request_id, request.supersedes
+    return Wrapping(source, mode, Decision.TYPE, decision_id, request_id, request.submitted, None, supersedes, mark)
 
 
 @dataclass(frozen=True)
@@ -143,6 +141,7 @@ class DecisionHandler:
         answers = Answers()
         for record in records:
             answers.extend(self._answer(record, decider, answered, answers.counters))
+        answers.counters.sum_up()
         return answers
 
     def instead(self, record: Record, refused: frozenset[str]) -> Answers:
@@ -161,7 +160,7 @@ class DecisionHandler:
             return answers
         answers = Answers()
         try:
-            received: Received | None = decode(record.value, record.headers)
+            received: Event | None = read(record.value, record.headers)
             rejected = too_large()
         except RejectedError as error:
             received, rejected = None, error
@@ -178,19 +177,19 @@ class DecisionHandler:
         self, record: Record, decider: Decider, answered: dict[bytes, Entry], counters: BatchCounters
     ) -> Sequence[OutgoingRecord]:
         """The records to send for one record; `answered` has the requests answered earlier in the batch."""
-        received: Received | None = None
+        received: Event | None = None
         try:
             if isinstance(record.value, Unreadable):
                 raise unreadable(record.value)  # noqa: TRY301 (handled like other rejections)
-            received = decode(record.value, record.headers)
+            received = read(record.value, record.headers)
             key = digest(received.request.request_id.encode())
-            content = digest(received.request.content())
+            content = digest(received.request.content)
             known = answered.get(key) or self.memory.find(record.partition, key, record.timestamp)
             if known is not None and not self._comes_again(known, content, record):
                 return self._duplicate(record, received, known, content, counters)
             decided = decider.decide(received.request, known.known if known is not None else None)
-            outgoing = self._decision(record, received.attributes, decided)
-            counters.count(decided.result, decided.policy.number)
+            outgoing = self._decision(record, received.cause, decided)
+            counters.count(decided.result.outcome, decided.policy.number)
         except RejectedError as rejected:
             return [self._rejected(record, received, rejected, counters)]
         except (StorageError, BehindError):
@@ -202,7 +201,7 @@ class DecisionHandler:
         entry = answered[key] = Entry(content, record.offset, record.timestamp, known_by(decided.policy))
         answer = [outgoing, OutgoingRecord(self.settings.topic(ANSWERED), key, entry.packed())]
         if self.shadow is not None:
-            answer += self.shadow.differences(record, received.attributes, decided, counters)
+            answer += self.shadow.differences(record, received.cause, decided, counters)
         return answer
 
     def _comes_again(self, known: Entry, content: bytes, record: Record) -> bool:
@@ -214,7 +213,7 @@ class DecisionHandler:
         )
 
     def _duplicate(
-        self, record: Record, received: Received, known: Entry, content: bytes, counters: BatchCounters
+        self, record: Record, received: Event, known: Entry, content: bytes, counters: BatchCounters
     ) -> list[OutgoingRecord]:
         if known.content == content:
             counters.duplicates += 1
@@ -224,24 +223,24 @@ class DecisionHandler:
         error = FieldError(path="request_id", message=message)
         return [self._rejected(record, received, RejectedError("conflicting_duplicate", [error]), counters)]
 
-    def _decision(self, record: Record, attributes: Attributes | None, decided: Decided) -> OutgoingRecord:
+    def _decision(self, record: Record, cause: Cause | None, decided: Decided) -> OutgoingRecord:
         decision_id, data = decided.encoded
         request_id = decided.request.request_id
         wrapping = decision_wrapping(decided.request, decision_id, self.settings.source, self.settings.mode)
-        value, headers = wrapped(data, record.position, attributes, wrapping)
+        value, headers = wrapped(data, record.position, cause, wrapping)
         return OutgoingRecord(self.settings.topic(DECISIONS), request_id.encode(), value, headers)
 
     def _rejected(
         self,
         record: Record,
-        received: Received | None,
+        received: Event | None,
         rejected: RejectedError,
         counters: BatchCounters,
         *,
         small: bool = False,
     ) -> OutgoingRecord:
         if received is not None:
-            rejected.attributes = received.attributes
+            rejected.cause = received.cause
             rejected.request_id = received.request.request_id
         counters.rejected[rejected.reason] += 1
         log.warning(
@@ -253,7 +252,7 @@ class DecisionHandler:
         )
         return rejection(record, rejected, self.settings, small=small)
 
-    def _log_defect(self, record: Record, received: Received | None, error: Exception) -> None:
+    def _log_defect(self, record: Record, received: Event | None, error: Exception) -> None:
         # The place of the defect, never its message, which may contain personal data.
         log.error(
             "defect",

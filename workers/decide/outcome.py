@@ -2,15 +2,16 @@
 
 from typing import NamedTuple
 
-from events.request import AuthorizationRequest
-from policy_core.evaluate.determine import CaseResult, Policy
+from events.request_parts import RequestParts
+from policy_core.evaluate.determine import Policy
+from policy_core.evaluate.plan import PlannedResult
 from workers.decide.encode_decision import Encoded
 
 
 class Decided(NamedTuple):
     """A request, its result and the encoded decision."""
 
-    request: AuthorizationRequest
-    result: CaseResult
+    request: RequestParts
+    result: PlannedResult
     policy: Policy
     encoded: Encoded

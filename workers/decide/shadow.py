@@ -7,19 +7,18 @@ the same as that of `dli replay what-if`.
 import structlog
 
 from events.answer import Wrapping, of_draft, wrapped
-from events.envelope import Attributes
-from events.field_types import written_instant
+from events.envelope import Cause
 from events.shadow import ShadowDifference, difference_id
 from events.topics import SHADOW
 from policy_core.compare.strictness import Comparer, Kind, LineChange, undecided, weightiest
 from policy_core.document.problems import PolicyDocumentError, Problem
-from policy_core.evaluate.determine import CaseResult, Policy
+from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.facts import ClinicalViolationError
+from policy_core.evaluate.plan import Plan, PlannedResult
 from policy_core.history.library import Library
 from policy_core.loading.load import load
 from workers.accounts.batch_counters import BatchCounters
 from workers.configuration.settings import Settings
-from workers.decide.case_of_request import case_of
 from workers.decide.outcome import Decided
 from workers.kafka.records import OutgoingRecord, Record
 from workers.process.logs import frames
@@ -58,10 +57,11 @@ class Shadow:
         self.draft = draft
         self._settings = settings
         self._comparer = Comparer()
+        self._plan = Plan(draft)
         self._logged: set[tuple[str, ...]] = set()
 
     def differences(
-        self, record: Record, attributes: Attributes | None, decided: Decided, counters: BatchCounters
+        self, record: Record, cause: Cause | None, decided: Decided, counters: BatchCounters
     ) -> list[OutgoingRecord]:
         """The event that says how the draft's result differs; none if it is the same.
 
@@ -71,7 +71,7 @@ class Shadow:
             return []
         try:
             kind, changes = self._compared(decided)
-            sent = [] if kind is Kind.UNCHANGED else [self._event(record, attributes, decided, kind, changes)]
+            sent = [] if kind is Kind.UNCHANGED else [self._event(record, cause, decided, kind, changes)]
         except Exception as error:  # noqa: BLE001 (a draft may fail in any way and must not affect the decision)
             counters.shadow[FAILED] += 1
             self._log_once(error)
@@ -85,32 +85,32 @@ class Shadow:
     def _compared(self, decided: Decided) -> tuple[Kind, list[LineChange]]:
         before, after = decided.result, self._determined(decided)
         if after is None:
-            changes, evidence = undecided(before, None, len(before.lines)), False
+            changes, evidence = undecided(before, None, len(before.outcome.lines)), False
         else:
             changes = self._comparer.lines(before, after)
             evidence = self._comparer.evidence(before, after)
         return weightiest(changes, evidence=evidence), changes
 
-    def _determined(self, decided: Decided) -> CaseResult | None:
+    def _determined(self, decided: Decided) -> PlannedResult | None:
         try:
-            return self.draft.determine(case_of(decided.request))
+            return self._plan.decide(decided.request)
         except ClinicalViolationError:
             return None
 
     def _event(
-        self, record: Record, attributes: Attributes | None, decided: Decided, kind: Kind, changes: list[LineChange]
+        self, record: Record, cause: Cause | None, decided: Decided, kind: Kind, changes: list[LineChange]
     ) -> OutgoingRecord:
         request = decided.request
         lines = [
             {
-                "line": line.line,
+                "line": part.value.line,
                 "kind": change.kind.value,
                 "from": change.before,
                 "to": change.after,
                 "rules_before": change.rules_before,
                 "rules_after": change.rules_after,
             }
-            for line, change in zip(request.service_lines, changes, strict=True)
+            for part, change in zip(request.service_lines, changes, strict=True)
             if _differs(change)
         ]
         fields = {
@@ -126,11 +126,11 @@ class Shadow:
         data = ShadowDifference.model_validate(fields).to_json()
         settings = self._settings
         mark, event_id = of_draft(self.draft.sha256), difference_id(data)
-        time = written_instant(request.submitted_at)
+        time = request.submitted
         wrapping = Wrapping(
             settings.source, settings.mode, ShadowDifference.TYPE, event_id, request.request_id, time, mark=mark
         )
-        value, headers = wrapped(data, record.position, attributes, wrapping)
+        value, headers = wrapped(data, record.position, cause, wrapping)
         if len(value) > LARGEST:
             raise TooLargeError
         return OutgoingRecord(settings.topic(SHADOW), request.request_id.encode(), value, headers)

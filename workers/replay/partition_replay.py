@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from events.decode import Received, RejectedError, decode, shown_request_id
+from events.decode import RejectedError, shown_request_id
 from events.envelope import loads
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from events.typed_reader import Event, read
 from workers.configuration.settings import Settings
 from workers.decide.duplicates import Entry
 from workers.event_log.process_pool import WorkerHandle
@@ -68,10 +69,10 @@ class News(NamedTuple):
 class Judge(Protocol):
     """Judges a partition's requests."""
 
-    def request(self, record: Record, received: Received, key: bytes) -> bool:
+    def request(self, record: Record, received: Event, key: bytes) -> bool:
         """A request not answered before; returns whether it now gets a decision."""
 
-    def comes_again(self, record: Record, received: Received, known: Entry, *, same: bool) -> None:
+    def comes_again(self, record: Record, received: Event, known: Entry, *, same: bool) -> None:
         """A request whose id was answered before, with the same or other content."""
 
     def rejected(self, record: Record, rejected: RejectedError) -> None:
@@ -166,7 +167,7 @@ class PartitionReplay:
     def _take(self, record: Record) -> None:
         judge = self.judge
         try:
-            received = decode(record.value, record.headers)
+            received = read(record.value, record.headers)
             key = received.request.request_id.encode()
             if key == record.key and hash(key) not in self._repeated:
                 judge.request(record, received, key)
@@ -179,9 +180,9 @@ class PartitionReplay:
         except Exception as error:  # noqa: BLE001 (like the live agent, replay continues with the next request)
             judge.defect(record, error)
 
-    def _remembered(self, record: Record, received: Received, key: bytes) -> None:
+    def _remembered(self, record: Record, received: Event, key: bytes) -> None:
         """A request whose id is repeated, or whose key is not its id."""
-        entry = Entry(digest(received.request.content()), record.offset, record.timestamp, b"")
+        entry = Entry(digest(received.request.content), record.offset, record.timestamp, b"")
         name = digest(key)
         known = self._memory.get(name)
         if known is not None and entry.timestamp - known.timestamp <= self._kept:

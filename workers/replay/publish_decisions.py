@@ -10,9 +10,10 @@ from typing import Any
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from events.answer import of_replay, wrapped
-from events.decode import Received
 from events.topics import LARGEST_RECORD, REPLAYED_KEPT, TOPICS
-from policy_core.evaluate.determine import CaseResult, Policy
+from events.typed_reader import Event
+from policy_core.evaluate.determine import Policy
+from policy_core.evaluate.plan import PlannedResult
 from workers.configuration.settings import Settings
 from workers.decide.encode_decision import DecisionEncoder
 from workers.decide.handler import decision_wrapping
@@ -89,7 +90,7 @@ class Publisher:
         except KafkaError as error:
             raise ReplayError(explained(settings, error)) from None
 
-    def send(self, record: Record, received: Received, result: CaseResult) -> None:
+    def send(self, record: Record, received: Event, result: PlannedResult) -> None:
         """Send the decision on a request.
 
         Raises:
@@ -100,7 +101,7 @@ class Publisher:
         settings = self._settings
         mark = of_replay(self._name)
         wrapping = decision_wrapping(request, decision_id, settings.source, settings.mode, mark)
-        value, headers = wrapped(data, record.position, received.attributes, wrapping)
+        value, headers = wrapped(data, record.position, received.cause, wrapping)
         self._check()
         try:
             sent = self._producer.send(

@@ -3,13 +3,13 @@
 from typing import Any, NamedTuple
 
 from events.answer import wrapped
-from events.decode import Received, RejectedError
+from events.decode import RejectedError
 from events.envelope import Headers, Mode, binary_attributes, is_binary, loads
+from events.typed_reader import Event
 from policy_core.evaluate.determine import Policy
 from workers.configuration.settings import Settings
 from workers.dead_letters.write import rejection
 from workers.decide.handler import decision_wrapping
-from workers.decide.outcome import Decided
 from workers.kafka.records import Record
 from workers.replay.documents import Documents, Named
 
@@ -39,15 +39,7 @@ class Redecider:
         self.policies = self.policies | {policy.number: policy}
         self._decider = self._documents.decider(self.policies)
 
-    def decided(self, received: Received) -> Decided:
-        """Decide a request.
-
-        Raises:
-            RejectedError: It becomes a dead letter.
-        """
-        return self._decider.decide(received.request)
-
-    def decision(self, record: Record, received: Received) -> tuple[bytes, Headers]:
+    def decision(self, record: Record, received: Event) -> tuple[bytes, Headers]:
         """The value and headers of the decision's record.
 
         Raises:
@@ -55,14 +47,12 @@ class Redecider:
         """
         decided = self._decider.decide(received.request)
         wrapping = decision_wrapping(received.request, decided.encoded.decision_id, *self.manner)
-        return wrapped(decided.encoded.data, record.position, received.attributes, wrapping)
+        return wrapped(decided.encoded.data, record.position, received.cause, wrapping)
 
-    def letter(
-        self, record: Record, rejected: RejectedError, received: Received | None
-    ) -> tuple[bytes, bytes, Headers]:
+    def letter(self, record: Record, rejected: RejectedError, received: Event | None) -> tuple[bytes, bytes, Headers]:
         """The key, value and headers of the dead letter's record."""
         if received is not None:
-            rejected.attributes = received.attributes
+            rejected.cause = received.cause
             rejected.request_id = received.request.request_id
         settings = self._settings.model_copy(update={"source": self.manner.source, "mode": self.manner.mode})
         made = rejection(record, rejected, settings)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from events.dead_letter import FieldError
-from events.decode import Received, RejectedError
+from events.decode import RejectedError
+from events.typed_reader import Event
 from workers.dead_letters.write import defect
 from workers.decide.duplicates import Entry
 from workers.event_log.process_pool import WorkerHandle
@@ -86,7 +87,7 @@ class Verifier:
 
     # --- called during the replay ---
 
-    def request(self, record: Record, received: Received, key: bytes) -> bool:
+    def request(self, record: Record, received: Event, key: bytes) -> bool:
         """Compare the decision on a request with the record; returns whether it is decided."""
         recorded = self._replay.decisions.take(key)
         try:
@@ -104,7 +105,7 @@ class Verifier:
             return True
         return self._closer(record, received, recorded)
 
-    def comes_again(self, record: Record, received: Received, known: Entry, *, same: bool) -> None:
+    def comes_again(self, record: Record, received: Event, known: Entry, *, same: bool) -> None:
         """Expect no answer for the same content, and a dead letter for other content."""
         key = received.request.request_id.encode()
         second = self._replay.decisions.take(key) if self._replay.decisions.next_is(key) else None
@@ -155,7 +156,7 @@ class Verifier:
         if self._first_answer is None and recorded.topic == self._replay.decisions.topic:
             self._first_answer = recorded.offset
 
-    def _closer(self, record: Record, received: Received, recorded: Record) -> bool:
+    def _closer(self, record: Record, received: Event, recorded: Record) -> bool:
         """Decide under the document that the decision names; returns whether that gives a decision."""
         reading = read(recorded)
         named = reading.named()
@@ -201,7 +202,7 @@ class Verifier:
             self._missing("missing_decision", record)
         return True
 
-    def _letter(self, record: Record, rejected: RejectedError, received: Received | None) -> None:
+    def _letter(self, record: Record, rejected: RejectedError, received: Event | None) -> None:
         recorded = self._replay.letters.take(record.offset)
         if recorded is None:
             self._no_letter(record, rejected)

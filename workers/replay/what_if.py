@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from events.decode import Received, RejectedError
-from events.request import AuthorizationRequest
+from events.decode import RejectedError
+from events.request_parts import RequestParts
+from events.typed_reader import Event
 from policy_core.compare.strictness import Comparer, Kind, LineChange, undecided, weightiest
-from policy_core.evaluate.determine import CaseResult, Policy
+from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.facts import ClinicalViolationError
-from workers.decide.case_of_request import case_of
+from policy_core.evaluate.plan import Plan as DecisionPlan
+from policy_core.evaluate.plan import PlannedResult
 from workers.decide.duplicates import Entry
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Damage
@@ -139,13 +141,14 @@ class Comparison:
         self._current = documents.current()
         self._names: dict[bytes, Policy | None] = {}
         self._comparer = Comparer()
+        self._plans: dict[Policy, DecisionPlan] = {}
         self._damages: set[tuple[str, int, int]] = set()
         self.counts = ChangeCounts()
         self.published = 0
 
     # --- called during the replay ---
 
-    def request(self, record: Record, received: Received, key: bytes) -> bool:
+    def request(self, record: Record, received: Event, key: bytes) -> bool:
         """Compare a request's lines; returns whether it is decided."""
         recorded = self._replay.decisions.take(key)
         request = received.request
@@ -155,8 +158,7 @@ class Comparison:
         if before.number != self._draft.number:
             self.counts.beside["decided under another policy"] += 1
             return True
-        case = case_of(request)
-        ours, theirs = _determined(before, case), _determined(self._draft, case)
+        ours, theirs = self._determined(before, request), self._determined(self._draft, request)
         if recorded is not None:
             self._compare_with_record(recorded, ours)
         if self._publisher is not None and theirs is not None:
@@ -171,7 +173,7 @@ class Comparison:
             )
         return ours is not None
 
-    def comes_again(self, record: Record, received: Received, known: Entry, *, same: bool) -> None:  # noqa: ARG002 (part of `Judge`)
+    def comes_again(self, record: Record, received: Event, known: Entry, *, same: bool) -> None:  # noqa: ARG002 (part of `Judge`)
         """A duplicate is not answered again under any policy."""
         key = received.request.request_id.encode()
         self.counts.beside["duplicates" if same else "conflicting duplicates"] += 1
@@ -202,7 +204,7 @@ class Comparison:
 
     # --- one request ---
 
-    def _before(self, request: AuthorizationRequest, recorded: Record | None) -> Policy | None:
+    def _before(self, request: RequestParts, recorded: Record | None) -> Policy | None:
         """The policy that the decision names; without a decision, the current one."""
         if recorded is None:
             self.counts.beside["without a recorded decision: compared with what is in force"] += (
@@ -223,19 +225,18 @@ class Comparison:
         named: Named | None = read(recorded).named()
         return self._documents.named(named) if named is not None else None
 
-    def _compare_with_record(self, recorded: Record, found: CaseResult | None) -> None:
+    def _compare_with_record(self, recorded: Record, found: PlannedResult | None) -> None:
         says = _DETERMINATIONS.findall(recorded.value or b"")
-        decided = [line.answer.determination.encode() for line in found.lines] if found is not None else []
+        decided = [line.answer.determination.encode() for line in found.outcome.lines] if found is not None else []
         if says != decided:
             self.counts.beside["recorded otherwise than its own document decides: see `dli replay verify`"] += 1
 
-    def _count(
-        self, record: Record, request: AuthorizationRequest, changes: Sequence[LineChange], *, evidence: bool
-    ) -> None:
+    def _count(self, record: Record, request: RequestParts, changes: Sequence[LineChange], *, evidence: bool) -> None:
         counts = self.counts
-        business = request.member.line_of_business
+        business = request.line_of_business
         pairs: dict[Pair, None] = {}
-        for line, change in zip(request.service_lines, changes, strict=True):
+        for part, change in zip(request.service_lines, changes, strict=True):
+            line = part.value
             pair = (change.kind.value, change.before, change.after)
             counts.lines[pair] += 1
             day = line.service_date
@@ -254,7 +255,7 @@ class Comparison:
             counts.beside["with the same lines, and other facts, statements or deadline behind them"] += 1
             self._note(record, request, None, None)
 
-    def _note(self, record: Record, request: AuthorizationRequest, line: int | None, change: LineChange | None) -> None:
+    def _note(self, record: Record, request: RequestParts, line: int | None, change: LineChange | None) -> None:
         self._findings.add(
             {
                 "kind": change.kind.value if change is not None else Kind.EVIDENCE.value,
@@ -289,9 +290,11 @@ class Comparison:
         self.published = state["published"]
         self._damages = {(topic, first, last) for topic, first, last in state["damages"]}
 
-
-def _determined(policy: Policy, case: Any) -> CaseResult | None:
-    try:
-        return policy.determine(case)
-    except ClinicalViolationError:
-        return None
+    def _determined(self, policy: Policy, request: RequestParts) -> PlannedResult | None:
+        plan = self._plans.get(policy)
+        if plan is None:
+            plan = self._plans[policy] = DecisionPlan(policy)
+        try:
+            return plan.decide(request)
+        except ClinicalViolationError:
+            return None

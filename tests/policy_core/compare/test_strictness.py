@@ -8,7 +8,8 @@ from policy_core.compare.strictness import UNDECIDED, Comparer, Kind, distance, 
 from policy_core.determinations import CONSEQUENCES, Determination
 from policy_core.document.models import Validity
 from policy_core.evaluate.determine import Policy
-from tests.support.cases import case, decided, line, packaged, with_fact
+from policy_core.evaluate.plan import Plan
+from tests.support.cases import case, in_parts, line, packaged, with_fact
 
 OPPOSITE = {
     Kind.STRICTER: Kind.LOOSER,
@@ -59,13 +60,14 @@ def test_an_approval_that_ends_otherwise_is_other_evidence(months: int, kind: Ki
     """An approval with another last day is other evidence; what is no approval is unchanged."""
     validity = (Validity(line_of_business="commercial", months=months, rule="Another", says="Otherwise."),)
     other = Policy(packaged().document.model_copy(update={"validity": validity}))
-    comparer = Comparer()
+    comparer, plans = Comparer(), (Plan(packaged()), Plan(other))
     pended = case(line(), clinical=with_fact("transplant.type", "none"))
 
     for _ in range(2):
-        approved = comparer.lines(decided(case(line(), line())), decided(case(line(), line()), other))
-        assert [one.kind for one in approved] == [kind, kind]
-        assert [one.kind for one in comparer.lines(decided(pended), decided(pended, other))] == [Kind.UNCHANGED]
+        before, after = (plan.decide(in_parts(case(line(), line()))) for plan in plans)
+        assert [one.kind for one in comparer.lines(before, after)] == [kind, kind]
+        before, after = (plan.decide(in_parts(pended)) for plan in plans)
+        assert [one.kind for one in comparer.lines(before, after)] == [Kind.UNCHANGED]
 
 
 def test_not_medically_necessary_is_as_adverse_as_the_others() -> None:

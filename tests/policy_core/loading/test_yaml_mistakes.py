@@ -103,7 +103,8 @@ SLIPS = {
         UNTRAINED,
         "determination: redirected",
         "rules.2.outcomes.0.determination",
-        "`redirected` cannot be written here; known: medically_necessary, investigational, criteria_not_met",
+        "`redirected` cannot be written here; known: medically_necessary, investigational, "
+        "not_medically_necessary, criteria_not_met",
     ),
     "path without clinical": Slip(
         "{fact: clinical.monitor, is: professional}",

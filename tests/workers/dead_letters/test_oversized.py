@@ -47,7 +47,7 @@ LONG = Attributes(
     id="\x01" * 512, source="\x01" * 2048, specversion="1.0", type="\x01" * 512,
     correlationid="\x01" * 512, traceparent=f"01-{'1' * 32}-{'1' * 16}-01-{'x' * 900_000}",
 )  # fmt: skip
-MANY_ERRORS.attributes = LONG
+MANY_ERRORS.cause = LONG.cause()
 MANY_ERRORS.request_id = "\U0001f600" * 256
 EXTREMES = {
     "all large": raw(b"\x00" * 1_000_000, b"\xff" * 2_000_000, (("h", b"y" * 2_000_000),)),
@@ -306,5 +306,5 @@ def test_a_record_without_a_timestamp_is_decided_and_remembered() -> None:
 
 
 def test_a_trace_context_without_end_is_not_handed_on() -> None:
-    assert LONG.trace() is None
+    assert LONG.cause().traceparent is None
     assert decode(record(request()).value, record(request()).headers).request

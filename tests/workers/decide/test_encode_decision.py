@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from events.decision import Decision, content_id
 from events.decode import decode
+from events.request_parts import parts_of
 from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
 from workers.decide.handler import Decider
@@ -12,7 +13,7 @@ from workers.decide.outcome import Decided
 
 def decided(decider: Decider, seed: int, count: int) -> Iterator[Decided]:
     for one in generator.requests(seed, count):
-        yield decider.decide(decode(generator.encode(one), bare_allowed=True).request)
+        yield decider.decide(parts_of(decode(generator.encode(one), bare_allowed=True).request))
 
 
 def test_a_written_decision_reads_back_and_rewrites_identically() -> None:
@@ -42,6 +43,6 @@ def test_text_of_every_kind_is_written_as_json_writes_it() -> None:
         request = generator.request(34, 1) | {"request_id": name, "supersedes": f"{name} 2"}
         received = decode(generator.encode(request), bare_allowed=True)
 
-        data = decider.decide(received.request).encoded.data
+        data = decider.decide(parts_of(received.request)).encoded.data
 
         assert Decision.model_validate_json(data).to_json() == data

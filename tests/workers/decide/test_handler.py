@@ -14,7 +14,7 @@ from events.dead_letter import DeadLetter
 from events.decision import Decision
 from events.decode import decode
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS
-from policy_core.evaluate.determine import Policy
+from policy_core.evaluate.plan import Plan
 from policy_core.history.library import PACKAGED, Library, load_library
 from tests.support import generator
 from tests.support.publishing import next_revision
@@ -145,14 +145,14 @@ def test_what_cannot_be_decided_names_its_reason_and_fields(
 
 def test_a_defect_of_ours_is_a_loud_dead_letter(handler: DecisionHandler, monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect of ours makes a dead letter and a loud log line, and the rest goes on."""
-    sound = Policy.determine
+    sound = Plan.decide
 
-    def breaks_on_one(policy: Policy, case: Any) -> Any:
+    def breaks_on_one(plan: Plan, case: Any) -> Any:
         if case.certification == "renewal":
             raise RuntimeError(f"cannot digest {MARKED}")
-        return sound(policy, case)
+        return sound(plan, case)
 
-    monkeypatch.setattr(Policy, "determine", breaks_on_one)
+    monkeypatch.setattr(Plan, "decide", breaks_on_one)
     other = request(request_id="R-30", certification="initial")
     good, bad = request(request_id="R-3", certification="initial"), request(request_id="R-4", certification="renewal")
 

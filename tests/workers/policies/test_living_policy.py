@@ -15,6 +15,7 @@ import pytest
 
 from events.attestation import PolicyAttestation
 from events.decode import decode
+from events.request_parts import parts_of
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_REVISIONS
 from policy_core.history.library import PACKAGED, Library, load_library
 from tests.support import naive
@@ -114,7 +115,7 @@ def check_answers(lines: Sequence[bytes], answers: Mapping[str, Json], before: L
     """Every answer is what the document and the knowledge that it names give."""
     deciders = {one.known_through: Decider(library) for library in (before, after) for one in library}
     for line in lines:
-        request = decode(line, bare_allowed=True).request
+        request = parts_of(decode(line, bare_allowed=True).request)
         answer = answers[request.request_id]
         [(through, sha256)] = [(one["known_through"], one["sha256"]) for one in answer["policies"]]
         known = after.knowing(NUMBER, through)
@@ -147,8 +148,8 @@ def check_attestation(
     deciders = [Decider(library) for library in (before, after)]
     changed = []
     for one in requests:
-        request = decode(json.dumps(one).encode(), bare_allowed=True).request
-        was, is_ = (decider.decide(request).result.lines[0].answer for decider in deciders)
+        request = parts_of(decode(json.dumps(one).encode(), bare_allowed=True).request)
+        was, is_ = (decider.decide(request).result.outcome.lines[0].answer for decider in deciders)
         pair = was.determination.value, is_.determination.value
         changed.append(pair if pair[0] != pair[1] else None)
     assert [claimed(attested, one) for one in requests] == changed

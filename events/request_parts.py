@@ -1,0 +1,125 @@
+"""A request in parts that other requests have too, so that what follows from a part can be remembered.
+
+Few clinical objects, lists of diagnoses, service lines and providers cover nearly all of a log. `RequestParts` is what
+is decided; `parts_of` takes it from a request that the models have read, and `typed_reader` reads it directly.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from events.field_types import written_instant
+from events.request import (
+    AuthorizationRequest,
+    Diagnosis,
+    ServiceLine,
+    content_of_clinical,
+    content_of_diagnoses,
+    content_of_line,
+)
+
+Content = TypeVar("Content")
+
+
+class Part(NamedTuple, Generic[Content]):
+    """One part of a request."""
+
+    key: bytes
+    """Equal keys mean equal content."""
+    value: Content
+    canonical: bytes
+    """Its part of the request's canonical content; empty if it says nothing."""
+
+    def __repr__(self) -> str:
+        return "Part('personal data not shown')"
+
+
+class DiagnosisPart(NamedTuple):
+    """A diagnosis code, in the spelling of its system."""
+
+    system: str
+    code: str
+
+
+class LinePart(NamedTuple):
+    """What is decided of a service line."""
+
+    line: int
+    system: str
+    code: str
+    service_date: date
+    performed_on: str
+
+
+class RequestParts(NamedTuple):
+    """A request in parts; `AuthorizationRequest` explains the fields."""
+
+    request_id: str
+    certification: str
+    urgency: str
+    submitted_at: datetime
+    submitted: str
+    """`submitted_at` as it is written in answers."""
+    first_submitted_at: datetime
+    has_prior_authorization: bool
+    policy_number: str | None
+    supersedes: str | None
+    line_of_business: str
+    diagnoses: Part[Sequence[DiagnosisPart]]
+    service_lines: tuple[Part[LinePart], ...]
+    clinical: Part[Mapping[str, Any]]
+    content: bytes
+    """`AuthorizationRequest.content`."""
+
+    def __repr__(self) -> str:
+        return "RequestParts('personal data not shown')"
+
+
+NO_DIAGNOSES: Part[Sequence[DiagnosisPart]] = Part(b"", (), b"")
+NOTHING_STATED: Part[Mapping[str, Any]] = Part(b"", {}, b"")
+
+
+def parts_of(request: AuthorizationRequest) -> RequestParts:
+    """The parts of a request that the models have read."""
+    return RequestParts(
+        request_id=request.request_id,
+        certification=request.certification,
+        urgency=request.urgency,
+        submitted_at=request.submitted_at,
+        submitted=written_instant(request.submitted_at),
+        first_submitted_at=request.first_of_chain,
+        has_prior_authorization=request.prior_authorization_number is not None,
+        policy_number=request.policy_number,
+        supersedes=request.supersedes,
+        line_of_business=request.member.line_of_business,
+        diagnoses=diagnoses_part(request.diagnoses) if request.diagnoses else NO_DIAGNOSES,
+        service_lines=tuple([line_part(line) for line in request.service_lines]),
+        clinical=clinical_part(_exactly(request.clinical), request.clinical) if request.clinical else NOTHING_STATED,
+        content=request.content(),
+    )
+
+
+def _exactly(clinical: Mapping[str, Any]) -> bytes:
+    # JSON writers have no infinity, which a reader makes of `1e999`: two objects would be one text.
+    return f"exactly {clinical!r}".encode("utf-8", "surrogatepass")
+
+
+def diagnoses_part(diagnoses: Sequence[Diagnosis]) -> Part[Sequence[DiagnosisPart]]:
+    """The part of a list of diagnoses."""
+    canonical = content_of_diagnoses(diagnoses)
+    return Part(canonical, tuple([DiagnosisPart(one.system, one.code) for one in diagnoses]), canonical)
+
+
+def line_part(line: ServiceLine) -> Part[LinePart]:
+    """The part of a service line."""
+    canonical = content_of_line(line)
+    value = LinePart(line.line, line.system, line.code, line.service_date, line.performed_on or "member")
+    return Part(canonical, value, canonical)
+
+
+def clinical_part(written: bytes, clinical: Mapping[str, Any]) -> Part[Mapping[str, Any]]:
+    """The part of a clinical object.
+
+    Its key is what is written, not the canonical content: a policy may refuse what that leaves out.
+    """
+    return Part(written, clinical, content_of_clinical(clinical))

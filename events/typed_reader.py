@@ -1,0 +1,340 @@
+"""Reads most requests many times faster than the models, and accepts nothing that the models refuse.
+
+The envelope, the request's own fields and the member are read by structs derived from the models. The parts that recur
+(the provider, diagnoses, each service line, the clinical object) are cut out as they are written; the models read each
+once, and its bytes stand for it from then on.
+
+Only a subset is read here; `read_typed` gives None for anything else, which the models then read or explain. Structs do
+not notice a key that is written twice: compact JSON without escapes that is exactly as long as what was read, encoded
+again, has none, and other JSON is parsed strictly beside.
+
+`tests/events/test_typed_reader.py` compares it with the models on mutated events.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+
+import msgspec
+import orjson
+from pydantic import BaseModel, TypeAdapter
+
+from events.code_spelling import procedure
+from events.decode import MOST_FIELDS, decode
+from events.envelope import IN_HEADERS, Attributes, Cause, Headers, is_json, loads
+from events.field_types import LAST_YEAR, REQUEST_ID, instant, read_day, written_instant
+from events.request import ELECTRONIC, MOST_LINES, AuthorizationRequest, Diagnoses, Member, Provider, ServiceLine
+from events.request_parts import (
+    NO_DIAGNOSES,
+    NOTHING_STATED,
+    DiagnosisPart,
+    LinePart,
+    Part,
+    RequestParts,
+    clinical_part,
+    diagnoses_part,
+    line_part,
+    parts_of,
+)
+
+
+class Event(NamedTuple):
+    """A request as it is decided."""
+
+    cause: Cause | None
+    """What its answer says of the event; None for bare data."""
+    request: RequestParts
+
+    def __repr__(self) -> str:
+        return "Event('personal data not shown')"
+
+
+def read(value: bytes | None, headers: Headers = ()) -> Event:
+    """The request in a record.
+
+    Raises:
+        RejectedError: As `decode`.
+    """
+    found = read_typed(value, headers) if value is not None else None
+    if found is not None:
+        return found
+    received = decode(value, headers)
+    return Event(received.attributes.cause() if received.attributes is not None else None, parts_of(received.request))
+
+
+def read_typed(value: bytes, headers: Headers = ()) -> Event | None:
+    """The request in a record; None if only the models can read it, or explain what is wrong."""
+    if len(value) > MOST_FIELDS:
+        return None
+    try:
+        if any(name.lower() == _BINARY for name, _ in headers):
+            attributes, read = _in_headers(headers), _read_request(value)
+            request = read
+        else:
+            attributes = read = _read_event(value)
+            request = read.data
+        if len(_encoded(read)) != len(value) or not _is_plain(value):
+            loads(value)
+            _check_texts(request)
+        if attributes.type != AuthorizationRequest.TYPE or not _holds_json(attributes.datacontenttype):
+            return None
+        cause = Cause.of(attributes.id, attributes.correlationid, attributes.traceparent)
+        return Event(cause, _parts(request))
+    except (_NotTypedError, ValueError):  # of msgspec too
+        return None
+
+
+class _NotTypedError(Exception):
+    """The models have to read it."""
+
+
+# --- structs, derived from the models ------------------------------------------------------------------------------
+
+_ABSENT = msgspec.Raw()
+
+
+def _struct(model: type[BaseModel], **own: Any) -> type[msgspec.Struct]:
+    """A struct of a model's fields that accepts no value which the model refuses.
+
+    Texts are read whole, and everything else as it is written; `own` replaces or adds fields.
+    """
+    schema = model.model_json_schema(by_alias=True)
+    fields: list[Any] = []
+    for name, declared in schema["properties"].items():
+        kind = own.pop(name, None) or _type(declared)
+        if name in schema["required"]:
+            fields.append((name, kind))
+        else:
+            fields.append((name, kind, _ABSENT) if kind is msgspec.Raw else (name, kind | None, None))
+    fields += [(name, *given) if isinstance(given, tuple) else (name, given) for name, given in own.items()]
+    fields.sort(key=len)  # those with a default come last
+    closed = model.model_config.get("extra") == "forbid"
+    return msgspec.defstruct(model.__name__, fields, omit_defaults=True, forbid_unknown_fields=closed, gc=False)
+
+
+def _type(declared: Mapping[str, Any]) -> Any:
+    """The type of a text or an integer, which may be written as `1.0`; of anything else, its bytes."""
+    options = [one for one in declared.get("anyOf", [declared]) if one.get("type") != "null"]
+    if len(options) != 1:
+        return msgspec.Raw
+    text = options[0]
+    if text.get("type") == "integer":
+        return Annotated[int, msgspec.Meta(ge=text.get("minimum"), le=text.get("maximum"))]
+    if text.get("type") != "string":
+        return msgspec.Raw
+    if "enum" in text or "const" in text:
+        return Literal[tuple(text.get("enum", [text.get("const")]))]
+    if text.get("pattern", REQUEST_ID) != REQUEST_ID:
+        return msgspec.Raw
+    return Annotated[str, msgspec.Meta(min_length=text.get("minLength"), max_length=text.get("maxLength"))]
+
+
+_Attributes: Any = _struct(Attributes)
+_Member: Any = _struct(Member)
+_Lines = Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MOST_LINES)]
+_Request: Any = _struct(AuthorizationRequest, member=_Member, service_lines=_Lines)
+# A request's time is its own `submitted_at`, so that of the event may be any text.
+_Event: Any = _struct(Attributes, data=_Request, time=(str | None, None))
+
+_read_event = msgspec.json.Decoder(_Event).decode
+_read_request = msgspec.json.Decoder(_Request).decode
+_encoded = msgspec.json.Encoder().encode
+_sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+def _is_plain(value: bytes) -> bool:
+    """Whether each text is its own JSON, and has no character that an id may not have."""
+    return value.isascii() and b"\\" not in value and b"\x7f" not in value
+
+
+def _check_texts(request: Any) -> None:
+    """Whether the request's own texts have only characters that every text may have."""
+    texts = (request.request_id, request.supersedes, request.prior_authorization_number, request.policy_number)
+    for text in (*texts, request.member.member_id):
+        if text is not None and not (text.isascii() and text.isprintable()):
+            raise _NotTypedError
+
+
+# --- attributes ----------------------------------------------------------------------------------------------------
+
+_BINARY = "ce_specversion"
+_NAMES = {f"ce_{name}": name for name in IN_HEADERS} | {"content-type": "datacontenttype"}
+
+
+def _in_headers(headers: Headers) -> Any:
+    """The attributes in headers; of those written twice, the last."""
+    found = {}
+    for name, value in headers:
+        attribute = _NAMES.get(name) or _NAMES.get(name.lower())
+        if attribute is None:
+            continue
+        if value is None or not value.isascii():
+            raise _NotTypedError
+        found[attribute] = value.decode()
+    content_type = found.get("datacontenttype", "")
+    if content_type.strip().lower().startswith("application/cloudevents"):
+        raise _NotTypedError
+    try:
+        return msgspec.convert(found, _Attributes)
+    except msgspec.ValidationError:
+        raise _NotTypedError from None
+
+
+_holds_json = lru_cache(maxsize=256)(is_json)
+
+
+# --- the request's parts -------------------------------------------------------------------------------------------
+
+Found = TypeVar("Found")
+_REMEMBERED = 1 << 15
+
+
+def _nothing(_: bytes) -> None:
+    return None
+
+
+class _Pieces(dict[bytes, Found], Generic[Found]):
+    """What the models made of pieces of JSON; forgets everything when it is full."""
+
+    def __init__(self, make: Callable[[bytes, Any], Found], typed: Callable[[bytes], Found | None] = _nothing) -> None:
+        super().__init__()
+        self._make = make
+        self._typed = typed
+
+    def __missing__(self, written: bytes) -> Found:
+        found = self._typed(written)
+        if found is None:
+            if written.count(b"{") + written.count(b"[") > _MOST_BRACKETS:
+                raise _NotTypedError
+            try:
+                found = self._make(written, loads(written))
+            except ValueError:  # of pydantic too
+                raise _NotTypedError from None
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[written] = found
+        return found
+
+
+_MOST_BRACKETS = 200
+"""Of a piece: so it is never nested more deeply than an event may be."""
+
+_provider_of = TypeAdapter(Provider).validate_python
+_diagnoses_of = TypeAdapter(Diagnoses).validate_python
+_line_of = TypeAdapter(ServiceLine).validate_python
+
+
+def _provider(_: bytes, tree: Any) -> bytes:
+    return orjson.dumps({"npi": _provider_of(tree).npi})
+
+
+def _line(_: bytes, tree: Any) -> Part[LinePart]:
+    return line_part(_line_of(tree))
+
+
+_Line: Any = _struct(ServiceLine, code=str, service_date=str)
+_read_line = msgspec.json.Decoder(_Line).decode
+_WHITE_SPACE = b" \t\n\r"
+
+
+def _typed_line(written: bytes) -> Part[LinePart] | None:
+    """A line as it mostly is; there are more of them than of other parts."""
+    if not _is_plain(written):
+        return None
+    try:
+        line = _read_line(written)
+        code = procedure(line.system, line.code)
+    except ValueError:  # of msgspec too
+        return None
+    day = read_day(line.service_date)
+    # An integer may be written as `1.0`, and a key twice.
+    if day is None or len(_encoded(line)) != len(written.translate(None, _WHITE_SPACE)):
+        return None
+    donor = ',"performed_on":"donor"' if line.performed_on == "donor" else ""
+    canonical = (
+        f'{{"code":"{code}","line":{line.line}{donor},"service_date":"{line.service_date}"'
+        f',"system":"{line.system}","units":{line.units}}}'
+    ).encode()
+    return Part(canonical, LinePart(line.line, line.system, code, day, line.performed_on or "member"), canonical)
+
+
+def _clinical(written: bytes, tree: Any) -> Part[Mapping[str, Any]]:
+    if not isinstance(tree, dict | None):
+        raise _NotTypedError
+    return clinical_part(written, tree) if tree else NOTHING_STATED
+
+
+def _coded(_: bytes, tree: Any) -> Part[Sequence[DiagnosisPart]]:
+    diagnoses = _diagnoses_of(tree) if tree is not None else ()
+    return diagnoses_part(diagnoses) if diagnoses else NO_DIAGNOSES
+
+
+_providers = _Pieces(_provider)
+_diagnoses = _Pieces(_coded)
+_lines = _Pieces(_line, _typed_line)
+_clinicals = _Pieces(_clinical)
+
+
+def _parts(request: Any) -> RequestParts:
+    provider = _providers[bytes(request.provider)]
+    diagnoses = _diagnoses[bytes(request.diagnoses)] if request.diagnoses else NO_DIAGNOSES
+    clinical = _clinicals[bytes(request.clinical)] if request.clinical else NOTHING_STATED
+    lines = tuple([_lines[bytes(line)] for line in request.service_lines])
+    if request.supersedes == request.request_id or len({line.value.line for line in lines}) < len(lines):
+        raise _NotTypedError
+    submitted = first = _time(request.submitted_at)
+    if request.first_submitted_at is not None:
+        first = _time(request.first_submitted_at)
+        if first.at > submitted.at:
+            raise _NotTypedError
+        request.first_submitted_at = first.written
+    # What was read is made canonical in place, and then the request's content.
+    request.submitted_at = submitted.written
+    if request.channel == ELECTRONIC:
+        request.channel = None
+    request.provider = msgspec.Raw(provider)
+    request.diagnoses = msgspec.Raw(diagnoses.canonical) if diagnoses.canonical else _ABSENT
+    request.clinical = msgspec.Raw(clinical.canonical) if clinical.canonical else _ABSENT
+    request.service_lines = [msgspec.Raw(line.canonical) for line in lines]
+    return RequestParts(
+        request.request_id,
+        request.certification,
+        request.urgency,
+        submitted.at,
+        submitted.written,
+        first.at,
+        request.prior_authorization_number is not None,
+        request.policy_number,
+        request.supersedes,
+        request.member.line_of_business,
+        diagnoses,
+        lines,
+        clinical,
+        _sorted(request),
+    )
+
+
+class _Time(NamedTuple):
+    at: datetime
+    written: str
+    """In the form of a request's content."""
+
+
+_PLAIN = re.compile(
+    r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:Z|[+-](?!00:00)(?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
+
+
+def _time(text: str) -> _Time:
+    try:
+        if _PLAIN.fullmatch(text) and text < _END:
+            return _Time(datetime.fromisoformat(text), text)
+        at = instant(text)
+        return _Time(at, written_instant(at))
+    except ValueError:
+        raise _NotTypedError from None
+
+
+_END = f"{LAST_YEAR + 1}"

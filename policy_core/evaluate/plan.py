@@ -1,0 +1,448 @@
+"""A policy compiled for many requests: the same results as `Policy.determine`, several times faster.
+
+Requests repeat in their parts: few clinical objects, lists of diagnoses and kinds of service lines cover nearly all of
+a log. So a plan evaluates each part once and remembers it by its content, and what is left for a request is to put
+remembered parts together:
+
+    clinical object ─► stated facts ─┐
+    diagnoses ───────► derived facts ┴─► a number for the pattern ─► finding of an edition ─┐
+    service line ─► stretch of days ─► kind of line (decided by an earlier step, or not) ───┴─► outcome of the line
+
+Every memory is a pure function of the policy and of the content that is its key, so it may forget at any time: each is
+bounded, and cleared when it is full. Results are interned by value: equal outcomes are one object, so that encoders and
+comparisons can remember by identity.
+
+Rules look at the facts of a request. Where they will look at a line's own facts too, `LineKind` is where these go, and
+the key of a finding.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from policy_core.determinations import CONSEQUENCES, Action, ActsNext, Determination, Stage, overall, stage_of
+from policy_core.diagrams.diagram import UNKNOWN
+from policy_core.diagrams.editions import DrawnEdition, Finding, Status
+from policy_core.document.code_listings import normal_diagnosis
+from policy_core.document.revisions import RegisteredRevision, boundaries
+from policy_core.evaluate.case import CodedDiagnosis, Diagnosis, Recurring, RecurringCase, RequestedLine, ServiceLine
+from policy_core.evaluate.deadline import Deadline, Submission, deadline
+from policy_core.evaluate.determine import Answer, CaseResult, LineResult, Policy, Step
+from policy_core.evaluate.facts import Claim, Fact, Implied
+
+Key = TypeVar("Key")
+Found = TypeVar("Found")
+
+REMEMBERED = 1 << 16
+"""Entries of one memory; a log has far fewer, and what is forgotten costs a few microseconds each."""
+
+
+class Memory(dict[Key, Found]):
+    """What was found, by key; forgets everything when it is full."""
+
+    def remember(self, key: Key, found: Found) -> Found:
+        """Add an entry; returns it."""
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[key] = found
+        return found
+
+
+class Interned(Generic[Found]):
+    """One object for each value: compared and hashed by identity."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Found) -> None:
+        self.value = value
+
+
+class StatedFacts:
+    """The facts that a clinical object states, and what is left to the codes."""
+
+    __slots__ = ("derivable", "facts", "number")
+
+    def __init__(self, number: int, facts: tuple[Fact, ...], derivable: tuple[Any, ...]) -> None:
+        self.number = number
+        """Of the pattern, without the facts that codes may imply."""
+        self.facts = facts
+        """All facts, in the document's order; those that codes may imply as they are without codes."""
+        self.derivable = derivable
+        """What is stated of each fact that codes may imply, or None."""
+
+
+class DerivedFact:
+    """A fact that codes may imply, as it is in some requests."""
+
+    __slots__ = ("fact", "number")
+
+    def __init__(self, number: int, fact: Fact) -> None:
+        self.number = number
+        self.fact = fact
+
+
+class StatedDiagnoses:
+    """A list of diagnoses, and what follows from it."""
+
+    __slots__ = ("concerned", "implied")
+
+    def __init__(self, concerned: tuple[bool, ...], implied: tuple[Interned[Implied], ...]) -> None:
+        self.concerned = concerned
+        """For each piece of guidance, whether it applies."""
+        self.implied = implied
+        """For each fact that codes may imply, what they say of it."""
+
+
+class Statuses:
+    """What every statement of an edition says, alike for many patterns."""
+
+    __slots__ = ("since", "statuses")
+
+    def __init__(self, since: date, statuses: Mapping[str, Status]) -> None:
+        self.since = since
+        self.statuses = statuses
+
+
+class PatternFinding:
+    """What an edition says of one pattern of facts."""
+
+    __slots__ = ("answer", "finding", "statuses")
+
+    def __init__(self, finding: Finding, answer: "LineAnswer", statuses: Statuses) -> None:
+        self.finding = finding
+        self.answer = answer
+        self.statuses = statuses
+
+
+class LineAnswer:
+    """An answer, with the outcomes of the lines that have it."""
+
+    __slots__ = ("answer", "by_value", "certifies", "outcomes")
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.certifies = CONSEQUENCES[answer.determination].action is Action.CERTIFIED_IN_TOTAL
+        self.outcomes: Memory[tuple[Any, ...], LineOutcome] = Memory()
+        self.by_value: Memory[tuple[Any, ...], LineOutcome] = Memory()
+
+
+class LineKind:
+    """Lines that the policy cannot tell apart before it looks at the facts."""
+
+    __slots__ = ("answer", "code", "edition", "performed_on", "revision", "system")
+
+    def __init__(
+        self,
+        answer: LineAnswer,
+        edition: DrawnEdition | None,
+        revision: RegisteredRevision | None,
+        performed_on: str,
+        system: str,
+        code: str,
+    ) -> None:
+        self.answer = answer
+        """Of a step before the clinical statements."""
+        self.edition = edition
+        """The edition whose statements decide instead, if no step before them does."""
+        self.revision = revision
+        self.performed_on = performed_on
+        self.system = system
+        self.code = code
+        """One of those that guidance names, or any that it does not."""
+
+
+class PlannedLine:
+    """A service line, with its kinds."""
+
+    __slots__ = ("day", "kinds", "line")
+
+    def __init__(self, line: RequestedLine) -> None:
+        self.line = line
+        self.day = line.service_date
+        self.kinds: dict[tuple[str, bool, bool], LineKind] = {}
+        """By line of business, whether it is too early without an authorization, and whether it is cancelled."""
+
+
+class Through(NamedTuple):
+    """The last day of an approval."""
+
+    day: date | None
+    """None if the policy does not limit it."""
+
+
+NEVER = Through(None)
+
+
+class LineOutcome:
+    """The outcome of lines that are alike, without what is each line's own."""
+
+    __slots__ = ("action", "acts_next", "answer", "guidance", "revision", "valid_through")
+
+    def __init__(
+        self,
+        answer: Answer,
+        revision: RegisteredRevision | None,
+        guidance: tuple[str, ...],
+        valid_through: date | None,
+    ) -> None:
+        self.answer = answer
+        self.revision = revision
+        self.guidance = guidance
+        self.valid_through = valid_through
+        consequence = CONSEQUENCES[answer.determination]
+        self.action: Action = consequence.action
+        self.acts_next: ActsNext = consequence.acts_next
+
+
+class RequestOutcome:
+    """What follows for a whole request from the outcomes of its lines."""
+
+    __slots__ = ("action", "information_needed", "lines", "stage")
+
+    def __init__(self, lines: tuple[LineOutcome, ...]) -> None:
+        self.lines = lines
+        self.action = overall([line.action for line in lines])
+        self.stage: Stage = stage_of(line.answer.determination for line in lines)
+        self.information_needed = any(line.answer.determination is Determination.INFORMATION_NEEDED for line in lines)
+
+
+@dataclass(slots=True)
+class PlannedResult:
+    """The determination of one request, made of remembered parts."""
+
+    case: RecurringCase
+    outcome: RequestOutcome
+    deadline: Deadline
+    findings: tuple[PatternFinding, ...]
+    """One for each edition that decided a line, by its first day."""
+    stated: StatedFacts
+    derived: tuple[DerivedFact, ...]
+    plan: "Plan"
+
+    @property
+    def facts(self) -> dict[str, Fact]:
+        """Every declared fact, by path."""
+        return self.plan.facts(self.stated, self.derived)
+
+    def result(self) -> CaseResult:
+        """The same in the form of `Policy.determine`."""
+        lines = tuple(
+            LineResult(_line(line.value), outcome.answer, outcome.revision, outcome.guidance, outcome.valid_through)
+            for line, outcome in zip(self.case.service_lines, self.outcome.lines, strict=True)
+        )
+        findings = {found.statuses.since: found.finding for found in self.findings}
+        return CaseResult(self.outcome.stage, self.outcome.action, self.deadline, lines, findings, self.facts)
+
+
+_BY_STATEMENTS = LineAnswer(Answer(Determination.INFORMATION_NEEDED, Step.CLINICAL_STATEMENTS))
+"""In place of an answer where the clinical statements decide."""
+
+
+class Plan:
+    """Decides cases under one policy; its results are those of `Policy.determine`."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._read = policy.reader
+        self._weights = _weights(policy)
+        self._sizes = [len(variable.domain) + 1 for variable in policy.variables]
+        self._derivable = [reading for reading in policy.reader.readings if reading.derives]
+        self.derives = [reading.derives for reading in policy.reader.readings]
+        """Of each declared fact, whether codes may imply it."""
+        self._derivable_at = [at for at, derives in enumerate(self.derives) if derives]
+        self._days = sorted(boundaries(policy.document) | {one.date for one in policy.document.revisions})
+        self._named = policy.guidance.codes
+        # What was found, by content.
+        self._stretches: Memory[date, int] = Memory()
+        self._stated: Memory[bytes, StatedFacts] = Memory()
+        self._diagnoses: Memory[bytes, StatedDiagnoses] = Memory()
+        self._derived: list[Memory[tuple[Interned[Implied], Any], DerivedFact]] = [Memory() for _ in self._derivable]
+        self._lines: Memory[bytes, PlannedLine] = Memory()
+        self._through: Memory[tuple[str, date], Through] = Memory()
+        self._kinds: Memory[tuple[Any, ...], LineKind] = Memory()
+        self._found: Memory[tuple[Any, ...], PatternFinding] = Memory()
+        self._wholes: Memory[tuple[LineOutcome, ...], RequestOutcome] = Memory()
+        # One object for each value.
+        self._implied: Memory[Implied, Interned[Implied]] = Memory()
+        self._concerned: Memory[tuple[bool, ...], tuple[bool, ...]] = Memory()
+        self._answers: Memory[Answer, LineAnswer] = Memory()
+        self._line_kinds: Memory[tuple[Any, ...], LineKind] = Memory()
+        self._statuses: Memory[tuple[Any, ...], Statuses] = Memory()
+
+    def decide(self, case: RecurringCase) -> PlannedResult:
+        """Determine a case.
+
+        Raises:
+            ClinicalViolationError: The case's clinical object does not fit the policy's facts.
+        """
+        clinical, diagnosed = case.clinical, case.diagnoses
+        stated = self._stated.get(clinical.key) or self._state(clinical)
+        diagnoses = self._diagnoses.get(diagnosed.key) or self._diagnose(diagnosed)
+        number, derived = stated.number, []
+        for at, implied in enumerate(diagnoses.implied):
+            key = (implied, stated.derivable[at])
+            fact = self._derived[at].get(key) or self._derive(at, *key)
+            number += fact.number
+            derived.append(fact)
+        facts = tuple(derived)
+        found: dict[DrawnEdition, PatternFinding] = {}
+        outcomes, day, authorized = [], case.submitted_at.date(), case.has_prior_authorization
+        business, cancelled = case.line_of_business, case.certification == "cancellation"
+        through = self._through.get((business, day)) or self._valid_through(business, day)
+        for recurring in case.service_lines:
+            line = self._lines.get(recurring.key) or self._line(recurring)
+            early = line.day < day and not authorized
+            kind = line.kinds.get((business, early, cancelled)) or self._kind(line, business, early, cancelled)
+            answer = kind.answer
+            if kind.edition is not None:
+                finding = found.get(kind.edition)
+                if finding is None:
+                    finding = found[kind.edition] = self._find(kind.edition, number, facts)
+                answer = finding.answer
+            outcome = (kind, diagnoses.concerned, through if answer.certifies else NEVER)
+            outcomes.append(answer.outcomes.get(outcome) or self._outcome(answer, *outcome))
+        lines = tuple(outcomes)
+        whole = self._wholes.get(lines) or self._wholes.remember(lines, RequestOutcome(lines))
+        due = deadline(
+            self.policy.clocks.of(business, case.certification),
+            case.urgency,
+            Submission(case.submitted_at, case.first_submitted_at),
+            information_needed=whole.information_needed,
+            answered=whole.action is not Action.PENDED,
+        )
+        findings = tuple(found.values()) if len(found) < 2 else tuple(found[one] for one in sorted(found, key=_since))  # noqa: PLR2004 (an order takes two)
+        return PlannedResult(case, whole, due, findings, stated, facts, self)
+
+    def facts(self, stated: StatedFacts, derived: tuple[DerivedFact, ...]) -> dict[str, Fact]:
+        """Every declared fact, by path."""
+        found = list(stated.facts)
+        for at, one in zip(self._derivable_at, derived, strict=True):
+            found[at] = one.fact
+        return {fact.path: fact for fact in found}
+
+    # --- facts ---
+
+    def _state(self, clinical: Recurring[Mapping[str, Any]]) -> StatedFacts:
+        self._read.check(clinical.value)
+        number, facts, derivable = 0, [], []
+        for reading in self._read.readings:
+            fact = reading.fact(clinical.value, ())
+            facts.append(fact)
+            if reading.derives:
+                derivable.append(reading.stated(clinical.value))
+            elif fact.value is not None and fact.path in self._weights:
+                weight, index = self._weights[fact.path]
+                number += weight * (index(fact.value) + 1)
+        return self._stated.remember(clinical.key, StatedFacts(number, tuple(facts), tuple(derivable)))
+
+    def _diagnose(self, diagnosed: Recurring[Sequence[CodedDiagnosis]]) -> StatedDiagnoses:
+        codes = [(Diagnosis(one.system, one.code), normal_diagnosis(one.code)) for one in diagnosed.value]
+        found = self.policy.guidance.concerned(tuple([(diagnosis.system, code) for diagnosis, code in codes]))
+        concerned = self._concerned.get(found) or self._concerned.remember(found, found)
+        implied = tuple([self._interned(reading.implied_by(codes)) for reading in self._derivable])
+        return self._diagnoses.remember(diagnosed.key, StatedDiagnoses(concerned, implied))
+
+    def _interned(self, implied: Implied) -> Interned[Implied]:
+        return self._implied.get(implied) or self._implied.remember(implied, Interned(implied))
+
+    def _derive(self, at: int, implied: Interned[Implied], stated: Any) -> DerivedFact:
+        fact = self._derivable[at].of(stated, implied.value)
+        number = 0
+        if fact.value is not None and fact.path in self._weights:
+            weight, index = self._weights[fact.path]
+            number = weight * (index(fact.value) + 1)
+        return self._derived[at].remember((implied, stated), DerivedFact(number, fact))
+
+    # --- lines ---
+
+    def _stretch(self, day: date) -> int:
+        """The number, from 1, of the stretch of days in which all answers are alike."""
+        return self._stretches.remember(day, bisect_right(self._days, day) + 1)
+
+    def _line(self, recurring: Recurring[RequestedLine]) -> PlannedLine:
+        return self._lines.remember(recurring.key, PlannedLine(recurring.value))
+
+    def _kind(self, planned: PlannedLine, business: str, early: bool, cancelled: bool) -> LineKind:
+        line = planned.line
+        stretch = self._stretches.get(planned.day) or self._stretch(planned.day)
+        key = (line.system, line.code, stretch, line.performed_on, business, early, cancelled)
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds.remember(key, self._new_kind(line, stretch, business, early=early, cancelled=cancelled))
+        planned.kinds[business, early, cancelled] = kind
+        return kind
+
+    def _new_kind(self, line: RequestedLine, stretch: int, business: str, *, early: bool, cancelled: bool) -> LineKind:
+        policy = self.policy
+        day = self._days[stretch - 2] if stretch > 1 else self._days[0] - timedelta(days=1)
+        answer = policy.before_facts(business, line.system, line.code, day, unauthorized=early, cancelled=cancelled)
+        edition = policy.edition_on(day) if answer is None else None
+        revision = policy.register.in_force(day)
+        normal = (line.system, policy.codes.normal(line.system, line.code))
+        named = normal if normal in self._named else ("", "")
+        # A policy has one object for each edition and revision.
+        value = (answer, id(edition), id(revision), line.performed_on, named)
+        kind = self._line_kinds.get(value)
+        if kind is None:
+            answered = self._answer(answer) if answer is not None else _BY_STATEMENTS
+            kind = LineKind(answered, edition, revision, line.performed_on, *named)
+            self._line_kinds.remember(value, kind)
+        return kind
+
+    def _valid_through(self, business: str, day: date) -> Through:
+        through = Through(self.policy.valid_through(business, day))
+        return self._through.remember((business, day), through)
+
+    def _answer(self, answer: Answer) -> LineAnswer:
+        return self._answers.get(answer) or self._answers.remember(answer, LineAnswer(answer))
+
+    def _find(self, edition: DrawnEdition, number: int, derived: tuple[DerivedFact, ...]) -> PatternFinding:
+        claims: tuple[tuple[str, tuple[Claim, ...]], ...] = tuple(
+            [(one.fact.path, one.fact.claims) for one in derived if one.fact.claims]
+        )
+        key = (edition.since, number, claims)
+        return self._found.get(key) or self._new_finding(key, edition)
+
+    def _new_finding(self, key: tuple[Any, ...], edition: DrawnEdition) -> PatternFinding:
+        _, number, claims = key
+        pattern = []
+        for size in self._sizes:
+            number, digit = divmod(number, size)
+            pattern.append(digit - 1 if digit else UNKNOWN)
+        finding = edition.find(tuple(pattern))
+        answer = self._answer(self.policy.by_statements(edition, finding, dict(claims)))
+        spoken = (edition.since, *finding.statuses.values())
+        statuses = self._statuses.get(spoken) or self._statuses.remember(
+            spoken, Statuses(edition.since, finding.statuses)
+        )
+        return self._found.remember(key, PatternFinding(finding, answer, statuses))
+
+    def _outcome(
+        self, answer: LineAnswer, kind: LineKind, concerned: tuple[bool, ...], through: Through
+    ) -> LineOutcome:
+        guidance = self.policy.guidance.among(kind.performed_on, (kind.system, kind.code), answer.answer, concerned)
+        value = (id(kind.revision), guidance, through.day)  # a policy has one object for each revision
+        outcome = answer.by_value.get(value)
+        if outcome is None:
+            made = LineOutcome(answer.answer, kind.revision, guidance, through.day)
+            outcome = answer.by_value.remember(value, made)
+        return answer.outcomes.remember((kind, concerned, through), outcome)
+
+
+def _line(line: RequestedLine) -> ServiceLine:
+    return ServiceLine(line.line, line.system, line.code, line.service_date, line.performed_on)
+
+
+def _since(edition: DrawnEdition) -> date:
+    return edition.since
+
+
+def _weights(policy: Policy) -> dict[str, tuple[int, Any]]:
+    """Of each deciding fact, the weight of its value in a pattern's number, and the index of a value."""
+    weight, weights = 1, {}
+    for variable, (path, index) in zip(policy.variables, policy.reader.indexes, strict=True):
+        weights[path] = (weight, index)
+        weight *= len(variable.domain) + 1
+    return weights

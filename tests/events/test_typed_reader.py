@@ -1,0 +1,127 @@
+"""The typed reader reads what the models read, refuses nothing else, and accepts nothing that they refuse."""
+
+import json
+from collections import Counter
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from pydantic import BaseModel, Field
+
+from events import typed_reader
+from events.decode import RejectedError, decode
+from events.request import AuthorizationRequest
+from events.request_parts import RequestParts, parts_of
+from events.typed_reader import Event, read, read_typed
+from tests.support import generator
+from tests.support.mutated_events import Sent, events, written
+
+
+def by_models(sent: Sent) -> Event | None:
+    """The event as the models read it; None if they refuse it."""
+    try:
+        received = decode(sent.value, sent.headers)
+    except RejectedError:
+        return None
+    assert received.attributes is not None
+    return Event(received.attributes.cause(), parts_of(received.request))
+
+
+def meaning(event: Event) -> tuple[Any, ...]:
+    """All of an event but the key of its clinical object, which is its text."""
+    request: RequestParts = event.request
+    clinical = request.clinical
+    return (event.cause, *request._replace(clinical=None), clinical.value, clinical.canonical)  # type: ignore[arg-type]  # compared apart
+
+
+def compared(sent: Sent) -> str:
+    """Which of the two read an event; fails where they differ."""
+    typed, models = read_typed(sent.value, sent.headers), by_models(sent)
+    if typed is None:
+        return "models" if models is not None else "neither"
+    assert models is not None, "the models refuse it"
+    assert meaning(typed) == meaning(models)
+    return "both"
+
+
+def test_mutated_events_are_read_alike_or_left_to_the_models() -> None:
+    found = Counter(compared(sent) for sent in events(1, 20_000))
+
+    assert found["both"] > 6_000
+    assert found["neither"] > 3_000
+    assert found["models"] < 1_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_a_million_mutated_events_are_read_alike(seed: int) -> None:
+    assert Counter(compared(sent) for sent in events(seed, 100_000))["both"] > 30_000
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_requests_as_platforms_write_them_need_no_models(separators: tuple[str, str]) -> None:
+    """Both modes, with or without white space, however codes and optional fields are written."""
+    lacking = [
+        n
+        for n in range(500)
+        for event in [{"specversion": "1.0", "id": "e", "source": "/s", "type": AuthorizationRequest.TYPE}]
+        for data in [generator.request(5, n)]
+        if read_typed(json.dumps({**event, "data": data}, separators=separators).encode()) is None
+    ]
+
+    assert lacking == []
+
+
+def test_an_event_that_only_models_can_read_is_read_all_the_same() -> None:
+    data = generator.request(5, 1)
+    data["request_id"] = "Ä-1"
+    sent = Sent(
+        json.dumps(
+            {"specversion": "1.0", "id": "e", "source": "/s", "type": AuthorizationRequest.TYPE, "data": data}
+        ).encode(),
+        (),
+    )
+
+    assert read_typed(*sent) is None
+    assert read(*sent).request.request_id == "Ä-1"
+
+
+def test_what_is_refused_has_the_models_reasons() -> None:
+    data = generator.request(5, 1)
+    data["urgency"] = "soon"
+    value = json.dumps(
+        {"specversion": "1.0", "id": "e", "source": "/s", "type": AuthorizationRequest.TYPE, "data": data}
+    )
+
+    with pytest.raises(RejectedError) as refused:
+        read(value.encode())
+
+    assert (refused.value.reason, [error.path for error in refused.value.errors]) == ("schema_violation", ["urgency"])
+
+
+def test_a_field_of_a_new_kind_is_left_to_the_models() -> None:
+    """A struct takes the texts of a model whole, and anything that may be refused as it is written."""
+
+    class Changed(BaseModel):
+        plain: str = Field(min_length=2)
+        patterned: str = Field(pattern="^a$")
+        several: list[str]
+
+    struct = typed_reader._struct(Changed)  # noqa: SLF001 (what derives)
+
+    types = struct.__annotations__
+    assert types["patterned"] is types["several"] is msgspec.Raw
+    assert types["plain"] is not msgspec.Raw
+
+
+def test_a_memory_that_is_full_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typed_reader, "_REMEMBERED", 3)
+
+    assert {compared(sent) for sent in events(13, 300)} == {"both", "models", "neither"}
+
+
+def test_the_generated_events_have_both_modes() -> None:
+    modes = Counter(len(written(generator.request(1, n), Random(n)).headers) > 1 for n in range(50))
+
+    assert set(modes) == {True, False}
