@@ -81,7 +81,7 @@ def test_tests_named_after_a_module_are_tried_first() -> None:
     (_, named), (_, others) = held_by(Path("policy_core/evaluate/determine.py"))
 
     assert {Path(file).name for file in named} == {"test_determine.py", "test_determine_editions.py"}
-    assert {"tests/policy_core/evaluate/test_facts.py", "tests/workers/decide/test_handler.py"} <= set(others)
+    assert {"tests/policy_core/evaluate/test_facts.py", "tests/workers/decide/test_shadow.py"} <= set(others)
 
 
 LIMIT = """
