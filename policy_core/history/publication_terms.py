@@ -12,7 +12,7 @@ from typing import NamedTuple
 from policy_core.history.chain import PublicationRefusedError
 from policy_core.history.library import PACKAGED
 from policy_core.publications.publication import instant
-from policy_core.publications.signing_keys import Key, Keyring, Signature, SignatureError
+from policy_core.publications.signatures import Key, Keyring, Signature, SignatureError
 from policy_core.publications.skip_list import SkipList
 
 NOTICE = timedelta(days=180)

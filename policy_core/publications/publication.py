@@ -13,7 +13,7 @@ import rfc8785
 
 from policy_core.document.models import PolicyDocument, RevisionKind
 from policy_core.loading.document_at_revision import as_of
-from policy_core.publications.signing_keys import Signature
+from policy_core.publications.signatures import Signature
 
 
 @dataclass(frozen=True, eq=False)  # publications are equal if their digests are

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from policy_core.document.problems import PolicyDocumentError, Problem
 from policy_core.loading.load import located, mapping, problems_of
 from policy_core.publications.publication import instant
-from policy_core.publications.signing_keys import Keyring, Signature, SignatureError, sign
+from policy_core.publications.signatures import Keyring, Signature, SignatureError, sign
 
 CONTEXT = b"dli-authorization policy.revisions.skip.v1\0"
 """Prefix of the signed digest, so that signatures on publications and on skips are not interchangeable."""

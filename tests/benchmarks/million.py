@@ -43,8 +43,9 @@ from tests.benchmarks.processes import (
 from tests.benchmarks.tables import number, table
 from tests.support import naive
 from tests.support.places import ROOT
-from workers.archive import archive, manifest
-from workers.archive.archive import ArchiveSource, Kept
+from workers.archive import archive_source as archive
+from workers.archive import manifest
+from workers.archive.archive_source import ArchiveSource, Kept
 from workers.configuration.settings import Settings
 from workers.dev_brokers import KafkaBroker
 from workers.event_log.process_pool import cores

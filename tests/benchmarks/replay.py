@@ -19,7 +19,7 @@ from tests.benchmarks.processes import BenchmarkError, Progress, Variant, check,
 from tests.benchmarks.scale import fill
 from tests.benchmarks.tables import number, table
 from tests.support.places import ROOT
-from workers.archive.archive import ArchiveSource
+from workers.archive.archive_source import ArchiveSource
 from workers.configuration.settings import Settings
 from workers.event_log.process_pool import WorkerHandle, cores, run
 from workers.event_log.ranges import Asked, on_kafka

@@ -28,7 +28,7 @@ from tests.support.mounted import (
 )
 from tests.support.signed_revisions import judged, keys, ours, packaged_chain, seen, signed
 from tests.support.signed_revisions import why as reason
-from workers.archive.signing import private_key
+from workers.archive.archive_signature import private_key
 from workers.configuration.settings import Settings, read
 from workers.kafka.acls import ROLES, rights
 from workers.policies.revision_events import Judging, Outcome, terms_of

@@ -12,8 +12,8 @@ from typing import Any
 
 import zstandard
 
-from workers.archive import archive
-from workers.archive.archive import ArchiveSource
+from workers.archive import archive_source as archive
+from workers.archive.archive_source import ArchiveSource
 from workers.archive.blocks import Digest
 from workers.event_log.source import ReplayError
 

@@ -9,8 +9,9 @@ from zlib import crc32
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from policy_core.history.library import Library
 from policy_core.publications.publication import Publication
-from workers.archive import archive, manifest
-from workers.archive.archive import Kept
+from workers.archive import archive_source as archive
+from workers.archive import manifest
+from workers.archive.archive_source import Kept
 from workers.configuration.settings import read
 from workers.decide.duplicates import Entry, unpacked
 from workers.decide.handler import DecisionHandler

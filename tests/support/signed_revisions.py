@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from policy_core.history.chain import Chain, chain_of
 from policy_core.history.publication_terms import Terms
 from policy_core.publications.publication import Publication
-from policy_core.publications.signing_keys import Keyring, keyring, public_text, sign
+from policy_core.publications.signatures import Keyring, keyring, public_text, sign
 from tests.support.cases import packaged
 from tests.support.chains import OTHER, gestational_covered, next_one
 from workers.policies.revision_events import (

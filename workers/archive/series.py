@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from workers.archive import make, manifest
-from workers.archive.archive import ArchiveSource
+from workers.archive import make_archive as make
+from workers.archive import manifest
+from workers.archive.archive_source import ArchiveSource
 from workers.archive.manifest import Manifest
 from workers.configuration.settings import Settings
 from workers.event_log.kafka_log import committed

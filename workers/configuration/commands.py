@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from workers.configuration.command_options import settings as read_settings
-from workers.configuration.values import DisplayValue, SettingValue, values
+from workers.configuration.setting_values import DisplayValue, SettingValue, values
 from workers.console.printing import AsRows, Output, out, write_json
 
 

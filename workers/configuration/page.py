@@ -6,8 +6,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import workers
+from workers.configuration.setting_values import displayed, is_secret
 from workers.configuration.settings import Settings, variable, wanted
-from workers.configuration.values import displayed, is_secret
 
 ROOT = Path(workers.__file__).parent.parent
 PAGE = ROOT / "workers" / "configuration" / "SETTINGS.md"

@@ -12,7 +12,7 @@ from rich.text import Text
 from events.dead_letter import DeadLetter
 from events.decision import Decision
 from policy_core.document.models import PolicyDocument
-from policy_core.publications.signing_keys import SHOWN
+from policy_core.publications.signatures import SHOWN
 from workers.console.printable import printable, words
 from workers.decide.decision_text import ACTIONS, STYLES, explanation, rejection, section
 from workers.ledger.trace import Answer, Event, Trace

@@ -22,7 +22,7 @@ from workers.kafka import clients
 from workers.kafka.errors import ClusterError
 from workers.kafka.lag import Look, Unread, Watcher
 from workers.kafka.reader import StrangeError, data_of, log_skipped, partitions_of, written_at
-from workers.monitoring.waiting_requests import Pended
+from workers.monitoring.pended_requests import Pended
 from workers.process import metrics
 
 log = structlog.get_logger(__name__)

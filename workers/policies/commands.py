@@ -12,7 +12,7 @@ from policy_core.evaluate.determine import Policy
 from policy_core.history.library import documents, load_library
 from policy_core.loading.check import places
 from policy_core.loading.load import load, load_with_warnings
-from policy_core.publications.signing_keys import SHOWN
+from policy_core.publications.signatures import SHOWN
 from workers.audit.record_acts import acting
 from workers.configuration.command_options import Bootstrap, Policies, Prefix, settings
 from workers.console.exit_codes import CommandError, Exit

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from events.topics import POLICY_REVISIONS
 from policy_core.history.publication_terms import Terms
-from policy_core.publications.signing_keys import (
+from policy_core.publications.signatures import (
     SHOWN,
     PrivateKeyError,
     as_pem,

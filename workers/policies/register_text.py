@@ -25,7 +25,7 @@ from policy_core.document.revisions import edition_on
 from policy_core.evaluate.determine import Policy
 from policy_core.history.chain import Chain, policy_of
 from policy_core.publications.publication import Publication, instant
-from policy_core.publications.signing_keys import SHOWN
+from policy_core.publications.signatures import SHOWN
 from workers.console.printable import words
 from workers.policies.register import Row
 

@@ -40,7 +40,7 @@ from policy_core.loading.check import MOST_PROBLEMS
 from policy_core.loading.load import raw_of
 from policy_core.loading.size_limit import too_large
 from policy_core.publications.publication import Publication, instant
-from policy_core.publications.signing_keys import Key, Signature, keyring
+from policy_core.publications.signatures import Key, Signature, keyring
 from policy_core.publications.skip_list import Skip, SkipList, skip_list
 from workers.configuration.settings import Settings
 from workers.dead_letters.write import defect, unreadable

@@ -13,7 +13,7 @@ from events.revision import PolicyRevision
 from events.topics import POLICY_REVISIONS
 from policy_core.history.chain import PublicationRefusedError
 from policy_core.publications.publication import Publication
-from policy_core.publications.signing_keys import sign
+from policy_core.publications.signatures import sign
 from workers.configuration.settings import Settings
 from workers.kafka.records import OutgoingRecord
 from workers.policies.publication_candidates import RevisionError

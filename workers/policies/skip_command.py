@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from policy_core.publications.publication import Publication
-from policy_core.publications.signing_keys import SHOWN
+from policy_core.publications.signatures import SHOWN
 from policy_core.publications.skip_list import Skip, SkipList, signed_skip
 from workers.audit.record_acts import acting_here
 from workers.configuration.command_options import Bootstrap, Policies, Prefix, settings

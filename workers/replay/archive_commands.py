@@ -20,7 +20,7 @@ from workers.console.progress import TerminalReporter
 from workers.event_log.source import Format
 
 if TYPE_CHECKING:
-    from workers.archive.archive import ArchiveSource
+    from workers.archive.archive_source import ArchiveSource
     from workers.event_log.ranges import Asked
 
 TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
@@ -71,7 +71,8 @@ def archive(
     With --continue, exit code 3 if Kafka removed records since the last archive, or some are unreadable.
     """
     with needs_replay_extra():
-        from workers.archive import make, series
+        from workers.archive import make_archive as make
+        from workers.archive import series
         from workers.event_log.ranges import declared
     topics = declared(topic or ())
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, archive_key=key)
@@ -122,8 +123,8 @@ def check(folder: Folder, keys: ArchiveKeys = None) -> None:
     Exit 3 also if public keys are configured and none of them signed the archive.
     """
     with needs_replay_extra():
-        from workers.archive.archive import ArchiveSource
-        from workers.archive.signing import SignatureError
+        from workers.archive.archive_signature import SignatureError
+        from workers.archive.archive_source import ArchiveSource
     source = ArchiveSource(folder, keys_in=settings(archive_keys=keys).archive_keys)
     try:
         err.print(f"{folder}: {source.standing}", markup=False)
@@ -139,7 +140,7 @@ def _check_files(source: "ArchiveSource") -> None:
     Raises:
         typer.Exit: Some do.
     """
-    from workers.archive.archive import check as checked
+    from workers.archive.archive_source import check as checked
 
     wrong = total = 0
     for segment, problem in checked(source):
@@ -156,7 +157,7 @@ def _check_files(source: "ArchiveSource") -> None:
 def sign(folder: Folder, key: Key = None) -> None:
     """Sign an archive that was made without a key, if all files are unchanged; exit 3 if one differs."""
     with needs_replay_extra():
-        from workers.archive import make
+        from workers.archive import make_archive as make
     source, private = make.to_sign(folder, settings(archive_key=key))
     _check_files(source)
     err.print(f"{folder}: signed with the key {make.sign(folder, private)}", markup=False)

@@ -269,8 +269,8 @@ def _source(log: Path | None, found: Settings, part: "Asked") -> Source:
     Raises:
         ReplayError: It does not exist, or the options do not fit it.
     """
-    from workers.archive import make
-    from workers.archive.archive import ArchiveSource
+    from workers.archive import make_archive as make
+    from workers.archive.archive_source import ArchiveSource
     from workers.event_log.ranges import on_kafka
     from workers.event_log.source import ReplayError
 

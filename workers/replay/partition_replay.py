@@ -21,7 +21,7 @@ from workers.event_log.source import Damage, ReplayError, Source
 from workers.kafka.records import Record
 from workers.replay.documents import Draft
 from workers.replay.recorded_answers import Answers
-from workers.replay.repeated_keys import repeated
+from workers.replay.repeated_request_ids import repeated
 from workers.state.request_digests import digest
 
 DAY_MS = 24 * 60 * 60 * 1000

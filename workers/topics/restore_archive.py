@@ -25,8 +25,8 @@ from kafka.admin import OffsetSpec
 
 from events.origin_headers import CAUSE, RecordPosition, place_of
 from events.topics import ANSWERED, BROKERS_CLOCK, LARGEST_RECORD, PRODUCERS_CLOCK, REQUESTS, TIME, TOPICS, Topic
-from workers.archive import archive
-from workers.archive.archive import ArchiveSource
+from workers.archive import archive_source as archive
+from workers.archive.archive_source import ArchiveSource
 from workers.configuration.settings import Settings
 from workers.event_log.kafka_log import KafkaSource
 from workers.event_log.source import Extent, ReplayError, Source

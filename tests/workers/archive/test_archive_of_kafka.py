@@ -15,7 +15,7 @@ from events.topics import ANSWERED, DECISIONS, REQUESTS
 from tests.support.commands import Ran, dli
 from tests.support.running import PARTITIONS, producers_times, settings_for
 from workers.archive import series
-from workers.archive.archive import ArchiveSource
+from workers.archive.archive_source import ArchiveSource
 from workers.archive.series import Next, make_next
 from workers.configuration.settings import Settings
 from workers.event_log.source import Format, ReplayError
@@ -271,7 +271,7 @@ def test_an_archive_that_was_interrupted_is_finished_first(
 ) -> None:
     folder = tmp_path / "archives"
     with monkeypatch.context() as patched:
-        patched.setattr("workers.archive.make.run", lambda *_: False)
+        patched.setattr("workers.archive.make_archive.run", lambda *_: False)
         assert not next_archive(found, folder, DAY).finished
 
     next_archive(found, folder, DAY + timedelta(days=1))

@@ -47,7 +47,7 @@ def readers() -> Iterator[list[Reader]]:
 def sound(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of five blocks in one file."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("workers.archive.archive.BLOCK_RECORDS", 60)
+        patched.setattr("workers.archive.archive_source.BLOCK_RECORDS", 60)
         return archived(
             MemorySource({(TOPIC, 0): records(300)}), tmp_path_factory.mktemp("sound") / "kept", request.param
         )

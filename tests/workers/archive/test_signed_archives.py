@@ -24,9 +24,10 @@ from events.topics import DECISIONS
 from policy_core.history.library import PACKAGED, load_library
 from tests.support.commands import Ran, dli
 from tests.support.event_logs import MemorySource, archived, changed, recorded
-from workers.archive import manifest, signing
-from workers.archive.archive import ArchiveSource
-from workers.archive.signing import SignatureError
+from workers.archive import archive_signature as signing
+from workers.archive import manifest
+from workers.archive.archive_signature import SignatureError
+from workers.archive.archive_source import ArchiveSource
 from workers.configuration.settings import read
 from workers.event_log.source import Format, ReplayError
 from workers.topics import restore_archive

@@ -24,7 +24,7 @@ from workers.kafka.reader import StrangeError, data_of, headers_of, written_at
 from workers.ledger.supersedes_links import link_of
 from workers.ledger.trace import _named
 from workers.monitoring.exporter import serving
-from workers.monitoring.waiting_requests import Pended
+from workers.monitoring.pended_requests import Pended
 from workers.topics import apply_topics
 
 MARK = b"MARKED-7f3a"

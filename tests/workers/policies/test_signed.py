@@ -16,7 +16,7 @@ from policy_core.document.models import PolicyDocument
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.history.publication_terms import Anchor, Terms
 from policy_core.publications.publication import Publication
-from policy_core.publications.signing_keys import id_of
+from policy_core.publications.signatures import id_of
 from tests.support.chains import OTHER, next_one
 from tests.support.publishing import next_revision
 from tests.support.signed_revisions import (

@@ -11,7 +11,7 @@ from policy_core.document.problems import PolicyDocumentError
 from policy_core.history.chain import chain_of
 from policy_core.history.publication_terms import Anchor, Terms
 from policy_core.publications.publication import Publication
-from policy_core.publications.signing_keys import sign
+from policy_core.publications.signatures import sign
 from policy_core.publications.skip_list import CONTEXT, SkipList, signed_skip, skip_list
 from tests.support.cases import packaged
 from tests.support.publishing import next_revision

@@ -20,7 +20,7 @@ from tests.support.places import ROOT
 from workers.event_log.source import Format
 from workers.process import private_files
 from workers.replay.findings import Findings, ResumedFindings
-from workers.replay.repeated_keys import repeated
+from workers.replay.repeated_request_ids import repeated
 from workers.state.rocksdb_store import ChangelogStore
 from workers.traffic.generate import Generator
 
@@ -171,7 +171,7 @@ def test_hashes_of_keys_are_ours_alone(log: MemorySource, tmp_path: Path, monkey
         seen.append(open_to_others(bucket.parent))
         return []
 
-    monkeypatch.setattr("workers.replay.repeated_keys._twice", look)
+    monkeypatch.setattr("workers.replay.repeated_request_ids._twice", look)
     with umask(0o022):  # the folder is Python's own, and is made in another
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     repeated(log, log.topic(REQUESTS), 0)

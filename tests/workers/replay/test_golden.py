@@ -19,7 +19,7 @@ from policy_core.determinations import Determination
 from policy_core.history.library import PACKAGED
 from tests.support import golden_archive
 from tests.support.verifying import found_in, report
-from workers.archive.archive import ArchiveSource
+from workers.archive.archive_source import ArchiveSource
 from workers.kafka.records import Record
 
 GOLDEN = Path(__file__).parent / "golden" / "v1"

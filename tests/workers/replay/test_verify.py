@@ -16,7 +16,7 @@ from tests.support.event_logs import MemorySource, archived, changed, publishing
 from tests.support.interruptions import _StopsAfter, interrupted_often
 from tests.support.publishing import next_revision
 from tests.support.verifying import decisions, findings, found_in, replayed, report
-from workers.archive.archive import ArchiveSource
+from workers.archive.archive_source import ArchiveSource
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Format
 from workers.kafka.records import Record

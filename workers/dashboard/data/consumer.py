@@ -31,7 +31,7 @@ from workers.kafka.clients import KafkaConsumer
 from workers.kafka.connect import PATIENCE, milliseconds
 from workers.kafka.errors import ClusterError, ReadingError
 from workers.kafka.reader import Span, data_of, headers_of, kept, written_at
-from workers.monitoring.waiting_requests import Pended
+from workers.monitoring.pended_requests import Pended
 from workers.policies.revision_events import Judging, Outcome, Seen, terms_of
 
 log = structlog.get_logger(__name__)

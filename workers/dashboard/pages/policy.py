@@ -6,7 +6,7 @@ from workers.dashboard.pages.site import PageData, empty, entry, fold, frame, la
 from workers.dashboard.views import policy as views
 from workers.dashboard.views.now import of_reading
 from workers.dashboard.views.policy import RevisionRow
-from workers.dashboard.views.wording import moment
+from workers.dashboard.views.times import moment
 
 FEW = 3
 """The number of changes shown initially."""

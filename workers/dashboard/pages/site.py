@@ -19,7 +19,7 @@ from workers.dashboard.data.consumer import Reader
 from workers.dashboard.data.poller import Watch
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import VISITOR, Role, Visitor
-from workers.dashboard.views.wording import Level
+from workers.dashboard.views.times import Level
 from workers.kafka.errors import ReadingError
 
 P = ParamSpec("P")

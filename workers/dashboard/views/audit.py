@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from workers.audit import columns
 from workers.audit.read_acts import Done
-from workers.dashboard.views.wording import lasting, moment
+from workers.dashboard.views.times import lasting, moment
 
 
 class AuditRow(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from workers.console.printable import words
-from workers.dashboard.views.wording import moment
+from workers.dashboard.views.times import moment
 from workers.dead_letters.masking import masked
 from workers.dead_letters.read import StoredDeadLetter
 from workers.dead_letters.redrive import Plan

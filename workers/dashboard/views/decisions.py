@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from workers.console.printable import words
 from workers.dashboard.data.counters import NONE, Counters, Mix, Revision
-from workers.dashboard.views.wording import moment
+from workers.dashboard.views.times import moment
 
 DETERMINATIONS = (
     "medically_necessary",

@@ -12,7 +12,7 @@ from workers.accounts.account import total
 from workers.dashboard.data.consumer import Progress
 from workers.dashboard.data.counters import Latencies
 from workers.dashboard.data.poller import Point, Watched
-from workers.dashboard.views.wording import Level, lasting, moment
+from workers.dashboard.views.times import Level, lasting, moment
 from workers.kafka.lag import Lag, Member
 
 FRESH_SECONDS = 15.0

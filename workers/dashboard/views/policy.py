@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from policy_core.publications.signing_keys import SHOWN
+from policy_core.publications.signatures import SHOWN
 from workers.console.printable import words
 from workers.dashboard.data.counters import NONE, Revision
 from workers.dashboard.data.revisions import Proof

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from workers.console.printable import words
-from workers.dashboard.views.wording import Level, moment
+from workers.dashboard.views.times import Level, moment
 
 LONGEST = 1_000_000
 """Bytes read of a summary."""

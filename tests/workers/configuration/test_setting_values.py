@@ -15,8 +15,16 @@ from pydantic import SecretStr
 
 from tests.support.commands import dli
 from tests.support.settings import nothing_from_outside  # noqa: F401 (a fixture)
+from workers.configuration.setting_values import (
+    HIDDEN,
+    Origin,
+    SettingValue,
+    displayed,
+    is_secret,
+    values,
+    without_login,
+)
 from workers.configuration.settings import Settings, read, variable
-from workers.configuration.values import HIDDEN, Origin, SettingValue, displayed, is_secret, values, without_login
 
 KEYS = {"DLI_POLICY_KEYS": "keys"}
 LOGIN = {"DLI_SECURITY_PROTOCOL": "SASL_SSL", "DLI_SASL_USERNAME": "u", "DLI_SASL_PASSWORD": "p"}

@@ -15,10 +15,11 @@ from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
 
-from workers.archive import formats, manifest, plain_files, signing
+from workers.archive import archive_signature as signing
+from workers.archive import formats, manifest, plain_files
+from workers.archive.archive_signature import SignatureStatus
 from workers.archive.blocks import BLOCK_RAW, BLOCK_RECORDS, Block, Digest, LogPartition, raw_size
 from workers.archive.manifest import KeptPartition, Manifest, Segment
-from workers.archive.signing import SignatureStatus
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Chunk, Damage, Extent, Format, Piece, ReplayError, Source
 from workers.kafka.records import Record

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from workers.archive import archive, manifest, signing
-from workers.archive.archive import ArchiveSource, Kept
+from workers.archive import archive_signature as signing
+from workers.archive import archive_source as archive
+from workers.archive import manifest
+from workers.archive.archive_source import ArchiveSource, Kept
 from workers.configuration.settings import Settings
 from workers.event_log.process_pool import run
 from workers.event_log.progress import SILENT, Counter, Reporter

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.event_logs import MemorySource, archived
-from workers.archive import archive, blocks, formats, manifest
-from workers.archive.archive import ArchiveSource, Kept
+from workers.archive import archive_source as archive
+from workers.archive import blocks, formats, manifest
+from workers.archive.archive_source import ArchiveSource, Kept
 from workers.archive.blocks import Digest, LogPartition
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Chunk, Damage, Format, ReplayError

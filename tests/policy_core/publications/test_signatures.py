@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.history.library import PACKAGED, load_library
 from policy_core.history.publication_terms import Anchor, Terms, released
-from policy_core.publications.signing_keys import (
+from policy_core.publications.signatures import (
     CONTEXT,
     Keyring,
     PrivateKeyError,

@@ -11,7 +11,7 @@ from tests.support.requests import record
 from workers.configuration.settings import read
 from workers.decide.handler import DecisionHandler
 from workers.kafka.reader import data_of
-from workers.monitoring.waiting_requests import Pended
+from workers.monitoring.pended_requests import Pended
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
