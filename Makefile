@@ -7,7 +7,7 @@ NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed;
 # A folder of published policy texts, NUMBER.source.txt, to check the documents' citations against.
 TEXTS ?=
 # Test processes; tests with brokers mostly wait, so there are more than cores.
-PROCESSES ?= 4
+PROCESSES ?= 6
 # Test processes on Apache Kafka; each has its own broker, which takes half a gigabyte.
 BROKERS ?= 2
 PYTEST_OPTIONS := $(if $(TEXTS),--published-texts=$(TEXTS))
