@@ -189,11 +189,12 @@ class AuthorizationRequest(Private):
         their systems, instants in RFC 3339 in their own offset. The order of diagnoses and service lines matters.
         `events/README.md` documents it for platforms.
         """
-        content = {name: value for name, value in vars(self).items() if value}
+        content = {name: value for name, value in vars(self).items() if value is not None}
         content["member"], content["provider"] = vars(self.member), vars(self.provider)
         content["service_lines"] = [_line_content(line) for line in self.service_lines]
-        if self.diagnoses:
-            content["diagnoses"] = [vars(stated) for stated in self.diagnoses]
+        content["diagnoses"] = [vars(stated) for stated in self.diagnoses or ()]
+        if not content["diagnoses"]:
+            del content["diagnoses"]
         content["clinical"] = _stated(self.clinical or {})
         if not content["clinical"]:
             del content["clinical"]

@@ -12,7 +12,7 @@ again, has none, and other JSON is parsed strictly beside.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
@@ -95,14 +95,17 @@ class _NotTypedError(Exception):
 _ABSENT = msgspec.Raw()
 
 
-def _struct(model: type[BaseModel], **own: Any) -> type[msgspec.Struct]:
-    """A struct of a model's fields that accepts no value which the model refuses.
+def _struct(model: type[BaseModel], known: Container[str], **own: Any) -> type[msgspec.Struct]:
+    """A struct of the fields of a model that are known here; it accepts no text which the model refuses.
 
-    Texts are read whole, and everything else as it is written; `own` replaces or adds fields.
+    A request with another field of the model is left to the model. Texts are read whole, and everything else as it is
+    written; `own` replaces or adds fields, which have to be checked by their reader.
     """
     schema = model.model_json_schema(by_alias=True)
     fields: list[Any] = []
     for name, declared in schema["properties"].items():
+        if name not in known:
+            continue
         kind = own.pop(name, None) or _type(declared)
         if name in schema["required"]:
             fields.append((name, kind))
@@ -126,17 +129,34 @@ def _type(declared: Mapping[str, Any]) -> Any:
         return msgspec.Raw
     if "enum" in text or "const" in text:
         return Literal[tuple(text.get("enum", [text.get("const")]))]
-    if text.get("pattern", REQUEST_ID) != REQUEST_ID:
+    if text.get("pattern", REQUEST_ID) != REQUEST_ID or "format" in text:
         return msgspec.Raw
     return Annotated[str, msgspec.Meta(min_length=text.get("minLength"), max_length=text.get("maxLength"))]
 
 
-_Attributes: Any = _struct(Attributes)
-_Member: Any = _struct(Member)
+# The fields that `_parts` and `_typed_line` check and make canonical. A new field of a model is added to them there,
+# and then here; until then requests that have it are read by the models.
+REQUEST_FIELDS = (
+    *("request_id", "certification", "urgency", "submitted_at", "first_submitted_at", "channel"),
+    *("prior_authorization_number", "policy_number", "supersedes"),
+    *("member", "provider", "diagnoses", "service_lines", "clinical"),
+)
+MEMBER_FIELDS = ("member_id", "line_of_business")
+LINE_FIELDS = ("line", "system", "code", "units", "service_date", "performed_on")
+
+_Attributes: Any = _struct(Attributes, Attributes.model_fields)
+_Member: Any = _struct(Member, MEMBER_FIELDS)
 _Lines = Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MOST_LINES)]
-_Request: Any = _struct(AuthorizationRequest, member=_Member, service_lines=_Lines)
+_Request: Any = _struct(
+    AuthorizationRequest,
+    REQUEST_FIELDS,
+    member=_Member,
+    service_lines=_Lines,
+    submitted_at=str,
+    first_submitted_at=str,
+)
 # A request's time is its own `submitted_at`, so that of the event may be any text.
-_Event: Any = _struct(Attributes, data=_Request, time=(str | None, None))
+_Event: Any = _struct(Attributes, Attributes.model_fields, data=_Request, time=(str | None, None))
 
 _read_event = msgspec.json.Decoder(_Event).decode
 _read_request = msgspec.json.Decoder(_Request).decode
@@ -234,7 +254,7 @@ def _line(_: bytes, tree: Any) -> Part[LinePart]:
     return line_part(_line_of(tree))
 
 
-_Line: Any = _struct(ServiceLine, code=str, service_date=str)
+_Line: Any = _struct(ServiceLine, LINE_FIELDS, code=str, service_date=str)
 _read_line = msgspec.json.Decoder(_Line).decode
 _WHITE_SPACE = b" \t\n\r"
 

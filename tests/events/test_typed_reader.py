@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -11,11 +12,14 @@ from pydantic import BaseModel, Field
 
 from events import typed_reader
 from events.decode import RejectedError, decode
-from events.request import AuthorizationRequest
+from events.request import AuthorizationRequest, Member, ServiceLine
 from events.request_parts import RequestParts, parts_of
 from events.typed_reader import Event, read, read_typed
 from tests.support import generator
 from tests.support.mutated_events import Sent, events, written
+from tests.support.places import ROOT
+
+EXAMPLES = ROOT / "events" / "examples" / "authorization.requested.v1"
 
 
 def by_models(sent: Sent) -> Event | None:
@@ -101,18 +105,36 @@ def test_what_is_refused_has_the_models_reasons() -> None:
 
 
 def test_a_field_of_a_new_kind_is_left_to_the_models() -> None:
-    """A struct takes the texts of a model whole, and anything that may be refused as it is written."""
+    """A struct reads plain texts whole, what may be refused as it is written, and only the fields that are known."""
 
     class Changed(BaseModel):
         plain: str = Field(min_length=2)
         patterned: str = Field(pattern="^a$")
         several: list[str]
+        flag: bool | None = None
+        at: datetime
+        new: str | None = None
 
-    struct = typed_reader._struct(Changed)  # noqa: SLF001 (what derives)
+    known = ("plain", "patterned", "several", "flag", "at")
+    struct = typed_reader._struct(Changed, known)  # noqa: SLF001 (what derives)
 
     types = struct.__annotations__
-    assert types["patterned"] is types["several"] is msgspec.Raw
-    assert types["plain"] is not msgspec.Raw
+    assert [name for name in known if types[name] is msgspec.Raw] == ["patterned", "several", "flag", "at"]
+    assert set(types) == set(known)
+
+
+def test_the_reader_knows_every_field_of_today() -> None:
+    """A new field of a model is read by the models, until this reader checks it and makes it canonical."""
+    assert set(typed_reader.REQUEST_FIELDS) == set(AuthorizationRequest.model_fields)
+    assert set(typed_reader.MEMBER_FIELDS) == set(Member.model_fields)
+    assert set(typed_reader.LINE_FIELDS) == set(ServiceLine.model_fields)
+
+
+@pytest.mark.parametrize("kind", ["valid", "invalid"])
+def test_every_example_is_read_as_the_models_read_it(kind: str) -> None:
+    found = Counter(compared(Sent(file.read_bytes(), ())) for file in sorted((EXAMPLES / kind).iterdir()))
+
+    assert found["both"] > 10 if kind == "valid" else set(found) == {"neither"}
 
 
 def test_a_memory_that_is_full_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
