@@ -1,8 +1,8 @@
 """Reads most requests many times faster than the models, and accepts nothing that the models refuse.
 
 The envelope, the request's own fields and the member are read by structs derived from the models. The parts that recur
-(the provider, diagnoses, each service line, the clinical object) are cut out as they are written; the models read each
-once, and its bytes stand for it from then on.
+(the provider, diagnoses, each service line, the clinical object) are cut out as they are written and read once; their
+bytes stand for them from then on.
 
 Only a subset is read here; `read_typed` gives None for anything else, which the models then read or explain. Structs do
 not notice a key that is written twice: compact JSON without escapes that is exactly as long as what was read, encoded
@@ -209,6 +209,8 @@ _holds_json = lru_cache(maxsize=256)(is_json)
 
 Found = TypeVar("Found")
 _REMEMBERED = 1 << 15
+LONGEST_REMEMBERED = 1_024
+"""Bytes: what is longer hardly recurs, and would take memory."""
 
 
 def _nothing(_: bytes) -> None:
@@ -232,9 +234,10 @@ class _Pieces(dict[bytes, Found], Generic[Found]):
                 found = self._make(written, loads(written))
             except ValueError:  # of pydantic too
                 raise _NotTypedError from None
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        self[written] = found
+        if len(written) <= LONGEST_REMEMBERED:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[written] = found
         return found
 
 

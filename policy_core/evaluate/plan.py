@@ -37,13 +37,17 @@ Found = TypeVar("Found")
 
 REMEMBERED = 1 << 16
 """Entries of one memory; a log has far fewer, and what is forgotten costs a few microseconds each."""
+LONGEST_REMEMBERED = 2_048
+"""Bytes of a key: what is longer hardly recurs, and would take memory."""
 
 
 class Memory(dict[Key, Found]):
     """What was found, by key; forgets everything when it is full."""
 
     def remember(self, key: Key, found: Found) -> Found:
-        """Add an entry; returns it."""
+        """Add an entry, unless its key is a long text; returns it."""
+        if isinstance(key, bytes) and len(key) > LONGEST_REMEMBERED:
+            return found
         if len(self) >= REMEMBERED:
             self.clear()
         self[key] = found

@@ -143,6 +143,17 @@ def test_a_memory_that_is_full_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert {compared(sent) for sent in events(13, 300)} == {"both", "models", "neither"}
 
 
+def test_a_long_part_is_read_and_not_remembered() -> None:
+    """White space around a fact makes every part another one: a platform could fill the memory with them."""
+    data = json.dumps(generator.request(5, 1) | {"clinical": {"malignancy": "none"}}, separators=(",", ":"))
+    event = '{"specversion":"1.0","id":"e","source":"/s","type":"%s","data":%s}'
+    padded = data.replace('{"malignancy"', "{" + " " * 2_000 + '"malignancy"')
+    before = len(typed_reader._clinicals)  # noqa: SLF001 (what it remembers)
+
+    assert compared(Sent((event % (AuthorizationRequest.TYPE, padded)).encode(), ())) == "both"
+    assert len(typed_reader._clinicals) == before  # noqa: SLF001 (as above)
+
+
 def test_the_generated_events_have_both_modes() -> None:
     modes = Counter(len(written(generator.request(1, n), Random(n)).headers) > 1 for n in range(50))
 

@@ -157,6 +157,14 @@ def test_a_plan_that_forgets_decides_the_same(monkeypatch: pytest.MonkeyPatch) -
         assert by_plan(forgetful, in_parts(asked)) == by_policy(packaged(), asked)
 
 
+def test_a_long_part_is_decided_and_not_remembered() -> None:
+    forgetful, asked = Plan(packaged()), case(diagnoses=icd10(*["C92.02"] * 90))
+    for _ in range(2):
+        assert by_plan(forgetful, in_parts(asked)) == by_policy(packaged(), asked)
+
+    assert list(forgetful._diagnoses) == []  # noqa: SLF001 (what it remembers)
+
+
 def test_a_refused_clinical_object_is_refused_again() -> None:
     """What was refused is not remembered as decided, nor the other way round."""
     refused, decided = case(clinical={"unheard_of": None}), case(clinical={})
