@@ -33,7 +33,7 @@ Request = tuple[bytes, bytes]
 """A request's key and its record's value."""
 
 
-class _NothingYet:
+class NothingYet:
     """The changelog of a group that has answered nothing."""
 
     def __init__(self, topic: str) -> None:
@@ -55,7 +55,7 @@ class Work:
         logs.configure(level="WARNING")
         self._trivial = kind == "trivial"
         self._decisions = settings.topic(DECISIONS)
-        answered = _NothingYet(settings.topic(ANSWERED))
+        answered = NothingYet(settings.topic(ANSWERED))
         self._memory = AnsweredRequests(settings.data_dir / "answered", answered, 30 * DAY_MS)
         self._handler = DecisionHandler(
             load_library(settings.policies, settings.default_policy), settings, self._memory
