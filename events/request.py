@@ -218,11 +218,6 @@ def content_of_diagnoses(diagnoses: Sequence[Diagnosis]) -> bytes:
     return orjson.dumps([vars(stated) for stated in diagnoses], option=_CANONICAL)
 
 
-def content_of_line(line: ServiceLine) -> bytes:
-    """Its part of a request's content."""
-    return orjson.dumps(_line_content(line), default=_plain, option=_CANONICAL)
-
-
 def content_of_clinical(clinical: Mapping[str, JsonValue]) -> bytes:
     """Its part of a request's content; empty if nothing is stated."""
     stated = _stated(clinical)

@@ -1,6 +1,6 @@
 """A request in parts that other requests have too, so that what follows from a part can be remembered.
 
-Few clinical objects, lists of diagnoses, service lines and providers cover nearly all of a log. `RequestParts` is what
+Few clinical objects, lists of diagnoses and providers cover nearly all of a log. `RequestParts` is what
 is decided; `parts_of` takes it from a request that the models have read, and `typed_reader` reads it directly.
 """
 
@@ -12,10 +12,8 @@ from events.field_types import written_instant
 from events.request import (
     AuthorizationRequest,
     Diagnosis,
-    ServiceLine,
     content_of_clinical,
     content_of_diagnoses,
-    content_of_line,
 )
 
 Content = TypeVar("Content")
@@ -66,7 +64,7 @@ class RequestParts(NamedTuple):
     supersedes: str | None
     line_of_business: str
     diagnoses: Part[Sequence[DiagnosisPart]]
-    service_lines: tuple[Part[LinePart], ...]
+    service_lines: tuple[LinePart, ...]
     clinical: Part[Mapping[str, Any]]
     content: bytes
     """`AuthorizationRequest.content`."""
@@ -93,7 +91,12 @@ def parts_of(request: AuthorizationRequest) -> RequestParts:
         supersedes=request.supersedes,
         line_of_business=request.member.line_of_business,
         diagnoses=diagnoses_part(request.diagnoses) if request.diagnoses else NO_DIAGNOSES,
-        service_lines=tuple([line_part(line) for line in request.service_lines]),
+        service_lines=tuple(
+            [
+                LinePart(line.line, line.system, line.code, line.service_date, line.performed_on or "member")
+                for line in request.service_lines
+            ]
+        ),
         clinical=clinical_part(_exactly(request.clinical), request.clinical) if request.clinical else NOTHING_STATED,
         content=request.content(),
     )
@@ -108,13 +111,6 @@ def diagnoses_part(diagnoses: Sequence[Diagnosis]) -> Part[Sequence[DiagnosisPar
     """The part of a list of diagnoses."""
     canonical = content_of_diagnoses(diagnoses)
     return Part(canonical, tuple([DiagnosisPart(one.system, one.code) for one in diagnoses]), canonical)
-
-
-def line_part(line: ServiceLine) -> Part[LinePart]:
-    """The part of a service line."""
-    canonical = content_of_line(line)
-    value = LinePart(line.line, line.system, line.code, line.service_date, line.performed_on or "member")
-    return Part(canonical, value, canonical)
 
 
 def clinical_part(written: bytes, clinical: Mapping[str, Any]) -> Part[Mapping[str, Any]]:

@@ -1,8 +1,8 @@
 """Reads most requests many times faster than the models, and accepts nothing that the models refuse.
 
 The envelope, the request's own fields and the member are read by structs derived from the models. The parts that recur
-(the provider, diagnoses, each service line, the clinical object) are cut out as they are written and read once; their
-bytes stand for them from then on.
+(the provider, diagnoses, the clinical object) are cut out as they are written and read once; their bytes stand for them
+from then on.
 
 Only a subset is read here; `read_typed` gives None for anything else, which the models then read or explain. Structs do
 not notice a key that is written twice: compact JSON without escapes that is exactly as long as what was read, encoded
@@ -13,9 +13,9 @@ again, has none, and other JSON is parsed strictly beside.
 
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 import orjson
@@ -35,7 +35,6 @@ from events.request_parts import (
     RequestParts,
     clinical_part,
     diagnoses_part,
-    line_part,
     parts_of,
 )
 
@@ -76,7 +75,7 @@ def read_typed(value: bytes, headers: Headers = ()) -> Event | None:
             attributes = read = _read_event(value)
             request = read.data
         if len(_encoded(read)) != len(value) or not _is_plain(value):
-            loads(value)
+            loads(value)  # no key is written twice
             _check_texts(request)
         if attributes.type != AuthorizationRequest.TYPE or not _holds_json(attributes.datacontenttype):
             return None
@@ -134,7 +133,7 @@ def _type(declared: Mapping[str, Any]) -> Any:
     return Annotated[str, msgspec.Meta(min_length=text.get("minLength"), max_length=text.get("maxLength"))]
 
 
-# The fields that `_parts` and `_typed_line` check and make canonical. A new field of a model is added to them there,
+# The fields that `_parts` and `_lines` check and make canonical. A new field of a model is added to them there,
 # and then here; until then requests that have it are read by the models.
 REQUEST_FIELDS = (
     *("request_id", "certification", "urgency", "submitted_at", "first_submitted_at", "channel"),
@@ -146,7 +145,8 @@ LINE_FIELDS = ("line", "system", "code", "units", "service_date", "performed_on"
 
 _Attributes: Any = _struct(Attributes, Attributes.model_fields)
 _Member: Any = _struct(Member, MEMBER_FIELDS)
-_Lines = Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MOST_LINES)]
+_Line: Any = _struct(ServiceLine, LINE_FIELDS, code=str, service_date=str)
+_Lines = Annotated[list[_Line], msgspec.Meta(min_length=1, max_length=MOST_LINES)]
 _Request: Any = _struct(
     AuthorizationRequest,
     REQUEST_FIELDS,
@@ -207,38 +207,61 @@ _holds_json = lru_cache(maxsize=256)(is_json)
 
 # --- the request's parts -------------------------------------------------------------------------------------------
 
+Key = TypeVar("Key")
 Found = TypeVar("Found")
 _REMEMBERED = 1 << 15
 LONGEST_REMEMBERED = 1_024
 """Bytes: what is longer hardly recurs, and would take memory."""
 
 
-def _nothing(_: bytes) -> None:
-    return None
+class _Bounded(dict[Key, Found]):
+    """What was found; forgets everything when it is full."""
 
-
-class _Pieces(dict[bytes, Found], Generic[Found]):
-    """What the models made of pieces of JSON; forgets everything when it is full."""
-
-    def __init__(self, make: Callable[[bytes, Any], Found], typed: Callable[[bytes], Found | None] = _nothing) -> None:
-        super().__init__()
-        self._make = make
-        self._typed = typed
-
-    def __missing__(self, written: bytes) -> Found:
-        found = self._typed(written)
-        if found is None:
-            if written.count(b"{") + written.count(b"[") > _MOST_BRACKETS:
-                raise _NotTypedError
-            try:
-                found = self._make(written, loads(written))
-            except ValueError:  # of pydantic too
-                raise _NotTypedError from None
-        if len(written) <= LONGEST_REMEMBERED:
+    def remember(self, key: Key, found: Found, length: int) -> Found:
+        """Add an entry, unless its key is a long text; returns it."""
+        if length <= LONGEST_REMEMBERED:
             if len(self) >= _REMEMBERED:
                 self.clear()
-            self[written] = found
+            self[key] = found
         return found
+
+
+class _Pieces(_Bounded[bytes, Found]):
+    """What the models made of pieces of JSON."""
+
+    def __init__(self, make: Callable[[bytes, Any], Found]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, written: bytes) -> Found:
+        if written.count(b"{") + written.count(b"[") > _MOST_BRACKETS:
+            raise _NotTypedError
+        try:
+            found = self._make(written, loads(written))
+        except ValueError:  # of pydantic too
+            raise _NotTypedError from None
+        return self.remember(written, found, len(written))
+
+
+class _Procedures(_Bounded[tuple[str, str], str]):
+    """Procedure codes in the spelling of their systems, by system and as they are written."""
+
+    def __missing__(self, written: tuple[str, str]) -> str:
+        system, code = written
+        spelled = procedure(system, code)  # or a ValueError
+        if not (spelled.isascii() and spelled.isprintable()):
+            raise _NotTypedError
+        return self.remember(written, spelled, len(code))
+
+
+class _Days(_Bounded[str, date]):
+    """Dates, as they are written."""
+
+    def __missing__(self, written: str) -> date:
+        day = read_day(written)
+        if day is None:
+            raise _NotTypedError
+        return self.remember(written, day, len(written))
 
 
 _MOST_BRACKETS = 200
@@ -246,41 +269,10 @@ _MOST_BRACKETS = 200
 
 _provider_of = TypeAdapter(Provider).validate_python
 _diagnoses_of = TypeAdapter(Diagnoses).validate_python
-_line_of = TypeAdapter(ServiceLine).validate_python
 
 
 def _provider(_: bytes, tree: Any) -> bytes:
     return orjson.dumps({"npi": _provider_of(tree).npi})
-
-
-def _line(_: bytes, tree: Any) -> Part[LinePart]:
-    return line_part(_line_of(tree))
-
-
-_Line: Any = _struct(ServiceLine, LINE_FIELDS, code=str, service_date=str)
-_read_line = msgspec.json.Decoder(_Line).decode
-_WHITE_SPACE = b" \t\n\r"
-
-
-def _typed_line(written: bytes) -> Part[LinePart] | None:
-    """A line as it mostly is; there are more of them than of other parts."""
-    if not _is_plain(written):
-        return None
-    try:
-        line = _read_line(written)
-        code = procedure(line.system, line.code)
-    except ValueError:  # of msgspec too
-        return None
-    day = read_day(line.service_date)
-    # An integer may be written as `1.0`, and a key twice.
-    if day is None or len(_encoded(line)) != len(written.translate(None, _WHITE_SPACE)):
-        return None
-    donor = ',"performed_on":"donor"' if line.performed_on == "donor" else ""
-    canonical = (
-        f'{{"code":"{code}","line":{line.line}{donor},"service_date":"{line.service_date}"'
-        f',"system":"{line.system}","units":{line.units}}}'
-    ).encode()
-    return Part(canonical, LinePart(line.line, line.system, code, day, line.performed_on or "member"), canonical)
 
 
 def _clinical(written: bytes, tree: Any) -> Part[Mapping[str, Any]]:
@@ -296,16 +288,33 @@ def _coded(_: bytes, tree: Any) -> Part[Sequence[DiagnosisPart]]:
 
 _providers = _Pieces(_provider)
 _diagnoses = _Pieces(_coded)
-_lines = _Pieces(_line, _typed_line)
 _clinicals = _Pieces(_clinical)
+_procedures = _Procedures()
+_days = _Days()
+
+
+def _lines(lines: Sequence[Any]) -> tuple[LinePart, ...]:
+    """The service lines, which are made canonical in place."""
+    read = []
+    for line in lines:
+        spelled = _procedures[line.system, line.code]
+        if spelled != line.code:
+            line.code = spelled
+        if line.performed_on == "member":
+            line.performed_on = None
+        day = _days[line.service_date]
+        read.append(LinePart(line.line, line.system, spelled, day, line.performed_on or "member"))
+    if len(read) > 1 and len({line.line for line in read}) < len(read):
+        raise _NotTypedError
+    return tuple(read)
 
 
 def _parts(request: Any) -> RequestParts:
     provider = _providers[bytes(request.provider)]
     diagnoses = _diagnoses[bytes(request.diagnoses)] if request.diagnoses else NO_DIAGNOSES
     clinical = _clinicals[bytes(request.clinical)] if request.clinical else NOTHING_STATED
-    lines = tuple([_lines[bytes(line)] for line in request.service_lines])
-    if request.supersedes == request.request_id or len({line.value.line for line in lines}) < len(lines):
+    lines = _lines(request.service_lines)
+    if request.supersedes == request.request_id:
         raise _NotTypedError
     submitted = first = _time(request.submitted_at)
     if request.first_submitted_at is not None:
@@ -320,7 +329,6 @@ def _parts(request: Any) -> RequestParts:
     request.provider = msgspec.Raw(provider)
     request.diagnoses = msgspec.Raw(diagnoses.canonical) if diagnoses.canonical else _ABSENT
     request.clinical = msgspec.Raw(clinical.canonical) if clinical.canonical else _ABSENT
-    request.service_lines = [msgspec.Raw(line.canonical) for line in lines]
     return RequestParts(
         request.request_id,
         request.certification,

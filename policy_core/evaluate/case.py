@@ -133,8 +133,8 @@ class RecurringCase(Protocol):
         """All of them."""
 
     @property
-    def service_lines(self) -> Sequence[Recurring[RequestedLine]]:
-        """Each of them."""
+    def service_lines(self) -> Sequence[RequestedLine]:
+        """In their order."""
 
     @property
     def clinical(self) -> Recurring[Mapping[str, Any]]:

@@ -157,18 +157,6 @@ class LineKind:
         """One of those that guidance names, or any that it does not."""
 
 
-class PlannedLine:
-    """A service line, with its kinds."""
-
-    __slots__ = ("day", "kinds", "line")
-
-    def __init__(self, line: RequestedLine) -> None:
-        self.line = line
-        self.day = line.service_date
-        self.kinds: dict[tuple[str, bool, bool], LineKind] = {}
-        """By line of business, whether it is too early without an authorization, and whether it is cancelled."""
-
-
 class Through(NamedTuple):
     """The last day of an approval."""
 
@@ -233,7 +221,7 @@ class PlannedResult:
     def result(self) -> CaseResult:
         """The same in the form of `Policy.determine`."""
         lines = tuple(
-            LineResult(_line(line.value), outcome.answer, outcome.revision, outcome.guidance, outcome.valid_through)
+            LineResult(_line(line), outcome.answer, outcome.revision, outcome.guidance, outcome.valid_through)
             for line, outcome in zip(self.case.service_lines, self.outcome.lines, strict=True)
         )
         findings = {found.statuses.since: found.finding for found in self.findings}
@@ -263,7 +251,6 @@ class Plan:
         self._stated: Memory[bytes, StatedFacts] = Memory()
         self._diagnoses: Memory[bytes, StatedDiagnoses] = Memory()
         self._derived: list[Memory[tuple[Interned[Implied], Any], DerivedFact]] = [Memory() for _ in self._derivable]
-        self._lines: Memory[bytes, PlannedLine] = Memory()
         self._through: Memory[tuple[str, date], Through] = Memory()
         self._kinds: Memory[tuple[Any, ...], LineKind] = Memory()
         self._found: Memory[tuple[Any, ...], PatternFinding] = Memory()
@@ -295,10 +282,12 @@ class Plan:
         outcomes, day, authorized = [], case.submitted_at.date(), case.has_prior_authorization
         business, cancelled = case.line_of_business, case.certification == "cancellation"
         through = self._through.get((business, day)) or self._valid_through(business, day)
-        for recurring in case.service_lines:
-            line = self._lines.get(recurring.key) or self._line(recurring)
-            early = line.day < day and not authorized
-            kind = line.kinds.get((business, early, cancelled)) or self._kind(line, business, early, cancelled)
+        for line in case.service_lines:
+            on = line.service_date
+            stretch = self._stretches.get(on) or self._stretch(on)
+            early = not authorized and on < day
+            kinds = (line.system, line.code, stretch, line.performed_on, business, early, cancelled)
+            kind = self._kinds.get(kinds) or self._kind(*kinds)
             answer = kind.answer
             if kind.edition is not None:
                 finding = found.get(kind.edition)
@@ -365,35 +354,23 @@ class Plan:
         """The number, from 1, of the stretch of days in which all answers are alike."""
         return self._stretches.remember(day, bisect_right(self._days, day) + 1)
 
-    def _line(self, recurring: Recurring[RequestedLine]) -> PlannedLine:
-        return self._lines.remember(recurring.key, PlannedLine(recurring.value))
-
-    def _kind(self, planned: PlannedLine, business: str, early: bool, cancelled: bool) -> LineKind:
-        line = planned.line
-        stretch = self._stretches.get(planned.day) or self._stretch(planned.day)
-        key = (line.system, line.code, stretch, line.performed_on, business, early, cancelled)
-        kind = self._kinds.get(key)
-        if kind is None:
-            kind = self._kinds.remember(key, self._new_kind(line, stretch, business, early=early, cancelled=cancelled))
-        planned.kinds[business, early, cancelled] = kind
-        return kind
-
-    def _new_kind(self, line: RequestedLine, stretch: int, business: str, *, early: bool, cancelled: bool) -> LineKind:
+    def _kind(
+        self, system: str, code: str, stretch: int, performed_on: str, business: str, early: bool, cancelled: bool
+    ) -> LineKind:
         policy = self.policy
         day = self._days[stretch - 2] if stretch > 1 else self._days[0] - timedelta(days=1)
-        answer = policy.before_facts(business, line.system, line.code, day, unauthorized=early, cancelled=cancelled)
+        answer = policy.before_facts(business, system, code, day, unauthorized=early, cancelled=cancelled)
         edition = policy.edition_on(day) if answer is None else None
         revision = policy.register.in_force(day)
-        normal = (line.system, policy.codes.normal(line.system, line.code))
+        normal = (system, policy.codes.normal(system, code))
         named = normal if normal in self._named else ("", "")
         # A policy has one object for each edition and revision.
-        value = (answer, id(edition), id(revision), line.performed_on, named)
+        value = (answer, id(edition), id(revision), performed_on, named)
         kind = self._line_kinds.get(value)
         if kind is None:
             answered = self._answer(answer) if answer is not None else _BY_STATEMENTS
-            kind = LineKind(answered, edition, revision, line.performed_on, *named)
-            self._line_kinds.remember(value, kind)
-        return kind
+            kind = self._line_kinds.remember(value, LineKind(answered, edition, revision, performed_on, *named))
+        return self._kinds.remember((system, code, stretch, performed_on, business, early, cancelled), kind)
 
     def _valid_through(self, business: str, day: date) -> Through:
         through = Through(self.policy.valid_through(business, day))

@@ -21,9 +21,9 @@ from pydantic import BaseModel, ValidationError
 
 from events.decision import Decision, content_id
 from events.decode import decode
-from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
 from tests.support.decisions import decided, generated, library
+from tests.support.packaged import packaged_library
 from tests.support.places import ROOT
 from workers.decide.handler import decide
 
@@ -50,7 +50,7 @@ def test_a_decision_has_the_bytes_that_it_had() -> None:
 
 
 def test_the_same_request_twice_gives_the_same_bytes() -> None:
-    other = load_library([PACKAGED], "L.2.03.402")
+    other = packaged_library()
     for value in generated():
         received = decode(value, bare_allowed=True)
         assert decide(received, library()).to_json() == decide(received, other).to_json()

@@ -15,8 +15,9 @@ from events.dead_letter import SENTENCES, Reason
 from events.decode import Received, RejectedError, decode
 from events.envelope import Headers
 from events.request import AuthorizationRequest
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from tests.support import generator
+from tests.support.packaged import packaged_library
 from workers.dead_letters.write import dead_letter
 from workers.decide.handler import decide
 
@@ -34,7 +35,7 @@ json_values = st.recursive(
 
 @cache
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 def event(data: object = None, **attributes: object) -> dict[str, Any]:

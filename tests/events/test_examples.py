@@ -30,8 +30,9 @@ from events.topics import POLICY_REVISIONS, REQUESTS
 from policy_core.compare.answers import compare
 from policy_core.evaluate.determine import Policy
 from policy_core.history.chain import policy_of
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from policy_core.history.publication_terms import Terms
+from tests.support.packaged import packaged_library
 from tests.support.places import ROOT
 from tests.support.publishing import revised
 from workers.audit.record_acts import as_record as acted_record
@@ -100,7 +101,7 @@ def each(folder: Path) -> pytest.MarkDecorator:
 
 @cache
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 @cache

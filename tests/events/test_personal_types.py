@@ -32,8 +32,8 @@ from events.revision import PolicyRevision, RevisionSignature
 from events.schemas import EVENTS
 from events.shadow import ShadowDifference
 from events.topics import TOPICS
-from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
+from tests.support.packaged import packaged_library
 from workers.decide.handler import decide
 from workers.process.logs import configure
 
@@ -90,7 +90,7 @@ def requested() -> AuthorizationRequest:
 def events_with_marks() -> tuple[BaseModel, ...]:
     decision = decide(
         decode(requested().model_dump_json().encode(), bare_allowed=True),
-        load_library([PACKAGED], "L.2.03.402"),
+        packaged_library(),
     )
     encoded = b64encode(MARK.encode()).decode()
     letter = DeadLetter(

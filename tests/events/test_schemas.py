@@ -14,8 +14,9 @@ import workers.main.generated_files
 from events.dead_letter import SENTENCES
 from events.decode import RejectedError, decode
 from events.schemas import DIALECT, EVENTS, FOLDER
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from tests.support import generator
+from tests.support.packaged import packaged_library
 from tests.support.places import ROOT
 from workers.dead_letters.write import dead_letter
 from workers.decide.handler import decide
@@ -42,7 +43,7 @@ BEYOND_JSON_SCHEMA = {
 
 @cache
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 @cache

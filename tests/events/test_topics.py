@@ -23,8 +23,9 @@ from events.topics import (
     TOPICS,
     Topic,
 )
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from tests.support import generator
+from tests.support.packaged import packaged_library
 from tests.support.places import ROOT
 from workers.configuration.settings import Settings
 from workers.decide.handler import DecisionHandler
@@ -39,7 +40,7 @@ DAY = 24 * 60 * 60 * 1000
 
 @cache
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 def answer(value: bytes, key: bytes | None) -> OutgoingRecord:

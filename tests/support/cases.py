@@ -108,7 +108,7 @@ class InParts(NamedTuple):
     has_prior_authorization: bool
     line_of_business: str
     diagnoses: Part
-    service_lines: tuple[Part, ...]
+    service_lines: tuple[ServiceLine, ...]
     clinical: Part
 
 
@@ -121,6 +121,6 @@ def in_parts(asked: Case) -> InParts:
         asked.has_prior_authorization,
         asked.line_of_business,
         Part(repr(asked.diagnoses).encode(), asked.diagnoses),
-        tuple(Part(repr(line).encode(), line) for line in asked.service_lines),
+        asked.service_lines,
         Part(repr(asked.clinical).encode(), asked.clinical),
     )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from events.decision import content_id
-from events.request_parts import LinePart, Part, RequestParts
+from events.request_parts import LinePart, RequestParts
 from policy_core.document.models import Citation
 from policy_core.evaluate.deadline import Deadline
 from policy_core.evaluate.determine import Policy
@@ -51,7 +51,7 @@ class DecisionEncoder:
         document = {"number": policy.number, "sha256": policy.sha256, "known_through": policy.known_through}
         self._policies = b'],"policies":[%b]' % _json(document)
         self._deciding = {variable.path for variable in policy.variables}
-        self._heads: Memory[bytes, bytes] = Memory()
+        self._heads: Memory[tuple[str, str], bytes] = Memory()
         self._tails: Memory[LineOutcome, bytes] = Memory()
         self._clocks: Memory[Hashable, bytes] = Memory()
         self._ends: Memory[RequestOutcome, bytes] = Memory()
@@ -65,8 +65,13 @@ class DecisionEncoder:
         heads, tails = self._heads, self._tails
         lines = b",".join(
             [
-                (heads.get(part.key) or self._head(part)) + (tails.get(line) or self._tail(line))
-                for part, line in zip(request.service_lines, outcome.lines, strict=True)
+                b'{"line":%d%b%b'
+                % (
+                    line.line,
+                    heads.get((line.system, line.code)) or self._head(line),
+                    tails.get(found) or self._tail(found),
+                )
+                for line, found in zip(request.service_lines, outcome.lines, strict=True)
             ]
         )
         supersedes = b',"supersedes":%b' % _json(request.supersedes) if request.supersedes is not None else b""
@@ -87,10 +92,10 @@ class DecisionEncoder:
 
     # --- lines ---
 
-    def _head(self, part: Part[LinePart]) -> bytes:
-        line = part.value
-        text = _json({"line": line.line, "system": line.system, "code": line.code})
-        return self._heads.remember(part.key, text[:-1])
+    def _head(self, line: LinePart) -> bytes:
+        """A line's JSON after its number, up to its code."""
+        written = b"," + _json({"system": line.system, "code": line.code})[1:-1]
+        return self._heads.remember((line.system, line.code), written)
 
     def _tail(self, outcome: LineOutcome) -> bytes:
         """A line's JSON after its code."""

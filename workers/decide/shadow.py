@@ -103,14 +103,14 @@ class Shadow:
         request = decided.request
         lines = [
             {
-                "line": part.value.line,
+                "line": line.line,
                 "kind": change.kind.value,
                 "from": change.before,
                 "to": change.after,
                 "rules_before": change.rules_before,
                 "rules_after": change.rules_after,
             }
-            for part, change in zip(request.service_lines, changes, strict=True)
+            for line, change in zip(request.service_lines, changes, strict=True)
             if _differs(change)
         ]
         fields = {

@@ -235,8 +235,7 @@ class Comparison:
         counts = self.counts
         business = request.line_of_business
         pairs: dict[Pair, None] = {}
-        for part, change in zip(request.service_lines, changes, strict=True):
-            line = part.value
+        for line, change in zip(request.service_lines, changes, strict=True):
             pair = (change.kind.value, change.before, change.after)
             counts.lines[pair] += 1
             day = line.service_date

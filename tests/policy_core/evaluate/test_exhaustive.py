@@ -13,9 +13,8 @@ import pytest
 from policy_core.diagrams.diagram import UNKNOWN
 from policy_core.diagrams.variables import Value
 from policy_core.evaluate.determine import Policy
-from policy_core.history.library import PACKAGED
-from policy_core.loading.load import load
 from tests.support import naive
+from tests.support.packaged import packaged_document
 
 EDITIONS = get_args(naive.Edition)
 SAMPLE = 20_000
@@ -23,7 +22,7 @@ SAMPLE = 20_000
 
 @cache
 def policy() -> Policy:
-    return Policy(load(PACKAGED / "L.2.03.402.yaml"))
+    return Policy(packaged_document())
 
 
 @cache

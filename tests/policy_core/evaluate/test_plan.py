@@ -157,6 +157,13 @@ def test_a_plan_that_forgets_decides_the_same(monkeypatch: pytest.MonkeyPatch) -
         assert by_plan(forgetful, in_parts(asked)) == by_policy(packaged(), asked)
 
 
+def test_a_memory_never_has_more_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "REMEMBERED", 3)
+    memory: planning.Memory[int, int] = planning.Memory()
+
+    assert [len(memory) for number in range(7) if memory.remember(number, number) == number] == [1, 2, 3, 1, 2, 3, 1]
+
+
 def test_a_long_part_is_decided_and_not_remembered() -> None:
     forgetful, asked = Plan(packaged()), case(diagnoses=icd10(*["C92.02"] * 90))
     for _ in range(2):
