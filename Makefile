@@ -21,6 +21,9 @@ AUDITED := deploy/supply_chain/target/runtime
 # Go's default folder is not on the path.
 GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 
+# Tests start hundreds of processes: without its byte code, each would compile the project again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dashboard test test-browser test-node test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-scale replay-million lint schemas lock \
 	kafka-jars definitions tools deploy-files clean

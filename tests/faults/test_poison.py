@@ -21,12 +21,12 @@ from events.dead_letter import SENTENCES
 from events.decode import RejectedError, decode
 from events.request_parts import parts_of
 from events.topics import DEAD_LETTERS, REQUESTS
-from policy_core.history.library import PACKAGED, load_library
 from tests.faults.counting import count, digest
 from tests.faults.flow import FULL_SPEED, all_committed, answers, eventually, everything, flowing
 from tests.faults.report import Report
 from tests.faults.workload import Pool, Workload, answer
 from tests.support import generator
+from tests.support.packaged import packaged_library
 from workers.configuration.settings import Settings
 from workers.decide.handler import Decider
 from workers.dev_brokers import Broker, KafkaBroker
@@ -235,7 +235,7 @@ def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
 
 def _tried(seed: int, start: int, stop: int) -> tuple[int, Counter[str], list[str]]:
     """How many were decided, how many rejected by reason, and what went wrong, in one process."""
-    decider = Decider(load_library([PACKAGED], "L.2.03.402"))
+    decider = Decider(packaged_library())
     decided, rejected, wrong = 0, Counter[str](), []
     for number, raw in enumerate(fuzzed(seed, start, stop), start):
         try:

@@ -5,14 +5,15 @@ from functools import cache
 
 from events.decision import Decision
 from events.decode import decode
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from tests.support import generator
+from tests.support.packaged import packaged_library
 from workers.decide.handler import decide
 
 
 @cache
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 def decided(value: bytes) -> Decision:

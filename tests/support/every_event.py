@@ -9,7 +9,8 @@ from events.topics import AUDIT, DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, P
 from policy_core.compare.answers import compare
 from policy_core.evaluate.determine import Policy
 from policy_core.history.chain import policy_of
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
+from tests.support.packaged import packaged_library
 from tests.support.publishing import revised
 from tests.support.requests import covered
 from workers.audit.record_acts import as_record as record_of_act
@@ -37,7 +38,7 @@ ACTED = {"act": "a" * 32, "what": "policy publish", "who": {"user": "policy"}, "
 
 @cache
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 def every_event(mode: Mode) -> list[OutgoingRecord]:

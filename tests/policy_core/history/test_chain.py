@@ -10,11 +10,11 @@ import rfc8785
 from policy_core.document.models import PolicyDocument, RevisionKind
 from policy_core.evaluate.determine import Policy
 from policy_core.history.chain import Chain, PublicationRefusedError, chain_of, policy_of
-from policy_core.history.library import PACKAGED, load_library
 from policy_core.loading.document_at_revision import as_of
 from policy_core.publications.publication import Publication, publication, publications
 from tests.support.cases import case, first_line, line, other, packaged, with_fact
 from tests.support.chains import OTHER, REFUSED, gestational_covered, next_one, revised
+from tests.support.packaged import packaged_library
 
 # --- what is accepted ----------------------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ MODIFIED = with_fact("infusion.leukocyte_modification", "genetic")
 
 def test_a_past_decision_can_be_decided_again() -> None:
     """What was decided under earlier knowledge can be decided again under that knowledge."""
-    library = load_library([PACKAGED], "L.2.03.402")
+    library = packaged_library()
     before = library.chain("L.2.03.402").of(date(2015, 9, 18))
     assert before is not None
     then = library.knowing("L.2.03.402", before.digest)
@@ -208,7 +208,7 @@ def test_a_past_decision_can_be_decided_again() -> None:
 
 def test_a_library_that_learns_leaves_the_old_one_unchanged() -> None:
     """Adding knowledge to a library makes another library, and the old one stays as it is."""
-    library = load_library([PACKAGED], "L.2.03.402")
+    library = packaged_library()
     chain = library.chain("L.2.03.402")
     document = revised(day=date(2025, 9, 1), policy=packaged())
     longer = chain.accept(publication(document, chain.known_through))
@@ -224,7 +224,7 @@ def test_a_library_that_learns_leaves_the_old_one_unchanged() -> None:
 
 
 def test_a_policy_that_only_the_topic_has_is_decided_too() -> None:
-    library = load_library([PACKAGED], "L.2.03.402").knowing_also(OTHER)
+    library = packaged_library().knowing_also(OTHER)
 
     assert library.numbers == ["EV-12", "L.2.03.402"]
     assert library["EV-12"].known_through == OTHER.known_through

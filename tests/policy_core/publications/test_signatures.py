@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy_core.document.problems import PolicyDocumentError
-from policy_core.history.library import PACKAGED, load_library
 from policy_core.history.publication_terms import Anchor, Terms, released
 from policy_core.publications.signatures import (
     CONTEXT,
@@ -27,6 +26,7 @@ from policy_core.publications.signatures import (
     public_text,
     sign,
 )
+from tests.support.packaged import packaged_library
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
@@ -191,7 +191,7 @@ def test_what_is_no_private_key_of_ours_is_a_sentence(raw: bytes, passphrase: by
 
 def test_every_packaged_publication_is_on_the_released_list() -> None:
     """A release that packages more adds lines; none is ever taken away."""
-    library = load_library([PACKAGED], "L.2.03.402")
+    library = packaged_library()
     packaged = {one.digest for number in library.numbers for one in library.chain(number)}
 
     assert len(packaged) >= 19

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from events.topics import DEAD_LETTERS, DECISIONS
-from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
+from tests.support.packaged import packaged_library
 from tests.support.requests import Remembering, covered, record, request
 from workers.accounts.account import Account, read_note
 from workers.accounts.listener import AccountingListener
@@ -29,7 +29,7 @@ def books(memory: PartitionListener | None = None) -> AccountingListener:
 
 
 def answers_to(records: Sequence[Record]) -> Any:
-    library = load_library([PACKAGED], "L.2.03.402")
+    library = packaged_library()
     return DecisionHandler(library, read(topic_prefix="t."), Remembering())(records)
 
 

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from events.topics import DECISIONS
-from policy_core.history.library import PACKAGED, load_library
 from tests.support.commands import Ran, dli
 from tests.support.event_logs import MemorySource, archived, changed, recorded
+from tests.support.packaged import packaged_library
 from workers.archive import archive_signature as signing
 from workers.archive import manifest
 from workers.archive.archive_signature import SignatureError
@@ -64,7 +64,7 @@ def keys(tmp_path: Path, key: Ed25519PrivateKey) -> Path:
 
 @pytest.fixture(scope="module")
 def log() -> MemorySource:
-    return recorded(list(Generator(9).lines(60)), load_library([PACKAGED], "L.2.03.402"))
+    return recorded(list(Generator(9).lines(60)), packaged_library())
 
 
 def signed(log: MemorySource, folder: Path, key: Ed25519PrivateKey, form: Format = Format.JSONL) -> Path:

@@ -19,6 +19,7 @@ from events.audit import MOST_LETTERS, Acted, Actor, Arguments
 from events.topics import AUDIT, REQUESTS, TOPICS
 from tests.support.audit import without_the_topic
 from tests.support.commands import Ran, dli
+from tests.support.packaged import packaged_library
 from tests.support.publishing import revised
 from tests.support.requests import request
 from tests.support.running import everything_on, settings_for
@@ -149,9 +150,8 @@ def commands(found: Settings, folder: Path) -> list[tuple[str, ...]]:
 
 
 def library_document() -> Any:
-    from policy_core.history.library import PACKAGED, load_library  # noqa: PLC0415
 
-    newest = load_library([PACKAGED], "L.2.03.402").chain("L.2.03.402").newest
+    newest = packaged_library().chain("L.2.03.402").newest
     assert newest is not None
     return newest.document
 

@@ -17,7 +17,7 @@ from events.dead_letter import DeadLetter, FieldError
 from events.decode import RejectedError, decode
 from events.envelope import Attributes
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, LARGEST_RECORD, SHADOW
-from policy_core.history.library import PACKAGED, load_library
+from tests.support.packaged import packaged_library
 from tests.support.requests import record, request
 from tests.support.sizes import size
 from workers.configuration.settings import read
@@ -136,7 +136,7 @@ WIDE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", WIDE)
 def test_a_list_is_bounded_before_its_items_are_looked_at(kind: str) -> None:
-    handler = DecisionHandler(load_library([PACKAGED], "L.2.03.402"), SETTINGS)
+    handler = DecisionHandler(packaged_library(), SETTINGS)
     [sent] = handler([record(request(**WIDE[kind]))])
     found = letter_of(sent)
     assert (found.reason, 1) == ("schema_violation", len(found.errors))
@@ -258,7 +258,7 @@ def test_a_worker_without_a_short_replacement_ends(monkeypatch: pytest.MonkeyPat
 
 
 def handled(delivery: str = "exactly_once") -> DecisionHandler:
-    return DecisionHandler(load_library([PACKAGED], "L.2.03.402"), read(delivery=delivery))
+    return DecisionHandler(packaged_library(), read(delivery=delivery))
 
 
 @pytest.mark.parametrize("topic", [DECISIONS, DEAD_LETTERS])

@@ -13,9 +13,10 @@ from events.dead_letter import DeadLetter
 from events.decode import RejectedError
 from events.envelope import header
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
-from policy_core.history.library import PACKAGED, load_library
+from policy_core.history.library import PACKAGED
 from tests.support import generator
 from tests.support.commands import Ran, dli
+from tests.support.packaged import packaged_library
 from tests.support.places import POLICIES
 from tests.support.requests import record, request
 from tests.support.running import eventually, everything_on, publish, settings_for, worker
@@ -345,7 +346,7 @@ def test_choosing_nothing_or_an_unknown_reason_is_a_sentence() -> None:
 def test_a_letter_reads_back_from_its_record_in_either_mode() -> None:
     for mode in ("structured", "binary"):
         settings = read(topic_prefix="t.", mode=mode)
-        handler = DecisionHandler(load_library([PACKAGED], "L.2.03.402"), settings)
+        handler = DecisionHandler(packaged_library(), settings)
         [sent] = handler([record(b"{", 5)])
         made = FakeRecord(sent.value, sent.headers)
         found = read_letter(made)

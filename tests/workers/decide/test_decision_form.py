@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from events.decode import decode
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from policy_core.loading.check import cited_parts, places
 from tests.support import generator
+from tests.support.packaged import packaged_library
 from tests.support.places import ROOT
 from tests.support.requests import record
 from workers.configuration.settings import read
@@ -31,7 +32,7 @@ RESERVED_OF_A_LINE = {"authorized", "review"}
 
 @cache
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 @cache

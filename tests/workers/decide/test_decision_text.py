@@ -9,9 +9,10 @@ from rich.console import Console
 
 from events.decision import Decision
 from policy_core.document.models import PolicyDocument
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from policy_core.loading.check import cited_parts
 from tests.support.every_decision import EXAMPLES
+from tests.support.packaged import packaged_library
 from workers.decide.commands import explained
 from workers.decide.decision_text import explanation, sections
 
@@ -20,7 +21,7 @@ NAMES = sorted(file.stem for file in (EXAMPLES / "authorization.decided.v1" / "v
 
 @cache
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 def document() -> PolicyDocument:

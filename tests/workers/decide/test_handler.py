@@ -15,8 +15,9 @@ from events.decision import Decision
 from events.decode import decode
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS
 from policy_core.evaluate.plan import Plan
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from tests.support import generator
+from tests.support.packaged import packaged_library
 from tests.support.publishing import next_revision
 from tests.support.requests import Remembering, covered, record, request
 from workers.configuration.settings import Delivery, Settings, read
@@ -30,7 +31,7 @@ MARKED = "MEMBER-MARKED-PERSONAL"
 
 @pytest.fixture(scope="module")
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 def settings(**flags: Any) -> Settings:

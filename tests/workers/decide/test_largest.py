@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from events.origin_headers import SUPERSEDES, RecordPosition
 from events.request import MOST_DIAGNOSES, MOST_LINES
 from events.topics import ANSWERED, DECISIONS, LARGEST_RECORD, LEDGER, LINKS
-from policy_core.history.library import PACKAGED, load_library
-from policy_core.loading.load import load
 from tests.support import naive
+from tests.support.packaged import packaged_document, packaged_library
 from tests.support.sizes import size
 from workers.configuration.settings import read
 from workers.decide.handler import DecisionHandler
@@ -22,8 +21,8 @@ from workers.kafka.records import OutgoingRecord, Record
 from workers.ledger.pointers import PointerHandler
 from workers.ledger.supersedes_links import Link
 
-LIBRARY = load_library([PACKAGED], "L.2.03.402")
-DOCUMENT = load(PACKAGED / "L.2.03.402.yaml")
+LIBRARY = packaged_library()
+DOCUMENT = packaged_document()
 # One byte, two where JSON escapes it, two, three and four in UTF-8.
 ALPHABET = ("x", '"', "\\", "é", "€", "\U0001f600")
 LONG_ID = 256

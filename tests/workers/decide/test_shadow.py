@@ -16,10 +16,11 @@ from events.typed_reader import read as read_event
 from policy_core.document.models import PolicyDocument
 from policy_core.document.problems import PolicyDocumentError
 from policy_core.evaluate.determine import Answer, Policy
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from policy_core.loading.load import load
 from tests.support.accounts import show
 from tests.support.commands import dli
+from tests.support.packaged import packaged_library
 from tests.support.places import ROOT
 from tests.support.publishing import revised
 from tests.support.running import eventually, everything_on, publish, samples, settings_for, worker
@@ -49,7 +50,7 @@ def document() -> PolicyDocument:
 
 @pytest.fixture(scope="module")
 def library() -> Library:
-    return load_library([PACKAGED], NUMBER)
+    return packaged_library()
 
 
 @pytest.fixture

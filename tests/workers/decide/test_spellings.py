@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from events.decode import RejectedError, decode
 from events.request import AuthorizationRequest
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from tests.support.cases import COVERED
+from tests.support.packaged import packaged_library
 from workers.decide.handler import decide
 
 Json = dict[str, Any]
@@ -106,7 +107,7 @@ def written(draw: st.DrawFn, code: str) -> str:
 
 @cache
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 def answered(request: Json) -> Json | None:

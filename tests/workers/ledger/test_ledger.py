@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 from events.dead_letter import DeadLetter
 from events.origin_headers import RecordPosition
 from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
-from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
+from tests.support.packaged import packaged_library
 from workers.configuration.settings import read
 from workers.decide.handler import DecisionHandler
 from workers.kafka.records import OutgoingRecord, Record
@@ -70,7 +70,7 @@ def test_requests_are_spread_over_the_ledger_evenly() -> None:
 
 def answers_to(lines: Sequence[bytes], key: bytes | None = None) -> list[Record]:
     """What the decision agent sends because of lines, as records of its topics."""
-    handler = DecisionHandler(load_library([PACKAGED], "L.2.03.402"), SETTINGS)
+    handler = DecisionHandler(packaged_library(), SETTINGS)
     sent = [as_record(line, topic(REQUESTS)) for line in lines]
     asked = [Record(one.topic, 3, n, NOW, key or one.key or None, one.value, one.headers) for n, one in enumerate(sent)]
     answers = [one for one in handler(asked) if one.topic in (topic(DECISIONS), topic(DEAD_LETTERS))]

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from events.origin_headers import RecordPosition
-from policy_core.history.library import PACKAGED, load_library
 from tests.support.every_decision import EXAMPLES
+from tests.support.packaged import packaged_library
 from workers.ledger.trace import Answer, Event, Trace, Traced
 from workers.ledger.trace_text import trace_text
 from workers.policies.revision_events import event_of
@@ -20,7 +20,7 @@ NOT_KNOWN = "the policy document has its digest"
 
 def published() -> Json:
     """The event that published the document of the decision."""
-    newest = load_library([PACKAGED], "L.2.03.402").chain("L.2.03.402").links[-1]
+    newest = packaged_library().chain("L.2.03.402").links[-1]
     found: Json = json.loads(event_of(newest).to_json())
     assert found["digest"] == DECISION["data"]["policies"][0]["known_through"]
     return found

@@ -5,7 +5,7 @@ from socket import gethostname
 
 import pytest
 
-from policy_core.history.library import PACKAGED, load_library
+from tests.support.packaged import packaged_library
 from workers.configuration.settings import read
 from workers.main.app import make_app
 from workers.policies.revision_follower import Follower
@@ -25,6 +25,6 @@ def test_other_workers_get_a_host_that_reaches_this_one(tmp_path: Path, given: d
     """Other workers get a host name by which they reach this worker."""
     found = read(data_dir=tmp_path, **given)
 
-    app = make_app(found, Follower(found, load_library([PACKAGED], "L.2.03.402")), TopicWatch(found, {}))
+    app = make_app(found, Follower(found, packaged_library()), TopicWatch(found, {}))
 
     assert str(app.conf.canonical_url) == f"http://{host}:6066"

@@ -9,7 +9,8 @@ import pytest
 from faust.exceptions import ConsumerNotStarted
 from prometheus_client import REGISTRY
 
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
+from tests.support.packaged import packaged_library
 from workers.monitoring import health
 from workers.stream import Progress
 
@@ -18,7 +19,7 @@ WORKING = Progress(started=True, waiting_seconds=0.2, silent_seconds=0.3)
 
 @pytest.fixture(scope="module")
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 def app(*, rebalancing: bool = False, assigned: bool = True, recovering: bool = False) -> Any:

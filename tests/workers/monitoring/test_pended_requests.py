@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from policy_core.history.library import PACKAGED, load_library
 from tests.support import generator
+from tests.support.packaged import packaged_library
 from tests.support.requests import record
 from workers.configuration.settings import read
 from workers.decide.handler import DecisionHandler
@@ -88,7 +88,7 @@ def test_no_more_is_kept_than_allowed() -> None:
 
 def test_every_decision_that_is_published_can_be_taken() -> None:
     settings = read(topic_prefix="t.")
-    handler = DecisionHandler(load_library([PACKAGED], "L.2.03.402"), settings)
+    handler = DecisionHandler(packaged_library(), settings)
     lines = [generator.encode(one) for one in generator.requests(44, 500)]
     outputs = handler([record(line, offset) for offset, line in enumerate(lines)])
     made = [data_of(one.value) for one in outputs if one.topic == "t.authorization.decisions"]

@@ -13,7 +13,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application
 
-from policy_core.history.library import PACKAGED, load_library
+from tests.support.packaged import packaged_library
 from tests.support.places import ROOT
 from tests.support.running import get, settings_for, worker
 from workers.configuration.settings import SettingsError, read
@@ -39,7 +39,7 @@ LISTED = re.compile(r"^\| `(/[^`]*)` \|", re.MULTILINE)
 
 def an_app(folder: Path, **given: Any) -> faust.App:
     found = read(data_dir=folder, **given)
-    return make_app(found, Follower(found, load_library([PACKAGED], "L.2.03.402")), TopicWatch(found, {}))
+    return make_app(found, Follower(found, packaged_library()), TopicWatch(found, {}))
 
 
 def plain(path: str) -> str:

@@ -17,8 +17,9 @@ from events.attestation import PolicyAttestation
 from events.decode import decode
 from events.request_parts import parts_of
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_ATTESTATIONS, POLICY_REVISIONS
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from tests.support import naive
+from tests.support.packaged import packaged_library
 from tests.support.publishing import DAY, next_revision
 from tests.support.requests import EXAMPLES
 from tests.support.running import PATIENCE_SECONDS, eventually, everything_on, get, publish, settings_for, worker
@@ -165,7 +166,7 @@ def test_a_revision_mid_stream_changes_answers_from_then_on(bootstrap: str, pref
     for one in (found, other):
         one.data_dir.parent.mkdir()
     apply_topics.apply(found)
-    library = load_library([PACKAGED], NUMBER)
+    library = packaged_library()
     new = next_revision(library.chain(NUMBER))
     later = library.knowing_also(library.chain(NUMBER).accept(new))
     requests = list(complete_requests(2026))

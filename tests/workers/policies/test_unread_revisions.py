@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from events.topics import POLICY_REVISIONS
-from policy_core.history.library import PACKAGED, load_library
+from tests.support.packaged import packaged_library
 from tests.support.running import settings_for, until
 from workers.configuration.settings import Settings
 from workers.dev_brokers import EmbeddedBroker
@@ -59,7 +59,7 @@ def _errors(logged: Logged) -> Logged:
 
 async def _behind(found: Settings, broker: EmbeddedBroker, clock: Clock, logged: Logged) -> float:
     """How far it is behind, ten seconds after the last reading of a broker that has ended."""
-    follower = Follower(found, load_library([PACKAGED], "L.2.03.402"))
+    follower = Follower(found, packaged_library())
     await follower.catch_up()
     following = asyncio.create_task(follower.follow())
     try:

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from events.topics import REQUESTS
-from policy_core.history.library import PACKAGED, load_library
+from policy_core.history.library import PACKAGED
 from tests.support.commands import dli
 from tests.support.event_logs import MemorySource, archived, recorded
 from tests.support.open_files import open_to_others
+from tests.support.packaged import packaged_library
 from tests.support.places import ROOT
 from workers.event_log.source import Format
 from workers.process import private_files
@@ -45,7 +46,7 @@ def any_umask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def log() -> MemorySource:
-    return recorded(list(Generator(9).lines(60)), load_library([PACKAGED], "L.2.03.402"))
+    return recorded(list(Generator(9).lines(60)), packaged_library())
 
 
 def test_what_is_open_to_others_is_found(tmp_path: Path) -> None:

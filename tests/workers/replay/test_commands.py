@@ -11,10 +11,10 @@ import pytest
 from kafka import KafkaProducer
 
 from events.topics import DECISIONS, REQUESTS
-from policy_core.history.library import PACKAGED, load_library
 from tests.support.commands import dli
 from tests.support.edits import EDITS, edited
 from tests.support.event_logs import MemorySource, archived, changed, recorded
+from tests.support.packaged import packaged_library
 from tests.support.running import PARTITIONS, eventually, everything_on, offsets, publish, settings_for, worker
 from tests.support.running_workers import all_committed
 from workers.topics import apply_topics
@@ -24,7 +24,7 @@ from workers.traffic.generate import Generator
 @pytest.fixture(scope="module")
 def log() -> MemorySource:
     lines = list(Generator(9, duplicates=0.02, malformed=0.02).lines(400))
-    return recorded(lines, load_library([PACKAGED], "L.2.03.402"))
+    return recorded(lines, packaged_library())
 
 
 def test_only_an_identical_archive_ends_with_0(log: MemorySource, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_replay_does_not_even_load_what_reaches_live_topics(log: MemorySource, t
 def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive that takes a moment, with a decision that was tampered with near its end."""
     lines = list(Generator(11, duplicates=0.02, malformed=0.02).lines(12_000))
-    made = recorded(lines, load_library([PACKAGED], "L.2.03.402"), batch=1_000)
+    made = recorded(lines, packaged_library(), batch=1_000)
     there = list(made.records[made.topic(DECISIONS), 1])
     there[-7] = there[-7]._replace(value=(there[-7].value or b"").replace(b'"A', b'"B', 1))
     return archived(changed(made, DECISIONS, 1, there), tmp_path_factory.mktemp("longer") / "kept")

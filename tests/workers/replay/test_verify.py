@@ -10,10 +10,11 @@ import pytest
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from policy_core.evaluate.determine import Policy
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import PACKAGED, Library
 from policy_core.loading.load import load
 from tests.support.event_logs import MemorySource, archived, changed, publishing, recorded
 from tests.support.interruptions import _StopsAfter, interrupted_often
+from tests.support.packaged import packaged_library
 from tests.support.publishing import next_revision
 from tests.support.verifying import decisions, findings, found_in, replayed, report
 from workers.archive.archive_source import ArchiveSource
@@ -32,7 +33,7 @@ CLEAN = list(Generator(5).lines(200))
 
 @pytest.fixture(scope="module")
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 @pytest.fixture(scope="module")

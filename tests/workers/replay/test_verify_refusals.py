@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from tests.support.event_logs import MemorySource, changed, recorded
+from tests.support.packaged import packaged_library
 from tests.support.verifying import decisions, found_in, report
 from workers.traffic.generate import Generator
 
@@ -24,7 +25,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def library() -> Library:
-    return load_library([PACKAGED], "L.2.03.402")
+    return packaged_library()
 
 
 def refused(why: str) -> list[bytes]:

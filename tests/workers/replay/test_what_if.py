@@ -11,12 +11,13 @@ import pytest
 
 from events.topics import DECISIONS
 from policy_core.evaluate.determine import Policy
-from policy_core.history.library import PACKAGED, Library, load_library
+from policy_core.history.library import Library
 from policy_core.loading.load import load
 from tests.support.commands import dli
 from tests.support.edits import DOCUMENT, EDITS, edited
 from tests.support.event_logs import MemorySource, archived, changed, recorded
 from tests.support.interruptions import interrupted_often
+from tests.support.packaged import packaged_library
 from workers.configuration.settings import read
 from workers.replay import runs
 from workers.replay.documents import Draft
@@ -32,7 +33,7 @@ LINES = list(Generator(402, duplicates=0.02, malformed=0.02).lines(1_200))
 
 @pytest.fixture(scope="module")
 def library() -> Library:
-    return load_library([PACKAGED], NUMBER)
+    return packaged_library()
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def compared(log: Any, draft: Path | Draft, folder: Path, *, request_ids: bool =
     meant = Draft(file=draft) if isinstance(draft, Path) else draft
     plan = Plan(log, read(topic_prefix="t."), (), folder, request_ids, meant)
     done = runs.over(plan, what_if, 1)
-    before = load_library([PACKAGED], NUMBER)
+    before = packaged_library()
     after = Policy(load(meant.file)) if meant.file is not None else before[NUMBER]
     return report_of(done, list(before), after), done
 
@@ -251,7 +252,7 @@ def test_the_command_ends_with_3_only_if_something_changes(
     assert refused == 1
     assert why.endswith(
         "error: no-such-file.yaml: neither a file nor a revision of L.2.03.402, which has "
-        + ", ".join(str(one.revision) for one in load_library([PACKAGED], NUMBER).chain(NUMBER))
+        + ", ".join(str(one.revision) for one in packaged_library().chain(NUMBER))
         + "\n"
     )
     assert run("2001-01-01")[0] == 1

@@ -6,8 +6,8 @@ from typing import Any
 
 from events.decision import PolicyDocumentReference
 from policy_core.document.models import PolicyDocument
-from policy_core.history.library import PACKAGED, load_library
 from tests.support.every_decision import EXAMPLES
+from tests.support.packaged import packaged_library
 from workers.configuration.settings import read
 from workers.dashboard.data import find_decision
 from workers.dashboard.data.consumer import Reader
@@ -27,7 +27,7 @@ def texts(found: Found, title: str) -> list[str]:
 
 
 def test_a_reader_knows_the_documents_of_every_revision() -> None:
-    reader, library = Reader(read()), load_library([PACKAGED], NUMBER)
+    reader, library = Reader(read()), packaged_library()
 
     for one in library.chain(NUMBER):
         named = PolicyDocumentReference(number=NUMBER, sha256=one.sha256, known_through=one.digest)
