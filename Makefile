@@ -25,7 +25,7 @@ GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test test-browser test-node test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-scale replay-million lint schemas lock \
+.PHONY: help setup demo dashboard test pytest test-browser test-node test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-scale replay-million lint schemas lock \
 	kafka-jars definitions tools deploy-files clean
 
 help: ## list the commands
@@ -78,7 +78,11 @@ lint: $(READY) ## run ruff, mypy --strict and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint ## run lint and all tests that need no JVM
+test: $(READY) ## run lint and all tests that need no JVM
+	$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+# Beside lint, which has ended long before.
+pytest: $(READY)
 	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not node and not image and not audit" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
 
 test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## run the tests with brokers on Apache Kafka
