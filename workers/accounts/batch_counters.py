@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import date
+from functools import lru_cache
 
 from policy_core.evaluate.plan import RequestOutcome
 from workers.kafka.records import OutgoingRecord
@@ -9,6 +10,35 @@ from workers.process import metrics
 
 NONE = "none"
 """Instead of a revision's date, if none was in force."""
+
+
+class Counted:
+    """What decisions count as that count alike; one object for each value, compared by identity."""
+
+    __slots__ = ("action", "asked", "lines", "revisions")
+
+    def __init__(self, action: str, lines: tuple[tuple[str, str, date | None], ...], asked: frozenset[str]) -> None:
+        self.action = action
+        self.lines = lines
+        """Determination, action and revision of each."""
+        self.asked = asked
+        """The missing facts."""
+        self.revisions = {revision for _, _, revision in lines}
+
+
+# Many outcomes differ only in what is not counted, such as their rules.
+_counted_as = lru_cache(maxsize=1 << 14)(Counted)
+
+
+@lru_cache(maxsize=1 << 16)
+def counted(outcome: RequestOutcome) -> Counted:
+    """What an outcome counts as."""
+    lines = [
+        (line.answer.determination, line.action, line.revision.revision.date if line.revision else None)
+        for line in outcome.lines
+    ]
+    asked = frozenset([missing.path for line in outcome.lines for missing in line.answer.missing])
+    return _counted_as(outcome.action, tuple(lines), asked)
 
 
 class BatchCounters:
@@ -30,29 +60,23 @@ class BatchCounters:
         """Decisions by their outcome under the draft."""
         self.shadow_lines: Counter[tuple[str, str, str]] = Counter()
         """Lines that the draft would change, by kind, determination, and the draft's determination."""
-        self._outcomes: Counter[tuple[RequestOutcome, str]] = Counter()
+        self._decisions: Counter[tuple[Counted, str]] = Counter()
 
     def count(self, outcome: RequestOutcome, policy: str) -> None:
         """Count one decision under a policy."""
-        self._outcomes[outcome, policy] += 1
+        self._decisions[counted(outcome), policy] += 1
 
     def sum_up(self) -> None:
-        """Add what was counted by outcome to the counters above: few outcomes cover all requests of a batch."""
-        for (outcome, policy), count in self._outcomes.items():
-            self._add(outcome, policy, count)
-        self._outcomes.clear()
-
-    def _add(self, outcome: RequestOutcome, policy: str, count: int) -> None:
-        self.actions[outcome.action] += count
-        revisions: set[date | None] = set()
-        for line in outcome.lines:
-            revision = line.revision.revision.date if line.revision else None
-            self.lines[line.answer.determination, line.action, policy, revision] += count
-            revisions.add(revision)
-        for started in revisions:
-            self.under[policy, started.isoformat() if started else NONE] += count
-        for path in {missing_fact.path for line in outcome.lines for missing_fact in line.answer.missing}:
-            self.asked[path] += count
+        """Add the decisions to the counters above: few kinds of them cover all requests of a batch."""
+        for (kind, policy), count in self._decisions.items():
+            self.actions[kind.action] += count
+            for determination, action, revision in kind.lines:
+                self.lines[determination, action, policy, revision] += count
+            for started in kind.revisions:
+                self.under[policy, started.isoformat() if started else NONE] += count
+            for path in kind.asked:
+                self.asked[path] += count
+        self._decisions.clear()
 
     def publish(self) -> None:
         """Add the counters to the metrics."""
