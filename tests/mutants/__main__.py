@@ -3,9 +3,9 @@
     python -m tests.mutants --seed 1 --each 15 [MODULE ...]
 
 Each mutant is tried in a copy of the project: first against the tests named after the module, and then, if it has
-survived these, against the rest of its room, `tests/<package>/<room>`, and the tests elsewhere that import it, and at
-last against the room's tests on the embedded broker. Exit code 3 where a mutant survives; `equivalent.txt` lists those
-that no test can notice, with the reason.
+survived these, against the rest of its room, `tests/<package>/<room>`, then against the tests elsewhere that import it
+(not with `--near`), and at last against the room's tests on the embedded broker. Exit code 3 where a mutant survives;
+`equivalent.txt` lists those that no test can notice, with the reason.
 """
 
 import argparse
@@ -58,25 +58,31 @@ FORKS = Path(__file__).with_name("forks.py")
 EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 
 
-def held_by(module: Path) -> list[tuple[str, list[str]]]:
+def held_by(module: Path, *, only_near: bool = False) -> list[tuple[str, list[str]]]:
     """The test files that hold a module, in stages, each with its mark.
 
-    First those named after it, then its room and what imports it, and at last those of its room that need a broker.
+    First those named after it, then its room, then what imports it, and at last those of its room that need a broker.
     """
     package = ".".join(module.with_suffix("").parts)
     imports = re.compile(rf"^from {re.escape(package)} import|^import {re.escape(package)}\b", re.MULTILINE)
     by_parent = rf"^from {re.escape('.'.join(module.parent.parts))} import .*\b{re.escape(module.stem)}\b"
     room = Path("tests", *module.parent.parts)
-    named, others = [], []
+    named: list[str] = []
+    near: list[str] = []
+    elsewhere: list[str] = []
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
         inside = file.relative_to(ROOT)
         text = file.read_text("utf-8")
         if inside.parent == room and re.fullmatch(rf"test_{re.escape(module.stem)}(_\w+)?\.py", file.name):
             named.append(inside.as_posix())
-        elif inside.is_relative_to(room) or imports.search(text) or re.search(by_parent, text, re.MULTILINE):
-            others.append(inside.as_posix())
-    on_a_broker = [file for file in (*named, *others) if Path(file).parent == room and module.parts[0] == "workers"]
-    stages = [(BROKERLESS, named), (BROKERLESS, others), (ON_A_BROKER, on_a_broker)]
+        elif inside.is_relative_to(room):
+            near.append(inside.as_posix())
+        elif imports.search(text) or re.search(by_parent, text, re.MULTILINE):
+            elsewhere.append(inside.as_posix())
+    on_a_broker = [*named, *near] if module.parts[0] == "workers" else []
+    stages = [(BROKERLESS, named), (BROKERLESS, near), (BROKERLESS, elsewhere), (ON_A_BROKER, on_a_broker)]
+    if only_near:
+        stages.pop(2)
     return [(mark, tests) for mark, tests in stages if tests]
 
 
@@ -170,6 +176,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__, add_help=True)
     parser.add_argument("modules", nargs="*", default=MODULES)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--near", action="store_true", help="only tests of each module's own room: quicker, and stricter"
+    )
     parser.add_argument("--each", type=int, default=15, help="mutants of each module")
     asked = parser.parse_args()
     equivalent, survived = known(), 0
@@ -179,17 +188,19 @@ def main() -> int:
         shutil.copytree(ROOT, copy, ignore=ignored)
         for name in asked.modules:
             made = chosen((ROOT / name).read_text("utf-8"), asked.each, asked.seed)
-            counts = _tried(copy, Path(name), made, equivalent)
+            counts = _tried(copy, held_by(Path(name), only_near=asked.near), Path(name), made, equivalent)
             survived += counts["survived"]
             print(f"{name}: " + ", ".join(f"{counts[kind]} {kind}" for kind in RESULTS), flush=True)  # noqa: T201
     return 3 if survived else 0
 
 
-def _tried(copy: Path, module: Path, tried: list[Mutant], equivalent: set[str]) -> Counter[str]:
+def _tried(
+    copy: Path, stages: list[tuple[str, list[str]]], module: Path, tried: list[Mutant], equivalent: set[str]
+) -> Counter[str]:
     """How many of them were noticed, survived, and are known to change nothing."""
     left = [mutant for mutant in tried if f"{module.as_posix()}: {mutant.name}" not in equivalent]
     counts = Counter(equivalent=len(tried) - len(left))
-    for mark, tests in held_by(module):
+    for mark, tests in stages:
         if not left:
             break
         with closing(Stage(copy, module, tests, mark)) as stage:

@@ -78,10 +78,17 @@ def test_a_module_is_held_by_its_room(module: str) -> None:
 
 
 def test_tests_named_after_a_module_are_tried_first() -> None:
-    (_, named), (_, others) = held_by(Path("policy_core/evaluate/determine.py"))
+    (_, named), (_, near), (_, elsewhere) = held_by(Path("policy_core/evaluate/determine.py"))
 
     assert {Path(file).name for file in named} == {"test_determine.py", "test_determine_editions.py"}
-    assert {"tests/policy_core/evaluate/test_facts.py", "tests/workers/decide/test_shadow.py"} <= set(others)
+    assert "tests/policy_core/evaluate/test_facts.py" in near
+    assert "tests/workers/decide/test_shadow.py" in elsewhere
+
+
+def test_tests_elsewhere_may_be_left_out() -> None:
+    every = held_by(Path("workers/accounts/account.py"))
+
+    assert held_by(Path("workers/accounts/account.py"), only_near=True) == [*every[:2], every[3]]
 
 
 LIMIT = """
