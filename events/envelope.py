@@ -20,7 +20,6 @@ SPECVERSION: Literal["1.0"] = "1.0"
 STRUCTURED = "application/cloudevents+json"
 JSON = "application/json"
 Mode = Literal["structured", "binary"]
-NO_EXTENSIONS: Mapping[str, str] = {}
 
 # Version ff and all-zero ids are invalid, and version 00 ends with its flags.
 _TRACEPARENT = re.compile(
@@ -106,16 +105,14 @@ def is_json(datacontenttype: str | None) -> bool:
     return media == JSON or media.endswith("+json")
 
 
-def write(
-    attributes: Attributes, time: str | None, data: bytes, mode: Mode, extensions: Mapping[str, str] = NO_EXTENSIONS
-) -> tuple[bytes, WrittenHeaders]:
+def write(attributes: Attributes, time: str | None, data: bytes, mode: Mode) -> tuple[bytes, WrittenHeaders]:
     """The value and headers of a record for an event whose data is the JSON text `data`.
 
     `time` is when what the event tells of happened, in RFC 3339. CloudEvents makes it optional, but some clients cannot
-    read an event without it. `extensions` are our own attributes, written after those of CloudEvents.
+    read an event without it.
     """
     timed = {"time": time} if time is not None else {}
-    return written({**attributes.model_dump(exclude_none=True), **timed, **extensions}, data, mode)
+    return written({**attributes.model_dump(exclude_none=True), **timed}, data, mode)
 
 
 _STRUCTURED_HEADERS = (("content-type", f"{STRUCTURED}; charset=UTF-8".encode()),)
