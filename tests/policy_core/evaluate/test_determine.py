@@ -14,6 +14,7 @@ from policy_core.evaluate.case import Case, Diagnosis
 from policy_core.evaluate.deadline import ClockState
 from policy_core.evaluate.determine import MissingFact, Policy, Step
 from policy_core.evaluate.facts import Claim
+from policy_core.publications.publication import publications
 from tests.support.cases import COVERED, case, decided, first_line, icd10, line, packaged, with_fact
 
 MODIFIED: Mapping[str, Any] = {"infusion": {"leukocyte_modification": "other"}}
@@ -249,6 +250,14 @@ def test_only_the_editions_that_a_line_asked_are_told_of() -> None:
 
     assert [since.isoformat() for since in result.findings] == ["2011-08-11", "2016-03-08"]
     assert decided(case(line(code="3824"))).findings == {}
+
+
+def test_a_policy_is_known_through_its_own_newest_publication() -> None:
+    """Unless it is told a later one, such as that of a correction."""
+    document = packaged().document
+
+    assert Policy(document).known_through == publications(document)[-1].digest
+    assert Policy(document, "5e" * 32).known_through == "5e" * 32
 
 
 def test_a_case_is_determined_alike_and_shows_no_personal_data() -> None:

@@ -6,12 +6,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from policy_core.diagrams.diagram import UNKNOWN
 from policy_core.document.models import PolicyDocument
 from policy_core.evaluate.case import Diagnosis
 from policy_core.evaluate.determine import Policy
-from policy_core.evaluate.facts import Claim, ClinicalViolationError, Fact, FactReader, Origin, Violation
+from policy_core.evaluate.facts import (
+    MOST_VALUES,
+    Claim,
+    ClinicalViolationError,
+    Fact,
+    FactReader,
+    Origin,
+    Violation,
+)
 from tests.support.cases import case, icd9, icd10, other, packaged, with_fact
 
 MALIGNANCY = "clinical.malignancy"
@@ -292,6 +301,15 @@ def test_a_wrong_value_is_refused_with_its_path_and_a_remedy(clinical: object, p
     assert (Violation(path, message),) == violations(clinical)
 
 
+def test_a_set_may_have_so_many_entries_and_no_more() -> None:
+    many = ["treat_relapse"] * MOST_VALUES
+
+    assert read({"purposes": many})[PURPOSES].value == ("treat_relapse",)
+    assert violations({"purposes": [*many, "treat_relapse"]}) == (
+        Violation(PURPOSES, "should have at most 99 entries"),
+    )
+
+
 def test_every_violation_is_told_at_once() -> None:
     found = violations({"malignancy": "x", "chimerism": "y", "transplant": {"type": "z"}})
 
@@ -314,6 +332,15 @@ def test_no_message_repeats_a_value_wherever_it_stands(clinical: dict[str, Any])
     assert MARK not in (told or "")
     assert told != ""
     assert told is not None or MARK not in str(clinical)
+
+
+def test_no_error_of_the_model_itself_shows_a_value() -> None:
+    """Whoever lets it escape, such as a library that logs it, shows no patient's data."""
+    with pytest.raises(ValidationError) as refused:
+        packaged().reader.model.model_validate({"malignancy": MARK, MARK: 1, "purposes": [MARK]})
+
+    assert refused.value.error_count() == 3
+    assert MARK not in str(refused.value).replace(f"\n{MARK}\n", "\n")
 
 
 def refusal(clinical: Mapping[str, Any]) -> str | None:
