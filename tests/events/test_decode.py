@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.dead_letter import SENTENCES, Reason
-from events.decode import Received, RejectedError, decode
+from events.decode import MOST_FIELDS, Received, RejectedError, decode
 from events.envelope import Headers
 from events.request import AuthorizationRequest
 from policy_core.history.library import Library
@@ -375,3 +375,16 @@ def test_the_dead_letter_keeps_what_it_does_not_show() -> None:
     for _, value in marked_bytes():
         letter = json.loads(dead_letter(None, value, refusal(value)).to_json())
         assert b64decode(letter["original"]["value_base64"]) == value
+
+
+def with_fields(count: int) -> bytes:
+    """An event with so many fields: five of its own, `clinical`, and below it objects in lists."""
+    inner = [{str(number): number} for number in range(count - 6)]
+    return raw(event({"clinical": inner}))
+
+
+def test_an_event_of_too_many_fields_is_refused_before_its_fields_are() -> None:
+    """Each undeclared field would be an error of its own; objects in lists count, entries of lists do not."""
+    assert said(refusal(with_fields(MOST_FIELDS + 1))) == [("", "has more than 5,000 fields")]
+    assert ("", "has more than 5,000 fields") not in said(refusal(with_fields(MOST_FIELDS)))
+    assert ("", "has more than 5,000 fields") not in said(refusal(raw(event({"clinical": [1] * 2 * MOST_FIELDS}))))
