@@ -1,6 +1,6 @@
 """Logs to replay: kept in memory, with what the decision agent answers to them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from workers.event_log.process_pool import run
 from workers.event_log.source import Chunk, Extent, Format, Piece
 from workers.kafka.records import Record
 from workers.policies.revision_events import as_record as as_revision
+from workers.state.request_digests import digest
 from workers.traffic.commands import as_record
 
 CHUNK = 700
@@ -86,13 +87,17 @@ def archived(source: MemorySource, folder: Path, form: Format = Format.PARQUET, 
     return folder
 
 
-class _Dictionary:
-    """What was answered, in memory."""
+class Remembered:
+    """What was answered, in memory; looking up one of `failing` fails the first time, as a defect of ours would."""
 
-    def __init__(self) -> None:
+    def __init__(self, failing: Collection[str] = ()) -> None:
         self.entries: dict[tuple[int, bytes], Entry] = {}
+        self._failing = {digest(name.encode()) for name in failing}
 
     def find(self, partition: int, key: bytes, now: int) -> Entry | None:  # noqa: ARG002 (nothing is forgotten)
+        if key in self._failing:
+            self._failing.remove(key)
+            raise LookupError("injected")
         return self.entries.get((partition, key))
 
 
@@ -100,11 +105,19 @@ FIRST = 1_790_000_000_000
 
 
 def recorded(
-    lines: Sequence[bytes], library: Library, partitions: int = 2, batch: int = 300, **flags: Any
+    lines: Sequence[bytes],
+    library: Library,
+    partitions: int = 2,
+    batch: int = 300,
+    failing: Collection[str] = (),
+    **flags: Any,
 ) -> MemorySource:
-    """A log of these lines as a platform publishes them, with all that the decision agent answers."""
+    """A log of these lines as a platform publishes them, with all that the decision agent answers.
+
+    It fails on the requests of the ids `failing`, the first time that they come.
+    """
     found = read(topic_prefix="t.", **flags)
-    memory = _Dictionary()
+    memory = Remembered(failing)
     handler = DecisionHandler(library, found, memory)
     topics = [found.topic(name) for name in (REQUESTS, DECISIONS, DEAD_LETTERS)]
     log: dict[tuple[str, int], list[Record]] = {(topic, one): [] for topic in topics for one in range(partitions)}

@@ -92,7 +92,7 @@ class _Sending:
             await self._put_aside(record, verdict.rejected)
             return None
         try:
-            row, outgoing = await asyncio.to_thread(_kept, verdict, self._settings)
+            row, outgoing = await asyncio.to_thread(row_and_attestation, verdict, self._settings)
         except Exception as error:  # noqa: BLE001 (a defect must not stop the partition or lose the event)
             log.error("defect", error=type(error).__name__, at=frames(error), offset=record.offset)  # noqa: TRY400 (a traceback may contain data)
             metrics.ERRORS.labels("evaluate", type(error).__name__).inc()
@@ -114,7 +114,7 @@ class _Sending:
         metrics.DEAD_LETTERS.labels(rejected.reason).inc()
 
 
-def _kept(verdict: Verdict, settings: Settings) -> tuple[Row, OutgoingRecord | None]:
+def row_and_attestation(verdict: Verdict, settings: Settings) -> tuple[Row, OutgoingRecord | None]:
     """The row of an accepted revision and its attestation record; the first revision has none."""
     published, chain = verdict.publication, verdict.chain
     if published is None or chain is None:

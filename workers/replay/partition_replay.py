@@ -78,8 +78,8 @@ class Judge(Protocol):
     def rejected(self, record: Record, rejected: RejectedError) -> None:
         """A record that is not a valid request."""
 
-    def defect(self, record: Record, error: Exception) -> None:
-        """A record that our software fails on."""
+    def defect(self, record: Record, received: Event | None, error: Exception) -> None:
+        """A record that our software fails on; `received` if it could be read."""
 
     def damaged(self, damage: Damage) -> None:
         """An unreadable range; may be reported repeatedly."""
@@ -166,6 +166,7 @@ class PartitionReplay:
 
     def _take(self, record: Record) -> None:
         judge = self.judge
+        received: Event | None = None
         try:
             received = read(record.value, record.headers)
             key = received.request.request_id.encode()
@@ -178,7 +179,7 @@ class PartitionReplay:
         except ReplayError:
             raise  # not the event's fault: the log cannot be read further
         except Exception as error:  # noqa: BLE001 (like the live agent, replay continues with the next request)
-            judge.defect(record, error)
+            judge.defect(record, received, error)
 
     def _remembered(self, record: Record, received: Event, key: bytes) -> None:
         """A request whose id is repeated, or whose key is not its id."""

@@ -69,8 +69,13 @@ class Answers:
 
     def next_is(self, key: Hashable) -> bool:
         """Whether the next answer has the key."""
-        self._fill(1)
-        return bool(self._ahead) and self._ahead[0][0] == key
+        return self.next_with(key) is not None
+
+    def next_with(self, key: Hashable) -> Record | None:
+        """The next answer if it has the key; it stays to be taken."""
+        if not self._ahead:
+            self._fill(1)
+        return self._ahead[0][1] if self._ahead and self._ahead[0][0] == key else None
 
     def take(self, key: Hashable) -> Record | None:
         """The answer with the key; None if it is not within reach."""

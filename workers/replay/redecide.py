@@ -49,13 +49,15 @@ class Redecider:
         wrapping = decision_wrapping(received.request, decided.encoded.decision_id, *self.manner)
         return wrapped(decided.encoded.data, record.position, received.cause, wrapping)
 
-    def letter(self, record: Record, rejected: RejectedError, received: Event | None) -> tuple[bytes, bytes, Headers]:
-        """The key, value and headers of the dead letter's record."""
+    def letter(
+        self, record: Record, rejected: RejectedError, received: Event | None, *, small: bool = False
+    ) -> tuple[bytes, bytes, Headers]:
+        """The key, value and headers of the dead letter's record, or of its `small` form."""
         if received is not None:
             rejected.cause = received.cause
             rejected.request_id = received.request.request_id
         settings = self._settings.model_copy(update={"source": self.manner.source, "mode": self.manner.mode})
-        made = rejection(record, rejected, settings)
+        made = rejection(record, rejected, settings, small=small)
         return made.key, made.value, made.headers
 
 

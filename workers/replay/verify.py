@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from events.dead_letter import FieldError
+from events.dead_letter import SENTENCES, FieldError
 from events.decode import RejectedError
+from events.origin_headers import cause_of
 from events.typed_reader import Event
-from workers.dead_letters.write import defect
+from workers.dead_letters.write import defect, too_large
 from workers.decide.duplicates import Entry
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Damage
@@ -41,6 +42,8 @@ NOT_THERE = "the log has no topic of {}"
 LOST = "its answer may lie in what cannot be read"
 BEFORE = "not answered in this range: perhaps before it, where it may have come first"
 AFTER = "behind the last answer of its partition: not decided yet when the log was taken, or its answer is missing"
+FAILED = "the worker failed on it (internal_error)"
+ALTERED = "its dead letter has other bytes than the worker writes"
 KEYED = "not answered, and keyed otherwise than by its id: what was answered before cannot be looked up"
 
 _HELD_BACK = 10_000
@@ -89,7 +92,9 @@ class Verifier:
 
     def request(self, record: Record, received: Event, key: bytes) -> bool:
         """Compare the decision on a request with the record; returns whether it is decided."""
-        recorded = self._replay.decisions.take(key)
+        # The decision may be that of the same request, sent again after its dead letter.
+        beside = self._replay.letters.next_is(record.offset) and not self._decided_next(record, key)
+        recorded = self._replay.decisions.take(key) if not beside else None
         try:
             value, headers = self._again.decision(record, received)
         except RejectedError as rejected:
@@ -98,7 +103,7 @@ class Verifier:
                 return False
             return self._closer(record, received, recorded)
         if recorded is None:
-            return self._undecided(record, key)
+            return self._undecided(record, received, key)
         self._answered(recorded)
         if recorded.value == value and recorded.headers == headers:
             self.identical["decision"] += 1
@@ -126,10 +131,10 @@ class Verifier:
         """Compare the dead letter of an invalid request with the record."""
         self._letter(record, rejected, None)
 
-    def defect(self, record: Record, error: Exception) -> None:
+    def defect(self, record: Record, received: Event | None, error: Exception) -> None:
         """Expect a dead letter, as the agent would write after a defect."""
         self._note("different", record, None, f"deciding it again fails: {type(error).__name__}")
-        self._letter(record, defect(), None)
+        self._letter(record, defect(), received)
 
     def damaged(self, damage: Damage) -> None:
         """Record an unreadable range, once."""
@@ -156,6 +161,11 @@ class Verifier:
         if self._first_answer is None and recorded.topic == self._replay.decisions.topic:
             self._first_answer = recorded.offset
 
+    def _decided_next(self, record: Record, key: bytes) -> bool:
+        """Whether the next recorded decision answers this very record."""
+        decision = self._replay.decisions.next_with(key)
+        return decision is not None and cause_of(decision.headers) == record.position
+
     def _closer(self, record: Record, received: Event, recorded: Record) -> bool:
         """Decide under the document that the decision names; returns whether that gives a decision."""
         reading = read(recorded)
@@ -180,15 +190,12 @@ class Verifier:
             self._different(record, recorded, reading, recorded._replace(value=value, headers=headers))
         return True
 
-    def _undecided(self, record: Record, key: bytes) -> bool:
+    def _undecided(self, record: Record, received: Event, key: bytes) -> bool:
         """Handle a missing decision, or a dead letter in its place."""
         letter = self._replay.letters.take(record.offset)
         if letter is not None:
             self._answered(letter)
-            reason = read(letter).data.get("reason")
-            self._note(
-                "different", record, letter, f"recorded as a dead letter ({reason}), decided again it is a decision"
-            )
+            self._note("different", record, letter, self._instead_of_decision(record, received, letter))
             return False
         if not self._replay.decisions.there:
             self._not_replayable(record, None, NOT_THERE.format("decisions"))
@@ -201,6 +208,19 @@ class Verifier:
         else:
             self._missing("missing_decision", record)
         return True
+
+    def _instead_of_decision(self, record: Record, received: Event, letter: Record) -> str:
+        """What a dead letter in a decision's place is; that of a worker's failure has its own bytes."""
+        reading = read(letter)
+        reason = reading.data.get("reason")
+        if reason != "internal_error":
+            known = reason if reason in SENTENCES else "of no known reason"
+            return f"recorded as a dead letter ({known}), decided again it is a decision"
+        self._again.manner = reading.manner or self._again.manner
+        failed = self._again.letter(record, defect(), received)
+        refused = self._again.letter(record, too_large(), received, small=True)
+        whole = (letter.key, letter.value, letter.headers) in (failed, refused)
+        return f"{FAILED}, decided again it is a decision" + ("" if whole else f"; {ALTERED}")
 
     def _letter(self, record: Record, rejected: RejectedError, received: Event | None) -> None:
         recorded = self._replay.letters.take(record.offset)

@@ -184,7 +184,7 @@ class Comparison:
         """An invalid request is invalid under any policy."""
         self.counts.beside["no requests"] += 1
 
-    def defect(self, record: Record, error: Exception) -> None:  # noqa: ARG002 (part of `Judge`)
+    def defect(self, record: Record, received: Event | None, error: Exception) -> None:  # noqa: ARG002 (part of `Judge`)
         """Our software fails on it."""
         self.counts.beside[f"deciding it fails: {type(error).__name__}"] += 1
 

@@ -1,5 +1,6 @@
 """Verify: requests refused at deciding, answers of the other kind in their place, and ranges that begin late."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,8 +44,8 @@ def answers_of(asked: MemorySource, answered: MemorySource) -> MemorySource:
     return MemorySource({place: (asked if place[0] == topic else answered).records[place] for place in asked.records})
 
 
-def one_of(lines: Sequence[bytes], library: Library) -> MemorySource:
-    return recorded(lines, library, partitions=1)
+def one_of(lines: Sequence[bytes], library: Library, failing: Sequence[str] = ()) -> MemorySource:
+    return recorded(lines, library, partitions=1, failing=failing)
 
 
 @pytest.mark.parametrize("why", REFUSED)
@@ -157,3 +158,56 @@ def test_a_letter_inside_the_range_that_no_request_has_is_found(library: Library
     counts, _ = found_in(replace(changed(clean, DEAD_LETTERS, 0, letters), first=20), tmp_path)
 
     assert counts == {"unexpected_dead_letter": 1}
+
+
+# --- a worker's own failures ---------------------------------------------------------------------------------------
+
+
+def failed(library: Library, number: int = 0) -> tuple[MemorySource, str]:
+    """A log whose worker failed on one request, and that request's id."""
+    name = json.loads(CLEAN[number])["request_id"]
+    return one_of(CLEAN, library, failing=[name]), name
+
+
+def test_a_failure_is_found_and_its_letter_is_whole(library: Library, tmp_path: Path) -> None:
+    """The letter of a failure is what the worker writes, but the request has its decision only when it is resent."""
+    log, name = failed(library)
+
+    found, [finding] = found_in(log, tmp_path)
+
+    assert found == {"different": 1}
+    assert finding["request_id"] == name
+    assert finding["why"] == "the worker failed on it (internal_error), decided again it is a decision"
+
+
+@pytest.mark.parametrize("part", ["value", "headers", "key"])
+def test_a_failures_letter_with_other_bytes_is_told(part: str, library: Library, tmp_path: Path) -> None:
+    log, _ = failed(library)
+    [letter] = log.records[log.topic(DEAD_LETTERS), 0]
+    spoiled = {
+        "value": letter._replace(value=(letter.value or b"").replace(b"not decided;", b"not decided:")),
+        "headers": letter._replace(headers=letter.headers[:-1]),
+        "key": letter._replace(key=b"another"),
+    }[part]
+
+    _, [finding] = found_in(changed(log, DEAD_LETTERS, 0, [spoiled]), tmp_path)
+
+    assert finding["why"].endswith("its dead letter has other bytes than the worker writes")
+
+
+def test_a_failed_request_that_was_resent_has_its_decision(library: Library, tmp_path: Path) -> None:
+    name = json.loads(CLEAN[3])["request_id"]
+
+    came = report(one_of([*CLEAN, CLEAN[3]], library, failing=[name]), tmp_path)
+
+    assert (came.found, came.identical) == ({"different": 1}, {"decision": len(CLEAN)})
+
+
+def test_a_reason_that_nobody_knows_is_not_repeated(library: Library, tmp_path: Path) -> None:
+    log, _ = failed(library)
+    [letter] = log.records[log.topic(DEAD_LETTERS), 0]
+    foreign = letter._replace(value=(letter.value or b"").replace(b'"internal_error"', b'"Mary Miller"'))
+
+    _, [finding] = found_in(changed(log, DEAD_LETTERS, 0, [foreign]), tmp_path)
+
+    assert finding["why"] == "recorded as a dead letter (of no known reason), decided again it is a decision"
