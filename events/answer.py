@@ -3,7 +3,15 @@
 from typing import NamedTuple
 
 from events.envelope import JSON, SPECVERSION, Cause, Mode, WrittenHeaders, written
-from events.origin_headers import REPLAY, REPLAY_MARK, SHADOW, SHADOW_MARK, RecordPosition, provenance
+from events.origin_headers import (
+    REPLAY,
+    REPLAY_MARK,
+    SHADOW,
+    SHADOW_MARK,
+    WRITER_VERSION,
+    RecordPosition,
+    provenance,
+)
 
 
 class Mark(NamedTuple):
@@ -41,6 +49,8 @@ class Wrapping(NamedTuple):
     supersedes: str | None = None
     """For a decision: the request that its request supersedes."""
     mark: Mark | None = None
+    writer: int = WRITER_VERSION
+    """The version of the form in which the answer is written."""
 
 
 def wrapped(
@@ -70,4 +80,5 @@ def wrapped(
     else:
         value, headers = written(present | {mark.attribute: mark.value}, data, wrapping.mode)
         headers = (*headers, (mark.header, mark.value.encode()))
-    return value, (*headers, *provenance(position, request=wrapping.request, supersedes=wrapping.supersedes))
+    origin = provenance(position, request=wrapping.request, supersedes=wrapping.supersedes, writer=wrapping.writer)
+    return value, (*headers, *origin)

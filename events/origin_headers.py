@@ -17,8 +17,9 @@ from events.envelope import Headers, WrittenHeaders, header
 
 CAUSE = "dli-cause"
 WRITER = "dli-writer"
-WRITER_VERSION = "1"
-"""A change of an answer's bytes takes a new version; the writer of the old one stays, for replays."""
+WRITER_VERSION = 1
+"""The first version, and that of all dead letters and drafts' answers; of decisions see `workers.decide.writers`."""
+LARGEST_WRITER = 65_535
 REQUEST = "dli-request"
 SUPERSEDES = "dli-supersedes"
 SHADOW = "dli-shadow"
@@ -26,9 +27,6 @@ SHADOW_MARK = "dlishadow"
 """The same as a CloudEvents extension attribute, whose name may have no hyphen."""
 REPLAY = "dli-replay"
 REPLAY_MARK = "dlireplay"
-
-
-_WRITTEN = (WRITER, WRITER_VERSION.encode())
 
 
 class RecordPosition(NamedTuple):
@@ -55,9 +53,11 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 18  # noqa: PLR2004 (digits of a 64-bit offset)
 
 
-def provenance(cause: RecordPosition, *, request: str | None = None, supersedes: str | None = None) -> WrittenHeaders:
+def provenance(
+    cause: RecordPosition, *, request: str | None = None, supersedes: str | None = None, writer: int = WRITER_VERSION
+) -> WrittenHeaders:
     """The headers of an answer."""
-    always = ((CAUSE, str(cause).encode()), _WRITTEN)
+    always = ((CAUSE, str(cause).encode()), (WRITER, b"%d" % writer))
     if request is None and supersedes is None:
         return always
     named = ((REQUEST, request), (SUPERSEDES, supersedes))
@@ -68,3 +68,10 @@ def cause_of(headers: Headers) -> RecordPosition | None:
     """The position of the answered record; None if the headers do not have it."""
     found = header(headers, CAUSE)
     return place_of(found) if found is not None else None
+
+
+def writer_of(headers: Headers) -> int | None:
+    """The version of the writer that an answer names; None if it names none, or no number from 1 to 65535."""
+    found = header(headers, WRITER) or ""
+    version = int(found) if _is_number(found) else 0
+    return version if 0 < version <= LARGEST_WRITER and found == str(version) else None

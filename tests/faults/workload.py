@@ -17,6 +17,7 @@ from tests.faults.counting import digest
 from tests.support import generator
 from workers.configuration.settings import Settings, read
 from workers.decide.handler import Decider, decision_wrapping
+from workers.decide.writers import WRITERS
 from workers.kafka.records import OutgoingRecord
 from workers.traffic.commands import as_record
 
@@ -89,6 +90,6 @@ def answer(request: OutgoingRecord) -> OutgoingRecord:
     decider, found = _decider()
     received = read_event(request.value, request.headers)
     decision_id, data = decider.decide(received.request).encoded
-    wrapping = decision_wrapping(received.request, decision_id, found.source, found.mode)
+    wrapping = decision_wrapping(received.request, decision_id, found.source, found.mode, None, WRITERS.newest.version)
     value, headers = wrapped(data, RecordPosition("", 0, 0), received.cause, wrapping)
     return OutgoingRecord("", received.request.request_id.encode(), value, headers)

@@ -15,6 +15,7 @@ from workers.archive.archive_source import Kept
 from workers.configuration.settings import read
 from workers.decide.duplicates import Entry, unpacked
 from workers.decide.handler import DecisionHandler
+from workers.decide.writers import WRITERS, Writers
 from workers.event_log.process_pool import run
 from workers.event_log.source import Chunk, Extent, Format, Piece
 from workers.kafka.records import Record
@@ -110,6 +111,7 @@ def recorded(
     partitions: int = 2,
     batch: int = 300,
     failing: Collection[str] = (),
+    writers: Writers = WRITERS,
     **flags: Any,
 ) -> MemorySource:
     """A log of these lines as a platform publishes them, with all that the decision agent answers.
@@ -118,7 +120,7 @@ def recorded(
     """
     found = read(topic_prefix="t.", **flags)
     memory = Remembered(failing)
-    handler = DecisionHandler(library, found, memory)
+    handler = DecisionHandler(library, found, memory, writers=writers)
     topics = [found.topic(name) for name in (REQUESTS, DECISIONS, DEAD_LETTERS)]
     log: dict[tuple[str, int], list[Record]] = {(topic, one): [] for topic in topics for one in range(partitions)}
     for number, line in enumerate(lines):

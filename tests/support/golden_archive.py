@@ -42,6 +42,7 @@ from workers.dead_letters.write import rejection
 from workers.decide.duplicates import unpacked
 from workers.decide.handler import DecisionHandler
 from workers.decide.shadow import Shadow
+from workers.decide.writers import WRITERS, Writers
 from workers.event_log.source import Format, Source
 from workers.kafka.records import OutgoingRecord, Record
 from workers.ledger.pointers import PointerHandler
@@ -58,6 +59,8 @@ from workers.traffic.generate import Generator
 MODES: tuple[Mode, ...] = ("structured", "binary")
 EXAMPLES = ROOT / "events" / "examples" / "authorization.requested.v1"
 PARTITIONS = 2
+FIRST_WRITER = Writers(WRITERS.versions[:1])
+"""Of this archive; a later version has one of its own."""
 DEFAULT = "L.2.03.402"
 
 FAILS, TOO_LARGE = "PA-GOLDEN-FAILS", "PA-GOLDEN-LARGE"
@@ -243,7 +246,7 @@ def what_is_answered(asked: Log, mode: Mode, draft: Path) -> Log:
         requests = asked[found.topic(REQUESTS), partition]
         half, memory = len(requests) // 2, Remembered([FAILS])
         for library, some in ((published.before, requests[:half]), (published.after, requests[half:])):
-            handler = DecisionHandler(library, found, memory, shadow)
+            handler = DecisionHandler(library, found, memory, shadow, FIRST_WRITER)
             for sent in chain.from_iterable(_decided(handler, [one], found) for one in some):
                 if sent.topic == found.topic(ANSWERED):
                     memory.entries[partition, sent.key] = unpacked(sent.value)

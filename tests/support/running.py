@@ -63,8 +63,10 @@ def producers_times(found: Settings, *names: str) -> None:
 
 
 @contextmanager
-def worker(found: Settings, folder: Path, name: str = "worker") -> Iterator[Popen[bytes]]:
-    with running_worker(found, folder / f"{name}.log") as process:
+def worker(
+    found: Settings, folder: Path, name: str = "worker", program: Sequence[str] = ("workers.main", "worker")
+) -> Iterator[Popen[bytes]]:
+    with running_worker(found, folder / f"{name}.log", program) as process:
         yield process
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from events.topics import DECISIONS
 from tests.support.event_logs import MemorySource
 from workers.configuration.settings import read
+from workers.decide.writers import WRITERS
 from workers.event_log.source import Source
 from workers.kafka.records import Record
 from workers.replay import runs, verify
@@ -17,7 +18,9 @@ from workers.replay.verify_report import Report, report_of
 
 def replayed(source: Source, folder: Path, processes: int = 1, **flags: Any) -> Done:
     earlier = flags.pop("earlier", ())
-    plan = Plan(source, read(topic_prefix="t.", **flags), earlier, folder, request_ids=True)
+    writers = flags.pop("writers", WRITERS)
+    found = read(**{"topic_prefix": "t.", **flags})
+    plan = Plan(source, found, earlier, folder, request_ids=True, writers=writers)
     return runs.over(plan, verify.verify, processes)
 
 

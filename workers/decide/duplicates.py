@@ -26,6 +26,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
+from events.origin_headers import WRITER_VERSION
 from workers.kafka.records import OutgoingRecord, Record
 from workers.state.changelog import Change, Changelog
 from workers.state.partition_stores import PartitionStores
@@ -36,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 KNOWN_BYTES = 16
 _ENTRY = struct.Struct(f">16sqq{KNOWN_BYTES}s")
+_WRITER = struct.Struct(">H")
+_LENGTHS = (_ENTRY.size, _ENTRY.size + _WRITER.size)
 _KEPT_SINCE = struct.Struct(">q")
 
 
@@ -55,10 +58,13 @@ class Entry(NamedTuple):
     """Its record's time in milliseconds since the epoch; arbitrary if producers set it."""
     known: bytes
     """The prefix of the digest of the newest policy revision known then; a repeated answer is made under it."""
+    writer: int = WRITER_VERSION
+    """The version of the writer of its decision; a repeated answer is written by it."""
 
     def packed(self) -> bytes:
-        """The bytes stored in the changelog and the local store."""
-        return _ENTRY.pack(*self)
+        """The bytes stored in the changelog and the local store; of the first writer, nothing is said."""
+        packed = _ENTRY.pack(*self[:-1])
+        return packed if self.writer == WRITER_VERSION else packed + _WRITER.pack(self.writer)
 
     def elsewhere(self) -> "Entry":
         """The same entry for a different partition."""
@@ -71,7 +77,8 @@ def unpacked(raw: bytes) -> Entry:
     Raises:
         struct.error: It is not an entry.
     """
-    return Entry(*_ENTRY.unpack(raw))
+    entry, writer = raw[: _ENTRY.size], raw[_ENTRY.size :]
+    return Entry(*_ENTRY.unpack(entry), *(_WRITER.unpack(writer) if writer else ()))
 
 
 class _Kept(NamedTuple):
@@ -97,8 +104,8 @@ def _kept(raw: bytes) -> _Kept:
     Raises:
         struct.error: It is not an entry.
     """
-    (since,) = _KEPT_SINCE.unpack(raw[_ENTRY.size :])
-    return _Kept(unpacked(raw[: _ENTRY.size]), since)
+    (since,) = _KEPT_SINCE.unpack(raw[-_KEPT_SINCE.size :])
+    return _Kept(unpacked(raw[: -_KEPT_SINCE.size]), since)
 
 
 def _time(raw: bytes) -> int:
@@ -106,7 +113,7 @@ def _time(raw: bytes) -> int:
 
 
 def _is_entry(change: Change) -> bool:
-    return len(change.key) == DIGEST_BYTES and (change.value is None or len(change.value) == _ENTRY.size)
+    return len(change.key) == DIGEST_BYTES and (change.value is None or len(change.value) in _LENGTHS)
 
 
 class Memory(Protocol):

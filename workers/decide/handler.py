@@ -28,9 +28,9 @@ from workers.accounts.batch_counters import Answers, BatchCounters
 from workers.configuration.settings import Delivery, Settings
 from workers.dead_letters.write import defect, rejection, too_large, unreadable
 from workers.decide.duplicates import ELSEWHERE, KNOWN_BYTES, NO_MEMORY, Entry, Memory
-from workers.decide.encode_decision import DecisionEncoder
 from workers.decide.outcome import Decided
 from workers.decide.shadow import FAILED, Shadow
+from workers.decide.writers import WRITERS, Encoder, Writers
 from workers.kafka.records import OutgoingRecord, Record, Unreadable
 from workers.process.logs import Hasher, frames
 from workers.state.request_digests import digest
@@ -40,22 +40,24 @@ log = structlog.get_logger(__name__)
 
 
 class BehindError(OSError):
-    """A request was answered under a revision that this worker has not read yet; retry it."""
+    """A request was answered under a revision not read here yet, or by a writer not here; retry it."""
 
 
 class Decider:
     """Decides requests under the policies of a library."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, writers: Writers = WRITERS) -> None:
         self._library = library
-        self._planned: dict[Policy, tuple[Plan, DecisionEncoder]] = {}
+        self._writers = writers
+        self._newest = writers.newest.version
+        self._planned: dict[Policy, tuple[Plan, dict[int, Encoder]]] = {}
 
-    def decide(self, request: RequestParts, known: bytes | None = None) -> Decided:
-        """Decide one request; with an earlier answer's `known`, under the revisions known then.
+    def decide(self, request: RequestParts, known: bytes | None = None, writer: int | None = None) -> Decided:
+        """Decide one request; with an earlier answer's `known` and `writer`, as it was decided then.
 
         Raises:
             RejectedError: The request names a policy that is not loaded, or facts unknown to its policy.
-            BehindError: That revision is not known here yet.
+            BehindError: That revision is not known here yet, or that writer is not here.
         """
         policy = self._library.named(request.policy_number)
         if policy is None:
@@ -63,13 +65,15 @@ class Decider:
             raise RejectedError("unknown_policy", [error], request.request_id)
         if known is not None:
             policy = self._as_known(policy, known)
-        plan, encoder = self._planned.get(policy) or self._plan(policy)
+        plan, encoders = self._planned.get(policy) or self._plan(policy)
+        version = writer or self._newest
+        encoder = encoders.get(version) or self._encoder(policy, version)
         try:
             result = plan.decide(request)
         except ClinicalViolationError as error:
             errors = [FieldError(path=violation.path, message=violation.message) for violation in error.violations]
             raise RejectedError("schema_violation", errors, request.request_id) from None
-        return Decided(request, result, policy, encoder.encode(request, result))
+        return Decided(request, result, policy, encoder.encode(request, result), version)
 
     def _as_known(self, policy: Policy, known: bytes) -> Policy:
         then = self._library.knowing(policy.number, known.hex())
@@ -77,8 +81,15 @@ class Decider:
             raise BehindError("the first answer was made under a revision that is not known here yet")
         return then
 
-    def _plan(self, policy: Policy) -> tuple[Plan, DecisionEncoder]:
-        made = self._planned[policy] = (Plan(policy), DecisionEncoder(policy))
+    def _plan(self, policy: Policy) -> tuple[Plan, dict[int, Encoder]]:
+        made = self._planned[policy] = (Plan(policy), {})
+        return made
+
+    def _encoder(self, policy: Policy, version: int) -> Encoder:
+        writer = self._writers.of(version)
+        if writer is None:
+            raise BehindError(f"the first answer was written by version {version}, which this worker does not have")
+        made = self._planned[policy][1][version] = writer.encoder(policy)
         return made
 
 
@@ -89,8 +100,8 @@ def known_by(policy: Policy) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _decider(library: Library) -> Decider:
-    return Decider(library)
+def _decider(library: Library, writers: Writers = WRITERS) -> Decider:
+    return Decider(library, writers)
 
 
 def decide(received: Received, library: Library) -> Decision:
@@ -103,11 +114,11 @@ def decide(received: Received, library: Library) -> Decision:
 
 
 def decision_wrapping(
-    request: RequestParts, decision_id: str, source: str, mode: Mode, mark: Mark | None = None
+    request: RequestParts, decision_id: str, source: str, mode: Mode, mark: Mark | None, writer: int
 ) -> Wrapping:
-    """The envelope and headers of the decision on a request."""
-    request_id, supersedes = request.request_id, request.supersedes
-    return Wrapping(source, mode, Decision.TYPE, decision_id, request_id, request.submitted, None, supersedes, mark)
+    """The envelope and headers of the decision on a request, by a version of the writer."""
+    request_id, supersedes, time = request.request_id, request.supersedes, request.submitted
+    return Wrapping(source, mode, Decision.TYPE, decision_id, request_id, time, None, supersedes, mark, writer)
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,8 @@ class DecisionHandler:
     memory: Memory = NO_MEMORY
     shadow: Shadow | None = None
     """A draft evaluated in addition; it never affects answers."""
+    writers: Writers = WRITERS
+    """The newest writes; an answer that may repeat is written by its first writer."""
 
     @cached_property
     def hasher(self) -> Hasher:
@@ -134,9 +147,10 @@ class DecisionHandler:
 
         Raises:
             StorageError: The answered requests cannot be read; retry the batch.
-            BehindError: One of its requests was answered under a revision not known here yet; retry the batch.
+            BehindError: One of its requests was answered under a revision not known here yet, or by a writer that is
+                not here; retry the batch.
         """
-        decider = _decider(self.knowledge.snapshot())
+        decider = _decider(self.knowledge.snapshot(), self.writers)
         answered: dict[bytes, Entry] = {}
         answers = Answers()
         for record in records:
@@ -187,7 +201,8 @@ class DecisionHandler:
             known = answered.get(key) or self.memory.find(record.partition, key, record.timestamp)
             if known is not None and not self._comes_again(known, content, record):
                 return self._duplicate(record, received, known, content, counters)
-            decided = decider.decide(received.request, known.known if known is not None else None)
+            then = (known.known, known.writer) if known is not None else ()
+            decided = decider.decide(received.request, *then)
             outgoing = self._decision(record, received.cause, decided)
             counters.count(decided.result.outcome, decided.policy.number)
         except RejectedError as rejected:
@@ -198,7 +213,8 @@ class DecisionHandler:
             counters.defects[type(error).__name__] += 1
             self._log_defect(record, received, error)
             return [self._rejected(record, received, defect(), counters)]
-        entry = answered[key] = Entry(content, record.offset, record.timestamp, known_by(decided.policy))
+        known_then = known_by(decided.policy)
+        entry = answered[key] = Entry(content, record.offset, record.timestamp, known_then, decided.writer)
         answer = [outgoing, OutgoingRecord(self.settings.topic(ANSWERED), key, entry.packed())]
         if self.shadow is not None:
             answer += self.shadow.differences(record, received.cause, decided, counters)
@@ -226,7 +242,8 @@ class DecisionHandler:
     def _decision(self, record: Record, cause: Cause | None, decided: Decided) -> OutgoingRecord:
         decision_id, data = decided.encoded
         request_id = decided.request.request_id
-        wrapping = decision_wrapping(decided.request, decision_id, self.settings.source, self.settings.mode)
+        source, mode = self.settings.source, self.settings.mode
+        wrapping = decision_wrapping(decided.request, decision_id, source, mode, None, decided.writer)
         value, headers = wrapped(data, record.position, cause, wrapping)
         return OutgoingRecord(self.settings.topic(DECISIONS), request_id.encode(), value, headers)
 

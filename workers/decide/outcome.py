@@ -15,3 +15,5 @@ class Decided(NamedTuple):
     result: PlannedResult
     policy: Policy
     encoded: Encoded
+    writer: int
+    """The version of the writer that encoded it."""

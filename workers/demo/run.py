@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -77,13 +77,15 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 @contextmanager
-def running_worker(found: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A ready worker in its own process, stopped on exit.
+def running_worker(
+    found: Settings, log: Path, program: Sequence[str] = ("workers.main", "worker")
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A ready worker in its own process, stopped on exit; `program` is the module that runs it, with its arguments.
 
     Raises:
         DemoError: It ends or does not become ready; the message has the end of its log.
     """
-    command = bound([sys.executable, "-m", "workers.main", "worker"])
+    command = bound([sys.executable, "-m", *program])
     environment = found.environment()
     with (
         private_files.opened(log, "wb") as sink,

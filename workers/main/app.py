@@ -27,6 +27,7 @@ from workers.configuration.settings import Delivery, Settings
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.decide.shadow import Shadow
+from workers.decide.writers import WRITERS, Writers
 from workers.kafka.connect import client, faust_arguments
 from workers.ledger import http
 from workers.ledger.pointers import Keeper, PointerHandler, Pointers
@@ -45,11 +46,15 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 
 def make_app(
-    settings: Settings, follower: Follower, topic_watch: TopicWatch, shadow: Shadow | None = None
+    settings: Settings,
+    follower: Follower,
+    topic_watch: TopicWatch,
+    shadow: Shadow | None = None,
+    writers: Writers = WRITERS,
 ) -> faust.App:
     """A worker's app, not yet started; it decides under the follower's policies, with an optional shadow.
 
-    The topic watch notifies its request stream processor.
+    The topic watch notifies its request stream processor. The newest writer writes its decisions.
     """
     private_files.folder(settings.data_dir)
     app = faust.App(
@@ -76,7 +81,7 @@ def make_app(
         settings.duplicates_kept_days * DAY_MS,
     )
     accounting = AccountingListener(memory, settings.topic(DECISIONS), settings.topic(DEAD_LETTERS))
-    handler = DecisionHandler(follower, settings, memory, shadow)
+    handler = DecisionHandler(follower, settings, memory, shadow, writers)
     requests = stream_processor(
         app,
         raw_topic(app, settings, REQUESTS),

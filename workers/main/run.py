@@ -17,6 +17,7 @@ from faust.worker import Worker
 from policy_core.history.library import Library
 from workers.configuration.settings import Settings
 from workers.decide.shadow import Shadow, shadow_of
+from workers.decide.writers import WRITERS, Writers
 from workers.kafka.errors import TopicsError
 from workers.main.app import make_app
 from workers.policies.revision_follower import Follower
@@ -47,8 +48,10 @@ class _Worker(Worker):
         os._exit(EXIT_PROCESSOR_LOST if self.crash_reason else 0)
 
 
-def run_worker(settings: Settings, library: Library) -> None:
+def run_worker(settings: Settings, library: Library, writers: Writers = WRITERS) -> None:
     """Run a worker until it is stopped; exits the process.
+
+    `writers` are all versions of a decision's bytes; another program of this one's parts may have more.
 
     Raises:
         TopicsError: The topics are unsuitable.
@@ -67,7 +70,7 @@ def run_worker(settings: Settings, library: Library) -> None:
     asyncio.set_event_loop(loop)  # before the app is created: Faust's services use the current loop
     follower = Follower(settings, library)
     loop.run_until_complete(catch_up(follower))
-    app = make_app(settings, follower, topic_watch, shadow)
+    app = make_app(settings, follower, topic_watch, shadow, writers)
     worker = _Worker(
         app,
         loop=loop,

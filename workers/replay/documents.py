@@ -18,6 +18,7 @@ from policy_core.history.library import Library, documents, load_library
 from policy_core.loading.load import load
 from workers.configuration.settings import Settings
 from workers.decide.handler import Decider
+from workers.decide.writers import WRITERS, Writers
 from workers.event_log.source import ReplayError, Source
 from workers.policies.revision_events import Judging, Seen, terms_of
 
@@ -41,13 +42,15 @@ def name_of(policy: Policy) -> Named:
 class Documents:
     """All known documents, and deciders for selections of them with one policy per number."""
 
-    def __init__(self, current: Library, others: Sequence[Library] = ()) -> None:
+    def __init__(self, current: Library, others: Sequence[Library] = (), writers: Writers = WRITERS) -> None:
         """Create from libraries.
 
         Args:
             current: The policies known at the end of the log.
             others: Other policies that decisions may name.
+            writers: All versions of a decision's bytes that its header may name.
         """
+        self.writers = writers
         self._current = current
         self._libraries = (current, *others)
         self._found: dict[Named, Policy | None] = {}
@@ -76,7 +79,7 @@ class Documents:
         """The decider for a selection of policies."""
         key = frozenset(map(name_of, policies.values()))
         if key not in self._deciders:
-            self._deciders[key] = Decider(Library(policies.values(), self._current.default))
+            self._deciders[key] = Decider(Library(policies.values(), self._current.default), self.writers)
         return self._deciders[key]
 
 
@@ -121,7 +124,7 @@ def draft(named: str, number: str | None) -> Draft:
 _known: dict[tuple[object, ...], Documents] = {}
 
 
-def documents_of(source: Source, found: Settings, earlier: tuple[Path, ...]) -> Documents:
+def documents_of(source: Source, found: Settings, earlier: tuple[Path, ...], writers: Writers = WRITERS) -> Documents:
     """The documents that a log may name, compiled once per process.
 
     Raises:
@@ -137,10 +140,12 @@ def documents_of(source: Source, found: Settings, earlier: tuple[Path, ...]) -> 
         found.policy_notice_days,
         found.policy_skip_list,
         earlier,
+        writers,
     )
     if key not in _known:
         packaged = _library(found.policies, found.default_policy)
-        _known[key] = Documents(_published(source, packaged, found), (packaged, *map(_alone, documents(earlier))))
+        others = (packaged, *map(_alone, documents(earlier)))
+        _known[key] = Documents(_published(source, packaged, found), others, writers)
     return _known[key]
 
 

@@ -16,6 +16,7 @@ from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from events.typed_reader import Event, read
 from workers.configuration.settings import Settings
 from workers.decide.duplicates import Entry
+from workers.decide.writers import WRITERS, Writers
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Damage, ReplayError, Source
 from workers.kafka.records import Record
@@ -44,6 +45,8 @@ class Plan:
     """The document of a what-if."""
     publish: str | None = None
     """The name of the replay topic for decisions, if any."""
+    writers: Writers = WRITERS
+    """All versions of a decision's bytes that a recorded decision may name."""
 
 
 class Task(NamedTuple):

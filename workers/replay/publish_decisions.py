@@ -15,8 +15,8 @@ from events.typed_reader import Event
 from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.plan import PlannedResult
 from workers.configuration.settings import Settings
-from workers.decide.encode_decision import DecisionEncoder
 from workers.decide.handler import decision_wrapping
+from workers.decide.writers import WRITERS
 from workers.event_log.source import ReplayError
 from workers.kafka import clients
 from workers.kafka.connect import LONG_PATIENCE
@@ -81,7 +81,8 @@ class Publisher:
         self._settings = settings
         self._name = name
         self._topic = own_topic(settings, name)
-        self._encoder = DecisionEncoder(draft)
+        self._writer = WRITERS.newest
+        self._encoder = self._writer.encoder(draft)
         self._error: BaseException | None = None
         try:
             self._producer = clients.new_producer(
@@ -100,7 +101,8 @@ class Publisher:
         decision_id, data = self._encoder.encode(request, result)
         settings = self._settings
         mark = of_replay(self._name)
-        wrapping = decision_wrapping(request, decision_id, settings.source, settings.mode, mark)
+        version = self._writer.version
+        wrapping = decision_wrapping(request, decision_id, settings.source, settings.mode, mark, version)
         value, headers = wrapped(data, record.position, received.cause, wrapping)
         self._check()
         try:

@@ -24,7 +24,7 @@ class Manner(NamedTuple):
 class Redecider:
     """Decides requests again as recorded.
 
-    The documents, mode and source of one answer are tried first for the next: they change rarely in a log.
+    The documents, writer, mode and source of one answer are tried first for the next: they change rarely in a log.
     """
 
     def __init__(self, documents: Documents, settings: Settings) -> None:
@@ -32,6 +32,7 @@ class Redecider:
         self._settings = settings
         self.policies: dict[str, Policy] = documents.current()
         self.manner = Manner(settings.source, settings.mode)
+        self._writer = documents.writers.newest.version
         self._decider = documents.decider(self.policies)
 
     def under(self, policy: Policy) -> None:
@@ -39,14 +40,23 @@ class Redecider:
         self.policies = self.policies | {policy.number: policy}
         self._decider = self._documents.decider(self.policies)
 
+    def written_by(self, version: int) -> bool:
+        """Use this version of the writer from now on; returns whether it is here."""
+        if self._documents.writers.of(version) is None:
+            return False
+        self._writer = version
+        return True
+
     def decision(self, record: Record, received: Event) -> tuple[bytes, Headers]:
         """The value and headers of the decision's record.
 
         Raises:
             RejectedError: The request becomes a dead letter.
         """
-        decided = self._decider.decide(received.request)
-        wrapping = decision_wrapping(received.request, decided.encoded.decision_id, *self.manner)
+        decided = self._decider.decide(received.request, writer=self._writer)
+        wrapping = decision_wrapping(
+            received.request, decided.encoded.decision_id, *self.manner, mark=None, writer=self._writer
+        )
         return wrapped(decided.encoded.data, record.position, received.cause, wrapping)
 
     def letter(

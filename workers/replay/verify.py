@@ -10,7 +10,7 @@ from typing import Any
 
 from events.dead_letter import SENTENCES, FieldError
 from events.decode import RejectedError
-from events.origin_headers import cause_of
+from events.origin_headers import cause_of, writer_of
 from events.typed_reader import Event
 from workers.dead_letters.write import defect, too_large
 from workers.decide.duplicates import Entry
@@ -46,6 +46,10 @@ FAILED = "the worker failed on it (internal_error)"
 ALTERED = "its dead letter has other bytes than the worker writes"
 KEYED = "not answered, and keyed otherwise than by its id: what was answered before cannot be looked up"
 
+UNKNOWN_WRITER = (
+    "written by version {} (dli-writer), which is not here: verify it with a version of the software that has it"
+)
+
 _HELD_BACK = 10_000
 
 
@@ -59,7 +63,7 @@ def verify(task: Task, handle: WorkerHandle[News]) -> None:
     if state is not None and state["done"]:
         return
     replay = PartitionReplay(plan, partition)
-    documents = documents_of(plan.source, plan.settings, plan.earlier)
+    documents = documents_of(plan.source, plan.settings, plan.earlier, plan.writers)
     size = state["judge"]["size"] if state is not None else None
     found = Findings(plan.folder, partition) if size is None else ResumedFindings(plan.folder, partition, size)
     replay.judge = Verifier(plan, replay, documents, found)
@@ -172,6 +176,10 @@ class Verifier:
         named = reading.named()
         if named is None or reading.manner is None:
             self._note("different", record, recorded, "what is recorded cannot be read as a decision")
+            return True
+        writer = writer_of(recorded.headers)
+        if writer is not None and not self._again.written_by(writer):
+            self._not_replayable(record, recorded, UNKNOWN_WRITER.format(writer))
             return True
         policy = self._documents.named(named)
         if policy is None:
