@@ -6,7 +6,8 @@
     ├── ClusterError          the cluster does not do what it was asked
     │   ├── AccessRefusedError   it is there, and does not let us
     │   ├── ReadingError         the brokers do not answer, or refuse
-    │   │   └── UnrecordedError  an act cannot be recorded, so it is not done
+    │   │   ├── UnrecordedError  an act cannot be recorded, so it is not done
+    │   │   └── UnreachableLogError  the brokers of a log do not respond; a ReplayError too
     │   └── TopicsError          topics cannot be read or made, or do not suit workers
     ├── ScaleError            partitions cannot be added as asked
     ├── OffsetError           an offset cannot be set as asked

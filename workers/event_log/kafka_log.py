@@ -11,7 +11,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRange
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from workers.configuration.settings import Settings, read
-from workers.event_log.source import Chunk, Damage, Extent, Piece, ReplayError
+from workers.event_log.source import Chunk, Damage, Extent, Piece, ReplayError, UnreachableLogError
 from workers.kafka.clients import AIOKafkaConsumer, async_consumer
 from workers.kafka.connect import client
 from workers.kafka.records import Record, Unreadable
@@ -115,9 +115,9 @@ async def _commit(settings: Settings, offsets: Mapping[TopicPartition, OffsetAnd
         await consumer.commit(dict(offsets))
 
 
-def unreachable(bootstrap: str, error: BaseException) -> ReplayError:
+def unreachable(bootstrap: str, error: BaseException) -> UnreachableLogError:
     """The error for a failing broker."""
-    return ReplayError(f"{bootstrap}: {type(error).__name__}; is Kafka there, and is --bootstrap its address?")
+    return UnreachableLogError(f"{bootstrap}: {type(error).__name__}; is Kafka there, and is --bootstrap its address?")
 
 
 def reader(bootstrap: str) -> AbstractAsyncContextManager[AIOKafkaConsumer]:

@@ -20,7 +20,7 @@ from events.topics import POLICY_REVISIONS
 from policy_core.document.models import PolicyDocument
 from policy_core.loading.load import parse, read
 from policy_core.publications.publication import Publication
-from workers.audit.record_acts import acting, acting_here, ourselves
+from workers.audit.record_acts import DONE, Ended, acting, acting_here, ourselves
 from workers.configuration.command_options import Bootstrap, Policies, Prefix, settings
 from workers.configuration.settings import Settings
 from workers.console.errors import DliError
@@ -70,6 +70,8 @@ Corrects = Annotated[
 ]
 
 
+OVERTAKEN = Ended("failed", "conditions")
+"""It was sent, so it is no refusal, but somebody else's revision came first."""
 Execute = Annotated[bool, typer.Option("--execute", help="Publish it; otherwise only check it.")]
 
 
@@ -177,9 +179,16 @@ def _send(what: What, records: list[OutgoingRecord], verdicts: list[Verdict], fo
     where = {"policy_number": newest.policy, "revision": newest.revision, "digest": newest.digest}
     topics = (found.topic(POLICY_REVISIONS),)
     signer_of = newest.author if newest.signed_by is not None else None
-    with acting(found, what, ourselves(found, signer_of), **where, topics=topics, count=len(verdicts)):
+    with acting(found, what, ourselves(found, signer_of), **where, topics=topics, count=len(verdicts)) as act:
         send(found, records)
-        _look(found, newest)
+        in_force = _from_brokers(found).chain(newest.policy).find(newest.digest) is not None
+        act.ended = DONE if in_force else OVERTAKEN
+    if not in_force:
+        raise CommandError(
+            "another revision was published at the same time and came first; this one was sent and is refused: "
+            "compare again, and publish it behind the other"
+        )
+    err.print(f"published; {newest.policy} is known through {newest.digest}")
 
 
 def withdraw(
@@ -322,13 +331,3 @@ def _print_verdict(verdict: Verdict) -> None:
         out.print(f"\ntakes back {', '.join(gone)}")
     digests = f"document {publication.sha256}; digest {publication.digest}"
     out.print(f"\neffective from {publication.effective}; {digests}; {signed}\n")
-
-
-def _look(found: Settings, wanted: Publication) -> None:
-    """Check that the sent revision is in force: someone else may have published in between."""
-    if _from_brokers(found).chain(wanted.policy).find(wanted.digest) is None:
-        raise CommandError(
-            "another revision was published at the same time and came first; this one was sent and is refused: "
-            "compare again, and publish it behind the other"
-        )
-    err.print(f"published; {wanted.policy} is known through {wanted.digest}")

@@ -17,7 +17,7 @@ from policy_core.evaluate.plan import PlannedResult
 from workers.configuration.settings import Settings
 from workers.decide.handler import decision_wrapping
 from workers.decide.writers import WRITERS
-from workers.event_log.source import ReplayError
+from workers.event_log.source import ReplayError, UnreachableLogError
 from workers.kafka import clients
 from workers.kafka.connect import LONG_PATIENCE
 from workers.kafka.errors import ReadingError, explained
@@ -66,7 +66,7 @@ def make(settings: Settings, topic: str, partitions: int) -> None:
             except TopicAlreadyExistsError:
                 raise ReplayError(f"{topic}: is there already, and is not written over; choose another name") from None
     except ReadingError as error:
-        raise ReplayError(str(error)) from None
+        raise UnreachableLogError(str(error)) from None
 
 
 class Publisher:
@@ -89,7 +89,7 @@ class Publisher:
                 settings, linger_ms=20, batch_size=500_000, max_request_size=LARGEST_RECORD
             )
         except KafkaError as error:
-            raise ReplayError(explained(settings, error)) from None
+            raise UnreachableLogError(explained(settings, error)) from None
 
     def send(self, record: Record, received: Event, result: PlannedResult) -> None:
         """Send the decision on a request.
@@ -110,7 +110,7 @@ class Publisher:
                 self._topic, value, key=request.request_id.encode(), headers=list(headers), partition=record.partition
             )
         except KafkaError as error:
-            raise ReplayError(explained(settings, error)) from None
+            raise UnreachableLogError(explained(settings, error)) from None
         sent.add_errback(self._failed)
 
     def _failed(self, error: Any) -> None:
@@ -118,7 +118,7 @@ class Publisher:
 
     def _check(self) -> None:
         if self._error is not None:
-            raise ReplayError(f"{self._topic}: not taken: {type(self._error).__name__}")
+            raise UnreachableLogError(f"{self._topic}: not taken: {type(self._error).__name__}")
 
     def flush(self) -> None:
         """Wait until the brokers have everything sent.
@@ -129,7 +129,7 @@ class Publisher:
         try:
             self._producer.flush(timeout=LONG_PATIENCE)
         except KafkaError as error:
-            raise ReplayError(f"{self._topic}: not taken: {type(error).__name__}") from None
+            raise UnreachableLogError(f"{self._topic}: not taken: {type(error).__name__}") from None
         self._check()
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ from workers.archive import archive_source as archive
 from workers.archive.archive_source import ArchiveSource
 from workers.configuration.settings import Settings
 from workers.event_log.kafka_log import KafkaSource
-from workers.event_log.source import Extent, ReplayError, Source
+from workers.event_log.source import Extent, ReplayError, Source, UnreachableLogError
 from workers.kafka import clients, connect
 from workers.kafka.clients import KafkaAdminClient
 from workers.kafka.reader import partitions_of
@@ -213,7 +213,7 @@ def execute(
             try:
                 asyncio.run(_write(settings, restored, asked))
             except KafkaError as error:
-                raise ReplayError(f"{restored.name}: {type(error).__name__}; delete it and try again") from None
+                raise UnreachableLogError(f"{restored.name}: {type(error).__name__}; delete it and try again") from None
             report(restored, _compare(settings, restored, asked))
         for restored in made:
             apply_topics.set_on_topic(client, restored.name, ends[restored.name])

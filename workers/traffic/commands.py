@@ -169,7 +169,7 @@ def sent(records: Iterable[OutgoingRecord], found: Settings) -> Iterator[Outgoin
     """Send records; each is yielded once the broker has it.
 
     Raises:
-        CommandError: The broker does not respond or refuses access; records already yielded were sent.
+        ReadingError: The broker does not respond; records already yielded were sent, and others may have been.
         AccessRefusedError: The cluster refuses us.
     """
     try:
@@ -197,8 +197,8 @@ def _headers(headers: Headers) -> list[tuple[str, bytes | None]]:
     return list(headers)
 
 
-def _unreachable(error: ReadingError) -> CommandError:
-    return CommandError(f"{error} `dli topics check` compares the topics.")
+def _unreachable(error: ReadingError) -> ReadingError:
+    return ReadingError(f"{error} `dli topics check` compares the topics.")
 
 
 # --- tail ------------------------------------------------------------------------------------------------------------

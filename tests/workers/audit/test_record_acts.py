@@ -14,13 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import KafkaProducer
+from kafka.errors import KafkaConnectionError
 
 from events.audit import MOST_LETTERS, Acted, Actor, Arguments
-from events.topics import AUDIT, REQUESTS, TOPICS
+from events.topics import AUDIT, POLICY_REVISIONS, REQUESTS, TOPICS
+from policy_core.history.library import PACKAGED, load_library
 from tests.support.audit import without_the_topic
 from tests.support.commands import Ran, dli
 from tests.support.packaged import packaged_library
-from tests.support.publishing import revised
+from tests.support.publishing import next_revision, revised
 from tests.support.requests import request
 from tests.support.running import everything_on, settings_for
 from workers.audit.columns import UNENDED, row
@@ -30,10 +32,15 @@ from workers.audit.record_acts import UnrecordedError, acting, end_of, letter_id
 from workers.configuration.settings import Settings, read
 from workers.console.errors import DliError
 from workers.console.exit_codes import CommandError, Exit
+from workers.event_log.kafka_log import unreachable
 from workers.event_log.source import ReplayError
 from workers.kafka import connect
-from workers.kafka.errors import AccessRefusedError, ReadingError
+from workers.kafka.errors import AccessRefusedError, ClusterError, ReadingError
+from workers.kafka.records import OutgoingRecord
+from workers.policies import publish_commands
+from workers.policies.revision_events import Judging, Seen, as_record, terms_of
 from workers.topics import apply_topics
+from workers.traffic.commands import sent
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -113,6 +120,40 @@ def test_the_end_says_how_it_ended_and_the_error_goes_on(found: Settings) -> Non
 )
 def test_an_error_is_recorded_as_what_it_is(error: BaseException, ended: tuple[str, str | None]) -> None:
     assert end_of(error) == ended
+
+
+def test_brokers_that_go_while_requests_are_sent_are_no_refusal() -> None:
+    """Some may have been taken: the act failed, and was not refused before it began."""
+    nowhere = read(bootstrap="127.0.0.1:1")
+
+    with pytest.raises(ClusterError) as failed:
+        list(sent([OutgoingRecord("requests", b"R-1", b"{}")], nowhere))
+
+    assert end_of(failed.value) == ("failed", "brokers")
+
+
+def test_brokers_that_go_while_a_log_is_read_are_no_refusal() -> None:
+    error = unreachable("127.0.0.1:1", KafkaConnectionError())
+
+    assert isinstance(error, ReplayError)
+    assert end_of(error) == ("failed", "brokers")
+
+
+@pytest.mark.broker
+def test_a_revision_that_came_too_late_is_no_refusal(found: Settings) -> None:
+    """It was sent, and is on the topic for ever, although it is not in force."""
+    library = load_library([PACKAGED], "L.2.03.402")
+    late, first = (next_revision(library.chain("L.2.03.402"), author=name) for name in ("Late", "First"))
+    sent_late, sent_first = (as_record(one, found.topic(POLICY_REVISIONS), "/s", "structured") for one in (late, first))
+    judging = Judging(terms_of(found), [library.chain("L.2.03.402")])
+    judging.chains = {"L.2.03.402": library.chain("L.2.03.402")}
+    accepted = judging.take(Seen(0, -1, sent_late.value, sent_late.headers))
+    list(sent([sent_first], found))
+
+    with pytest.raises(CommandError, match="came first; this one was sent"):
+        publish_commands._send("policy publish", [sent_late], [accepted], found)  # noqa: SLF001 (after it was compared)
+
+    assert outcomes(found, "policy publish") == [("begun", None), ("failed", "conditions")]
 
 
 def test_an_exit_code_is_recorded_as_how_the_act_ended() -> None:
