@@ -18,9 +18,9 @@ from policy_core.evaluate.determine import CaseResult, Policy
 from policy_core.evaluate.facts import ClinicalViolationError
 from policy_core.evaluate.plan import Plan
 from tests.support import generator
+from tests.support.case_of_request import case_of
 from tests.support.cases import case, icd10, in_parts, line, other, packaged
 from tests.support.mutated_events import events
-from workers.decide.case_of_request import case_of
 
 
 @cache
