@@ -21,6 +21,7 @@ from deploy.grafana.dashboards import BOARDS, expressions
 from tests.support.prometheus import SETTINGS as PROMETHEUS
 from tests.support.prometheus import TOOLS, ask, running
 from workers.dev_brokers import free_ports
+from workers.monitoring.exporter import SCRAPE_SECONDS
 from workers.process import metrics
 from workers.process.metrics import FAMILIES
 
@@ -105,6 +106,18 @@ def test_panels_have_a_place_and_a_number_of_their_own() -> None:
         places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]]
         assert len(set(numbers)) == len(numbers)
         assert len(set(places)) == len(places)
+
+
+def seconds(text: str) -> float:
+    return float(text.removesuffix("s"))
+
+
+def test_every_scrape_waits_longer_than_the_exporter_does() -> None:
+    """The exporter reports brokers that do not respond before Prometheus gives the scrape up."""
+    settings = yaml.safe_load((PROMETHEUS / "prometheus.yaml").read_text("utf-8"))
+    [exporter] = [job for job in settings["scrape_configs"] if job["job_name"] == "dli-exporter"]
+
+    assert SCRAPE_SECONDS < seconds(exporter["scrape_timeout"]) <= seconds(exporter["scrape_interval"])
 
 
 # --- alerts --------------------------------------------------------------------------------------------------------

@@ -299,6 +299,19 @@ def test_who_archives_has_the_key_that_signs_and_nobody_else(production: list[Ma
 
 
 @pytest.mark.tools
+def test_who_archives_continues_only_what_a_known_key_signed(production: list[Manifest], own: list[Manifest]) -> None:
+    """The public keys are mounted, and without them no pod starts: whoever writes to the folder continues no series."""
+    for built in (production, own):
+        found = {
+            name: (pod, one) for name, pod, one in containers(built) if "DLI_ARCHIVE_KEYS" in environment(built, one)
+        }
+        assert found.keys() == {"CronJob dli-archive"}
+        pod, one = found["CronJob dli-archive"]
+        volume = volume_at(pod, one, environment(built, one)["DLI_ARCHIVE_KEYS"])
+        assert list(sources(volume or {})) == [("ConfigMap", "dli-archive-keys", {"name": "dli-archive-keys"})]
+
+
+@pytest.mark.tools
 def test_another_who_has_the_key_is_noticed(own: list[Manifest]) -> None:
     changed = copy.deepcopy(own)
     pods(changed)["Deployment dli-dashboard"]["volumes"].append(

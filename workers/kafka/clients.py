@@ -142,7 +142,7 @@ def new_admin(settings: Settings, name: str = "reading", patience: float = PATIE
     return KafkaAdminClient(
         **connect.client(settings),
         client_id=f"{settings.app_id}-{name}",
-        bootstrap_timeout_ms=milliseconds(PATIENCE),
+        bootstrap_timeout_ms=milliseconds(min(patience, PATIENCE)),
         request_timeout_ms=milliseconds(patience),
     )
 

@@ -25,6 +25,7 @@ from kafka.structs import OffsetAndMetadata
 from events.topics import POLICY_REVISIONS, REQUESTS
 from workers.configuration.settings import Settings
 from workers.kafka.clients import KafkaAdminClient, KafkaConsumer, new_admin, new_consumer
+from workers.kafka.connect import PATIENCE
 from workers.kafka.errors import kafka_errors
 from workers.kafka.reader import Extent, extents, partitions_of
 from workers.kafka.records import Unreadable
@@ -123,10 +124,19 @@ class Watcher:
         settings: The brokers, and our own group and topics.
         clock: Seconds since the epoch, synchronized with the publishers.
         others: Whether to include other groups.
+        patience: Seconds that a broker may take for each request.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time, *, others: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        *,
+        others: bool = True,
+        patience: float = PATIENCE,
+    ) -> None:
         self._settings = settings
+        self._patience = patience
         self._others = others
         self._unread: dict[tuple[str, str], tuple[Unread, float]] = {}  # with the time of the next attempt
         self._clock = clock
@@ -158,7 +168,7 @@ class Watcher:
             admin.close()
 
     def _look(self) -> Look:
-        admin = self._admin = self._admin or new_admin(self._settings)
+        admin = self._admin = self._admin or new_admin(self._settings, patience=self._patience)
         ours = self._settings.app_id
         own = partitions_of(admin, [self._settings.topic(name) for name in (REQUESTS, POLICY_REVISIONS)])
         # A group that is not listed has no offsets or members, and a request for it would fail.

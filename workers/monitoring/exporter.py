@@ -27,6 +27,8 @@ from workers.process import metrics
 
 log = structlog.get_logger(__name__)
 
+SCRAPE_SECONDS = 4.0
+"""Patience with brokers during a scrape: Prometheus waits five seconds, and must hear that they do not respond."""
 PAUSE_SECONDS = 5.0
 """Pause before reading decisions again after an outage."""
 
@@ -178,7 +180,7 @@ def serving(settings: Settings) -> Iterator[None]:
         OSError: The port is taken.
     """
     registry = CollectorRegistry()
-    watcher, pended, over = Watcher(settings), Pended(), Event()
+    watcher, pended, over = Watcher(settings, patience=SCRAPE_SECONDS), Pended(), Event()
     registry.register(BrokerCollector(settings, watcher, pended))
     server, answering = start_http_server(settings.exporter_port, settings.web_host, registry)
     reader = Thread(target=follow, args=(settings, pended, over), daemon=True)
