@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from events.origin_headers import LARGEST_WRITER
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
 from tests.support import generator
 from tests.support.running import everything_on, offsets, publish, settings_for, worker
@@ -310,7 +311,7 @@ def test_a_copy_of_an_earlier_version_is_read_again(partition: Partition, tmp_pa
 DIGEST = st.binary(min_size=16, max_size=16)
 
 
-@given(st.builds(Entry, DIGEST, TIMES, TIMES, DIGEST))
+@given(st.builds(Entry, DIGEST, TIMES, TIMES, DIGEST, st.integers(1, LARGEST_WRITER)))
 def test_an_entry_reads_back_as_it_was_written(entry: Entry) -> None:
     assert unpacked(entry.packed()) == entry
 
