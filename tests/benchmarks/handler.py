@@ -28,8 +28,8 @@ from policy_core.evaluate.plan import Plan
 from policy_core.history.library import load_library
 from tests.benchmarks.processes import BenchmarkError
 from tests.benchmarks.work import PARTITIONS, NothingYet
+from tests.support.case_of_request import case_of
 from workers.configuration.settings import Settings
-from workers.decide.case_of_request import case_of
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.kafka.records import Headers, OutgoingRecord, Record
