@@ -4,15 +4,17 @@ Readers enforce the limits whatever a file states; writers stay well below them.
 """
 
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from hashlib import blake2b
+from operator import lt
 from struct import Struct
 from typing import NamedTuple
 
 from workers.event_log.source import Chunk, Damage, Piece
 from workers.kafka.records import Record, name_bytes
 
-BLOCK_RECORDS = 4_000
-"""Maximum records of a written block: about 17 MB of decisions before compression."""
+BLOCK_RECORDS = 1_000
+"""Maximum records of a written block: about 5 MB of decisions, which a reader's memory holds while it goes on."""
 BLOCK_RAW = 32_000_000
 """Bytes of keys, values and headers at which a block ends early, unless a single record is larger."""
 
@@ -134,11 +136,11 @@ def fits(record: Record, kind: object, following: int, block: Block) -> bool:
 _LIMIT = 1 << 63
 
 
-def all_fit(chunk: Chunk, block: Block) -> bool:
-    """Whether records can be those of a block, without checking the digest."""
-    following = block.first
-    for record, kind in zip(chunk.records, chunk.types, strict=True):
-        if not fits(record, kind, following, block):
-            return False
-        following = record.offset + 1
-    return len(chunk.records) == block.records
+def in_order(offsets: Sequence[int], block: Block) -> bool:
+    """Whether offsets can be those of a block's records, without checking the digest."""
+    return (
+        len(offsets) == block.records
+        and block.first <= offsets[0]
+        and offsets[-1] <= block.last
+        and all(map(lt, offsets, offsets[1:]))
+    )

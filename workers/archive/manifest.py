@@ -19,7 +19,7 @@ from workers.process import private_files
 
 NAME = "manifest.json"
 MOST = 8_000_000
-"""Maximum size of a manifest in bytes, enough for about 300 million records."""
+"""Maximum size of a manifest in bytes, enough for about 200 million records."""
 MOST_OF_A_FILE = 8_000_000_000
 
 Offset = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -181,8 +181,8 @@ def _reasons(error: ValidationError) -> Iterable[str]:
 
 
 def text(manifest: Manifest) -> bytes:
-    """The bytes of a manifest."""
-    return (manifest.model_dump_json(indent=1) + "\n").encode()
+    """The bytes of a manifest; not laid out, as most of them are numbers of blocks."""
+    return (manifest.model_dump_json() + "\n").encode()
 
 
 def save(folder: Path, manifest: Manifest) -> None:

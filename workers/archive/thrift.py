@@ -103,6 +103,9 @@ def _zigzag(raw: bytes, at: int) -> tuple[int, int]:
 
 
 def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    number = raw[at]
+    if number < 128:  # noqa: PLR2004 (most have one byte only)
+        return number, at + 1
     number = 0
     for place in range(10):
         byte = raw[at + place]

@@ -4,9 +4,12 @@ Duplicates are detected as in the decision agent, by id and content within the p
 `verify` compares it with the record, `what_if` decides it under another document.
 """
 
+import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -110,7 +113,7 @@ class PartitionReplay:
         self.topic = source.topic(REQUESTS)
         self.extent = source.extent(self.topic, partition)
         self.judge: Judge
-        self.decisions = Answers(source, source.topic(DECISIONS), partition, lambda record: record.key, self)
+        self.decisions = Answers(source, source.topic(DECISIONS), partition, attrgetter("key"), self)
         self.letters = Answers(source, source.topic(DEAD_LETTERS), partition, self._answered_offset, self)
         self._memory: dict[bytes, Entry] = {}
         self._kept = plan.settings.duplicates_kept_days * DAY_MS
@@ -142,6 +145,10 @@ class PartitionReplay:
 
     def run(self, handle: WorkerHandle[News], state: Mapping[str, Any] | None) -> None:
         """Replay to the end, or until asked to stop."""
+        with _rarely_collected():
+            self._run(handle, state)
+
+    def _run(self, handle: WorkerHandle[News], state: Mapping[str, Any] | None) -> None:
         start = self._restore(state) if state else self.extent.first
         self._repeated = repeated(self.plan.source, self.topic, self.partition)
         reported = time.monotonic()
@@ -217,6 +224,22 @@ class PartitionReplay:
         self.judge.restore(state["judge"])
         self._requests = state["requests"]
         return int(state["next"])
+
+
+@contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """Spare the garbage collector what lives as long as the process, such as the compiled documents.
+
+    Hardly anything that a replay makes is in cycles.
+    """
+    usual = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
 
 def original_of(letter: Record) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ the next few thousand are searched, and the skipped ones are kept for a while, s
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Protocol
 
 from workers.event_log.source import Damage, Source
@@ -127,16 +127,16 @@ class Answers:
             if piece.damage is not None:
                 self._reader.damaged(piece.damage)
                 self.in_doubt = self.in_doubt or piece.damage.lost
-            for record in piece.chunk.records if piece.chunk is not None else ():
-                self._arrive(record)
-                size += len(record.value or b"")
+            if piece.chunk is not None:
+                self._arrive(piece.chunk.records)
+                size += sum([len(record.value or b"") for record in piece.chunk.records])
 
-    def _arrive(self, record: Record) -> None:
-        key = self._key_of(record)
-        if record.offset in self._skipped and key is not None:
-            self._passed[key, record.offset] = record
-        elif record.offset >= self._next and key is not None:
-            self._ahead.append((key, record))
+    def _arrive(self, records: Sequence[Record]) -> None:
+        found = [pair for pair in zip(map(self._key_of, records), records, strict=True) if pair[0] is not None]
+        if self._skipped:
+            self._passed |= {(key, record.offset): record for key, record in found if record.offset in self._skipped}
+        following = self._next
+        self._ahead += [pair for pair in found if pair[1].offset >= following]
 
     def end(self) -> None:
         """Report all remaining answers as unclaimed."""
@@ -169,5 +169,5 @@ class Answers:
                 piece = next(self._pieces, None)
                 if piece is None:
                     break
-                for record in piece.chunk.records if piece.chunk is not None else ():
-                    self._arrive(record)
+                if piece.chunk is not None:
+                    self._arrive(piece.chunk.records)
