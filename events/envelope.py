@@ -123,7 +123,7 @@ def written(present: Mapping[str, str], data: bytes, mode: Mode) -> tuple[bytes,
     if mode == "binary":
         headers = [(f"ce_{name}", value.encode()) for name, value in present.items() if name != _CONTENT_TYPE]
         return data, (*headers, ("content-type", present.get(_CONTENT_TYPE, JSON).encode()))
-    return b'%b,"data":%b}' % (orjson.dumps(present)[:-1], data), _STRUCTURED_HEADERS
+    return b"".join((orjson.dumps(present)[:-1], b',"data":', data, b"}")), _STRUCTURED_HEADERS
 
 
 _CONTENT_TYPE = "datacontenttype"

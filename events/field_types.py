@@ -111,7 +111,7 @@ RequestId = Annotated[str, Field(min_length=1, max_length=256, pattern=REQUEST_I
 
 
 @lru_cache(maxsize=1 << 16)  # the same providers recur
-def _npi(value: str) -> str:
+def checked_npi(value: str) -> str:
     """The Luhn check of an NPI, computed over the card issuer prefix 80840 and its ten digits (45 CFR 162.406)."""
     digits = [int(digit) for digit in reversed(f"80840{value}")]
     total = sum(digits[0::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])
@@ -120,7 +120,7 @@ def _npi(value: str) -> str:
     return value
 
 
-NationalProviderIdentifier = Annotated[str, Field(pattern=r"^[0-9]{10}$"), AfterValidator(_npi)]
+NationalProviderIdentifier = Annotated[str, Field(pattern=r"^[0-9]{10}$"), AfterValidator(checked_npi)]
 """Ten digits, the last a check digit."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -33,7 +33,7 @@ PersonalBytes = Annotated[
 class Model(BaseModel):
     """Any part of an event: frozen, closed to unknown fields, and silent about its input when it refuses it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Private(Model):

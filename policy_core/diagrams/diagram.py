@@ -15,6 +15,9 @@ from policy_core.work_limit import Work
 UNKNOWN = -1
 """In an assignment: the variable's value is not known."""
 
+Assignment = Sequence[int] | Mapping[int, int]
+"""The index of each variable's value, or `UNKNOWN`; of all variables that a diagram tests."""
+
 
 class Node:
     """A node or terminal of a diagram. Only `Diagrams` creates nodes, so that equal nodes are one object."""
@@ -128,26 +131,28 @@ class Diagrams:
 
     # --- asking ---
 
-    def restrict(self, node: Node, assignment: Sequence[int]) -> Node:
+    def restrict(self, node: Node, assignment: Assignment) -> Node:
         """The function that remains when the variables of `assignment` that are not `UNKNOWN` are fixed.
 
         The result is reduced but not stored here, so that a worker's memory does not grow with new cases.
         """
-        memo: dict[int, Node] = {}
-        made: dict[tuple[int, tuple[int, ...]], Node] = {}
+        return _restricted(node, assignment, {}, {})
 
-        def walk(current: Node) -> Node:
+    def left(self, node: Node, assignment: Assignment) -> frozenset[Hashable]:
+        """The answers that remain when those variables are fixed: those of `restrict`, several times faster."""
+        seen: set[int] = set()
+        found: set[Hashable] = set()
+        waiting = [node]
+        while waiting:
+            current = waiting.pop()
             while current.children and assignment[current.variable] != UNKNOWN:
                 current = current.children[assignment[current.variable]]
             if not current.children:
-                return current
-            found = memo.get(id(current))
-            if found is None:
-                children = tuple([walk(child) for child in current.children])
-                found = memo[id(current)] = _reduced(made, current.variable, children)
-            return found
-
-        return walk(node)
+                found.add(current.value)
+            elif id(current) not in seen:
+                seen.add(id(current))
+                waiting += current.children
+        return frozenset(found)
 
     def count(self, node: Node) -> dict[Hashable, int]:
         """The number of complete cases for each answer."""
@@ -168,6 +173,24 @@ class Diagrams:
 
         before = prod(self.sizes[: node.variable])
         return {answer: number * before for answer, number in cases(node).items()}
+
+
+# Not a closure: that would be a cycle, which only the garbage collector frees.
+def _restricted(
+    node: Node,
+    assignment: Assignment,
+    memo: dict[int, Node],
+    made: dict[tuple[int, tuple[int, ...]], Node],
+) -> Node:
+    while node.children and assignment[node.variable] != UNKNOWN:
+        node = node.children[assignment[node.variable]]
+    if not node.children:
+        return node
+    found = memo.get(id(node))
+    if found is None:
+        children = tuple([_restricted(child, assignment, memo, made) for child in node.children])
+        found = memo[id(node)] = _reduced(made, node.variable, children)
+    return found
 
 
 def _reduced(known: dict[tuple[int, tuple[int, ...]], Node], variable: int, children: tuple[Node, ...]) -> Node:

@@ -6,7 +6,7 @@ are the rules that may decide. If the second is a single answer, all completions
 still tests are exactly the facts that can change the determination.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -41,6 +41,9 @@ OPEN = -1
 
 REMEMBERED = 1 << 16
 """Cached findings per edition: a finding takes a few hundred bytes, and a log has far fewer fact patterns."""
+
+REMEMBERED_STATUSES = 1 << 12
+"""Of one statement: it tests few facts."""
 
 
 class Status(StrEnum):
@@ -85,6 +88,7 @@ class DrawnEdition:
         self.conditions, self.by_rule = drawing.rules(rows, edition.since)
         self.by_determination = self._diagrams.apply(self._determination_of, self.by_rule)
         self.spoken = drawing.spoken(edition.since)
+        self._statuses = [self._statement(name, node) for name, node in self.spoken.items()]
         self.find = lru_cache(maxsize=REMEMBERED)(self._find)
 
     def takers(self, index: int) -> frozenset[int]:
@@ -97,20 +101,26 @@ class DrawnEdition:
 
     def _find(self, pattern: tuple[int, ...]) -> Finding:
         """The finding for a pattern, which has the index of each variable's value, or UNKNOWN."""
-        determined = self._diagrams.restrict(self.by_determination, pattern)
-        rules = sorted(cast("frozenset[int]", answers(self._diagrams.restrict(self.by_rule, pattern))))
-        rows = tuple(self.rows[index] for index in rules)
-        statuses = {name: self._status(node, pattern) for name, node in self.spoken.items()}
-        if not determined.terminal:
-            return Finding(Determination.INFORMATION_NEEDED, (), rows, tuple(sorted(support(determined))), statuses)
+        rules = sorted(cast("frozenset[int]", self._diagrams.left(self.by_rule, pattern)))
+        rows = tuple([self.rows[index] for index in rules])
+        statuses = {name: status(tuple([pattern[at] for at in tested])) for name, tested, status in self._statuses}
+        if len({self._determination_of(index) for index in rules}) > 1:
+            missing = support(self._diagrams.restrict(self.by_determination, pattern))
+            return Finding(Determination.INFORMATION_NEEDED, (), rows, tuple(sorted(missing)), statuses)
         reasons = dict.fromkeys(row.outcome.reason for row in rows if row.outcome.reason is not None)
         return Finding(rows[0].outcome.determination, tuple(reasons), rows, (), statuses)
 
-    def _status(self, node: Node, pattern: tuple[int, ...]) -> Status:
-        left = self._diagrams.restrict(node, pattern)
-        if not left.terminal:
-            return Status.UNKNOWN
-        return Status.APPLIES if left.value else Status.DOES_NOT_APPLY
+    def _statement(self, name: str, node: Node) -> tuple[str, tuple[int, ...], Callable[[tuple[int, ...]], Status]]:
+        """A statement's id, the variables that it tests, and its status by their values; few of these are different."""
+        tested = tuple(sorted(support(node)))
+
+        def status(values: tuple[int, ...]) -> Status:
+            left = self._diagrams.left(node, dict(zip(tested, values, strict=True)))
+            if len(left) > 1:
+                return Status.UNKNOWN
+            return Status.APPLIES if True in left else Status.DOES_NOT_APPLY
+
+        return name, tested, lru_cache(maxsize=REMEMBERED_STATUSES)(status)
 
 
 class EditionCompiler:

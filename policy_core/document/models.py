@@ -37,7 +37,7 @@ MOST_CHARACTERS = 64
 class Part(BaseModel):
     """Any part of a document: frozen, and closed to fields it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Citation(Part):

@@ -30,7 +30,7 @@ from policy_core.document.revisions import RegisteredRevision, boundaries
 from policy_core.evaluate.case import CodedDiagnosis, Diagnosis, Recurring, RecurringCase, RequestedLine, ServiceLine
 from policy_core.evaluate.deadline import Deadline, Submission, deadline
 from policy_core.evaluate.determine import Answer, CaseResult, LineResult, Policy, Step
-from policy_core.evaluate.facts import Claim, Fact, Implied
+from policy_core.evaluate.facts import Fact, Implied
 
 Key = TypeVar("Key")
 Found = TypeVar("Found")
@@ -68,7 +68,7 @@ class StatedFacts:
 
     __slots__ = ("derivable", "facts", "number")
 
-    def __init__(self, number: int, facts: tuple[Fact, ...], derivable: tuple[Any, ...]) -> None:
+    def __init__(self, number: int, facts: tuple[Fact, ...], derivable: Interned[tuple[Any, ...]]) -> None:
         self.number = number
         """Of the pattern, without the facts that codes may imply."""
         self.facts = facts
@@ -87,12 +87,24 @@ class DerivedFact:
         self.fact = fact
 
 
+class DerivedFacts:
+    """The facts that codes may imply, as they are together in some requests."""
+
+    __slots__ = ("claims", "facts", "number")
+
+    def __init__(self, facts: tuple[DerivedFact, ...]) -> None:
+        self.facts = facts
+        self.number = sum([one.number for one in facts])
+        self.claims = tuple([(one.fact.path, one.fact.claims) for one in facts if one.fact.claims])
+        """What conflicts, by fact."""
+
+
 class StatedDiagnoses:
     """A list of diagnoses, and what follows from it."""
 
     __slots__ = ("concerned", "implied")
 
-    def __init__(self, concerned: tuple[bool, ...], implied: tuple[Interned[Implied], ...]) -> None:
+    def __init__(self, concerned: tuple[bool, ...], implied: Interned[tuple[Interned[Implied], ...]]) -> None:
         self.concerned = concerned
         """For each piece of guidance, whether it applies."""
         self.implied = implied
@@ -210,7 +222,7 @@ class PlannedResult:
     findings: tuple[PatternFinding, ...]
     """One for each edition that decided a line, by its first day."""
     stated: StatedFacts
-    derived: tuple[DerivedFact, ...]
+    derived: DerivedFacts
     plan: "Plan"
 
     @property
@@ -251,12 +263,14 @@ class Plan:
         self._stated: Memory[bytes, StatedFacts] = Memory()
         self._diagnoses: Memory[bytes, StatedDiagnoses] = Memory()
         self._derived: list[Memory[tuple[Interned[Implied], Any], DerivedFact]] = [Memory() for _ in self._derivable]
+        self._together: Memory[tuple[Interned[Any], Interned[Any]], DerivedFacts] = Memory()
         self._through: Memory[tuple[str, date], Through] = Memory()
         self._kinds: Memory[tuple[Any, ...], LineKind] = Memory()
         self._found: Memory[tuple[Any, ...], PatternFinding] = Memory()
         self._wholes: Memory[tuple[LineOutcome, ...], RequestOutcome] = Memory()
         # One object for each value.
         self._implied: Memory[Implied, Interned[Implied]] = Memory()
+        self._tuples: Memory[tuple[Any, ...], Interned[tuple[Any, ...]]] = Memory()
         self._concerned: Memory[tuple[bool, ...], tuple[bool, ...]] = Memory()
         self._answers: Memory[Answer, LineAnswer] = Memory()
         self._line_kinds: Memory[tuple[Any, ...], LineKind] = Memory()
@@ -271,13 +285,8 @@ class Plan:
         clinical, diagnosed = case.clinical, case.diagnoses
         stated = self._stated.get(clinical.key) or self._state(clinical)
         diagnoses = self._diagnoses.get(diagnosed.key) or self._diagnose(diagnosed)
-        number, derived = stated.number, []
-        for at, implied in enumerate(diagnoses.implied):
-            key = (implied, stated.derivable[at])
-            fact = self._derived[at].get(key) or self._derive(at, *key)
-            number += fact.number
-            derived.append(fact)
-        facts = tuple(derived)
+        codes_and_stated = (diagnoses.implied, stated.derivable)
+        derived = self._together.get(codes_and_stated) or self._derive_all(codes_and_stated)
         found: dict[DrawnEdition, PatternFinding] = {}
         outcomes, day, authorized = [], case.submitted_at.date(), case.has_prior_authorization
         business, cancelled = case.line_of_business, case.certification == "cancellation"
@@ -292,7 +301,7 @@ class Plan:
             if kind.edition is not None:
                 finding = found.get(kind.edition)
                 if finding is None:
-                    finding = found[kind.edition] = self._find(kind.edition, number, facts)
+                    finding = found[kind.edition] = self._find(kind.edition, stated.number + derived.number, derived)
                 answer = finding.answer
             outcome = (kind, diagnoses.concerned, through if answer.certifies else NEVER)
             outcomes.append(answer.outcomes.get(outcome) or self._outcome(answer, *outcome))
@@ -306,12 +315,12 @@ class Plan:
             answered=whole.action is not Action.PENDED,
         )
         findings = tuple(found.values()) if len(found) < 2 else tuple(found[one] for one in sorted(found, key=_since))  # noqa: PLR2004 (an order takes two)
-        return PlannedResult(case, whole, due, findings, stated, facts, self)
+        return PlannedResult(case, whole, due, findings, stated, derived, self)
 
-    def facts(self, stated: StatedFacts, derived: tuple[DerivedFact, ...]) -> dict[str, Fact]:
+    def facts(self, stated: StatedFacts, derived: DerivedFacts) -> dict[str, Fact]:
         """Every declared fact, by path."""
         found = list(stated.facts)
-        for at, one in zip(self._derivable_at, derived, strict=True):
+        for at, one in zip(self._derivable_at, derived.facts, strict=True):
             found[at] = one.fact
         return {fact.path: fact for fact in found}
 
@@ -328,17 +337,26 @@ class Plan:
             elif fact.value is not None and fact.path in self._weights:
                 weight, index = self._weights[fact.path]
                 number += weight * (index(fact.value) + 1)
-        return self._stated.remember(clinical.key, StatedFacts(number, tuple(facts), tuple(derivable)))
+        return self._stated.remember(clinical.key, StatedFacts(number, tuple(facts), self._same(tuple(derivable))))
 
     def _diagnose(self, diagnosed: Recurring[Sequence[CodedDiagnosis]]) -> StatedDiagnoses:
         codes = [(Diagnosis(one.system, one.code), normal_diagnosis(one.code)) for one in diagnosed.value]
         found = self.policy.guidance.concerned(tuple([(diagnosis.system, code) for diagnosis, code in codes]))
         concerned = self._concerned.get(found) or self._concerned.remember(found, found)
         implied = tuple([self._interned(reading.implied_by(codes)) for reading in self._derivable])
-        return self._diagnoses.remember(diagnosed.key, StatedDiagnoses(concerned, implied))
+        return self._diagnoses.remember(diagnosed.key, StatedDiagnoses(concerned, self._same(implied)))
 
     def _interned(self, implied: Implied) -> Interned[Implied]:
         return self._implied.get(implied) or self._implied.remember(implied, Interned(implied))
+
+    def _same(self, values: tuple[Any, ...]) -> Interned[tuple[Any, ...]]:
+        return self._tuples.get(values) or self._tuples.remember(values, Interned(values))
+
+    def _derive_all(self, key: tuple[Interned[Any], Interned[Any]]) -> DerivedFacts:
+        implied, stated = key
+        pairs = enumerate(zip(implied.value, stated.value, strict=True))
+        found = tuple([self._derived[at].get(pair) or self._derive(at, *pair) for at, pair in pairs])
+        return self._together.remember(key, DerivedFacts(found))
 
     def _derive(self, at: int, implied: Interned[Implied], stated: Any) -> DerivedFact:
         fact = self._derivable[at].of(stated, implied.value)
@@ -379,11 +397,8 @@ class Plan:
     def _answer(self, answer: Answer) -> LineAnswer:
         return self._answers.get(answer) or self._answers.remember(answer, LineAnswer(answer))
 
-    def _find(self, edition: DrawnEdition, number: int, derived: tuple[DerivedFact, ...]) -> PatternFinding:
-        claims: tuple[tuple[str, tuple[Claim, ...]], ...] = tuple(
-            [(one.fact.path, one.fact.claims) for one in derived if one.fact.claims]
-        )
-        key = (edition.since, number, claims)
+    def _find(self, edition: DrawnEdition, number: int, derived: DerivedFacts) -> PatternFinding:
+        key = (edition.since, number, derived.claims)
         return self._found.get(key) or self._new_finding(key, edition)
 
     def _new_finding(self, key: tuple[Any, ...], edition: DrawnEdition) -> PatternFinding:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from events import typed_reader
 from events.decode import RejectedError, decode
-from events.request import AuthorizationRequest, Member, ServiceLine
+from events.request import AuthorizationRequest, Member, Provider, ServiceLine
 from events.request_parts import RequestParts, parts_of
 from events.typed_reader import Event, read, read_typed
 from tests.support import generator
@@ -127,6 +127,7 @@ def test_the_reader_knows_every_field_of_today() -> None:
     """A new field of a model is read by the models, until this reader checks it and makes it canonical."""
     assert set(typed_reader.REQUEST_FIELDS) == set(AuthorizationRequest.model_fields)
     assert set(typed_reader.MEMBER_FIELDS) == set(Member.model_fields)
+    assert set(typed_reader.PROVIDER_FIELDS) == set(Provider.model_fields)
     assert set(typed_reader.LINE_FIELDS) == set(ServiceLine.model_fields)
 
 

@@ -18,7 +18,7 @@ from policy_core.evaluate.deadline import Deadline
 from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.facts import Claim, Fact
 from policy_core.evaluate.plan import (
-    DerivedFact,
+    DerivedFacts,
     LineOutcome,
     Memory,
     PatternFinding,
@@ -54,41 +54,45 @@ class DecisionEncoder:
         self._heads: Memory[tuple[str, str], bytes] = Memory()
         self._tails: Memory[LineOutcome, bytes] = Memory()
         self._clocks: Memory[Hashable, bytes] = Memory()
-        self._ends: Memory[RequestOutcome, bytes] = Memory()
+        self._wholes: Memory[RequestOutcome, _Whole] = Memory()
         self._editions: Memory[Statuses, bytes] = Memory()
         self._stated: Memory[StatedFacts, tuple[bytes, ...]] = Memory()
-        self._derived: Memory[DerivedFact, bytes] = Memory()
+        self._derived: Memory[DerivedFacts, tuple[bytes, ...]] = Memory()
 
     def encode(self, request: RequestParts, result: PlannedResult) -> Encoded:
         """The decision's id and canonical event data."""
         outcome = result.outcome
-        heads, tails = self._heads, self._tails
-        lines = b",".join(
-            [
-                b'{"line":%d%b%b'
-                % (
-                    line.line,
-                    heads.get((line.system, line.code)) or self._head(line),
-                    tails.get(found) or self._tail(found),
-                )
-                for line, found in zip(request.service_lines, outcome.lines, strict=True)
-            ]
+        whole = self._wholes.get(outcome) or self._whole(outcome)
+        # Long texts are copied once, into the whole.
+        pieces = [b'{"request_id":', _json(request.request_id)]
+        if request.supersedes is not None:
+            pieces += (b',"supersedes":', _json(request.supersedes))
+        pieces += (whole.stage, request.line_of_business.encode(), whole.action)
+        pieces += (self._clock(result.deadline), b',"lines":[')
+        heads = self._heads
+        for line, tail in zip(request.service_lines, whole.tails, strict=True):
+            head = heads.get((line.system, line.code)) or self._head(line)
+            pieces += (b'{"line":%d' % line.line, head, tail, b",")
+        pieces[-1] = self._policies
+        if result.findings:
+            self._trace(result, pieces)
+        pieces.append(whole.end)
+        content = b"".join(pieces)
+        decision_id = content_id(content)
+        data = b"".join((b'{"decision_id":"', decision_id.encode(), b'",', memoryview(content)[1:]))
+        return Encoded(decision_id, data)
+
+    def _whole(self, outcome: RequestOutcome) -> "_Whole":
+        """What all decisions with the same outcome have in common."""
+        named = [name for line in outcome.lines for name in (*line.answer.rests_on, *line.guidance)]
+        references = b",".join([self._references[name] for name in dict.fromkeys(named)])
+        made = _Whole(
+            b',"stage":"%b","line_of_business":"' % outcome.stage.encode(),
+            b'","action":"%b"' % outcome.action.encode(),
+            tuple([self._tails.get(line) or self._tail(line) for line in outcome.lines]),
+            b',"references":[%b]}' % references if references else b"}",
         )
-        supersedes = b',"supersedes":%b' % _json(request.supersedes) if request.supersedes is not None else b""
-        content = b'"request_id":%b%b,"stage":"%b","line_of_business":"%b","action":"%b"%b,"lines":[%b%b%b%b}' % (
-            _json(request.request_id),
-            supersedes,
-            outcome.stage.encode(),
-            request.line_of_business.encode(),
-            outcome.action.encode(),
-            self._clock(result.deadline),
-            lines,
-            self._policies,
-            self._trace(result) if result.findings else b"",
-            self._ends.get(outcome) or self._end(outcome),
-        )
-        decision_id = content_id(b"{" + content)
-        return Encoded(decision_id, b'{"decision_id":"%b",%b' % (decision_id.encode(), content))
+        return self._wholes.remember(outcome, made)
 
     # --- lines ---
 
@@ -122,12 +126,6 @@ class DecisionEncoder:
         }
         return self._tails.remember(outcome, b"," + _json(_present(fields))[1:])
 
-    def _end(self, outcome: RequestOutcome) -> bytes:
-        """The references of all lines."""
-        named = [name for line in outcome.lines for name in (*line.answer.rests_on, *line.guidance)]
-        references = b",".join([self._references[name] for name in dict.fromkeys(named)])
-        return self._ends.remember(outcome, b',"references":[%b]' % references if references else b"")
-
     # --- clock ---
 
     def _clock(self, reading: Deadline) -> bytes:
@@ -141,13 +139,19 @@ class DecisionEncoder:
 
     # --- trace ---
 
-    def _trace(self, result: PlannedResult) -> bytes:
-        pieces = self._stated.get(result.stated) or self._state(result)
-        facts = [pieces[0]]
-        for derived, after in zip(result.derived, pieces[1:], strict=True):
-            facts += (self._derived.get(derived) or self._derive(derived), after)
-        editions = [self._edition(finding) for finding in result.findings]
-        return b',"trace":{"facts":[%b],"editions":[%b]}' % (b",".join(filter(None, facts)), b",".join(editions))
+    def _trace(self, result: PlannedResult, pieces: list[bytes]) -> None:
+        """Add the facts and the statements that decided."""
+        stated = self._stated.get(result.stated) or self._state(result)
+        pieces += (b',"trace":{"facts":[', stated[0])
+        derived = self._derived.get(result.derived) or self._derive(result.derived)
+        for fact, after in zip(derived, stated[1:], strict=True):
+            pieces += (fact, after)
+        _end_of_list(pieces)
+        pieces.append(b'],"editions":[')
+        for finding in result.findings:
+            pieces.append(self._editions.get(finding.statuses) or self._edition(finding))
+        _end_of_list(pieces)
+        pieces.append(b"]}")
 
     def _state(self, result: PlannedResult) -> tuple[bytes, ...]:
         """The JSON of the facts before, between and after those that codes may imply."""
@@ -155,25 +159,45 @@ class DecisionEncoder:
         for fact, derives in zip(result.stated.facts, result.plan.derives, strict=True):
             if derives:
                 pieces.append([])
-            elif fact.path in self._deciding:
-                pieces[-1].append(_json(_fact_fields(fact)))
-        return self._stated.remember(result.stated, tuple(b",".join(piece) for piece in pieces))
+            else:
+                pieces[-1].append(self._fact(fact))
+        return self._stated.remember(result.stated, tuple(map(b"".join, pieces)))
 
-    def _derive(self, derived: DerivedFact) -> bytes:
-        fact = derived.fact
-        written = _json(_fact_fields(fact)) if fact.path in self._deciding else b""
-        return self._derived.remember(derived, written)
+    def _derive(self, derived: DerivedFacts) -> tuple[bytes, ...]:
+        """The JSON of the facts that codes may imply."""
+        return self._derived.remember(derived, tuple([self._fact(one.fact) for one in derived.facts]))
+
+    def _fact(self, fact: Fact) -> bytes:
+        """A fact's JSON in a list; empty if it decides nothing."""
+        return _json(_fact_fields(fact)) + b"," if fact.path in self._deciding else b""
 
     def _edition(self, found: PatternFinding) -> bytes:
-        written = self._editions.get(found.statuses)
-        if written is None:
-            statements = [
-                _present({"id": name, "status": status.value, "cites": self._cites[name]})
-                for name, status in found.statuses.statuses.items()
-            ]
-            edition = {"since": found.statuses.since.isoformat(), "statements": statements}
-            written = self._editions.remember(found.statuses, _json(edition))
-        return written
+        """The JSON of an edition's statements in a list."""
+        statements = [
+            _present({"id": name, "status": status.value, "cites": self._cites[name]})
+            for name, status in found.statuses.statuses.items()
+        ]
+        edition = {"since": found.statuses.since.isoformat(), "statements": statements}
+        return self._editions.remember(found.statuses, _json(edition) + b",")
+
+
+class _Whole(NamedTuple):
+    """The JSON of a request's outcome, in the parts between which something of its own stands."""
+
+    stage: bytes
+    action: bytes
+    tails: tuple[bytes, ...]
+    """Of each line."""
+    end: bytes
+    """The references, and the end."""
+
+
+def _end_of_list(pieces: list[bytes]) -> None:
+    """Drop the comma behind the last entry."""
+    while not pieces[-1]:
+        pieces.pop()
+    if pieces[-1].endswith(b","):
+        pieces[-1] = pieces[-1][:-1]
 
 
 def sentence(citation: Citation) -> str:

@@ -164,6 +164,7 @@ def test_restricting_fixes_what_is_known_and_asks_what_matters(world: World, dat
     expected = {case: table[fixed(case)] for case in world.cases}
     assert expected == table_of(left, world)
     assert essential(expected, world.diagrams.sizes) == support(left)
+    assert world.diagrams.left(world.draw(table), known) == answers(left) == set(expected.values())
 
 
 @given(worlds(), st.data())
