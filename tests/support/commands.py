@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from workers.main.cli import COMMANDS
+
 PATIENCE_SECONDS = 120
 
 # Most of a short command's time is Python's, loading what it imports. So each is forked from a process that has done
 # so, and has no threads and nothing else that a command would not find in a new one.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["workers.main.cli"])
+_FORKS.set_forkserver_preload(["workers.main.cli", *{listed.module for listed in COMMANDS.values()}])
 
 
 class Ran(NamedTuple):

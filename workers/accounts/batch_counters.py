@@ -6,7 +6,6 @@ from functools import lru_cache
 
 from policy_core.evaluate.plan import RequestOutcome
 from workers.kafka.records import OutgoingRecord
-from workers.process import metrics
 
 NONE = "none"
 """Instead of a revision's date, if none was in force."""
@@ -80,6 +79,9 @@ class BatchCounters:
 
     def publish(self) -> None:
         """Add the counters to the metrics."""
+        # Whoever decides without a worker, such as a replay, starts sooner without the client of Prometheus.
+        from workers.process import metrics  # noqa: PLC0415
+
         metrics.DUPLICATES.inc(self.duplicates)
         for action, count in self.actions.items():
             metrics.DECISIONS.labels(action).inc(count)

@@ -20,6 +20,7 @@ from workers.archive import formats, manifest, plain_files
 from workers.archive.archive_signature import SignatureStatus
 from workers.archive.blocks import BLOCK_RAW, BLOCK_RECORDS, Block, Digest, LogPartition, raw_size
 from workers.archive.manifest import KeptPartition, Manifest, Segment
+from workers.event_log.asked import numbers
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Chunk, Damage, Extent, Format, Piece, ReplayError, Source
 from workers.kafka.records import Record
@@ -363,6 +364,21 @@ def _from(chunk: Chunk | None, start: int) -> Chunk | None:
         return chunk
     at = next((index for index, record in enumerate(chunk.records) if record.offset >= start), len(chunk.records))
     return Chunk(chunk.records[at:], chunk.types[at:]) if at < len(chunk.records) else None
+
+
+def holds(source: ArchiveSource, topic: str, partitions: Sequence[int]) -> None:
+    """Check that an archive has the requested topic and partitions.
+
+    Raises:
+        ReplayError: It lacks the topic, or a partition.
+    """
+    kept = source.manifest.numbers(topic)
+    if not kept:
+        there = ", ".join(sorted({partition.topic for partition in source.manifest.partitions})) or "none"
+        raise ReplayError(f"{source.folder}: has no topic {topic}; it has {there}")
+    strange = sorted(set(partitions) - set(kept))
+    if strange:
+        raise ReplayError(f"{source.folder}: {topic} has no partition {strange[0]}; it has {numbers(kept)}")
 
 
 def check(source: ArchiveSource) -> Iterator[tuple[Segment, str | None]]:

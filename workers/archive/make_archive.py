@@ -11,9 +11,10 @@ from workers.archive import archive_source as archive
 from workers.archive import manifest
 from workers.archive.archive_source import ArchiveSource, Kept
 from workers.configuration.settings import Settings
+from workers.event_log.asked import Asked
 from workers.event_log.process_pool import run
 from workers.event_log.progress import SILENT, Counter, Reporter
-from workers.event_log.ranges import Asked, numbers, on_kafka
+from workers.event_log.ranges import on_kafka
 from workers.event_log.source import Damage, Format, ReplayError
 
 
@@ -118,21 +119,6 @@ def _report(folder: Path, keeper: _Keeper, note: Callable[[str], None], *, finis
     note(f"{records:,} records in {len(made.segments):,} files, {size:,} bytes: {folder}")
     if keeper.standing.key is not None:
         note(f"signed with the key {keeper.standing.key[: signing.SHOWN]}")
-
-
-def holds(source: ArchiveSource, topic: str, partitions: Sequence[int]) -> None:
-    """Check that an archive has the requested topic and partitions.
-
-    Raises:
-        ReplayError: It lacks the topic, or a partition.
-    """
-    kept = source.manifest.numbers(topic)
-    if not kept:
-        there = ", ".join(sorted({partition.topic for partition in source.manifest.partitions})) or "none"
-        raise ReplayError(f"{source.folder}: has no topic {topic}; it has {there}")
-    strange = sorted(set(partitions) - set(kept))
-    if strange:
-        raise ReplayError(f"{source.folder}: {topic} has no partition {strange[0]}; it has {numbers(kept)}")
 
 
 def to_sign(folder: Path, found: Settings) -> tuple[ArchiveSource, Ed25519PrivateKey]:

@@ -21,9 +21,10 @@ from workers.archive import manifest
 from workers.archive.archive_source import ArchiveSource
 from workers.archive.manifest import Manifest
 from workers.configuration.settings import Settings
+from workers.event_log.asked import Asked
 from workers.event_log.kafka_log import committed
 from workers.event_log.progress import SILENT, Reporter
-from workers.event_log.ranges import Asked, on_kafka
+from workers.event_log.ranges import on_kafka
 from workers.event_log.source import Damage, Format, ReplayError
 from workers.process import private_files
 

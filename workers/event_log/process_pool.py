@@ -1,7 +1,8 @@
 """Runs tasks in processes, one per core, with messages back and an orderly stop on Ctrl-C.
 
 The first Ctrl-C asks all processes to stop at the next opportunity; the second ends the command as usual. Processes are
-spawned, not forked, so that they inherit no threads or connections.
+forked from a new process that has imported what they need, once for all, and has neither threads nor connections: never
+from this one, which may have both.
 """
 
 import multiprocessing
@@ -94,7 +95,8 @@ def _share(
     on_message: Callable[[Message], None],
     processes: int,
 ) -> bool:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", work.__module__])
     stop = context.Event()
     waiting: Any = context.Queue()
     inbox: Any = context.Queue(maxsize=10_000)

@@ -1,14 +1,14 @@
-"""Selects part of a log by offset, time and partition."""
+"""Finds on Kafka the part of a log that is asked for."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS, TOPICS
+from workers.event_log.asked import Asked, Bound, numbers
 from workers.event_log.kafka_log import KafkaSource, reader, unreachable
 from workers.event_log.source import Extent, ReplayError
 from workers.kafka.clients import AIOKafkaConsumer
@@ -18,77 +18,6 @@ ANSWERED_WITHIN = timedelta(hours=24)
 
 ANSWERS = (DECISIONS, DEAD_LETTERS, ANSWERED)
 """Topics whose records are in their requests' partitions, soon after them. Other topics are taken whole."""
-
-Bound = int | datetime | None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A range of requests, including their answers."""
-
-    start: Bound = None
-    """The first offset or instant; None for the beginning."""
-    end: Bound = None
-    """The offset or instant after the range; None for the current end."""
-    partitions: tuple[int, ...] = ()
-    """Empty means all."""
-    behind: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    """Start offsets by full topic name and partition, where another archive ended."""
-
-    def began(self, where: TopicPartition) -> int | None:
-        """The start offset of a partition, if given."""
-        return self.behind.get((where.topic, where.partition))
-
-    @property
-    def bounded(self) -> bool:
-        """Whether the user gave a start or an end."""
-        return self.start is not None or self.end is not None
-
-
-def declared(topics: Sequence[str]) -> tuple[str, ...]:
-    """The given topics without duplicates.
-
-    Raises:
-        ReplayError: One is not declared.
-    """
-    known = [topic.name for topic in TOPICS]
-    strange = [name for name in topics if name not in known]
-    if strange:
-        raise ReplayError(f"--topic {strange[0]}: no declared topic; there are {', '.join(known)}")
-    return tuple(dict.fromkeys(topics))
-
-
-def asked_for(start: str | None, end: str | None, partitions: Sequence[int] = ()) -> Asked:
-    """The range given by `--from`, `--to` and `--partition`.
-
-    Raises:
-        ReplayError: A bound is invalid, or the range is empty.
-    """
-    asked = Asked(bound(start, "--from"), bound(end, "--to"), tuple(sorted(set(partitions))))
-    first, behind = asked.start, asked.end
-    alike = (isinstance(first, int) and isinstance(behind, int)) or (
-        isinstance(first, datetime) and isinstance(behind, datetime)
-    )
-    if alike and first >= behind:  # type: ignore[operator]  # both have the same type
-        raise ReplayError(f"--from {start} --to {end}: nothing lies between; --to is the first one behind the range")
-    return asked
-
-
-def bound(text: str | None, flag: str) -> Bound:
-    """Parse an offset or an instant from the command line.
-
-    Raises:
-        ReplayError: It is neither.
-    """
-    if text is None:
-        return None
-    if text.isdecimal():
-        return int(text)
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ReplayError(f"{flag} {text}: neither an offset nor an instant as 2025-06-02T00:00:00Z") from None
-    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
 def on_kafka(
@@ -200,12 +129,6 @@ def _known(wanted: Sequence[int], there: Sequence[int], topic: str) -> None:
         raise ReplayError(f"{topic} has no partition {strange[0]}; it has {numbers(there)}")
 
 
-def numbers(there: Sequence[int]) -> str:
-    """Partition numbers in readable form."""
-    gapless = len(there) > 1 and list(there) == list(range(there[0], there[-1] + 1))
-    return f"{there[0]} to {there[-1]}" if gapless else ", ".join(map(str, there)) or "none"
-
-
 async def _kept(consumer: AIOKafkaConsumer, where: TopicPartition) -> tuple[int, int]:
     first = (await consumer.beginning_offsets([where]))[where]
     end = (await consumer.end_offsets([where]))[where]
@@ -214,7 +137,7 @@ async def _kept(consumer: AIOKafkaConsumer, where: TopicPartition) -> tuple[int,
 
 async def _of_requests(consumer: AIOKafkaConsumer, where: TopicPartition, asked: Asked) -> Extent:
     kept, last = await _kept(consumer, where)
-    began = asked.began(where)
+    began = asked.began(*where)
     first = await _offset(consumer, where, asked.start, kept, last) if began is None else began
     end = await _offset(consumer, where, asked.end, last, last)
     first = max(kept, first)
@@ -241,7 +164,7 @@ async def _of_answers(
 
 async def _going_on(consumer: AIOKafkaConsumer, where: TopicPartition, found: Extent, asked: Asked) -> Extent:
     """The range, extended by later answers to requests in the previous archive."""
-    began = asked.began(where)
+    began = asked.began(*where)
     if began is None:
         return found
     kept = int((await consumer.beginning_offsets([where]))[where])
@@ -269,7 +192,7 @@ async def _span(
     consumer: AIOKafkaConsumer, where: TopicPartition, extent: Extent, asked: Asked
 ) -> tuple[int | None, int | None]:
     """The time range of the answers to a range of requests, in milliseconds; None for an open end."""
-    from_the_beginning = asked.start is None and asked.began(where) is None
+    from_the_beginning = asked.start is None and asked.began(*where) is None
     since = None if from_the_beginning else await _time(consumer, where, extent.first, extent.end)
     until = None
     if asked.end is not None:

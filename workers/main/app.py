@@ -36,7 +36,7 @@ from workers.monitoring import faust_sensor, health, worker_port
 from workers.policies import history_agent as history
 from workers.policies.revision_follower import Follower
 from workers.process import private_files
-from workers.state.changelog import KafkaChangelog
+from workers.state.kafka_changelog import KafkaChangelog
 from workers.state.request_digests import partition_of
 from workers.stream import StreamProcessor, app_settings, stream_processor
 from workers.topics.layout import alike_topics

@@ -2,78 +2,177 @@
 
 Bad input never causes a traceback: anything a user can fix is an error message on standard error, with exit code 1 (see
 `workers.console.exit_codes` for the others).
+
+A command's module is imported when the command is used, with all that it needs; so nothing is imported here that not
+every command needs.
 """
 
 import logging
+import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Annotated, NoReturn
+from collections.abc import Iterator, MutableMapping
+from copy import copy
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 from rich.text import Text
+from typer.core import TyperCommand, TyperGroup
 
 from policy_core.document.problems import PolicyDocumentError
-from policy_core.history.library import load_library
 from policy_core.work_limit import TooComplexError
-from workers.accounts import commands as accounts_commands
-from workers.audit import commands as audit_commands
-from workers.audit import record_acts
-from workers.configuration import commands as configuration_commands
-from workers.configuration.command_options import Bootstrap, DefaultPolicy, Policies, Prefix, settings
 from workers.console.errors import DliError
 from workers.console.exit_codes import CommandError, Exit
 from workers.console.printable import printable
 from workers.console.printing import OURS, err, out
 from workers.console.streams import standard_streams
-from workers.dashboard import commands as dashboard_commands
-from workers.dead_letters import commands as dead_letters_commands
-from workers.decide import commands as decide_commands
-from workers.dev_brokers import commands as dev_brokers_commands
-from workers.kafka import commands as kafka_commands
-from workers.ledger import commands as ledger_commands
-from workers.main import generated_files
-from workers.monitoring import commands as monitoring_commands
-from workers.policies import commands as policy_commands
-from workers.process import logs, private_files
-from workers.replay import commands as replay_commands
-from workers.topics import commands as topics_commands
-from workers.traffic import commands as traffic_commands
+from workers.process import private_files
+
+PACKAGE = "dli-authorization"
+
+
+class Listed(NamedTuple):
+    """A command as the help of `dli` lists it."""
+
+    module: str
+    """Its `add_commands` adds it."""
+    help: str
+    """The first paragraph of its own help."""
+
+
+COMMANDS = {
+    "decide": Listed(
+        "workers.decide.commands", "Decide every request of a file: one decision or dead letter each, in order."
+    ),
+    "explain": Listed("workers.decide.commands", "Explain one request's decision in plain text."),
+    "generate": Listed(
+        "workers.traffic.commands", "Generate synthetic requests, one per line, to publish or to decide."
+    ),
+    "publish": Listed(
+        "workers.traffic.commands",
+        "Publish every event of a file as a request, keyed by its request id; bare data gets an envelope.",
+    ),
+    "tail": Listed(
+        "workers.traffic.commands",
+        "Print a topic's values as they arrive, one per line; joins no group and commits nothing.",
+    ),
+    "trace": Listed(
+        "workers.ledger.commands",
+        "Trace a request: the request, every answer, its basis, and the position of each event.",
+    ),
+    "archive": Listed(
+        "workers.replay.commands",
+        "Store ranges of topics in files, with counts and digests; if interrupted, repeat the command.",
+    ),
+    "exporter": Listed(
+        "workers.monitoring.commands",
+        "Export lag and accounts to Prometheus, as the brokers have them: also for stalled or dead workers.",
+    ),
+    "accounts": Listed(
+        "workers.accounts.commands",
+        "Check for every partition that consumed = decided + duplicates + dead-lettered, and nothing is lost; else "
+        "exit 3.",
+    ),
+    "reset-offset": Listed(
+        "workers.topics.commands",
+        "Set the offset of a partition: one that workers refuse, or any while no worker runs.",
+    ),
+    "restore": Listed(
+        "workers.topics.commands",
+        "Restore archives to empty topics, with keys, headers and times, and verify the result.",
+    ),
+    "rights": Listed("workers.kafka.commands", "Show the rights of each role on a Kafka that requires authentication."),
+    "dashboard": Listed(
+        "workers.dashboard.commands",
+        "Serve the dashboard: lag, decisions, policy revisions, dead letters, replays; live, from the brokers.",
+    ),
+    "audit": Listed(
+        "workers.audit.commands",
+        "Show who changed something, or tried to, with arguments and outcome; newest first.",
+    ),
+    "settings": Listed(
+        "workers.configuration.commands",
+        "Show every setting with its value and origin; for a secret, only whether it is set.",
+    ),
+    "worker": Listed(
+        "workers.main.commands", "Run a worker: decide requests, keep the register of revisions, report its health."
+    ),
+    "demo": Listed(
+        "workers.main.commands", "Decide example requests on the embedded broker, and explain one decision."
+    ),
+    "policy": Listed("workers.policies.commands", "Policy documents and their revisions: check, compare, publish."),
+    "replay": Listed("workers.replay.commands", "Replay a log: verify it, or see what a change would do."),
+    "dead-letters": Listed("workers.dead_letters.commands", "Events that could not be decided: list, show, resend."),
+    "topics": Listed("workers.topics.commands", "The declared Kafka topics: create, compare, show."),
+    "schemas": Listed("workers.main.commands", "The generated files: JSON Schemas and the page of settings."),
+    "kafka": Listed("workers.dev_brokers.commands", "Apache Kafka on this machine, for developers."),
+}
+"""Every command and group, in the order of the help. A test compares them with what their modules add."""
+
+
+class _Imported(MutableMapping[str, Any]):
+    """The commands by name, each imported when it is asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known:
+            self._known.update(commands_of(COMMANDS[name].module))
+        return self._known[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._known[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    def __contains__(self, name: object) -> bool:
+        return name in COMMANDS
+
+
+def commands_of(module: str) -> MutableMapping[str, Any]:
+    """The commands and groups that a module adds, by name."""
+    added = typer.Typer()
+    import_module(module).add_commands(added)
+    return typer.main.get_group(added).commands
+
+
+class _Root(TyperGroup):
+    """All commands; to list them imports none."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Imported()
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, with commands as they are listed here."""
+        shown = copy(self)
+        shown.commands = {name: TyperCommand(name, help=listed.help) for name, listed in COMMANDS.items()}
+        super(_Root, shown).format_help(ctx, formatter)
+
 
 cli = typer.Typer(
+    cls=_Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Prior-authorization requests, decided under a published medical policy.",
 )
-schemas_cli = typer.Typer(no_args_is_help=True, help="The generated files: JSON Schemas and the page of settings.")
-
-decide_commands.add_commands(cli)
-traffic_commands.add_commands(cli)
-ledger_commands.add_commands(cli)
-policy_commands.add_commands(cli)
-replay_commands.add_commands(cli)
-monitoring_commands.add_commands(cli)
-accounts_commands.add_commands(cli)
-dead_letters_commands.add_commands(cli)
-topics_commands.add_commands(cli)
-kafka_commands.add_commands(cli)
-dashboard_commands.add_commands(cli)
-audit_commands.add_commands(cli)
-configuration_commands.add_commands(cli)
-cli.add_typer(schemas_cli, name="schemas")
-dev_brokers_commands.add_commands(cli)
-
-PACKAGE = "dli-authorization"
 
 
 def main() -> None:
     """Run the command line."""
     private_files.private_from_now_on()
-    logs.configure(level="WARNING", form="console")
-    # Acts are logged at any level.
-    logging.getLogger(record_acts.__name__).setLevel(logging.INFO)
-    # Broker errors become our own messages; the client's log lines would only be noise.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    # No plugin that another package brings is looked for, which is slow, or sees requests.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+    if any(not argument.startswith("-") for argument in sys.argv[1:]):
+        _configure_logs()
     try:
         with standard_streams():
             _run()
@@ -82,12 +181,27 @@ def main() -> None:
         _fail(error)
 
 
+def _configure_logs() -> None:
+    from workers.process import logs  # noqa: PLC0415 (it takes a third of the time of `dli --help`, which logs nothing)
+
+    logs.configure(level="WARNING", form="console")
+    # Acts are logged at any level.
+    logging.getLogger("workers.audit.record_acts").setLevel(logging.INFO)
+    # Broker errors become our own messages; the client's log lines would only be noise.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
 def _run() -> None:
     try:
         # Wired here, because packages must not import each other.
-        cli(obj=replay_commands.effect)
+        cli(obj=_effect)
     except (DliError, PolicyDocumentError, TooComplexError) as error:
         _fail(error)
+
+
+def _effect(*arguments: Any, **named: Any) -> Any:
+    """What a revision would have changed: `workers.replay.commands.effect`."""
+    return import_module("workers.replay.commands").effect(*arguments, **named)
 
 
 def _fail(error: Exception) -> NoReturn:
@@ -98,6 +212,9 @@ def _fail(error: Exception) -> NoReturn:
 def _print_version(asked: bool) -> None:
     if not asked:
         return
+    # As slow to import as all that is above.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
     try:
         out.print(f"{PACKAGE} {version(PACKAGE)}")
     except PackageNotFoundError:
@@ -113,63 +230,3 @@ def before_any_command(
     ] = False,
 ) -> None:
     """What stands before any command; Typer has the root's own help above."""
-
-
-@cli.command()
-def worker(
-    bootstrap: Bootstrap = None,
-    topic_prefix: Prefix = None,
-    policies: Policies = None,
-    policy: DefaultPolicy = None,
-    web_port: Annotated[int | None, typer.Option("--web-port", help="The port for health and register.")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="The folder for its tables; one per worker.")
-    ] = None,
-    instance: Annotated[str | None, typer.Option("--instance", help="A name that it keeps across restarts.")] = None,
-) -> None:
-    """Run a worker: decide requests, keep the register of revisions, report its health."""
-    # Only this command imports Faust: the others start three times as fast without it.
-    from workers.main.run import run_worker  # noqa: PLC0415
-
-    found = settings(
-        bootstrap=bootstrap,
-        topic_prefix=topic_prefix,
-        policies=policies,
-        default_policy=policy,
-        web_port=web_port,
-        data_dir=data_dir,
-        instance=instance,
-    )
-    run_worker(found, load_library(found.policies, found.default_policy))
-
-
-@cli.command()
-def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the broker and the worker running until Ctrl-C.")] = False,
-    dashboard: Annotated[bool, typer.Option("--dashboard", help="Like --keep, with the dashboard.")] = False,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The dashboard's port.")] = 8080,
-) -> None:
-    """Decide example requests on the embedded broker, and explain one decision."""
-    from workers.demo.commands import run_demo  # noqa: PLC0415 (as for the worker)
-
-    run_demo(keep=keep, dashboard=port if dashboard else None)
-
-
-# --- schemas -------------------------------------------------------------------------------------------------------
-
-
-@schemas_cli.command()
-def write() -> None:
-    """Write every stale file."""
-    for file in generated_files.write():
-        err.print(f"written: {file.name}")
-
-
-@schemas_cli.command("check")
-def check_schemas() -> None:
-    """List the stale files; exit 3 if there are any."""
-    found = generated_files.stale()
-    for file in found:
-        out.print(f"stale: {file.name}")
-    if found:
-        raise typer.Exit(Exit.DIFFERENT)

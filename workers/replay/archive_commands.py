@@ -1,6 +1,6 @@
 """`dli archive`, `dli replay check` and `dli replay sign`; and what they share with the other commands on a log.
 
-The extra `replay` is imported inside the commands only.
+The extra `replay` and Kafka's clients are imported inside the commands that need them, as both are slow to load.
 """
 
 # ruff: noqa: PLC0415, PLR0913 (see above; and each argument is a flag)
@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
-from workers.audit.commands import END_BY_EXIT
-from workers.audit.record_acts import acting
 from workers.configuration.command_options import ArchiveKeys, Bootstrap, Prefix, settings
 from workers.console.exit_codes import CommandError, Exit, needs_replay_extra
 from workers.console.printing import err, out
@@ -21,7 +19,7 @@ from workers.event_log.source import Format
 
 if TYPE_CHECKING:
     from workers.archive.archive_source import ArchiveSource
-    from workers.event_log.ranges import Asked
+    from workers.event_log.asked import Asked
 
 TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
 """The replayed topics."""
@@ -73,7 +71,9 @@ def archive(
     with needs_replay_extra():
         from workers.archive import make_archive as make
         from workers.archive import series
-        from workers.event_log.ranges import declared
+        from workers.audit.commands import END_BY_EXIT
+        from workers.audit.record_acts import acting
+        from workers.event_log.asked import declared
     topics = declared(topic or ())
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, archive_key=key)
     kept = tuple(map(found.topic, topics or ARCHIVED))
@@ -169,9 +169,9 @@ def asked_for(start: str | None, end: str | None, partition: list[int] | None) -
     Raises:
         ReplayError: They name none.
     """
-    from workers.event_log import ranges
+    from workers.event_log import asked
 
-    return ranges.asked_for(start, end, partition or ())
+    return asked.asked_for(start, end, partition or ())
 
 
 def processes_of(asked: int | None) -> int:

@@ -1,4 +1,7 @@
-"""`dli replay verify` and `what-if`: the command line. The extra `replay` is imported inside the commands only."""
+"""`dli replay verify` and `what-if`: the command line.
+
+The extra `replay` and Kafka's clients are imported inside the commands that need them, as both are slow to load.
+"""
 
 # ruff: noqa: PLC0415, PLR0913 (see above; and each argument is a flag)
 
@@ -13,8 +16,6 @@ import typer
 
 from events.topics import REQUESTS
 from policy_core.history.library import documents
-from workers.audit.commands import END_BY_EXIT
-from workers.audit.record_acts import Act, acting
 from workers.configuration.command_options import ArchiveKeys, Bootstrap, DefaultPolicy, Policies, Prefix, settings
 from workers.configuration.settings import Settings
 from workers.console.exit_codes import CommandError, Exit, needs_replay_extra
@@ -28,7 +29,8 @@ from workers.replay.archive_commands import TOPICS, From, Partition, Processes, 
 
 if TYPE_CHECKING:
     from policy_core.document.models import PolicyDocument
-    from workers.event_log.ranges import Asked
+    from workers.audit.record_acts import Act
+    from workers.event_log.asked import Asked
     from workers.replay.partition_replay import Plan
     from workers.replay.runs import Done
     from workers.replay.verify_report import Report as Verified
@@ -169,6 +171,8 @@ def what_if(
     with _published(found, publish) if publish is not None else nullcontext() as act:
         code = _compare(plan, processes_of(processes), output, page)
         if act is not None:
+            from workers.audit.commands import END_BY_EXIT
+
             act.ended = END_BY_EXIT[code]
     if code is not Exit.DONE:
         raise typer.Exit(code)
@@ -229,12 +233,13 @@ def _write_page(page: Path, report: "WhatIf", done: "Done", compared: "Compared"
     err.print(f"written: {page}", markup=False)
 
 
-def _published(found: Settings, name: str) -> AbstractContextManager[Act]:
+def _published(found: Settings, name: str) -> AbstractContextManager["Act"]:
     """Record the publishing of a replay's decisions in the audit log.
 
     Raises:
         ReplayError: The name is invalid.
     """
+    from workers.audit.record_acts import acting
     from workers.replay.publish_decisions import own_topic
 
     return acting(found, "replay what-if --publish", topics=(own_topic(found, name),), name=name)
@@ -269,16 +274,16 @@ def _source(log: Path | None, found: Settings, part: "Asked") -> Source:
     Raises:
         ReplayError: It does not exist, or the options do not fit it.
     """
-    from workers.archive import make_archive as make
-    from workers.archive.archive_source import ArchiveSource
-    from workers.event_log.ranges import on_kafka
+    from workers.archive.archive_source import ArchiveSource, holds
     from workers.event_log.source import ReplayError
 
     if log is None:
+        from workers.event_log.ranges import on_kafka
+
         return on_kafka(found.bootstrap, found.topic_prefix, TOPICS, part)
     if part.start is not None or part.end is not None:
         raise ReplayError("--from and --to are for Kafka: an archive has the range that it was made with")
     source = ArchiveSource(log, part.partitions, found.archive_keys)
     err.print(f"{log}: {source.standing}", markup=False)
-    make.holds(source, source.topic(REQUESTS), part.partitions)
+    holds(source, source.topic(REQUESTS), part.partitions)
     return source

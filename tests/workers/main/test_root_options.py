@@ -31,7 +31,7 @@ def test_a_missing_package_has_no_version_but_a_sentence(monkeypatch: pytest.Mon
     def absent(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(cli, "version", absent)
+    monkeypatch.setattr("importlib.metadata.version", absent)
     ran = CliRunner().invoke(cli.cli, ["--version"])
 
     assert (ran.exit_code, ran.stdout) == (1, "")
