@@ -21,8 +21,9 @@ from tests.benchmarks.tables import number, table
 from tests.support.places import ROOT
 from workers.archive.archive_source import ArchiveSource
 from workers.configuration.settings import Settings
+from workers.event_log.asked import Asked
 from workers.event_log.process_pool import WorkerHandle, cores, run
-from workers.event_log.ranges import Asked, on_kafka
+from workers.event_log.ranges import on_kafka
 from workers.event_log.source import Source
 from workers.replay.partition_replay import peak_bytes
 
