@@ -150,6 +150,7 @@ def _messages(inbox: Any, workers: Sequence[Any]) -> Iterator[Any]:
 
 def _serve(work: Callable[[Any, WorkerHandle[Any]], None], waiting: Any, inbox: Any, stop: ProcessEvent) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     logs.configure(level="WARNING", form="console")
     handle: WorkerHandle[Any] = WorkerHandle(inbox.put, stop)
     try:
@@ -161,6 +162,14 @@ def _serve(work: Callable[[Any, WorkerHandle[Any]], None], waiting: Any, inbox: 
     except Exception as error:  # noqa: BLE001 (reported to the main process, without a message that may contain data)
         inbox.put(Failed(f"{type(error).__name__} {_place(error)}", expected=False))
     inbox.put(Gone())
+
+
+def _end_with_parent() -> None:
+    """End this process when the main one has ended without a word, such as by SIGTERM or SIGKILL."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _place(error: BaseException) -> str:

@@ -18,7 +18,8 @@ from tests.support.running_workers import all_committed
 from tests.support.second_writer import BOTH
 from tests.support.verifying import found_in, report
 from workers.configuration.settings import Settings
-from workers.event_log.ranges import Asked, on_kafka
+from workers.event_log.asked import Asked
+from workers.event_log.ranges import on_kafka
 from workers.event_log.source import Source
 from workers.topics import apply_topics
 
