@@ -29,9 +29,9 @@ from workers.configuration.settings import Delivery
 from workers.dev_brokers import KafkaBroker
 
 LOOPS = "tests.benchmarks.loops"
-OURS = Variant("our worker, exactly once", "workers", ("worker",))
+OURS = Variant("our worker, exactly once", "workers.main", ("worker",))
 OURS_ALO = Variant(
-    "our worker, at least once", "workers", ("worker",), delivery=Delivery.AT_LEAST_ONCE, transactional=False
+    "our worker, at least once", "workers.main", ("worker",), delivery=Delivery.AT_LEAST_ONCE, transactional=False
 )
 BARE = Variant("bare aiokafka, transactions", f"{LOOPS}.aiokafka_loop", ("transactional", "decide"))
 STOCK = Variant("stock Faust", f"{LOOPS}.stock_faust", transactional=False, share=0.2)

@@ -55,7 +55,7 @@ from workers.state.request_digests import digest
 from workers.stream import EXIT_PROCESSOR_LOST
 from workers.traffic.commands import as_record
 
-WORKER = Variant("our worker, exactly once", "workers", ("worker",))
+WORKER = Variant("our worker, exactly once", "workers.main", ("worker",))
 SEED = 402
 SHARES = ("--duplicates", "0.005", "--conflicts", "0.001", "--malformed", "0.005")
 DELISTED = "38242"

@@ -48,7 +48,7 @@ class Variant:
     @property
     def attests(self) -> bool:
         """Whether it proves what each revision of the policies changes, once for each deployment."""
-        return self.module == "workers"
+        return self.module == "workers.main"
 
     @property
     def missing(self) -> str | None:

@@ -27,7 +27,7 @@ from workers.event_log.ranges import on_kafka
 from workers.event_log.source import Source
 from workers.replay.partition_replay import peak_bytes
 
-WORKER = Variant("our worker, exactly once", "workers", ("worker",))
+WORKER = Variant("our worker, exactly once", "workers.main", ("worker",))
 PATIENCE_S = 120.0
 SETTLED_S = 5.0
 """After which what was committed last is confirmed."""

@@ -38,7 +38,7 @@ from workers.dev_brokers import KafkaBroker
 from workers.traffic.commands import as_record
 from workers.traffic.generate import Generator
 
-OURS = Variant("our worker, exactly once", "workers", ("worker",))
+OURS = Variant("our worker, exactly once", "workers.main", ("worker",))
 STRETCHES = 50
 """Looks on the way, at most."""
 PATIENCE_S = 60.0

@@ -1,11 +1,13 @@
 """The benchmarks' arithmetic, and that what they compare with decides the same policy."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import work, zen_rules
+from tests.benchmarks import million, replay, scale, work, zen_rules
+from tests.benchmarks.__main__ import OURS, OURS_ALO
 from tests.benchmarks.processes import Variant
 from tests.benchmarks.tables import Target, microseconds, number, percentile, ratio, spread, table
 from tests.support import naive
@@ -46,6 +48,12 @@ def test_a_mark_is_met_missed_or_not_measured(found: float | None, at_least: boo
 
 def test_a_table_is_aligned() -> None:
     assert table(("a", "long"), [("wide", "b")]) == "| a    | long |\n| ---- | ---- |\n| wide | b    |\n"
+
+
+@pytest.mark.parametrize("variant", [OURS, OURS_ALO, million.WORKER, replay.WORKER, scale.OURS])
+def test_our_worker_is_a_module_that_can_be_run(variant: Variant) -> None:
+    assert find_spec(f"{variant.module}.__main__") is not None
+    assert variant.attests
 
 
 def test_a_number_that_was_not_measured_is_a_dash() -> None:
