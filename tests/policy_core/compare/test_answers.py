@@ -18,8 +18,10 @@ from policy_core.document.models import PolicyDocument
 from policy_core.evaluate.case import Case, ServiceLine
 from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.facts import ClinicalViolationError
+from policy_core.history.library import PACKAGED
 from policy_core.loading.check import check
 from policy_core.loading.document_at_revision import as_of
+from policy_core.loading.load import parse
 from tests.support.cases import case, line, other, packaged, with_fact
 
 Tree = dict[str, Any]
@@ -74,6 +76,16 @@ def test_a_list_of_codes_that_changes_shows_as_codes() -> None:
         "icd-10-pcs 30253Q1",
         "icd-10-pcs 30263Q1",
     }
+
+
+def test_an_example_is_from_the_newest_days_of_its_change() -> None:
+    """That is what its readers are to act on; the days of an edition begin anew where a code list changes."""
+    text = (PACKAGED / "L.2.03.402.yaml").read_bytes().replace(b'code: "38242"', b'code: "38243"')
+    changes = compare(packaged(), Policy(parse(text, "delisted"))).changes
+    days = {(one.before.by, one.before.determination): one.example.day for one in changes}
+
+    assert days["covered-indication", "medically_necessary"] == date(2024, 4, 29)
+    assert days["modified-leukocytes", "policy_not_on_record"] == date(2015, 10, 1)
 
 
 def test_exceptions_that_change_show_as_exceptions_in_every_case() -> None:

@@ -48,6 +48,10 @@ LOSING = Account(0, 7, 4, 2, 1).losing(Lost(3, 5)).losing(Lost(8, 9))
             EVEN._replace(account=replace(LOSING, lost=50)),
             LOST_MANY,
         ),
+        (
+            EVEN._replace(account=replace(LOSING, lost=6)),
+            LOST_MANY.replace("50 lost", "6 lost").replace("45 more", "1 more"),
+        ),
         (EVEN._replace(beginning=15), "3 removed before they were read, at offsets 12 to 14"),
         (EVEN._replace(beginning=12, end=12), None),
         (EVEN._replace(end=11), BEYOND),

@@ -5,12 +5,14 @@ import json
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from events.origin_headers import LARGEST_WRITER
 from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
@@ -351,6 +353,32 @@ def nothing(_found: Settings) -> None:
 
 def lose(found: Settings) -> None:
     shutil.rmtree(found.data_dir)
+
+
+ENTRY = Entry(digest(b"content"), 7, 1_000, KNOWN)
+OURS = [Change(0, digest(b"A"), ENTRY.packed(), 2_000), Change(1, digest(b"B"), None, 2_000)]
+FOREIGN = [
+    pytest.param(Change(2, b"short", ENTRY.packed(), 2_000), id="another key"),
+    pytest.param(Change(2, b"short", None, 2_000), id="another key, deleted"),
+    pytest.param(Change(2, digest(b"C"), b"foreign", 2_000), id="another value"),
+]
+
+
+def changed(changes: Sequence[Change], folder: Path) -> tuple[set[bytes], list[str]]:
+    """The keys that a store would change, and what is logged at error level."""
+    memory = AnsweredRequests(folder, Log(), KEPT)
+    with closing(ChangelogStore(folder / "store")) as store, capture_logs() as logged:
+        found = memory.changes_for(store, changes)
+    return set(found), [line["event"] for line in logged if line["log_level"] == "error"]
+
+
+def test_our_entries_and_their_deletions_are_taken_silently(tmp_path: Path) -> None:
+    assert changed(OURS, tmp_path) == ({digest(b"A"), digest(b"B")}, [])
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_a_foreign_record_is_skipped_and_reported(foreign: Change, tmp_path: Path) -> None:
+    assert changed([*OURS, foreign], tmp_path) == ({digest(b"A"), digest(b"B")}, ["entries_unreadable"])
 
 
 def corrupt(found: Settings) -> None:
