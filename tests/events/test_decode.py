@@ -383,7 +383,7 @@ def with_fields(count: int) -> bytes:
     return raw(event({"clinical": inner}))
 
 
-def test_an_event_of_too_many_fields_is_refused_before_its_fields_are() -> None:
+def test_an_event_of_too_many_fields_is_refused_at_once() -> None:
     """Each undeclared field would be an error of its own; objects in lists count, entries of lists do not."""
     assert said(refusal(with_fields(MOST_FIELDS + 1))) == [("", "has more than 5,000 fields")]
     assert ("", "has more than 5,000 fields") not in said(refusal(with_fields(MOST_FIELDS)))

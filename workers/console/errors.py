@@ -6,8 +6,7 @@
     ├── ClusterError          the cluster does not do what it was asked
     │   ├── AccessRefusedError   it is there, and does not let us
     │   ├── ReadingError         the brokers do not answer, or refuse
-    │   │   ├── UnrecordedError  an act cannot be recorded, so it is not done
-    │   │   └── UnreachableLogError  the brokers of a log do not respond; a ReplayError too
+    │   │   └── UnrecordedError  an act cannot be recorded, so it is not done
     │   └── TopicsError          topics cannot be read or made, or do not suit workers
     ├── ScaleError            partitions cannot be added as asked
     ├── OffsetError           an offset cannot be set as asked
@@ -18,7 +17,8 @@
     ├── RevisionError         a revision cannot be published or taken back as asked
     ├── ForkedError           packaged documents and the topic of revisions contradict each other
     ├── ReplayError           a log or an archive cannot be used
-    │   └── SignatureError    an archive's signature cannot be made or is not there
+    │   ├── SignatureError    an archive's signature cannot be made or is not there
+    │   └── UnreachableLogError  the brokers of a log do not respond; a ReadingError too
     ├── UnguardedError        the dashboard would answer to anybody
     └── ForbiddenError        who asks may not
 

@@ -11,15 +11,22 @@ from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRange
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from workers.configuration.settings import Settings, read
-from workers.event_log.source import Chunk, Damage, Extent, Piece, ReplayError, UnreachableLogError
+from workers.event_log.source import Chunk, Damage, Extent, Piece, ReplayError
 from workers.kafka.clients import AIOKafkaConsumer, async_consumer
 from workers.kafka.connect import client
+from workers.kafka.errors import ReadingError
 from workers.kafka.records import Record, Unreadable
 
 WAIT_MS = 500
 FETCH_BYTES = 16_000_000
 """Fetch size per partition: small fetches are slow."""
 CHUNK_RECORDS = 4_000
+
+
+class UnreachableLogError(ReplayError, ReadingError):
+    """The brokers do not respond, perhaps in the middle of something: what was begun may be partly done."""
+
+    is_refusal = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from workers.console.errors import DliError
-from workers.kafka.errors import ReadingError
 from workers.kafka.records import Record
 
 
@@ -14,12 +13,6 @@ class ReplayError(DliError):
     """Replay cannot continue; the message says what is wrong and what to do."""
 
     is_refusal = True
-
-
-class UnreachableLogError(ReplayError, ReadingError):
-    """The brokers do not respond, perhaps in the middle of something: what was begun may be partly done."""
-
-    is_refusal = False
 
 
 class Format(StrEnum):

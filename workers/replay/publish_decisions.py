@@ -17,7 +17,8 @@ from policy_core.evaluate.plan import PlannedResult
 from workers.configuration.settings import Settings
 from workers.decide.handler import decision_wrapping
 from workers.decide.writers import WRITERS
-from workers.event_log.source import ReplayError, UnreachableLogError
+from workers.event_log.kafka_log import UnreachableLogError
+from workers.event_log.source import ReplayError
 from workers.kafka import clients
 from workers.kafka.connect import LONG_PATIENCE
 from workers.kafka.errors import ReadingError, explained

@@ -28,8 +28,8 @@ from events.topics import ANSWERED, BROKERS_CLOCK, LARGEST_RECORD, PRODUCERS_CLO
 from workers.archive import archive_source as archive
 from workers.archive.archive_source import ArchiveSource
 from workers.configuration.settings import Settings
-from workers.event_log.kafka_log import KafkaSource
-from workers.event_log.source import Extent, ReplayError, Source, UnreachableLogError
+from workers.event_log.kafka_log import KafkaSource, UnreachableLogError
+from workers.event_log.source import Extent, ReplayError, Source
 from workers.kafka import clients, connect
 from workers.kafka.clients import KafkaAdminClient
 from workers.kafka.reader import partitions_of

@@ -163,8 +163,8 @@ def shorter_range(_log: MemorySource, folder: Path) -> None:
 
 def no_longer_to_the_end(_log: MemorySource, folder: Path) -> None:
     text = (folder / manifest.NAME).read_text("utf-8")
-    assert '"to_end": true' in text
-    (folder / manifest.NAME).write_text(text.replace('"to_end": true', '"to_end": false', 1), "utf-8")
+    assert '"to_end":true' in text
+    (folder / manifest.NAME).write_text(text.replace('"to_end":true', '"to_end":false', 1), "utf-8")
 
 
 def of_somebody_else(_log: MemorySource, folder: Path) -> None:

@@ -12,7 +12,7 @@ LINE = re.compile(r"^    (?P<stem>[│├└─ ]*)(?P<name>[A-Z]\w+Error)\b", r
 
 
 def family() -> dict[str, str]:
-    """Every error of ours, by name, with the name of what it is a kind of."""
+    """Every error of ours, by name, with the name of what it is a kind of first of all."""
     for found in pkgutil.walk_packages(workers.__path__, "workers."):
         if not found.name.endswith("__main__"):
             importlib.import_module(found.name)
@@ -20,7 +20,7 @@ def family() -> dict[str, str]:
     while kinds:
         kind = kinds.pop()
         for one in kind.__subclasses__():
-            found_kinds[one.__name__] = kind.__name__
+            found_kinds[one.__name__] = next(base.__name__ for base in one.__bases__ if issubclass(base, DliError))
             kinds.append(one)
     return found_kinds
 
