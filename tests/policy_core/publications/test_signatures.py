@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy_core.document.problems import PolicyDocumentError
+from policy_core.history.library import PACKAGED
 from policy_core.history.publication_terms import Anchor, Terms, released
 from policy_core.publications.signatures import (
     CONTEXT,
@@ -197,6 +198,14 @@ def test_every_packaged_publication_is_on_the_released_list() -> None:
     assert len(packaged) >= 19
     assert packaged - released() == set()
     assert all(len(one) == 64 for one in released())
+
+
+def test_a_line_of_the_released_list_stays_for_ever() -> None:
+    """If this fails, the document is wrong, or the list was edited: only add lines at its end."""
+    lines = [line for line in (PACKAGED / "released.txt").read_text("utf-8").splitlines() if not line.startswith("#")]
+    first = "".join(f"{line}\n" for line in lines[:19])
+
+    assert sha256(first.encode()).hexdigest() == "e63779e5db0b195b0679c09e14d2844fd76ce05fc44ce475ad3b9d11e5077049"
 
 
 def test_unpackaged_publications_behind_the_anchor_need_signing() -> None:
