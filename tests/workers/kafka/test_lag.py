@@ -279,7 +279,7 @@ def commit_to(found: Settings, topic: str, group: str) -> None:
 
 def refusing(watcher: Watcher, monkeypatch: pytest.MonkeyPatch, method: str, *names: str) -> Refusing:
     admin = Refusing(new_admin(watcher._settings), method, *names)  # noqa: SLF001 (the fixture's own)
-    monkeypatch.setattr("workers.kafka.lag.new_admin", lambda _: admin)
+    monkeypatch.setattr("workers.kafka.lag.new_admin", lambda _settings, **_: admin)
     return admin
 
 
