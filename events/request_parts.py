@@ -1,7 +1,7 @@
 """A request in parts that other requests have too, so that what follows from a part can be remembered.
 
-Few clinical objects, lists of diagnoses and providers cover nearly all of a log. `RequestParts` is what
-is decided; `parts_of` takes it from a request that the models have read, and `typed_reader` reads it directly.
+Few clinical objects and lists of diagnoses cover nearly all of a log. `RequestParts` is what is decided; `parts_of`
+takes it from a request that the models have read, and `typed_reader` reads it directly.
 """
 
 from collections.abc import Mapping, Sequence

@@ -295,8 +295,8 @@ class Plan:
             on = line.service_date
             stretch = self._stretches.get(on) or self._stretch(on)
             early = not authorized and on < day
-            kinds = (line.system, line.code, stretch, line.performed_on, business, early, cancelled)
-            kind = self._kinds.get(kinds) or self._kind(*kinds)
+            key = (line.system, line.code, stretch, line.performed_on, business, early, cancelled)
+            kind = self._kinds.get(key) or self._kind(*key)
             answer = kind.answer
             if kind.edition is not None:
                 finding = found.get(kind.edition)
