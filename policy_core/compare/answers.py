@@ -203,8 +203,6 @@ class _Point(NamedTuple):
 
 _Key = tuple[ComparedAnswer, ComparedAnswer, Node]
 """Two answers that differ, and the cases in which they do."""
-_Place = tuple[int, int, int, bool]
-"""A point as indices: interval of days, line of business, code, unauthorized."""
 Points = dict[_Key, list[_Point]]
 Thing = TypeVar("Thing")
 
@@ -231,19 +229,13 @@ class _Joint:
         return window.since if window.since is not None else (window.until or date.max) - timedelta(days=1)
 
     def points(self) -> Points:
-        """The points of each difference, in order."""
-        found: dict[_Key, list[_Place]] = {}
+        """The points of each difference, intervals of days in order."""
+        found: Points = {}
         for cell in range(len(self.cells)):
-            for key, place in self._differing(cell):
+            for key, point in self._differing(cell):
                 self.diagrams.work.step()
-                found.setdefault(key, []).append(place)
-        return {
-            key: [
-                _Point(cell, self.businesses[business], self.codes[code], early)
-                for cell, business, code, early in sorted(some)
-            ]
-            for key, some in found.items()
-        }
+                found.setdefault(key, []).append(point)
+        return found
 
     def before(self, day: date, points: Points) -> Points:
         """The points before a day."""
@@ -251,7 +243,7 @@ class _Joint:
         found = {key: [point for point in some if point.cell in early] for key, some in points.items()}
         return {key: some for key, some in found.items() if some}
 
-    def _differing(self, cell: int) -> Iterator[tuple[_Key, _Place]]:
+    def _differing(self, cell: int) -> Iterator[tuple[_Key, _Point]]:
         """The differences within one interval of days.
 
         Lines of business that both documents treat alike are evaluated once, and likewise codes.
@@ -268,7 +260,8 @@ class _Joint:
             )
             for (was, is_), node in self._differences(before, after):
                 for at_business, at_code in product(some, others):
-                    yield (was, is_, node), (cell, at_business, at_code, unauthorized)
+                    point = _Point(cell, self.businesses[at_business], self.codes[at_code], unauthorized)
+                    yield (was, is_, node), point
 
     def _classes(self, things: Sequence[Thing], answer_of: Callable[[Policy, Thing], Answer | None]) -> list[list[int]]:
         """Group things that each document treats alike; returns their indices."""

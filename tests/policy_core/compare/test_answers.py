@@ -4,14 +4,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policy_core.compare.answers import OTHER_BUSINESS, Change, ComparedAnswer, Comparison, Example, Where, compare
+from policy_core.compare.answers import (
+    OTHER_BUSINESS,
+    Aspect,
+    Change,
+    ComparedAnswer,
+    Comparison,
+    Example,
+    Where,
+    compare,
+)
 from policy_core.compare.wording_and_citations import Category
 from policy_core.diagrams.variables import Value
 from policy_core.document.models import PolicyDocument
@@ -373,6 +382,31 @@ def test_a_checker_that_misses_a_change_is_caught() -> None:
     assert list(disagreements(replace(found, changes=()), CODES, days)) != []
     wider = replace(found.changes[0], conditions=({},))
     assert list(disagreements(replace(found, changes=(wider, *found.changes[1:])), CODES, days)) != []
+
+
+MONITOR: dict[str, Tree] = {
+    "choice": {"values": ["personal", "professional"], "when": {"is": "professional"}},
+    "boolean": {"values": [], "when": {"is": True}},
+    "set": {"values": ["personal", "professional"], "when": {"includes": "professional"}},
+}
+"""How EV-12 may declare its fact of the monitor, by kind, and the condition that tests it."""
+
+
+def of_kind(kind: str) -> Policy:
+    made = _copy(OTHER_TREE)
+    [monitor] = [fact for fact in made["facts"] if fact["path"] == "clinical.monitor"]
+    monitor.update(kind=kind, values=MONITOR[kind]["values"])
+    made["rules"][0]["when"] = {"fact": "clinical.monitor", **MONITOR[kind]["when"]}
+    return Policy(document(made))
+
+
+@pytest.mark.parametrize(("before", "after"), list(permutations(MONITOR, 2)))
+def test_a_fact_that_changes_its_kind_has_the_values_of_both(before: str, after: str) -> None:
+    """Each document refuses the values that only the other one knows, and the comparison says so in every case."""
+    found = compare(of_kind(before), of_kind(after))
+
+    assert {change.aspect for change in found.changes} >= {Aspect.FACTS}
+    assert list(disagreements(found, CODES[:1], [date(2019, 1, 1), date(2021, 6, 1)])) == []
 
 
 @pytest.mark.parametrize(

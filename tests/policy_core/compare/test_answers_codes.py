@@ -44,3 +44,12 @@ def test_unlisted_codes_change_whatever_codes_are_listed(listed: tuple[str, ...]
 
     concerned = [change for change in found.changes if change.before.determination == "not_addressed"]
     assert OTHERS in {code for change in concerned for where in change.where for code in where.codes}
+
+
+@pytest.mark.parametrize("dots", [(False, True), (True, False)])
+def test_a_spelling_that_only_one_document_reads_changes(dots: tuple[bool, bool]) -> None:
+    """A listed code with a dot is the same code only where dots are ignored; no other code's answer changes."""
+    before, after = (of_codes("ZZZZZ", ignores_dots=ignored) for ignored in dots)
+
+    assert "cpt Z.ZZZZ" in codes_of(compare(before, after))
+    assert "cpt ZZZZZ" not in codes_of(compare(before, after))
