@@ -77,18 +77,33 @@ def test_requests_as_platforms_write_them_need_no_models(separators: tuple[str, 
     assert lacking == []
 
 
+def enveloped(data: dict[str, Any]) -> Sent:
+    event = {"specversion": "1.0", "id": "e", "source": "/s", "type": AuthorizationRequest.TYPE, "data": data}
+    return Sent(json.dumps(event, ensure_ascii=False).encode(), ())
+
+
 def test_an_event_that_only_models_can_read_is_read_all_the_same() -> None:
-    data = generator.request(5, 1)
-    data["request_id"] = "Ä-1"
-    sent = Sent(
-        json.dumps(
-            {"specversion": "1.0", "id": "e", "source": "/s", "type": AuthorizationRequest.TYPE, "data": data}
-        ).encode(),
-        (),
-    )
+    sent = enveloped(generator.request(5, 1) | {"request_id": "Ä-1"})
+    models = by_models(sent)
 
     assert read_typed(*sent) is None
-    assert read(*sent).request.request_id == "Ä-1"
+    assert models is not None
+    assert meaning(read(*sent)) == meaning(models)
+    assert models.request.request_id == "Ä-1"
+
+
+@pytest.mark.parametrize("npi", ["1234567893", "١٢٣٤٥٦٧٨٩٣", "²²²²²²²²²²", "abcdefghij"])
+def test_an_npi_has_ascii_digits_in_either_reader(npi: str) -> None:
+    """The digits of another script have the same check digit, and are no NPI."""
+    sent = enveloped(generator.request(5, 1) | {"provider": {"npi": npi}})
+
+    assert compared(sent) == ("both" if npi.isascii() and npi.isdecimal() else "neither")
+
+
+def test_an_event_shows_no_personal_data() -> None:
+    found = read(*enveloped(generator.request(5, 1)))
+
+    assert repr(found) == "Event('personal data not shown')"
 
 
 def test_what_is_refused_has_the_models_reasons() -> None:

@@ -2,7 +2,9 @@
 
 import ast
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -36,7 +38,12 @@ class Mutant:
     """The outermost function that has it, by its qualified name; empty where it runs as the module is imported."""
     what: str
     """The code without the fault, and with it."""
-    source: str
+    tree: ast.Module = field(compare=False, repr=False)
+
+    @cached_property
+    def source(self) -> str:
+        """The module's text with the fault."""
+        return ast.unparse(self.tree)
 
     @property
     def name(self) -> str:
@@ -51,7 +58,7 @@ def mutants(source: str) -> Iterator[Mutant]:
     """
     for number in range(len(list(_places(ast.parse(source))))):
         tree = ast.parse(source)
-        place, change = list(_places(tree))[number]
+        place, change = next(islice(_places(tree), number, None))
         nodes = (place.node, place.parent)
         before = [ast.unparse(node) for node in nodes]
         change()
@@ -60,7 +67,7 @@ def mutants(source: str) -> Iterator[Mutant]:
             # A number by itself says little: where the text is short enough, the code around it is shown.
             around = isinstance(place.node, ast.Constant) and _short(before[1]) != _short(after[1])
             what = f"{_short(before[around])} → {_short(after[around])}"
-            yield Mutant(getattr(place.node, "lineno", 0), place.scope, place.function, what, ast.unparse(tree))
+            yield Mutant(getattr(place.node, "lineno", 0), place.scope, place.function, what, tree)
 
 
 def _short(text: str) -> str:

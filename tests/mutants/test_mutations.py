@@ -1,5 +1,6 @@
 """The faults that are put in are faults, each of its kind, and the tester finds who does not notice one."""
 
+import ast
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -150,7 +151,7 @@ def test_a_fault_that_no_test_notices_survives(tmp_path: Path, what: str, test: 
 def test_what_does_not_end_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.mutants.__main__.LEAST_SECONDS", 1.0)
     [mutant] = [one for one in mutants(LIMIT) if one.what == "a -= 1 → a -= 2"]
-    endless = replace(mutant, source=mutant.source.replace("a -= 2", "a -= 0"))
+    endless = replace(mutant, tree=ast.parse(mutant.source.replace("a -= 2", "a -= 0")))
 
     with closing(Stage(project(tmp_path, "assert forever(3) == 0"), Path("limit.py"), ["test_limit.py"])) as stage:
         assert stage.notices(endless)

@@ -6,6 +6,7 @@ Held against the invented policy's text always, and against the packaged ones' w
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,20 @@ class Read:
         return [self._by_digest.get(one.sha256, "") for one in cites]
 
 
+@cache
+def read_from(file: Path, text: Path) -> Read:
+    return Read(file, text)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "read" in metafunc.fixturenames:
+    if "pair" in metafunc.fixturenames:
         found = pairs(metafunc.config)
-        metafunc.parametrize("read", [Read(*one) for one in found], ids=[file.stem for file, _ in found])
+        metafunc.parametrize("pair", found, ids=[file.stem for file, _ in found])
+
+
+@pytest.fixture
+def read(pair: tuple[Path, Path]) -> Read:
+    return read_from(*pair)
 
 
 def test_a_statement_cites_a_sentence_that_determines_so(read: Read) -> None:

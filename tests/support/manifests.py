@@ -7,7 +7,6 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from cloudcoil.models.keda.v1alpha1 import ScaledObject, TriggerAuthentication
 
 from deploy.generate import FOLDER as DEPLOY
 
@@ -25,9 +24,6 @@ OLDEST = "1.31"
 
 
 NEWEST = "1.37"
-
-
-KEDA = {"ScaledObject": ScaledObject, "TriggerAuthentication": TriggerAuthentication}
 
 
 Manifest = dict[str, Any]
@@ -60,8 +56,11 @@ def problem(manifest: Manifest) -> str | None:
 
 
 def keda_problem(manifest: Manifest) -> str | None:
+    from cloudcoil.models.keda import v1alpha1  # noqa: PLC0415 (takes a second, in every test process)
+
+    models = {"ScaledObject": v1alpha1.ScaledObject, "TriggerAuthentication": v1alpha1.TriggerAuthentication}
     try:
-        read = KEDA[manifest["kind"]].model_validate(manifest)
+        read = models[manifest["kind"]].model_validate(manifest)
     except ValueError as error:
         return str(error)
     # The models let unknown fields pass, and forget them.

@@ -301,7 +301,9 @@ def test_a_row_group_that_would_take_all_memory_is_a_finding(reader: Reader, tmp
         assert "is damaged in row group 0" in found["damages"][0]
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "form", [Format.PARQUET, Format.JSONL_ZSTD, pytest.param(Format.JSONL, marks=pytest.mark.slow)]
+)
 def test_the_largest_record_that_kafka_gives_is_kept(reader: Reader, tmp_path: Path, form: Format) -> None:
     """A batch decompresses to 64 MiB at most; of control characters, JSON would make six times as much."""
     worst = Record(TOPIC, 0, 0, 1, b"k", b"\x01" * (60 * MB), (("h", b"\x02" * MB),))
