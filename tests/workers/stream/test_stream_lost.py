@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from structlog.testing import capture_logs
 
 from workers.kafka import offset_metadata
 from workers.kafka.offset_metadata import Note
-from workers.kafka.records import Lost, OutgoingRecord, PartitionListener, Record
+from workers.kafka.records import BatchReport, Lost, OutgoingRecord, PartitionListener, Record
 from workers.stream.faust_internals import Chunk, Kept, record_out_of_range
 from workers.stream.partition_loop import PartitionLoop
 from workers.stream.processor import Turns
@@ -120,7 +121,11 @@ class _Telling(PartitionListener):
     def __init__(self) -> None:
         self.told: list[Lost] = []
         self.resumptions: list[tuple[int, str]] = []
+        self.reports: list[BatchReport] = []
         self._text = ""
+
+    def on_batch(self, report: BatchReport) -> None:
+        self.reports.append(report)
 
     def resumed(self, partition: int, offset: int, note: str) -> None:  # noqa: ARG002
         self.resumptions.append((offset, note))
@@ -187,6 +192,18 @@ def read_to(offset: int) -> str:
 async def a_moment() -> None:
     """Long enough for a loop to do what it must not do."""
     await asyncio.sleep(0.2)
+
+
+def test_a_batchs_report_has_its_records_and_its_own_seconds(through: Any) -> None:
+    """Handling and delivery share the time that passed: no other clock reading is in them."""
+    log = Log(end=10, committed=3)
+    begun = perf_counter()
+    through(log, handled(10))
+    passed = perf_counter() - begun
+
+    assert [(one.first_offset, one.last_offset, one.records) for one in log.listener.reports] == [(3, 9, 7)]
+    assert all(one.handler_seconds >= 0 and one.delivery_seconds >= 0 for one in log.listener.reports)
+    assert sum(one.handler_seconds + one.delivery_seconds for one in log.listener.reports) <= passed
 
 
 # --- behind the beginning ------------------------------------------------------------------------------------------
