@@ -19,7 +19,7 @@ from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, REQUESTS
 from tests.support import generator
 from tests.support.running import everything_on, offsets, publish, settings_for, worker
 from workers.configuration.settings import Settings
-from workers.decide.duplicates import AnsweredRequests, Entry, unpacked
+from workers.decide.duplicates import ELSEWHERE, AnsweredRequests, Entry, unpacked
 from workers.kafka.records import OutgoingRecord, Record
 from workers.state.changelog import Change
 from workers.state.request_digests import digest
@@ -318,6 +318,13 @@ def test_an_entry_reads_back_as_it_was_written(entry: Entry) -> None:
     assert unpacked(entry.packed()) == entry
 
 
+def test_an_entry_from_another_partition_has_no_records_offset() -> None:
+    entry = Entry(digest(b"content"), 7, 1_000, KNOWN, LARGEST_WRITER)
+
+    assert entry.elsewhere() == entry._replace(offset=ELSEWHERE)
+    assert ELSEWHERE < 0
+
+
 def test_nothing_of_a_request_is_in_its_entry() -> None:
     entry = Entry(digest(b"content"), 1, 2, KNOWN).packed()
 
@@ -356,11 +363,16 @@ def lose(found: Settings) -> None:
 
 
 ENTRY = Entry(digest(b"content"), 7, 1_000, KNOWN)
-OURS = [Change(0, digest(b"A"), ENTRY.packed(), 2_000), Change(1, digest(b"B"), None, 2_000)]
+OURS = [
+    Change(0, digest(b"A"), ENTRY.packed(), 2_000),
+    Change(1, digest(b"B"), None, 2_000),
+    Change(2, digest(b"W"), ENTRY._replace(writer=LARGEST_WRITER).packed(), 2_000),
+]
+KEYS = {change.key for change in OURS}
 FOREIGN = [
-    pytest.param(Change(2, b"short", ENTRY.packed(), 2_000), id="another key"),
-    pytest.param(Change(2, b"short", None, 2_000), id="another key, deleted"),
-    pytest.param(Change(2, digest(b"C"), b"foreign", 2_000), id="another value"),
+    pytest.param(Change(3, b"short", ENTRY.packed(), 2_000), id="another key"),
+    pytest.param(Change(3, b"short", None, 2_000), id="another key, deleted"),
+    pytest.param(Change(3, digest(b"C"), b"foreign", 2_000), id="another value"),
 ]
 
 
@@ -373,12 +385,12 @@ def changed(changes: Sequence[Change], folder: Path) -> tuple[set[bytes], list[s
 
 
 def test_our_entries_and_their_deletions_are_taken_silently(tmp_path: Path) -> None:
-    assert changed(OURS, tmp_path) == ({digest(b"A"), digest(b"B")}, [])
+    assert changed(OURS, tmp_path) == (KEYS, [])
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
 def test_a_foreign_record_is_skipped_and_reported(foreign: Change, tmp_path: Path) -> None:
-    assert changed([*OURS, foreign], tmp_path) == ({digest(b"A"), digest(b"B")}, ["entries_unreadable"])
+    assert changed([*OURS, foreign], tmp_path) == (KEYS, ["entries_unreadable"])
 
 
 def corrupt(found: Settings) -> None:
