@@ -34,7 +34,6 @@ events = structlog.get_logger(__name__)
 EXIT_PROCESSOR_LOST = 70
 """The process's exit code when this worker must stop: start a new one, do not retry in the process."""
 
-_BUFFERED_BATCHES = 2  # buffered while the previous batch is being delivered
 RHYTHM_S = 0.06  # the longest between the starts of two partial batches of a partition
 _LATER_RHYTHM_S = 0.5  # always, at lower priority: each small batch costs the processor with priority
 _STEADY = 8  # records in a batch of a steady stream; smaller batches wait less
@@ -106,6 +105,10 @@ class Owner(Sender, Protocol):
     max_batch: int
 
     @property
+    def room(self) -> int:
+        """The number of records that a partition may buffer."""
+
+    @property
     def turns(self) -> "Turns":
         """Limits the batches in progress."""
 
@@ -146,7 +149,6 @@ class PartitionLoop:
         self._tp = TopicPartition(owner.topic, partition)
         self._arrived: deque[Record] = deque()
         self._arrived_bytes = 0
-        self._room_for = owner.max_batch * _BUFFERED_BATCHES
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._begun = 0.0
@@ -365,10 +367,9 @@ class PartitionLoop:
 
     async def _pull_from(self, wanted: int) -> None:
         while True:
-            while len(self._arrived) >= self._room_for or self._arrived_bytes >= _BUFFERED_BYTES:
+            while (room := self._owner.room - len(self._arrived)) <= 0 or self._arrived_bytes >= _BUFFERED_BYTES:
                 self._room.clear()
                 await self._room.wait()
-            room = self._room_for - len(self._arrived)
             found = await consumer_thread(self._owner.app).read_from(self._tp, wanted, room)
             self._read_to = wanted = found.wanted
             self._arrived.extend(found.records)

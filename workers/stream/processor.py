@@ -25,6 +25,11 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 1_000
 """Records per handler call and transaction: half of it cost a fifth of the throughput."""
 
+_BUFFERED_BATCHES = 2  # of a partition: the next one is complete while the previous one is being delivered
+_BUFFERED_RECORDS = 16_000
+"""For all partitions together, so that a worker's memory hardly depends on how many of them are backlogged."""
+_LEAST_SHARE = 4  # a partition may buffer at least this part of a batch: smaller batches cost throughput
+
 BATCHES_AT_ONCE = 4
 """For all partitions together: enough to handle one batch while others are being delivered. A batch in progress waits
 at every step for the handlers of the others; among sixty-four backlogged partitions it would exceed the transaction
@@ -156,6 +161,12 @@ class StreamProcessor:
 
     def _backlogged(self) -> bool:
         return sum(loop.waiting for loop in self._loops.values()) >= self.max_batch
+
+    @property
+    def room(self) -> int:
+        """The number of records that a partition may buffer: two batches, and less among many partitions."""
+        share = _BUFFERED_RECORDS // max(1, len(self._loops))
+        return max(self.max_batch // _LEAST_SHARE, min(self.max_batch * _BUFFERED_BATCHES, share))
 
     @property
     def progress(self) -> dict[int, Progress]:

@@ -214,6 +214,7 @@ def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int
             handler=handler,
             instead=getattr(handler, "instead", None),
             max_batch=100,
+            room=200,
             behind=None,
             turns=Turns(BATCHES_AT_ONCE, 5.0),
             listener=PartitionListener(),

@@ -86,7 +86,7 @@ class Batches:
 def batches(records: int, at_once: int, max_batch: int) -> Batches:
     """What the handler is given of so many records that arrive so many at once."""
     processor = owner(records=records, at_once=at_once)
-    processor.max_batch, processor.handler = max_batch, Batches()
+    processor.max_batch, processor.room, processor.handler = max_batch, 2 * max_batch, Batches()
     until(processor, lambda: sum(processor.handler.sizes) >= records)
     found: Batches = processor.handler
     return found

@@ -107,6 +107,7 @@ class Log:
             topic="requests",
             handler=self.handle,
             max_batch=100,
+            room=200,
             behind=None,
             turns=Turns(4, 5.0),
             instead=None,
