@@ -18,6 +18,10 @@ NODE_PACKAGES := tests/events/javascript/node_modules/.ready
 # The audit's tools, and the image's packages that it checks: each in its own environment.
 AUDITING := deploy/supply_chain/target/tools
 AUDITED := deploy/supply_chain/target/runtime
+PEERS := tests/benchmarks/peers
+STREAMS := $(PEERS)/streams/target/.ready
+DROOLS := $(PEERS)/drools/target/.ready
+OPA := $(PEERS)/opa/target/.ready
 # Go's default folder is not on the path.
 GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 
@@ -25,7 +29,7 @@ GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test pytest test-browser test-node test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-scale replay-million lint schemas lock \
+.PHONY: help setup demo dashboard test pytest test-browser test-node test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-peers bench-scale replay-million lint schemas lock \
 	kafka-jars definitions tools deploy-files clean
 
 help: ## list the commands
@@ -107,8 +111,28 @@ test-browser: $(READY) $(JARS) $(TOOLS) ## test the dashboard in Chromium, insta
 test-faults: $(READY) $(JARS) ## break workers, brokers, disks and time on Apache Kafka, and count the results
 	$(BIN)/pytest tests/faults -m faults --broker kafka $(FAULTS)
 
-bench: $(VENV)/.bench $(JARS) ## measure speed against alternatives on Apache Kafka
+# For the peers in Java, Maven copies the jars.
+define JAVA_PEER
+	mvn --quiet --batch-mode --file $(<D)/pom.xml dependency:copy-dependencies
+	javac --release 17 -d $(@D)/classes -cp '$(@D)/libs/*' $(<D)/*.java
+	touch $@
+endef
+
+$(STREAMS): $(PEERS)/streams/pom.xml $(PEERS)/streams/StreamsLoop.java
+	$(JAVA_PEER)
+
+$(DROOLS): $(PEERS)/drools/pom.xml $(PEERS)/drools/DroolsTable.java
+	$(JAVA_PEER)
+
+$(OPA): $(addprefix $(PEERS)/opa/,go.mod go.sum main.go)
+	cd $(PEERS)/opa && $(GO) build -o target/ .
+	touch $@
+
+bench: $(VENV)/.bench $(JARS) $(STREAMS) ## measure speed against alternatives on Apache Kafka
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+bench-peers: $(VENV)/.bench $(OPA) $(DROOLS) ## measure the policy alone against zen-engine, OPA and Drools; needs Go and Maven
+	$(BIN)/python -m tests.benchmarks.peers $(BENCH_PEERS)
 
 bench-scale: $(READY) $(JARS) ## measure the cost of a request by number of requests and partitions
 	$(BIN)/python -m tests.benchmarks.scale $(SCALE)
@@ -167,4 +191,4 @@ lock: $(READY) ## pin the dependencies again, with hashes
 		--output-file deploy/requirements/$$group.txt || exit 1; done
 
 clean: ## remove environments, built and downloaded files, caches and var/
-	rm -rf $(VENV) deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/supply_chain/target deploy/tools/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/supply_chain/target deploy/tools/target $(PEERS)/*/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -5,7 +5,6 @@ import json
 import logging
 import platform
 import signal
-import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -18,8 +17,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks import latency, policy, replay, throughput
+from tests.benchmarks import latency, policy, replay, streams, throughput
 from tests.benchmarks.latency import Pace
+from tests.benchmarks.peers import evaluations
 from tests.benchmarks.processes import BenchmarkError, Variant, has
 from tests.benchmarks.tables import Spread, Target, number, ratio, spread, table
 from tests.benchmarks.throughput import Run
@@ -36,21 +36,17 @@ OURS_ALO = Variant(
 BARE = Variant("bare aiokafka, transactions", f"{LOOPS}.aiokafka_loop", ("transactional", "decide"))
 STOCK = Variant("stock Faust", f"{LOOPS}.stock_faust", transactional=False, share=0.2)
 PURE = Variant("the work alone, no broker", f"{LOOPS}.pure")
-# Next to nothing is done with a record, so some more of them are needed to see it; the same again will do.
-TRIVIAL = Variant("our processor, trivial handler", f"{LOOPS}.fed", share=4.0)
-BARE_TRIVIAL = Variant(
-    "bare aiokafka, transactions, trivial", f"{LOOPS}.aiokafka_loop", ("transactional", "trivial"), share=4.0
-)
+AS_DECIDED = (OURS.name, OURS_ALO.name, BARE.name, STOCK.name)
+"""Whose latency is measured with the decision handler."""
 QUIX = "Quix Streams, exactly once"
-ZEN = "zen-engine, complete"
 
-PARTS = ("throughput", "latency", "cold-start", "policy", "replay")
+PARTS = ("throughput", "latency", "cold-start", "streams", "policy", "replay")
 """In the order of the report. Latency at half of what a variant can do needs throughput."""
-PACES = ((50.0, 20.0), (1_000.0, 10.0))
-"""Events a second, and for how many seconds."""
+PACES = ((50.0, 1_000), (1_000.0, 10_000))
+"""Events a second, and how many."""
 HALF_MAXIMUM_S = 4.0
-REST_S = 240.0
-"""What comes after the rounds takes about so long."""
+REST_S = {"throughput": 720.0, "streams": 240.0}
+"""What comes after the rounds of a part takes about so long."""
 COLD_STARTS = 3
 """Runs, of which the median is told."""
 
@@ -74,27 +70,31 @@ class Bench:
         self.paces: dict[str, list[Pace]] = {}
         self.cold: dict[str, float] = {}
         self.policy: dict[str, float] = {}
+        self.evaluations: list[evaluations.Row] = []
         self.replay: list[replay.Row] = []
         self.failed: dict[str, str] = {}
 
     def throughput(self) -> None:
         """Rounds, in each of which every variant has its turn."""
+        self._rounds("throughput", self.variants)
+
+    def _rounds(self, part: str, variants: Sequence[Variant]) -> None:
         for turn in range(self._options.rounds):
             begun = time.monotonic()
             # There and back: what the machine does meanwhile shall not favour whoever comes first.
-            for variant in self.variants[:: -1 if turn % 2 else 1]:
+            for variant in variants[:: -1 if turn % 2 else 1]:
                 if variant.missing:
                     self.failed[variant.name] = f"not installed: {variant.missing}"
                 elif variant.name not in self.failed:
-                    _tell(f"throughput, round {turn + 1}: {variant.name}")
+                    _tell(f"{part}, round {turn + 1}: {variant.name}")
                     try:
                         self.runs[variant.name].append(self._run(variant))
                     except BenchmarkError as error:
                         self.failed[variant.name] = str(error)
-            self.rounds = turn + 1
+            self.rounds = max(self.rounds, turn + 1)
             now = time.monotonic()
-            if now + (now - begun) + REST_S > self._deadline and turn + 1 < self._options.rounds:
-                self.failed["further rounds"] = f"no time for them within {self._options.minutes:g} minutes"
+            if now + (now - begun) + REST_S[part] > self._deadline and turn + 1 < self._options.rounds:
+                self.failed[f"further rounds of {part}"] = f"no time within {self._options.minutes:g} minutes"
                 return
 
     def _run(self, variant: Variant) -> Run:
@@ -105,51 +105,57 @@ class Bench:
 
     def latency(self) -> None:
         """At the given paces and at half of what each variant can do."""
-        if not has(sys.executable, latency.LOAD):
-            self.failed["latency"] = f"not installed: {latency.LOAD}"
-            return
         for variant in (OURS, OURS_ALO, BARE, STOCK):
             if not self.runs[variant.name]:
                 continue
-            _tell(f"latency: {variant.name}")
             half = median(run.rate for run in self.runs[variant.name]) / 2
-            paces = [(rate, int(rate * seconds)) for rate, seconds in (*PACES, (half, HALF_MAXIMUM_S))]
-            left = len(self._requests) - latency.WARM_UP[1] - sum(count for _, count in paces[:-1])
-            paces[-1] = (half, max(1, min(paces[-1][1], left)))
-            try:
-                self.paces[variant.name] = latency.measure(
-                    variant, paces, self._file, self._broker, self._folder, next(self._names)
-                )
-            except BenchmarkError as error:
-                self.failed[f"latency, {variant.name}"] = str(error)
+            left = len(self._requests) - latency.WARM_UP[1] - sum(count for _, count in PACES)
+            self._paced(variant, [*PACES, (half, max(1, min(int(half * HALF_MAXIMUM_S), left)))])
+
+    def _paced(self, variant: Variant, paces: Sequence[tuple[float, int]]) -> None:
+        if not has(sys.executable, latency.LOAD):
+            self.failed["latency"] = f"not installed: {latency.LOAD}"
+            return
+        _tell(f"latency: {variant.name}")
+        try:
+            self.paces[variant.name] = latency.measure(
+                variant, paces, self._file, self._broker, self._folder, next(self._names)
+            )
+        except BenchmarkError as error:
+            self.failed[f"latency, {variant.name}"] = str(error)
 
     def cold_starts(self) -> None:
         """From the start of a process to its first decision."""
         for variant in (OURS, BARE, STOCK):
-            _tell(f"cold start: {variant.name}")
-            try:
-                self.cold[variant.name] = median(
-                    latency.cold_start(variant, self._requests[0], self._bootstrap, self._folder, next(self._names))
-                    for _ in range(COLD_STARTS)
-                )
-            except BenchmarkError as error:
-                self.failed[f"cold start, {variant.name}"] = str(error)
+            self._cold_start(variant)
+
+    def _cold_start(self, variant: Variant) -> None:
+        _tell(f"cold start: {variant.name}")
+        try:
+            self.cold[variant.name] = median(
+                latency.cold_start(variant, self._requests[0], self._bootstrap, self._folder, next(self._names))
+                for _ in range(COLD_STARTS)
+            )
+        except BenchmarkError as error:
+            self.failed[f"cold start, {variant.name}"] = str(error)
+
+    def streams(self) -> None:
+        """Stream processors with a trivial handler."""
+        self._rounds("streams", streams.THROUGHPUT)
+        for variant in streams.LATENCY:
+            if not variant.missing:
+                self._paced(variant, PACES)
+        for variant in (streams.BARE, *streams.LATENCY):
+            if not variant.missing:
+                self._cold_start(variant)
 
     def policies(self) -> None:
         """The policy without a wire."""
         _tell("the policy alone")
         self.policy = policy.measure()
-        python = self._options.zen_python
-        if not has(python, "zen"):
-            self.failed[ZEN] = "not installed: zen"
-            return
-        command = [python, "-m", "tests.benchmarks.zen_rules"]
-        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (our own)
-        said: dict[str, Any] = json.loads(ran.stdout) if ran.returncode == 0 else {"different": ran.stderr[-500:]}
-        if said["different"]:
-            self.failed[ZEN] = f"decides otherwise than the second evaluation: {said['different']}"
-        else:
-            self.policy[ZEN] = said["us"]
+        usual = evaluations.usual(self._options.zen_python)
+        self.evaluations, absent = evaluations.measure(usual, self._folder, _tell)
+        self.failed |= absent
 
     def replays(self) -> None:
         """A log verified and asked what if."""
@@ -199,14 +205,13 @@ class Bench:
         parts = {
             "Targets": table(("target", "limit", "measured", "verdict"), [target.cells() for target in self.targets()]),
             "Throughput": self._throughput_table(),
-            "Latency, request produced to decision consumed": self._latency_table(),
+            "Latency, request produced to decision consumed": self._latency_table(AS_DECIDED),
             "Cold start": table(
                 ("variant", "s to the first decision"),
-                [(name, number(found, 2)) for name, found in self.cold.items()],
+                [(name, number(self.cold[name], 2)) for name in AS_DECIDED if name in self.cold],
             ),
-            "The policy alone": table(
-                ("what", "µs"), [(name, number(found, 2)) for name, found in self.policy.items()]
-            ),
+            "Stream processors with a trivial handler": self._streams_tables(),
+            "The policy alone": self._policy_tables(),
             "Replay": replay.report(self.replay),
         }
         of_parts = dict(zip(PARTS, list(parts)[1:], strict=True))
@@ -228,21 +233,28 @@ class Bench:
                 rows.append((variant.name, reason, "-", "-", "-", "-", "-"))
                 continue
             rates = spread([run.rate for run in runs])
-            base = BARE_TRIVIAL if variant in (TRIVIAL, BARE_TRIVIAL) else BARE
             rows.append(
                 (
                     variant.name,
                     number(int(self._options.records * variant.share)),
                     number(rates.median),
                     _spread_of(rates),
-                    number(self.over(variant.name, base.name), 2),
+                    number(self.over(variant.name, BARE.name), 2),
                     number(median(run.cpu for run in runs), 1),
                     number(median(run.peak for run in runs) / 1e6),
                 )
             )
-        return table(head, rows) + "\nThe rows with a trivial handler are compared with each other.\n"
+        return table(head, rows)
 
-    def _latency_table(self) -> str:
+    def _streams_tables(self) -> str:
+        waited = self._latency_table([variant.name for variant in streams.LATENCY])
+        return f"{streams.report(self.runs, self.cold, self._options.records)}\n{waited}"
+
+    def _policy_tables(self) -> str:
+        what = table(("what", "CPU µs"), [(name, number(found, 2)) for name, found in self.policy.items()])
+        return f"{what}\n{evaluations.report(self.evaluations)}"
+
+    def _latency_table(self, names: Sequence[str]) -> str:
         head = (
             "variant",
             "events/s asked",
@@ -270,8 +282,8 @@ class Bench:
                 number(pace.broker, 2),
                 number(pace.load, 2),
             )
-            for name, paces in self.paces.items()
-            for pace in paces
+            for name in names
+            for pace in self.paces.get(name, ())
         ]
         return table(head, rows)
 
@@ -283,6 +295,7 @@ class Bench:
             "latency_ms": {name: [asdict(pace) for pace in paces] for name, paces in self.paces.items()},
             "cold_start_s": self.cold,
             "policy_us": self.policy,
+            "evaluations": [row._asdict() for row in self.evaluations],
             "replay": replay.found(self.replay),
             "targets": [{**target._asdict(), "verdict": target.verdict} for target in self.targets()],
             "not_measured": self.failed,
@@ -306,8 +319,6 @@ def _variants(options: argparse.Namespace) -> list[Variant]:
         ),
         Variant(QUIX, f"{LOOPS}.quix", python=options.quix_python, needs="quixstreams"),
         STOCK,
-        BARE_TRIVIAL,
-        TRIVIAL,
     ]
 
 
@@ -324,7 +335,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--records", type=int, default=40_000, help="requests for each variant")
     parser.add_argument("--rounds", type=int, default=2, help="turns of every variant in throughput")
-    parser.add_argument("--minutes", type=float, default=12.0, help="no further round begins that would end later")
+    parser.add_argument("--minutes", type=float, default=25.0, help="no further round begins that would end later")
     parser.add_argument(
         "--only", choices=PARTS, nargs="+", default=list(PARTS), help="measure only these parts, without targets"
     )
@@ -351,6 +362,8 @@ def main() -> None:
             bench.latency()
         if "cold-start" in options.only:
             bench.cold_starts()
+        if "streams" in options.only:
+            bench.streams()
         if "replay" in options.only:
             bench.replays()
     load.append(getloadavg()[0])

@@ -1,4 +1,4 @@
-"""How long the policy alone takes, without a wire: one case again and again, patterns of facts seen and new.
+"""The processor time of the policy alone: one case again and again, patterns of facts seen and new.
 
 python -m tests.benchmarks.policy   # as JSON
 """
@@ -11,12 +11,14 @@ from policy_core.diagrams.diagram import UNKNOWN
 from policy_core.evaluate.determine import Policy
 from policy_core.history.library import PACKAGED
 from policy_core.loading.load import load
+from tests.benchmarks.peers.cases import partial
 from tests.benchmarks.tables import microseconds
-from tests.benchmarks.zen_rules import SAMPLE, sample
 from tests.support import naive
 from tests.support.cases import case
 
 NEW_PATTERNS = 5_000
+COMPLETE = 2_000
+HALVES = 500
 CALLS = 5_000
 
 
@@ -27,7 +29,7 @@ def measure() -> dict[str, float]:
     rng = Random(402)
     sizes = [len(variable.domain) for variable in policy.variables]
     new = list({tuple(rng.choice((UNKNOWN, *range(size))) for size in sizes): None for _ in range(NEW_PATTERNS)})
-    complete = [tuple(rng.randrange(size) for size in sizes) for _ in range(SAMPLE)]
+    complete = [tuple(rng.randrange(size) for size in sizes) for _ in range(COMPLETE)]
     # Each new pattern once and first of all: the diagrams remember nothing of them yet.
     found = {"new pattern, facts missing": microseconds(edition._find, new, repeats=1)}  # noqa: SLF001 (without the memory)
     found["new pattern, complete"] = microseconds(edition._find, complete, repeats=1)  # noqa: SLF001 (as above)
@@ -39,14 +41,11 @@ def measure() -> dict[str, float]:
     asked = case()
     policy.determine(asked)
     found["determine, a case again"] = microseconds(policy.determine, [asked] * CALLS)
-    cases = list(sample(SAMPLE))
-    found["plain Python rules, complete"] = microseconds(lambda one: naive.decide_complete(*one), cases)
-    # The case with nearly nothing known is where enumeration costs most; the table of all cases is made before.
-    for one, _ in cases[:2]:
-        naive.all_complete(one)
-    halves = [(one, {fact: facts[fact] for fact in rng.sample(list(facts), len(facts) // 2)}) for one, facts in cases]
+    # The table of all cases is made before.
+    for known in (halves := list(partial(HALVES))):
+        naive.all_complete(known.edition)
     found["plain Python rules, every completion of half the facts"] = microseconds(
-        lambda one: naive.decide_partial(*one), halves[:500], repeats=1
+        lambda known: naive.decide_partial(*known), halves, repeats=1
     )
     return found
 

@@ -44,6 +44,8 @@ class Variant:
     python: str = sys.executable
     needs: str | None = None
     """A package that may be absent."""
+    target: Path | None = None
+    """For a program in Java: the folder that make builds; the module is then its class."""
 
     @property
     def attests(self) -> bool:
@@ -52,8 +54,17 @@ class Variant:
 
     @property
     def missing(self) -> str | None:
-        """The package that this variant lacks."""
+        """What has to be installed or built before this variant can run."""
+        if self.target is not None:
+            return built(self.target)
         return None if self.needs is None or has(self.python, self.needs) else self.needs
+
+    @property
+    def command(self) -> list[str]:
+        """What starts it."""
+        if self.target is not None:
+            return [*java(self.target, self.module), *self.arguments]
+        return [self.python, "-m", self.module, *self.arguments]
 
 
 @cache
@@ -64,6 +75,17 @@ def has(python: str, package: str) -> bool:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 (named by who runs this)
     except OSError:
         return False
+
+
+def built(target: Path) -> str | None:
+    """None if make has built the folder; else its name."""
+    return None if (target / ".ready").exists() else target.relative_to(ROOT).as_posix()
+
+
+def java(target: Path, main: str) -> list[str]:
+    """The command of a program in Java, of which a folder has the classes and jars. Its heap is that of the brokers."""
+    options = ["-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+    return ["java", *options, "-cp", f"{target / 'classes'}:{target / 'libs'}/*", main]
 
 
 def room(
@@ -87,6 +109,12 @@ def room(
     return found
 
 
+def remove_topics(found: Settings) -> None:
+    """Give the disk back: a room's topics may have a gigabyte."""
+    with apply_topics.admin(found) as admin:
+        admin.delete_topics([name for name in admin.list_topics() if name.startswith(found.topic_prefix)])
+
+
 def beside(found: Settings, number: int) -> Settings:
     """The same room for one more worker."""
     own = {"web_port": free_ports().client, "data_dir": found.data_dir.with_name(f"{found.data_dir.name}-{number}")}
@@ -96,14 +124,13 @@ def beside(found: Settings, number: int) -> Settings:
 @contextmanager
 def running(variant: Variant, rooms: Sequence[Settings]) -> Iterator[list[subprocess.Popen[bytes]]]:
     """A process of the variant for each of the settings."""
-    command = [variant.python, "-m", variant.module, *variant.arguments]
     with ExitStack() as stack:
         started = []
         for found in rooms:
             found.data_dir.mkdir(parents=True, exist_ok=True)
             log = stack.enter_context((found.data_dir / "log").open("wb"))
             started.append(
-                subprocess.Popen(command, cwd=ROOT, env=found.environment(), stdout=log, stderr=log)  # noqa: S603 (our own)
+                subprocess.Popen(variant.command, cwd=ROOT, env=found.environment(), stdout=log, stderr=log)  # noqa: S603 (our own)
             )
             stack.callback(_end, started[-1])
         yield started

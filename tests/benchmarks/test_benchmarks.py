@@ -1,4 +1,4 @@
-"""The benchmarks' arithmetic, and that what they compare with decides the same policy."""
+"""The benchmarks' arithmetic, and what their variants do."""
 
 import sys
 from importlib.util import find_spec
@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import million, replay, scale, work, zen_rules
+from events.topics import ANSWERED, DECISIONS
+from tests.benchmarks import million, replay, scale, throughput, work
 from tests.benchmarks.__main__ import OURS, OURS_ALO
 from tests.benchmarks.processes import Variant
 from tests.benchmarks.tables import Target, microseconds, number, percentile, ratio, spread, table
-from tests.support import naive
+from tests.benchmarks.throughput import Mark
+from workers.configuration.settings import Settings
+from workers.kafka.records import Record
 
 
 def test_a_percentile_is_a_value_that_so_many_do_not_exceed() -> None:
@@ -81,16 +84,25 @@ def test_a_package_that_is_absent_is_named() -> None:
     assert Variant("one", "", needs="json", python=f"{sys.executable}-is-not-there").missing == "json"
 
 
-def test_a_case_is_put_to_the_rules_as_plain_objects() -> None:
-    [asked] = zen_rules.sample(1)
-    made = zen_rules.as_input(asked)
+def test_a_run_is_told_whole_and_by_its_second_half() -> None:
+    marks = [Mark(100, 1.0, 1.0), Mark(500, 2.0, 2.0), Mark(1_000, 3.0, 2.1), Mark(1_100, 3.5, 2.2)]
 
-    assert made["edition"] == asked[0]
-    assert made["clinical"]["transplant"]["type"] == asked[1][naive.TRANSPLANT]
-    assert frozenset(made["clinical"]["purposes"]) == asked[1][naive.PURPOSES]
+    run = throughput.summary(marks, peak=7)
+
+    assert run.rate == pytest.approx(1_000 / 2.5)
+    assert run.cpu == pytest.approx(1_200)
+    assert run.second_half == pytest.approx(1_000)
 
 
-def test_the_rules_of_zen_decide_as_the_second_evaluation_does() -> None:
-    pytest.importorskip("zen")
+def test_a_half_in_which_nobody_looked_is_not_told() -> None:
+    assert throughput.summary([Mark(10, 1.0, 1.0), Mark(1_000, 2.0, 2.0)], peak=7).second_half is None
 
-    assert zen_rules.disagreements(zen_rules.sample(5_000)) == []
+
+def test_the_trivial_handler_sends_as_many_records(tmp_path: Path) -> None:
+    """Two, as the real one does."""
+    made = work.Work(Settings(data_dir=tmp_path), "trivial")
+
+    outputs = made.decide([Record("", 0, 0, 0, b"key", b"value", ())])
+
+    assert [(one.key, one.value) for one in outputs] == [(b"key", b"value"), (b"key", work.ENTRY)]
+    assert [one.topic for one in outputs] == [DECISIONS, ANSWERED]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.benchmarks.processes import (
     BenchmarkError,
@@ -20,6 +21,7 @@ from tests.benchmarks.processes import (
     check,
     cpu_seconds,
     peak_bytes,
+    remove_topics,
     room,
     running,
     wait_for_attestations,
@@ -46,6 +48,20 @@ class Run:
     """Microseconds of processor time for each event, all processes together."""
     peak: float
     """Bytes of memory at most, all processes together."""
+    second_half: float | None = None
+    """As `cpu`, for the second half of the events: by then a virtual machine has compiled what it runs often."""
+
+
+class Mark(NamedTuple):
+    """How far a variant is."""
+
+    done: int
+    seconds: float
+    cpu: float
+
+    def cost(self, later: "Mark") -> float:
+        """Microseconds of processor time for each event up to a later mark."""
+        return (later.cpu - self.cpu) / (later.done - self.done) * 1e6
 
 
 def measure(variant: Variant, requests: Sequence[Request], bootstrap: str, folder: Path, name: str) -> Run:
@@ -56,7 +72,10 @@ def measure(variant: Variant, requests: Sequence[Request], bootstrap: str, folde
     """
     found = room(bootstrap, folder, name, variant.delivery)
     rooms = [found, *(beside(found, number) for number in range(1, variant.processes))]
-    return asyncio.run(_measure(variant, requests, rooms))
+    try:
+        return asyncio.run(_measure(variant, requests, rooms))
+    finally:
+        remove_topics(found)
 
 
 async def _measure(variant: Variant, requests: Sequence[Request], rooms: Sequence[Settings]) -> Run:
@@ -85,23 +104,27 @@ def _watch(
     progress: Progress,
 ) -> Run:
     deadline = time.monotonic() + PATIENCE_S
-    begun, spent, before = 0.0, 0.0, 0
-    while True:
+    marks: list[Mark] = []
+    while not marks or marks[-1].done < events:
         time.sleep(LOOK_S)
         done = progress.count()
-        now, cpu = time.perf_counter(), sum(cpu_seconds(one.pid) for one in started)
-        if done and not before:
-            begun, spent, before = now, cpu, done
-        if done >= events:
-            break
+        mark = Mark(done, time.perf_counter(), sum(cpu_seconds(one.pid) for one in started))
+        if done > (marks[-1].done if marks else 0):
+            marks.append(mark)
         check(variant, rooms, started)
         if time.monotonic() > deadline:
             raise BenchmarkError(f"{variant.name}: {done} of {events} events within {PATIENCE_S:g} s")
-    if before >= events:
+    if len(marks) == 1:
         raise BenchmarkError(f"{variant.name}: took all {events} events at once; give it more")
-    counted = events - before
-    peak = sum(peak_bytes(one.pid) for one in started)
-    return Run(counted / (now - begun), (cpu - spent) / counted * 1e6, peak)
+    return summary(marks, sum(peak_bytes(one.pid) for one in started))
+
+
+def summary(marks: Sequence[Mark], peak: float) -> Run:
+    """What the marks from the first progress to the last event come to."""
+    first, last = marks[0], marks[-1]
+    middle = next(mark for mark in marks if mark.done >= last.done / 2)
+    rate = (last.done - first.done) / (last.seconds - first.seconds)
+    return Run(rate, first.cost(last), peak, middle.cost(last) if middle is not last else None)
 
 
 def without_broker(variant: Variant, file: Path, folder: Path) -> Run:
@@ -111,7 +134,7 @@ def without_broker(variant: Variant, file: Path, folder: Path) -> Run:
         BenchmarkError: It failed.
     """
     found = read(data_dir=folder)
-    command = [variant.python, "-m", variant.module, str(file)]
+    command = [*variant.command, str(file)]
     ran = subprocess.run(command, cwd=ROOT, env=found.environment(), capture_output=True, text=True, check=False)  # noqa: S603 (our own)
     if ran.returncode:
         raise BenchmarkError(f"{variant.name}: {ran.stderr[-1500:]}")

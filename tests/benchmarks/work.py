@@ -28,6 +28,9 @@ BATCH = 1_000
 """Records of one partition in a transaction, for whoever has a choice: that of our stream processor."""
 HEADERS = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
 
+ENTRY = bytes(40)
+"""What the trivial handler sends beside a request's own bytes."""
+
 Kind = Literal["decide", "trivial"]
 Request = tuple[bytes, bytes]
 """A request's key and its record's value."""
@@ -54,9 +57,9 @@ class Work:
     def __init__(self, settings: Settings, kind: Kind = "decide") -> None:
         logs.configure(level="WARNING")
         self._trivial = kind == "trivial"
-        self._decisions = settings.topic(DECISIONS)
-        answered = NothingYet(settings.topic(ANSWERED))
-        self._memory = AnsweredRequests(settings.data_dir / "answered", answered, 30 * DAY_MS)
+        self._decisions, self._answered = settings.topic(DECISIONS), settings.topic(ANSWERED)
+        nothing = NothingYet(self._answered)
+        self._memory = AnsweredRequests(settings.data_dir / "answered", nothing, 30 * DAY_MS)
         self._handler = DecisionHandler(
             load_library(settings.policies, settings.default_policy), settings, self._memory
         )
@@ -67,8 +70,13 @@ class Work:
     def decide(self, records: Sequence[Record]) -> list[OutgoingRecord]:
         """What is to be sent for records of one partition."""
         if self._trivial:
-            return [OutgoingRecord(self._decisions, one.key or b"", one.value or b"") for one in records]
+            return [output for record in records for output in self._echo(record)]
         return self._handler(records)
+
+    def _echo(self, record: Record) -> tuple[OutgoingRecord, OutgoingRecord]:
+        """As many records as the handler sends, without any work."""
+        key = record.key or b""
+        return OutgoingRecord(self._decisions, key, record.value or b""), OutgoingRecord(self._answered, key, ENTRY)
 
     def committed(self, partition: int, records: Sequence[Record], outputs: Sequence[OutgoingRecord]) -> None:
         """Remember what was sent."""

@@ -8,7 +8,7 @@ import asyncio
 import faust
 from faust.worker import Worker
 
-from events.topics import DECISIONS, REQUESTS
+from events.topics import ANSWERED, DECISIONS, REQUESTS
 from tests.benchmarks.work import Work
 from workers.configuration.settings import read
 from workers.stream import app_settings, stream_processor
@@ -29,7 +29,8 @@ def main() -> None:
         **app_settings(),
     )
     requests = app.topic(found.topic(REQUESTS), key_serializer="raw", value_serializer="raw")
-    stream_processor(app, requests, work.decide, outputs=[found.topic(DECISIONS)], delivery=found.delivery)
+    outputs = [found.topic(DECISIONS), found.topic(ANSWERED)]
+    stream_processor(app, requests, work.decide, outputs=outputs, delivery=found.delivery)
     worker = Worker(app, loop=loop, loglevel="WARNING", quiet=True, console_port=0)
     worker.spinner = None
     worker.execute_from_commandline()
