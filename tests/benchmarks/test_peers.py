@@ -22,7 +22,7 @@ from tests.benchmarks.peers.decision_table import Column, DecisionTable, Value, 
 from tests.benchmarks.peers.evaluations import Contest, Evaluation
 from tests.benchmarks.processes import BenchmarkError, Fill, Variant, check, room, running, wait_until
 from tests.benchmarks.throughput import Run
-from tests.benchmarks.work import ENTRY, requests
+from tests.benchmarks.work import ENTRY, PARTITIONS, requests
 from tests.support import naive
 from tests.support.cases import PACKAGED_FILE, other, packaged
 from tests.support.places import ROOT
@@ -255,6 +255,8 @@ def test_the_entry_of_kafka_streams_is_as_long_as_ours() -> None:
 
 
 SENT = list(requests(2_000))
+PLACES = {key: number % PARTITIONS for number, (key, _) in enumerate(SENT)}
+"""The partition of each request, where our worker sends its results too."""
 
 
 @pytest.mark.kafka
@@ -280,6 +282,8 @@ def test_stream_processors_write_the_same_records(
         written = everything_on(found, topic)
         assert sorted((one.key, one.value) for one in written) == sorted(values.items())
         assert [one for one in written if one.headers] == []
+        if variant.target is None:  # Kafka Streams places by key
+            assert {one.key: one.partition for one in written} == PLACES
 
 
 async def fill(found: Settings) -> None:

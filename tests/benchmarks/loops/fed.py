@@ -30,7 +30,8 @@ def main() -> None:
     )
     requests = app.topic(found.topic(REQUESTS), key_serializer="raw", value_serializer="raw")
     outputs = [found.topic(DECISIONS), found.topic(ANSWERED)]
-    stream_processor(app, requests, work.decide, outputs=outputs, delivery=found.delivery)
+    # As in a worker, results stay in the partition of their request: no key is hashed.
+    stream_processor(app, requests, work.decide, outputs=outputs, alike=outputs, delivery=found.delivery)
     worker = Worker(app, loop=loop, loglevel="WARNING", quiet=True, console_port=0)
     worker.spinner = None
     worker.execute_from_commandline()
