@@ -34,10 +34,10 @@ events = structlog.get_logger(__name__)
 EXIT_PROCESSOR_LOST = 70
 """The process's exit code when this worker must stop: start a new one, do not retry in the process."""
 
-RHYTHM_S = 0.06  # the longest between the starts of two partial batches of a partition
+RHYTHM_S = 0.03  # the longest between the starts of two partial batches of a partition
 _LATER_RHYTHM_S = 0.5  # always, at lower priority: each small batch costs the processor with priority
 _STEADY = 8  # records in a batch of a steady stream; smaller batches wait less
-_PULL_PAUSE_S = 0.01  # after a pull: fetching records one by one costs more than deciding them
+_PULL_PAUSE_S = 0.005  # after a pull: fetching records one by one costs more than deciding them
 _BUFFERED_BYTES = 8_000_000  # limit per partition and per batch, in bytes
 _SETTLE_S = 3.0  # idle time before the last transaction is confirmed by another
 _NARROWING = 8  # divides a batch that is too large for Kafka, to find the oversized record
