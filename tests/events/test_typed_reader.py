@@ -77,6 +77,50 @@ def test_requests_as_platforms_write_them_need_no_models(separators: tuple[str, 
     assert lacking == []
 
 
+STYLES: dict[str, dict[str, Any]] = {
+    "compact": {"separators": (",", ":")},
+    "spaced": {},
+    "indented": {"indent": 2},
+    "tabs": {"indent": "\t", "separators": (" ,", " : ")},
+}
+
+
+def in_style(style: str) -> bytes:
+    data = generator.request(5, 1) | {"clinical": {"relapse": {"present": True}}}
+    event = {"specversion": "1.0", "id": "e", "source": "/s", "type": AuthorizationRequest.TYPE, "data": data}
+    return json.dumps(event, **STYLES[style]).encode()
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_no_style_of_white_space_is_parsed_twice(monkeypatch: pytest.MonkeyPatch, style: str) -> None:
+    value = in_style(style)
+    assert read_typed(value) is not None  # its parts are known from here on
+
+    def twice(_: bytes) -> Any:
+        raise AssertionError("parsed by the strict reader, too")
+
+    monkeypatch.setattr(typed_reader, "loads", twice)
+
+    assert read_typed(value) is not None
+
+
+KEYS = ["specversion", "data", "request_id", "member_id", "npi", "units", "clinical", "present"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_that_is_written_twice_is_found_in_any_style(key: str, style: str) -> None:
+    """Whether it is written with the same value or another, and whatever white space is beside it."""
+    value = in_style(style)
+    at = value.index(f'"{key}"'.encode())
+    for more in (f'"{key}":1,', f'"{key}" : null ,\n', f'"{key}":"x",'):
+        sent = Sent(value[:at] + more.encode() + value[at:], ())
+
+        assert read_typed(*sent) is None
+        with pytest.raises(RejectedError):
+            read(*sent)
+
+
 def enveloped(data: dict[str, Any]) -> Sent:
     event = {"specversion": "1.0", "id": "e", "source": "/s", "type": AuthorizationRequest.TYPE, "data": data}
     return Sent(json.dumps(event, ensure_ascii=False).encode(), ())
