@@ -54,7 +54,7 @@ def test_many_partitions_share_what_a_worker_may_buffer(partitions: int, room: i
     """A worker's memory hardly grows with its partitions, and none of them is left with tiny batches."""
     processor = object.__new__(StreamProcessor)
     processor.max_batch = 1_000
-    processor._loops = dict.fromkeys(range(partitions))  # type: ignore[arg-type]  # only their number matters
+    processor._loops = dict.fromkeys(range(partitions))  # type: ignore[assignment]  # only their number matters
 
     assert processor.room == room
 
