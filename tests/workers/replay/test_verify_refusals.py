@@ -100,6 +100,18 @@ def test_what_a_decision_answered_is_answered_when_it_returns(why: str, library:
     assert {kind: count for kind, count in came.found.items() if count} == {"different": 1}
 
 
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_refused_request_may_be_sent_again_and_corrected(why: str, library: Library, tmp_path: Path) -> None:
+    """A dead letter answers its record only: each repetition has its own, and the corrected request a decision."""
+    spoiled = refused(why)[AT]
+    log = one_of([*CLEAN[:AT], spoiled, *CLEAN[AT + 1 : 100], spoiled, CLEAN[AT], *CLEAN[100:]], library)
+
+    came = report(log, tmp_path)
+
+    assert (came.found.total(), came.differs) == (0, False)
+    assert came.identical == {"decision": len(CLEAN), "dead_letter": 2}
+
+
 # --- ranges that begin late ----------------------------------------------------------------------------------------
 
 
