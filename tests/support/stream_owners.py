@@ -28,6 +28,7 @@ def owner(marks: Iterator[int] | None = None, records: int = 1, at_once: int = 1
         return Kept(0, 7)
 
     async def read_from(_tp: TopicPartition, wanted: int, limit: int) -> Chunk:
+        assert limit > 0, "nothing is read where there is no room"
         await asyncio.sleep(0.01)
         mark = next(marks) if marks is not None else round(time.time() * 1000)
         found = [waiting.pop(0) for _ in range(min(at_once, limit, len(waiting)))]
