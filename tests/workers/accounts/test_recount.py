@@ -9,7 +9,7 @@ from kafka.structs import OffsetAndMetadata
 from events.topics import REQUESTS
 from tests.support import generator
 from tests.support.running import PARTITIONS, settings_for
-from workers.accounts.account import Account, Recounted, recount
+from workers.accounts.account import Account, Recounted, decisions_under, recount
 from workers.configuration.settings import Settings
 from workers.topics import apply_topics
 
@@ -58,6 +58,17 @@ def test_what_lies_outside_an_account_is_not_recounted(found: Settings) -> None:
 
     assert (late.account, late.requests, late.gone, late.problem) == (opened_late, 5, 0, None)
     assert (without.account, without.requests, without.gone, without.problem) == (None, 4, 0, None)
+
+
+@pytest.mark.broker
+def test_decisions_by_revision_are_summed_over_partitions(found: Settings) -> None:
+    """Partitions without an account, or without any commit, count nothing."""
+    publish(found, {0: 10, 1: 6, 2: 3})
+    commit(found, 0, 8, Account(0, 8, 8, under={("P-1", "2016-03-08"): 5, ("P-1", "2011-08-11"): 3}))
+    commit(found, 1, 4, Account(0, 4, 4, under={("P-1", "2016-03-08"): 4}))
+    commit(found, 2, 3, None)
+
+    assert decisions_under(found) == {("P-1", "2016-03-08"): 9, ("P-1", "2011-08-11"): 3}
 
 
 @pytest.mark.broker
