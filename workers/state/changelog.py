@@ -21,7 +21,10 @@ class Changelog(Protocol):
     topic: str
 
     async def end(self, partition: int) -> int:
-        """The offset after the partition's last record."""
+        """The offset after the partition's last record, committed or not."""
 
     def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Change]]:
-        """Committed records from `start`, or the first one kept after it, up to `end`; no batch is empty."""
+        """Committed records from `start`, or the first one kept after it, up to `end`; no batch is empty.
+
+        It waits for open transactions before `end`.
+        """

@@ -35,6 +35,8 @@ from workers.kafka.client_lifetime import in_time, leave
 from workers.kafka.clients import AIOKafkaConsumer, AIOKafkaProducer, new_async_producer
 from workers.kafka.fetch_pacing import paced
 from workers.kafka.records import OutgoingRecord, Record
+from workers.stream import group_offsets
+from workers.stream.group_offsets import Member
 
 T = TypeVar("T")
 
@@ -46,7 +48,7 @@ BATCH_BYTES = 1_048_000
 _LATEST, _UNCOMMITTED = -1, 0  # protocol values: the end of a log, including uncommitted records
 _ONE_BATCH = 1  # bytes to fetch: a broker always returns at least one whole batch
 _POLL_MS = 1_000  # how long one pull waits for records; returns on the first record
-_FETCH_WAIT_MS = 50  # the longest a busy partition waits for a fetch from idle ones
+_FETCH_WAIT_MS = 20  # the longest a busy partition waits for a fetch from idle ones
 _RETRY_MS = 50  # aiokafka's pause before a retry; its default of 100 hurts latency
 _METADATA_PAUSE_S = 0.2  # between two requests for a partition's leader
 _CONNECT_PAUSES_S = 0.05, 0.8  # before reconnecting to a broker: the first, doubled up to the last
@@ -129,7 +131,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return await self._there(self._kept(tp))
 
     async def committed(self, tp: TopicPartition) -> tuple[int, str]:
-        """The group's committed offset with its note, read from the broker; the beginning if there is none."""
+        """The group's committed offset with its note, read from the broker; the beginning if there is none.
+
+        It waits for an open transaction that is about to move the offset.
+        """
         return await self._there(self._committed(tp))
 
     async def beginning(self, tp: TopicPartition) -> int:
@@ -149,9 +154,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             await self._there(self._check_group())
 
     async def _check_group(self) -> None:
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - see ASSUMPTIONS
+        coordinator = self._coordinator
         if coordinator is not None:
             coordinator.check_errors()
+
+    @property
+    def member(self) -> Member:
+        """This worker's membership in its group; only while partitions are being assigned."""
+        return Member.of(self._coordinator)
+
+    async def check_member(self, member: Member) -> None:
+        """Ask the group whether the membership is current.
+
+        Raises:
+            MembershipLostError: It is not.
+        """
+        await self._there(group_offsets.check_member(self._coordinator, member))
+
+    @property
+    def _coordinator(self) -> Any:
+        return self._ensure_consumer()._coordinator  # noqa: SLF001 - see ASSUMPTIONS
 
     async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
         # Not Faust's `call_thread`: both of its workers would block in long polls.
@@ -219,9 +241,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return found
 
     async def _committed(self, tp: TopicPartition) -> tuple[int, str]:
-        consumer = self._ensure_consumer()
-        # The public `committed` makes the same request but drops the note.
-        found = (await consumer._coordinator.fetch_committed_offsets([tp])).get(tp)  # noqa: SLF001 - see ASSUMPTIONS
+        found = await group_offsets.stable_offset(self._coordinator, tp)
         if found is not None:
             return found.offset, found.metadata or ""
         return await self._beginning(tp), ""
