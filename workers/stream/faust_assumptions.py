@@ -142,6 +142,11 @@ ASSUMPTIONS = (
         "so does committing an offset tell that the membership is lost",
     ),
     Assumption(
+        AIOKafkaClient.set_topics,
+        "if not topics or set(topics).difference(self._topics): res = self.force_metadata_update()",
+        "called to learn the partitions of several topics at once",
+    ),
+    Assumption(
         Request.prepare,
         "if min_version <= req_class.API_VERSION <= max_version: return self.build(req_class)",
         "requests with one version are sent in that version or not at all",

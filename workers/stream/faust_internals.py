@@ -357,6 +357,11 @@ def cover(producer: AIOKafkaProducer, places: Iterable[TopicPartition]) -> None:
         producer._txn_manager.maybe_add_partition_to_txn(place)  # noqa: SLF001 - see ASSUMPTIONS
 
 
+async def learn_topics(producer: AIOKafkaProducer, topics: Iterable[str]) -> None:
+    """Ask for the partitions of all these topics at once: asked one by one, each waits for the one before."""
+    await producer.client.set_topics(set(topics))
+
+
 def packed(producer: AIOKafkaProducer, outputs: Iterable[OutgoingRecord]) -> Iterator[BatchBuilder]:
     """Pack the outputs into as few batches as possible, in order."""
     batch = producer.create_batch()

@@ -55,7 +55,7 @@ from workers.stream.outgoing_batches import (
 )
 
 _STARTS_AT_ONCE = 8
-"""Producers that are started together at an assignment."""
+"""Producers that are started at once at an assignment."""
 
 
 class Owner(Outputs, Protocol):
@@ -109,6 +109,7 @@ class Transactions:
         self._producer: AIOKafkaProducer | None = None
         self._over: Exception | None = None
         self._in_order = asyncio.Lock()
+        self._starts = asyncio.Semaphore(_STARTS_AT_ONCE)
         self._waiting: list[Delivery] = []
         self._committing: asyncio.Task[None] | None = None
         self._recent: deque[set[TopicPartition]] = deque(maxlen=2)
@@ -241,22 +242,28 @@ class Transactions:
         """The producer, started if there is none: whoever had one of our ids is fenced, its transactions ended."""
         if self._over is not None:
             raise self._over.with_traceback(None)
-        if self._producer is not None:
-            return self._producer
+        while self._producer is None:
+            await self._start()
+        return self._producer
+
+    async def _start(self) -> None:
         try:
             # A worker that has lost its partitions must not fence those that have them now.
             await faust_internals.consumer_thread(self._owner.app).check_member(self._member)
-            while self._others:
-                await _all_of(self._fence(source) for source in self._others[:_STARTS_AT_ONCE])
-                del self._others[:_STARTS_AT_ONCE]
-            self._producer = await self._started(self._own)
-        except _OVER as error:
-            self._over = error
+            await _all_of([self._open(), *map(self._fence, self._others)])
+        except BaseException as error:
+            await self._discard()
+            if isinstance(error, _OVER):
+                self._over = error
             raise
-        return self._producer
+        self._others.clear()
+
+    async def _open(self) -> None:
+        self._producer = await self._started(self._own)
 
     async def _fence(self, source: TopicPartition) -> None:
-        await leave(await self._started(source))
+        async with self._starts:
+            await leave(await self._started(source))
 
     async def _started(self, source: TopicPartition) -> AIOKafkaProducer:
         # One id per partition, on any worker: the latest to start fences the others.
@@ -266,6 +273,7 @@ class Transactions:
         commit_as(producer, self._member)
         try:
             await producer.start()
+            await faust_internals.learn_topics(producer, {source.topic, *self._owner.outputs})
             await self._abort_pending(producer, source)
         except BaseException:
             await leave(producer)
