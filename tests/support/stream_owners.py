@@ -44,7 +44,6 @@ def owner(marks: Iterator[int] | None = None, records: int = 1, at_once: int = 1
         max_batch=10,
         room=20,
         behind=None,
-        transactions=None,
         turns=Turns(BATCHES_AT_ONCE, 5.0),
         listener=PartitionListener(),
         app=SimpleNamespace(

@@ -21,10 +21,7 @@ class Changelog(Protocol):
     topic: str
 
     async def end(self, partition: int) -> int:
-        """The offset after the partition's last record, committed or not."""
+        """The offset after the partition's last record."""
 
     def read(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Change]]:
-        """Committed records from `start`, or the first one kept after it, up to `end`; no batch is empty.
-
-        It waits for open transactions before `end`.
-        """
+        """Committed records from `start`, or the first one kept after it, up to `end`; no batch is empty."""

@@ -14,9 +14,8 @@ WAIT_MS = 500
 class KafkaChangelog:
     """Reads committed records of the changelog topic, without a consumer group.
 
-    When a partition is taken over, its previous owner can commit nothing more. But a transaction of that owner, which
-    other partitions share, may still be open here, or its markers under way. So the end includes what is not decided
-    yet, and reading waits until it is.
+    When a partition is taken over, its previous owner is fenced and its transactions have ended: everything up to the
+    log's end is decided.
     """
 
     def __init__(self, client: Mapping[str, Any], topic: str) -> None:
@@ -24,9 +23,9 @@ class KafkaChangelog:
         self._client = dict(client)
 
     async def end(self, partition: int) -> int:
-        """The offset after the partition's last record, committed or not."""
+        """The offset after the partition's last record."""
         where = TopicPartition(self.topic, partition)
-        async with async_consumer(self._client, isolation_level="read_uncommitted") as consumer:
+        async with async_consumer(self._client) as consumer:
             ends = await consumer.end_offsets([where])
         return int(ends[where])
 

@@ -17,8 +17,6 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.sender import Sender
-from aiokafka.producer.transaction_manager import TransactionManager
-from aiokafka.protocol.api import Request
 from faust.transport.conductor import Conductor
 from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.consumer import ThreadDelegateConsumer
@@ -98,58 +96,14 @@ ASSUMPTIONS = (
         "set between creation and start, so that a busy partition does not wait for quiet ones",
     ),
     Assumption(
-        GroupCoordinator.__init__,
-        "self.generation = OffsetCommitRequest.DEFAULT_GENERATION_ID "
-        "self.member_id = JoinGroupRequest.UNKNOWN_MEMBER_ID "
-        "self.group_id = group_id self._group_instance_id = group_instance_id",
-        "the membership under which offsets are committed is read from these",
+        AIOKafkaConsumer.committed,
+        "await self._coordinator.fetch_committed_offsets([partition])",
+        "the committed offset is asked of the broker each time, never remembered",
     ),
     Assumption(
-        GroupCoordinator.ensure_active_group,
-        "success = await self._do_rejoin_group(subscription) if success: self._performed_join_prepare = False "
-        "self._start_heartbeat_task()",
-        "the membership is read while partitions are assigned: no heartbeat changes it then",
-    ),
-    Assumption(
-        GroupCoordinator._on_join_complete,  # noqa: SLF001
-        "res = self._subscription.listener.on_partitions_assigned(assigned) if asyncio.iscoroutine(res): await res",
-        "the same",
-    ),
-    Assumption(
-        GroupCoordinator._send_req,  # noqa: SLF001
-        "resp = await self._client.send( node_id, request, group=ConnectionGroup.COORDINATION )",
-        "called to ask the group's coordinator for stable offsets, and whether a membership is current",
-    ),
-    Assumption(
-        Sender._maybe_do_transactional_request,  # noqa: SLF001
-        "return create_task(self._do_txn_offset_commit(offsets, group_id))",
-        "`_do_txn_offset_commit` is replaced by one that commits as a member of the group",
-    ),
-    Assumption(
-        Sender._do_txn_offset_commit,  # noqa: SLF001
-        "node_id = await self._find_coordinator(CoordinationType.GROUP, group_id) "
-        "except GroupAuthorizationFailedError as exc: self._txn_manager.error_transaction(exc) return",
-        "the replacement does the same",
-    ),
-    Assumption(
-        sender.TxnOffsetCommitHandler.handle_response,
-        "for topic, partitions in resp.errors: for partition, error_code in partitions:",
-        "called with the errors of a newer version's response, in the shape of the older one",
-    ),
-    Assumption(
-        TransactionManager.error_transaction,
-        "for _, _, fut in self._pending_txn_offsets: fut.set_exception(exc)",
-        "so does committing an offset tell that the membership is lost",
-    ),
-    Assumption(
-        AIOKafkaClient.set_topics,
-        "if not topics or set(topics).difference(self._topics): res = self.force_metadata_update()",
-        "called to learn the partitions of several topics at once",
-    ),
-    Assumption(
-        Request.prepare,
-        "if min_version <= req_class.API_VERSION <= max_version: return self.build(req_class)",
-        "requests with one version are sent in that version or not at all",
+        GroupCoordinator._do_fetch_commit_offsets,  # noqa: SLF001
+        "offsets[tp] = OffsetAndMetadata(offset, metadata)",
+        "the note that was committed with an offset comes back with it",
     ),
     Assumption(
         GroupCoordinator.check_errors,

@@ -35,8 +35,6 @@ from workers.kafka.client_lifetime import in_time, leave
 from workers.kafka.clients import AIOKafkaConsumer, AIOKafkaProducer, new_async_producer
 from workers.kafka.fetch_pacing import paced
 from workers.kafka.records import OutgoingRecord, Record
-from workers.stream import group_offsets
-from workers.stream.group_offsets import Member
 
 T = TypeVar("T")
 
@@ -48,7 +46,7 @@ BATCH_BYTES = 1_048_000
 _LATEST, _UNCOMMITTED = -1, 0  # protocol values: the end of a log, including uncommitted records
 _ONE_BATCH = 1  # bytes to fetch: a broker always returns at least one whole batch
 _POLL_MS = 1_000  # how long one pull waits for records; returns on the first record
-_FETCH_WAIT_MS = 20  # the longest a busy partition waits for a fetch from idle ones
+_FETCH_WAIT_MS = 50  # the longest a busy partition waits for a fetch from idle ones
 _RETRY_MS = 50  # aiokafka's pause before a retry; its default of 100 hurts latency
 _METADATA_PAUSE_S = 0.2  # between two requests for a partition's leader
 _CONNECT_PAUSES_S = 0.05, 0.8  # before reconnecting to a broker: the first, doubled up to the last
@@ -131,10 +129,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return await self._there(self._kept(tp))
 
     async def committed(self, tp: TopicPartition) -> tuple[int, str]:
-        """The group's committed offset with its note, read from the broker; the beginning if there is none.
-
-        It waits for an open transaction that is about to move the offset.
-        """
+        """The group's committed offset with its note, read from the broker; the beginning if there is none."""
         return await self._there(self._committed(tp))
 
     async def beginning(self, tp: TopicPartition) -> int:
@@ -154,26 +149,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             await self._there(self._check_group())
 
     async def _check_group(self) -> None:
-        coordinator = self._coordinator
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - see ASSUMPTIONS
         if coordinator is not None:
             coordinator.check_errors()
-
-    @property
-    def member(self) -> Member:
-        """This worker's membership in its group; only while partitions are being assigned."""
-        return Member.of(self._coordinator)
-
-    async def check_member(self, member: Member) -> None:
-        """Ask the group whether the membership is current.
-
-        Raises:
-            MembershipLostError: It is not.
-        """
-        await self._there(group_offsets.check_member(self._coordinator, member))
-
-    @property
-    def _coordinator(self) -> Any:
-        return self._ensure_consumer()._coordinator  # noqa: SLF001 - see ASSUMPTIONS
 
     async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
         # Not Faust's `call_thread`: both of its workers would block in long polls.
@@ -241,7 +219,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return found
 
     async def _committed(self, tp: TopicPartition) -> tuple[int, str]:
-        found = await group_offsets.stable_offset(self._coordinator, tp)
+        consumer = self._ensure_consumer()
+        # The public `committed` makes the same request but drops the note.
+        found = (await consumer._coordinator.fetch_committed_offsets([tp])).get(tp)  # noqa: SLF001 - see ASSUMPTIONS
         if found is not None:
             return found.offset, found.metadata or ""
         return await self._beginning(tp), ""
@@ -355,11 +335,6 @@ def cover(producer: AIOKafkaProducer, places: Iterable[TopicPartition]) -> None:
     """Add these partitions to the transaction in progress, even if it sends nothing to them."""
     for place in places:
         producer._txn_manager.maybe_add_partition_to_txn(place)  # noqa: SLF001 - see ASSUMPTIONS
-
-
-async def learn_topics(producer: AIOKafkaProducer, topics: Iterable[str]) -> None:
-    """Ask for the partitions of all these topics at once: asked one by one, each waits for the one before."""
-    await producer.client.set_topics(set(topics))
 
 
 def packed(producer: AIOKafkaProducer, outputs: Iterable[OutgoingRecord]) -> Iterator[BatchBuilder]:

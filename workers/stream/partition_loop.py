@@ -26,8 +26,7 @@ from workers.kafka.client_lifetime import LEAVE_SECONDS
 from workers.kafka.offset_metadata import Note
 from workers.kafka.records import BatchReport, Handler, Instead, Lost, OutgoingRecord, Record
 from workers.stream.faust_internals import Chunk, consumer_thread
-from workers.stream.outgoing_batches import OversizedError, UnevenTopicsError
-from workers.stream.partition_output import Output, Sender, opened_output
+from workers.stream.partition_output import OversizedError, PartitionOutput, Sender, UnevenTopicsError, opened_output
 
 log = logging.getLogger(__name__)
 events = structlog.get_logger(__name__)
@@ -35,10 +34,10 @@ events = structlog.get_logger(__name__)
 EXIT_PROCESSOR_LOST = 70
 """The process's exit code when this worker must stop: start a new one, do not retry in the process."""
 
-RHYTHM_S = 0.03  # at least once: the longest between the starts of two partial batches of a partition
+RHYTHM_S = 0.03  # the longest between the starts of two partial batches of a partition
 _LATER_RHYTHM_S = 0.5  # always, at lower priority: each small batch costs the processor with priority
 _STEADY = 8  # records in a batch of a steady stream; smaller batches wait less
-_PULL_PAUSE_S = 0.003  # after a pull: fetching records one by one costs more than deciding them
+_PULL_PAUSE_S = 0.005  # after a pull: fetching records one by one costs more than deciding them
 _BUFFERED_BYTES = 8_000_000  # limit per partition and per batch, in bytes
 _SETTLE_S = 3.0  # idle time before the last transaction is confirmed by another
 _NARROWING = 8  # divides a batch that is too large for Kafka, to find the oversized record
@@ -256,7 +255,7 @@ class PartitionLoop:
                 return
         await self._until_reset()
 
-    async def _run_batches(self, output: Output, lost: Lost | None) -> None:
+    async def _run_batches(self, output: PartitionOutput, lost: Lost | None) -> None:
         start = self._committed if lost is None else lost.last + 1
         async with self._listening(start):
             if lost is not None:
@@ -274,7 +273,7 @@ class PartitionLoop:
                         await self._owner.app.flow_control.acquire()
                         await self._process(output, self._cut())
 
-    async def _take_over(self, output: Output) -> tuple[bool, Lost | None]:
+    async def _take_over(self, output: PartitionOutput) -> tuple[bool, Lost | None]:
         """Find the committed offset in the log: whether it is refused, and what was lost unread.
 
         An offset is refused if it is beyond the end, or if the record before it has changed: the log was cut, and new
@@ -327,7 +326,7 @@ class PartitionLoop:
         while not self._closing and await thread.committed(self._tp) == stands:  # noqa: ASYNC110 (no event for it)
             await asyncio.sleep(_LOOK_AGAIN_S)
 
-    async def _skip_lost(self, output: Output, lost: Lost) -> None:
+    async def _skip_lost(self, output: PartitionOutput, lost: Lost) -> None:
         """Continue after the lost records, and report them, once only, when that is committed."""
         note = self._note._replace(text=self._owner.listener.passing_over(self._tp.partition, lost))
         await output.deliver((), lost.last + 1, str(note))
@@ -391,7 +390,7 @@ class PartitionLoop:
         elif self._waiting_since is None:
             self._waiting_since = now
 
-    async def _for_a_batch(self, output: Output, puller: asyncio.Task[None]) -> None:
+    async def _for_a_batch(self, output: PartitionOutput, puller: asyncio.Task[None]) -> None:
         """Wait until a batch is due."""
         quiet_until = monotonic() + _SETTLE_S
         while not self._arrived:
@@ -410,27 +409,20 @@ class PartitionLoop:
                 await self._settle(output)
                 quiet_until = monotonic() + _SETTLE_S
         if len(self._arrived) < self._owner.max_batch:
-            await asyncio.sleep(self._begun + self._rhythm() - perf_counter())
+            # Records of a steady stream share transactions; isolated records hardly wait.
+            pause = RHYTHM_S * min(1.0, self._size / _STEADY) if self._owner.behind is None else _LATER_RHYTHM_S
+            await asyncio.sleep(self._begun + pause - perf_counter())
         if self._owner.behind is not None:
             await self._owner.behind.let_go_first()
 
-    def _rhythm(self) -> float:
-        """The time between the starts of two partial batches, in seconds."""
-        if self._owner.behind is not None:
-            return _LATER_RHYTHM_S
-        if self._owner.transactions is not None:
-            return 0.0  # what comes during a commit shares the next one
-        # Records of a steady stream share batches; isolated records hardly wait.
-        return RHYTHM_S * min(1.0, self._size / _STEADY)
-
-    async def _raise_ended(self, output: Output, puller: asyncio.Task[None]) -> None:
+    async def _raise_ended(self, output: PartitionOutput, puller: asyncio.Task[None]) -> None:
         """Raise the error that ended the pulling."""
         if isinstance(puller.exception(), OffsetOutOfRangeError):
             await self._settle(output)  # so that markers already read do not count as lost
             self._no_longer_there = self._read_to
         puller.result()
 
-    async def _settle(self, output: Output) -> None:
+    async def _settle(self, output: PartitionOutput) -> None:
         """Confirm the last transaction, and commit the offset after trailing markers and aborted records.
 
         Retention may remove these before anything follows; they must not be taken for lost requests.
@@ -465,7 +457,7 @@ class PartitionLoop:
         finally:
             self._in_batch = False
 
-    async def _process(self, output: Output, records: list[Record]) -> None:
+    async def _process(self, output: PartitionOutput, records: list[Record]) -> None:
         with self._busy():
             self._size = len(records)
             begun = self._begun = perf_counter()

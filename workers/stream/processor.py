@@ -10,7 +10,6 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import faust
-from aiokafka.structs import TopicPartition
 from faust.types import TP
 
 from events.topics import LARGEST_RECORD
@@ -19,13 +18,12 @@ from workers.kafka import damaged_records
 from workers.kafka.records import Handler, Instead, PartitionListener, Placing
 from workers.stream.faust_assumptions import check_assumptions
 from workers.stream.faust_internals import BATCH_BYTES, attach, consumer_thread
-from workers.stream.partition_loop import EXIT_PROCESSOR_LOST, PartitionLoop, ProcessorLostError, Progress
-from workers.stream.transactions import Transactions
+from workers.stream.partition_loop import EXIT_PROCESSOR_LOST, RHYTHM_S, PartitionLoop, ProcessorLostError, Progress
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 1_000
-"""Records per handler call: half of it cost a fifth of the throughput."""
+"""Records per handler call and transaction: half of it cost a fifth of the throughput."""
 
 _BUFFERED_BATCHES = 2  # of a partition: the next one is complete while the previous one is being delivered
 _BUFFERED_RECORDS = 16_000
@@ -33,13 +31,12 @@ _BUFFERED_RECORDS = 16_000
 _LEAST_SHARE = 4  # a partition may buffer at least this part of a batch: smaller batches cost throughput
 
 BATCHES_AT_ONCE = 4
-"""For all partitions together, and so in one transaction: enough to handle one batch while others are being delivered.
-A batch in progress waits at every step for the handlers of the others; among sixty-four backlogged partitions it would
-exceed the transaction timeout and the rebalance timeout."""
+"""For all partitions together: enough to handle one batch while others are being delivered. A batch in progress waits
+at every step for the handlers of the others; among sixty-four backlogged partitions it would exceed the transaction
+timeout and the rebalance timeout."""
 _LONGEST_TURN_S = 5.0  # then a batch no longer counts: an unavailable broker must not block partitions of other brokers
 
 _GIVE_WAY_S = 0.2  # the longest a batch waits for those with priority
-_LOOK_AGAIN_S = 0.03  # between looks at what waits there
 _NEW_S = 60.0  # how long the group may take to start on a recreated topic
 _LAST_CALL_S = 30.0  # for an orderly stop after a fatal failure; then the process exits anyway
 
@@ -147,7 +144,6 @@ class StreamProcessor:
         self.listener = listener
         self.place = place
         self.behind = behind
-        self.transactions: Transactions | None = None
         self.instead: Instead | None = getattr(handler, "instead", None)
         self.turns = Turns(BATCHES_AT_ONCE, _LONGEST_TURN_S)
         self._turn = asyncio.Lock()
@@ -161,7 +157,7 @@ class StreamProcessor:
         async with self._turn:
             until = perf_counter() + _GIVE_WAY_S
             while self._backlogged() and perf_counter() < until:  # noqa: ASYNC110 - no single event covers all loops
-                await asyncio.sleep(_LOOK_AGAIN_S)
+                await asyncio.sleep(RHYTHM_S)
 
     def _backlogged(self) -> bool:
         return sum(loop.waiting for loop in self._loops.values()) >= self.max_batch
@@ -186,11 +182,8 @@ class StreamProcessor:
 
     async def _on_assigned(self, _app: object, assigned: Iterable[TP], **_: object) -> None:
         # A partition that stays with this worker restarts too: another may have had it in between.
-        await self._close_all()
+        await self._close_loops(list(self._loops))
         self._assigned = {tp.partition for tp in assigned if tp.topic == self.topic}
-        if self.delivery is Delivery.EXACTLY_ONCE and self._assigned:
-            sources = [TopicPartition(self.topic, partition) for partition in self._assigned]
-            self.transactions = Transactions(self, sources, consumer_thread(self.app).member)
         for partition in self._assigned.difference(self._loops):
             self._loops[partition] = PartitionLoop(self, partition, new_log=self._has_new_log)
 
@@ -202,20 +195,11 @@ class StreamProcessor:
     async def _on_revoked(self, _app: object, revoked: Iterable[TP], **_: object) -> None:
         taken = [tp.partition for tp in revoked if tp.topic == self.topic]
         self._assigned.difference_update(taken)
-        if self._assigned:
-            await self._close_loops(taken)
-        else:
-            await self._close_all()
+        await self._close_loops(taken)
 
     async def _on_shutdown(self) -> None:
         self._assigned.clear()
-        await self._close_all()
-
-    async def _close_all(self) -> None:
         await self._close_loops(list(self._loops))
-        transactions, self.transactions = self.transactions, None
-        if transactions is not None:
-            await transactions.close()
 
     async def _close_loops(self, partitions: Iterable[int]) -> None:
         loops = [self._loops.pop(partition) for partition in partitions if partition in self._loops]

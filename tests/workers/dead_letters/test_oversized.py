@@ -25,8 +25,8 @@ from workers.dead_letters.write import rejection
 from workers.decide.handler import DecisionHandler
 from workers.kafka.records import Headers, OutgoingRecord, PartitionListener, Record, Unreadable, name_bytes
 from workers.stream.faust_internals import Chunk, Kept
-from workers.stream.outgoing_batches import OversizedError
 from workers.stream.partition_loop import PartitionLoop
+from workers.stream.partition_output import OversizedError
 from workers.stream.processor import BATCHES_AT_ONCE, Turns
 
 SETTINGS = read()
@@ -216,7 +216,6 @@ def through(monkeypatch: pytest.MonkeyPatch, values: Sequence[bytes], limit: int
             max_batch=100,
             room=200,
             behind=None,
-            transactions=None,
             turns=Turns(BATCHES_AT_ONCE, 5.0),
             listener=PartitionListener(),
             give_up=give_up,

@@ -14,11 +14,10 @@ from faust.types import TP
 from tests.support import virtual_time
 from tests.support.stream_owners import entered, owner
 from tests.support.virtual_time import now
-from workers.configuration.settings import Delivery
 from workers.kafka.records import OutgoingRecord
 from workers.stream import EXIT_PROCESSOR_LOST, ProcessorLostError, StreamProcessor
-from workers.stream.outgoing_batches import UnevenTopicsError
 from workers.stream.partition_loop import PartitionLoop
+from workers.stream.partition_output import UnevenTopicsError
 from workers.stream.processor import BATCHES_AT_ONCE, Turns
 
 
@@ -296,7 +295,7 @@ def test_only_lanes_that_saw_the_old_topic_begin_a_new_one_anew(
     """Only those that saw the old topic begin a recreated topic at its beginning."""
     monkeypatch.setattr(sys.modules[StreamProcessor.__module__], "PartitionLoop", _Lane)
     processor = object.__new__(StreamProcessor)
-    processor.topic, processor.transactions = "requests", None
+    processor.topic = "requests"
 
     async def anew() -> dict[int, tuple[bool, bool]]:
         old, young, leaving = (_Lane(processor, number, began=began) for number, began in enumerate((1.0, 3.0, 1.0)))
@@ -322,7 +321,6 @@ def test_partitions_assigned_soon_after_may_have_old_offsets(
     monkeypatch.setattr(sys.modules[StreamProcessor.__module__], "PartitionLoop", _Lane)
     processor = object.__new__(StreamProcessor)
     processor.topic, processor._loops, processor._assigned = "requests", {}, set()
-    processor.delivery, processor.transactions = Delivery.AT_LEAST_ONCE, None
     processor._created_again = time.monotonic() - ago if ago is not None else None
 
     asyncio.run(processor._on_assigned(processor, [TP("requests", 0)]))

@@ -1,7 +1,8 @@
-"""Where outputs go, and in which order, with a producer that only notes it."""
+"""Where outputs go and what a transaction covers, with a producer that only notes it."""
 
 import asyncio
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
@@ -9,9 +10,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from workers.kafka.records import OutgoingRecord, Placing
-from workers.stream.outgoing_batches import Placement, UnevenTopicsError
-from workers.stream.partition_output import PartitionOutput, TransactionalOutput
-from workers.stream.transactions import Transactions
+from workers.stream.partition_output import PartitionOutput, TransactionalOutput, UnevenTopicsError
 
 
 class _Producer:
@@ -31,7 +30,8 @@ def _placed(
     producer: _Producer, topic: str, key: bytes, place: Placing | None = None, alike: frozenset[str] = frozenset()
 ) -> int:
     owner = SimpleNamespace(place=place, alike=alike)
-    return asyncio.run(Placement(owner, TopicPartition("requests", 3)).place(producer, topic))(key)
+    output = PartitionOutput(producer, owner, TopicPartition("requests", 3))
+    return asyncio.run(output._place(topic))(key)  # noqa: SLF001
 
 
 ALIKE = frozenset({"decisions", "pointers"})
@@ -64,6 +64,90 @@ def test_a_given_placement_holds_for_topics_that_are_alike_too() -> None:
     producer = _Producer(requests=4, pointers=4, links=1)
     assert _placed(producer, "pointers", b"\x06", lambda key, count: key[0] % count, ALIKE) == 2
     assert _placed(producer, "links", b"\x06", lambda key, count: key[0] % count, ALIKE) == 0
+
+
+class _Transactions:
+    """As much of a transactional producer as an output needs; it notes what each transaction covers."""
+
+    def __init__(self, *topics: str) -> None:
+        self._topics = topics
+        self._txn_manager = self
+        self.ended: list[tuple[str, set[str]]] = []
+        self._covered: set[str] = set()
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(1_000, 0, is_transactional=1)
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        assert topic in self._topics
+        return {0, 1, 2}
+
+    def maybe_add_partition_to_txn(self, place: TopicPartition) -> None:
+        self._covered.add(f"{place.topic}-{place.partition}")
+
+    async def send_batch(self, _batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[RecordMetadata]:
+        where = TopicPartition(topic, partition)
+        self.maybe_add_partition_to_txn(where)
+        sent = asyncio.get_running_loop().create_future()
+        sent.set_result(RecordMetadata(topic, partition, where, 7, 0, 0, 0))
+        return sent
+
+    async def start(self) -> None:
+        pass
+
+    async def begin_transaction(self) -> None:
+        self._covered = set()
+
+    async def send_offsets_to_transaction(self, offsets: dict[TopicPartition, Any], group: str) -> None:
+        self._covered.update(f"{group}:{place.partition}" for place in offsets)
+
+    async def commit_transaction(self) -> None:
+        self.ended.append(("commit", self._covered))
+
+    async def abort_transaction(self) -> None:
+        self.ended.append(("abort", self._covered))
+
+
+def _output(producer: _Transactions, *outputs: str) -> TransactionalOutput:
+    owner = SimpleNamespace(
+        place=None,
+        outputs=frozenset(outputs),
+        alike=frozenset(outputs),
+        app=SimpleNamespace(conf=SimpleNamespace(id="group")),
+    )
+    return TransactionalOutput(producer, owner, TopicPartition("requests", 2))
+
+
+def test_a_new_owner_first_aborts_hanging_transactions() -> None:
+    """A new owner first aborts everything that an earlier owner may have left hanging."""
+    producer = _Transactions("requests", "decisions", "letters")
+    asyncio.run(_output(producer, "decisions", "letters").start())
+    assert producer.ended == [("abort", {"decisions-2", "letters-2", "group:2"})]
+
+
+def test_a_transaction_confirms_the_two_before_it() -> None:
+    """A transaction shares the fate of the two before it, and a quiet spell confirms the last."""
+    producer = _Transactions("requests", "decisions", "letters")
+    output = _output(producer, "decisions", "letters")
+
+    async def deliver() -> None:
+        await output.start()
+        await output.deliver([OutgoingRecord("decisions", b"1", b"")], 1, "")
+        await output.deliver([OutgoingRecord("letters", b"2", b"")], 2, "")
+        await output.deliver([], 3, "")
+        assert output.unsettled
+        await output.settle()
+
+    asyncio.run(deliver())
+    both = {"decisions-2", "letters-2", "group:2"}
+    assert producer.ended == [
+        ("abort", both),
+        ("commit", {"decisions-2", "group:2"}),
+        ("commit", both),
+        ("commit", both),
+        ("commit", both),
+    ]
+    assert not output.unsettled
 
 
 class _Slow(_Producer):
@@ -116,10 +200,7 @@ def test_at_least_once_delivery_sends_what_must_be_first_first() -> None:
 
 
 def test_an_output_for_a_topic_that_was_not_declared_is_refused() -> None:
-    """Nothing of the batch is delivered, and no other partition's delivery is touched."""
-    unused = object.__new__(Transactions)
-    output = TransactionalOutput(
-        unused, SimpleNamespace(outputs=frozenset({"decisions"})), TopicPartition("requests", 3)
-    )
+    producer = _Transactions("requests", "decisions", "letters")
     with pytest.raises(ValueError, match="sent to letters, which is not among its outputs"):
-        asyncio.run(output.deliver([OutgoingRecord("letters", b"", b"")], 1, ""))
+        asyncio.run(_output(producer, "decisions").deliver([OutgoingRecord("letters", b"", b"")], 1, ""))
+    assert producer.ended == []

@@ -210,8 +210,7 @@ async def _leave_hanging(place: Place) -> None:
             await producer.begin_transaction()
             transactions = producer._txn_manager  # noqa: SLF001 (what Kafka does, done to it)
             transactions.maybe_add_partition_to_txn = lambda _place: None
-            # A worker has one id for all its partitions: what hangs need not be in that of its id.
-            await producer.send_and_wait(place.decisions, b"1000", partition=(partition + 1) % PARTITIONS)
+            await producer.send_and_wait(place.decisions, b"1000", partition=partition)
             await producer.abort_transaction()  # of nothing that the coordinator knows of
 
 

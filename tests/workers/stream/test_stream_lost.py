@@ -109,7 +109,6 @@ class Log:
             max_batch=100,
             room=200,
             behind=None,
-            transactions=None,
             turns=Turns(4, 5.0),
             instead=None,
             listener=self.listener,
