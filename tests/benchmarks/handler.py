@@ -8,6 +8,7 @@ python -m tests.benchmarks.handler [--requests 200000]   # as JSON
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,7 +35,6 @@ from workers.decide.handler import DecisionHandler
 from workers.kafka.records import Headers, OutgoingRecord, Record
 from workers.main.app import DAY_MS
 from workers.process import logs
-from workers.process.garbage import rarely_collected
 from workers.traffic.commands import as_record
 from workers.traffic.generate import Generator
 
@@ -167,13 +167,15 @@ def _decided(handler: DecisionHandler, memory: AnsweredRequests, batches: Iterab
     """Microseconds of processor time for a request, in the handler alone."""
     spent, decided = 0.0, 0
     listed = list(batches)
-    with rarely_collected():  # as in a worker
-        for batch in listed:
-            begun = process_time()
-            outputs = handler(batch)
-            spent += process_time() - begun
-            decided += len(batch)
-            memory.after_commit(batch[0].partition, batch, outputs, {})
+    gc.collect()
+    gc.freeze()  # what the benchmark holds is no work of the handler's
+    for batch in listed:
+        begun = process_time()
+        outputs = handler(batch)
+        spent += process_time() - begun
+        decided += len(batch)
+        memory.after_commit(batch[0].partition, batch, outputs, {})
+    gc.unfreeze()
     return spent / decided * 1e6
 
 

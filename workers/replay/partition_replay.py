@@ -4,8 +4,10 @@ Duplicates are detected as in the decision agent, by id and content within the p
 `verify` compares it with the record, `what_if` decides it under another document.
 """
 
+import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -21,7 +23,6 @@ from workers.decide.writers import WRITERS, Writers
 from workers.event_log.process_pool import WorkerHandle
 from workers.event_log.source import Damage, ReplayError, Source
 from workers.kafka.records import Record
-from workers.process.garbage import rarely_collected
 from workers.replay.documents import Draft
 from workers.replay.recorded_answers import Answers
 from workers.replay.repeated_request_ids import repeated
@@ -144,7 +145,7 @@ class PartitionReplay:
 
     def run(self, handle: WorkerHandle[News], state: Mapping[str, Any] | None) -> None:
         """Replay to the end, or until asked to stop."""
-        with rarely_collected():
+        with _rarely_collected():
             self._run(handle, state)
 
     def _run(self, handle: WorkerHandle[News], state: Mapping[str, Any] | None) -> None:
@@ -223,6 +224,22 @@ class PartitionReplay:
         self.judge.restore(state["judge"])
         self._requests = state["requests"]
         return int(state["next"])
+
+
+@contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """Spare the garbage collector what lives as long as the process, such as the compiled documents.
+
+    Hardly anything that a replay makes is in cycles.
+    """
+    usual = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
 
 def original_of(letter: Record) -> Mapping[str, Any]:
