@@ -73,14 +73,14 @@ def read_typed(value: bytes, headers: Headers = ()) -> Event | None:
         else:
             attributes = read = _read_event(value)
             request = read.data
-        if not _is_plain(value) or not _is_all(value, _encoded(read)):
+        if not _is_plain(value) or not _has_nothing_else(value, _encoded(read)):
             loads(value)  # no key is written twice
             _check_texts(request)
         if attributes.type != AuthorizationRequest.TYPE or not _holds_json(attributes.datacontenttype):
             return None
         cause = Cause.of(attributes.id, attributes.correlationid, attributes.traceparent)
         return Event(cause, _parts(request))
-    except (_NotTypedError, ValueError):  # of msgspec too
+    except (_NotTypedError, ValueError, RecursionError):  # of msgspec too, whose limit is what is left of the stack
         return None
 
 
@@ -172,8 +172,8 @@ def _is_plain(value: bytes) -> bool:
     return value.isascii() and b"\\" not in value and b"\x7f" not in value
 
 
-def _is_all(value: bytes, encoded: bytes) -> bool:
-    """Whether a text without escapes has nothing but what was read of it, which is encoded here, and white space."""
+def _has_nothing_else(value: bytes, encoded: bytes) -> bool:
+    """Whether a text without escapes has, beside white space, only what was read of it and encoded again."""
     return len(value) == len(encoded) or len(_compact(value, indent=-1)) == len(_compact(encoded, indent=-1))
 
 

@@ -121,6 +121,37 @@ def test_a_key_that_is_written_twice_is_found_in_any_style(key: str, style: str)
             read(*sent)
 
 
+def nested(depth: int, bracket: str, field: str) -> bytes:
+    """An event whose field is nested so deeply."""
+    opened, closed = {"list": ("[", "]"), "object": ('{"a":', "}")}[bracket]
+    value = enveloped(generator.request(5, 1) | {field: "HERE"}).value
+    return value.replace(b'"HERE"', (opened * depth + "1" + closed * depth).encode())
+
+
+def reason_below(calls: int, value: bytes) -> str | None:
+    """Why an event is refused that is read below so many calls; None if it is not."""
+    if calls:
+        return reason_below(calls - 1, value)
+    try:
+        read(value)
+    except RejectedError as refused:
+        return refused.reason
+    return None
+
+
+@pytest.mark.parametrize("field", ["clinical", "diagnoses", "unknown"])
+@pytest.mark.parametrize("bracket", ["list", "object"])
+@pytest.mark.parametrize("depth", [10, 150, 210, 400, 900, 1_100, 3_000])
+def test_nesting_is_refused_alike_wherever_the_stack_ends(depth: int, bracket: str, field: str) -> None:
+    """Neither an event's depth nor the calls above its reader make anything but the models' refusal."""
+    value = nested(depth, bracket, field)
+
+    reasons = {reason_below(calls, value) for calls in (0, 300, 700)}
+
+    assert len(reasons) == 1
+    assert reasons == {"undecodable"} if depth > 200 else reasons <= {None, "schema_violation"}
+
+
 def enveloped(data: dict[str, Any]) -> Sent:
     event = {"specversion": "1.0", "id": "e", "source": "/s", "type": AuthorizationRequest.TYPE, "data": data}
     return Sent(json.dumps(event, ensure_ascii=False).encode(), ())

@@ -325,6 +325,7 @@ class PartitionLoop:
         stands = self._committed, str(self._note)
         while not self._closing and await thread.committed(self._tp) == stands:  # noqa: ASYNC110 (no event for it)
             await asyncio.sleep(_LOOK_AGAIN_S)
+        self._not_in_log = False
 
     async def _skip_lost(self, output: PartitionOutput, lost: Lost) -> None:
         """Continue after the lost records, and report them, once only, when that is committed."""

@@ -27,7 +27,7 @@ MAX_BATCH = 1_000
 
 _BUFFERED_BATCHES = 2  # of a partition: the next one is complete while the previous one is being delivered
 _BUFFERED_RECORDS = 16_000
-"""For all partitions together, so that a worker's memory hardly depends on how many of them are backlogged."""
+"""For all partitions together, up to sixty-four of them: two batches for each would be 128,000."""
 _LEAST_SHARE = 4  # a partition may buffer at least this part of a batch: smaller batches cost throughput
 
 BATCHES_AT_ONCE = 4

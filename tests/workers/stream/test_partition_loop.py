@@ -51,7 +51,7 @@ def test_behind_a_full_processor_one_batch_starts_at_a_time() -> None:
 
 @pytest.mark.parametrize(("partitions", "room"), [(1, 2_000), (8, 2_000), (16, 1_000), (64, 250), (1_000, 250)])
 def test_many_partitions_share_what_a_worker_may_buffer(partitions: int, room: int) -> None:
-    """A worker's memory hardly grows with its partitions, and none of them is left with tiny batches."""
+    """Among many partitions each buffers less, and none of them is left with tiny batches."""
     processor = object.__new__(StreamProcessor)
     processor.max_batch = 1_000
     processor._loops = dict.fromkeys(range(partitions))  # type: ignore[assignment]  # only their number matters

@@ -329,6 +329,31 @@ def test_a_lane_goes_on_without_a_restart_once_its_offset_is_set(through: Any, r
     through(log, steps)
 
 
+class _GoneAfterReset(Log):
+    """Its broker goes away when it has said that the offset was reset."""
+
+    gone = False
+
+    async def committed(self, tp: TopicPartition) -> tuple[int, str]:
+        if self.gone:
+            raise ConnectionError
+        found = await super().committed(tp)
+        self.gone = found == (0, "")
+        return found
+
+
+def test_a_reset_offset_is_not_refused_while_brokers_are_gone(through: Any) -> None:
+    log = _GoneAfterReset(end=8, committed=20)
+
+    async def steps(log: Log, loop: PartitionLoop) -> None:
+        await until(lambda: loop.progress.refused)
+        log.offset = 0, ""
+        await until(lambda: not loop.progress.refused)
+        assert log.handled == []
+
+    through(log, steps)
+
+
 def test_a_cut_log_that_has_grown_past_the_offset_is_refused(through: Any) -> None:
     """A log that was cut and has grown past the offset is refused."""
     log = Log(end=20, committed=10, note=read_to(10))
