@@ -66,6 +66,8 @@ class OutgoingRecord(NamedTuple):
     key: bytes
     value: bytes
     headers: WrittenHeaders = ()
+    to: "Callable[[int], int] | None" = None
+    """Maps the topic's number of partitions to this record's; by default the topic's own rule decides."""
 
 
 Handler = Callable[[Sequence[Record]], Sequence[OutgoingRecord]]

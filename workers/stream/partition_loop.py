@@ -430,9 +430,10 @@ class PartitionLoop:
         """
         with self._busy():
             self._stage = "settle"
-            if self._read_to > self._committed:
-                await output.deliver((), self._read_to, str(self._note))
-                self._committed = self._read_to
+            upto = self._read_to  # reading goes on meanwhile
+            if upto > self._committed:
+                await output.deliver((), upto, str(self._note))
+                self._committed = upto
             elif output.unsettled:
                 await output.settle()
             self._stage = "receive"

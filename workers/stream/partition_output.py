@@ -124,14 +124,19 @@ class PartitionOutput:
         return ends
 
     async def _sorted(self, outputs: Sequence[OutgoingRecord]) -> dict[tuple[str, int], list[OutgoingRecord]]:
-        places = {topic: await self._place(topic) for topic in {output.topic for output in outputs}}
+        there = {topic: await self._partitions(topic) for topic in {output.topic for output in outputs}}
+        places = {topic: self._place(partitions) for topic, partitions in there.items()}
         groups: dict[tuple[str, int], list[OutgoingRecord]] = defaultdict(list)
         for output in outputs:
-            groups[output.topic, places[output.topic](output.key)].append(output)
+            topic, to = output.topic, output.to
+            if to is not None and topic in self._owner.alike:
+                # Its other partitions are not taken over from an earlier owner, who may have left something there.
+                raise ValueError(f"a record for {topic} names its partition, and the topic is declared alike")
+            partition = places[topic](output.key) if to is None else to(len(there[topic]))
+            groups[topic, partition].append(output)
         return groups
 
-    async def _place(self, topic: str) -> Callable[[bytes], int]:
-        there = await self._partitions(topic)
+    def _place(self, there: list[int]) -> Callable[[bytes], int]:
         place = self._owner.place
         if place is not None:
             return lambda key: place(key, len(there))
@@ -168,7 +173,8 @@ class TransactionalOutput(PartitionOutput):
 
     * A new owner first aborts whatever its predecessor left pending, with one transaction over every output partition
       and its offset, and only then reads the committed offset.
-    * A transaction also covers the partitions of the previous two, so that they share its outcome.
+    * A transaction also covers the partitions of the previous two, so that they share its outcome; so the third without
+      outputs covers none.
     * The last one before an idle period is confirmed by another, so that no reader waits for pending records.
 
     A commit is final when the next one is acknowledged; until then a `PartitionListener` must not persist its data.
@@ -207,8 +213,9 @@ class TransactionalOutput(PartitionOutput):
         ends = await self._arrived(sent)
         await self._move_offset(upto, note)
         await self._producer.commit_transaction()
-        if sent:
-            self._recent.append({TopicPartition(batch.topic, batch.partition) for batch in sent})
+        # Even if it is nothing: two topics whose processors send to each other would never come to rest, because each
+        # marker is read, and an offset after it committed, with markers of its own.
+        self._recent.append({TopicPartition(batch.topic, batch.partition) for batch in sent})
         self._upto = upto, note
         self.unsettled = True
         return ends

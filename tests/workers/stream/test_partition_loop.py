@@ -136,6 +136,37 @@ def test_a_partition_closed_while_it_settles_ends_afterwards(monkeypatch: pytest
     assert virtual_time.run(through()) == (False, True)
 
 
+class _Committing:
+    """Commits offsets, and lets a transaction's end be read meanwhile, once."""
+
+    unsettled = False
+
+    def __init__(self) -> None:
+        self.committed: list[int] = []
+        self.loop: PartitionLoop | None = None
+
+    async def deliver(self, outputs: Sequence[OutgoingRecord], upto: int, note: str) -> dict[str, int]:  # noqa: ARG002
+        self.committed.append(upto)
+        if len(self.committed) == 1 and self.loop is not None:
+            self.loop._read_to = upto + 2  # noqa: SLF001 (what the puller does meanwhile)
+        await asyncio.sleep(0)
+        return {}
+
+
+def test_markers_that_come_during_a_commit_are_committed_too() -> None:
+    """What is read while an offset is committed is not taken for committed."""
+
+    async def through() -> list[int]:
+        output, loop = _Committing(), PartitionLoop(owner(records=0), 0)
+        loop._task.cancel()  # noqa: SLF001
+        output.loop, loop._read_to = loop, 7  # noqa: SLF001
+        for _ in range(3):
+            await loop._settle(output)  # type: ignore[arg-type]  # noqa: SLF001 (as much of an output as it needs)
+        return output.committed
+
+    assert virtual_time.run(through()) == [7, 9]
+
+
 class _Counting:
     """Takes a while to deliver, and notes how many do so at once."""
 

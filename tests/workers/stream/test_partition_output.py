@@ -1,6 +1,7 @@
 """Where outputs go and what a transaction covers, with a producer that only notes it."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,11 +28,18 @@ class _Producer:
 
 
 def _placed(
-    producer: _Producer, topic: str, key: bytes, place: Placing | None = None, alike: frozenset[str] = frozenset()
+    producer: _Producer,
+    topic: str,
+    key: bytes,
+    place: Placing | None = None,
+    alike: frozenset[str] = frozenset(),
+    to: Callable[[int], int] | None = None,
 ) -> int:
     owner = SimpleNamespace(place=place, alike=alike)
     output = PartitionOutput(producer, owner, TopicPartition("requests", 3))
-    return asyncio.run(output._place(topic))(key)  # noqa: SLF001
+    found = asyncio.run(output._sorted([OutgoingRecord(topic, key, b"", (), to)]))  # noqa: SLF001
+    [(_, partition)] = found
+    return partition
 
 
 ALIKE = frozenset({"decisions", "pointers"})
@@ -40,6 +48,15 @@ ALIKE = frozenset({"decisions", "pointers"})
 def test_an_output_stays_in_its_partition_if_topics_are_alike() -> None:
     """An output stays in its partition where the topics are declared alike."""
     assert _placed(_Producer(requests=4, decisions=4), "decisions", b"any", alike=ALIKE) == 3
+
+
+def test_an_output_goes_where_it_says() -> None:
+    assert _placed(_Producer(requests=4, decisions=8), "decisions", b"any", to=lambda count: count - 2) == 6
+
+
+def test_no_output_leaves_the_partition_of_alike_topics() -> None:
+    with pytest.raises(ValueError, match="declared alike"):
+        _placed(_Producer(requests=4, decisions=4), "decisions", b"any", alike=ALIKE, to=lambda count: count - 2)
 
 
 @pytest.mark.parametrize("there", [1, 2, 3, 5, 8])
@@ -145,9 +162,26 @@ def test_a_transaction_confirms_the_two_before_it() -> None:
         ("commit", {"decisions-2", "group:2"}),
         ("commit", both),
         ("commit", both),
-        ("commit", both),
+        ("commit", {"letters-2", "group:2"}),
     ]
     assert not output.unsettled
+
+
+def test_transactions_without_outputs_soon_write_nothing() -> None:
+    """A transaction without outputs writes no markers for ever: its readers' own would follow, without end."""
+    producer = _Transactions("requests", "decisions")
+    output = _output(producer, "decisions")
+
+    async def deliver() -> None:
+        await output.start()
+        await output.deliver([OutgoingRecord("decisions", b"1", b"")], 1, "")
+        for offset in range(2, 6):
+            await output.deliver([], offset, "")
+            await output.settle()
+
+    asyncio.run(deliver())
+    covered = [covers for _, covers in producer.ended[2:]]
+    assert covered == [{"decisions-2", "group:2"}] * 2 + [{"group:2"}] * 6
 
 
 class _Slow(_Producer):
