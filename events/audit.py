@@ -25,6 +25,7 @@ What = Literal[
     "archive",
     "replay what-if --publish",
     "publish",
+    "review",
     "dashboard redrive",
     "dashboard login",
     "dashboard logout",

@@ -13,6 +13,9 @@ Reason = Literal[
     "unknown_policy",
     "conflicting_duplicate",
     "circular_link",
+    "verdict_refused",
+    "unknown_request",
+    "denied_link",
     "revision_refused",
     "internal_error",
 ]
@@ -24,6 +27,9 @@ SENTENCES: dict[Reason, str] = {
     "unknown_policy": "The event names a policy that is not loaded here.",
     "conflicting_duplicate": "The request id was used before with other content; the first answer stands.",
     "circular_link": "The request supersedes one that in turn supersedes it; the link is refused, the decision stands.",
+    "verdict_refused": "The verdict or extension may not stand; the request stays as it is.",
+    "unknown_request": "No decision on that request is known here; send the event again once there is one.",
+    "denied_link": "The request would revise one that was refused; the link is refused, the decision stands.",
     "revision_refused": "The revision does not continue its policy's chain; the last good one stays in force.",
     "internal_error": "The event met a defect of this software; it must be looked at and sent again.",
 }

@@ -11,7 +11,7 @@ Rejected
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,6 +20,9 @@ from events.envelope import SPECVERSION, Attributes, Cause, Headers, binary_attr
 from events.field_paths import declared_names, shown_path
 from events.field_types import CONTROLS
 from events.request import AuthorizationRequest
+from events.verdict import AuthorizationExtended, AuthorizationReviewed, ReviewEvent
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 LARGEST = 1_000_000
 """Bytes: Kafka's default limit, and far larger than any request."""
@@ -38,6 +41,16 @@ class Received(NamedTuple):
 
     def __repr__(self) -> str:
         return "Received('personal data not shown')"
+
+
+class ReceivedReview(NamedTuple):
+    """A received verdict or extension."""
+
+    attributes: Attributes
+    event: ReviewEvent
+
+    def __repr__(self) -> str:
+        return "ReceivedReview('personal data not shown')"
 
 
 class RejectedError(Exception):
@@ -65,12 +78,38 @@ def decode(value: bytes | None, headers: Headers = (), *, bare_allowed: bool = F
     """
     tree = _tree(value)
     if bare_allowed and "specversion" not in tree:
-        return Received(None, _request(tree))
+        return Received(None, _validated(tree, AuthorizationRequest))
     binary = is_binary(headers)
-    attributes = _attributes(binary_attributes(headers) if binary else tree)
+    attributes = _attributes(binary_attributes(headers) if binary else tree, (AuthorizationRequest.TYPE,))
     try:
         data = tree if binary else _data(tree)
-        return Received(attributes, _request(data))
+        return Received(attributes, _validated(data, AuthorizationRequest))
+    except RejectedError as rejected:
+        rejected.cause = attributes.cause()
+        raise
+
+
+_REVIEWS: dict[str, type[AuthorizationReviewed | AuthorizationExtended]] = {
+    model.TYPE: model for model in (AuthorizationReviewed, AuthorizationExtended)
+}
+
+
+def decode_review(value: bytes | None, headers: Headers = ()) -> ReceivedReview:
+    """The verdict or extension in a record.
+
+    Args:
+        value: The record's value; a tombstone (None) is rejected.
+        headers: The record's headers.
+
+    Raises:
+        RejectedError: With the reason, and an error for each invalid field.
+    """
+    tree = _tree(value)
+    binary = is_binary(headers)
+    attributes = _attributes(binary_attributes(headers) if binary else tree, tuple(_REVIEWS))
+    try:
+        data = tree if binary else _data(tree)
+        return ReceivedReview(attributes, _validated(data, _REVIEWS[attributes.type]))
     except RejectedError as rejected:
         rejected.cause = attributes.cause()
         raise
@@ -115,14 +154,14 @@ def _undecodable(message: str) -> RejectedError:
     return RejectedError("undecodable", [FieldError(path="", message=message)])
 
 
-def _attributes(written: dict[str, Any]) -> Attributes:
+def _attributes(written: dict[str, Any], types: tuple[str, ...]) -> Attributes:
     # In the JSON format, a null attribute is absent.
     found = {name: value for name, value in written.items() if value is not None}
     if found.get("specversion", SPECVERSION) != SPECVERSION:
         raise _unsupported("specversion", f"should be {SPECVERSION}")
-    kind = found.get("type", AuthorizationRequest.TYPE)
-    if isinstance(kind, str) and kind != AuthorizationRequest.TYPE:
-        raise _unsupported("type", f"should be {AuthorizationRequest.TYPE}")
+    kind = found.get("type", types[0])
+    if isinstance(kind, str) and kind not in types:
+        raise _unsupported("type", f"should be {' or '.join(types)}")
     try:
         attributes = Attributes.model_validate(found)
     except ValidationError as error:
@@ -136,13 +175,11 @@ def _unsupported(path: str, message: str) -> RejectedError:
     return RejectedError("unsupported_type", [FieldError(path=path, message=message)])
 
 
-def _request(data: Any) -> AuthorizationRequest:
+def _validated(data: Any, model: type[_Model]) -> _Model:
     try:
-        return AuthorizationRequest.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
-        raise RejectedError(
-            "schema_violation", field_errors(error, AuthorizationRequest), shown_request_id(data)
-        ) from None
+        raise RejectedError("schema_violation", field_errors(error, model), shown_request_id(data)) from None
 
 
 def shown_request_id(data: Any) -> str | None:

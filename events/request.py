@@ -103,7 +103,7 @@ class ServiceLine(Private):
         return procedure(info.data.get("system", ""), code)
 
 
-def _at_most(most: int) -> BeforeValidator:
+def at_most(most: int) -> BeforeValidator:
     """A limit checked before the items, so that a very long list is refused at once."""
 
     def bounded(found: Any) -> Any:
@@ -132,7 +132,7 @@ _NOT_EMPTY = Field(json_schema_extra={"minItems": 1, "maxItems": MOST_LINES})
 _MOST_DIAGNOSES = Field(json_schema_extra={"maxItems": MOST_DIAGNOSES})
 
 
-Diagnoses = Annotated[tuple[Diagnosis, ...], _A_LIST, _at_most(MOST_DIAGNOSES), _MOST_DIAGNOSES]
+Diagnoses = Annotated[tuple[Diagnosis, ...], _A_LIST, at_most(MOST_DIAGNOSES), _MOST_DIAGNOSES]
 
 
 class AuthorizationRequest(Private):
@@ -157,7 +157,7 @@ class AuthorizationRequest(Private):
     provider: Provider
     diagnoses: Diagnoses | None = None
     service_lines: Annotated[
-        tuple[ServiceLine, ...], _A_LIST, AfterValidator(_each_line_once), _at_most(MOST_LINES), _NOT_EMPTY
+        tuple[ServiceLine, ...], _A_LIST, AfterValidator(_each_line_once), at_most(MOST_LINES), _NOT_EMPTY
     ]
     clinical: Mapping[str, JsonValue] | None = None
     """The stated facts: the fields are the policy's facts, and each policy has its own schema."""

@@ -10,10 +10,12 @@ from pydantic import BaseModel
 from events.attestation import PolicyAttestation
 from events.audit import Acted
 from events.dead_letter import DeadLetter
+from events.deadline import Deadline
 from events.decision import Decision
 from events.request import AuthorizationRequest
 from events.revision import PolicyRevision
 from events.shadow import ShadowDifference
+from events.verdict import AuthorizationExtended, AuthorizationReviewed
 
 FOLDER = Path(__file__).parent / "schemas"
 EVENTS: tuple[tuple[str, type[BaseModel]], ...] = tuple(
@@ -21,6 +23,9 @@ EVENTS: tuple[tuple[str, type[BaseModel]], ...] = tuple(
     for model in (
         AuthorizationRequest,
         Decision,
+        AuthorizationReviewed,
+        AuthorizationExtended,
+        Deadline,
         DeadLetter,
         ShadowDifference,
         PolicyRevision,

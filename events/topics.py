@@ -7,15 +7,21 @@ from typing import Literal
 from events.attestation import PolicyAttestation
 from events.audit import Acted
 from events.dead_letter import DeadLetter
+from events.deadline import Deadline
 from events.decision import Decision
 from events.request import AuthorizationRequest
 from events.revision import PolicyRevision
 from events.shadow import ShadowDifference
+from events.verdict import AuthorizationExtended, AuthorizationReviewed
 
 REQUESTS = "authorization.requests"
 DECISIONS = "authorization.decisions"
 DEAD_LETTERS = "authorization.dead-letters"
 ANSWERED = "authorization.answered"
+VERDICTS = "authorization.verdicts"
+CASE_EVENTS = "authorization.case-events"
+CASES = "authorization.cases"
+DEADLINES = "authorization.deadlines"
 LEDGER = "authorization.ledger"
 LINKS = "authorization.links"
 SHADOW = "authorization.shadow"
@@ -45,8 +51,8 @@ class Topic:
 
     name: str
     """Without the deployment's prefix."""
-    event: str | None
-    """None if records are not events, as in a changelog."""
+    events: tuple[str, ...]
+    """The types of its events; empty if records are not events, as in a changelog."""
     key: str
     partitions: int
     cleanup: Literal["delete", "compact", "compact,delete"]
@@ -86,7 +92,7 @@ REPLAYED_KEPT = timedelta(days=7)
 TOPICS = (
     Topic(
         name=REQUESTS,
-        event=AuthorizationRequest.TYPE,
+        events=(AuthorizationRequest.TYPE,),
         key="request_id",
         partitions=PARTITIONS,
         alike=True,
@@ -98,31 +104,31 @@ TOPICS = (
     ),
     Topic(
         name=DECISIONS,
-        event=Decision.TYPE,
+        events=(Decision.TYPE,),
         key="request_id",
         partitions=PARTITIONS,
         alike=True,
         cleanup="delete",
         retention=DECISIONS_KEPT,
-        producers=("decision agent",),
+        producers=("decision agent", "case agent"),
         consumers=("claims platform", "ledger agent", "dli tail", "dli trace"),
         personal=True,
     ),
     Topic(
         name=DEAD_LETTERS,
-        event=DeadLetter.TYPE,
+        events=(DeadLetter.TYPE,),
         key="the record's own key, or where it came from",
         partitions=PARTITIONS,
         alike=True,
         cleanup="delete",
         retention=timedelta(days=30),
-        producers=("decision agent", "policy-history agent", "ledger agent"),
+        producers=("decision agent", "policy-history agent", "ledger agent", "case agent"),
         consumers=("operators", "ledger agent", "dli tail", "dli trace"),
         personal=True,
     ),
     Topic(
         name=ANSWERED,
-        event=None,
+        events=(),
         key="digest of request_id",
         partitions=PARTITIONS,
         alike=True,
@@ -136,8 +142,61 @@ TOPICS = (
         holds="digests of what was answered",
     ),
     Topic(
+        name=VERDICTS,
+        events=(AuthorizationReviewed.TYPE, AuthorizationExtended.TYPE),
+        key="request_id",
+        partitions=PARTITIONS,
+        alike=True,
+        cleanup="delete",
+        # A final decision is made again from the recommendation and the verdict.
+        retention=DECISIONS_KEPT,
+        producers=("review system", "dli review"),
+        consumers=("ledger agent", "dli trace"),
+        personal=True,
+    ),
+    Topic(
+        name=CASE_EVENTS,
+        events=(),
+        key="request_id",
+        partitions=PARTITIONS,
+        alike=True,
+        cleanup="delete",
+        retention=timedelta(days=30),
+        producers=("decision agent", "ledger agent", "case agent"),
+        consumers=("case agent",),
+        personal=True,
+        holds="what happens to cases, in order",
+    ),
+    Topic(
+        name=CASES,
+        events=(),
+        key="request_id",
+        partitions=PARTITIONS,
+        alike=True,
+        # Never moved: a case stays where its request was decided, which the ledger's pointers keep saying. A copy
+        # would be counted, and its deadlines announced, once more.
+        cleanup="compact,delete",
+        retention=DECISIONS_KEPT,
+        producers=("case agent",),
+        consumers=("case agent", "exporter", "dashboard", "dli cases", "dli report"),
+        personal=True,
+        holds="the state of each case",
+    ),
+    Topic(
+        name=DEADLINES,
+        events=(Deadline.TYPE,),
+        key="request_id",
+        partitions=PARTITIONS,
+        alike=True,
+        cleanup="delete",
+        retention=timedelta(days=30),
+        producers=("case agent",),
+        consumers=("review system", "operators", "dli tail"),
+        personal=True,
+    ),
+    Topic(
         name=LEDGER,
-        event=None,
+        events=(),
         key="digest of request_id",
         partitions=PARTITIONS,
         alike=True,
@@ -145,14 +204,15 @@ TOPICS = (
         # A request has several pointers under one key: compaction would keep only the last.
         cleanup="delete",
         retention=DECISIONS_KEPT,
-        producers=("ledger agent",),
+        producers=("ledger agent", "case agent"),
         consumers=("ledger agent",),
-        personal=False,
-        holds="pointers to answers",
+        # Verdicts pass through on the way to their cases.
+        personal=True,
+        holds="pointers to answers, and events on their way to cases",
     ),
     Topic(
         name=LINKS,
-        event=None,
+        events=(),
         key="request_id",
         # One: the order of links decides which one would close a circle.
         partitions=1,
@@ -165,7 +225,7 @@ TOPICS = (
     ),
     Topic(
         name=SHADOW,
-        event=ShadowDifference.TYPE,
+        events=(ShadowDifference.TYPE,),
         key="request_id",
         partitions=PARTITIONS,
         alike=True,
@@ -177,7 +237,7 @@ TOPICS = (
     ),
     Topic(
         name=POLICY_REVISIONS,
-        event=PolicyRevision.TYPE,
+        events=(PolicyRevision.TYPE,),
         key="policy_number@revision",
         # One: revisions of all policies in one order, in which they become known.
         partitions=1,
@@ -190,7 +250,7 @@ TOPICS = (
     ),
     Topic(
         name=POLICY_ATTESTATIONS,
-        event=PolicyAttestation.TYPE,
+        events=(PolicyAttestation.TYPE,),
         key="policy_number@revision",
         partitions=1,
         # Only accepted revisions are attested, always with the same bytes.
@@ -202,7 +262,7 @@ TOPICS = (
     ),
     Topic(
         name=AUDIT,
-        event=Acted.TYPE,
+        events=(Acted.TYPE,),
         key="the act's id",
         # One: acts in order.
         partitions=1,

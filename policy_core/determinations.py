@@ -96,12 +96,12 @@ def overall(actions: list[Action]) -> Action:
     return Action.PENDED
 
 
-_REVIEWERS = frozenset({ActsNext.PHYSICIAN_REVIEWER, ActsNext.MEDICAL_POLICY_REVIEWER, ActsNext.CASE_MANAGEMENT})
+REVIEWERS = frozenset({ActsNext.PHYSICIAN_REVIEWER, ActsNext.MEDICAL_POLICY_REVIEWER, ActsNext.CASE_MANAGEMENT})
 
 
 def stage_of(determinations: Iterable[Determination]) -> Stage:
     """The stage of a decision on lines with these determinations."""
     waiting = {CONSEQUENCES[determination].acts_next for determination in determinations}
-    if waiting & _REVIEWERS:
+    if waiting & REVIEWERS:
         return Stage.RECOMMENDATION
     return Stage.OPEN if ActsNext.PROVIDER in waiting else Stage.FINAL

@@ -66,9 +66,21 @@ FOLDERS = {
     ATTESTED / "valid",
     ACTED / "valid",
     ACTED / "invalid",
+    *(EXAMPLES / "authorization.reviewed.v1" / kind for kind in ("valid", "invalid", "refused")),
+    *(EXAMPLES / "authorization.extended.v1" / kind for kind in ("valid", "invalid")),
+    DECIDED / "after-review",
+    EXAMPLES / "authorization.deadline.v1" / "valid",
 }
-"""Each is read by tests below; nothing else may stand among the examples."""
-OF_OTHERS = {"conflicting_duplicate", "circular_link", "revision_refused", "internal_error"}
+"""Each is read by tests here or in `test_review_examples`; nothing else may stand among the examples."""
+OF_OTHERS = {
+    "conflicting_duplicate",
+    "circular_link",
+    "denied_link",
+    "revision_refused",
+    "verdict_refused",
+    "unknown_request",
+    "internal_error",
+}
 """Reasons that an event cannot give by itself."""
 OF_OTHER_POLICIES = {"not_medically_necessary"}
 """Determinations that no rule of the packaged policy gives."""

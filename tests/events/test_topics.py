@@ -11,7 +11,10 @@ from events.schemas import EVENTS
 from events.topics import (
     ANSWERED,
     AUDIT,
+    CASE_EVENTS,
+    CASES,
     DEAD_LETTERS,
+    DEADLINES,
     DECISIONS,
     LARGEST_RECORD,
     LEDGER,
@@ -21,6 +24,7 @@ from events.topics import (
     REQUESTS,
     SHADOW,
     TOPICS,
+    VERDICTS,
     Topic,
 )
 from policy_core.history.library import Library
@@ -47,7 +51,7 @@ def answer(value: bytes, key: bytes | None) -> OutgoingRecord:
     """What the decision agent sends because of a record."""
     record = Record(REQUESTS, 3, 41, 0, key, value, ())
     outgoing, *changelog = DecisionHandler(library(), Settings(topic_prefix=""))([record])
-    assert [one.topic for one in changelog] in ([], [ANSWERED])
+    assert [one.topic for one in changelog] in ([], [ANSWERED, CASE_EVENTS])
     return outgoing
 
 
@@ -55,6 +59,7 @@ def test_every_topic_has_its_own_name() -> None:
     assert Counter(topic.name for topic in TOPICS) == dict.fromkeys(
         (
             *(REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, SHADOW),
+            *(VERDICTS, CASE_EVENTS, CASES, DEADLINES),
             *(POLICY_REVISIONS, POLICY_ATTESTATIONS, AUDIT),
         ),
         1,
@@ -62,7 +67,7 @@ def test_every_topic_has_its_own_name() -> None:
 
 
 def test_every_event_has_one_topic() -> None:
-    assert sorted(topic.event for topic in TOPICS if topic.event is not None) == sorted(kind for kind, _ in EVENTS)
+    assert sorted(kind for topic in TOPICS for kind in topic.events) == sorted(kind for kind, _ in EVENTS)
 
 
 def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
@@ -81,6 +86,11 @@ def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
         (LEDGER, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         (LINKS, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         (SHADOW, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
+        # As long as the decisions that are made of them.
+        (VERDICTS, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
+        (CASE_EVENTS, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
+        (CASES, {"cleanup.policy": "compact,delete", "retention.ms": str(2557 * DAY)}),
+        (DEADLINES, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
         # Compaction would let a bad event of a revision's key push out the good one.
         (POLICY_REVISIONS, {"cleanup.policy": "delete", "retention.ms": "-1"}),
         (POLICY_ATTESTATIONS, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY)}),
@@ -102,7 +112,7 @@ def test_answers_are_remembered_as_long_as_decisions_are_kept() -> None:
 def test_a_topic_without_a_limit_keeps_its_records_for_ever() -> None:
     endless = Topic(
         name="t",
-        event="e",
+        events=("e",),
         key="k",
         partitions=1,
         cleanup="delete",
@@ -115,10 +125,9 @@ def test_a_topic_without_a_limit_keeps_its_records_for_ever() -> None:
 
 
 def test_only_the_named_topics_hold_no_personal_data() -> None:
-    """Only the topics of policies, digests, pointers and acts hold no personal data."""
+    """Only the topics of policies, digests and acts hold no personal data."""
     assert {topic.name for topic in TOPICS if not topic.personal} == {
         ANSWERED,
-        LEDGER,
         POLICY_REVISIONS,
         POLICY_ATTESTATIONS,
         AUDIT,
@@ -126,7 +135,7 @@ def test_only_the_named_topics_hold_no_personal_data() -> None:
 
 
 def test_what_is_no_event_says_what_it_is() -> None:
-    assert [topic.name for topic in TOPICS if bool(topic.holds) == (topic.event is not None)] == []
+    assert [topic.name for topic in TOPICS if bool(topic.holds) == bool(topic.events)] == []
 
 
 def test_every_topic_has_a_writer_and_a_reader() -> None:
@@ -184,7 +193,7 @@ def row(topic: Topic) -> str:
         kept = "the last record of each key"
     cells = (
         f"`{topic.name}`",
-        f"`{topic.event}`" if topic.event else topic.holds,
+        ", ".join(f"`{kind}`" for kind in topic.events) or topic.holds,
         topic.key,
         str(topic.partitions),
         kept,

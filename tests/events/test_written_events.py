@@ -8,7 +8,6 @@ import pytest
 from events.envelope import Mode, is_binary
 from events.field_types import is_instant
 from events.schemas import EVENTS
-from events.topics import REQUESTS
 from tests.support.every_event import TIMES, every_event
 from workers.kafka.records import OutgoingRecord
 
@@ -24,20 +23,25 @@ def attributes(record: OutgoingRecord) -> dict[str, Any]:
     return found
 
 
+BY_COMMANDS = {"authorization.requested.v1", "authorization.reviewed.v1", "authorization.extended.v1"}
+
+
 @both_modes
 def test_every_type_of_event_is_among_them(mode: Mode) -> None:
-    assert {attributes(one)["type"] for one in every_event(mode)} == {kind for kind, _ in EVENTS}
+    found = every_event(mode)
+    assert set(found) == set(TIMES) == {kind for kind, _ in EVENTS}
+    assert {kind: attributes(one)["type"] for kind, one in found.items()} == {kind: kind for kind in found}
 
 
 @both_modes
 def test_every_event_has_the_time_of_what_it_tells(mode: Mode) -> None:
-    found = {one.topic: attributes(one)["time"] for one in every_event(mode)}
+    found = {kind: attributes(one)["time"] for kind, one in every_event(mode).items()}
 
-    assert found == TIMES
     assert all(map(is_instant, found.values()))
+    assert {kind: time for kind, time in found.items() if TIMES[kind]} == {kind: at for kind, at in TIMES.items() if at}
 
 
 def test_binary_events_have_their_attributes_in_headers() -> None:
-    modes = {one.topic: is_binary(one.headers) for one in every_event("binary")}
+    modes = {kind: is_binary(one.headers) for kind, one in every_event("binary").items()}
 
-    assert modes == dict.fromkeys(TIMES, True) | {REQUESTS: False}
+    assert modes == {kind: kind not in BY_COMMANDS for kind in TIMES}

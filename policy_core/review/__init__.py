@@ -1,0 +1,1 @@
+"""Review: who may answer a pended line, with which actions, and what a verdict must bring."""
