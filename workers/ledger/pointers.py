@@ -1,32 +1,39 @@
 """Pointers: for every request, the positions of its answers and of the request itself.
 
     decisions, dead letters ─► PointerHandler ─► authorization.ledger ─► Pointers, its local store
+                                     events of cases ──┘            └──► authorization.case-events
 
 A pointer is a small record on the ledger topic: the digest of a request's id, a position, a time; no clinical data, no
 name. It is made from an answer's key and headers, never from its value. Pointers are partitioned by the digest, so that
 any worker can compute the partition of a request's pointers.
 
-Writing a pointer twice changes nothing. So no transaction is needed, and the topic is its own changelog: the local
-store holds its records up to the group's offset.
+Writing a pointer twice changes nothing. So no transaction is needed to write it, and the topic is its own changelog:
+the local store holds its records up to the group's offset. `routing` sends events on by these pointers.
 """
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import structlog
 
-from events.decode import is_request_id
+from events.case_event import Reviewed, case_event_of
+from events.decode import RejectedError, decode_review, is_request_id
 from events.envelope import Headers, header
 from events.origin_headers import REQUEST, SUPERSEDES, cause_of
-from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
+from events.topics import CASE_EVENTS, DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
+from workers.accounts.tally import Tallied
+from workers.cases.handler import carried_record, unknown
+from workers.cases.route import Routed
 from workers.configuration.settings import Settings
 from workers.dead_letters.write import LONGEST_KEY, rejection, too_large, unreadable
 from workers.kafka.records import OutgoingRecord, Record, Unreadable
+from workers.ledger.routing import POINTER, WHENCE, is_pointer, last_waiting, route, time_of
 from workers.ledger.supersedes_links import Link
 from workers.state.changelog import Change, Changelog
-from workers.state.partition_stores import InputStores
+from workers.state.partition_stores import InputStores, changes_of
 from workers.state.request_digests import DIGEST_BYTES, digest
 from workers.state.rocksdb_store import ChangelogStore
 
@@ -36,8 +43,7 @@ Kind = Literal["decision", "dead_letter"]
 
 _KINDS: dict[int, Kind] = {1: "decision", 2: "dead_letter"}
 _NUMBERS = {kind: number for number, kind in _KINDS.items()}
-_WHERE = struct.Struct(">BIQ")
-_WHENCE = struct.Struct(">qiQ")
+_WHERE, _WHENCE = POINTER, WHENCE
 _NOWHERE = -1
 
 
@@ -128,33 +134,65 @@ def _names(kind: Kind, key: bytes, headers: Headers) -> Iterable[bytes]:
     return dict.fromkeys((key, request_id.encode() if request_id is not None else key))
 
 
-class Keeper:
-    """Handles the ledger topic: `Pointers` stores its records; unreadable ones become dead letters."""
+class Pointers(InputStores):
+    """The pointers of this worker's partitions, and the handler of their topic."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, folder: Path, changelog: Changelog, kept_ms: int) -> None:
+        """Keep the stores below `folder`; entries expire after `kept_ms` milliseconds."""
+        super().__init__(folder, changelog)
         self._settings = settings
+        self._kept = kept_ms
 
-    def __call__(self, records: Sequence[Record]) -> list[OutgoingRecord]:
-        """A dead letter for every unreadable record."""
-        return [
+    def __call__(self, records: Sequence[Record]) -> Tallied:
+        """Events for the partitions of their cases, and a dead letter for what cannot be read or sent on.
+
+        Raises:
+            StorageError: The store cannot be read; retry the batch.
+        """
+        partition = records[0].partition
+        readable = [record for record in records if not isinstance(record.value, Unreadable)]
+        with self.distrust_on_error(partition):
+            routing = route(self._stores[partition], changes_of(readable))
+        events = self._settings.topic(CASE_EVENTS)
+        sent = Tallied(
+            OutgoingRecord(events, routed.request, routed.event, to=partial(_fixed, place))
+            for place, routed in routing.forwarded
+        )
+        letters = [letter for routed in routing.unknown for letter in self._unknown(routed)]
+        sent.counts.update(
+            came=sum(_is_review(routed) for routed in routing.routed),
+            went=sum(_is_review(routed) for _, routed in routing.forwarded),
+            unknown=len(letters),
+        )
+        sent += letters
+        sent += [
             rejection(record, unreadable(record.value), self._settings)
             for record in records
             if isinstance(record.value, Unreadable)
         ]
+        return sent
+
+    def _unknown(self, routed: Routed) -> Iterator[OutgoingRecord]:
+        """The dead letter of a verdict or an extension whose request is unknown; of a link, none is due."""
+        event = case_event_of(routed.event)
+        if isinstance(event, Reviewed):
+            origin = carried_record(event.record)
+            log.warning("review_of_unknown_request", partition=origin.partition, offset=origin.offset)
+            yield rejection(origin, _unknown(origin), self._settings)
 
     def instead(self, record: Record, _refused: frozenset[str]) -> list[OutgoingRecord]:
         """The smallest dead letter, instead of one that is too large for Kafka."""
         rejected = unreadable(record.value) if isinstance(record.value, Unreadable) else too_large()
         return [rejection(record, rejected, self._settings, small=True)]
 
+    def last_waiting(self, partition: int) -> int | None:
+        """The offset of the last event that waits for its request's decision; None if none does.
 
-class Pointers(InputStores):
-    """The pointers of this worker's partitions."""
-
-    def __init__(self, folder: Path, changelog: Changelog, kept_ms: int) -> None:
-        """Keep the stores below `folder`; entries expire after `kept_ms` milliseconds."""
-        super().__init__(folder, changelog)
-        self._kept = kept_ms
+        Raises:
+            StorageError: The store cannot be read.
+        """
+        with self.distrust_on_error(partition):
+            return last_waiting(self._stores[partition])
 
     def find(self, partition: int, request_id: str) -> list[Pointer] | None:
         """The pointers of a request, oldest first; None if this worker does not have the partition.
@@ -166,7 +204,7 @@ class Pointers(InputStores):
             return None
         with self.distrust_on_error(partition):
             rows = self._stores[partition].beginning_with(digest(request_id.encode()))
-        found = [unpacked(key[DIGEST_BYTES:] + value) for key, value in rows.items()]
+        found = [unpacked(key[DIGEST_BYTES:] + value) for key, value in rows.items() if is_pointer(key)]
         return sorted(found, key=lambda pointer: (pointer.timestamp, pointer.partition, pointer.offset))
 
     def changes_for(self, store: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
@@ -174,19 +212,22 @@ class Pointers(InputStores):
 
         An entry's key is the digest and the position, so that entries do not replace each other.
         """
-        made = dict(_entries(changes))
-        oldest = max((_timestamp(value) for value in made.values()), default=0) - self._kept
-        return dict.fromkeys(store.expired(_timestamp, oldest, len(made))) | made
+        made = route(store, changes).changes
+        times = [time_of(value) for value in made.values() if value is not None]
+        old = store.expired(time_of, max(times, default=0) - self._kept, len(times))
+        return {**dict.fromkeys(old), **made}
 
 
-def _timestamp(value: bytes) -> int:
-    found: int = _WHENCE.unpack(value)[0]
-    return found
+def _unknown(origin: Record) -> RejectedError:
+    try:
+        return unknown(decode_review(origin.value, origin.headers))
+    except RejectedError as rejected:  # another version had read it before
+        return rejected
 
 
-def _entries(changes: Iterable[Change]) -> Iterable[tuple[bytes, bytes]]:
-    for offset, key, value, _ in changes:
-        if len(key) == DIGEST_BYTES and value is not None and len(value) == _WHERE.size + _WHENCE.size:
-            yield key + value[: _WHERE.size], value[_WHERE.size :]
-        else:
-            log.error("ledger_record_unreadable", offset=offset)
+def _is_review(routed: Routed) -> bool:
+    return isinstance(case_event_of(routed.event), Reviewed)
+
+
+def _fixed(partition: int, _partitions: int) -> int:
+    return partition

@@ -1,7 +1,8 @@
 """Links: which request supersedes which, and which link would close a circle.
 
     decisions that supersede ─► authorization.links ─► Links ─► authorization.dead-letters, where a link is refused
-                                                       ▲   └──► its local store
+                                                       ▲   ├──► authorization.case-events, whether each stands
+                                                       │   └──► its local store
                                                        └─────────────┘
 
 A request may name the one that it revises, extends, renews, appeals or cancels. Whether that one is known, and whether
@@ -14,23 +15,25 @@ A link to an unknown request is valid: it may belong to another system, or come 
 """
 
 import json
-from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import takewhile
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 
+from events.case_event import LinkJudged, packed
 from events.dead_letter import FieldError
 from events.decode import RejectedError, is_request_id
 from events.envelope import loads
 from events.origin_headers import RecordPosition, place_of
+from events.topics import CASE_EVENTS
 from workers.configuration.settings import Settings
 from workers.dead_letters.write import rejection, unreadable
 from workers.kafka.records import OutgoingRecord, Record, Unreadable
+from workers.ledger.changing_entries import ChangingEntries, Entries
 from workers.state.changelog import Change, Changelog
 from workers.state.partition_stores import InputStores, changes_of
 from workers.state.rocksdb_store import ChangelogStore
@@ -82,16 +85,6 @@ class Judged:
         return json.dumps(vars(self), ensure_ascii=False).encode()
 
 
-class Entries(Protocol):
-    """The storage of links."""
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value of a key."""
-
-    def beginning_with(self, prefix: bytes) -> Mapping[bytes, bytes]:
-        """All entries whose keys begin with `prefix`."""
-
-
 def _from(request: str) -> bytes:
     return b">" + request.encode()
 
@@ -130,30 +123,6 @@ class Graph:
             found = self.superseded(found)
 
 
-class _Changing:
-    """Entries with unwritten changes on top."""
-
-    def __init__(self, entries: Entries) -> None:
-        self._entries = entries
-        self.changes: dict[bytes, bytes | None] = {}
-        # Sorted, for prefix queries without scanning all of a batch's links.
-        self._keys: list[bytes] = []
-
-    def get(self, key: bytes) -> bytes | None:
-        return self.changes[key] if key in self.changes else self._entries.get(key)
-
-    def put(self, key: bytes, value: bytes | None) -> None:
-        if key not in self.changes:
-            insort(self._keys, key)
-        self.changes[key] = value
-
-    def beginning_with(self, prefix: bytes) -> Mapping[bytes, bytes]:
-        after = (self._keys[n] for n in range(bisect_left(self._keys, prefix), len(self._keys)))
-        changed = {key: self.changes[key] for key in takewhile(lambda key: key.startswith(prefix), after)}
-        found = {**self._entries.beginning_with(prefix), **changed}
-        return {key: value for key, value in found.items() if value is not None}
-
-
 class LinkRecord(NamedTuple):
     """One record of the topic of links."""
 
@@ -167,13 +136,16 @@ class Judgement(NamedTuple):
 
     changes: Mapping[bytes, bytes | None]
     refused: Sequence[LinkRecord]
+    valid: Sequence[LinkRecord]
+    """Those that stand; a repeated link is neither."""
 
 
 def judge(entries: Entries, links: Iterable[LinkRecord]) -> Judgement:
     """Judge links in order, after the stored ones."""
-    changing = _Changing(entries)
+    changing = ChangingEntries(entries)
     graph = Graph(changing)
     refused: list[LinkRecord] = []
+    valid: list[LinkRecord] = []
     for link in links:
         known = graph.link(link.request)
         if known is not None and (known.supersedes, known.decision) == (link.link.supersedes, str(link.link.decision)):
@@ -186,8 +158,9 @@ def judge(entries: Entries, links: Iterable[LinkRecord]) -> Judgement:
         if judged.refused:
             refused.append(link)
         else:
+            valid.append(link)
             changing.put(_to(judged.supersedes) + link.request.encode(), b"")
-    return Judgement(changing.changes, refused)
+    return Judgement(changing.changes, refused, valid)
 
 
 def _closes_a_circle(graph: Graph, record: LinkRecord) -> bool:
@@ -251,7 +224,7 @@ class Links(InputStores):
         self._settings = settings
 
     def __call__(self, records: Sequence[Record]) -> list[OutgoingRecord]:
-        """A dead letter for every refused link and every record that is not a link.
+        """Whether each link stands, for its case; a dead letter for every refused one and everything that is no link.
 
         Raises:
             StorageError: The store cannot be read; retry the batch.
@@ -264,7 +237,15 @@ class Links(InputStores):
         for link in judgement.refused:
             log.warning("link_refused", partition=partition, offset=link.offset)
         refused = [rejection(by_offset[link.offset], _circular(link), self._settings) for link in judgement.refused]
-        return refused + self._no_links(records, {link.offset for link in links})
+        judged = [self._judged(link, stands=True) for link in judgement.valid]
+        judged += [self._judged(link, stands=False) for link in judgement.refused]
+        return judged + refused + self._no_links(records, {link.offset for link in links})
+
+    def _judged(self, record: LinkRecord, *, stands: bool) -> OutgoingRecord:
+        """The judgement, for the case of the request that has the link."""
+        event = packed(LinkJudged(record.link.supersedes, stands))
+        to = partial(_fixed, record.link.decision.partition)
+        return OutgoingRecord(self._settings.topic(CASE_EVENTS), record.request.encode(), event, to=to)
 
     def _no_links(self, records: Sequence[Record], links: Set[int]) -> list[OutgoingRecord]:
         return [rejection(record, _none(record), self._settings) for record in records if record.offset not in links]
@@ -289,6 +270,10 @@ class Links(InputStores):
     def changes_for(self, store: ChangelogStore, changes: Sequence[Change]) -> Mapping[bytes, bytes | None]:
         """The stored changes for these links, judged again."""
         return judge(store, link_records(changes)).changes
+
+
+def _fixed(partition: int, _partitions: int) -> int:
+    return partition
 
 
 def link_records(changes: Iterable[Change]) -> Iterator[LinkRecord]:

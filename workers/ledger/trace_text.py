@@ -24,12 +24,12 @@ def trace_text(trace: Trace) -> RenderableType:
     """The whole trace, for printing."""
     parts: list[RenderableType] = [Text.assemble("Trace of request ", (printable(trace.request_id), "bold"))]
     parts += [Text("\nThe chain, each after the one that it supersedes", style="bold"), _chain(trace)]
-    parts += section("Of its links", _links(trace))
+    parts += section("Of its links", links(trace))
     for answer in trace.asked.answers:
         parts += section("What was asked", _asked(answer))
         parts += section("Where the answer stands", _stands(answer))
         parts += [Text(""), _answered(answer, trace.revisions)]
-    parts += section("The events that made these revisions known", _revisions(trace.revisions))
+    parts += section("The events that made these revisions known", revision_events(trace.revisions))
     return Group(*parts)
 
 
@@ -44,14 +44,15 @@ def _chain(trace: Trace) -> Table:
                 "►" if index == 0 and member.request_id == trace.request_id else "",
                 member.request_id if index == 0 else "",
                 member.supersedes or "" if index == 0 else "",
-                _short(answer),
+                short_answer(answer),
                 Text("newest", style="bold") if newest else "",
                 str(answer.event.place) if answer is not None else "",
             )
     return table
 
 
-def _short(answer: Answer | None) -> Text:
+def short_answer(answer: Answer | None) -> Text:
+    """An answer in a few words."""
     if answer is None:
         return Text("unknown here", style="dim")
     data = answer.event.data
@@ -63,7 +64,8 @@ def _short(answer: Answer | None) -> Text:
     return Text(f"{action} {ACTIONS.get(action, '')}", style=STYLES.get(action, "bold"))
 
 
-def _links(trace: Trace) -> Iterator[tuple[str, str]]:
+def links(trace: Trace) -> Iterator[tuple[str, str]]:
+    """What is special about links of the chain, by request."""
     known = {member.request_id for member in trace.chain if member.answers}
     for member in trace.chain:
         if member.refused:
@@ -81,7 +83,8 @@ def _stands(answer: Answer) -> Iterator[tuple[str, str]]:
 def _asked(answer: Answer) -> Iterator[tuple[str, str]]:
     if answer.request is None:
         if answer.kind == "decision":
-            yield "record", "the answer does not say where it stood"
+            reviewed = (answer.event.data or {}).get("supersedes_decision") is not None
+            yield "record", "a verdict or an extension" if reviewed else "the answer does not say where it stood"
         return
     yield "record", str(answer.request.place)
     data = answer.request.data
@@ -121,7 +124,8 @@ def _document(decision: Decision, revisions: tuple[Event, ...]) -> PolicyDocumen
         return None
 
 
-def _revisions(events: tuple[Event, ...]) -> Iterator[tuple[str, str]]:
+def revision_events(events: tuple[Event, ...]) -> Iterator[tuple[str, str]]:
+    """The events that published revisions, with their digests and who signed them."""
     for event in events:
         data = event.data or {}
         yield f"{data.get('policy_number')} {data.get('revision')}", str(event.place)

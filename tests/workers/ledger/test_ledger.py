@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from events.dead_letter import DeadLetter
 from events.origin_headers import RecordPosition
-from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
+from events.topics import CASE_EVENTS, DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
 from tests.support import generator
 from tests.support.packaged import packaged_library
 from workers.configuration.settings import read
@@ -170,7 +170,7 @@ class Kept:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.log = Log()
-        self.pointers = Pointers(folder, self.log, 10 * DAY)
+        self.pointers = Pointers(SETTINGS, folder, self.log, 10 * DAY)
         self.committed = 0
 
     def take_over(self) -> None:
@@ -456,9 +456,11 @@ def test_a_refused_link_is_a_dead_letter_with_request_and_field(tmp_path: Path) 
     judge_.take_over()
 
     with capture_logs() as logs:
-        letters = judge_.commit(judge_.say(("PA-2", "PA-1"), ("PA-1", "PA-2")))
+        sent = judge_.commit(judge_.say(("PA-2", "PA-1"), ("PA-1", "PA-2")))
 
-    [letter] = letters
+    judged = [one for one in sent if one.topic == topic(CASE_EVENTS)]
+    assert [(one.key, json.loads(one.value)["stands"]) for one in judged] == [(b"PA-2", True), (b"PA-1", False)]
+    [letter] = [one for one in sent if one not in judged]
     data = DeadLetter.model_validate_json(json.dumps(json.loads(letter.value)["data"]))
     assert (letter.topic, letter.key) == (topic(DEAD_LETTERS), b"PA-1")
     assert (data.reason, data.request_id, data.errors[0].path) == ("circular_link", "PA-1", "supersedes")

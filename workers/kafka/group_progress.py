@@ -1,0 +1,59 @@
+"""How far a group has read: whether everything that was on its topics at a moment has been handled."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from kafka import TopicPartition
+from kafka.errors import GroupIdNotFoundError
+
+from workers.configuration.settings import Settings
+from workers.kafka import clients
+from workers.kafka.clients import KafkaAdminClient
+from workers.kafka.reader import partitions_of, spans
+
+LOOK_SECONDS = 0.25
+"""Pause between two looks."""
+
+
+def read_to_end(
+    settings: Settings,
+    stages: Sequence[Iterable[str]],
+    patience: float,
+    over: Callable[[], bool] = lambda: False,
+    pause: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Whether the workers have read, one stage after the other, everything that was on the stage's topics.
+
+    A stage is looked at when the one before it is read: what the one before made is in it then. Records behind an open
+    transaction do not count.
+
+    Args:
+        settings: The workers' group and topics.
+        stages: The names of declared topics, by stage.
+        patience: Seconds to wait, for all stages together.
+        over: Whether to give up.
+        pause: Waits for some seconds.
+
+    Raises:
+        ClusterError: The brokers do not respond.
+    """
+    until = time.monotonic() + patience
+    with clients.admin(settings, "progress") as admin:
+        for stage in stages:
+            places = partitions_of(admin, [settings.topic(name) for name in stage])
+            ends = {place: span.end for place, span in spans(admin, places).items() if span.end > span.beginning}
+            while not _has_read(admin, settings.app_id, ends):
+                if over() or time.monotonic() > until:
+                    return False
+                pause(LOOK_SECONDS)
+    return True
+
+
+def _has_read(admin: KafkaAdminClient, group: str, ends: Mapping[TopicPartition, int]) -> bool:
+    if not ends:
+        return True
+    try:
+        committed = admin.list_group_offsets({group: None}).get(group, {})
+    except GroupIdNotFoundError:
+        return False
+    return all(place in committed and committed[place].offset >= end for place, end in ends.items())
