@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from events.topics import ANSWERED, CASE_EVENTS, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from policy_core.history.library import Library
 from policy_core.publications.publication import Publication
 from workers.archive import archive_source as archive
@@ -133,8 +133,11 @@ def recorded(
         requests = log[topics[0], partition]
         for at in range(0, len(requests), batch):
             for one in handler(requests[at : at + batch]):
+                if one.topic == found.topic(CASE_EVENTS):
+                    continue  # an agent's own
                 if one.topic == found.topic(ANSWERED):
                     memory.entries[partition, one.key] = unpacked(one.value)
+                if one.topic in (found.topic(ANSWERED), found.topic(CASE_EVENTS)):
                     continue
                 there = log[one.topic, partition]
                 # A transaction's end takes an offset of its own.

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from events.topics import ANSWERED
+from events.topics import ANSWERED, CASE_EVENTS
 from tests.support import generator
 from tests.support.places import ROOT
 from workers.decide.duplicates import Entry, unpacked
@@ -34,7 +34,7 @@ class Remembering:
 
     def take(self, sent: Sequence[OutgoingRecord]) -> list[OutgoingRecord]:
         self.entries |= {one.key: unpacked(one.value) for one in sent if one.topic == "t." + ANSWERED}
-        return [one for one in sent if one.topic != "t." + ANSWERED]
+        return [one for one in sent if one.topic not in ("t." + ANSWERED, "t." + CASE_EVENTS)]
 
 
 def covered(request_id: str, day: str = "2026-03-02") -> bytes:

@@ -25,14 +25,16 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from kafka import TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import GroupIdNotFoundError
 
+from events.origin_headers import cause_of
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from workers.configuration.settings import Settings
 from workers.console.printable import counted
 from workers.kafka import clients, offset_metadata
 from workers.kafka.lag import Look, Watcher
-from workers.kafka.reader import Span, StrangeError, data_of, kept, log_skipped, records
+from workers.kafka.reader import Span, StrangeError, data_of, headers_of, kept, log_skipped, records
 from workers.kafka.records import Lost
 
 _NOTE = re.compile(
@@ -203,7 +205,7 @@ def _lost_offsets(account: Account) -> str:
     return ("…, " if named < account.lost else "") + _stretches(account.lost_at, " to ").replace(",", ", ")
 
 
-def standings(look: Look, settings: Settings) -> list[PartitionBalance]:
+def standings(seen: Look, settings: Settings) -> list[PartitionBalance]:
     """The state of each request partition's account."""
     return [
         PartitionBalance(
@@ -216,22 +218,31 @@ def standings(look: Look, settings: Settings) -> list[PartitionBalance]:
             offset_metadata.read(lag.note).refused,
             lag.held,
         )
-        for lag in look.lags
+        for lag in seen.lags
         if (lag.group, lag.topic) == (settings.app_id, settings.topic(REQUESTS))
     ]
 
 
+def look(settings: Settings) -> Look:
+    """How far the workers' group has read, with its notes.
+
+    Raises:
+        ReadingError: The brokers do not respond.
+    """
+    watcher = Watcher(settings, others=False)
+    try:
+        return watcher.look()
+    finally:
+        watcher.close()
+
+
 def ask(settings: Settings) -> list[PartitionBalance]:
-    """The same, queried from the brokers.
+    """The state of each request partition's account, queried from the brokers.
 
     Raises:
         ReadingError: They do not respond.
     """
-    watcher = Watcher(settings, others=False)
-    try:
-        return standings(watcher.look(), settings)
-    finally:
-        watcher.close()
+    return standings(look(settings), settings)
 
 
 def decisions_under(settings: Settings) -> Counter[Revision]:
@@ -336,7 +347,9 @@ def _recounted(
     asked = TopicPartition(settings.topic(REQUESTS), before.partition)
     answered = TopicPartition(settings.topic(DECISIONS), before.partition)
     span = Span(max(since, requests[asked].beginning), before.committed or 0)
-    keys = Counter(record.key for record in records(settings, {answered: decisions[answered]}))
+    keys = Counter(
+        record.key for record in records(settings, {answered: decisions[answered]}) if _answers(record, asked)
+    )
     return Recounted(
         partition=before.partition,
         account=before.account,
@@ -347,6 +360,12 @@ def _recounted(
         gone=max(requests[asked].beginning - since, 0),
         moved=False,
     )
+
+
+def _answers(decision: ConsumerRecord, asked: TopicPartition) -> bool:
+    """Whether a decision answers a request; others follow a verdict."""
+    cause = cause_of(headers_of(decision))
+    return cause is None or cause.topic == asked.topic
 
 
 def _dead_letters(settings: Settings, letters: dict[TopicPartition, Span]) -> Counter[int]:

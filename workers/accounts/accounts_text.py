@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workers.accounts.account import PartitionBalance, Recounted, total
+from workers.accounts.review_account import ReviewAccount
 from workers.configuration.settings import Settings
 from workers.console.printable import counted
 
@@ -92,6 +93,23 @@ def table(found: Sequence[PartitionBalance]) -> Table:
             style="red" if balance.problem else None,
         )
     return made
+
+
+def review_line(account: ReviewAccount) -> str:
+    """The account of verdicts as JSON."""
+    return json.dumps({"verdicts": {**account._asdict(), "open": account.open, "problem": account.problem}})
+
+
+def review_sentence(account: ReviewAccount) -> str:
+    """The account of verdicts in one line."""
+    text = (
+        f"verdicts: {account.consumed:,} consumed {'=' if not account.missing else '≠'} {account.final:,} final + "
+        f"{account.partial:,} partial + {account.extended:,} extended + {account.refused:,} refused + "
+        f"{counted(account.duplicates, 'duplicate')} + {account.held:,} held + {account.on_their_way:,} on their way; "
+        f"{account.waiting:,} waiting; cases: {account.opened:,} opened = {account.closed:,} closed + "
+        f"{account.open:,} open"
+    )
+    return f"{text} ({account.problem})" if account.problem else text
 
 
 def recount_text(again: Sequence[Recounted], found: Settings) -> Text:

@@ -33,7 +33,7 @@ NEXT = {
     "case_management": "case management looks at it",
     "other_program": "the other program answers",
 }
-STYLES = {"A1": "bold green", "A4": "bold yellow", "CT": "bold cyan", "C": "bold"}
+STYLES = {"A1": "bold green", "A3": "bold red", "A4": "bold yellow", "CT": "bold cyan", "C": "bold"}
 MARKS = {"applies": "yes", "does_not_apply": "no", "unknown": "cannot be told yet"}
 
 
@@ -50,6 +50,7 @@ def sections(decision: Decision, document: PolicyDocument | None) -> Iterator[tu
     parts = {part.id: part for _, part in cited_parts(document)} if document is not None else {}
     says = {reference.id: reference.says for reference in decision.references}
     says |= {name: part.says for name, part in parts.items()}
+    yield "What the reviewers said", _reviews(decision)
     yield "What is missing", _missing(decision)
     yield "Why, statement by statement", _statements(decision, says)
     yield "The facts, and where they come from", _facts(decision)
@@ -106,6 +107,27 @@ def line_of(line: DecidedLine) -> tuple[str, str, str, str, str]:
     found = words(line.determination) + (f": {', '.join(map(words, line.reasons))}" if line.reasons else "")
     after = line.program.says if line.program else NEXT[line.acts_next]
     return str(line.line), f"{line.system} {line.code}", found, line.action, after
+
+
+def _reviews(decision: Decision) -> Iterator[tuple[str, str]]:
+    if decision.supersedes_decision is not None:
+        yield "replaces", f"decision {decision.supersedes_decision}"
+    for line in decision.lines:
+        review = line.review
+        if review is None:
+            continue
+        who = [words(review.role)]
+        who += [f"licensed in {review.license_state}"] if review.license_state else []
+        who += [review.specialty] if review.specialty else []
+        who += [f"NPI {review.npi}"] if review.npi else []
+        yield f"line {line.line}", f"{line.action} {ACTIONS[line.action]}, {review.decided_at.isoformat()}"
+        yield "", f"{', '.join(who)}; verdict {review.verdict_id}"
+        if line.authorized is not None:
+            part = line.authorized
+            yield "", f"authorized: {part.code}, {part.units} units"
+        if review.reasons or review.text:
+            reasons = f"reason {', '.join(review.reasons)}: " if review.reasons else ""
+            yield "", f"{reasons}{review.text or ''}"
 
 
 def _missing(decision: Decision) -> Iterator[tuple[str, str]]:

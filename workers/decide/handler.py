@@ -12,13 +12,14 @@ from functools import cached_property, lru_cache
 
 import structlog
 
+from events import case_event
 from events.answer import Mark, Wrapping, wrapped
 from events.dead_letter import FieldError
 from events.decision import Decision
 from events.decode import Received, RejectedError
 from events.envelope import Cause, Mode
 from events.request_parts import RequestParts, parts_of
-from events.topics import ANSWERED, DECISIONS, SHADOW
+from events.topics import ANSWERED, CASE_EVENTS, DECISIONS, SHADOW
 from events.typed_reader import Event, read
 from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.facts import ClinicalViolationError
@@ -113,6 +114,20 @@ def decide(received: Received, library: Library) -> Decision:
     return Decision.model_validate_json(_decider(library).decide(parts_of(received.request)).encoded.data)
 
 
+def decide_parts(request: RequestParts, policy: Policy) -> Decision:
+    """The decision on a request under one version of a policy, as a model.
+
+    Raises:
+        RejectedError: The request states facts unknown to the policy.
+    """
+    return Decision.model_validate_json(_decider(_alone(policy)).decide(request).encoded.data)
+
+
+@lru_cache(maxsize=8)
+def _alone(policy: Policy) -> Library:
+    return Library([policy], policy.number)
+
+
 def decision_wrapping(
     request: RequestParts, decision_id: str, source: str, mode: Mode, mark: Mark | None, writer: int
 ) -> Wrapping:
@@ -141,9 +156,9 @@ class DecisionHandler:
     def __call__(self, records: Sequence[Record]) -> Answers:
         """The records to send for a batch of one partition, in order.
 
-        For a request: a decision, an answered-request entry, and an event if the draft differs. For a repeated request:
-        nothing. For an event that cannot be decided: a dead letter. The whole batch is decided under the policies known
-        at its start.
+        For a request: a decision, an answered-request entry, an event for its case, and one if the draft differs. For a
+        repeated request: nothing. For an event that cannot be decided: a dead letter. The whole batch is decided under
+        the policies known at its start.
 
         Raises:
             StorageError: The answered requests cannot be read; retry the batch.
@@ -215,7 +230,11 @@ class DecisionHandler:
             return [self._rejected(record, received, defect(), counters)]
         known_then = known_by(decided.policy)
         entry = answered[key] = Entry(content, record.offset, record.timestamp, known_then, decided.writer)
-        answer = [outgoing, OutgoingRecord(self.settings.topic(ANSWERED), key, entry.packed())]
+        answer = [
+            outgoing,
+            OutgoingRecord(self.settings.topic(ANSWERED), key, entry.packed()),
+            self._case_event(received, decided),
+        ]
         if self.shadow is not None:
             answer += self.shadow.differences(record, received.cause, decided, counters)
         return answer
@@ -246,6 +265,11 @@ class DecisionHandler:
         wrapping = decision_wrapping(decided.request, decision_id, source, mode, None, decided.writer)
         value, headers = wrapped(data, record.position, cause, wrapping)
         return OutgoingRecord(self.settings.topic(DECISIONS), request_id.encode(), value, headers)
+
+    def _case_event(self, received: Event, decided: Decided) -> OutgoingRecord:
+        correlation = received.cause.correlation_id if received.cause is not None else None
+        event = case_event.decided(correlation, received.request.content, decided.encoded.data)
+        return OutgoingRecord(self.settings.topic(CASE_EVENTS), decided.request.request_id.encode(), event)
 
     def _rejected(
         self,

@@ -6,13 +6,18 @@ What runs in a worker:
                                         ▲    └──► authorization.answered ─► its local store
                                         └───────────────────────────────────┘
                                         └──► authorization.shadow, if a draft is evaluated
+                                        └──► authorization.case-events
     authorization.decisions ─► PointerHandler ─► authorization.ledger ─► Pointers ─► /requests/…
       and dead-letters                     └───► authorization.links  ─► Links ────► authorization.dead-letters
+    authorization.verdicts  ─► ReviewRouter ───► authorization.ledger ─► Pointers ─► authorization.case-events
+    authorization.case-events ─► CaseHandler ──► authorization.cases, its local store
+                                        └──────► authorization.decisions, dead-letters, deadlines
     policy.revisions        ─► Follower ─► the handler's policies
                             ─► policy-history  ─► policy.attestations, its table ─► /policies/…
                                                   /live, /ready, /metrics
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from socket import gethostname
@@ -21,16 +26,37 @@ from typing import cast
 import faust
 from faust.assignor.partition_assignor import PartitionAssignor
 
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, DECISIONS_KEPT, LEDGER, LINKS, REQUESTS, SHADOW
+from events.topics import (
+    ANSWERED,
+    CASE_EVENTS,
+    CASES,
+    DEAD_LETTERS,
+    DEADLINES,
+    DECISIONS,
+    DECISIONS_KEPT,
+    LEDGER,
+    LINKS,
+    REQUESTS,
+    SHADOW,
+    VERDICTS,
+)
 from workers.accounts.listener import AccountingListener
+from workers.accounts.tally import TallyListener, tallied
+from workers.cases.case_counters import case_counts, cases_changed, reviews_routed
+from workers.cases.case_states import CaseStates
+from workers.cases.handler import CaseHandler, States
+from workers.cases.passing_of_time import PassingOfTime
 from workers.configuration.settings import Delivery, Settings
 from workers.decide.duplicates import AnsweredRequests
 from workers.decide.handler import DecisionHandler
 from workers.decide.shadow import Shadow
 from workers.decide.writers import WRITERS, Writers
 from workers.kafka.connect import client, faust_arguments
+from workers.kafka.records import PartitionListener
 from workers.ledger import http
-from workers.ledger.pointers import Keeper, PointerHandler, Pointers
+from workers.ledger.barriers import Barriers
+from workers.ledger.pointers import PointerHandler, Pointers
+from workers.ledger.review_router import ReviewRouter
 from workers.ledger.supersedes_links import Links
 from workers.monitoring import faust_sensor, health, worker_port
 from workers.policies import history_agent as history
@@ -43,6 +69,8 @@ from workers.topics.layout import alike_topics
 from workers.topics.watch import TopicWatch
 
 DAY_MS = 24 * 60 * 60 * 1000
+KEPT_MS = DECISIONS_KEPT // timedelta(milliseconds=1)
+"""How long pointers and cases are kept: as long as decisions."""
 
 
 def make_app(
@@ -87,13 +115,13 @@ def make_app(
         raw_topic(app, settings, REQUESTS),
         handler,
         # Include the shadow's topic even without a shadow: another worker may have left a pending transaction there.
-        outputs=[settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, ANSWERED, SHADOW)],
+        outputs=[settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, ANSWERED, SHADOW, CASE_EVENTS)],
         alike=alike_topics(settings),
         delivery=settings.delivery,
         listener=accounting,
     )
     topic_watch.notify(requests)
-    ledger = _keep_ledger(app, settings, behind=requests)
+    ledger = [*_keep_ledger(app, settings, behind=requests), _keep_cases(app, settings, follower, behind=requests)]
     history.add_agent(app, settings, follower)
     faust_sensor.add_sensor(app)
     needed = health.checks(
@@ -128,27 +156,69 @@ def raw_topic(app: faust.App, settings: Settings, name: str) -> faust.TopicT:
 
 def _keep_ledger(app: faust.App, settings: Settings, behind: StreamProcessor) -> list[StreamProcessor]:
     """The ledger agent: requests have priority; its pointers may repeat harmlessly, its dead letters do not."""
-    kept_ms = DECISIONS_KEPT // timedelta(milliseconds=1)
     folder, log = settings.data_dir, partial(KafkaChangelog, client(settings))
-    pointers = Pointers(folder / "ledger", log(settings.topic(LEDGER)), kept_ms)
+    pointers = Pointers(settings, folder / "ledger", log(settings.topic(LEDGER)), KEPT_MS)
     links = Links(settings, folder / "links", log(settings.topic(LINKS)))
     http.add_pages(app, settings, http.Ledger(pointers, links))
     source = partial(raw_topic, app, settings)
     processor = partial(stream_processor, app, behind=behind)
-    letters = [settings.topic(DEAD_LETTERS)]
+    letters, events = settings.topic(DEAD_LETTERS), settings.topic(CASE_EVENTS)
+    placed = partial(processor, place=partition_of, alike=alike_topics(settings))
     pointing = partial(
-        processor,
+        placed,
         handler=PointerHandler(settings),
-        outputs=[settings.topic(LEDGER), settings.topic(LINKS), *letters],
-        place=partition_of,
-        alike=alike_topics(settings),
+        outputs=[settings.topic(LEDGER), settings.topic(LINKS), letters],
         delivery=Delivery.AT_LEAST_ONCE,
     )
+    barriers = Barriers(settings, lambda: pointers.ready, pointers.last_waiting, _sender(source(LEDGER)))
+    app.task(barriers.run)
     return [
         pointing(source(DECISIONS)),
         pointing(source(DEAD_LETTERS)),
-        processor(
-            source(LEDGER), Keeper(settings), outputs=letters, delivery=Delivery.AT_LEAST_ONCE, listener=pointers
+        placed(
+            source(VERDICTS),
+            ReviewRouter(settings),
+            outputs=[settings.topic(LEDGER), letters],
+            delivery=settings.delivery,
+            listener=TallyListener(PartitionListener(), tallied, reviews_routed),
         ),
-        processor(source(LINKS), links, outputs=letters, delivery=settings.delivery, listener=links),
+        processor(
+            source(LEDGER),
+            pointers,
+            outputs=[letters, events],
+            delivery=settings.delivery,
+            listener=TallyListener(pointers, tallied),
+        ),
+        processor(source(LINKS), links, outputs=[letters, events], delivery=settings.delivery, listener=links),
     ]
+
+
+def _keep_cases(app: faust.App, settings: Settings, follower: Follower, behind: StreamProcessor) -> StreamProcessor:
+    """The case agent: requests have priority over it."""
+    changelog = KafkaChangelog(client(settings), settings.topic(CASES))
+    outputs = [settings.topic(name) for name in (DECISIONS, DEAD_LETTERS, DEADLINES, LEDGER)]
+    states = CaseStates(settings.data_dir / "cases", changelog, KEPT_MS, first=frozenset(outputs))
+    time_passes = PassingOfTime(
+        settings, lambda: states.ready, states.next_due, _sender(raw_topic(app, settings, CASE_EVENTS))
+    )
+    app.task(time_passes.run)
+    return stream_processor(
+        app,
+        raw_topic(app, settings, CASE_EVENTS),
+        CaseHandler(follower, settings, States(states.find, states.due)),
+        outputs=[*outputs, settings.topic(CASES)],
+        # Into the ledger by the request that it concerns, not beside its source.
+        alike=alike_topics(settings) - {settings.topic(LEDGER)},
+        delivery=settings.delivery,
+        listener=TallyListener(states, case_counts, cases_changed),
+        behind=behind,
+    )
+
+
+def _sender(topic: faust.TopicT) -> Callable[[int, bytes], Awaitable[None]]:
+    """Writes a value into a partition of a topic, acknowledged."""
+
+    async def send(partition: int, value: bytes) -> None:
+        await (await topic.send(key=b"", value=value, partition=partition))
+
+    return send

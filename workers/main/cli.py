@@ -60,6 +60,9 @@ COMMANDS = {
         "workers.ledger.commands",
         "Trace a request: the request, every answer, its basis, and the position of each event.",
     ),
+    "cases": Listed(
+        "workers.work_list.commands", "List the open cases: who acts next and by when; overdue ones first."
+    ),
     "archive": Listed(
         "workers.replay.commands",
         "Store ranges of topics in files, with counts and digests; if interrupted, repeat the command.",
@@ -80,6 +83,10 @@ COMMANDS = {
     "restore": Listed(
         "workers.topics.commands",
         "Restore archives to empty topics, with keys, headers and times, and verify the result.",
+    ),
+    "review": Listed(
+        "workers.cases.review_command",
+        "Publish reviewers' verdicts and extensions of timeframes; nothing unless all of the file are valid.",
     ),
     "rights": Listed("workers.kafka.commands", "Show the rights of each role on a Kafka that requires authentication."),
     "dashboard": Listed(
@@ -102,6 +109,7 @@ COMMANDS = {
     ),
     "policy": Listed("workers.policies.commands", "Policy documents and their revisions: check, compare, publish."),
     "replay": Listed("workers.replay.commands", "Replay a log: verify it, or see what a change would do."),
+    "report": Listed("workers.figures.commands", "Reports for the public: the figures of a year."),
     "dead-letters": Listed("workers.dead_letters.commands", "Events that could not be decided: list, show, resend."),
     "topics": Listed("workers.topics.commands", "The declared Kafka topics: create, compare, show."),
     "schemas": Listed("workers.main.commands", "The generated files: JSON Schemas and the page of settings."),

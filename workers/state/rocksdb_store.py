@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice, takewhile
 from pathlib import Path
 from shutil import rmtree
 from typing import cast
@@ -90,6 +91,15 @@ class ChangelogStore:
                 break
             found[key] = value
         return found
+
+    def first_from(self, start: bytes, end: bytes, most: int) -> list[bytes]:
+        """The first `most` keys from `start` up to `end`, which is excluded, in order.
+
+        Raises:
+            StorageError: The store cannot be read.
+        """
+        keys = takewhile(lambda key: key < end, (key for key, _ in self._entries(start)))
+        return list(islice(keys, most))
 
     def _entries(self, start: bytes | None, *, aside: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """Entries from a key on; `aside` bypasses the block cache."""

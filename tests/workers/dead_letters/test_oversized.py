@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from events.dead_letter import DeadLetter, FieldError
 from events.decode import RejectedError, decode
 from events.envelope import Attributes
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, LARGEST_RECORD, SHADOW
+from events.topics import ANSWERED, CASE_EVENTS, DEAD_LETTERS, DECISIONS, LARGEST_RECORD, SHADOW
 from tests.support.packaged import packaged_library
 from tests.support.requests import record, request
 from tests.support.sizes import size
@@ -281,7 +281,7 @@ def test_instead_of_a_letter_goes_a_small_one_with_its_reason() -> None:
 
 def test_a_draft_that_says_too_much_costs_the_draft_alone() -> None:
     answers = handled().instead(record(request()), frozenset({SHADOW}))
-    assert [one.topic for one in answers] == [DECISIONS, ANSWERED]
+    assert [one.topic for one in answers] == [DECISIONS, ANSWERED, CASE_EVENTS]
     assert answers.counters.shadow["failed"] == 1
 
 
@@ -303,7 +303,7 @@ def test_an_unreadable_record_is_set_aside_with_its_offsets() -> None:
 
 def test_a_record_without_a_timestamp_is_decided_and_remembered() -> None:
     answers = handled()([record(request())._replace(timestamp=-1)])
-    assert [one.topic for one in answers] == [DECISIONS, ANSWERED]
+    assert [one.topic for one in answers] == [DECISIONS, ANSWERED, CASE_EVENTS]
 
 
 def test_a_trace_context_without_end_is_not_handed_on() -> None:

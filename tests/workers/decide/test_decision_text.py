@@ -123,3 +123,22 @@ def test_explain_reads_the_document_of_the_decisions_policy() -> None:
         console.print(explained(example("everything-stated"), library()))
 
     assert captured.get() == printed(example("everything-stated"), document())
+
+
+def test_a_decision_after_review_says_who_said_what() -> None:
+    file = EXAMPLES / "authorization.decided.v1" / "after-review" / "modified-leukocytes.json"
+    decision = Decision.model_validate_json(json.dumps(json.loads(file.read_bytes())["data"]))
+
+    found = rows(decision, document())["What the reviewers said"]
+
+    assert found == [
+        ("replaces", f"decision {decision.supersedes_decision}"),
+        ("line 1", "A3 not certified, 2025-06-12T04:58:00-05:00"),
+        ("", "physician, licensed in MS, hematology, NPI 1234567893; verdict RV-2025-0001"),
+        ("", "reason 0V: The records show no indication that the policy covers."),
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_decision_on_a_request_says_nothing_of_reviewers(name: str) -> None:
+    assert rows(example(name), document())["What the reviewers said"] == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from events.origin_headers import SUPERSEDES, RecordPosition
 from events.request import MOST_DIAGNOSES, MOST_LINES
-from events.topics import ANSWERED, DECISIONS, LARGEST_RECORD, LEDGER, LINKS
+from events.topics import ANSWERED, CASE_EVENTS, DECISIONS, LARGEST_RECORD, LEDGER, LINKS
 from tests.support import naive
 from tests.support.packaged import packaged_document, packaged_library
 from tests.support.sizes import size
@@ -101,7 +101,7 @@ def test_the_largest_requests_are_decided_and_fit(character: str, mode: Any) -> 
     for days, codes, code in product(DAYS, CODES, ("38242", "86812", "")):
         facts = dict.fromkeys(naive.FACTS, ABSENT)
         sent = answered(largest(character, facts, days, code, codes), mode)
-        assert [one.topic for one in sent] == [DECISIONS, ANSWERED]
+        assert [one.topic for one in sent] == [DECISIONS, ANSWERED, CASE_EVENTS]
         assert all(len(one.key) <= 4 * LONG_ID for one in sent)
         sizes.add(max(map(size, sent)))
     assert max(sizes) <= LARGEST_RECORD

@@ -1,0 +1,1 @@
+"""Cases: how a pended request ends, by verdicts and by time."""
