@@ -19,7 +19,7 @@ from workers.configuration.settings import Settings
 from workers.demo.run import ended
 from workers.dev_brokers import free_ports
 
-PAGES = ("/", "/decisions", "/policy", "/dead-letters", "/replays", "/audit")
+PAGES = ("/", "/cases", "/decisions", "/policy", "/dead-letters", "/replays", "/audit")
 PATIENCE_SECONDS = 60.0
 PATIENCE_MS = 60_000
 FLAGS = [

@@ -15,11 +15,13 @@ from workers.configuration.settings import Settings
 from workers.dashboard import pages
 from workers.dashboard.data.consumer import Reader
 from workers.dashboard.data.poller import Watch
+from workers.dashboard.data.readiness import WorkerReadiness
 from workers.dashboard.pages.site import PageData
 from workers.dashboard.sign_in.guard import Guard
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import tokens_of
 from workers.dashboard.sign_in.sessions import Sessions
+from workers.work_list.read_cases import FollowedCases, time_zone
 
 
 class Server:
@@ -47,13 +49,16 @@ def serve(settings: Settings, host: str, port: int, *, reports: Path, allow_redr
         OSError: The port is taken, or the host is not local.
     """
     listening = _bound(host, port)
-    watch, reader, records, over = Watch(settings), Reader(settings), Records(settings), Event()
-    threads = [Thread(target=poller.run, args=(over,), daemon=True) for poller in (watch, reader, records)]
+    watch, reader, cases = Watch(settings), Reader(settings), FollowedCases(settings)
+    records, readiness, over = Records(settings), WorkerReadiness(watch), Event()
+    polling = (watch, reader, cases, records, readiness)
+    threads = [Thread(target=poller.run, args=(over,), daemon=True) for poller in polling]
     for thread in threads:
         thread.start()
     try:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        pages.add_pages(PageData(settings, watch, reader, reports, allow_redrive, records))
+        zone = time_zone(settings)
+        pages.add_pages(PageData(settings, watch, reader, readiness, cases, zone, reports, allow_redrive, records))
         ui.run_with(app, title="dli dashboard", dark=None, show_welcome_message=False, language="en-US")
         sessions = Sessions(settings.dashboard_idle_minutes * 60, settings.dashboard_session_hours * 3600)
         yield Server(Guard(app, tokens_of(settings), sessions, records), listening)

@@ -1,4 +1,4 @@
-"""`dli exporter`: lag, accounts and pending requests for Prometheus, queried from the brokers at each scrape.
+"""`dli exporter`: lag, accounts and open cases for Prometheus, queried from the brokers at each scrape.
 
 It does not query the workers, so that it is correct for stalled or stopped ones. If the brokers do not respond, it
 reports only that: old numbers would look healthy.
@@ -10,27 +10,22 @@ from datetime import UTC, datetime
 from threading import Event, Lock, Thread
 
 import structlog
-from kafka.consumer.fetcher import ConsumerRecord
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from events.topics import DECISIONS, TOPICS
+from events.topics import TOPICS
 from workers.accounts.account import PartitionBalance, standings
 from workers.configuration.settings import Settings
-from workers.kafka import clients
 from workers.kafka.errors import ClusterError
 from workers.kafka.lag import Look, Unread, Watcher
-from workers.kafka.reader import StrangeError, data_of, log_skipped, partitions_of, written_at
-from workers.monitoring.pended_requests import Pended
 from workers.process import metrics
+from workers.work_list.read_cases import FollowedCases
 
 log = structlog.get_logger(__name__)
 
 SCRAPE_SECONDS = 4.0
 """Patience with brokers during a scrape: Prometheus waits five seconds, and must hear that they do not respond."""
-PAUSE_SECONDS = 5.0
-"""Pause before reading decisions again after an outage."""
 
 
 def now_utc() -> datetime:
@@ -42,11 +37,11 @@ class BrokerCollector(Collector):
     """The metrics of one scrape."""
 
     def __init__(
-        self, settings: Settings, watcher: Watcher, pended: Pended, clock: Callable[[], datetime] = now_utc
+        self, settings: Settings, watcher: Watcher, followed: FollowedCases, clock: Callable[[], datetime] = now_utc
     ) -> None:
         self._settings = settings
         self._watcher = watcher
-        self._pended = pended
+        self._followed = followed
         self._clock = clock
         self._lock = Lock()
         self._known: frozenset[Unread] = frozenset()
@@ -72,9 +67,7 @@ class BrokerCollector(Collector):
             if topic.retention is not None and topic.cleanup == "delete"
         )
         yield from of_accounts(standings(look, self._settings))
-        states, overdue = self._pended.count(self._clock())
-        yield metrics.PENDED.of(((state,), count) for state, count in states.items())
-        yield metrics.OVERDUE.of([((), overdue)])
+        yield from of_cases(self._followed, self._clock())
 
     def _log_unread(self, look: Look) -> None:
         """Log each unreadable item once while it is unreadable."""
@@ -137,39 +130,25 @@ def of_accounts(found: list[PartitionBalance]) -> Iterator[GaugeMetricFamily]:
     yield metrics.ACCOUNTS_BALANCED.of([((), float(bool(found) and not any(standing.problem for standing in found)))])
 
 
-def follow(settings: Settings, pended: Pended, over: Event) -> None:
-    """Read decisions into `pended`, from the start of its period, until asked to stop."""
-    while not over.is_set():
-        try:
-            _follow(settings, pended, over)
-        except ClusterError as error:
-            log.warning("decisions_unread", detail=str(error), next_try_in_seconds=PAUSE_SECONDS)
-            over.wait(PAUSE_SECONDS)
-
-
-def _follow(settings: Settings, pended: Pended, over: Event) -> None:
-    with clients.admin(settings) as admin:
-        partitions = partitions_of(admin, [settings.topic(DECISIONS)])
-    with clients.consumer(settings) as consumer:
-        consumer.assign(partitions)
-        since = round((now_utc() - pended.kept).timestamp() * 1000)
-        for tp, found in consumer.offsets_for_times(dict.fromkeys(partitions, since)).items():
-            consumer.seek(tp, found.offset) if found is not None else consumer.seek_to_end(tp)
-        while not over.is_set():
-            for records in consumer.poll(timeout_ms=500).values():
-                for record in records:
-                    _take(pended, record)
-
-
-def _take(pended: Pended, record: ConsumerRecord) -> None:
-    try:
-        data, at = data_of(record.value), written_at(record)
-        try:
-            pended.take(data, at)
-        except ValueError:
-            raise StrangeError("it is no decision") from None
-    except StrangeError as error:
-        log_skipped(record, error)
+def of_cases(followed: FollowedCases, now: datetime) -> Iterator[GaugeMetricFamily]:
+    """The metrics of open cases; only that they are not known, while they are not."""
+    with followed.lock:
+        known = followed.reading.error is None
+        yield metrics.CASES_KNOWN.of([((), float(known))])
+        if not known:
+            return
+        cases = followed.cases
+        counts, by_actor, offsets, left_out = (
+            cases.counts(now),
+            cases.by_actor_and_due(now),
+            cases.offsets,
+            cases.left_out,
+        )
+    yield metrics.PENDED.of(((state,), count) for state, count in counts.by_clock_state.items())
+    yield metrics.OVERDUE.of([((), counts.overdue)])
+    yield metrics.WORK_LIST.of(by_actor.items())
+    yield metrics.CASES_OFFSET.of(((str(partition),), offset) for partition, offset in sorted(offsets.items()))
+    yield metrics.CASES_LEFT_OUT.of([((), left_out)])
 
 
 @contextmanager
@@ -180,10 +159,10 @@ def serving(settings: Settings) -> Iterator[None]:
         OSError: The port is taken.
     """
     registry = CollectorRegistry()
-    watcher, pended, over = Watcher(settings, patience=SCRAPE_SECONDS), Pended(), Event()
-    registry.register(BrokerCollector(settings, watcher, pended))
+    watcher, followed, over = Watcher(settings, patience=SCRAPE_SECONDS), FollowedCases(settings), Event()
+    registry.register(BrokerCollector(settings, watcher, followed))
     server, answering = start_http_server(settings.exporter_port, settings.web_host, registry)
-    reader = Thread(target=follow, args=(settings, pended, over), daemon=True)
+    reader = Thread(target=followed.run, args=(over,), daemon=True)
     reader.start()
     try:
         yield

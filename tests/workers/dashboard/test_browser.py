@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from tests.support import generator, marked_person
 from tests.support.browsing import PAGES, PATIENCE_MS, Console, abroad, chromium, dashboard, level
+from tests.support.case_records import case, line, publish_cases, written
 from tests.support.hostile_pages import EVERYTHING, HOSTILE, IMAGE
 from tests.support.hostile_records import write_by_hand
 from tests.support.requests import request
@@ -20,6 +23,7 @@ from workers.configuration.settings import Settings
 from workers.demo.run import REQUESTS_FILE
 from workers.dev_brokers import Broker, KafkaBroker
 from workers.event_log.json_files import events
+from workers.state.request_digests import digest
 from workers.topics import apply_topics
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -69,6 +73,7 @@ def test_every_page_shows_its_content_without_console_messages(served: Served, p
     page.on("request", lambda request: asked.append(request.url))
     shows = {
         "/": "Requests are answered in time",
+        "/cases": "open case",
         "/decisions": "37 decisions",
         "/policy": "19 revisions",
         "/dead-letters": "schema violation",
@@ -99,8 +104,67 @@ def test_a_search_finds_a_trace_and_an_unknown_id_is_told(served: Served, page: 
     page.get_by_label("Request id").fill("PA-0000-00000")
     page.get_by_role("button", name="Find its trace").click()
     page.get_by_role("button", name="Search all that is kept").click()
-    expect(page.get_by_text("No decision on this request is kept")).to_be_visible()
+    expect(page.get_by_text("No answer to this request is kept")).to_be_visible()
     assert console.errors == []
+
+
+def test_a_dead_lettered_request_is_found_by_its_id(served: Served, page: Page) -> None:
+    publish(served.found, [request(request_id="R-refused", policy_number="X.1")])
+    assert eventually(lambda: any(b"R-refused" in one.value for one in everything_on(served.found, DEAD_LETTERS)))
+    page.goto(served.url + "/decisions")
+    page.get_by_label("Request id").fill("R-refused")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Request R-refused: not decided, unknown policy")).to_be_visible()
+    expect(page.get_by_text("service dates", exact=True)).to_be_visible()
+
+
+def test_the_work_list_is_sent_to_a_colleague_by_its_address(served: Served, page: Page) -> None:
+    """A filtered list has its filters in the address, saves a file, and links to each case's trace without its id."""
+    console = Console(page)
+    late, asks = case("PA-2025-00101"), case("R-asks", lines=(line(1, "information_needed"),), due_at=None)
+    publish_cases(served.found, [written(late), written(msgspec.structs.replace(asks, state="waiting"), 1)])
+    page.goto(served.url + "/")
+    page.get_by_role("link", name="1 overdue, a physician: show them").click()
+    expect(page).to_have_url(served.url + "/cases?acts_next=physician_reviewer&due=overdue")
+    expect(page.get_by_text("1 open case of 2; 1 overdue")).to_be_visible()
+    assert page.get_by_text("R-asks").count() == 0
+
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Export CSV").click()
+    assert "PA-2025-00101,physician_reviewer" in saved.value.path().read_text("utf-8")
+    page.get_by_role("link", name="PA-2025-00101").click()
+    expect(page.get_by_text("Request PA-2025-00101: A1 certified in total, due")).to_be_visible()
+    assert "PA-2025-00101" not in page.url
+
+    page.goto(served.url + "/cases?urgency=urgent")
+    expect(page.get_by_text("urgency is never urgent; it is one of standard, expedited")).to_be_visible()
+    page.get_by_role("link", name="All open cases").click()
+    expect(page.get_by_text("2 open cases; 1 overdue")).to_be_visible()
+    page.get_by_label("Acts next").click()
+    page.get_by_role("option", name="the provider").click()
+    expect(page).to_have_url(served.url + "/cases?acts_next=provider")
+    expect(page.get_by_text("1 open case of 2; 0 overdue")).to_be_visible()
+    assert console.errors == []
+
+
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+SERIOUS = "axe.run().then(r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => v.id))"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(served: Served, browser: Browser, scheme: str) -> None:
+    context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]  # one of those
+    page, found = context.new_page(), {}
+    publish_cases(served.found, [written(case("R-axe"))])
+    for path in (*PAGES, "/decisions?case=" + digest(b"R-axe").hex()):
+        page.goto(served.url + path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        page.wait_for_timeout(2_000)
+        page.evaluate(AXE)
+        found[path] = page.evaluate(SERIOUS)
+    context.close()
+
+    assert {path: problems for path, problems in found.items() if problems} == {}
 
 
 def test_it_is_usable_by_keyboard_and_on_a_phone_light_and_dark(served: Served, browser: Browser) -> None:
@@ -115,7 +179,7 @@ def test_it_is_usable_by_keyboard_and_on_a_phone_light_and_dark(served: Served, 
         page.wait_for_timeout(500)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
     page.goto(served.url + "/")
-    for _ in range(2):
+    for _ in range(3):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page).to_have_url(served.url + "/decisions")
@@ -226,7 +290,8 @@ def test_no_page_shows_what_is_personal_unasked(served: Served, page: Page) -> N
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_text("what may be personal is masked").nth(10)).to_be_visible()
     seen = {"letters": page.content()}
-    for path in PAGES:
+    # The work list names requests, for those who have to act on them.
+    for path in (one for one in PAGES if one != "/cases"):
         page.goto(served.url + path)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         page.wait_for_timeout(1000)
@@ -239,6 +304,11 @@ def test_no_page_shows_what_is_personal_unasked(served: Served, page: Page) -> N
     expect(page.get_by_text(f"Request {marked_person.MARK}-R-0: ")).to_be_visible()
     # Who knows the id sees what was decided, and never for whom.
     assert marked_person.PERSON not in page.content()
+    for number in range(12):
+        page.get_by_label("Request id").fill(f"{marked_person.MARK}-W-{number}")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text(f"Request {marked_person.MARK}-W-{number}: not decided")).to_be_visible()
+        assert marked_person.PERSON not in page.content()
 
 
 def test_hostile_data_is_text_in_a_browser_too(broker: Broker, browser: Browser, tmp_path: Path) -> None:
@@ -269,7 +339,7 @@ def test_hostile_data_is_text_in_a_browser_too(broker: Broker, browser: Browser,
             unharmed()
         page.get_by_label("Request id").fill(EVERYTHING)
         page.keyboard.press("Enter")
-        expect(page.get_by_text("It is not among the decisions read lately")).to_be_visible()
+        expect(page.get_by_text("It is not among the decisions and dead letters")).to_be_visible()
         page.get_by_label("Revision").click()
         expect(page.get_by_role("option").filter(has_text="<img").first).to_be_visible()
         page.get_by_role("option").filter(has_text="<img").first.click()

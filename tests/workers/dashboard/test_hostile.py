@@ -28,18 +28,23 @@ from workers.audit.read_acts import Done
 from workers.configuration.settings import Settings, read
 from workers.dashboard.data.consumer import Reader
 from workers.dashboard.data.counters import Counters, DecisionPosition
-from workers.dashboard.data.find_decision import Found, Section
 from workers.dashboard.data.poller import Watch
-from workers.dashboard.pages import audit, dead_letters, decisions, now, policy, replays, site
+from workers.dashboard.data.readiness import WorkerReadiness
+from workers.dashboard.pages import audit, cases, dead_letters, decisions, now, policy, replays, site
 from workers.dashboard.pages.site import PageData
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.views import decisions as decisions_views
+from workers.dashboard.views.cases import CaseRow, CasesPage
 from workers.dashboard.views.dead_letters import Becomes
-from workers.dashboard.views.now import Now, PartitionRow, Tile, Verdict, WorkerRow
+from workers.dashboard.views.now import Now, PartitionRow, Tile, Turn, Verdict, WorkerRow
 from workers.dashboard.views.policy import RevisionRow
 from workers.dashboard.views.replays import reports
+from workers.dashboard.views.trace import Section, TracePage
 from workers.dead_letters.read import StoredDeadLetter
 from workers.topics import apply_topics
+from workers.work_list.columns import COLUMNS
+from workers.work_list.filters import Filter
+from workers.work_list.read_cases import FollowedCases
 
 DRAWN = {
     "page", "row", "element", "card", "dialog", "button", "spinner", "timer", "input", "toggle", "linear_progress",
@@ -75,7 +80,8 @@ def hostile_counters(text: str) -> Counters:
 
 def draw_trace(text: str) -> None:
     rows = ((text, text), (f"clinical.{text}", text))
-    decisions._trace(Found(text, text, ("line", "code"), ((text, text),), (Section(text, rows),)))  # noqa: SLF001
+    table = Section(text, columns=("line", "code"), lines=((text, text),))
+    decisions._trace(TracePage(text, (Section(text, rows), table)))  # noqa: SLF001
 
 
 def draw_now(text: str) -> None:
@@ -85,7 +91,8 @@ def draw_now(text: str) -> None:
             text,
             (Tile(text, text, text, "bad"),),
             (PartitionRow(0, text, 1, text, text, "bad", text),),
-            (WorkerRow(text, text, text),),
+            (WorkerRow(text, "bad", text, text, text),),
+            (Turn(text, 1, 2, 3),),
         )
     )
 
@@ -96,7 +103,18 @@ def draw_policy(text: str) -> None:
 
 
 def shown_of(found: Settings, folder: Path, *, allow_redrive: bool) -> PageData:
-    return PageData(found, Watch(found), Reader(found), folder, allow_redrive, Records(found))
+    watch = Watch(found)
+    parts = (watch, Reader(found), WorkerReadiness(watch), FollowedCases(found), UTC, folder)
+    return PageData(found, *parts, allow_redrive, Records(found))
+
+
+def draw_cases(text: str) -> None:
+    told = shown_of(read(bootstrap="127.0.0.1:1"), Path("reports"), allow_redrive=True)
+    page = cases._Cases(told, Filter(acts_next="provider"))  # noqa: SLF001
+    page.draw()
+    row = CaseRow(dict.fromkeys(COLUMNS, text), "0" * 32, overdue=True)
+    for rows in ((row,), (row, row), ()):
+        page.show(CasesPage(text, rows, text))
 
 
 def draw_audit(text: str) -> None:
@@ -156,6 +174,7 @@ DRAWINGS: dict[str, Callable[[str], None]] = {
     "trace": draw_trace,
     "now": draw_now,
     "policy": draw_policy,
+    "cases": draw_cases,
     "letters": draw_letters,
     "audit": draw_audit,
     "shared": draw_shared,

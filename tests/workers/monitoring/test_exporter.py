@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from events.topics import DECISIONS
 from tests.support import generator
+from tests.support.case_records import Written, case, line, publish_cases, written
 from tests.support.commands import dli
 from tests.support.running import eventually, everything_on, publish, samples, settings_for, worker
 from tests.support.scrape import Scrape
 from workers.accounts import account
-from workers.configuration.settings import Settings
+from workers.configuration.settings import Settings, read
 from workers.dev_brokers import Broker, free_ports
-from workers.monitoring.exporter import of_accounts, serving
+from workers.monitoring.exporter import of_accounts, of_cases, serving
 from workers.topics import apply_topics
+from workers.work_list.open_cases import ACTORS, DUE
+from workers.work_list.read_cases import FollowedCases, read_once
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.broker
 def test_the_exporter_works_with_and_without_a_worker(found: Settings, tmp_path: Path) -> None:
-    """Lag, accounts and what waits are reported with and without a worker."""
+    """Lag and accounts are reported with and without a worker."""
     lines = [generator.encode(one) for one in generator.requests(71, 200, malformed=0.1)]
     with serving(found):
         publish(found, lines)
@@ -53,7 +57,6 @@ def test_the_exporter_works_with_and_without_a_worker(found: Settings, tmp_path:
         with worker(found, tmp_path):
             assert eventually(lambda: (now := Scrape(found)).lag == 0 and now.outcome("consumed") == 200)
             decisions = len(everything_on(found, DECISIONS))
-            assert eventually(lambda: Scrape(found).pended > 0)
             working = Scrape(found)
 
     assert (nobody.up, nobody.lag, nobody.members) == (1, 200, 0)
@@ -62,8 +65,40 @@ def test_the_exporter_works_with_and_without_a_worker(found: Settings, tmp_path:
     assert nobody.all[f"kafka_consumergroup_group_max_lag_seconds group={found.app_id}"] >= nobody.seconds
     assert (working.lag, working.seconds, working.members, working.balanced) == (0, 0, 1, 1)
     assert [working.outcome(name) for name in ("decided", "duplicates", "dead_lettered")] == [decisions, 0, 20]
-    # The generated requests are of years past: whatever has a due date is overdue.
-    assert 0 < (working.overdue or 0) <= working.pended <= decisions
+
+
+@pytest.mark.broker
+def test_open_cases_are_counted_as_the_work_list_counts_them(found: Settings) -> None:
+    """The exporter's numbers are those of the work list at the same offsets, as cases open and close."""
+    asks = case("R-2", lines=(line(1, "information_needed"),), clock_state="waiting_for_information", due_at=None)
+    with serving(found):
+        assert eventually(lambda: Scrape(found).all.get("dli_cases_known") == 1)
+        none = Scrape(found)
+        publish_cases(found, [written(case("R-1"), 0), written(asks, 1), written(case("R-3"), 0)])
+        assert eventually(lambda: Scrape(found).pended == 3)
+        some, board = Scrape(found), read_once(found)
+        publish_cases(found, [written(case("R-1", state="final"), 0), Written(0, b"R-3", None)])
+        assert eventually(lambda: Scrape(found).pended == 1)
+        fewer = Scrape(found)
+
+    assert (none.pended, none.overdue) == (0, 0)
+    by_hand = {"physician_reviewer": {"overdue": 2}, "provider": {"not_due": 1}}
+    for actor in ACTORS:
+        for due in DUE:
+            name = f"dli_work_list_requests acts_next={actor} due={due}"
+            assert some.all[name] == by_hand.get(actor, {}).get(due, 0)
+    assert (some.overdue, some.pended) == (2, 3)
+    assert (board.counts(datetime.now(UTC)).overdue, len(board)) == (2, 3)
+    for partition, offset in board.offsets.items():
+        assert some.all[f"dli_cases_read_offset partition={partition}"] == offset
+    assert fewer.overdue == 0
+
+
+def test_nothing_is_counted_before_the_cases_are_read() -> None:
+    """Before the cases are read, nothing is counted: not even that there is none."""
+    told = list(of_cases(FollowedCases(read()), datetime.now(UTC)))
+
+    assert [(one.name, [sample.value for sample in one.samples]) for one in told] == [("dli_cases_known", [0])]
 
 
 def test_nothing_counts_as_balanced_without_requests() -> None:

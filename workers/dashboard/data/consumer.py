@@ -31,7 +31,6 @@ from workers.kafka.clients import KafkaConsumer
 from workers.kafka.connect import PATIENCE, milliseconds
 from workers.kafka.errors import ClusterError, ReadingError
 from workers.kafka.reader import Span, data_of, headers_of, kept, written_at
-from workers.monitoring.pended_requests import Pended
 from workers.policies.revision_events import Judging, Outcome, Seen, terms_of
 
 log = structlog.get_logger(__name__)
@@ -81,7 +80,6 @@ class Reader:
         self.lock = Lock()
         """Held during changes of the fields below."""
         self.counters = Counters()
-        self.pended = Pended()
         self.publications = Publications()
         self.progress = Progress()
         self._takers: dict[str, Callable[[ConsumerRecord, datetime], None]] = {
@@ -157,7 +155,7 @@ class Reader:
             self._positions = {}
         if not self._positions:
             with self.lock:
-                self.counters, self.pended, self.publications = Counters(), Pended(), Publications()
+                self.counters, self.publications = Counters(), Publications()
                 self._judging = Judging(self._judging.terms, self._packaged)
         fresh = {partition: span for partition, span in found.items() if partition not in self._positions}
         for partition, offset in (self._starts(consumer, fresh) | self._positions).items():
@@ -201,12 +199,12 @@ class Reader:
 
     def _decision(self, record: ConsumerRecord, at: datetime) -> None:
         data = data_of(record.value)
-        self.pended.take(data, at)
         self.counters.decided(data, at, DecisionPosition(record.topic, record.partition, record.offset))
         self.counters.latencies.answered(record.key, record.timestamp)
 
     def _letter(self, record: ConsumerRecord, _at: datetime) -> None:
-        self.counters.put_aside(data_of(record.value))
+        place = DecisionPosition(record.topic, record.partition, record.offset)
+        self.counters.put_aside(data_of(record.value), place)
         self.counters.latencies.answered(record.key, record.timestamp)
 
     def _revision(self, record: ConsumerRecord, _at: datetime) -> None:

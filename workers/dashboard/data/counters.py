@@ -15,7 +15,7 @@ MINUTES = 120
 HOURS = 14 * 24
 """Time buckets kept."""
 POINTERS = 200_000
-"""The number of newest decisions with known positions."""
+"""The number of newest answers with known positions."""
 WAITING = 50_000
 """Unmatched requests and answers kept."""
 LATENCIES = 5_000
@@ -114,7 +114,7 @@ class Counters:
     """Dead letters by reason."""
     latencies: Latencies = field(default_factory=Latencies)
     places: RecentRequests[DecisionPosition] = field(default_factory=lambda: RecentRequests(POINTERS))
-    """The positions of the newest decisions, by digest of request id."""
+    """The positions of the newest decisions and dead letters, by digest of request id."""
 
     def decided(self, decision: dict[str, Any], at: datetime, place: DecisionPosition) -> None:
         """Count a decision's data, with its time and position; ignore invalid data."""
@@ -137,10 +137,18 @@ class Counters:
         self.places.pop(key, None)
         self.places.keep(key, place)
 
-    def put_aside(self, letter: dict[str, Any]) -> None:
-        """Count one dead letter's data."""
+    def put_aside(self, letter: dict[str, Any], place: DecisionPosition) -> None:
+        """Count one dead letter's data, with its position."""
+        request_id = letter.get("request_id")
+        key = digest(request_id.encode()) if request_id is not None else None
         self.letters[str(letter["reason"])] += 1
+        # A decision that there is says more: a repeated request may be refused after it.
+        if key is not None and key not in self.places:
+            self.places.keep(key, place)
 
-    def place_of(self, request_id: str) -> DecisionPosition | None:
-        """The position of the newest decision on a request, if known."""
-        return self.places.get(digest(request_id.encode()))
+    def place_of(self, reference: str) -> DecisionPosition | None:
+        """The position of the newest decision on a request, or of its dead letter; named by its id's digest, in hex."""
+        try:
+            return self.places.get(bytes.fromhex(reference))
+        except ValueError:
+            return None

@@ -9,6 +9,9 @@ from policy_core.history.chain import stood
 from policy_core.publications.publication import Publication, instant
 from workers.console.printable import words
 
+OTHERS = "any other"
+"""In an attestation: the lines of business that the policy does not name."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -20,6 +23,10 @@ class Change:
     where: tuple[str, ...]
     """The affected lines, by lines of business, codes and days; empty for all."""
     cases: int
+    codes: tuple[str, ...] = ()
+    """The only codes it concerns; empty for all."""
+    lines_of_business: tuple[str, ...] = ()
+    """Likewise."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,13 @@ class Publications:
         """Add an attestation's data."""
         changes = tuple(
             Change(
-                change["aspect"], _answer(change["before"]), _answer(change["after"]), _where(change), change["cases"]
+                change["aspect"],
+                _answer(change["before"]),
+                _answer(change["after"]),
+                _where(change),
+                change["cases"],
+                _only(change, "codes"),
+                _only(change, "lines_of_business"),
             )
             for change in event.get("changes", ())
         )
@@ -137,3 +150,11 @@ def _where(change: Mapping[str, Any]) -> tuple[str, ...]:
         parts = (lines.get("lines_of_business", ()), lines.get("codes", ()), days)
         found.append("; ".join(", ".join(part) for part in parts if part))
     return tuple(text for text in found if text)
+
+
+def _only(change: Mapping[str, Any], part: str) -> tuple[str, ...]:
+    """The codes, or lines of business, that a change is limited to; empty if it is not."""
+    named = [lines.get(part) or () for lines in change["where"]]
+    if not all(named) or any(OTHERS in one for one in named):
+        return ()
+    return tuple(dict.fromkeys(text for one in named for text in one))

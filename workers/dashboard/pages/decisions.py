@@ -1,14 +1,17 @@
 """The page *Decisions*."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 from typing import Any
 
 import structlog
 from nicegui import context, ui
 
+from policy_core.document.problems import PolicyDocumentError
 from workers.console.printable import words
-from workers.dashboard.data import find_decision
-from workers.dashboard.data.find_decision import Found
+from workers.dashboard.data import find_trace
 from workers.dashboard.pages.site import (
     COLOURS,
     EVERY_SECONDS,
@@ -32,11 +35,15 @@ from workers.dashboard.pages.site import (
 from workers.dashboard.views import decisions as views
 from workers.dashboard.views.decisions import DETERMINATIONS, Decisions, Stack
 from workers.dashboard.views.now import of_reading
+from workers.dashboard.views.trace import Standing, TracePage, trace_page
 from workers.kafka.errors import ClusterError
+from workers.ledger.trace import Trace
+from workers.state.request_digests import digest
 
 log = structlog.get_logger(__name__)
 
 EVERY = "all revisions"
+NOWHERE = "It was not sent, is not answered or not read yet, or its answer is no longer kept."
 WIDTHS = {"hours": "by the hour", "minutes": "by the minute"}
 
 
@@ -46,7 +53,7 @@ def add_page(data: PageData) -> None:
     @ui.page("/decisions")
     def decisions() -> None:
         with frame("/decisions"):
-            _Search(data).draw()
+            _Search(data).draw(context.client.request.query_params.get("case", ""))
             live(lambda: _problems(data), _draw_problems)
             heading("What was decided, over time")
             _Mix(data).draw()
@@ -156,40 +163,79 @@ class _Search:
         self._stop = Event()
         self._done = 0.0
 
-    def draw(self) -> None:
-        """Lay it out."""
+    def draw(self, reference: str) -> None:
+        """Lay it out, with the trace of the request whose id has a digest, if one is given."""
         with ui.row().classes("w-full items-center gap-2"):
             self._input = ui.input("Request id").props("outlined dense clearable").classes("grow max-w-md")
             self._input.on("keydown.enter", self._find)
             self._button = ui.button("Find its trace", icon="search", on_click=self._find)
         self._result = ui.element("section").classes("w-full").props('aria-label="Trace" aria-live=polite')
         context.client.on_disconnect(self._stop.set)
+        if reference:
+            ui.timer(0.1, partial(self._follow, reference), once=True)
 
     async def _find(self) -> None:
         request_id = (self._input.value or "").strip()
-        if not request_id:
-            return
-        settings, reader = self._data.settings, self._data.reader
-        with reader.lock:
-            place = reader.counters.place_of(request_id)
+        if request_id:
+            await self._show(lambda: self._look(request_id), lambda: _unknown(self._deeper))
+
+    async def _follow(self, reference: str) -> None:
+        def nowhere() -> None:
+            empty("No request of this link is open or was decided lately", "Search for it by its id.")
+
+        await self._show(lambda: self._referred(reference), nowhere)
+
+    async def _show(self, find: Callable[[], Trace | None], unknown: Callable[[], None]) -> None:
         self._result.clear()
         with self._result:
             ui.spinner(size="lg")
         try:
-            found = (
-                await asked(find_decision.at_place, settings, reader.document, place, request_id)
-                if place is not None
-                else None
-            )
-        except ClusterError as error:
+            found = await asked(find)
+        except (ClusterError, PolicyDocumentError) as error:
             self._show_error(str(error))
             return
         self._result.clear()
         with self._result:
             if found is not None:
-                _trace(found)
+                _trace(self._page(found))
             else:
-                _unknown(self._deeper)
+                unknown()
+
+    def _page(self, found: Trace) -> TracePage:
+        followed, now = self._data.cases, datetime.now(UTC)
+        with followed.lock:
+            known = followed.reading.error is None
+            case = followed.cases.find(digest(found.request_id.encode()).hex()) if known else None
+        return trace_page(found, self._data.reader.document, Standing(known, case), now)
+
+    # In threads, which wait for brokers and workers.
+
+    def _look(self, request_id: str) -> Trace | None:
+        settings, reference = self._data.settings, digest(request_id.encode()).hex()
+        found = find_trace.by_workers(settings, self._workers(), request_id)
+        return found if found is not None else self._at_place(reference)
+
+    def _referred(self, reference: str) -> Trace | None:
+        followed = self._data.cases
+        with followed.lock:
+            case = followed.cases.find(reference)
+        if case is not None:
+            return self._look(case.request_id)
+        found = self._at_place(reference)
+        return self._look(found.request_id) or found if found is not None else None
+
+    def _at_place(self, reference: str) -> Trace | None:
+        with self._data.reader.lock:
+            place = self._data.reader.counters.place_of(reference)
+        return find_trace.at_place(self._data.settings, place, reference) if place is not None else None
+
+    def _workers(self) -> list[str]:
+        """The addresses of workers that answer, the ready ones first."""
+        known = self._data.readiness.known
+        told = [
+            (known[worker.id].ready, worker.url) for worker in self._data.watch.watched.workers if worker.id in known
+        ]
+        return [url for ready, url in sorted(told, key=lambda one: one[0] is not True) if url and ready is not None]
 
     async def _deeper(self) -> None:
         request_id = (self._input.value or "").strip()
@@ -197,15 +243,13 @@ class _Search:
         self._done = 0.0
         self._result.clear()
         with self._result:
-            label("Reading every decision that is kept …")
+            label("Reading every decision and dead letter that is kept …")
             bar = ui.linear_progress(0.0, show_value=False).props("aria-label=Progress")
             timer = ui.timer(0.5, lambda: bar.set_value(self._done))
             ui.button("Stop", on_click=self._stop.set).props("outline")
         try:
-            settings, document = self._data.settings, self._data.reader.document
-            found = await asked(
-                find_decision.anywhere, settings, document, request_id, self._set_progress, self._stop.is_set
-            )
+            settings = self._data.settings
+            found = await asked(find_trace.anywhere, settings, request_id, self._set_progress, self._stop.is_set)
         except ClusterError as error:
             self._show_error(str(error))
             return
@@ -214,11 +258,11 @@ class _Search:
         self._result.clear()
         with self._result:
             if found is not None:
-                _trace(found)
+                _trace(self._page(found))
             elif self._stop.is_set():
                 empty("The search was stopped", "Nothing was found so far.")
             else:
-                empty("No decision on this request is kept", "It was not sent, not read yet, or is no longer kept.")
+                empty("No answer to this request is kept", NOWHERE)
 
     def _set_progress(self, share: float) -> None:
         self._done = share
@@ -226,21 +270,24 @@ class _Search:
     def _show_error(self, error: str) -> None:
         self._result.clear()
         with self._result:
-            note("unknown", "The brokers do not answer", (error,))
+            note("unknown", "It cannot be looked for now", (error,))
 
 
 def _unknown(deeper: Any) -> None:
     with ui.element("div").classes("w-full rounded border border-dashed border-gray-400 p-6 text-center"):
-        label("It is not among the decisions read lately").classes("font-bold")
-        label("It may be older, or among the dead letters, or never have come.")
+        label("It is not among the decisions and dead letters read lately").classes("font-bold")
+        label("It may be older, or not yet answered, or never have come.")
         ui.button("Search all that is kept", on_click=deeper).props("outline").classes("mt-2")
 
 
-def _trace(found: Found) -> None:
-    with ui.card().classes("w-full gap-2").props(f"data-found={len(found.lines)}"):
+def _trace(found: TracePage) -> None:
+    with ui.card().classes("w-full gap-2").props(f"data-found={len(found.sections)}"):
         label(found.headline).props("role=heading aria-level=2").classes("text-lg font-bold")
-        rows = [dict(zip(found.columns, line, strict=True)) for line in found.lines]
-        table([(name, name.capitalize()) for name in found.columns], rows, "line")
         for part in found.sections:
             label(part.title).props("role=heading aria-level=3").classes("font-bold mt-2")
-            details(part.rows)
+            if part.lines:
+                rows = [dict(zip(part.columns, line, strict=True)) for line in part.lines]
+                numbered = [row | {"row": number} for number, row in enumerate(rows)]
+                table([(name, name.capitalize()) for name in part.columns], numbered, "row")
+            if part.rows:
+                details(part.rows)

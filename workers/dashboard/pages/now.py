@@ -11,6 +11,7 @@ from workers.dashboard.pages.site import (
     LOOKS,
     PageData,
     axes,
+    cases_link,
     chart,
     empty,
     frame,
@@ -22,9 +23,16 @@ from workers.dashboard.pages.site import (
     table,
 )
 from workers.dashboard.views import now as views
-from workers.dashboard.views.now import Now, Series
+from workers.dashboard.views.now import Now, Series, Told, Turn, Work
+from workers.work_list.columns import named
 
-WORKER = (("worker", "Worker"), ("host", "Host"), ("partitions", "Partitions of requests"))
+WORKER = (
+    ("worker", "Worker"),
+    ("level", "State"),
+    ("ready", "Ready"),
+    ("host", "Host"),
+    ("partitions", "Partitions of requests"),
+)
 PARTITION = (
     ("partition", "Partition"),
     ("level", "State"),
@@ -64,15 +72,12 @@ def add_page(data: PageData) -> None:
 def _view(data: PageData) -> Now:
     at = datetime.now(UTC)
     watched, reader = data.watch.watched, data.reader
+    counts = data.cases.counts(at, data.zone)
+    with data.cases.lock:
+        work = Work(counts, data.cases.reading, data.cases.cases.left_out)
     with reader.lock:
-        return views.now(
-            watched,
-            reader.progress,
-            reader.counters.latencies,
-            reader.pended.count(at),
-            data.settings.stalled_seconds,
-            at,
-        )
+        told = Told(reader.progress, reader.counters.latencies, work, data.readiness.known)
+        return views.now(watched, told, data.settings.stalled_seconds, at)
 
 
 def _draw(found: Now) -> None:
@@ -91,16 +96,55 @@ def _draw(found: Now) -> None:
                     label(tile.name)
                     if tile.level != "good":
                         ui.icon(icon).props(f'role=img aria-label="{says}"')
-                label(tile.value).classes("text-xl font-bold")
+                if tile.filters is None:
+                    label(tile.value).classes("text-xl font-bold")
+                else:
+                    means = f"{tile.name}: {tile.value}, show them"
+                    cases_link(tile.value, dict(tile.filters), means).classes("text-xl font-bold")
                 label(tile.means).classes("text-sm")
+    _draw_turns(found.turns)
     heading("Workers and their partitions")
     if found.workers:
-        table(WORKER, [worker._asdict() for worker in found.workers], "worker")
+        rows = [worker._asdict() | {"level": LOOKS[worker.level][2]} for worker in found.workers]
+        table(WORKER, rows, "worker")
     else:
         empty("No worker is a member of the group", "`dli worker` starts one.")
     heading("Partitions of requests")
     rows = [partition._asdict() | {"level": LOOKS[partition.level][2]} for partition in found.partitions]
     table(PARTITION, rows, "partition")
+
+
+def _draw_turns(turns: tuple[Turn, ...]) -> None:
+    if not turns:
+        return
+    heading("Whose turn it is")
+    columns = ("Who acts next", "Open", "Overdue", "Due today")
+    with ui.element("table").classes("w-full text-left"):
+        with ui.element("thead"), ui.element("tr"):
+            for column in columns:
+                with ui.element("th").props("scope=col").classes("p-2"):
+                    label(column)
+        with ui.element("tbody"):
+            for turn in turns:
+                _draw_turn(turn)
+
+
+def _draw_turn(turn: Turn) -> None:
+    who = named(turn.actor)
+    with ui.element("tr").classes("border-t border-gray-400"):
+        with ui.element("th").props("scope=row").classes("p-2 font-normal"):
+            label(who)
+        for name, count, due in (
+            ("open", turn.open, {}),
+            ("overdue", turn.overdue, {"due": "overdue"}),
+            ("due today", turn.due_today, {"due": "today"}),
+        ):
+            with ui.element("td").classes("p-2"):
+                if count:
+                    means = f"{count:,} {name}, {who}: show them"
+                    cases_link(f"{count:,}", {"acts_next": turn.actor, **due}, means)
+                else:
+                    label("0")
 
 
 def _chart(title: str, at: tuple[float, ...], lines: list[tuple[str, str, tuple[Any, ...]]]) -> dict[str, Any]:

@@ -4,12 +4,13 @@ Pages show data only through these functions: each renders it as text without ac
 (`workers/console/printable.py`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from nicegui import context, run, ui
 
@@ -17,10 +18,12 @@ from workers.configuration.settings import Settings
 from workers.console.printable import printable
 from workers.dashboard.data.consumer import Reader
 from workers.dashboard.data.poller import Watch
+from workers.dashboard.data.readiness import WorkerReadiness
 from workers.dashboard.sign_in.record_sign_ins import Records
 from workers.dashboard.sign_in.roles import VISITOR, Role, Visitor
 from workers.dashboard.views.times import Level
 from workers.kafka.errors import ReadingError
+from workers.work_list.read_cases import FollowedCases
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,6 +32,7 @@ EVERY_SECONDS = 2.0
 """The update interval of pages."""
 PAGES = (
     ("/", "Now"),
+    ("/cases", "Cases"),
     ("/decisions", "Decisions"),
     ("/policy", "Policy"),
     ("/dead-letters", "Dead letters"),
@@ -77,6 +81,10 @@ class PageData:
     settings: Settings
     watch: Watch
     reader: Reader
+    readiness: WorkerReadiness
+    cases: FollowedCases
+    zone: tzinfo
+    """Where the days of the default policy begin and end."""
     reports: Path
     allow_redrive: bool
     records: Records
@@ -188,6 +196,18 @@ def way_to(text: str, *path: str) -> ui.link:
     return ui.link(printable(text), "/" + "/".join(quote(part, safe="") for part in path))
 
 
+def cases_address(filters: Mapping[str, str]) -> str:
+    """The address of the page *Cases* with filters."""
+    return f"/cases?{urlencode(filters)}" if filters else "/cases"
+
+
+def cases_link(text: str, filters: Mapping[str, str], means: str) -> ui.link:
+    """A link to the cases that a number counts."""
+    made = ui.link(printable(text), cases_address(filters))
+    made.props["aria-label"] = printable(means)
+    return made
+
+
 def fold(text: str) -> ui.expansion:
     """A collapsed section."""
     return ui.expansion(printable(text)).classes("w-full").props("dense")
@@ -202,6 +222,13 @@ def choice(name: str, options: Sequence[str], on_change: Callable[[], Any]) -> u
     """A selection, initially the first option; its value is the original one."""
     made = ui.select(_named(options), value=options[0], label=printable(name), on_change=on_change)
     return made.classes("min-w-48 max-w-full")
+
+
+def selection(name: str, options: Mapping[str, str], value: str, on_change: Callable[[str], Any]) -> ui.select:
+    """A selection among named values."""
+    named = {key: printable(text) for key, text in options.items()}
+    made = ui.select(named, value=value, label=printable(name), on_change=lambda event: on_change(event.value))
+    return made.classes("min-w-36 max-w-full").props("dense")
 
 
 def offer(made: ui.select, options: Sequence[str]) -> None:
@@ -250,6 +277,9 @@ def _cell(value: Any) -> Any:
     return printable(value) if isinstance(value, str) else value
 
 
+CHECKBOX = '<q-checkbox v-model="props.selected" dense aria-label="{}" />'
+
+
 def table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]], key: str, **options: Any) -> ui.table:
     """A table, shown as cards on narrow screens."""
     made = ui.table(
@@ -258,7 +288,43 @@ def table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]], ke
         row_key=key,
         **options,
     )
+    if "selection" in options:
+        made.add_slot("header-selection", CHECKBOX.format("Choose all"))
+        made.add_slot("body-selection", CHECKBOX.format("Choose this row"))
     return made.classes("w-full").props(":grid=Quasar.Screen.lt.sm flat bordered dense wrap-cells")
+
+
+LINKED_CELL = """
+<q-td :props="props"><a :href="props.row.address" class="underline">{{ props.value }}</a></q-td>
+"""
+LINKED_CARD = """
+<div class="q-pa-xs col-12"><div class="q-table__grid-item-card q-table__card--bordered q-pa-sm">
+<div v-for="(col, index) in props.cols" :key="col.name" class="q-table__grid-item-row">
+<div class="q-table__grid-item-title">{{ col.label }}</div>
+<div class="q-table__grid-item-value"><a v-if="index === 0" :href="props.row.address" class="underline">{{
+col.value }}</a><span v-else>{{ col.value }}</span></div></div></div></div>
+"""
+"""A row where the screen is narrow. Data is text in both, and an address is one of ours."""
+
+
+def linked_table(
+    columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]], key: str, **options: Any
+) -> ui.table:
+    """A table whose first column links to the `address` of each row, which never contains data."""
+    made = table(columns, rows, key, **options)
+    made.add_slot(f"body-cell-{columns[0][0]}", LINKED_CELL)
+    made.add_slot("item", LINKED_CARD)
+    return made
+
+
+def go_to(address: str) -> None:
+    """Open one of our own addresses."""
+    ui.navigate.to(address)
+
+
+def save(text: str, name: str, media_type: str) -> None:
+    """Offer a text as a file."""
+    ui.download.content(text.encode(), name, media_type)
 
 
 async def asked(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

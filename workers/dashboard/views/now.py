@@ -1,19 +1,23 @@
 """The page *Now*: whether requests are answered in time, and what is stuck."""
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import NamedTuple
 
 from workers.accounts.account import total
+from workers.console.printable import counted
 from workers.dashboard.data.consumer import Progress
 from workers.dashboard.data.counters import Latencies
 from workers.dashboard.data.poller import Point, Watched
+from workers.dashboard.data.readiness import Readiness
 from workers.dashboard.views.times import Level, lasting, moment
 from workers.kafka.lag import Lag, Member
+from workers.work_list.columns import named
+from workers.work_list.open_cases import Counts
+from workers.work_list.read_cases import Reading
 
 FRESH_SECONDS = 15.0
 """Maximum age of the brokers' data; one look may take half as long."""
@@ -32,6 +36,8 @@ class Tile(NamedTuple):
     value: str
     means: str
     level: Level = "good"
+    filters: tuple[tuple[str, str], ...] | None = None
+    """For a number of cases: those of the page *Cases* that it counts."""
 
 
 class PartitionRow(NamedTuple):
@@ -50,8 +56,30 @@ class WorkerRow(NamedTuple):
     """One member of the workers' group."""
 
     worker: str
+    level: Level
+    ready: str
+    """Whether it is ready, or which checks fail."""
     host: str
     partitions: str
+
+
+class Turn(NamedTuple):
+    """Whose turn it is, and on how many cases."""
+
+    actor: str
+    """One of `ACTORS`."""
+    open: int
+    overdue: int
+    due_today: int
+
+
+class Work(NamedTuple):
+    """What is known of the open cases."""
+
+    counts: Counts | None
+    """None while they are not known."""
+    reading: Reading = Reading(None)
+    left_out: int = 0
 
 
 class Rates(NamedTuple):
@@ -80,6 +108,17 @@ class Verdict(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Told:
+    """What is known besides the brokers' word."""
+
+    progress: Progress
+    latencies: Latencies
+    work: Work
+    readiness: Mapping[str, Readiness]
+    """By the member's id."""
+
+
+@dataclass(frozen=True)
 class Now:
     """The whole page."""
 
@@ -90,33 +129,34 @@ class Now:
     """None, like the rows, if nothing is known now: old data would look healthy."""
     partitions: tuple[PartitionRow, ...] = ()
     workers: tuple[WorkerRow, ...] = ()
+    turns: tuple[Turn, ...] = ()
+    """Only those with open cases."""
 
 
 def now(
     watched: Watched,
-    progress: Progress,
-    latencies: Latencies,
-    pended: tuple[Counter[str], int],
+    told: Told,
     stalled_seconds: float,
     at: datetime,
 ) -> Now:
     """The page at a moment."""
-    found = verdict(watched, stalled_seconds, at.timestamp())
-    found = found._replace(reasons=(*found.reasons, *of_reading(progress)))
+    found = verdict(watched, stalled_seconds, at.timestamp(), told.readiness)
+    found = found._replace(reasons=(*found.reasons, *of_reading(told.progress), *of_cases(told.work)))
     heard = moment(datetime.fromtimestamp(watched.at, UTC) if watched.at is not None else None)
     if found.level == "unknown" or not watched.lags:
         return Now(found, heard)
     return Now(
         found,
         heard,
-        tuple(_tiles(watched, progress, latencies, pended, at, stalled_seconds)),
+        tuple(_tiles(watched, told, at, stalled_seconds)),
         tuple(_partitions(watched, stalled_seconds)),
-        tuple(_workers(watched)),
+        tuple(_workers(watched, told.readiness, at.timestamp())),
+        tuple(_turns(told.work)),
     )
 
 
-def verdict(watched: Watched, stalled_seconds: float, at: float) -> Verdict:
-    """Whether requests are answered, by the brokers' data and its age."""
+def verdict(watched: Watched, stalled_seconds: float, at: float, readiness: Mapping[str, Readiness]) -> Verdict:
+    """Whether requests are answered, by the brokers' data and its age, and by what workers say of themselves."""
     if watched.at is None:
         return Verdict("unknown", "The brokers have not answered yet", (watched.error,) if watched.error else ())
     age = max(at - watched.at, 0.0)
@@ -125,7 +165,41 @@ def verdict(watched: Watched, stalled_seconds: float, at: float) -> Verdict:
         return Verdict("unknown", f"Not known: the brokers last answered {lasting(age)} ago", (why,))
     if not watched.lags:
         return Verdict("bad", "There is no topic of requests", ("`dli topics apply` makes it",))
-    return _of_lags(watched, stalled_seconds)
+    found = _of_lags(watched, stalled_seconds)
+    unready = [
+        f"worker {_short(worker)} {says}"
+        for worker in watched.workers
+        for level, says in [_ready(readiness, worker, at)]
+        if level != "good"
+    ]
+    if not unready:
+        return found
+    headline = counted(len(unready), "worker") + (" is" if len(unready) == 1 else " are") + " not known to be ready"
+    if found.level != "good":
+        return found._replace(reasons=(*found.reasons, *unready))
+    return Verdict("waiting", headline, tuple(unready))
+
+
+def _ready(readiness: Mapping[str, Readiness], worker: Member, at: float) -> tuple[Level, str]:
+    """Whether a worker is ready, and the rest of a sentence that says so."""
+    found = readiness.get(worker.id)
+    if found is None or at - found.at > FRESH_SECONDS:
+        return "unknown", "was not asked yet whether it is ready"
+    if found.ready is None:
+        return "unknown", f"does not say whether it is ready: {found.error}"
+    return ("good", "ready") if found.ready else ("waiting", f"is not ready: {', '.join(found.failing)}")
+
+
+def of_cases(work: Work) -> tuple[str, ...]:
+    """Problems of reading the cases."""
+    found = []
+    if work.reading.error is not None:
+        found.append(f"open cases are not known now: {work.reading.error}")
+    if work.reading.unreadable:
+        found.append(f"{work.reading.unreadable:,} records of cases have a shape that this version does not know")
+    if work.left_out:
+        found.append("more cases are open than the dashboard has room for: they are not all counted")
+    return tuple(found)
 
 
 def _of_lags(watched: Watched, stalled_seconds: float) -> Verdict:
@@ -168,9 +242,7 @@ def _stuck(lag: Lag, stalled_seconds: float) -> bool:
 
 def _tiles(
     watched: Watched,
-    progress: Progress,
-    latencies: Latencies,
-    pended: tuple[Counter[str], int],
+    told: Told,
     at: datetime,
     stalled_seconds: float,
 ) -> list[Tile]:
@@ -184,7 +256,7 @@ def _tiles(
         Tile("Oldest waits", lasting(longest) if waiting else "nothing waits", "since it was published", late),
         Tile("Coming in", _each_second(speed and speed.come_in), f"over {RATE_SECONDS:.0f} s"),
         Tile("Done", _each_second(speed and speed.done), f"over {RATE_SECONDS:.0f} s"),
-        _latency(latencies, progress, at),
+        _latency(told.latencies, told.progress, at),
         Tile(
             "Accounts",
             f"differ by {account.difference:+,}" if account.difference else "not whole" if wrong else "balanced",
@@ -192,9 +264,15 @@ def _tiles(
             f"{account.dead_lettered:,} dead letters",
             "bad" if wrong else "good",
         ),
-        _pended(pended, progress),
-        Tile("Workers", f"{len(watched.workers):,}", "in the group", "good" if watched.workers else "bad"),
+        _workers_tile(watched, told.readiness, at.timestamp()),
+        *_cases(told.work),
     ]
+
+
+def _workers_tile(watched: Watched, readiness: Mapping[str, Readiness], at: float) -> Tile:
+    levels = [_ready(readiness, worker, at)[0] for worker in watched.workers]
+    level: Level = "bad" if not levels else "good" if set(levels) == {"good"} else "waiting"
+    return Tile("Workers", f"{len(levels):,}", f"in the group, {levels.count('good'):,} of them ready", level)
 
 
 def _each_second(rate: float | None) -> str:
@@ -213,12 +291,45 @@ def _latency(latencies: Latencies, progress: Progress, at: datetime) -> Tile:
     return Tile(name, lasting(most), f"95 of 100; half within {lasting(middle)}; of {len(found):,} in 5 minutes")
 
 
-def _pended(pended: tuple[Counter[str], int], progress: Progress) -> Tile:
-    states, overdue = pended
-    if progress.error is not None:
-        return Tile("Pended", "not known", "decisions are not read now", "unknown")
-    means = f"{overdue:,} past their due date, if nobody answered elsewhere" if overdue else "none past its due date"
-    return Tile("Pended", f"{states.total():,}", means, "waiting" if overdue else "good")
+def _cases(work: Work) -> list[Tile]:
+    if work.counts is None:
+        return [
+            Tile(name, "not known", "cases are not read now", "unknown") for name in ("Open", "Overdue", "Due today")
+        ]
+    counts = work.counts
+    waiting = counts.by_clock_state.get("waiting_for_information", 0)
+    return [
+        Tile("Open", f"{counts.total:,}", f"pended requests; {waiting:,} wait for information", filters=()),
+        Tile(
+            "Overdue",
+            f"{counts.overdue:,}",
+            _by(counts.overdue_by_actor) or "none is past its due date",
+            "bad" if counts.overdue else "good",
+            (("due", "overdue"),),
+        ),
+        Tile(
+            "Due today",
+            f"{counts.due_today:,}",
+            _by(counts.due_today_by_actor) or "none is due later today",
+            "waiting" if counts.due_today else "good",
+            (("due", "today"),),
+        ),
+    ]
+
+
+def _by(actors: Mapping[str, int]) -> str:
+    return ", ".join(f"{named(actor)} {count:,}" for actor, count in actors.items() if count)
+
+
+def _turns(work: Work) -> list[Turn]:
+    counts = work.counts
+    if counts is None:
+        return []
+    return [
+        Turn(actor, count, counts.overdue_by_actor.get(actor, 0), counts.due_today_by_actor.get(actor, 0))
+        for actor, count in counts.by_actor.items()
+        if count
+    ]
 
 
 def _partitions(watched: Watched, stalled_seconds: float) -> list[PartitionRow]:
@@ -253,12 +364,13 @@ def _short(worker: Member) -> str:
     return worker.id.removeprefix(f"{worker.client}-")[:8]
 
 
-def _workers(watched: Watched) -> list[WorkerRow]:
+def _workers(watched: Watched, readiness: Mapping[str, Readiness], at: float) -> list[WorkerRow]:
     topic = watched.lags[0].topic
     rows = []
     for worker in watched.workers:
         mine = [str(partition.partition) for partition in worker.partitions if partition.topic == topic]
-        rows.append(WorkerRow(_short(worker), worker.host.lstrip("/"), ", ".join(mine) or "none"))
+        level, says = _ready(readiness, worker, at)
+        rows.append(WorkerRow(_short(worker), level, says, worker.host.lstrip("/"), ", ".join(mine) or "none"))
     return rows
 
 

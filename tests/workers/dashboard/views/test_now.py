@@ -1,7 +1,6 @@
 """What the page *Now* says: nothing that is stalled, gone or unknown looks healthy."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,13 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka import TopicPartition
 
+from tests.support.case_records import HOUR, board_of, case, line, written
 from workers.accounts.account import Account, PartitionBalance
 from workers.dashboard.data.consumer import Progress
 from workers.dashboard.data.counters import Latencies
 from workers.dashboard.data.poller import Point, Watched
-from workers.dashboard.views.now import FRESH_SECONDS, Now, now, rates, series, verdict
+from workers.dashboard.data.readiness import Readiness
+from workers.dashboard.views.now import FRESH_SECONDS, Now, Told, Turn, Work, now, rates, series, verdict
 from workers.kafka.lag import Lag, Member
 from workers.kafka.reader import Extent
+from workers.work_list.open_cases import OpenCases
+from workers.work_list.read_cases import Reading
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STALLED = 20.0
@@ -41,8 +44,18 @@ def watched(
     return Watched(tuple(lags), tuple(workers), tuple(standings), AT.timestamp() - age, error, ())
 
 
-def page(found: Watched, progress: Progress = READS, latencies: Latencies | None = None) -> Now:
-    return now(found, progress, latencies or Latencies(), (Counter(), 0), STALLED, AT)
+ALL_READY = {WORKER.id: Readiness(ready=True, at=AT.timestamp())}
+NONE_OPEN = Work(OpenCases().counts(AT))
+
+
+def page(
+    found: Watched,
+    progress: Progress = READS,
+    latencies: Latencies | None = None,
+    readiness: Mapping[str, Readiness] = ALL_READY,
+    work: Work = NONE_OPEN,
+) -> Now:
+    return now(found, Told(progress, latencies or Latencies(), work, readiness), STALLED, AT)
 
 
 def tile(found: Now, name: str) -> tuple[str, str]:
@@ -55,12 +68,12 @@ def test_all_is_well() -> None:
     assert (found.verdict.level, found.verdict.reasons) == ("good", ())
     assert tile(found, "Accounts") == ("balanced", "good")
     assert [(one.partition, one.worker, one.level) for one in found.partitions] == [(0, "0f662c0f", "good")]
-    assert [(one.host, one.partitions) for one in found.workers] == [("10.0.0.7", "0")]
+    assert [(one.host, one.partitions, one.ready) for one in found.workers] == [("10.0.0.7", "0", "ready")]
 
 
 def test_requests_behind_an_open_transaction_are_called_stuck() -> None:
     """Requests behind an open transaction are called stuck, and the reason is stated."""
-    said = verdict(watched(lags=[lag(waiting=3, seconds=21, held=2)]), STALLED, AT.timestamp())
+    said = verdict(watched(lags=[lag(waiting=3, seconds=21, held=2)]), STALLED, AT.timestamp(), ALL_READY)
 
     assert said.level == "bad"
     assert said.reasons == (
@@ -84,7 +97,7 @@ def test_requests_behind_an_open_transaction_are_called_stuck() -> None:
     ],
 )
 def test_how_it_is(found: Watched, level: str, says: str) -> None:
-    said = verdict(found, STALLED, AT.timestamp())
+    said = verdict(found, STALLED, AT.timestamp(), ALL_READY)
 
     assert (said.level, says in said.headline) == (level, True), said
 
@@ -110,6 +123,60 @@ def test_only_what_is_known_to_be_well_is_called_so(
         assert (found.tiles, found.partitions, found.workers) == ((), (), ())
 
 
+UNREADY = Readiness(ready=False, failing=("progressing", "broker"), at=AT.timestamp())
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        (UNREADY, "worker 0f662c0f is not ready: progressing, broker"),
+        (None, "worker 0f662c0f was not asked yet whether it is ready"),
+        (Readiness(ready=True, at=AT.timestamp() - FRESH_SECONDS - 1), "worker 0f662c0f was not asked yet"),
+        (Readiness(None, error="it does not answer", at=AT.timestamp()), "does not say whether it is ready: it does"),
+    ],
+)
+def test_nothing_is_green_while_a_worker_is_unready(told: Readiness | None, says: str) -> None:
+    """Nothing is green while a worker is not known to be ready, and its failing checks are named."""
+    found = page(watched(), readiness={} if told is None else {WORKER.id: told})
+
+    assert (found.verdict.level, "1 worker is not known" in found.verdict.headline) == ("waiting", True)
+    assert says in found.verdict.reasons[0]
+    assert tile(found, "Workers") == ("1", "waiting")
+    assert [one.level for one in found.workers] != ["good"]
+
+
+def test_an_unready_worker_does_not_hide_what_is_worse() -> None:
+    found = page(watched(lags=[lag(waiting=3, seconds=21)]), readiness={WORKER.id: UNREADY})
+
+    assert found.verdict.level == "bad"
+    assert "worker 0f662c0f is not ready: progressing, broker" in found.verdict.reasons
+
+
+def test_it_says_whose_turn_it_is_with_links_to_the_cases() -> None:
+    """What is overdue and due today is shown by who has to act, each with the filter of its cases."""
+    late, later = (AT - HOUR).isoformat(), (AT + HOUR).isoformat()
+    cases = [
+        case("R-1", due_at=late),
+        case("R-2", due_at=late, lines=(line(1, "no_prior_authorization"),)),
+        case("R-3", due_at=later),
+        case("R-4", due_at=(AT + 48 * HOUR).isoformat()),
+    ]
+    found = page(watched(), work=Work(board_of(map(written, cases)).counts(AT)))
+
+    tiles = {one.name: (one.value, one.means, dict(one.filters or ())) for one in found.tiles}
+    assert tiles["Overdue"] == ("2", "a physician 1, case management 1", {"due": "overdue"})
+    assert tiles["Due today"] == ("1", "a physician 1", {"due": "today"})
+    assert tiles["Open"][0] == "4"
+    assert found.turns == (Turn("physician_reviewer", 3, 1, 1), Turn("case_management", 1, 1, 0))
+
+
+def test_cases_that_are_not_known_have_no_numbers() -> None:
+    found = page(watched(), work=Work(None, Reading("no right to it")))
+
+    assert {tile(found, name) for name in ("Open", "Overdue", "Due today")} == {("not known", "unknown")}
+    assert (found.turns, found.verdict.reasons) == ((), ("open cases are not known now: no right to it",))
+
+
 def test_answers_that_are_not_read_have_no_latency() -> None:
     latencies = Latencies()
     latencies.asked(b"a", 1_000)
@@ -117,7 +184,6 @@ def test_answers_that_are_not_read_have_no_latency() -> None:
     found = page(watched(), Progress(error="no right to it"), latencies)
 
     assert tile(found, "Answered within") == ("not known", "unknown")
-    assert tile(found, "Pended") == ("not known", "unknown")
     assert "decisions are not read now: no right to it" in found.verdict.reasons
 
 
