@@ -1,0 +1,1 @@
+"""The public figures of a year, exact, from the cases."""
