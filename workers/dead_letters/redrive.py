@@ -12,6 +12,7 @@ Why it cannot loop, be sent twice for one letter, or change an answer:
   id, so that of two concurrent runs the earlier is fenced and its last batch is aborted.
 * A conflicting duplicate is never sent again: its request has been answered. Any other request answered meanwhile is
   detected as a duplicate.
+* A verdict that is sent again is judged by its case as it then is, and one that stands already is a duplicate.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ import structlog
 from kafka import TopicPartition
 
 from events.envelope import header
-from events.topics import REQUESTS
+from events.topics import REQUESTS, VERDICTS
 from workers.configuration.settings import Settings
 from workers.dead_letters.read import TRIES, StoredDeadLetter, bytes_of
 from workers.kafka import clients
@@ -42,8 +43,10 @@ CLOCKS_APART_MS = 3_600_000
 ANSWERED: Mapping[str, str] = {
     "conflicting_duplicate": "its request was answered, and the first answer stands: use a new request id",
     "circular_link": "its request was answered, and the answer stands: there is nothing to send again",
+    "denied_link": "its request was answered, and the answer stands: there is nothing to send again",
 }
 """Reasons of letters that are never sent again, because their request was answered."""
+OTHER_VERDICT = "a verdict or extension with its id was published before, and that one counts: use a new id"
 
 
 class Plan(NamedTuple):
@@ -79,7 +82,8 @@ def refusal(letter: StoredDeadLetter, settings: Settings, most_tries: int = MOST
     """Why a letter is not sent again; None if it may be."""
     reason = letter.content.reason
     if reason in ANSWERED:
-        return ANSWERED[reason]
+        is_verdict = letter.content.original.topic == settings.topic(VERDICTS)
+        return OTHER_VERDICT if is_verdict else ANSWERED[reason]
     if letter.tries >= most_tries:
         return f"it was sent again {letter.tries} times already and failed each time (--tries allows more)"
     return _lacking(letter, settings)
@@ -92,7 +96,7 @@ def _lacking(letter: StoredDeadLetter, settings: Settings) -> str | None:
     odd = any(header.name_base64 is not None or header.value_base64 is None for header in original.headers)
     cut = " and ".join(original.cut)
     checks = (
-        (original.topic != settings.topic(REQUESTS), "it is no request: publish it anew where it came from"),
+        (original.topic not in _sent_to(settings), "it is no request or verdict: publish it anew where it came from"),
         (original.last_offset is not None, "it stands for what cannot be read: there is no event to send"),
         (bool(cut), f"it carries only the beginning of its {cut}: publish it anew"),
         (letter.value is None, "it has no value: there is nothing to send"),
@@ -102,6 +106,11 @@ def _lacking(letter: StoredDeadLetter, settings: Settings) -> str | None:
         ),
     )
     return next((sentence for lacking, sentence in checks if lacking), None)
+
+
+def _sent_to(settings: Settings) -> frozenset[str]:
+    """The topics to which events are sent again."""
+    return frozenset({settings.topic(REQUESTS), settings.topic(VERDICTS)})
 
 
 def sent_before(settings: Settings, chosen: Sequence[StoredDeadLetter]) -> set[str]:
@@ -114,8 +123,9 @@ def sent_before(settings: Settings, chosen: Sequence[StoredDeadLetter]) -> set[s
     wanted = {letter.id for letter in chosen}
     oldest: dict[TopicPartition, int] = {}
     for letter in chosen:
-        if letter.content.original.topic == settings.topic(REQUESTS) and letter.content.original.partition is not None:
-            place = TopicPartition(letter.content.original.topic, letter.content.original.partition)
+        original = letter.content.original
+        if original.topic in _sent_to(settings) and original.partition is not None:
+            place = TopicPartition(original.topic, original.partition)
             since = round(letter.written.timestamp() * 1000) - CLOCKS_APART_MS
             oldest[place] = min(oldest.get(place, since), since)
     if not oldest:

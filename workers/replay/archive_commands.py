@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
+from events.topics import ANSWERED, CASES, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS, VERDICTS
 from workers.configuration.command_options import ArchiveKeys, Bootstrap, Prefix, settings
 from workers.console.exit_codes import CommandError, Exit, needs_replay_extra
 from workers.console.printing import err, out
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from workers.archive.archive_source import ArchiveSource
     from workers.event_log.asked import Asked
 
-TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, POLICY_REVISIONS)
+TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, VERDICTS, POLICY_REVISIONS)
 """The replayed topics."""
-ARCHIVED = (*TOPICS, ANSWERED)
-"""The topics archived by default: enough to verify, and to restore without deciding requests again."""
+ARCHIVED = (*TOPICS, ANSWERED, CASES)
+"""The topics archived by default: enough to verify, and to restore without deciding requests again.
+
+Cases are archived, not made again: links were judged and deadlines announced when time had come, which no archive of
+events repeats, and case events are kept for a month only."""
 
 From = Annotated[str | None, typer.Option("--from", help="First offset or instant of the requests.")]
 To = Annotated[str | None, typer.Option("--to", help="Offset or instant after the last request.")]

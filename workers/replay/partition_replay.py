@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -26,6 +25,7 @@ from workers.kafka.records import Record
 from workers.replay.documents import Draft
 from workers.replay.recorded_answers import Answers
 from workers.replay.repeated_request_ids import repeated
+from workers.replay.reviewed_decisions import cause_prefix, is_reviewed
 from workers.state.request_digests import digest
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -113,7 +113,10 @@ class PartitionReplay:
         self.topic = source.topic(REQUESTS)
         self.extent = source.extent(self.topic, partition)
         self.judge: Judge
-        self.decisions = Answers(source, source.topic(DECISIONS), partition, attrgetter("key"), self)
+        self.reviewed = False
+        """Whether decisions made from verdicts were passed over."""
+        self._verdicts = cause_prefix(source)
+        self.decisions = Answers(source, source.topic(DECISIONS), partition, self._decided_key, self)
         self.letters = Answers(source, source.topic(DEAD_LETTERS), partition, self._answered_offset, self)
         self._memory: dict[bytes, Entry] = {}
         self._kept = plan.settings.duplicates_kept_days * DAY_MS
@@ -134,6 +137,13 @@ class PartitionReplay:
     def damaged(self, damage: Damage) -> None:
         """An unreadable range of answers."""
         self.judge.damaged(damage)
+
+    def _decided_key(self, record: Record) -> bytes | None:
+        """The key of a decision on a request; what was made from a verdict is no answer to a request's record."""
+        if is_reviewed(record, self._verdicts):
+            self.reviewed = True
+            return None
+        return record.key
 
     def _answered_offset(self, record: Record) -> int | None:
         """The offset of a dead letter's request; None if it is about something else."""
@@ -210,6 +220,7 @@ class PartitionReplay:
             ],
             "decisions": self.decisions.state(),
             "letters": self.letters.state(),
+            "reviewed": self.reviewed,
             "judge": self.judge.state(),
             "done": False,
         }
@@ -223,6 +234,7 @@ class PartitionReplay:
         self.letters.restore(state["letters"])
         self.judge.restore(state["judge"])
         self._requests = state["requests"]
+        self.reviewed = state.get("reviewed", False)
         return int(state["next"])
 
 

@@ -21,11 +21,13 @@ from workers.replay.documents import Documents, documents_of
 from workers.replay.findings import Findings, ResumedFindings
 from workers.replay.partition_replay import News, PartitionReplay, Plan, Task, request_id_of
 from workers.replay.redecide import Reading, Redecider, differences, read
+from workers.replay.reviewed_decisions import ReviewedDecisions
 
 PATHS_SHOWN = 12
 
-IDENTICAL = ("decision", "duplicate", "dead_letter")
-"""Outcomes equal to the record: identical bytes, or no answer for a duplicate."""
+IDENTICAL = ("decision", "final_decision", "duplicate", "dead_letter")
+"""Outcomes equal to the record: identical bytes, or no answer for a duplicate. A final decision here is any that was
+made from a verdict or an extension."""
 KINDS = {
     "different": "recorded otherwise than decided again",
     "missing_decision": "no decision is recorded",
@@ -298,14 +300,32 @@ class Verifier:
     # --- at the end ---
 
     def end(self) -> None:
-        """Separate missing from not yet decided, and classify unclaimed decisions."""
+        """Separate missing from not yet decided, classify unclaimed decisions, and verify those made from verdicts."""
         self._sort_unclaimed()
+        if self._replay.reviewed:
+            self._verify_reviewed()
         behind = self._since_answer.total()
         if self._replay.extent.to_end and behind:
             for kind, count in self._since_answer.items():
                 self.found[kind] -= count
             self.found["not_replayable"] += behind
             self.why[AFTER] += behind
+
+    def _verify_reviewed(self) -> None:
+        plan, replay = self._plan, self._replay
+        reviewed = ReviewedDecisions(plan.source, replay.partition, self._documents, plan.settings, self.damaged)
+        for one in reviewed.outcomes():
+            if one.kind == "final_decision":
+                self.identical[one.kind] += 1
+            elif one.kind == "not_replayable" and one.why is not None:
+                self.why[one.why] += 1
+                self._note(one.kind, None, one.recorded, one.why)
+            elif one.expected is not None:
+                paths = differences(read(one.recorded), read(one.expected))
+                why = "the values of its fields differ" if paths else "the same content in other bytes, key or headers"
+                self._note(one.kind, None, one.recorded, why, paths[:PATHS_SHOWN], len(paths))
+            else:
+                self._note(one.kind, None, one.recorded, one.why)
 
     def _sort_unclaimed(self) -> None:
         waiting, self._unclaimed = self._unclaimed, []

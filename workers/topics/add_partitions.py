@@ -7,6 +7,9 @@ a key of the old partition p maps to one of p, p + old, p + 2 * old and so on.
     beside its source   p's state is copied to each of those: more than needed, never less
     by its key          each record is copied to its key's new partition
 
+Cases stay where they are: verdicts and links reach them by the ledger's pointers, wherever an id leads now. What is on
+its way to a case, on the ledger, is not copied: everything of that kind is processed before.
+
 Topics of keyed state are grown and filled first, requests last: until then topics are uneven, and no worker starts.
 After an interruption the same command repeats everything, idempotently. Copied records get new timestamps, and so are
 kept longer, never shorter.
@@ -22,7 +25,8 @@ from kafka.admin import OffsetSpec
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
-from events.topics import ANSWERED, REQUESTS, TOPICS, Topic
+from events.topics import ANSWERED, CASE_EVENTS, LEDGER, REQUESTS, TOPICS, VERDICTS, Topic
+from workers.cases.route import is_on_its_way
 from workers.configuration.settings import Settings
 from workers.console.errors import DliError
 from workers.decide.duplicates import unpacked
@@ -87,10 +91,12 @@ def plan(settings: Settings, after: int, before: int | None = None) -> Plan:
         _check_no_members(client, settings)
         _check_no_transactions(client, settings)
         # Once topics are uneven no worker can start to decide waiting requests: they are reported at the end.
-        waiting = _waiting(client, settings) if len(set(counts.values())) == 1 else None
+        even = len(set(counts.values())) == 1
+        waiting = next(filter(None, (_waiting(client, settings, name) for name in DONE_BEFORE)), None) if even else None
         if waiting is not None:
+            what = "request" if waiting.topic == settings.topic(REQUESTS) else "record"
             raise ScaleError(
-                f"{waiting.topic}/{waiting.partition}: the request at offset {waiting.offset} is still to be decided, "
+                f"{waiting.topic}/{waiting.partition}: the {what} at offset {waiting.offset} is still to be decided, "
                 f"and maybe others: stop the platforms, let workers decide all, stop them, then try again"
             )
         steps = [
@@ -116,7 +122,7 @@ def execute(settings: Settings, made: Plan, report: Callable[[Step, int], None])
             # Topics are uneven from the first step on: no other worker can start now.
             _check_no_members(client, settings)
             report(step, _fill(client, settings, topic, made) if topic.state is not None else 0)
-        came = _waiting(client, settings)
+        came = _waiting(client, settings, REQUESTS)
     if came is not None:
         raise ScaleError(
             f"{came.topic}/{came.partition}: the request at offset {came.offset} came while partitions were added, "
@@ -177,18 +183,23 @@ def _check_no_transactions(client: KafkaAdminClient, settings: Settings) -> None
         )
 
 
-def _waiting(client: KafkaAdminClient, settings: Settings) -> ConsumerRecord | None:
-    """An unprocessed request, if any.
+DONE_BEFORE = (REQUESTS, VERDICTS, LEDGER, CASE_EVENTS)
+"""What must be processed before: it concerns state by the old number of partitions."""
+
+
+def _waiting(client: KafkaAdminClient, settings: Settings, name: str) -> ConsumerRecord | None:
+    """An unprocessed record of a topic, if any; of the ledger, what is on its way to a case.
 
     The offsets after the last request may be transaction markers, so the records are read.
     """
     committed = client.list_group_offsets({settings.app_id: None})[settings.app_id]
     behind: dict[TopicPartition, Span] = {}
-    for where, span in spans(client, _places(client, settings.topic(REQUESTS))).items():
+    for where, span in spans(client, _places(client, settings.topic(name))).items():
         done = committed[where].offset if where in committed else -1
         if max(done, span.beginning) < span.end:
             behind[where] = Span(max(done, span.beginning), span.end)
-    return next(records(settings, behind), None)
+    found = records(settings, behind)
+    return next((one for one in found if name != LEDGER or is_on_its_way(one.value)), None)
 
 
 def _places(client: KafkaAdminClient, name: str) -> list[TopicPartition]:
@@ -254,6 +265,8 @@ def _as_kafka_error(error: BaseException) -> KafkaError:
 def _copies(topic: Topic, record: ConsumerRecord, made: Plan) -> Iterator[tuple[int, bytes | None]]:
     """The partitions that a record is copied to, with its value there."""
     if topic.state == "by its key":
+        if is_on_its_way(record.value):
+            return  # it was delivered already, and would be once more
         partition = partition_of(record.key or b"", made.after)
         if partition != record.partition:
             yield partition, record.value

@@ -109,7 +109,7 @@ def show(topic_prefix: Prefix = None, output: AsRows = Output.TABLE) -> None:
 def _fields(topic: Topic, found: Settings) -> dict[str, Any]:
     return {
         "topic": found.topic(topic.name),
-        "event": topic.event,
+        "events": list(topic.events),
         "holds": topic.holds,
         "key": topic.key,
         "partitions": apply_topics.partitions(topic, found),
@@ -128,7 +128,7 @@ def _topic_table(found: Settings) -> Table:
         days = counted(topic.retention.days, "day") if topic.retention else "ever"
         table.add_row(
             found.topic(topic.name),
-            topic.event or topic.holds,
+            ", ".join(topic.events) or topic.holds,
             topic.key,
             str(apply_topics.partitions(topic, found)),
             "compacted" if topic.cleanup == "compact" else days,

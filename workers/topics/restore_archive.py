@@ -4,8 +4,8 @@ Topics use the broker's time, to be independent of producers' clocks. A restore 
 would be dated today: a topic is created with producers' times, filled, verified against the archive, and only then
 given the broker's time and its retention. No worker starts before that.
 
-Kafka assigns new offsets. So an answer's header `dli-cause`, the position of its request, is rewritten to the new
-position, or removed if the archives do not have the request. Everything else is restored byte for byte.
+Kafka assigns new offsets. So an answer's header `dli-cause`, the position of its request or verdict, is rewritten to
+the new position, or removed if the archives do not have that record. Everything else is restored byte for byte.
 """
 
 import asyncio
@@ -24,7 +24,18 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from kafka.admin import OffsetSpec
 
 from events.origin_headers import CAUSE, RecordPosition, place_of
-from events.topics import ANSWERED, BROKERS_CLOCK, LARGEST_RECORD, PRODUCERS_CLOCK, REQUESTS, TIME, TOPICS, Topic
+from events.topics import (
+    ANSWERED,
+    BROKERS_CLOCK,
+    CASES,
+    LARGEST_RECORD,
+    PRODUCERS_CLOCK,
+    REQUESTS,
+    TIME,
+    TOPICS,
+    VERDICTS,
+    Topic,
+)
 from workers.archive import archive_source as archive
 from workers.archive.archive_source import ArchiveSource
 from workers.configuration.settings import Settings
@@ -39,6 +50,8 @@ from workers.topics import apply_topics
 BATCH_BYTES = 1_000_000
 RETENTION = "retention.ms"
 FOR_EVER = "-1"
+ASKING = (REQUESTS, VERDICTS)
+"""The topics whose records' positions answers contain."""
 UNDER_WAY = 8
 """Batches of a partition in flight at once."""
 
@@ -132,7 +145,7 @@ def opened(folders: Sequence[Path], report: Callable[[str], None], keys: Path | 
 
 
 def plan(settings: Settings, archives: Archives, only: Sequence[str] = ()) -> list[Restored]:
-    """The topics to restore: requests first, because answers contain their positions.
+    """The topics to restore: requests and verdicts first, because answers contain their positions.
 
     Raises:
         ReplayError: It is not allowed or not possible.
@@ -148,7 +161,12 @@ def plan(settings: Settings, archives: Archives, only: Sequence[str] = ()) -> li
             f"requests without {ANSWERED} would all be decided again; choose the others with --topic, or archive "
             f"that topic too"
         )
-    wanted = sorted((topic for topic in TOPICS if topic.name in chosen), key=lambda topic: topic.name != REQUESTS)
+    if VERDICTS in chosen and CASES not in chosen:
+        raise ReplayError(
+            f"verdicts without {CASES} would all be refused: their requests would have no case; choose the others with "
+            f"--topic, or archive that topic too"
+        )
+    wanted = sorted((topic for topic in TOPICS if topic.name in chosen), key=lambda topic: topic.name not in ASKING)
     made = [_restored(settings, archives, topic) for topic in wanted]
     with apply_topics.admin(settings) as client:
         wrong = [*_members(client, settings), *_in_use(client, made)]
@@ -206,10 +224,10 @@ def execute(
     """
     with apply_topics.admin(settings) as client:
         ends = _make(client, settings, made)
-        asked = _RequestPositions(archives, settings, {})
+        asked = _Positions(archives, settings, {})
         for restored in made:
-            if restored.topic.name == REQUESTS:
-                asked.learn(restored.partitions)
+            if restored.topic.name in ASKING:
+                asked.learn(restored.topic.name, restored.partitions)
             try:
                 asyncio.run(_write(settings, restored, asked))
             except KafkaError as error:
@@ -244,17 +262,17 @@ def _make(client: KafkaAdminClient, settings: Settings, made: Sequence[Restored]
 
 
 @dataclass
-class _RequestPositions:
-    """Maps requests' old positions to their new ones."""
+class _Positions:
+    """Maps old positions of requests and verdicts to their new ones."""
 
     archives: Archives
     settings: Settings
-    offsets: dict[int, "array[int]"]
-    """The requests' old offsets by partition, in the order of rewriting."""
+    offsets: dict[tuple[str, int], "array[int]"]
+    """Their old offsets by topic and partition, in the order of rewriting."""
 
-    def learn(self, partitions: int) -> None:
+    def learn(self, name: str, partitions: int) -> None:
         for number in range(partitions):
-            self.offsets[number] = array("q", (record.offset for record in self.archives.read(REQUESTS, number)))
+            self.offsets[name, number] = array("q", (record.offset for record in self.archives.read(name, number)))
 
     def records(self, name: str, partition: int) -> Iterator[Record]:
         """The records of a partition to be written to Kafka."""
@@ -268,15 +286,16 @@ class _RequestPositions:
         return tuple((name, value) for name, value in found if name != CAUSE or value is not None)
 
     def _now(self, old: bytes | None) -> bytes | None:
-        """A request's new position; None if it is not restored."""
+        """The new position of a request or a verdict; None if it is not restored."""
         place = place_of((old or b"").decode("utf-8", "replace"))
-        if place is None or place.topic != self.archives.prefix + REQUESTS:
+        name = place.topic.removeprefix(self.archives.prefix) if place is not None else ""
+        if place is None or name not in ASKING or place.topic != self.archives.prefix + name:
             return old
-        known = self.offsets.get(place.partition, array("q"))
+        known = self.offsets.get((name, place.partition), array("q"))
         at = bisect_left(known, place.offset)
         if at == len(known) or known[at] != place.offset:
             return None
-        return str(RecordPosition(self.settings.topic(REQUESTS), place.partition, at)).encode()
+        return str(RecordPosition(self.settings.topic(name), place.partition, at)).encode()
 
 
 class _Name(str):
@@ -288,7 +307,7 @@ class _Name(str):
         return str.encode(self, "utf-8", "surrogateescape")
 
 
-async def _write(settings: Settings, restored: Restored, asked: _RequestPositions) -> None:
+async def _write(settings: Settings, restored: Restored, asked: _Positions) -> None:
     sizes = {"max_batch_size": BATCH_BYTES, "max_request_size": 2 * LARGEST_RECORD}
     async with clients.async_producer(connect.client(settings), **sizes) as producer:
         for number in range(restored.partitions):
@@ -325,7 +344,7 @@ class _Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka ships no types
         self._builder.set_producer_state(producer_id, producer_epoch, base_sequence)
 
 
-def _compare(settings: Settings, restored: Restored, asked: _RequestPositions) -> int:
+def _compare(settings: Settings, restored: Restored, asked: _Positions) -> int:
     """Verify a topic against the archives; return its number of records.
 
     Raises:

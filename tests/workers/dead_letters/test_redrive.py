@@ -19,6 +19,7 @@ from tests.support.commands import Ran, dli
 from tests.support.packaged import packaged_library
 from tests.support.places import POLICIES
 from tests.support.requests import record, request
+from tests.support.reviews import adverse, event
 from tests.support.running import eventually, everything_on, publish, settings_for, worker
 from workers.accounts import account
 from workers.configuration.settings import Settings, read
@@ -53,11 +54,18 @@ def test_an_event_that_may_be_decided_by_now_is_sent_again(reason: str) -> None:
     assert refusal(letter(reason), SETTINGS) is None
 
 
+@pytest.mark.parametrize("reason", ["verdict_refused", "unknown_request", "internal_error"])
+def test_a_verdict_that_may_stand_by_now_is_sent_again(reason: str) -> None:
+    assert refusal(letter(reason, topic="t.authorization.verdicts"), SETTINGS) is None
+
+
 @pytest.mark.parametrize(
     ("refused", "sentence"),
     [
         (letter("conflicting_duplicate"), "the first answer stands"),
         (letter("circular_link", topic="t.authorization.links"), "the answer stands"),
+        (letter("conflicting_duplicate", topic="t.authorization.verdicts"), "use a new id"),
+        (letter("denied_link", topic="t.authorization.case-events"), "the answer stands"),
         (letter(topic="t.policy.revisions"), "it is no request"),
         (letter(topic="authorization.requests"), "it is no request"),
         (letter(value=None), "no value"),
@@ -126,6 +134,38 @@ def test_what_leads_to_nobody_is_shown() -> None:
     assert tree["member"] == {"member_id": "***", "line_of_business": "fep"}
     assert tree["service_lines"] == [line]
     assert tree["request_id"] == tree["provider"]["npi"] == "***"
+
+
+def shown_review(data: dict[str, Any], kind: str = "authorization.reviewed.v1") -> Any:
+    original = Record("t.authorization.verdicts", 0, 0, 0, None, event(data, kind), ())
+    content = dead_letter(original, original.value, RejectedError("verdict_refused"))
+    return masked(StoredDeadLetter("0" * 32, datetime(2025, 6, 1, tzinfo=UTC), content))["data"]
+
+
+def test_of_a_verdict_all_is_shown_but_persons_and_words() -> None:
+    decision = {"request_id": f"PA-{MARK}", "decision_id": "0" * 32, "lines": [{"line": 1, "action": "A4"}]}
+    said = adverse(decision, f"V-{MARK}")
+    said["reviewer"]["license_number"] = MARK
+    said["lines"][0] |= {"text": MARK, "authorized": {"code": "38242", "units": 1, "from": "2025-06-20"}}
+    tree = shown_review(said)
+
+    assert MARK not in json.dumps(tree)
+    assert tree["reviewer"] == {"role": "physician", "license_state": "MS", "license_number": "***", "npi": "***"}
+    assert tree["lines"] == [said["lines"][0] | {"text": "***"}]
+    assert (tree["decided_at"], tree["evaluated"], tree["concurrence"]) == (said["decided_at"], True, True)
+
+
+def test_of_an_extension_its_end_is_shown() -> None:
+    said = {"extension_id": MARK, "request_id": MARK, "until": "2025-06-20T09:30:00Z", "reason": MARK}
+
+    assert shown_review(said, "authorization.extended.v1") == dict.fromkeys(said, "***") | {"until": said["until"]}
+
+
+@pytest.mark.parametrize("changes", [{"reviewer": MARK}, {"lines": [{"line": MARK, MARK: MARK}]}, {MARK: MARK}])
+def test_a_personal_value_in_any_place_of_a_verdict_is_masked(changes: dict[str, Any]) -> None:
+    decision = {"request_id": "PA-1", "decision_id": "0" * 32, "lines": [{"line": 1, "action": "A4"}]}
+
+    assert MARK not in json.dumps(shown_review(adverse(decision, "V-1") | changes))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,19 @@ from events.dead_letter import Reason
 from events.decision import Stage
 from events.envelope import Mode
 from events.origin_headers import WRITER
-from events.topics import AUDIT, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS, SHADOW, TOPICS
+from events.topics import (
+    AUDIT,
+    CASE_EVENTS,
+    CASES,
+    DEAD_LETTERS,
+    DEADLINES,
+    DECISIONS,
+    POLICY_REVISIONS,
+    REQUESTS,
+    SHADOW,
+    TOPICS,
+    VERDICTS,
+)
 from policy_core.compare.strictness import Kind
 from policy_core.determinations import Determination
 from policy_core.document.models import RevisionKind
@@ -35,7 +47,9 @@ from workers.kafka.records import Headers, Record
 from workers.policies.revision_events import as_record
 
 GOLDEN = Path(__file__).parent / "golden" / "v1"
-RECORDED = [topic.name for topic in TOPICS if topic.name != AUDIT]
+LATER = {VERDICTS, CASE_EVENTS, CASES, DEADLINES}
+"""Topics that came after this archive."""
+RECORDED = [topic.name for topic in TOPICS if topic.name not in {AUDIT, *LATER}]
 """Acts are in nobody's archive: an audit log is another's to keep."""
 ANSWERS = (DECISIONS, DEAD_LETTERS)
 FAILURES = {"different": 2}
@@ -61,6 +75,10 @@ def data(record: Record) -> dict[str, Any]:
 
 def reason(record: Record) -> str:
     return str(data(record)["reason"])
+
+
+OF_CASES = {"verdict_refused", "unknown_request", "denied_link"}
+"""Reasons that came with verdicts."""
 
 
 # --- it is the same ------------------------------------------------------------------------------------------------
@@ -89,7 +107,9 @@ def test_verify_names_the_failures_whose_letters_are_whole(mode: Mode, tmp_path:
 @pytest.mark.parametrize("mode", MODES)
 def test_every_agent_makes_its_golden_topics_again(mode: Mode) -> None:
     """What the archive has been asked makes all its other topics, to the byte: digests, pointers and links too."""
-    again = what_is_answered(golden(mode), mode, GOLDEN / "draft.yaml")
+    made = what_is_answered(golden(mode), mode, GOLDEN / "draft.yaml")
+    # Cases came later, and their events are internal: what is kept of them is their changelog.
+    again = {place: some for place, some in made.items() if place[0] != f"t.{CASE_EVENTS}"}
 
     asked = {f"t.{REQUESTS}", f"t.{POLICY_REVISIONS}"}
     assert again == {place: some for place, some in golden(mode).items() if place[0] not in asked}
@@ -118,7 +138,9 @@ def test_the_golden_files_are_those_that_were_made() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_golden_archive_has_every_topic_in_its_mode(mode: Mode) -> None:
-    events = [record for topic in TOPICS if topic.event and topic.name != AUDIT for record in records(mode, topic.name)]
+    events = [
+        record for topic in TOPICS if topic.events and topic.name != AUDIT for record in records(mode, topic.name)
+    ]
     binary = [record for record in events if dict(record.headers).get("ce_specversion")]
 
     assert all(records(mode, name) for name in RECORDED)
@@ -134,7 +156,7 @@ def _no_events(mode: Mode) -> list[Record]:
 @pytest.mark.parametrize("mode", MODES)
 def test_the_golden_archive_has_every_reason(mode: Mode) -> None:
     """A new reason takes an archive beside this one, of the version that gives it."""
-    assert {reason(record) for record in records(mode, DEAD_LETTERS)} == set(get_args(Reason))
+    assert {reason(record) for record in records(mode, DEAD_LETTERS)} == set(get_args(Reason)) - OF_CASES
 
 
 @pytest.mark.parametrize("mode", MODES)

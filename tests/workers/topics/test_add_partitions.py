@@ -11,11 +11,26 @@ from hypothesis import strategies as st
 from kafka import KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
 
-from events.topics import ANSWERED, DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS, SHADOW, TOPICS
+from events.case_event import TimePassed
+from events.topics import (
+    ANSWERED,
+    CASE_EVENTS,
+    CASES,
+    DEAD_LETTERS,
+    DEADLINES,
+    DECISIONS,
+    LEDGER,
+    LINKS,
+    REQUESTS,
+    SHADOW,
+    TOPICS,
+    VERDICTS,
+)
 from tests.support import generator
 from tests.support.commands import Ran, dli
 from tests.support.running import eventually, everything_on, get, publish, settings_for, worker
 from workers.accounts import account as books
+from workers.cases.route import barrier, routed
 from workers.configuration.settings import Settings
 from workers.decide.duplicates import ELSEWHERE, Entry, unpacked
 from workers.state.request_digests import digest, partition_of
@@ -77,9 +92,27 @@ def test_a_pointer_is_where_its_key_is_looked_for(numbers: tuple[int, int], key:
     assert {value for _, value in copies} <= {b"pointer"}
 
 
+@given(numbers, st.binary(min_size=16, max_size=16), st.sampled_from([routed("PA-1", TimePassed()), barrier(7)]))
+def test_what_is_on_its_way_to_a_case_is_not_sent_there_again(
+    numbers: tuple[int, int], key: bytes, value: bytes
+) -> None:
+    before, times = numbers
+    going = record(partition_of(key, before), key, value)
+
+    assert not list(add_partitions._copies(BY_NAME[LEDGER], going, Plan(before, before * times, ())))  # noqa: SLF001 (as above)
+
+
+def test_a_case_stays_in_its_one_partition() -> None:
+    """A case is never copied: each of its owners would announce its deadlines and count it."""
+    steps = [one for one in add_partitions._in_order() if one.state is not None]  # noqa: SLF001 (as above)
+
+    assert CASES not in {one.name for one in steps}
+
+
 def test_every_topic_like_requests_is_declared_so() -> None:
     """Every topic like requests is declared so, and state topics say where they are looked up."""
-    assert {one.name for one in TOPICS if one.alike} == {REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, SHADOW}
+    answers = {REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, SHADOW}
+    assert {one.name for one in TOPICS if one.alike} == answers | {VERDICTS, CASE_EVENTS, CASES, DEADLINES}
     assert {one.name: one.state for one in STATE} == {ANSWERED: "beside its source", LEDGER: "by its key"}
     assert all(one.alike for one in STATE)
     assert not BY_NAME[LINKS].alike
