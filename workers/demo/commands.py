@@ -14,7 +14,7 @@ from rich.table import Table
 
 from events.dead_letter import DeadLetter
 from events.decision import Decision
-from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS, VERDICTS
 from policy_core.history.library import load_library
 from workers.configuration.command_options import settings
 from workers.configuration.settings import Settings
@@ -22,6 +22,7 @@ from workers.console.exit_codes import CommandError
 from workers.console.printable import counted
 from workers.console.printing import err, out
 from workers.decide.commands import explained, rows, table
+from workers.demo.physician import answered, recommended
 from workers.demo.run import PATIENCE_SECONDS, REQUESTS_FILE, interruptible, running_dashboard, running_worker
 from workers.dev_brokers import broker_named, free_ports
 from workers.event_log import json_files
@@ -55,6 +56,8 @@ def run_demo(*, keep: bool, dashboard: int | None = None) -> None:
         err.print(f"worker ready; publishing {len(requests)} requests to {REQUESTS} …")
         answers = watch(found, requests)
         _close(answers, found)
+        _review(answers, found)
+        _go_on()
         if dashboard is not None:
             stack.enter_context(running_dashboard(found, dashboard))
         if keep or dashboard is not None:
@@ -126,13 +129,28 @@ def _close(answers: Sequence[Answer], found: Settings) -> None:
     out.rule(f"one of them in full: {EXPLAINED}")
     library = load_library(found.policies, found.default_policy)
     out.print(next(explained(decision, library) for decision in decided if decision.request_id == EXPLAINED))
+
+
+def _review(answers: Sequence[Answer], found: Settings) -> None:
+    """End a recommendation with a physician's verdict, and show the final decision."""
+    recommendation = recommended(answer for answer in answers if isinstance(answer, Decision))
+    out.rule(f"a physician answers one: {recommendation.request_id}")
+    err.print(
+        f"publishing the verdict on {recommendation.request_id}, which the software may not give, to {VERDICTS} …"
+    )
+    final = answered(found, recommendation)
+    out.print(table(iter([recommendation, final])))
+    out.print(explained(final, load_library(found.policies, found.default_policy)))
+
+
+def _go_on() -> None:
     out.rule("how to go on")
     out.print(
         "source .venv/bin/activate      and then:\n"
         f"dli decide {_relative(REQUESTS_FILE)} -o table      the same without a broker\n"
         f"dli explain {_relative(REQUESTS_FILE)} --request PA-2025-00123      a request that contradicts itself\n"
         "make dashboard      the same with its dashboard, at http://127.0.0.1:8080\n"
-        "dli demo --keep      leave the broker and the worker running, to publish and tail by hand\n"
+        "dli demo --keep      leave the broker and the worker running, to publish, review and tail by hand\n"
         "make kafka-jars && dli kafka up      Apache Kafka on this machine\n"
         "policy_core/README.md      how the policy is written down, and how to write another",
         markup=False,
