@@ -103,7 +103,7 @@ OPERATIONS = (
             ),
             Number("Members of the group", "max(kafka_consumergroup_members)", "Workers known to Kafka.", 1, True),
             Number("Workers ready", "sum(dli_ready)", "Among the workers that respond.", 1, True),
-            Number("Overdue", "sum(dli_overdue_requests)", "Pended requests whose due date has passed.", 1),
+            Number("Overdue", "sum(dli_overdue_requests)", "Open cases whose due date has passed.", 1),
             Number(
                 "Lag is measured",
                 "max(dli_exporter_up) or vector(0)",
@@ -175,6 +175,29 @@ OPERATIONS = (
                 "s",
             ),
             Lines("Rebalancing", (*quantiles("dli_rebalance_seconds"),), "Until a worker continues.", "s"),
+        ),
+    ),
+    Section(
+        "Review",
+        (
+            Lines(
+                "Verdicts",
+                (Asked(rate("dli_reviews_total", "outcome"), "{{outcome}}"),),
+                "Verdicts and extensions, by outcome.",
+                "cps",
+            ),
+            Lines(
+                "Cases",
+                (Asked(rate("dli_cases_opened_total"), "opened"), Asked(rate("dli_cases_closed_total"), "closed")),
+                "One for each decided request; closed when nobody has to act any more.",
+                "cps",
+            ),
+            Lines(
+                "Deadlines",
+                (Asked(rate("dli_deadlines_total", "kind"), "{{kind}}"),),
+                "Announced, by kind.",
+                "cps",
+            ),
         ),
     ),
     Section(
@@ -336,7 +359,17 @@ DECISIONS = (
                     Asked("sum by (state) (dli_pended_requests)", "{{state}}"),
                     Asked("sum(dli_overdue_requests)", "overdue"),
                 ),
-                "By the state of their clock; answers given elsewhere are not known here.",
+                "Open cases by the state of their clock.",
+            ),
+            Lines(
+                "Whose turn it is",
+                (Asked("sum by (acts_next) (dli_work_list_requests)", "{{acts_next}}"),),
+                "Open cases by who acts next; one that waits for two counts for each.",
+            ),
+            Lines(
+                "Overdue, by who acts next",
+                (Asked('sum by (acts_next) (dli_work_list_requests{due="overdue"})', "{{acts_next}}"),),
+                "`dli cases --overdue` lists them.",
             ),
             Rows("Register", "max by (policy) (dli_policy_revisions_known)", "Revisions known, by policy."),
         ),

@@ -21,6 +21,7 @@ USERS: dict[Role, str] = {
     "dashboard": "dli-viewer",
     "archive": "dli-archive",
     "platform": "claims-platform",
+    "review": "review-system",
     "policy": "dli-policy",
     "operator": "dli-operator",
 }

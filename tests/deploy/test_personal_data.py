@@ -4,7 +4,7 @@ import ast
 import re
 from datetime import timedelta
 
-from events.topics import ANSWERED, LEDGER, LINKS, REPLAYED_KEPT, TOPICS, Topic
+from events.topics import ANSWERED, CASES, LEDGER, LINKS, REPLAYED_KEPT, TOPICS, Topic
 from tests.support.places import ROOT
 from workers.replay.archive_commands import ARCHIVED
 
@@ -47,9 +47,9 @@ def test_every_copy_on_a_workers_disk_has_a_row() -> None:
     made = {one.value for one in joined if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     named = {match[1] for where in ROWS if (match := re.fullmatch(r"copy `([^`]+)` in `DLI_DATA_DIR`", where))}
 
-    assert named == made == {"answered", "ledger", "links"}
+    assert named == made == {"answered", "cases", "ledger", "links"}
     for topic in TOPICS:
-        if topic.name in {ANSWERED, LEDGER}:
+        if topic.name in {ANSWERED, CASES, LEDGER}:
             kept = ROWS[f"copy `{topic.name.rpartition('.')[2]}` in `DLI_DATA_DIR`"][1]
             assert topic.retention is not None
             assert kept.startswith(lasting(topic.retention))

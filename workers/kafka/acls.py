@@ -10,7 +10,10 @@ from typing import Literal, NamedTuple
 from events.topics import (
     ANSWERED,
     AUDIT,
+    CASE_EVENTS,
+    CASES,
     DEAD_LETTERS,
+    DEADLINES,
     DECISIONS,
     LEDGER,
     LINKS,
@@ -19,10 +22,11 @@ from events.topics import (
     REQUESTS,
     SHADOW,
     TOPICS,
+    VERDICTS,
 )
 from workers.configuration.settings import Settings
 
-Role = Literal["worker", "exporter", "dashboard", "archive", "platform", "policy", "operator"]
+Role = Literal["worker", "exporter", "dashboard", "archive", "platform", "review", "policy", "operator"]
 Resource = Literal["topic", "group", "transactional-id"]
 Operation = Literal["READ", "WRITE", "CREATE", "ALTER", "ALTER_CONFIGS", "DESCRIBE", "DESCRIBE_CONFIGS"]
 
@@ -32,6 +36,7 @@ ROLES: dict[Role, str] = {
     "dashboard": "reads decisions and their reasons, and records logins and acts: `dli dashboard`",
     "archive": "archives records before Kafka removes them: `dli archive --continue`",
     "platform": "a claims platform: publishes requests and reads decisions",
+    "review": "the plan's review system, and `dli review`: publishes reviewers' verdicts, and reads what it is asked",
     "policy": "the office responsible for a policy: `dli policy publish`",
     "operator": "a person: `dli topics`, `dli publish`, `dli tail`, `dli accounts`, `dli dead-letters`",
 }
@@ -58,6 +63,7 @@ def rights(settings: Settings, role: str | None = None) -> list[AclRule]:
         *_of_the_dashboard(settings),
         *_of_the_archive(settings),
         *_of_platforms(settings),
+        *_of_reviewers(settings),
         *_of_policies(settings),
         *_of_operators(settings),
     )
@@ -70,6 +76,10 @@ def _of_workers(settings: Settings) -> Iterator[AclRule]:
         DECISIONS: (("READ", "WRITE"), "to answer requests; to write pointers to the answers"),
         DEAD_LETTERS: (("READ", "WRITE"), "to keep undecidable events; to write pointers to them"),
         ANSWERED: (("READ", "WRITE"), "to remember answered requests"),
+        VERDICTS: (("READ",), "to take them to their cases"),
+        CASE_EVENTS: (("READ", "WRITE"), "to keep cases, in one order"),
+        CASES: (("READ", "WRITE"), "to keep the state of cases"),
+        DEADLINES: (("WRITE",), "to announce deadlines"),
         LEDGER: (("READ", "WRITE"), "to keep pointers to answers"),
         LINKS: (("READ", "WRITE"), "to keep which request supersedes which"),
         SHADOW: (("WRITE",), "to publish how a draft's decisions differ"),
@@ -84,7 +94,7 @@ def _of_workers(settings: Settings) -> Iterator[AclRule]:
     own = f"{settings.app_id}-"
     yield AclRule("worker", "topic", own, True, ("READ", "WRITE", "CREATE"), "Faust's changelogs of tables")
     yield AclRule("worker", "group", settings.app_id, False, ("READ",), "to share partitions, and commit offsets")
-    for name in (REQUESTS, LINKS):
+    for name in (REQUESTS, LINKS, VERDICTS, LEDGER, CASE_EVENTS):
         transactions = f"{own}{settings.topic(name)}-"
         yield AclRule("worker", "transactional-id", transactions, True, ("WRITE",), "one for each partition")
 
@@ -92,9 +102,9 @@ def _of_workers(settings: Settings) -> Iterator[AclRule]:
 def _of_the_exporter(settings: Settings) -> Iterator[AclRule]:
     yield AclRule("exporter", "group", settings.app_id, False, ("DESCRIBE",), "committed offsets, members")
     yield AclRule("exporter", "group", settings.archive_group, False, ("DESCRIBE",), "until when all is archived")
-    for name, why in ((REQUESTS, "end offsets, age of waiting records"), (DECISIONS, "pended requests, due dates")):
+    for name, why in ((REQUESTS, "end offsets, age of waiting records"), (CASES, "open cases, due dates")):
         yield _topic("exporter", settings.topic(name), ("READ",), why)
-    for name in (DEAD_LETTERS, LEDGER, LINKS, POLICY_REVISIONS):
+    for name in (DECISIONS, DEAD_LETTERS, VERDICTS, CASE_EVENTS, LEDGER, LINKS, POLICY_REVISIONS):
         yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
     yield _topic("exporter", settings.topic(ANSWERED), ("DESCRIBE",), "end offsets, up to which archives go")
 
@@ -105,8 +115,11 @@ def _of_the_dashboard(settings: Settings) -> Iterator[AclRule]:
         REQUESTS: "end offsets, and latency",
         DECISIONS: "decisions, and traces of requests",
         DEAD_LETTERS: "what could not be decided",
+        CASES: "the work list, due dates",
         LEDGER: "end offsets, age of waiting records",
         LINKS: "as for the ledger",
+        VERDICTS: "as for the ledger; what reviewers said of a request",
+        CASE_EVENTS: "as for the ledger",
         POLICY_REVISIONS: "the revisions",
         POLICY_ATTESTATIONS: "what each revision changes",
     }
@@ -116,7 +129,7 @@ def _of_the_dashboard(settings: Settings) -> Iterator[AclRule]:
 
 
 def _of_the_archive(settings: Settings) -> Iterator[AclRule]:
-    for name in (REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, POLICY_REVISIONS):
+    for name in (REQUESTS, DECISIONS, DEAD_LETTERS, VERDICTS, ANSWERED, CASES, POLICY_REVISIONS):
         yield _topic("archive", settings.topic(name), ("READ",), "to archive it")
     yield _topic("archive", settings.topic(AUDIT), ("WRITE",), RECORDS)
     yield AclRule("archive", "group", settings.archive_group, False, ("READ",), "to commit the archived offsets")
@@ -126,6 +139,18 @@ def _of_platforms(settings: Settings) -> Iterator[AclRule]:
     yield _topic("platform", settings.topic(REQUESTS), ("WRITE",), "to send requests")
     yield _topic("platform", settings.topic(DECISIONS), ("READ",), "to read the answers")
     yield AclRule("platform", "group", "claims-platform", True, ("READ",), "its own consumer groups")
+
+
+def _of_reviewers(settings: Settings) -> Iterator[AclRule]:
+    # Nobody else may write there: a verdict can refuse care.
+    yield _topic("review", settings.topic(VERDICTS), ("READ", "WRITE"), "to publish verdicts, and resend refused ones")
+    resent = f"{settings.app_id}-redrive"
+    yield AclRule("review", "transactional-id", resent, False, ("WRITE",), "to resend refused verdicts, once each")
+    yield _topic("review", settings.topic(DECISIONS), ("READ",), "to read recommendations, and what became of them")
+    yield _topic("review", settings.topic(DEADLINES), ("READ",), "to hear of deadlines")
+    yield _topic("review", settings.topic(DEAD_LETTERS), ("READ",), "to hear of refused verdicts")
+    yield _topic("review", settings.topic(AUDIT), ("WRITE",), RECORDS)
+    yield AclRule("review", "group", "review-system", True, ("READ",), "its own consumer groups")
 
 
 def _of_policies(settings: Settings) -> Iterator[AclRule]:

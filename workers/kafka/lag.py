@@ -13,10 +13,12 @@ unknown, only their data is missing: they are listed as `Unread` and retried lat
 reported completely or not at all: a missing number would look healthy.
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from kafka import TopicPartition
 from kafka.errors import AuthorizationError, KafkaError
@@ -74,6 +76,8 @@ class Member(NamedTuple):
     host: str
     partitions: tuple[TopicPartition, ...]
     """Its assigned partitions, as far as known."""
+    url: str | None = None
+    """Where it answers over the web, as it says when it joins; None if it does not say."""
 
 
 class Unread(NamedTuple):
@@ -362,4 +366,15 @@ def _member(described: Mapping[str, Any]) -> Member:
         tuple(
             TopicPartition(assignment["topic"], number) for assignment in given for number in assignment["partitions"]
         ),
+        address_in(described["member_metadata"]),
     )
+
+
+def address_in(metadata: Any) -> str | None:
+    """The address in what Faust's assignor tells the group: JSON after the topics, whose names have no brace."""
+    text = str(metadata.get("user_data") if isinstance(metadata, dict) else metadata)
+    try:
+        url = json.JSONDecoder().raw_decode(text, text.index("{"))[0]["url"]
+        return url if urlsplit(url).scheme in {"http", "https"} else None
+    except (TypeError, KeyError, ValueError, AttributeError, RecursionError):
+        return None

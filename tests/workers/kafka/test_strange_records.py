@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +23,8 @@ from workers.kafka.reader import StrangeError, data_of, headers_of, written_at
 from workers.ledger.supersedes_links import link_of
 from workers.ledger.trace import _named
 from workers.monitoring.exporter import serving
-from workers.monitoring.pended_requests import Pended
 from workers.topics import apply_topics
+from workers.work_list.open_cases import OpenCases
 
 MARK = b"MARKED-7f3a"
 NOT_JSON = (None, b"", b"junk " + MARK, b"\xff\xfe", b"{" + MARK, b"[" * 100_000, b'{"a": 1, "a": 2}')
@@ -78,17 +77,13 @@ def test_a_header_that_is_null_is_empty() -> None:
     assert headers_of(record(b"", headers=[("a", None), ("b", b"x")])) == (("a", b""), ("b", b"x"))
 
 
-@pytest.mark.parametrize("value", [one for one in NOT_OURS if b"base64" not in one])
-def test_a_record_that_is_not_a_decision_changes_nothing(value: bytes) -> None:
-    """A record that is not a decision waits for nobody and changes nothing."""
-    pended, now = Pended(), datetime(2025, 6, 1, tzinfo=UTC)
-    pended.take({"request_id": "R", "action": "A4", "clock": {"state": "running"}}, now)
-    before = pended.count(now)
+@pytest.mark.parametrize("value", [one for one in STRANGE if one is not None])
+def test_a_record_that_is_no_case_opens_none(value: bytes) -> None:
+    board = OpenCases()
+    with pytest.raises(ValueError, match=r"is no case") as refused:
+        board.take(0, 0, b"R", value)
 
-    with pytest.raises(ValueError, match="no decision"):
-        pended.take(data_of(value), now)
-
-    assert pended.count(now) == before
+    assert (len(board), MARK.decode() in str(refused.value)) == (0, False)
 
 
 @pytest.mark.parametrize("topic", [DECISIONS, DEAD_LETTERS, POLICY_REVISIONS, POLICY_ATTESTATIONS])
@@ -170,7 +165,7 @@ def test_every_reader_goes_on_past_foreign_records(found: Settings, tmp_path: Pa
         assert eventually(lambda: Scrape(found).outcome("consumed") == 2)
         litter(found, DEAD_LETTERS, DECISIONS)
         publish(found, [request(request_id="R-2", policy_number="X.1"), request(request_id="R-3", **PENDS)])
-        assert eventually(lambda: (now := Scrape(found)).outcome("consumed") == 4 and now.pended > 0)
+        assert eventually(lambda: Scrape(found).outcome("consumed") == 4)
         web = ("--url", f"http://{found.web_host}:{found.web_port}")
         assert eventually(lambda: run("trace", "R-3", *web).code == 0)
         traced = run("trace", "R-1", *web)
