@@ -17,7 +17,10 @@ from events.revision import PolicyRevision
 from events.topics import (
     ANSWERED,
     AUDIT,
+    CASE_EVENTS,
+    CASES,
     DEAD_LETTERS,
+    DEADLINES,
     DECISIONS,
     LEDGER,
     LINKS,
@@ -25,6 +28,7 @@ from events.topics import (
     POLICY_REVISIONS,
     REQUESTS,
     SHADOW,
+    VERDICTS,
 )
 from policy_core.history.library import PACKAGED
 from policy_core.loading.load import load
@@ -33,9 +37,11 @@ from tests.support.commands import dli
 from tests.support.marked_person import MARK, NAME, PERSON, events, leaks
 from tests.support.open_files import open_to_others
 from tests.support.publishing import revised
+from tests.support.reviews import adverse, event
 from tests.support.running import eventually, everything_on, get, offsets, publish, settings_for, worker
 from tests.support.shadow import DOCUMENT, FROM, written
 from workers.accounts import account
+from workers.cases.route import routed_of
 from workers.configuration.settings import Settings
 from workers.dev_brokers import free_ports
 from workers.kafka.reader import data_of
@@ -81,7 +87,7 @@ def test_no_marked_value_shows_outside_the_events(
         _publish_by_hand(found)
         assert eventually(lambda: account.total(account.ask(found)).consumed == len(lines) + 1)
         assert eventually(lambda: found.topic(POLICY_REVISIONS) in sources(found))
-        assert eventually(lambda: "circular_link" in reasons(found))
+        assert eventually(lambda: {"circular_link", "verdict_refused", "unknown_request"} <= reasons(found))
         letters = everything_on(found, DEAD_LETTERS)
         texts = _told(found) | _printed(found, data_id(letters[0].value), file) | _shown(pages)
         decided, shadowed = everything_on(found, DECISIONS), everything_on(found, SHADOW)
@@ -104,6 +110,7 @@ def test_no_marked_value_shows_outside_the_events(
         )
     for topic in (ANSWERED, LEDGER, POLICY_ATTESTATIONS):
         own = [one for one in everything_on(found, topic) if "dli-strange" not in dict(one.headers)]
+        own = [one for one in own if routed_of(one.value) is None]  # on their way to a case, with its request's id
         texts[topic] = str([(one.key, one.value, one.headers) for one in own])
     texts["notes"] = str(_notes(found))
 
@@ -131,6 +138,21 @@ def reasons(found: Settings) -> set[str]:
     return {data_of(one.value)["reason"] for one in everything_on(found, DEAD_LETTERS)}
 
 
+def _publish_verdicts(found: Settings) -> None:
+    """Marks wherever a verdict has words: one may not stand, one is of an unknown request, one is none."""
+    named = {"request_id": f"{MARK}-R-0", "decision_id": "0" * 32, "lines": [{"line": 1, "action": "A4"}]}
+    said = adverse(named, f"{MARK}-V-1")
+    said["reviewer"] |= {"license_number": PERSON, "specialty": PERSON}
+    said["lines"][0] |= {"text": PERSON}
+    events = [event(said), event(said | {"request_id": f"{MARK}-U-1"}), event(said | {"decided_at": PERSON, PERSON: 1})]
+    producer = KafkaProducer(bootstrap_servers=found.bootstrap)
+    try:
+        for value in events:
+            producer.send(found.topic(VERDICTS), value, key=PERSON.encode()).get(10)
+    finally:
+        producer.close()
+
+
 def data_id(value: bytes) -> str:
     return str(json.loads(value)["id"])
 
@@ -149,9 +171,13 @@ def _publish_by_hand(found: Settings) -> None:
         sent.get(10)
     finally:
         producer.close()
+    _publish_verdicts(found)
 
 
-STRANGE = (DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, SHADOW, POLICY_REVISIONS, POLICY_ATTESTATIONS, AUDIT)
+STRANGE = (
+    *(DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, SHADOW, POLICY_REVISIONS, POLICY_ATTESTATIONS, AUDIT),
+    *(VERDICTS, CASE_EVENTS, CASES, DEADLINES),
+)
 
 
 def _publish_strange(found: Settings) -> None:

@@ -2,28 +2,26 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from typing import Annotated, get_args
 
 import typer
-from pydantic import TypeAdapter
 from rich.table import Table
 
 from events.audit import What
-from events.field_types import Instant
 from workers.audit import read_acts
 from workers.audit.columns import COLUMNS, row
 from workers.audit.read_acts import Done
 from workers.audit.record_acts import DONE, INTERRUPTED, WITH_DIFFERENCES
 from workers.configuration.command_options import Bootstrap, Prefix, settings
 from workers.console.exit_codes import CommandError, Exit
+from workers.console.moments import moment_of
 from workers.console.printable import counted
 from workers.console.printing import AsRows, Output, err, out, write_line
 
 KINDS: tuple[str, ...] = get_args(What)
 END_BY_EXIT = {Exit.DONE: DONE, Exit.DIFFERENT: WITH_DIFFERENCES, Exit.INTERRUPTED: INTERRUPTED}
 """How an act ended whose command raised no error, by the command's exit code."""
-_INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def add_commands(cli: typer.Typer) -> None:
@@ -70,17 +68,12 @@ def line(act: Done) -> bytes:
 
 
 def beginning(text: str) -> datetime:
-    """Parse an instant, or a day as its beginning in UTC.
+    """Parse `--since`.
 
     Raises:
-        CommandError: It is neither.
+        CommandError: It is neither a day nor an instant.
     """
     try:
-        return datetime.combine(date.fromisoformat(text), time.min, UTC)
-    except ValueError:
-        pass
-    try:
-        return _INSTANT.validate_python(text)
-    except ValueError:
-        example = "2026-01-01, or 2026-01-01T12:00:00Z"
-        raise CommandError(f"--since {text}: neither a day nor an instant; write it as {example}") from None
+        return moment_of(text)
+    except ValueError as error:
+        raise CommandError(f"--since {text}: {error}") from None

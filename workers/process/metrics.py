@@ -33,6 +33,16 @@ INFORMATION_REQUESTS = Counter(
 )
 DEAD_LETTERS = Counter("dli_dead_letters_total", "Events that could not be decided, by reason.", ["reason"])
 DUPLICATES = Counter("dli_duplicates_total", "Requests repeated with the same content, which were not answered again.")
+REVIEWS = Counter(
+    "dli_reviews_total",
+    "Verdicts and extensions of reviewers, by outcome: final, partial, extended, duplicate, refused.",
+    ["outcome"],
+)
+CASES_OPENED = Counter("dli_cases_opened_total", "Cases opened: one for each decided request.")
+CASES_CLOSED = Counter(
+    "dli_cases_closed_total", "Cases closed: decided finally, at once or by reviewers, superseded or cancelled."
+)
+DEADLINES = Counter("dli_deadlines_total", "Deadlines announced, by kind: due_soon, overdue.", ["kind"])
 ERRORS = Counter(
     "dli_errors_total",
     "Errors by type and stage: evaluate is a defect in this software and needs attention; after take_over, receive, "
@@ -239,15 +249,32 @@ ARCHIVED = Family(
     "The Unix time up to which all requests, decisions and dead letters are archived, as committed by `dli archive "
     "--continue`; 0 if never.",
 )
+CASES_KNOWN = Family(
+    "dli_cases_known",
+    "1 if the exporter has read authorization.cases up to its end; otherwise 0, and the metrics of cases are missing.",
+)
 PENDED = Family(
     "dli_pended_requests",
-    "Requests whose newest decision in the last 14 days is pended (A4) and that no later request superseded, by "
-    "their clock's state. Answers given elsewhere are not known here.",
+    "Open cases, which are pended requests that nothing has ended, by their clock's state.",
     ("state",),
 )
-OVERDUE = Family(
-    "dli_overdue_requests",
-    "Pended requests whose due date has passed; decisions made elsewhere in time are not known here.",
+OVERDUE = Family("dli_overdue_requests", "Open cases whose clock runs and whose due date has passed.")
+WORK_LIST = Family(
+    "dli_work_list_requests",
+    "Open cases by who acts next and how they stand with their deadline: overdue, in_time, or not_due while their "
+    "clock does not run. A case that waits for two counts once for each.",
+    ("acts_next", "due"),
+)
+CASES_OFFSET = Family(
+    "dli_cases_read_offset",
+    "The offset of authorization.cases up to which open cases are counted: numbers at the same offsets are equal "
+    "wherever they are shown.",
+    ("partition",),
+)
+CASES_LEFT_OUT = Family(
+    "dli_cases_left_out",
+    "Records of open cases for which the exporter had no room (it keeps 500,000): above 0, there are more than are "
+    "counted.",
 )
 
 FAMILIES = tuple(value for value in list(vars().values()) if isinstance(value, Family))

@@ -23,6 +23,7 @@ CHANGES = {
     "archive": "archive",
     "replay what-if": "replay what-if --publish",
     "publish": "publish",
+    "review": "review",
 }
 """What is on the brokers is another behind it; by what name it is recorded."""
 HERE = {"policy keygen", "policy sign", "policy skip"}
@@ -34,10 +35,10 @@ RUNS = {"worker", "exporter", "dashboard", "demo", "kafka up", "kafka down"}
 change nothing that lasts.
 """
 LOOKS = {
-    *("accounts", "audit", "decide", "explain", "rights", "tail", "trace"),
+    *("accounts", "audit", "cases", "decide", "explain", "rights", "tail", "trace"),
     *("dead-letters list", "dead-letters show"),
     *("policy anchor", "policy check", "policy diff", "policy history", "policy list", "policy show"),
-    *("policy verify-source", "replay check", "replay verify"),
+    *("policy verify-source", "replay check", "replay verify", "report public"),
     *("schemas check", "settings", "topics check", "topics show"),
 }
 

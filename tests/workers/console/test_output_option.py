@@ -33,6 +33,7 @@ WITHOUT = {
     "policy publish-packaged": PLAN,
     "policy withdraw": PLAN,
     "publish": PLAN,
+    "review": PLAN,
     "replay sign": PLAN,
     "reset-offset": PLAN,
     "restore": PLAN,
@@ -50,6 +51,7 @@ WITHOUT = {
     "worker": RUNS,
 }
 SHAPES: dict[type, Any] = {Output: AsRows, Form: AsReport}
+OF_THEIR_OWN = {"report public": "a report to publish has a page and a sheet too: table, json, csv, html"}
 
 
 def commands(group: TyperGroup, before: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -75,6 +77,8 @@ def wrong(app: typer.Typer, without: set[str]) -> dict[str, str]:
             if name not in without:
                 found[name] = "has none, and no reason"
             continue
+        if name in OF_THEIR_OWN:
+            continue
         [option] = options
         shape = SHAPES.get(type(option.default))
         meant = shape.__metadata__[0] if shape is not None else None
@@ -89,6 +93,7 @@ def wrong(app: typer.Typer, without: set[str]) -> dict[str, str]:
 
 def test_every_command_prints_data_in_one_of_two_shapes() -> None:
     assert wrong(cli, set(WITHOUT)) == {}
+    assert [name for name in OF_THEIR_OWN if name not in every(cli)] == []
     assert [name for name in WITHOUT if name not in every(cli)] == []
 
 
@@ -131,7 +136,7 @@ def test_a_command_with_another_option_or_none_is_found() -> None:
         (("rights",), {"role", "resource", "name", "is_prefix", "operations", "why"}, "role"),
         (
             ("topics", "show"),
-            {"topic", "event", "holds", "key", "partitions", "cleanup", "retention_days", "written_by", "read_by"},
+            {"topic", "events", "holds", "key", "partitions", "cleanup", "retention_days", "written_by", "read_by"},
             "topic",
         ),
         (("policy", "list"), {"policy", "title", "revisions", "newest", "sha256"}, "policy"),
