@@ -143,8 +143,9 @@ def _entries(request: bytes, value: bytes | None, get: Callable[[bytes], bytes |
     new = _moment_key(request, now)
     if old is not None and old != new:
         changes[old] = None
-    if new is not None:
-        changes[new] = new[1 : 1 + _TIME_BYTES]
+    if new is not None and now is not None:
+        # When the case was opened, not the moment: a deadline of long ago is still to be announced.
+        changes[new] = now.opened_at.to_bytes(_TIME_BYTES, "big")
     changes[key] = value
     return changes
 
@@ -165,5 +166,5 @@ def _read(raw: bytes | None, partition: int) -> Case | None:
 
 
 def _time(raw: bytes) -> int:
-    """When an entry was made: a case when it was opened, a moment at that moment."""
+    """When an entry was made: when its case was opened."""
     return int.from_bytes(raw, "big") if len(raw) == _TIME_BYTES else case_of(raw).opened_at

@@ -162,6 +162,15 @@ def test_a_deleted_case_is_gone(kept: Kept) -> None:
     assert kept.states.next_due(0) is None
 
 
+def test_a_deadline_of_long_ago_is_still_due_after_a_sweep(kept: Kept) -> None:
+    """What expires is a case that was opened long ago, not a deadline that passed long ago."""
+    kept.commit(case_for(pended_request("PA-OLD", submitted_at="2016-06-02T09:30:00-05:00"), at=NOW))
+    for number in range(6):
+        kept.now += DAY // 2
+        kept.commit(*(case_for(pended_request(f"PB-{number}-{n}"), at=kept.now) for n in range(200)))
+    assert kept.due(NOW)[:1] == ["PA-OLD"]
+
+
 def test_expired_cases_leave_the_disk(kept: Kept) -> None:
     kept.commit(*(case(f"PA-{number}") for number in range(300)))
     kept.now += 200 * DAY
