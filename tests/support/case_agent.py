@@ -7,7 +7,7 @@ from events.case import Case, case_of
 from events.case_event import CarriedRecord, CaseEvent, Reviewed, TimePassed, decided, packed
 from events.request import AuthorizationRequest
 from events.request_parts import parts_of
-from events.topics import CASE_EVENTS, CASES, DEAD_LETTERS, DEADLINES, DECISIONS, LEDGER, VERDICTS
+from events.topics import CASE_EVENTS, CASES, VERDICTS
 from policy_core.history.library import Library
 from workers.cases.case_counters import CaseChanges, CaseCounters
 from workers.cases.handler import CaseHandler, States
@@ -81,6 +81,3 @@ class CaseAgent:
         """The data of all events sent to a topic."""
         values = [outgoing.value for outgoing in self.sent if outgoing.topic == self._settings.topic(topic)]
         return [json.loads(value)["data"] for value in values]
-
-
-ALL = (CASES, DECISIONS, DEADLINES, DEAD_LETTERS, LEDGER)

@@ -67,9 +67,6 @@ class States(NamedTuple):
     """The request ids of which time makes something, by partition and moment."""
 
 
-NO_STATES = States(lambda _partition, _request: None, lambda _partition, _until: [])
-
-
 class CaseHandler:
     """Handles the case events of partitions, in batches."""
 

@@ -2,7 +2,7 @@
 
 Platforms place requests as they like, so only the ledger knows the partition of a request. What concerns a case goes to
 `authorization.ledger`, into the partition of the request's pointers, and from there to the partition of its case. A
-barrier follows what may concern an unknown request: see `workers.ledger.waiting_room`.
+barrier follows what may concern an unknown request: see `workers.ledger.barriers`.
 """
 
 import struct
