@@ -19,7 +19,6 @@ State = Literal["recommended", "waiting", "final", "superseded", "cancelled"]
 """`recommended`: reviewers have to act. `waiting`: the provider has to, for one line at least."""
 OPEN: frozenset[State] = frozenset({"recommended", "waiting"})
 PENDED: Final = "A4"
-PROVIDER: Final = "provider"
 
 
 class CaseLine(msgspec.Struct, frozen=True, omit_defaults=True):
