@@ -98,8 +98,8 @@ def test_a_half_in_which_nobody_looked_is_not_told() -> None:
     assert throughput.summary([Mark(10, 1.0, 1.0), Mark(1_000, 2.0, 2.0)], peak=7).second_half is None
 
 
-def test_the_trivial_handler_sends_as_many_records(tmp_path: Path) -> None:
-    """Two, as the real one does."""
+def test_the_trivial_handler_sends_what_its_peers_do(tmp_path: Path) -> None:
+    """The request's own bytes and an entry, as the programs in `peers/` do."""
     made = work.Work(Settings(data_dir=tmp_path), "trivial")
 
     outputs = made.decide([Record("", 0, 0, 0, b"key", b"value", ())])

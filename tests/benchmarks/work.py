@@ -1,7 +1,8 @@
 """The work that every variant does on every record, and the requests it is done on.
 
 Decode, decide, encode, and remember: each variant, of ours or not, calls the same `DecisionHandler` over the same
-memory in RocksDB and sends what it returns, a decision and an entry of the memory's changelog for each request.
+memory in RocksDB and sends what it returns: for each request a decision, an entry of the memory's changelog and the
+event of its case.
 """
 
 import asyncio
@@ -74,7 +75,7 @@ class Work:
         return self._handler(records)
 
     def _echo(self, record: Record) -> tuple[OutgoingRecord, OutgoingRecord]:
-        """As many records as the handler sends, without any work."""
+        """A result and an entry of a changelog, without any work."""
         key = record.key or b""
         return OutgoingRecord(self._decisions, key, record.value or b""), OutgoingRecord(self._answered, key, ENTRY)
 

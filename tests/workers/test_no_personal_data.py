@@ -41,7 +41,7 @@ from tests.support.reviews import adverse, event
 from tests.support.running import eventually, everything_on, get, offsets, publish, settings_for, worker
 from tests.support.shadow import DOCUMENT, FROM, written
 from workers.accounts import account
-from workers.cases.route import routed_of
+from workers.cases.route import is_on_its_way
 from workers.configuration.settings import Settings
 from workers.dev_brokers import free_ports
 from workers.kafka.reader import data_of
@@ -110,7 +110,7 @@ def test_no_marked_value_shows_outside_the_events(
         )
     for topic in (ANSWERED, LEDGER, POLICY_ATTESTATIONS):
         own = [one for one in everything_on(found, topic) if "dli-strange" not in dict(one.headers)]
-        own = [one for one in own if routed_of(one.value) is None]  # on their way to a case, with its request's id
+        own = [one for one in own if not is_on_its_way(one.value)]  # on their way to a case, with its request's id
         texts[topic] = str([(one.key, one.value, one.headers) for one in own])
     texts["notes"] = str(_notes(found))
 

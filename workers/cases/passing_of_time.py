@@ -7,9 +7,8 @@ the workers have read what was there. That wait is bounded; a deadline must not 
 """
 
 import asyncio
-import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -18,8 +17,7 @@ from faust.exceptions import ProducerSendError
 from events.case_event import TimePassed, packed
 from events.topics import CASE_EVENTS, DECISIONS, LEDGER, LINKS, REQUESTS, VERDICTS
 from workers.configuration.settings import Settings
-from workers.console.errors import DliError
-from workers.kafka.group_progress import read_to_end
+from workers.kafka.group_progress import has_read
 from workers.state.rocksdb_store import StorageError
 
 log = structlog.get_logger(__name__)
@@ -97,15 +95,3 @@ class PassingOfTime:
         for partition in partitions:
             self._sent[partition] = self._clock()
             await self._send(partition, packed(TimePassed()))
-
-
-async def has_read(settings: Settings, stages: Sequence[Iterable[str]], patience: float) -> bool:
-    """`read_to_end`, in a thread; False too if the brokers do not respond."""
-    over = threading.Event()
-    try:
-        return await asyncio.to_thread(read_to_end, settings, stages, patience, over.is_set)
-    except DliError as error:
-        log.warning("progress_unknown", detail=str(error))
-        return False
-    finally:
-        over.set()

@@ -77,7 +77,7 @@ def of_brokers(settings: Settings) -> CasesRead:
     for record in reader.records(settings, spans):
         latest = max(latest or 0, record.timestamp)
         key = record.key or b""
-        # After partitions were added, a case has a stale copy in another partition.
+        # A platform may have published a request in two partitions; the newest record counts.
         if key in newest and newest[key][0] > record.timestamp:
             continue
         where = f"{topic}, partition {record.partition}, offset {record.offset}"

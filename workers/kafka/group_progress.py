@@ -1,15 +1,21 @@
 """How far a group has read: whether everything that was on its topics at a moment has been handled."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import structlog
 from kafka import TopicPartition
 from kafka.errors import GroupIdNotFoundError
 
 from workers.configuration.settings import Settings
+from workers.console.errors import DliError
 from workers.kafka import clients
 from workers.kafka.clients import KafkaAdminClient
 from workers.kafka.reader import partitions_of, spans
+
+log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 0.25
 """Pause between two looks."""
@@ -42,14 +48,26 @@ def read_to_end(
         for stage in stages:
             places = partitions_of(admin, [settings.topic(name) for name in stage])
             ends = {place: span.end for place, span in spans(admin, places).items() if span.end > span.beginning}
-            while not _has_read(admin, settings.app_id, ends):
+            while not _has_committed(admin, settings.app_id, ends):
                 if over() or time.monotonic() > until:
                     return False
                 pause(LOOK_SECONDS)
     return True
 
 
-def _has_read(admin: KafkaAdminClient, group: str, ends: Mapping[TopicPartition, int]) -> bool:
+async def has_read(settings: Settings, stages: Sequence[Iterable[str]], patience: float) -> bool:
+    """`read_to_end`, in a thread; False too if the brokers do not respond."""
+    over = threading.Event()
+    try:
+        return await asyncio.to_thread(read_to_end, settings, stages, patience, over.is_set)
+    except DliError as error:
+        log.warning("progress_unknown", detail=str(error))
+        return False
+    finally:
+        over.set()
+
+
+def _has_committed(admin: KafkaAdminClient, group: str, ends: Mapping[TopicPartition, int]) -> bool:
     if not ends:
         return True
     try:

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Collection
 import structlog
 
 from events.topics import DECISIONS
-from workers.cases.passing_of_time import SENDING_ERRORS, has_read
+from workers.cases.passing_of_time import SENDING_ERRORS
 from workers.cases.route import barrier
 from workers.configuration.settings import Settings
+from workers.kafka.group_progress import has_read
 from workers.state.rocksdb_store import StorageError
 
 log = structlog.get_logger(__name__)

@@ -62,6 +62,7 @@ from tests.support.running import eventually, everything_on
 from tests.support.secured_kafka import ADMIN, WORKER, Issuer, Secured, give, password, secured_broker, take
 from workers.audit.read_acts import acts
 from workers.cases.passing_of_time import STAGES
+from workers.cases.route import is_on_its_way
 from workers.configuration.settings import Settings, read
 from workers.demo.run import running_worker
 from workers.dev_brokers import free_ports
@@ -139,8 +140,7 @@ def used(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> set[tupl
 def answered(found: Settings, topic: str) -> int:
     """How many records are there; on the ledger, how many pointers."""
     records = everything_on(found, topic)
-    on_their_way = (one for one in records if one.value[:1] in {b"\x03", b"\x04"})
-    return len(records) - (sum(1 for _ in on_their_way) if topic == LEDGER else 0)
+    return sum(topic != LEDGER or not is_on_its_way(one.value) for one in records)
 
 
 def is_meant(one: AclRule, resource: str, name: str) -> bool:
