@@ -11,7 +11,8 @@ from events.request_parts import parts_of
 from policy_core.evaluate.determine import Policy
 from tests.support.packaged import packaged_library
 from workers.cases import lifecycle
-from workers.cases.lifecycle import Change, Opening
+from workers.cases.lifecycle import Change
+from workers.cases.opening import Opening
 from workers.decide.handler import decide_parts
 
 

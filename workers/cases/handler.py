@@ -41,7 +41,8 @@ from policy_core.evaluate.determine import Policy
 from policy_core.history.library import Knowledge, Library
 from workers.cases import lifecycle
 from workers.cases.case_counters import CaseChanges
-from workers.cases.lifecycle import Change, Opening
+from workers.cases.lifecycle import Change
+from workers.cases.opening import Opening
 from workers.cases.route import routed
 from workers.configuration.settings import Settings
 from workers.dead_letters.write import defect, rejection, too_large, unreadable
@@ -149,7 +150,7 @@ class CaseHandler:
             return
         case = batch.find(request)
         if isinstance(event, Decided):
-            opening = lifecycle.Opening(event)
+            opening = Opening(event)
             if case is None or not _is_of(opening, case):
                 opened = self._opened(opening, record, batch.library)
                 yield from self._published(record, batch, case, opened, changes, None)

@@ -1,26 +1,28 @@
 """The life of a case: what each event makes of it. Pure functions of the case, the event and its record's time.
 
-none                  decided               final, or recommended, or waiting
-recommended, waiting  reviewed              final, or by the lines that are left
-superseding           superseded, or cancelled
-extended              the same, due later
-time                  the same; its deadline is announced
-final                 reviewed, amending    final
-superseding           cancelled, if the requester cancels an approval
-superseded, cancelled                       nothing changes any more
+state         event               then
+none          decided             final, recommended or waiting
+open          reviewed            final, or open by the lines that are left
+open          superseding         superseded or cancelled
+open          extended            the same, due later
+open          time                the same; its deadline is announced
+final         reviewed, amending  final
+final         superseding         cancelled, if the requester cancels an approval
+(any other)   any                 the same
+
+An open case is `recommended` or `waiting`.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from events.case import Case, CaseLine, State
-from events.case_event import CaseEvent, Decided, LinkJudged, Superseding
-from events.code_spelling import procedure
+from events.case_event import CaseEvent, LinkJudged, Superseding
 from events.dead_letter import FieldError, Reason
 from events.deadline import Deadline
 from events.decision import Decision, Trace
@@ -30,23 +32,13 @@ from events.verdict import AuthorizationExtended, AuthorizationReviewed
 from policy_core.determinations import Action, ActsNext, Determination
 from policy_core.evaluate.determine import Policy
 from policy_core.review.actions import Verdict
-from policy_core.review.verdicts import (
-    AskedLine,
-    Authorized,
-    LineVerdict,
-    Problem,
-    Reviewer,
-    Role,
-    license_state,
-    line_problems,
-    reviewer_problems,
-)
+from policy_core.review.verdicts import Problem
 from workers.cases.final_decision import extended_decision, reviewed_decision
+from workers.cases.opening import Opening
+from workers.cases.verdict_checks import verdict_problems
 
 PUNCTUAL = timedelta(minutes=5)
 """A deadline announced within this time of its moment is not late."""
-AHEAD = timedelta(minutes=5)
-"""How far a reviewer's clock may be ahead of the broker's."""
 
 Became = Literal["opened", "final", "partial", "extended", "duplicate", "refused", "closed", "announced", "nothing"]
 """What an event did: a verdict is `final`, `partial`, a `duplicate` or `refused`."""
@@ -67,100 +59,7 @@ class Change:
     """Events of other cases, each with its request's id."""
 
 
-class _Line(msgspec.Struct):
-    """What a case keeps of a request's service line."""
-
-    line: int
-    units: int
-    service_date: str
-
-
-class _Member(msgspec.Struct):
-    line_of_business: str
-
-
-class _Provider(msgspec.Struct):
-    npi: str
-
-
-class _Request(msgspec.Struct):
-    """What a case keeps of a request's canonical content."""
-
-    request_id: str
-    certification: str
-    urgency: str
-    submitted_at: str
-    member: _Member
-    provider: _Provider
-    service_lines: list[_Line]
-    first_submitted_at: str | None = None
-    channel: str = "electronic"
-    supersedes: str | None = None
-
-
-class _DecidedLine(msgspec.Struct):
-    line: int
-    system: str
-    code: str
-    determination: str
-    action: str
-    acts_next: str
-
-
-class _Clock(msgspec.Struct):
-    state: str
-    name: str | None = None
-    rule: str | None = None
-
-
-class _Policy(msgspec.Struct):
-    number: str
-    known_through: str
-
-
-class _Decision(msgspec.Struct):
-    """What a case keeps of a decision."""
-
-    decision_id: str
-    action: str
-    clock: _Clock
-    lines: list[_DecidedLine]
-    policies: list[_Policy]
-    due_at: str | None = None
-
-
-_requests = msgspec.json.Decoder(_Request)
-_decisions = msgspec.json.Decoder(_Decision)
 _NOTHING = msgspec.Raw(b"null")
-
-
-class Opening:
-    """A decided event, read."""
-
-    def __init__(self, decided: Decided) -> None:
-        """Read an event.
-
-        Raises:
-            msgspec.MsgspecError: It is not what the decision agent writes.
-        """
-        self.decided = decided
-        self.decision = _decisions.decode(decided.decision)
-
-    @property
-    def decision_id(self) -> str:
-        """The decision's id."""
-        return self.decision.decision_id
-
-    @property
-    def policy(self) -> tuple[str, str]:
-        """The number of the policy that the decision names, and the digest of its newest revision known then."""
-        named = self.decision.policies[0]
-        return named.number, named.known_through
-
-    @property
-    def needs_statements(self) -> bool:
-        """Whether the clinical statements are to be evaluated beside an administrative determination."""
-        return any(line.determination == Determination.NO_PRIOR_AUTHORIZATION for line in self.decision.lines)
 
 
 # --- opened -------------------------------------------------------------------------------------------------------
@@ -176,7 +75,7 @@ def opened(opening: Opening, at: int, policy: Policy, beside: Decision | None = 
         beside: The decision on the same request as if it were authorized, where that is to be evaluated.
     """
     decided, decision = opening.decided, opening.decision
-    request = _requests.decode(decided.request)
+    request = opening.request()
     asked = {line.line: line for line in request.service_lines}
     certified = {line.line for line in beside.lines if line.action == "A1"} if beside else set()
     lines = tuple(
@@ -295,15 +194,11 @@ def _closed(case: Case, state: State, by: str, at: int) -> Case:
 
 
 def reviewed(case: Case, verdict: AuthorizationReviewed, at: int, policy: Policy) -> Change:
-    """A verdict: a new decision, or the reason why it may not stand.
-
-    Checked in this order: its id, the case's state, the lines, the reviewer, when it was decided, the decision that the
-    reviewer saw. The first of these that fails gives the reason.
-    """
+    """A verdict: a new decision, or the reason why it may not stand."""
     digest = verdict.digest().hex()
     if (known := _known(case, case.verdicts.get(verdict.verdict_id), digest, "verdict_id")) is not None:
         return known
-    problems = next((found for found in map(list, _verdict_checks(case, verdict, at, policy)) if found), None)
+    problems = verdict_problems(case, verdict, at, policy.document)
     if problems:
         return _refused(case, "verdict_refused", problems)
     recorded = Decision.model_validate_json(bytes(case.decision))
@@ -374,71 +269,6 @@ def _known(case: Case, before: str | None, digest: str, path: str) -> Change | N
 def _refused(case: Case, reason: Reason, problems: Iterable[Problem]) -> Change:
     errors = [FieldError(path=problem.path, message=problem.message) for problem in problems]
     return Change("refused", case, rejected=RejectedError(reason, errors, case.request_id))
-
-
-def _verdict_checks(case: Case, verdict: AuthorizationReviewed, at: int, policy: Policy) -> Iterable[Iterable[Problem]]:
-    yield _state_problems(case, verdict)
-    lines, verdicts = [_asked(line) for line in case.lines], [_on_line(case, verdict, n) for n in _indexes(verdict)]
-    yield line_problems(verdicts, lines, amends=verdict.amends is not None)
-    reviewer = verdict.reviewer
-    stated = Reviewer(Role(reviewer.role), reviewer.license_state, verdict.evaluated, verdict.concurrence)
-    yield reviewer_problems(stated, verdicts, lines, license_state(policy.document, case.line_of_business))
-    yield _time_problems(case, verdict, at)
-    yield _decision_problems(case, verdict)
-
-
-def _indexes(verdict: AuthorizationReviewed) -> range:
-    return range(len(verdict.lines))
-
-
-def _state_problems(case: Case, verdict: AuthorizationReviewed) -> Iterable[Problem]:
-    if case.state in {"superseded", "cancelled"}:
-        yield Problem("request_id", f"the request is {case.state}")
-    elif case.state == "final" and (verdict.amends is None or verdict.amends != case.last_verdict):
-        yield Problem("amends", "the request is final; only a verdict that amends the last one may follow")
-    elif case.state != "final" and verdict.amends is not None:
-        yield Problem("amends", "the request is not final; answer the lines that are still pended")
-
-
-def _asked(line: CaseLine) -> AskedLine:
-    authorized = None
-    if line.authorized_code is not None and line.authorized_units is not None:
-        authorized = Authorized(line.authorized_code, line.authorized_units, None, None)
-    return AskedLine(
-        line=line.line,
-        code=line.code,
-        units=line.units,
-        service_date=date.fromisoformat(line.service_date),
-        determination=Determination(line.determination),
-        action=line.action,
-        would_certify=line.would_certify,
-        reviewed=line.reviewed,
-        authorized=authorized,
-    )
-
-
-def _on_line(case: Case, verdict: AuthorizationReviewed, index: int) -> LineVerdict:
-    found = verdict.lines[index]
-    part = found.authorized
-    authorized = None
-    if part is not None:
-        system = next((line.system for line in case.lines if line.line == found.line), "")
-        authorized = Authorized(procedure(system, part.code), part.units, part.from_, part.through)
-    return LineVerdict(found.line, Verdict(found.action), bool(found.reasons), found.text is not None, authorized)
-
-
-def _time_problems(case: Case, verdict: AuthorizationReviewed, at: int) -> Iterable[Problem]:
-    if verdict.decided_at < instant(case.submitted_at):
-        yield Problem("decided_at", "is before the request was submitted")
-    elif verdict.decided_at > instant(instant_of(at)) + AHEAD:
-        yield Problem("decided_at", "is more than five minutes after the verdict was published")
-
-
-def _decision_problems(case: Case, verdict: AuthorizationReviewed) -> Iterable[Problem]:
-    # An older decision will do: a line that is pended has not changed since the first.
-    known = {case.decision_id} if verdict.amends is not None else {case.decision_id, *case.earlier_decisions}
-    if verdict.decision_id not in known:
-        yield Problem("decision_id", "is not the decision that stands, nor an earlier one on the request")
 
 
 def _reviewed_line(line: CaseLine, decision: Decision) -> CaseLine:
