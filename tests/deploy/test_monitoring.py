@@ -4,9 +4,11 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
@@ -39,6 +41,19 @@ def runnable(expression: str) -> str:
 
 PANELS = [(title, runnable(said)) for title, said in expressions()]
 ASKED = [*PANELS, *((rule["alert"], rule["expr"]) for rule in RULES)]
+
+
+def selected_values(expressions: Iterable[str]) -> defaultdict[tuple[str, str], set[str]]:
+    """The values that a metric's label must have, in some expression, to be selected."""
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for expression in expressions:
+        for name, matchers in re.findall(r"\b((?:dli|kafka)_[a-z_]+)\{(.*?)\}", expression):
+            for label, value in re.findall(r'(\w+)="(.*?)"', matchers):
+                found[name, label].add(value)
+    return found
+
+
+SELECTED_VALUES = selected_values(expression for _, expression in ASKED)
 
 
 def declared() -> dict[str, set[str]]:
@@ -188,7 +203,7 @@ def test_prometheus_takes_its_settings() -> None:
 
 
 class Exposition(BaseHTTPRequestHandler):
-    """Every declared metric, two series of each label, growing from scrape to scrape."""
+    """Every declared metric with a series for each value that is selected, growing from scrape to scrape."""
 
     scrapes: ClassVar[int] = 0
 
@@ -196,11 +211,11 @@ class Exposition(BaseHTTPRequestHandler):
         type(self).scrapes += 1
         lines = []
         for name, labels in declared().items():
-            for which in ("a", "b") if labels - {"le"} else ("a",):
-                text = ",".join(f'{label}="{_value(label, which)}"' for label in sorted(labels - {"le"}))
+            for size, series in enumerate(shown(name, labels - {"le"}), 1):
+                text = ",".join(f'{label}="{value}"' for label, value in sorted(series.items()))
                 for bound in ("0.1", "+Inf") if "le" in labels else ("",):
                     told = ",".join(filter(None, (text, bound and f'le="{bound}"')))
-                    lines.append(f"{name}{{{told}}} {self.scrapes * (1 if which == 'a' else 2)}")
+                    lines.append(f"{name}{{{told}}} {self.scrapes * size}")
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.end_headers()
@@ -210,8 +225,10 @@ class Exposition(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _value(label: str, which: str) -> str:
-    return {("action", "a"): "A1", ("stage", "a"): "evaluate"}.get((label, which), which)
+def shown(name: str, labels: set[str]) -> list[dict[str, str]]:
+    """A metric's series: every value that a panel or an alert selects a label by, and two that none selects."""
+    values = {label: [*sorted(SELECTED_VALUES[name, label]), "a", "b"] for label in labels}
+    return [dict(zip(values, series, strict=True)) for series in product(*values.values())]
 
 
 @contextmanager
