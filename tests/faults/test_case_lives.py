@@ -1,7 +1,7 @@
 """Requests live their lives while workers are killed: verdicts, extensions, supersessions, cancellations, appeals.
 
-In the end the state of every case is that of a second reckoning from the events of cases, no decision is made twice, no
-deadline is announced twice, and the account of verdicts balances.
+In the end the state of every case is that of a second reckoning from the events of cases, and so are the figures of
+each year; no decision is made twice, no deadline is announced twice, and the account of verdicts balances.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from threading import Thread
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -23,7 +22,10 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from events.case import Case, case_of
 from events.topics import CASE_EVENTS, CASES, DEADLINES, DECISIONS, REQUESTS, VERDICTS
 from tests.faults.flow import PARTITIONS, SESSION_SECONDS, Fleet, eventually
+from tests.support.generated_cases import listed_services
 from tests.support.naive_cases import Json, Rules, lives
+from tests.support.naive_figures import naive_figures
+from tests.support.packaged import packaged_document
 from tests.support.reviews import event
 from tests.support.running import settings_for
 from workers.accounts.account import look
@@ -32,6 +34,7 @@ from workers.cases.lifecycle import next_moment
 from workers.cases.passing_of_time import STAGES
 from workers.configuration.settings import Settings
 from workers.dev_brokers import Broker
+from workers.figures.figures import public_figures
 from workers.kafka.group_progress import read_to_end
 from workers.topics import apply_topics
 from workers.traffic.commands import as_record
@@ -171,6 +174,20 @@ def log_of(
             yield {"kind": what, "at": published, "gives": gives.get(place, ""), **said}
 
 
+def reckoned_again(
+    happened: list[ConsumerRecord], gives: dict[str, str], certified: dict[str, list[int]], requests: dict[str, Json]
+) -> dict[str, Json]:
+    """The cases by the second reckoning, which takes one partition after the other; links go from one to another."""
+    cases: dict[str, Json] = {}
+    links: dict[str, str] = {}
+    for partition in range(PARTITIONS):
+        own = [one for one in happened if one.partition == partition]
+        found = lives(log_of(own, gives, certified, requests), RULES)
+        cases |= found.cases
+        links |= found.links
+    return {name: {**case, "link": links.get(name)} for name, case in cases.items()}
+
+
 def shown(case: Case) -> Json:
     return {
         "state": case.state,
@@ -198,6 +215,15 @@ def shown_naively(case: Json) -> Json:
         "verdicts": sorted(case["verdicts"]),
         "decision_id": case["decision_id"],
     }
+
+
+def assert_figures_equal(cases: dict[str, Case], expected: list[Json]) -> None:
+    """The figures of every year are those that a second computation has from the second reckoning."""
+    document = packaged_document()
+    determined = {case["determined_at"][:4] for case in expected if "determined_at" in case}
+    for year in sorted(map(int, determined)):
+        naive = naive_figures(expected, listed_services(document), document.time_zone, year)
+        assert public_figures(cases.values(), document, year).values == naive
 
 
 def settled(found: Settings, platform: Platform, fleet: Fleet) -> bool:
@@ -265,14 +291,12 @@ def test_every_case_ends_as_a_second_reckoning_says(
     causes = [dict(one.headers)["dli-cause"].decode() for one in decided]
     gives = {cause: one["decision_id"] for cause, one in zip(causes, decisions, strict=True)}
     certified = {name: [line.line for line in case.lines if line.would_certify] for name, case in cases.items()}
-    expected: dict[str, Any] = {}
-    for partition in range(PARTITIONS):
-        own = [one for one in happened if one.partition == partition]
-        expected |= lives(log_of(own, gives, certified, platform.requests), RULES).cases
+    expected = reckoned_again(happened, gives, certified, platform.requests)
 
     assert sorted(cases) == sorted(expected)
     different = {name for name, case in cases.items() if shown(case) != shown_naively(expected[name])}
     assert {name: (shown(cases[name]), shown_naively(expected[name])) for name in sorted(different)[:3]} == {}
+    assert_figures_equal(cases, list(expected.values()))
     ids = Counter(decision["decision_id"] for decision in decisions)
     assert [one for one, number in ids.items() if number > 1] == []
     machine = Counter(one["request_id"] for one in decisions if "supersedes_decision" not in one)

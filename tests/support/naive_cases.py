@@ -41,11 +41,13 @@ class Lives(NamedTuple):
     cases: dict[str, Json]
     refused: list[tuple[str, str]]
     """The reason and the id of each verdict, extension or link that is refused."""
+    links: dict[str, str]
+    """`stands` or `refused`, by the id of the later request, which may have its case in another log."""
 
 
 def lives(log: Iterable[Json], rules: Rules) -> Lives:
     """The state of every case after the log."""
-    found = Lives({}, [])
+    found = Lives({}, [], {})
     for event in log:
         if event["kind"] == "decided":
             _decided(found, event, rules)
@@ -57,6 +59,8 @@ def lives(log: Iterable[Json], rules: Rules) -> Lives:
             _extended(found, event, rules)
         else:
             _time(found, _moment(event["at"]))
+    for name, case in found.cases.items():
+        case["link"] = found.links.get(name)
     return found
 
 
@@ -135,11 +139,9 @@ def _overall(actions: list[str]) -> str:
 def _superseding(found: Lives, event: Json) -> None:
     """A request whose link is judged: what it does to the earlier one, and whether the link stands."""
     earlier, by = found.cases.get(event["request_id"]), event["by"]
-    later = found.cases.get(by["request_id"], {})
     if earlier is None:
-        later["link"] = None
         return
-    later["link"] = "stands"
+    found.links[by["request_id"]] = "stands"
     cancels = by["certification"] == "cancellation"
     closing = {"superseded_by": by["request_id"], "closed_at": _milliseconds(event["at"]), "due_at": None}
     if earlier["state"] in OPEN:
@@ -149,7 +151,7 @@ def _superseding(found: Lives, event: Json) -> None:
         if approved and by["provider"]["npi"] == earlier["requester"]:
             earlier.update(state="cancelled", **closing)
     elif earlier["action"] == "A3" and by["certification"] in {"revision", "extension", "renewal"}:
-        later["link"] = "refused"
+        found.links[by["request_id"]] = "refused"
         found.refused.append(("link", by["request_id"]))
 
 
