@@ -189,9 +189,10 @@ TOPICS = (
         partitions=PARTITIONS,
         alike=True,
         cleanup="delete",
-        retention=timedelta(days=30),
+        # A request's trace shows them.
+        retention=DECISIONS_KEPT,
         producers=("case agent",),
-        consumers=("review system", "operators", "dli tail"),
+        consumers=("ledger agent", "review system", "operators", "dli tail", "dli trace"),
         personal=True,
     ),
     Topic(

@@ -90,7 +90,7 @@ def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
         (VERDICTS, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         (CASE_EVENTS, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
         (CASES, {"cleanup.policy": "compact,delete", "retention.ms": str(2557 * DAY)}),
-        (DEADLINES, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
+        (DEADLINES, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
         # Compaction would let a bad event of a revision's key push out the good one.
         (POLICY_REVISIONS, {"cleanup.policy": "delete", "retention.ms": "-1"}),
         (POLICY_ATTESTATIONS, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY)}),

@@ -4,6 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from events.topics import VERDICTS
+from workers.configuration.settings import Settings
+from workers.kafka import clients
+
 
 def pended_request(request_id: str, **changes: Any) -> dict[str, Any]:
     """A request that a physician has to review: the leukocytes are modified."""
@@ -56,3 +60,10 @@ def event(data: Mapping[str, Any], kind: str = "authorization.reviewed.v1") -> b
         "time": "2025-06-04T15:00:00Z",
     }
     return json.dumps({**envelope, "data": data}).encode()
+
+
+def send_review(found: Settings, data: Mapping[str, Any], kind: str = "authorization.reviewed.v1") -> None:
+    """Publish what the review system says, in any partition: it is not placed as requests are."""
+    with clients.producer(found) as producer:
+        producer.send(found.topic(VERDICTS), key=b"any", value=event(data, kind))
+        producer.flush()

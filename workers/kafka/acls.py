@@ -79,7 +79,7 @@ def _of_workers(settings: Settings) -> Iterator[AclRule]:
         VERDICTS: (("READ",), "to take them to their cases"),
         CASE_EVENTS: (("READ", "WRITE"), "to keep cases, in one order"),
         CASES: (("READ", "WRITE"), "to keep the state of cases"),
-        DEADLINES: (("WRITE",), "to announce deadlines"),
+        DEADLINES: (("READ", "WRITE"), "to announce deadlines; to write pointers to them"),
         LEDGER: (("READ", "WRITE"), "to keep pointers to answers"),
         LINKS: (("READ", "WRITE"), "to keep which request supersedes which"),
         SHADOW: (("WRITE",), "to publish how a draft's decisions differ"),
@@ -104,7 +104,7 @@ def _of_the_exporter(settings: Settings) -> Iterator[AclRule]:
     yield AclRule("exporter", "group", settings.archive_group, False, ("DESCRIBE",), "until when all is archived")
     for name, why in ((REQUESTS, "end offsets, age of waiting records"), (CASES, "open cases, due dates")):
         yield _topic("exporter", settings.topic(name), ("READ",), why)
-    for name in (DECISIONS, DEAD_LETTERS, VERDICTS, CASE_EVENTS, LEDGER, LINKS, POLICY_REVISIONS):
+    for name in (DECISIONS, DEAD_LETTERS, DEADLINES, VERDICTS, CASE_EVENTS, LEDGER, LINKS, POLICY_REVISIONS):
         yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
     yield _topic("exporter", settings.topic(ANSWERED), ("DESCRIBE",), "end offsets, up to which archives go")
 
@@ -115,6 +115,7 @@ def _of_the_dashboard(settings: Settings) -> Iterator[AclRule]:
         REQUESTS: "end offsets, and latency",
         DECISIONS: "decisions, and traces of requests",
         DEAD_LETTERS: "what could not be decided",
+        DEADLINES: "as for the ledger; what was announced for a request",
         CASES: "the work list, due dates",
         LEDGER: "end offsets, age of waiting records",
         LINKS: "as for the ledger",

@@ -20,9 +20,9 @@ from aiohttp import ClientError, ClientTimeout
 from faust.web import Request, Response, View
 from yarl import URL
 
-from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
+from events.topics import DEAD_LETTERS, DEADLINES, DECISIONS, LEDGER, LINKS, REQUESTS
 from workers.configuration.settings import Settings
-from workers.ledger.pointers import Pointer, Pointers
+from workers.ledger.pointers import Kind, Pointer, Pointers
 from workers.ledger.supersedes_links import Links, Member
 from workers.state.request_digests import digest, partition_of
 from workers.state.rocksdb_store import StorageError
@@ -82,7 +82,11 @@ class _Lookup:
         self._app = app
         self._settings = settings
         self._ledger = ledger
-        self._topics = {"decision": settings.topic(DECISIONS), "dead_letter": settings.topic(DEAD_LETTERS)}
+        self._topics: dict[Kind, str] = {
+            "decision": settings.topic(DECISIONS),
+            "dead_letter": settings.topic(DEAD_LETTERS),
+            "deadline": settings.topic(DEADLINES),
+        }
 
     async def trace(self, request_id: str) -> dict[str, Any] | None:
         """Everything about a request; None if nothing is known.
@@ -90,22 +94,20 @@ class _Lookup:
         Raises:
             AwayError: No reachable worker has a part of it now.
         """
-        answers = await self._pointers(request_id)
-        if not answers:
+        found = await self._pointers(request_id)
+        if not found:
             return None
         chain = await self._chain(request_id)
-        return {
-            "request_id": request_id,
-            "answers": answers,
-            "chain": [await self._with_answers(member, request_id, answers) for member in chain],
-        }
+        members = [await self._with_pointers(member, request_id, found) for member in chain]
+        return {"request_id": request_id, **_sorted(found), "chain": members}
 
-    async def _with_answers(
-        self, member: dict[str, Any], request_id: str, answers: list[dict[str, Any]]
+    async def _with_pointers(
+        self, member: dict[str, Any], request_id: str, pointers: list[dict[str, Any]]
     ) -> dict[str, Any]:
         same = member["request_id"] == request_id
-        found = answers if same else await self._pointers(member["request_id"])
-        return {**member, "known": bool(found), "answers": found}
+        found = pointers if same else await self._pointers(member["request_id"])
+        pointed = _sorted(found)
+        return {**member, "known": bool(pointed["answers"]), **pointed}
 
     # --- local ---
 
@@ -116,7 +118,7 @@ class _Lookup:
             AwayError: It does not have the partition.
         """
         found = self._safe(lambda: self._ledger.pointers.find(self._partition(request_id), request_id))
-        return [self._answer(pointer) for pointer in found]
+        return [self._shown(pointer) for pointer in found]
 
     def own_chain(self, request_id: str) -> list[dict[str, Any]]:
         """The chain of a request, from this worker's links.
@@ -136,7 +138,7 @@ class _Lookup:
             raise AwayError
         return found
 
-    def _answer(self, pointer: Pointer) -> dict[str, Any]:
+    def _shown(self, pointer: Pointer) -> dict[str, Any]:
         found: dict[str, Any] = {
             "kind": pointer.kind,
             **_place(self._topics[pointer.kind], pointer.partition, pointer.offset),
@@ -187,6 +189,14 @@ class _Lookup:
                 return found
         except (ClientError, TimeoutError, ValueError):
             raise AwayError from None
+
+
+def _sorted(pointers: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Answers apart from deadlines, both oldest first."""
+    return {
+        "answers": [one for one in pointers if one["kind"] != "deadline"],
+        "deadlines": [one for one in pointers if one["kind"] == "deadline"],
+    }
 
 
 def _place(topic: str, partition: int, offset: int) -> dict[str, Any]:

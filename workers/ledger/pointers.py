@@ -1,7 +1,7 @@
-"""Pointers: for every request, the positions of its answers and of the request itself.
+"""Pointers: for every request, the positions of its answers, of its deadlines, and of the request itself.
 
-    decisions, dead letters ─► PointerHandler ─► authorization.ledger ─► Pointers, its local store
-                                     events of cases ──┘            └──► authorization.case-events
+    decisions, dead letters, deadlines ─► PointerHandler ─► authorization.ledger ─► Pointers, its local store
+                                                events of cases ──┘            └──► authorization.case-events
 
 A pointer is a small record on the ledger topic: the digest of a request's id, a position, a time; no clinical data, no
 name. It is made from an answer's key and headers, never from its value. Pointers are partitioned by the digest, so that
@@ -23,7 +23,7 @@ from events.case_event import Reviewed, case_event_of
 from events.decode import RejectedError, decode_review, is_request_id
 from events.envelope import Headers, header
 from events.origin_headers import REQUEST, SUPERSEDES, cause_of
-from events.topics import CASE_EVENTS, DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
+from events.topics import CASE_EVENTS, DEAD_LETTERS, DEADLINES, DECISIONS, LEDGER, LINKS, REQUESTS
 from workers.accounts.tally import Tallied
 from workers.cases.handler import carried_record, unknown
 from workers.cases.route import Routed
@@ -39,25 +39,25 @@ from workers.state.rocksdb_store import ChangelogStore
 
 log = structlog.get_logger(__name__)
 
-Kind = Literal["decision", "dead_letter"]
+Kind = Literal["decision", "dead_letter", "deadline"]
 
-_KINDS: dict[int, Kind] = {1: "decision", 2: "dead_letter"}
+_KINDS: dict[int, Kind] = {1: "decision", 2: "dead_letter", 3: "deadline"}
 _NUMBERS = {kind: number for number, kind in _KINDS.items()}
 _WHERE, _WHENCE = POINTER, WHENCE
 _NOWHERE = -1
 
 
 class Pointer(NamedTuple):
-    """The position of one answer to a request."""
+    """The position of one answer to a request, or of one of its deadlines."""
 
     kind: Kind
     partition: int
     """The partition on the kind's topic."""
     offset: int
     timestamp: int
-    """The answer's timestamp, in milliseconds since the epoch."""
+    """The record's timestamp, in milliseconds since the epoch."""
     request: tuple[int, int] | None
-    """Partition and offset of the request; None if the answer does not say."""
+    """Partition and offset of the request; None if the record does not say."""
 
     def packed(self) -> bytes:
         """The bytes on the ledger topic."""
@@ -83,20 +83,21 @@ def unpacked(raw: bytes) -> Pointer:
 
 
 class PointerHandler:
-    """Turns decisions and dead letters into pointers and links."""
+    """Turns decisions, dead letters and deadlines into pointers and links."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._kinds: dict[str, Kind] = {
             settings.topic(DECISIONS): "decision",
             settings.topic(DEAD_LETTERS): "dead_letter",
+            settings.topic(DEADLINES): "deadline",
         }
         self._requests = settings.topic(REQUESTS)
         self._ledger = settings.topic(LEDGER)
         self._links = settings.topic(LINKS)
 
     def __call__(self, records: Sequence[Record]) -> list[OutgoingRecord]:
-        """A pointer for every answer with a request id, and a link for every request that supersedes another."""
+        """A pointer for every record with a request id, and a link for every request that supersedes another."""
         return [pointer for record in records for pointer in self._written(record)]
 
     def _written(self, record: Record) -> Iterable[OutgoingRecord]:

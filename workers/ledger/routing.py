@@ -26,11 +26,11 @@ from workers.state.request_digests import DIGEST_BYTES
 log = structlog.get_logger(__name__)
 
 POINTER = struct.Struct(">BIQ")
-"""The kind, partition and offset of an answer."""
+"""The kind, partition and offset of an answer or a deadline."""
 WHENCE = struct.Struct(">qiQ")
 """Its time, and the partition and offset of the request."""
 DECISION = 1
-_KINDS = (DECISION, 2)
+_KINDS = (DECISION, 2, 3)
 _WAITS = b"\xff"
 _WAITING = bytes(DIGEST_BYTES) + _WAITS
 _OFFSET = struct.Struct(">Q")

@@ -1,8 +1,10 @@
 """A request's trace: the ledger's pointers, with the event at each.
 
     request ─► answers, superseded ones included ─► revision and digest ─► the events that made the revisions known
+               └─► verdicts                    └─► deadlines that were announced
 
-One request to a worker returns all pointers, and every event is fetched by its offset, without searching. Only the
+One request to a worker returns all pointers, and every event is fetched by its offset, without searching; a final
+decision names the verdict that it was made from. Only the
 topic of revisions is read whole: it has one partition with few records.
 """
 
@@ -17,8 +19,8 @@ from urllib.request import urlopen
 from kafka import TopicPartition
 
 from events.envelope import is_binary, loads
-from events.origin_headers import RecordPosition
-from events.topics import POLICY_REVISIONS
+from events.origin_headers import RecordPosition, cause_of
+from events.topics import POLICY_REVISIONS, VERDICTS
 from policy_core.history.publication_terms import Terms
 from workers.configuration.settings import Settings
 from workers.console.errors import DliError
@@ -46,6 +48,8 @@ class Event:
     """The broker's timestamp, in milliseconds since the epoch."""
     signed_by: str | None = None
     """For a revision, the id of the key that verifiably signed it."""
+    cause: RecordPosition | None = None
+    """The position of the event that it was made from, where its headers say so."""
 
     def as_json(self) -> dict[str, Any]:
         """As JSON fields."""
@@ -55,18 +59,21 @@ class Event:
 
 @dataclass(frozen=True)
 class Answer:
-    """A decision or a dead letter, with its request."""
+    """A decision or a dead letter, with what it answers."""
 
     kind: str
     timestamp: int
     event: Event
     request: Event | None
     """None if the answer does not name its request."""
+    review: Event | None = None
+    """The verdict or the extension that it was made from."""
 
     def as_json(self) -> dict[str, Any]:
         """As JSON fields."""
         request = self.request.as_json() if self.request is not None else None
-        return {"kind": self.kind, "timestamp": self.timestamp, **self.event.as_json(), "request": request}
+        review = {"review": self.review.as_json()} if self.review is not None else {}
+        return {"kind": self.kind, "timestamp": self.timestamp, **self.event.as_json(), "request": request, **review}
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,8 @@ class Traced:
     """Whether its link to the superseded request is refused."""
     answers: tuple[Answer, ...]
     """Oldest first; empty if only the request's id is known."""
+    deadlines: tuple[Event, ...] = ()
+    """What was announced of its deadlines, oldest first."""
 
     @property
     def decision(self) -> Answer | None:
@@ -96,6 +105,7 @@ class Traced:
             "newest": self.newest,
             "known": bool(answers),
             "answers": answers,
+            "deadlines": [{"timestamp": one.timestamp, **one.as_json()} for one in self.deadlines],
         }
 
 
@@ -140,7 +150,7 @@ def trace(request_id: str, url: str, settings: Settings) -> Trace:
     terms = terms_of(settings)
     found = _pointers(request_id, url)
     with clients.consumer(settings, max_poll_records=1) as consumer:
-        topics = _Topics(consumer)
+        topics = _Topics(consumer, settings.topic(VERDICTS))
         chain = tuple(_traced(member, topics) for member in found["chain"])
         named = _named(chain)
         known = topics.all_of(RecordPosition(settings.topic(POLICY_REVISIONS), 0, 0)) if named else ()
@@ -174,13 +184,19 @@ def _error_of(error: HTTPError) -> str:
 class _Topics:
     """Reads single records."""
 
-    def __init__(self, consumer: KafkaConsumer) -> None:
+    def __init__(self, consumer: KafkaConsumer, verdicts: str) -> None:
         self._reader = consumer
+        self._verdicts = verdicts
 
     def event(self, place: RecordPosition) -> Event:
         """The event at a place."""
         found = next(self.all_of(place), None)
         return found if found is not None and found.place == place else Event(place, None)
+
+    def review_of(self, answer: Event) -> Event | None:
+        """The verdict or the extension that an answer was made from; None if it was made from something else."""
+        cause = answer.cause
+        return self.event(cause) if cause is not None and cause.topic == self._verdicts else None
 
     def all_of(self, place: RecordPosition) -> Iterator[Event]:
         """The events of a partition from a position on."""
@@ -192,7 +208,7 @@ class _Topics:
         while self._reader.position(partition) < end:
             for record in self._reader.poll(timeout_ms=POLL_MS).get(partition, ()):
                 at = RecordPosition(record.topic, record.partition, record.offset)
-                yield Event(at, _data(record), record.timestamp)
+                yield Event(at, _data(record), record.timestamp, cause=cause_of(headers_of(record)))
 
 
 def _data(record: Any) -> dict[str, Any] | None:
@@ -212,16 +228,19 @@ def _traced(member: dict[str, Any], topics: _Topics) -> Traced:
         supersedes=member.get("supersedes"),
         refused=member.get("link") == "refused",
         answers=tuple(_answer(answer, topics) for answer in member["answers"]),
+        # A worker of an earlier version lists none.
+        deadlines=tuple(topics.event(_place(deadline)) for deadline in member.get("deadlines", ())),
     )
 
 
 def _answer(pointer: dict[str, Any], topics: _Topics) -> Answer:
-    request = pointer.get("request")
+    event, request = topics.event(_place(pointer)), pointer.get("request")
     return Answer(
         kind=pointer["kind"],
         timestamp=pointer["timestamp"],
-        event=topics.event(_place(pointer)),
+        event=event,
         request=topics.event(_place(request)) if request is not None else None,
+        review=topics.review_of(event),
     )
 
 

@@ -2,21 +2,24 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from events.dead_letter import DeadLetter
+from events.deadline import Deadline
 from events.decision import Decision
+from events.field_types import instant_of
+from events.verdict import AuthorizationExtended, ReviewEvent
 from policy_core.document.models import PolicyDocument
 from policy_core.publications.signatures import SHOWN
 from workers.console.printable import printable, words
 from workers.decide.decision_text import ACTIONS, STYLES, explanation, rejection, section
 from workers.ledger.trace import Answer, Event, Trace
 
+REVIEW: TypeAdapter[ReviewEvent] = TypeAdapter(ReviewEvent)
 NO_LONGER = "no longer kept there"
 
 
@@ -26,9 +29,11 @@ def trace_text(trace: Trace) -> RenderableType:
     parts += [Text("\nThe chain, each after the one that it supersedes", style="bold"), _chain(trace)]
     parts += section("Of its links", links(trace))
     for answer in trace.asked.answers:
-        parts += section("What was asked", _asked(answer))
+        parts += section("What was asked", _asked(answer)) if answer.review is None else ()
+        parts += section("What the review system sent", sent(answer.review)) if answer.review is not None else ()
         parts += section("Where the answer stands", _stands(answer))
         parts += [Text(""), _answered(answer, trace.revisions)]
+    parts += section("What was announced of its deadlines", deadlines(trace))
     parts += section("The events that made these revisions known", revision_events(trace.revisions))
     return Group(*parts)
 
@@ -76,15 +81,13 @@ def links(trace: Trace) -> Iterator[tuple[str, str]]:
 
 def _stands(answer: Answer) -> Iterator[tuple[str, str]]:
     yield "record", str(answer.event.place)
-    when = datetime.fromtimestamp(answer.timestamp / 1000, UTC)
-    yield "sent", when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    yield "sent", instant_of(answer.timestamp)
 
 
 def _asked(answer: Answer) -> Iterator[tuple[str, str]]:
     if answer.request is None:
         if answer.kind == "decision":
-            reviewed = (answer.event.data or {}).get("supersedes_decision") is not None
-            yield "record", "a verdict or an extension" if reviewed else "the answer does not say where it stood"
+            yield "record", "the answer does not say where it stood"
         return
     yield "record", str(answer.request.place)
     data = answer.request.data
@@ -94,6 +97,49 @@ def _asked(answer: Answer) -> Iterator[tuple[str, str]]:
     for name in ("certification", "urgency", "submitted_at", "supersedes", "policy_number"):
         if isinstance(data.get(name), str):
             yield words(name), data[name]
+
+
+def sent(review: Event) -> Iterator[tuple[str, str]]:
+    """A verdict or an extension: what it is, and which request and decision it concerns."""
+    yield "record", str(review.place)
+    data = review.data
+    if data is None:
+        yield "", NO_LONGER
+        return
+    yield "received", instant_of(review.timestamp)
+    try:
+        yield from _review(REVIEW.validate_json(json.dumps(data)))
+    except ValidationError:
+        yield "", "is no valid verdict or extension"
+
+
+def _review(event: ReviewEvent) -> Iterator[tuple[str, str]]:
+    if isinstance(event, AuthorizationExtended):
+        yield "extension", event.extension_id
+        yield "until", event.until.isoformat()
+        return
+    yield "verdict", event.verdict_id
+    yield "made", event.decided_at.isoformat()
+    yield "on decision", event.decision_id
+    if event.amends is not None:
+        yield "corrects", f"verdict {event.amends}"
+
+
+def deadlines(trace: Trace) -> Iterator[tuple[str, str]]:
+    """What was announced of a request's deadlines, and when."""
+    for announced in trace.asked.deadlines:
+        yield instant_of(announced.timestamp), _deadline(announced)
+
+
+def _deadline(announced: Event) -> str:
+    if announced.data is None:
+        return f"{NO_LONGER}: {announced.place}"
+    try:
+        deadline = Deadline.model_validate_json(json.dumps(announced.data))
+    except ValidationError:
+        return f"of a shape that this version does not know: {announced.place}"
+    late = ", announced late" if deadline.late else ""
+    return f"{words(deadline.kind)}: due {deadline.due_at.isoformat()} by the clock {deadline.clock}{late}"
 
 
 def _answered(answer: Answer, revisions: tuple[Event, ...]) -> RenderableType:

@@ -175,6 +175,7 @@ def _keep_ledger(app: faust.App, settings: Settings, behind: StreamProcessor) ->
     return [
         pointing(source(DECISIONS)),
         pointing(source(DEAD_LETTERS)),
+        pointing(source(DEADLINES)),
         placed(
             source(VERDICTS),
             ReviewRouter(settings),

@@ -1,7 +1,6 @@
 """The case agent on a real broker: a pended request ends with a physician's verdict, or is announced as overdue."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,10 @@ import pytest
 
 from events.case import Case, case_of
 from events.decision import Decision
-from events.topics import CASES, DEAD_LETTERS, DEADLINES, DECISIONS, VERDICTS
-from tests.support.reviews import adverse, event, pended_request
+from events.topics import CASES, DEAD_LETTERS, DEADLINES, DECISIONS
+from tests.support.reviews import adverse, pended_request, send_review
 from tests.support.running import eventually, everything_on, publish, settings_for, worker
 from workers.configuration.settings import Settings
-from workers.kafka import clients
 from workers.topics import apply_topics
 
 pytestmark = pytest.mark.broker
@@ -24,13 +22,6 @@ def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
     made = settings_for(bootstrap, prefix, tmp_path)
     apply_topics.apply(made)
     return made
-
-
-def send(found: Settings, verdict: Mapping[str, Any], kind: str = "authorization.reviewed.v1") -> None:
-    with clients.producer(found) as producer:
-        # Anywhere: verdicts are not placed as requests are.
-        producer.send(found.topic(VERDICTS), key=b"any", value=event(verdict, kind))
-        producer.flush()
 
 
 def data(found: Settings, topic: str) -> list[Any]:
@@ -46,10 +37,10 @@ def test_a_pended_request_ends_with_a_physicians_verdict(found: Settings, tmp_pa
         publish(found, [json.dumps(pended_request("PA-1")).encode()])
         assert eventually(lambda: "PA-1" in cases(found))
         [recommended] = data(found, DECISIONS)
-        send(found, adverse(recommended, "V-1"))
+        send_review(found, adverse(recommended, "V-1"))
         assert eventually(lambda: cases(found)["PA-1"].state == "final")
-        send(found, adverse(recommended, "V-1"))  # once more
-        send(found, adverse(recommended, "V-2"))
+        send_review(found, adverse(recommended, "V-1"))  # once more
+        send_review(found, adverse(recommended, "V-2"))
         assert eventually(lambda: len(data(found, DEAD_LETTERS)) == 1)
 
     decisions = [Decision.model_validate_json(json.dumps(one)) for one in data(found, DECISIONS)]
@@ -64,7 +55,7 @@ def test_a_verdict_on_an_unknown_request_waits_and_is_refused(found: Settings, t
         publish(found, [json.dumps(pended_request("PA-1")).encode()])
         assert eventually(lambda: "PA-1" in cases(found))
         [recommended] = data(found, DECISIONS)
-        send(found, adverse(recommended | {"request_id": "PA-2"}, "V-1"))
+        send_review(found, adverse(recommended | {"request_id": "PA-2"}, "V-1"))
         assert eventually(lambda: len(data(found, DEAD_LETTERS)) == 1)
     [letter] = data(found, DEAD_LETTERS)
     assert letter["reason"] == "unknown_request"

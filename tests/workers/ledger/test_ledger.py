@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ from tests.support.packaged import packaged_library
 from workers.configuration.settings import read
 from workers.decide.handler import DecisionHandler
 from workers.kafka.records import OutgoingRecord, Record
-from workers.ledger.pointers import Pointer, PointerHandler, Pointers, unpacked
+from workers.ledger.pointers import Kind, Pointer, PointerHandler, Pointers, unpacked
 from workers.ledger.supersedes_links import LONGEST_CHAIN, Graph, Judged, Link, LinkRecord, Links, chain, judge, link_of
 from workers.state.changelog import Change
 from workers.state.request_digests import digest, partition_of
@@ -44,11 +44,11 @@ def topic(name: str) -> str:
 PLACES = st.tuples(st.integers(0, 10_000), st.integers(0, 2**60))
 
 
-@given(st.sampled_from(["decision", "dead_letter"]), PLACES, st.integers(-1, 2**60), st.none() | PLACES)
+@given(st.sampled_from(get_args(Kind)), PLACES, st.integers(-1, 2**60), st.none() | PLACES)
 def test_a_pointer_reads_back_as_it_was_written(
-    kind: str, where: tuple[int, int], timestamp: int, request: tuple[int, int] | None
+    kind: Kind, where: tuple[int, int], timestamp: int, request: tuple[int, int] | None
 ) -> None:
-    pointer = Pointer(kind, *where, timestamp, request)  # type: ignore[arg-type]
+    pointer = Pointer(kind, *where, timestamp, request)
 
     assert unpacked(pointer.packed()) == pointer
 

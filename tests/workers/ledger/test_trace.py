@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import pytest
 
-from events.topics import DEAD_LETTERS, DECISIONS, LEDGER, LINKS, REQUESTS
+from events.topics import DEAD_LETTERS, DEADLINES, DECISIONS, LEDGER, LINKS, REQUESTS, VERDICTS
 from tests.support import generator
 from tests.support.commands import Ran, dli
+from tests.support.reviews import adverse, pended_request, send_review
 from tests.support.running import eventually, everything_on, get, publish, settings_for, worker
 from workers.configuration.settings import Settings
 from workers.topics import apply_topics
@@ -147,6 +148,49 @@ def test_a_trace_leads_to_statements_citations_and_revisions(found: Settings, tm
         assert part in text.out
     assert at(decision["request"]) in text.out
     assert generator.request(11, 1)["member"]["member_id"] not in text.out
+
+
+def test_a_trace_tells_the_whole_story_of_a_pended_request(found: Settings, tmp_path: Path) -> None:
+    """Request, recommendation, deadlines, verdicts and what became of them, in one trace."""
+    with worker(found, tmp_path):
+        publish(found, [json.dumps(pended_request("PA-1")).encode()])
+        assert eventually(lambda: len(everything_on(found, DEADLINES)) == 2)
+        [recommended] = [json.loads(one.value)["data"] for one in everything_on(found, DECISIONS)]
+        later = (
+            (adverse(recommended, "V-1") | {"evaluated": False}, "reviewed"),
+            (
+                {"extension_id": "E-1", "request_id": "PA-1", "until": "2099-01-01T00:00:00Z", "reason": "records"},
+                "extended",
+            ),
+            (adverse(recommended, "V-2"), "reviewed"),
+        )
+        for number, (said, kind) in enumerate(later, 2):
+            if said.get("verdict_id") == "V-2":
+                newest = trace(found, "PA-1", "-o", "json")
+                said["decision_id"] = json.loads(newest.out)["chain"][0]["answers"][-1]["data"]["decision_id"]
+            send_review(found, said, f"authorization.{kind}.v1")
+            assert eventually(lambda number=number: len(asked(found, "PA-1")[1]["answers"]) == number)  # type: ignore[misc]
+        assert eventually(lambda: len(asked(found, "PA-1")[1]["deadlines"]) == 2)
+        text, data = trace(found, "PA-1"), trace(found, "PA-1", "-o", "json")
+        sent = dict(records(found, VERDICTS))
+
+    [member] = json.loads(data.out)["chain"]
+    assert [(one["kind"], one["data"].get("action", one["data"].get("reason"))) for one in member["answers"]] == [
+        ("decision", "A4"),
+        ("dead_letter", "verdict_refused"),
+        ("decision", "A4"),
+        ("decision", "A3"),
+    ]
+    assert member["answers"][0]["request"]["data"]["request_id"] == "PA-1"
+    assert "review" not in member["answers"][0]
+    for answer, (said, _) in zip(member["answers"][1:], later, strict=True):
+        assert answer["request"] is None
+        assert answer["review"]["data"] == json.loads(sent[at(answer["review"])].value)["data"] == said
+    assert [one["data"]["kind"] for one in member["deadlines"]] == ["due_soon", "overdue"]
+    story = " ".join(text.out.split())
+    for part in ("verdict V-1", "extension E-1", "verdict V-2", "until 2099-01-01", "due soon: due ", "overdue: due "):
+        assert part in story, part
+    assert "announced late" in story
 
 
 def test_what_was_refused_has_a_trace_too(found: Settings, tmp_path: Path) -> None:

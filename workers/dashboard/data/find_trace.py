@@ -8,7 +8,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from events.envelope import header
 from events.origin_headers import REQUEST, RecordPosition, cause_of
-from events.topics import DEAD_LETTERS, DECISIONS
+from events.topics import DEAD_LETTERS, DECISIONS, VERDICTS
 from workers.configuration.settings import Settings
 from workers.dashboard.data.counters import DecisionPosition
 from workers.kafka.reader import Span, StrangeError, data_of, headers_of, kept, log_skipped, records
@@ -97,8 +97,10 @@ def _answer(settings: Settings, record: ConsumerRecord) -> Answer | None:
     kind = "decision" if record.topic == settings.topic(DECISIONS) else "dead_letter"
     cause = cause_of(headers_of(record))
     place = RecordPosition(record.topic, record.partition, record.offset)
-    request = _event(settings, cause) if cause is not None else None
-    return Answer(kind, record.timestamp, Event(place, data, record.timestamp), request)
+    made_from = _event(settings, cause) if cause is not None else None
+    reviewed = cause is not None and cause.topic == settings.topic(VERDICTS)
+    request, review = (None, made_from) if reviewed else (made_from, None)
+    return Answer(kind, record.timestamp, Event(place, data, record.timestamp), request, review)
 
 
 def _event(settings: Settings, place: RecordPosition) -> Event:

@@ -16,7 +16,7 @@ from policy_core.document.models import PolicyDocument
 from workers.console.printable import words
 from workers.decide.decision_text import ACTIONS, LINE, line_of, sections
 from workers.ledger.trace import Answer, Event, Trace
-from workers.ledger.trace_text import NO_LONGER, links, revision_events, short_answer
+from workers.ledger.trace_text import NO_LONGER, deadlines, links, revision_events, sent, short_answer
 from workers.work_list.columns import row
 from workers.work_list.open_cases import OpenCase
 
@@ -69,7 +69,10 @@ def trace_page(trace: Trace, documents: Documents, standing: Standing, now: date
     parts.append(Section("Of its links", tuple(links(trace))))
     for number, answer in enumerate(answers, 1):
         which = f"Answer {number} of {len(answers)}: " if len(answers) > 1 else "The answer: "
+        if answer.review is not None:
+            parts.append(Section("What the review system sent", tuple(sent(answer.review))))
         parts += _answer(answer, which + short_answer(answer).plain, documents)
+    parts.append(Section("What was announced of its deadlines", tuple(deadlines(trace))))
     parts.append(Section("The events that made these revisions known", tuple(revision_events(trace.revisions))))
     found = tuple(part for part in parts if part.rows or part.lines)
     return TracePage(_headline(trace, standing), found)

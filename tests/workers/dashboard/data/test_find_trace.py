@@ -1,11 +1,13 @@
 """A request's answers are found on Kafka by its id, dead letters too."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from events.topics import DEAD_LETTERS, DECISIONS
 from tests.support.requests import request
+from tests.support.reviews import adverse, pended_request, send_review
 from tests.support.running import eventually, everything_on, publish, settings_for, worker
 from workers.configuration.settings import Settings
 from workers.dashboard.data import find_trace
@@ -52,6 +54,25 @@ def test_a_request_is_found_whether_it_was_decided_or_not(found: Settings, tmp_p
         assert answer.request is not None
         assert answer.request.data is not None
         assert answer.request.data["request_id"] == one.request_id
+
+
+@pytest.mark.broker
+def test_what_a_verdict_made_is_found_with_the_verdict(found: Settings, tmp_path: Path) -> None:
+    """However an answer is found, the request and the verdict that it was made from are kept apart."""
+    with worker(found, tmp_path):
+        publish(found, [json.dumps(pended_request("R-1")).encode()])
+        assert eventually(lambda: len(everything_on(found, DECISIONS)) == 1)
+        [recommended] = [json.loads(one.value)["data"] for one in everything_on(found, DECISIONS)]
+        send_review(found, adverse(recommended, "V-1"))
+        url = f"http://{found.web_host}:{found.web_port}"
+        assert eventually(lambda: kinds(find_trace.by_workers(found, [url], "R-1")) == ["decision"] * 2)
+        by_workers = find_trace.by_workers(found, [url], "R-1")
+    anywhere = find_trace.anywhere(found, "R-1", lambda _: None, lambda: False)
+
+    for one in (by_workers, anywhere):
+        assert one is not None
+        made_from = [(answer.request is not None, answer.review is not None) for answer in one.asked.answers]
+        assert made_from == [(True, False), (False, True)]
 
 
 @pytest.mark.broker

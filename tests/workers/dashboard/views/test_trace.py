@@ -133,6 +133,33 @@ def test_a_dead_letter_says_why_nothing_was_decided(name: str) -> None:
     assert {error["message"] for error in letter["errors"]} <= {text for _, text in rows}
 
 
+def test_verdicts_and_deadlines_are_part_of_the_story() -> None:
+    reviewed = example("authorization.reviewed.v1", "everything-stated")
+    announced = example("authorization.deadline.v1", "modified-leukocytes") | {"kind": "due_soon"}
+    final = Answer("decision", 0, decided().event, None, event(reviewed))
+    deadlines = [announced, announced | {"kind": "overdue"}, None, {"kind": "late"}]
+    page = shown(traced(decided(), final, deadlines=tuple(map(event, deadlines))))
+
+    sent = dict(part(page, "What the review system sent").rows)
+    assert (sent["verdict"], sent["on decision"]) == (reviewed["verdict_id"], reviewed["decision_id"])
+    texts = [text for _, text in part(page, "What was announced of its deadlines").rows]
+    assert [text.split(":")[0] for text in texts] == [
+        "due soon",
+        "overdue",
+        "no longer kept there",
+        "of a shape that this version does not know",
+    ]
+    assert dict(page.sections[0].rows)["received"] != "", "of the request, not of the verdict"
+
+
+def test_of_an_invalid_verdict_nothing_is_shown() -> None:
+    invalid = event({"verdict_id": "John Doe", "decided_at": "at noon"})
+    page = shown(traced(Answer("dead_letter", 0, event({}), None, invalid)))
+
+    assert "John Doe" not in str(page)
+    assert ("", "is no valid verdict or extension") in part(page, "What the review system sent").rows
+
+
 def test_all_answers_are_shown_and_what_is_gone_says_so() -> None:
     gone = Answer("decision", 0, event(None), event(None))
     strange = Answer("decision", 0, event({"action": "A9"}), None)
