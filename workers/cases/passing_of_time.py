@@ -48,13 +48,19 @@ class PassingOfTime:
         next_due: Callable[[int], int | None],
         send: Send,
         clock: Callable[[], float] = time.time,
+        pace: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Look at the cases of `partitions`, which `next_due` gives in milliseconds since the epoch."""
+        """Look at the cases of `partitions`, which `next_due` gives in milliseconds since the epoch.
+
+        `clock` says what is due; it may jump. `pace` never does: what was sent while the clock was ahead must not delay
+        what is due when it is right again.
+        """
         self._settings = settings
         self._partitions = partitions
         self._next_due = next_due
         self._send = send
         self._clock = clock
+        self._pace = pace
         self._sent: dict[int, float] = {}
 
     async def run(self) -> None:
@@ -71,11 +77,11 @@ class PassingOfTime:
 
     def due(self) -> list[int]:
         """The partitions with a case that is due now."""
-        now = self._clock()
+        now, paced = self._clock(), self._pace()
         return [
             partition
             for partition in list(self._partitions())
-            if now - self._sent.get(partition, 0.0) >= AGAIN_SECONDS and self._is_due(partition, now)
+            if paced - self._sent.get(partition, -AGAIN_SECONDS) >= AGAIN_SECONDS and self._is_due(partition, now)
         ]
 
     def _is_due(self, partition: int, now: float) -> bool:
@@ -93,5 +99,5 @@ class PassingOfTime:
     async def send(self, partitions: Iterable[int]) -> None:
         """Write a record into each partition."""
         for partition in partitions:
-            self._sent[partition] = self._clock()
+            self._sent[partition] = self._pace()
             await self._send(partition, packed(TimePassed()))

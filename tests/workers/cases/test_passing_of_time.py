@@ -16,8 +16,11 @@ class Clocked:
     def __init__(self, due: dict[int, int | None]) -> None:
         self.due = due
         self.now = 1_000.0
+        self.passed = 0.0
         self.sent: list[tuple[int, bytes]] = []
-        self.time = PassingOfTime(Settings(), lambda: self.due, self._next_due, self._send, lambda: self.now)
+        self.time = PassingOfTime(
+            Settings(), lambda: self.due, self._next_due, self._send, lambda: self.now, lambda: self.passed
+        )
 
     def _next_due(self, partition: int) -> int | None:
         return self.due[partition]
@@ -37,9 +40,20 @@ def test_a_record_is_due_where_a_case_is() -> None:
 def test_a_partition_gets_another_record_only_after_a_while() -> None:
     clocked = Clocked({0: 1})
     asyncio.run(clocked.time.send(clocked.time.due()))
-    clocked.now += AGAIN_SECONDS - 0.1
+    clocked.passed += AGAIN_SECONDS - 0.1
     assert clocked.time.due() == []
-    clocked.now += 0.2
+    clocked.passed += 0.2
+    assert clocked.time.due() == [0]
+
+
+@pytest.mark.parametrize("jump", [-2_400.0, -86_400.0 * 30, 2_400.0])
+def test_a_clock_that_jumps_does_not_change_the_pace(jump: float) -> None:
+    """A record that was sent while the clock was ahead does not delay the next one when it is set right."""
+    clocked = Clocked({0: -(10**12)})
+    asyncio.run(clocked.time.send(clocked.time.due()))
+    clocked.now += jump
+    assert clocked.time.due() == []
+    clocked.passed += AGAIN_SECONDS
     assert clocked.time.due() == [0]
 
 
