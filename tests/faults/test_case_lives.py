@@ -51,6 +51,7 @@ AT_ONCE = 150
 """Requests published before decisions are read again."""
 RULES = Rules(
     {"commercial": "MS"},
+    frozenset({"commercial"}),
     {"standard": timedelta(days=7), "expedited": timedelta(hours=48)},
     {"standard": timedelta(hours=24), "expedited": timedelta(hours=8)},
 )

@@ -29,6 +29,8 @@ class Rules(NamedTuple):
 
     license_states: Mapping[str, str]
     """By line of business."""
+    clocked: frozenset[str]
+    """The lines of business that have a clock here; others are answered under another program's rules."""
     lengths: Mapping[str, timedelta]
     """Of the clock, by urgency."""
     due_soon: Mapping[str, timedelta]
@@ -121,7 +123,8 @@ def _settle(case: Json, at: str, determined_at: str, by: str, rules: Rules) -> N
     else:
         case["state"] = "recommended"
     waits = any(line["determination"] == "information_needed" for line in pended)
-    if pended and by == "reviewer" and case["due_at"] is None and not waits and case["urgency"] in rules.lengths:
+    starts = pended and by == "reviewer" and case["line_of_business"] in rules.clocked and not waits
+    if starts and case["due_at"] is None:
         case["due_at"] = (_moment(determined_at) + rules.lengths[case["urgency"]]).isoformat()
     case["due_soon"] = rules.due_soon.get(case["urgency"])
 

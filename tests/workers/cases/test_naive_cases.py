@@ -11,6 +11,7 @@ from tests.support.naive_figures import naive_figures
 Json = dict[str, Any]
 RULES = Rules(
     {"commercial": "MS"},
+    frozenset({"commercial"}),
     {"standard": timedelta(days=7), "expedited": timedelta(hours=48)},
     {"standard": timedelta(hours=24), "expedited": timedelta(hours=8)},
 )
@@ -86,6 +87,17 @@ def state(*log: Json) -> str:
 
 REVIEW = decided("criteria_not_met")
 DENIED = (REVIEW, verdict("A3"))
+
+
+@pytest.mark.parametrize(
+    ("business", "due"), [("commercial", "2026-03-10T09:00:00-06:00"), ("fep", None), ("state_and_school", None)]
+)
+def test_a_partial_verdict_starts_a_clock_only_where_there_is_one(business: str, due: str | None) -> None:
+    asked = request(lines=2)
+    asked["member"]["line_of_business"] = business
+    found = after(decided("information_needed", "criteria_not_met", of=asked), verdict("A1", (1,)))
+
+    assert found.cases["R1"]["due_at"] == due
 
 
 @pytest.mark.parametrize(

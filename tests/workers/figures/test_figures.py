@@ -69,6 +69,7 @@ FIELDS = (
 )
 RULES = Rules(
     {"commercial": "MS"},
+    frozenset({"commercial"}),
     {"standard": timedelta(days=7), "expedited": timedelta(hours=48)},
     {"standard": timedelta(hours=24), "expedited": timedelta(hours=8)},
 )
