@@ -154,6 +154,19 @@ def test_a_clock_starts_when_no_line_needs_information_any_more() -> None:
     assert change.case.due_soon_at == "2025-06-10T10:00:00-05:00"
 
 
+@pytest.mark.parametrize("business", ["fep", "state_and_school"])
+def test_a_verdict_starts_no_clock_where_a_line_of_business_has_none(business: str) -> None:
+    member = {"member_id": "M-1", "line_of_business": business}
+    lines = [{**line, "service_date": "2010-06-20"} for line in RECOMMENDED["service_lines"]]
+    before = case_for(
+        RECOMMENDED | {"member": member, "service_lines": lines, "submitted_at": "2010-06-02T09:30:00-05:00"}
+    )
+    assert (before.state, before.clock_state, before.due) == ("recommended", "no_clock", None)
+    change = reviewed(before, on(before, (1, "A1")))
+    assert (change.became, change.case.clock_state, change.case.due) == ("partial", "no_clock", None)
+    assert (change.case.due_soon_at, lifecycle.next_moment(change.case)) == (None, None)
+
+
 def test_a_modified_line_carries_what_is_authorized() -> None:
     case = case_for(RECOMMENDED)
     part = {"code": "38242", "units": 1, "from": "2025-06-20", "through": "2025-06-20"}
