@@ -1,7 +1,9 @@
-"""Ends the waiting of events whose request is unknown: writes a barrier when decisions are read to their stable end.
+"""Ends the waiting of events whose request is unknown: writes a barrier when requests and decisions are read.
 
-An event waits in the ledger's partition until the decision on its request is known. When all decisions that were
-published before a moment after it have their pointers, its request is unknown, and a barrier says so.
+An event waits in the ledger's partition until the decision on its request is known. When all requests that were
+published before a moment after it are decided, and all decisions have their pointers, its request is unknown, and a
+barrier says so. Requests count too: a cancellation may be decided long before the request that it cancels, whose
+partition is behind.
 """
 
 import asyncio
@@ -9,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 import structlog
 
-from events.topics import DECISIONS
+from events.topics import DECISIONS, REQUESTS
 from workers.cases.passing_of_time import SENDING_ERRORS
 from workers.cases.route import barrier
 from workers.configuration.settings import Settings
@@ -20,8 +22,10 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 """How often it is looked for events that wait."""
-PATIENCE_SECONDS = 60.0
-"""How long one wait for the decisions to be read takes at most; another follows."""
+STAGES = ((REQUESTS,), (DECISIONS,))
+"""What must be read, one after the other."""
+PATIENCE_SECONDS = 600.0
+"""How long one wait for that takes at most; another follows, up to the ends of then."""
 
 Send = Callable[[int, bytes], Awaitable[None]]
 """Writes a value into a partition of the ledger."""
@@ -48,7 +52,7 @@ class Barriers:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             waiting = self.waiting()
-            if waiting and await has_read(self._settings, ((DECISIONS,),), PATIENCE_SECONDS):
+            if waiting and await has_read(self._settings, STAGES, PATIENCE_SECONDS):
                 try:
                     await self.send(waiting)
                 except SENDING_ERRORS as error:
