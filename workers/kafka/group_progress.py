@@ -13,7 +13,7 @@ from workers.configuration.settings import Settings
 from workers.console.errors import DliError
 from workers.kafka import clients
 from workers.kafka.clients import KafkaAdminClient
-from workers.kafka.reader import partitions_of, spans
+from workers.kafka.reader import extents, partitions_of
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +30,8 @@ def read_to_end(
 ) -> bool:
     """Whether the workers have read, one stage after the other, everything that was on the stage's topics.
 
-    A stage is looked at when the one before it is read: what the one before made is in it then. Records behind an open
-    transaction do not count.
+    A stage is looked at when the one before it is read: what the one before made is in it then. A transaction that is
+    open counts, since a committed record may stand behind it, and nobody reads that before the transaction ends.
 
     Args:
         settings: The workers' group and topics.
@@ -47,7 +47,8 @@ def read_to_end(
     with clients.admin(settings, "progress") as admin:
         for stage in stages:
             places = partitions_of(admin, [settings.topic(name) for name in stage])
-            ends = {place: span.end for place, span in spans(admin, places).items() if span.end > span.beginning}
+            logs = extents(admin, places).items()
+            ends = {place: written.end for place, written in logs if written.end > written.beginning}
             while not _has_committed(admin, settings.app_id, ends):
                 if over() or time.monotonic() > until:
                     return False
