@@ -155,7 +155,7 @@ def test_a_clock_starts_when_no_line_needs_information_any_more() -> None:
 
 
 @pytest.mark.parametrize("business", ["fep", "state_and_school"])
-def test_a_verdict_starts_no_clock_where_a_line_of_business_has_none(business: str) -> None:
+def test_a_verdict_starts_no_clock_where_there_is_none(business: str) -> None:
     member = {"member_id": "M-1", "line_of_business": business}
     lines = [{**line, "service_date": "2010-06-20"} for line in RECOMMENDED["service_lines"]]
     before = case_for(

@@ -92,7 +92,7 @@ DENIED = (REVIEW, verdict("A3"))
 @pytest.mark.parametrize(
     ("business", "due"), [("commercial", "2026-03-10T09:00:00-06:00"), ("fep", None), ("state_and_school", None)]
 )
-def test_a_partial_verdict_starts_a_clock_only_where_there_is_one(business: str, due: str | None) -> None:
+def test_a_verdict_starts_a_clock_only_where_there_is_one(business: str, due: str | None) -> None:
     asked = request(lines=2)
     asked["member"]["line_of_business"] = business
     found = after(decided("information_needed", "criteria_not_met", of=asked), verdict("A1", (1,)))

@@ -58,6 +58,7 @@ from tests.support.cases import packaged
 from tests.support.commands import Ran, dli
 from tests.support.policy_files import written
 from tests.support.publishing import revised
+from tests.support.reviews import event, verdict
 from tests.support.running import eventually, everything_on
 from tests.support.secured_kafka import ADMIN, WORKER, Issuer, Secured, give, password, secured_broker, take
 from workers.audit.read_acts import acts
@@ -91,6 +92,7 @@ ROLE_OF = {
     POLICY: "policy",
     REVIEW: "review",
 }
+ONE_LINE = {"lines": [{"line": 1, "action": "A1"}]}
 FOREIGN = "someone-elses-topic"
 AUDIT = r"Principal = User:{} is (Allowed|Denied) operation = (\w+) from host = \S+ on resource = (\w+):LITERAL:(\S+)"
 
@@ -194,8 +196,19 @@ def leave_waiting(secured: Secured) -> None:
     list(sent([as_record(generator.encode(generator.request(2, 1)), REQUESTS)], secured.settings(PLATFORM)))
     of_workers = [OutgoingRecord(topic, b"k", b"v", ()) for topic in (LEDGER, LINKS, CASE_EVENTS)]
     list(sent(of_workers, secured.settings(WORKER)))
-    list(sent([OutgoingRecord(VERDICTS, b"k", b"v", ())], secured.settings(REVIEW)))
+    # A valid one, on a request that nobody knows: an operator may not resend it, and resends what is undecodable.
+    unknown = event(verdict({"request_id": "PA-UNKNOWN", "decision_id": "0" * 32, "lines": []}, "V-1", "A1") | ONE_LINE)
+    list(sent([OutgoingRecord(VERDICTS, b"k", unknown, ())], secured.settings(REVIEW)))
     list(sent([OutgoingRecord(POLICY_REVISIONS, b"k", b"v", ())], secured.settings(OPERATOR)))
+    # Answers and deadlines wait again: others of them would upset accounts.
+    found = secured.settings(WORKER)
+    client = KafkaConsumer(**connect.client(found), group_id=found.app_id)
+    try:
+        again = [TopicPartition(topic, number) for topic in (DECISIONS, DEAD_LETTERS, DEADLINES) for number in range(2)]
+        client.assign(again)
+        client.commit(dict.fromkeys(again, OffsetAndMetadata(0, "", -1)))
+    finally:
+        client.close()
 
 
 @pytest.mark.usefixtures("archived")
