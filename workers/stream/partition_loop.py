@@ -407,7 +407,9 @@ class PartitionLoop:
                 async with asyncio.timeout(quiet_until - monotonic() if open_end else None):
                     await self._news.wait()
             except TimeoutError:
-                await self._settle(output)
+                # A process that stood still sees the pause end and records arrive in one moment.
+                if not self._arrived:
+                    await self._settle(output)
                 quiet_until = monotonic() + _SETTLE_S
         if len(self._arrived) < self._owner.max_batch:
             # Records of a steady stream share transactions; isolated records hardly wait.
@@ -430,7 +432,8 @@ class PartitionLoop:
         """
         with self._busy():
             self._stage = "settle"
-            upto = self._read_to  # reading goes on meanwhile
+            # Reading goes on meanwhile. What has arrived is not handled: whoever comes next must find it.
+            upto = self._arrived[0].offset if self._arrived else self._read_to
             if upto > self._committed:
                 await output.deliver((), upto, str(self._note))
                 self._committed = upto

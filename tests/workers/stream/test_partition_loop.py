@@ -14,9 +14,9 @@ from faust.types import TP
 from tests.support import virtual_time
 from tests.support.stream_owners import entered, owner
 from tests.support.virtual_time import now
-from workers.kafka.records import OutgoingRecord
+from workers.kafka.records import OutgoingRecord, Record
 from workers.stream import EXIT_PROCESSOR_LOST, ProcessorLostError, StreamProcessor
-from workers.stream.partition_loop import PartitionLoop
+from workers.stream.partition_loop import _SETTLE_S, PartitionLoop
 from workers.stream.partition_output import UnevenTopicsError
 from workers.stream.processor import BATCHES_AT_ONCE, Turns
 
@@ -165,6 +165,45 @@ def test_markers_that_come_during_a_commit_are_committed_too() -> None:
         return output.committed
 
     assert virtual_time.run(through()) == [7, 9]
+
+
+def arrived(loop: PartitionLoop, offset: int) -> None:
+    """What the puller does with a record."""
+    loop._arrived.append(Record("requests", 0, offset, 0, b"key", b"value"))  # noqa: SLF001
+    loop._read_to = offset + 1  # noqa: SLF001
+    loop._news.set()  # noqa: SLF001
+
+
+def test_a_record_that_arrives_as_it_settles_is_not_passed_over() -> None:
+    """A process that stood still sees the end of its pause and new records in one moment."""
+
+    async def through() -> list[int]:
+        output, loop = _Committing(), PartitionLoop(owner(records=0), 0)
+        loop._task.cancel()  # noqa: SLF001
+        loop._read_to = 7  # noqa: SLF001
+        puller = asyncio.get_running_loop().create_future()
+        waiting = asyncio.create_task(loop._for_a_batch(output, puller))  # type: ignore[arg-type]  # noqa: SLF001 (as above)
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(_SETTLE_S, arrived, loop, 9)
+        await asyncio.wait({waiting}, timeout=2 * _SETTLE_S)
+        puller.cancel()
+        assert waiting.done()
+        return output.committed
+
+    assert max(virtual_time.run(through()), default=0) <= 9
+
+
+@pytest.mark.parametrize(("offset", "committed"), [(9, [9]), (7, [7])])
+def test_nothing_beyond_the_first_waiting_record_is_committed(offset: int, committed: list[int]) -> None:
+    async def through() -> list[int]:
+        output, loop = _Committing(), PartitionLoop(owner(records=0), 0)
+        loop._task.cancel()  # noqa: SLF001
+        arrived(loop, offset)
+        arrived(loop, offset + 1)
+        await loop._settle(output)  # type: ignore[arg-type]  # noqa: SLF001 (as above)
+        return output.committed
+
+    assert virtual_time.run(through()) == committed
 
 
 class _Counting:
