@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -200,11 +201,12 @@ def leave_waiting(secured: Secured) -> None:
     unknown = event(verdict({"request_id": "PA-UNKNOWN", "decision_id": "0" * 32, "lines": []}, "V-1", "A1") | ONE_LINE)
     list(sent([OutgoingRecord(VERDICTS, b"k", unknown, ())], secured.settings(REVIEW)))
     list(sent([OutgoingRecord(POLICY_REVISIONS, b"k", b"v", ())], secured.settings(OPERATOR)))
-    # Answers and deadlines wait again: others of them would upset accounts.
+    # Answers and deadlines wait again, for others of them would upset accounts; and no verdict was read before.
     found = secured.settings(WORKER)
     client = KafkaConsumer(**connect.client(found), group_id=found.app_id)
     try:
-        again = [TopicPartition(topic, number) for topic in (DECISIONS, DEAD_LETTERS, DEADLINES) for number in range(2)]
+        named = (DECISIONS, DEAD_LETTERS, DEADLINES, VERDICTS)
+        again = [TopicPartition(topic, number) for topic in named for number in range(2)]
         client.assign(again)
         client.commit(dict.fromkeys(again, OffsetAndMetadata(0, "", -1)))
     finally:
@@ -610,6 +612,7 @@ def test_an_operator_does_all_that_one_does_and_uses_every_right(
     secured: Secured, used: set[tuple[str, ...]], tmp_path: Path
 ) -> None:
     assert used
+    leave_waiting(secured)
     values = environment(secured.settings(OPERATOR, partitions=2))
     places = {name: tmp_path / name for name in ("requests", "work")}
     # Enough for each partition: accounts are opened with the first record behind an offset that was set.
@@ -623,7 +626,9 @@ def test_an_operator_does_all_that_one_does_and_uses_every_right(
     worker = secured.settings(WORKER, partitions=2, data_dir=tmp_path / "data", web_port=free_ports().client)
     with running_worker(worker, tmp_path / "log"):
         assert eventually(lambda: with_environment(values, "accounts").code == 0), with_environment(values, "accounts")
-        # What is on its way to a case has to arrive before partitions are added.
+        # What waits for its request has to be given up, and what is on its way to arrive, before partitions are added.
+        letters = partial(everything_on, secured.settings(OPERATOR), DEAD_LETTERS)
+        assert eventually(lambda: any(b"unknown_request" in (one.value or b"") for one in letters()))
         assert read_to_end(secured.settings(OPERATOR, partitions=2), STAGES * 2, 120.0)
     more = with_environment(values, "topics", "scale", "4", "--execute")
 
