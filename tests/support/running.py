@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -15,10 +16,14 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from prometheus_client.parser import text_string_to_metric_families
 
-from events.topics import PRODUCERS_CLOCK, REQUESTS, TIME
+from events.case import case_of
+from events.topics import CASE_EVENTS, CASES, DEADLINES, LEDGER, PRODUCERS_CLOCK, REQUESTS, TIME
+from workers.cases.lifecycle import next_moment
+from workers.cases.passing_of_time import STAGES
 from workers.configuration.settings import Settings, read
 from workers.demo.run import running_worker
 from workers.dev_brokers import free_ports
+from workers.kafka.group_progress import read_to_end
 from workers.topics import apply_topics
 from workers.traffic.commands import as_record, sent
 from workers.traffic.commands import read as read_topic
@@ -77,6 +82,15 @@ def publish(found: Settings, lines: Sequence[bytes]) -> int:
 def everything_on(found: Settings, topic: str) -> list[ConsumerRecord]:
     """All records that are on a topic now."""
     return list(read_topic(found.topic(topic), found, from_beginning=True, until_end=True))
+
+
+def at_rest(found: Settings) -> bool:
+    """Whether workers have nothing left to do: every deadline that has passed is announced, and all of it is read."""
+    newest = {one.key: case_of(one.value) for one in everything_on(found, CASES) if one.value is not None}
+    now = datetime.now(UTC)
+    moments = (next_moment(case) for case in newest.values())
+    due = any(moment is not None and moment <= now for moment in moments)
+    return not due and read_to_end(found, (*STAGES, (CASE_EVENTS,), (DEADLINES,), (LEDGER,)), PATIENCE_SECONDS)
 
 
 def offsets(found: Settings, topic: str) -> tuple[dict[int, int], dict[int, int]]:

@@ -28,7 +28,7 @@ from events.topics import (
 )
 from tests.support import generator
 from tests.support.commands import Ran, dli
-from tests.support.running import eventually, everything_on, get, publish, settings_for, worker
+from tests.support.running import at_rest, eventually, everything_on, get, publish, settings_for, worker
 from workers.accounts import account as books
 from workers.cases.route import barrier, routed
 from workers.configuration.settings import Settings
@@ -172,6 +172,7 @@ def decide(found: Settings, folder: Path, lines: Sequence[bytes], upto: int) -> 
         # A trace is there when the ledger is: it is what the worker is still busy with.
         ids = [json.loads(line)["request_id"] for line in lines]
         assert eventually(lambda: all(get(found, f"/requests/{one}")[0] == 200 for one in ids))
+        assert eventually(lambda: at_rest(found))
 
 
 def decisions(found: Settings) -> Counter[bytes | None]:
