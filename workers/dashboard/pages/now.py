@@ -100,7 +100,9 @@ def _draw(found: Now) -> None:
                     label(tile.value).classes("text-xl font-bold")
                 else:
                     means = f"{tile.name}: {tile.value}, show them"
-                    cases_link(tile.value, dict(tile.filters), means).classes("text-xl font-bold")
+                    # In the tile's own colour: a link's blue is not legible on every tile's.
+                    link = cases_link(tile.value, dict(tile.filters), means)
+                    link.classes("text-xl font-bold underline").style("color: inherit")
                 label(tile.means).classes("text-sm")
     _draw_turns(found.turns)
     heading("Workers and their partitions")
