@@ -209,7 +209,7 @@ TOPICS = (
         consumers=("ledger agent",),
         # Verdicts pass through on the way to their cases.
         personal=True,
-        holds="pointers to answers, and events on their way to cases",
+        holds="pointers to answers and deadlines, and events on their way to cases",
     ),
     Topic(
         name=LINKS,

@@ -3,9 +3,9 @@
     request ─► answers, superseded ones included ─► revision and digest ─► the events that made the revisions known
                └─► verdicts                    └─► deadlines that were announced
 
-One request to a worker returns all pointers, and every event is fetched by its offset, without searching; a final
-decision names the verdict that it was made from. Only the
-topic of revisions is read whole: it has one partition with few records.
+One request to a worker returns all pointers, and every event is fetched by its offset, without searching; a later
+decision names the verdict or the extension that it was made from. Only the topic of revisions is read whole: it has one
+partition with few records.
 """
 
 import json

@@ -29,8 +29,10 @@ def trace_text(trace: Trace) -> RenderableType:
     parts += [Text("\nThe chain, each after the one that it supersedes", style="bold"), _chain(trace)]
     parts += section("Of its links", links(trace))
     for answer in trace.asked.answers:
-        parts += section("What was asked", _asked(answer)) if answer.review is None else ()
-        parts += section("What the review system sent", sent(answer.review)) if answer.review is not None else ()
+        if answer.review is None:
+            parts += section("What was asked", _asked(answer))
+        else:
+            parts += section("What the review system sent", sent(answer.review))
         parts += section("Where the answer stands", _stands(answer))
         parts += [Text(""), _answered(answer, trace.revisions)]
     parts += section("What was announced of its deadlines", deadlines(trace))

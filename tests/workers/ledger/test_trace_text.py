@@ -1,7 +1,7 @@
 """A trace as text: a decision is read beside the document that its revision's event published."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
@@ -9,7 +9,8 @@ from rich.console import Console
 from events.origin_headers import RecordPosition
 from tests.support.every_decision import EXAMPLES
 from tests.support.packaged import packaged_library
-from workers.ledger.trace import Answer, Event, Trace, Traced
+from workers.kafka.clients import KafkaConsumer
+from workers.ledger.trace import Answer, Event, Trace, Traced, _Topics
 from workers.ledger.trace_text import trace_text
 from workers.policies.revision_events import event_of
 
@@ -43,6 +44,14 @@ def test_a_traced_decision_has_the_words_of_its_document() -> None:
     assert NOT_KNOWN not in text
     for citation in published()["document"]["statements"][0]["cites"]:
         assert f"sha256 {citation['sha256']}" in text
+
+
+def test_only_verdicts_are_read_for_what_an_answer_is_made_from() -> None:
+    """Whoever can write an answer could otherwise have any record shown that the reader may read."""
+    topics = _Topics(cast("KafkaConsumer", None), "authorization.verdicts")
+    answer = Event(RecordPosition("authorization.decisions", 0, 1), {}, cause=RecordPosition("dli.audit", 0, 7))
+
+    assert topics.review_of(answer) is None
 
 
 @pytest.mark.parametrize(
