@@ -226,6 +226,11 @@ class _Line(NamedTuple):
         return self.raw.lstrip().startswith(b"{") and _is_json(self.raw)
 
     @property
+    def is_apart(self) -> bool:
+        """Whether it is a whole object at the beginning of the line: inside another object it would be indented."""
+        return self.raw.startswith(b"{") and self.is_object
+
+    @property
     def event(self) -> Event:
         return Event(f"line {self.number}", self.raw)
 
@@ -280,12 +285,13 @@ def _objects(read: _Reader, first: _Line) -> list[Event]:
     while True:
         line = ahead[-1]
         closed = [at + 1 for at, _, depth in brackets.feed(line.raw + b"\n") if depth == 0]
-        if closed:
+        if closed and not (read.has_lines and any(line_ahead.is_apart for line_ahead in ahead[1:])):
             text = b"\n".join([*(line_ahead.raw for line_ahead in ahead[:-1]), line.raw[: closed[0]]])
             if _is_json(text) and line.raw[closed[0] :].lstrip()[:1] in (b"", b"{"):
                 made, rest = _split(line, closed)
                 read.again([rest])
                 return [Event(first.event.where, text.strip()), *made]
+        if closed:
             break
         size += len(line.raw)
         if brackets.broken or (_looked_at(len(ahead)) and not _may_go_on(ahead)):

@@ -160,6 +160,7 @@ def test_a_bad_line_stays_one_event_and_the_others_are_whole(tmp_path: Path, kin
         max_size=8,
     )
 )
+@example(lines=[GOOD[: GOOD.index(b"[{")], GOOD, b"}"])
 @settings(max_examples=300, deadline=None)
 def test_a_bad_line_never_takes_a_good_one_with_it(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
