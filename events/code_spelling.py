@@ -3,9 +3,9 @@
 Surrounding white space (as in fixed-width extracts) and case have no meaning; nor do dots, except in CPT and HCPCS,
 which have none. A code in the form of its system is therefore spelled in one way: in capitals, with its system's dot.
 
-A diagnosis code is evidence. If it does not have the form of its system it is refused: otherwise it, and any
-contradiction that it causes, would be overlooked. A malformed procedure code stays as written, and the policy answers
-it.
+A diagnosis code and the code of a past procedure are evidence. If one does not have the form of its system it is
+refused: otherwise it, and any contradiction that it causes, would be overlooked. A malformed code of a requested
+procedure stays as written, and the policy answers it.
 """
 
 import re
@@ -65,13 +65,29 @@ PROCEDURES = {
     "icd-9-pcs": Form(_dotted(_DIGIT, _DIGIT, more=_DIGIT, up_to=2), "Two digits, then up to two.", 2),
 }
 """Forms of procedure codes in which dots have no meaning, by system."""
+_WITHOUT_DOTS = {
+    "cpt": Form("[0-9]{4}[0-9A-Za-z]", "should have the form of a CPT code: four digits, then a digit or letter", None),
+    "hcpcs": Form("[A-Za-z][0-9]{4}", "should have the form of an HCPCS code: a letter and four digits", None),
+}
+PAST = {
+    **_WITHOUT_DOTS,
+    "icd-10-pcs": PROCEDURES["icd-10-pcs"]._replace(
+        says="should have the form of an ICD-10-PCS code: seven letters or digits"
+    ),
+    "icd-9-pcs": PROCEDURES["icd-9-pcs"]._replace(
+        says="should have the form of an ICD-9 procedure code: two digits, then up to two"
+    ),
+}
+"""Forms of the codes of past procedures, by system."""
 
 ANY_CODE = _around(f"[^{CONTROLS}{WHITE_SPACE}](?:[^{CONTROLS}]{{0,{LONGEST - 2}}}[^{CONTROLS}{WHITE_SPACE}])?")
 """The JSON Schema pattern of any code."""
 DIAGNOSIS_PATTERNS = {system: _around(form.written) for system, form in DIAGNOSES.items()}
 """JSON Schema patterns of diagnosis codes, by system."""
+PAST_PATTERNS = {system: _around(form.written) for system, form in PAST.items()}
+"""JSON Schema patterns of the codes of past procedures, by system."""
 
-_FORMS = {system: (re.compile(form.written), form.dot) for system, form in (DIAGNOSES | PROCEDURES).items()}
+_FORMS = {system: (re.compile(form.written), form.dot) for system, form in (DIAGNOSES | PAST).items()}
 _CONTROLS = re.compile(f"[{CONTROLS}]")
 
 
@@ -98,6 +114,18 @@ def diagnosis(system: str, written: str) -> str:
         ValueError: It does not have the form of its system; the message does not contain it.
     """
     return _diagnosis(system, written if len(written) <= LONGEST else trimmed(written))
+
+
+def past_procedure(system: str, written: str) -> str:
+    """The code of a past procedure in the spelling of its system.
+
+    Raises:
+        ValueError: It does not have the form of its system; the message does not contain it.
+    """
+    found = _spelled(system, trimmed(written))
+    if found is None:
+        raise ValueError(PAST[system].says)
+    return found
 
 
 def procedure(system: str, written: str) -> str:

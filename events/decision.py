@@ -54,11 +54,19 @@ class StatedDiagnosis(Private):
     code: str
 
 
+class StatedProcedure(Private):
+    """The code of a past procedure of the request, in the spelling of its system."""
+
+    system: str
+    code: str
+
+
 class Claim(Private):
     """One value that something says a fact has: the request itself, or the codes named."""
 
     value: FactValue
     diagnoses: tuple[StatedDiagnosis, ...] = ()
+    procedures: tuple[StatedProcedure, ...] = ()
 
 
 class MissingFact(Private):
@@ -165,7 +173,9 @@ class TracedFact(Private):
     origin: Literal["stated", "derived", "presumed", "conflicting", "not_stated"]
     value: FactValue | None = None
     diagnoses: tuple[StatedDiagnosis, ...] | None = None
-    """The codes from which it is derived."""
+    """The diagnoses from which it is derived."""
+    procedures: tuple[StatedProcedure, ...] | None = None
+    """The past procedures, likewise."""
     conflict: tuple[Claim, ...] | None = None
 
 

@@ -19,7 +19,15 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from events.code_spelling import ANY_CODE, DIAGNOSIS_PATTERNS, diagnosis, procedure, trimmed
+from events.code_spelling import (
+    ANY_CODE,
+    DIAGNOSIS_PATTERNS,
+    PAST_PATTERNS,
+    diagnosis,
+    past_procedure,
+    procedure,
+    trimmed,
+)
 from events.field_types import Day, Instant, NationalProviderIdentifier, RequestId, written_instant
 from events.personal_types import Personal, Private
 
@@ -29,6 +37,8 @@ Channel = Literal["electronic", "portal", "fax", "phone", "mail"]
 LineOfBusiness = Literal["commercial", "fep", "state_and_school"]
 DiagnosisSystem = Literal["icd-10-cm", "icd-9-cm"]
 ProcedureSystem = Literal["cpt", "hcpcs", "icd-10-pcs", "icd-9-pcs"]
+ServiceSystem = Literal[ProcedureSystem, "service-type"]
+"""Of a requested service: a procedure code, or only a type of service (X12 code list 1365)."""
 
 
 ELECTRONIC: Channel = "electronic"
@@ -37,6 +47,7 @@ LARGEST_NUMBER = 2**31 - 1
 """Every JSON reader can represent it."""
 MOST_LINES = 99
 MOST_DIAGNOSES = 99
+MOST_PROCEDURES = 99
 """Far more than a request needs; the limits keep a decision on all lines within Kafka's record size."""
 
 Code = Annotated[str, WithJsonSchema({"type": "string", "pattern": ANY_CODE})]
@@ -56,15 +67,15 @@ class Provider(Private):
     npi: NationalProviderIdentifier
 
 
-def _by_system() -> dict[str, JsonValue]:
-    """The JSON Schema rules for a diagnosis code, by system."""
+def _by_system(patterns: Mapping[str, str]) -> dict[str, JsonValue]:
+    """The JSON Schema rules for a code, by system."""
     return {
         "allOf": [
             {
                 "if": {"properties": {"system": {"const": system}}, "required": ["system"]},
                 "then": {"properties": {"code": {"pattern": pattern}}},
             }
-            for system, pattern in DIAGNOSIS_PATTERNS.items()
+            for system, pattern in patterns.items()
         ]
     }
 
@@ -72,7 +83,7 @@ def _by_system() -> dict[str, JsonValue]:
 class Diagnosis(Private):
     """A diagnosis code. One that has not the form of its system is refused, so that no evidence is passed over."""
 
-    model_config = ConfigDict(json_schema_extra=_by_system())
+    model_config = ConfigDict(json_schema_extra=_by_system(DIAGNOSIS_PATTERNS))
 
     system: DiagnosisSystem
     code: Code
@@ -85,11 +96,28 @@ class Diagnosis(Private):
         return diagnosis(system, code) if system is not None else trimmed(code)
 
 
+class PastProcedure(Private):
+    """A procedure that the member had, by its code; like a diagnosis, refused without the form of its system."""
+
+    model_config = ConfigDict(json_schema_extra=_by_system(PAST_PATTERNS))
+
+    system: ProcedureSystem
+    code: Code
+    date: Day | None = None
+    """When it was, if that is stated."""
+
+    @field_validator("code")
+    @classmethod
+    def _in_its_spelling(cls, code: str, info: ValidationInfo) -> str:
+        system = info.data.get("system")
+        return past_procedure(system, code) if system is not None else trimmed(code)
+
+
 class ServiceLine(Private):
     """One requested service."""
 
     line: int = Field(ge=1, le=LARGEST_NUMBER)
-    system: ProcedureSystem
+    system: ServiceSystem
     code: Code
     units: int = Field(ge=1, le=LARGEST_NUMBER)
     service_date: Day
@@ -130,9 +158,11 @@ _A_LIST = Field(strict=False)
 # JSON has only lists, which strict mode would not accept for a tuple. The items stay strict.
 _NOT_EMPTY = Field(json_schema_extra={"minItems": 1, "maxItems": MOST_LINES})
 _MOST_DIAGNOSES = Field(json_schema_extra={"maxItems": MOST_DIAGNOSES})
+_MOST_PROCEDURES = Field(json_schema_extra={"maxItems": MOST_PROCEDURES})
 
 
 Diagnoses = Annotated[tuple[Diagnosis, ...], _A_LIST, at_most(MOST_DIAGNOSES), _MOST_DIAGNOSES]
+PastProcedures = Annotated[tuple[PastProcedure, ...], _A_LIST, at_most(MOST_PROCEDURES), _MOST_PROCEDURES]
 
 
 class AuthorizationRequest(Private):
@@ -156,6 +186,8 @@ class AuthorizationRequest(Private):
     member: Member
     provider: Provider
     diagnoses: Diagnoses | None = None
+    procedures: PastProcedures | None = None
+    """Past procedures: evidence, as diagnoses are."""
     service_lines: Annotated[
         tuple[ServiceLine, ...], _A_LIST, AfterValidator(_each_line_once), at_most(MOST_LINES), _NOT_EMPTY
     ]
@@ -186,7 +218,8 @@ class AuthorizationRequest(Private):
         """The request in canonical form: equal for requests with the same meaning, and stable across versions.
 
         JSON in UTF-8, its names sorted, without white space, unstated fields or defaults. Codes are in the spelling of
-        their systems, instants in RFC 3339 in their own offset. The order of diagnoses and service lines matters.
+        their systems, instants in RFC 3339 in their own offset. The order of diagnoses, past procedures and service
+        lines matters.
         `events/README.md` documents it for platforms.
         """
         content = {name: value for name, value in vars(self).items() if value is not None}
@@ -195,6 +228,10 @@ class AuthorizationRequest(Private):
         content["diagnoses"] = [vars(stated) for stated in self.diagnoses or ()]
         if not content["diagnoses"]:
             del content["diagnoses"]
+        if self.procedures:
+            content["procedures"] = [_stated(vars(one)) for one in self.procedures]
+        elif self.procedures is not None:
+            del content["procedures"]
         content["clinical"] = _stated(self.clinical or {})
         if not content["clinical"]:
             del content["clinical"]
@@ -216,6 +253,11 @@ def _dumped(content: Any) -> bytes:
 def content_of_diagnoses(diagnoses: Sequence[Diagnosis]) -> bytes:
     """Their part of a request's content."""
     return orjson.dumps([vars(stated) for stated in diagnoses], option=_CANONICAL)
+
+
+def content_of_procedures(procedures: Sequence[PastProcedure]) -> bytes:
+    """Their part of a request's content."""
+    return orjson.dumps([_stated(vars(one)) for one in procedures], option=_CANONICAL)
 
 
 def content_of_clinical(clinical: Mapping[str, JsonValue]) -> bytes:

@@ -12,8 +12,10 @@ from events.field_types import written_instant
 from events.request import (
     AuthorizationRequest,
     Diagnosis,
+    PastProcedure,
     content_of_clinical,
     content_of_diagnoses,
+    content_of_procedures,
 )
 
 Content = TypeVar("Content")
@@ -33,7 +35,7 @@ class Part(NamedTuple, Generic[Content]):
 
 
 class DiagnosisPart(NamedTuple):
-    """A diagnosis code, in the spelling of its system."""
+    """The code of a diagnosis or of a past procedure, in the spelling of its system."""
 
     system: str
     code: str
@@ -64,6 +66,7 @@ class RequestParts(NamedTuple):
     supersedes: str | None
     line_of_business: str
     diagnoses: Part[Sequence[DiagnosisPart]]
+    """All codes that are evidence: diagnoses, and behind them past procedures."""
     service_lines: tuple[LinePart, ...]
     clinical: Part[Mapping[str, Any]]
     content: bytes
@@ -90,7 +93,10 @@ def parts_of(request: AuthorizationRequest) -> RequestParts:
         policy_number=request.policy_number,
         supersedes=request.supersedes,
         line_of_business=request.member.line_of_business,
-        diagnoses=diagnoses_part(request.diagnoses) if request.diagnoses else NO_DIAGNOSES,
+        diagnoses=evidence(
+            diagnoses_part(request.diagnoses) if request.diagnoses else NO_DIAGNOSES,
+            procedures_part(request.procedures) if request.procedures else NO_DIAGNOSES,
+        ),
         service_lines=tuple(
             [
                 LinePart(line.line, line.system, line.code, line.service_date, line.performed_on or "member")
@@ -105,6 +111,22 @@ def parts_of(request: AuthorizationRequest) -> RequestParts:
 def _exactly(clinical: Mapping[str, Any]) -> bytes:
     # JSON writers have no infinity, which a reader makes of `1e999`: two objects would be one text.
     return f"exactly {clinical!r}".encode("utf-8", "surrogatepass")
+
+
+def evidence(
+    diagnoses: Part[Sequence[DiagnosisPart]], procedures: Part[Sequence[DiagnosisPart]]
+) -> Part[Sequence[DiagnosisPart]]:
+    """Diagnoses and past procedures as one part; its canonical content is that of the diagnoses alone."""
+    if not procedures.value:
+        return diagnoses
+    # No list of diagnoses has this key: their systems are others.
+    return Part(diagnoses.key + procedures.key, (*diagnoses.value, *procedures.value), diagnoses.canonical)
+
+
+def procedures_part(procedures: Sequence[PastProcedure]) -> Part[Sequence[DiagnosisPart]]:
+    """The part of a list of past procedures; a policy sees only their codes."""
+    canonical = content_of_procedures(procedures)
+    return Part(canonical, tuple([DiagnosisPart(one.system, one.code) for one in procedures]), canonical)
 
 
 def diagnoses_part(diagnoses: Sequence[Diagnosis]) -> Part[Sequence[DiagnosisPart]]:

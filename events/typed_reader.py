@@ -24,7 +24,16 @@ from events.code_spelling import procedure
 from events.decode import MOST_FIELDS, decode
 from events.envelope import IN_HEADERS, Attributes, Cause, Headers, is_json, loads
 from events.field_types import LAST_YEAR, REQUEST_ID, checked_npi, instant, read_day, written_instant
-from events.request import ELECTRONIC, MOST_LINES, AuthorizationRequest, Diagnoses, Member, Provider, ServiceLine
+from events.request import (
+    ELECTRONIC,
+    MOST_LINES,
+    AuthorizationRequest,
+    Diagnoses,
+    Member,
+    PastProcedures,
+    Provider,
+    ServiceLine,
+)
 from events.request_parts import (
     NO_DIAGNOSES,
     NOTHING_STATED,
@@ -34,7 +43,9 @@ from events.request_parts import (
     RequestParts,
     clinical_part,
     diagnoses_part,
+    evidence,
     parts_of,
+    procedures_part,
 )
 
 
@@ -137,7 +148,7 @@ def _type(declared: Mapping[str, Any]) -> Any:
 REQUEST_FIELDS = (
     *("request_id", "certification", "urgency", "submitted_at", "first_submitted_at", "channel"),
     *("prior_authorization_number", "policy_number", "supersedes"),
-    *("member", "provider", "diagnoses", "service_lines", "clinical"),
+    *("member", "provider", "diagnoses", "procedures", "service_lines", "clinical"),
 )
 MEMBER_FIELDS = ("member_id", "line_of_business")
 PROVIDER_FIELDS = ("npi",)
@@ -276,6 +287,7 @@ _MOST_BRACKETS = 200
 """Of a piece: so it is never nested more deeply than an event may be."""
 
 _diagnoses_of = TypeAdapter(Diagnoses).validate_python
+_past_procedures_of = TypeAdapter(PastProcedures).validate_python
 
 
 def _clinical(written: bytes, tree: Any) -> Part[Mapping[str, Any]]:
@@ -289,7 +301,13 @@ def _coded(_: bytes, tree: Any) -> Part[Sequence[DiagnosisPart]]:
     return diagnoses_part(diagnoses) if diagnoses else NO_DIAGNOSES
 
 
+def _past(_: bytes, tree: Any) -> Part[Sequence[DiagnosisPart]]:
+    procedures = _past_procedures_of(tree) if tree is not None else ()
+    return procedures_part(procedures) if procedures else NO_DIAGNOSES
+
+
 _diagnoses = _Pieces(_coded)
+_past_procedures = _Pieces(_past)
 _clinicals = _Pieces(_clinical)
 _procedures = _Procedures()
 _days = _Days()
@@ -323,6 +341,7 @@ _NPI_DIGITS = 10
 def _parts(request: Any) -> RequestParts:
     _check_npi(request.provider.npi)
     diagnoses = _diagnoses[bytes(request.diagnoses)] if request.diagnoses else NO_DIAGNOSES
+    procedures = _past_procedures[bytes(request.procedures)] if request.procedures else NO_DIAGNOSES
     clinical = _clinicals[bytes(request.clinical)] if request.clinical else NOTHING_STATED
     lines = _lines(request.service_lines)
     if request.supersedes == request.request_id:
@@ -338,6 +357,7 @@ def _parts(request: Any) -> RequestParts:
     if request.channel == ELECTRONIC:
         request.channel = None
     request.diagnoses = msgspec.Raw(diagnoses.canonical) if diagnoses.canonical else _ABSENT
+    request.procedures = msgspec.Raw(procedures.canonical) if procedures.canonical else _ABSENT
     request.clinical = msgspec.Raw(clinical.canonical) if clinical.canonical else _ABSENT
     return RequestParts(
         request.request_id,
@@ -350,7 +370,7 @@ def _parts(request: Any) -> RequestParts:
         request.policy_number,
         request.supersedes,
         request.member.line_of_business,
-        diagnoses,
+        evidence(diagnoses, procedures),
         lines,
         clinical,
         _sorted(request),

@@ -69,7 +69,7 @@ class Source(Part):
 
 
 class CodeSelector(Part):
-    """Diagnosis codes by system and range, dots left out: `C81-C96` holds every code that begins with C81 to C96."""
+    """Codes of diagnoses or past procedures by system and range, without dots: `C81-C96` is all from C81 to C96."""
 
     system: Identifier
     codes: tuple[Annotated[str, Field(pattern=CODES, max_length=2 * MOST_CHARACTERS)], ...] = Field(min_length=1)
@@ -80,7 +80,7 @@ class CodeSelector(Part):
 
 
 class Derivation(CodeSelector):
-    """A value that a diagnosis code gives a fact that is not stated."""
+    """A value that the code of a diagnosis or past procedure gives a fact that is not stated."""
 
     value: str | bool
 

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 
 class Diagnosis(NamedTuple):
-    """A diagnosis code as the request states it; surrounding white space, case and dot are ignored."""
+    """The code of a diagnosis or of a past procedure, as the request states it.
+
+    Surrounding white space, case and dots are ignored. Its system says which of the two it is.
+    """
 
     system: str
     code: str
@@ -40,6 +43,7 @@ class Case:
     has_prior_authorization: bool
     line_of_business: str
     diagnoses: tuple[Diagnosis, ...]
+    """All codes that are evidence: diagnoses, and behind them past procedures."""
     service_lines: tuple[ServiceLine, ...]
     clinical: Mapping[str, Any]
     """The request's clinical object as received, in plain JSON values."""
@@ -130,7 +134,7 @@ class RecurringCase(Protocol):
 
     @property
     def diagnoses(self) -> Recurring[Sequence[CodedDiagnosis]]:
-        """All of them."""
+        """All of them, and behind them past procedures."""
 
     @property
     def service_lines(self) -> Sequence[RequestedLine]:

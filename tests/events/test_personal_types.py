@@ -18,6 +18,7 @@ from events.dead_letter import DeadLetter, FieldError, Header, Original
 from events.deadline import Deadline
 from events.decision import (
     Authorized,
+    Claim,
     ClockReading,
     Decision,
     PolicyDocumentReference,
@@ -25,10 +26,11 @@ from events.decision import (
     Program,
     Reference,
     Review,
+    StatedProcedure,
 )
 from events.decode import decode
 from events.personal_types import Private
-from events.request import AuthorizationRequest, Diagnosis
+from events.request import AuthorizationRequest, Diagnosis, PastProcedure
 from events.revision import PolicyRevision, RevisionSignature
 from events.schemas import EVENTS
 from events.shadow import ShadowDifference
@@ -71,7 +73,8 @@ Shown = Callable[[BaseModel], str]
 def request_with_marks() -> AuthorizationRequest:
     # A code that is none is not read: so it is put there.
     diagnosed = Diagnosis.model_construct(system="icd-10-cm", code=MARK)
-    return requested().model_copy(update={"diagnoses": (diagnosed,)})
+    past = PastProcedure.model_construct(system="cpt", code=MARK)
+    return requested().model_copy(update={"diagnoses": (diagnosed,), "procedures": (past,)})
 
 
 @cache
@@ -126,7 +129,8 @@ def events_with_marks() -> tuple[BaseModel, ...]:
             ),
         }
     )
-    return request_with_marks(), decision, reviewed(decision), letter, difference, *said_of_it()
+    claim = Claim(value=True, procedures=(StatedProcedure(system="cpt", code=MARK),))
+    return request_with_marks(), decision, claim, reviewed(decision), letter, difference, *said_of_it()
 
 
 def said_of_it() -> tuple[BaseModel, ...]:

@@ -13,7 +13,10 @@ def case_of(request: AuthorizationRequest) -> core.Case:
         first_submitted_at=request.first_of_chain,
         has_prior_authorization=request.prior_authorization_number is not None,
         line_of_business=request.member.line_of_business,
-        diagnoses=tuple([core.Diagnosis(diagnosis.system, diagnosis.code) for diagnosis in request.diagnoses or ()]),
+        diagnoses=(
+            *(core.Diagnosis(one.system, one.code) for one in request.diagnoses or ()),
+            *(core.Diagnosis(one.system, one.code) for one in request.procedures or ()),
+        ),
         service_lines=tuple(
             [
                 core.ServiceLine(line.line, line.system, line.code, line.service_date, line.performed_on or "member")

@@ -8,6 +8,7 @@ are numbered "SYN-…", and NPIs are random digits with a valid check digit.
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any, Final
@@ -127,6 +128,13 @@ def luhn_check_digit(digits: str) -> str:
 # --- One request ---------------------------------------------------------------------------------------
 
 
+PAST_PROCEDURES: Sequence[Sequence[Json]] = (
+    [{"system": "cpt", "code": "38240", "date": "2019-03-04"}],
+    [{"system": "icd-10-pcs", "code": "30243G2"}, {"system": "hcpcs", "code": "s2150", "date": None}],
+    [],
+)
+
+
 def request(seed: int, n: int) -> Json:
     """Make the n-th request of a seed."""
     rng = Random(f"{seed}/{n}")
@@ -154,6 +162,8 @@ def request(seed: int, n: int) -> Json:
         made["policy_number"] = POLICY_NUMBER
     if certification != "initial" and n > 0 and rng.random() < 0.8:
         made["supersedes"] = _request_id(seed, rng.randrange(n))
+    if n % 7 == 3:  # not by chance, so that all else stays as it was
+        made["procedures"] = deepcopy(PAST_PROCEDURES[n % len(PAST_PROCEDURES)])
     stated = _forget(rng, clinical)
     if stated or rng.random() < 0.5:
         made["clinical"] = stated

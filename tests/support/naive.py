@@ -418,7 +418,7 @@ def stated(request: Request, fact: str) -> Value | None:
 
 
 def derived(request: Request, fact: str) -> set[str]:
-    """What the request's diagnosis codes say of a fact."""
+    """What the request's diagnosis codes say of a fact; the policy derives nothing from past procedures."""
     if fact not in DERIVATIONS:
         return set()
     diagnoses = request.get("diagnoses") or []

@@ -25,6 +25,7 @@ _SHOWN = {
     ("submitted_at",): r"[0-9T:Z.+-]{10,35}",
     ("member", "line_of_business"): r"[a-z_]+",
     ("diagnoses", "system"): r"[a-z0-9-]+",
+    ("procedures", "system"): r"[a-z0-9-]+",
     ("service_lines", "line"): r"[0-9]{1,4}",
     ("service_lines", "system"): r"[a-z0-9-]+",
     ("service_lines", "code"): r"[A-Z0-9]{1,7}",

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from events.dead_letter import DeadLetter
-from events.decision import Claim, DecidedLine, Decision, StatedDiagnosis, TracedFact
+from events.decision import Claim, DecidedLine, Decision, TracedFact
 from policy_core.document.models import Cited, PolicyDocument
 from policy_core.loading.check import cited_parts
 from workers.console.printable import printable, words
@@ -138,12 +138,13 @@ def _missing(decision: Decision) -> Iterator[tuple[str, str]]:
 
 
 def _contradiction(claims: tuple[Claim, ...]) -> str:
-    sources = (f"{_codes(claim.diagnoses)} says" if claim.diagnoses else "it states" for claim in claims)
+    sources = (f"{found} says" if (found := _codes(claim)) else "it states" for claim in claims)
     return ", but ".join(f"{who} {_value(claim.value)}" for who, claim in zip(sources, claims, strict=True))
 
 
-def _codes(diagnoses: tuple[StatedDiagnosis, ...]) -> str:
-    return " and ".join(f"{diagnosis.system} {diagnosis.code}" for diagnosis in diagnoses)
+def _codes(of: Claim | TracedFact) -> str:
+    diagnoses = [f"{one.system} {one.code}" for one in of.diagnoses or ()]
+    return " and ".join([*diagnoses, *(f"{one.system} {one.code}" for one in of.procedures or ())])
 
 
 def _value(value: object) -> str:
@@ -179,7 +180,8 @@ def _origin(fact: TracedFact) -> str:
         return "not stated"
     if fact.origin == "conflicting":
         return f"conflicting: {_contradiction(fact.conflict or ())}"
-    source = f"derived from {_codes(fact.diagnoses)}" if fact.diagnoses else words(fact.origin)
+    found = _codes(fact)
+    source = f"derived from {found}" if found else words(fact.origin)
     return f"{_value(fact.value)} ({source})"
 
 

@@ -5,15 +5,17 @@ remembered by the object, and a decision is put together from them. It must pars
 bytes; a test checks this on thousands of requests.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
 
+from events.code_spelling import DIAGNOSES
 from events.decision import content_id
 from events.request_parts import LinePart, RequestParts
 from policy_core.document.models import Citation
+from policy_core.evaluate.case import Diagnosis
 from policy_core.evaluate.deadline import Deadline
 from policy_core.evaluate.determine import Policy
 from policy_core.evaluate.facts import Claim, Fact
@@ -216,17 +218,20 @@ def _fact_fields(fact: Fact) -> dict[str, Any]:
             "fact": fact.path,
             "origin": fact.origin.value,
             "value": fact.value,
-            "diagnoses": [diagnosis._asdict() for diagnosis in fact.diagnoses] or None,
+            **_evidence(fact.diagnoses),
             "conflict": _claims(fact.claims),
         }
     )
 
 
+def _evidence(codes: Sequence[Diagnosis]) -> dict[str, list[dict[str, str]] | None]:
+    diagnoses = [code._asdict() for code in codes if code.system in DIAGNOSES]
+    procedures = [code._asdict() for code in codes if code.system not in DIAGNOSES]
+    return {"diagnoses": diagnoses or None, "procedures": procedures or None}
+
+
 def _claims(claims: Iterable[Claim]) -> list[dict[str, Any]] | None:
-    return [
-        _present({"value": claim.value, "diagnoses": [code._asdict() for code in claim.diagnoses] or None})
-        for claim in claims
-    ] or None
+    return [_present({"value": claim.value, **_evidence(claim.diagnoses)}) for claim in claims] or None
 
 
 def _present(fields: Mapping[str, Any]) -> dict[str, Any]:

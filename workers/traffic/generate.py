@@ -15,6 +15,9 @@ from random import Random
 BLOCK = 1_000
 """Requests generated from one stream of random numbers."""
 PROVIDERS = 5_000
+WITH_PAST_PROCEDURE = 50
+"""One request in so many states one."""
+TRANSPLANT_BEFORE = timedelta(days=270)
 RECENT = (date(2024, 4, 30), date(2026, 6, 30))
 EARLIEST = date(1997, 1, 1)
 CHANGES = tuple(
@@ -127,9 +130,17 @@ class Generator:
             f'{authorized}{named}{supersedes},"member":{{"member_id":"SYN-{int(chance() * 1e8):08d}"'
             f',"line_of_business":"{LINES_OF_BUSINESS[int(chance() * 100)]}"}}'
             f',"provider":{{"npi":"{self._providers[int(chance() * PROVIDERS)]}"}}'
-            f',"diagnoses":[{_diagnoses(rng, profile, day)}],"service_lines":[{_service_lines(rng, day)}]'
+            f',"diagnoses":[{_diagnoses(rng, profile, day)}]{_past_procedures(number, day)}'
+            f',"service_lines":[{_service_lines(rng, day)}]'
             f"{clinical}}}"
         )
+
+
+def _past_procedures(number: int, day: date) -> str:
+    """The transplant of a few requests, by its code; without a choice, so that all else stays as it was."""
+    if number % WITH_PAST_PROCEDURE:
+        return ""
+    return f',"procedures":[{{"system":"cpt","code":"38240","date":"{day - TRANSPLANT_BEFORE}"}}]'
 
 
 def _choice(rng: Random, among: Sequence[str]) -> str:

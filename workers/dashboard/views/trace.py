@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from events.dead_letter import DeadLetter
 from events.decision import Decision, PolicyDocumentReference
 from events.field_types import instant_of, is_instant, read_day
-from events.request import Certification, Channel, LineOfBusiness, Urgency
+from events.request import Certification, Channel, LineOfBusiness, ProcedureSystem, Urgency
 from policy_core.document.models import PolicyDocument
 from workers.console.printable import words
 from workers.decide.decision_text import ACTIONS, LINE, line_of, sections
@@ -29,9 +29,10 @@ KNOWN: Mapping[str, tuple[Any, ...]] = {
     "channel": get_args(Channel),
     "plan": get_args(LineOfBusiness),
     "diagnoses": ("icd-10-cm", "icd-9-cm"),
+    "past procedures": get_args(ProcedureSystem),
 }
 """The values that are shown of a request."""
-DIAGNOSIS = re.compile(r"\s*[A-Za-z0-9]{3}\.?[A-Za-z0-9]{0,4}\s*", re.ASCII)
+CODE = re.compile(r"\s*[A-Za-z0-9]{2,3}\.?[A-Za-z0-9]{0,4}\s*", re.ASCII)
 CHAIN = ("request", "supersedes", "answer", "newest", "record")
 FACTS = frozenset({"The facts, and where they come from", "What is missing"})
 """The parts whose rows are named by facts."""
@@ -131,10 +132,17 @@ def _request(request: Event) -> Iterator[tuple[str, str]]:
         if value in KNOWN[name]:
             yield name, words(str(value))
     days = [one.get("service_date") for one in _objects(data.get("service_lines"))]
-    diagnoses = [(one.get("system"), one.get("code")) for one in _objects(data.get("diagnoses"))]
+    diagnoses, procedures = (
+        [(one.get("system"), one.get("code")) for one in _objects(data.get(name))]
+        for name in ("diagnoses", "procedures")
+    )
     for title, texts in (
         ("service dates", [day for day in days if isinstance(day, str) and read_day(day) is not None]),
-        ("diagnoses", [f"{system} {code}" for system, code in diagnoses if _is_diagnosis(system, code)]),
+        ("diagnoses", [f"{system} {code}" for system, code in diagnoses if _is_code("diagnoses", system, code)]),
+        (
+            "past procedures",
+            [f"{system} {code}" for system, code in procedures if _is_code("past procedures", system, code)],
+        ),
     ):
         if texts:
             yield title, ", ".join(dict.fromkeys(texts))
@@ -144,8 +152,8 @@ def _objects(found: Any) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def _is_diagnosis(system: Any, code: Any) -> bool:
-    return system in KNOWN["diagnoses"] and isinstance(code, str) and DIAGNOSIS.fullmatch(code) is not None
+def _is_code(kind: str, system: Any, code: Any) -> bool:
+    return system in KNOWN[kind] and isinstance(code, str) and CODE.fullmatch(code) is not None
 
 
 # --- the chain and the answers ----------------------------------------------------------------------------------------
