@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from events.adapters.partner import Partner
 from events.attestation import PolicyAttestation
 from events.audit import Acted
 from events.dead_letter import DeadLetter
@@ -37,8 +38,9 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def event_schemas() -> dict[str, str]:
-    """Every event's schema as the text of its file, by file name."""
-    return {f"{kind}.json": text(f"{kind}.json", model.model_json_schema(by_alias=True)) for kind, model in EVENTS}
+    """Every event's schema as the text of its file, by file name; and that of a trading partner's file."""
+    models: tuple[tuple[str, type[BaseModel]], ...] = (*EVENTS, ("partner", Partner))
+    return {f"{kind}.json": text(f"{kind}.json", model.model_json_schema(by_alias=True)) for kind, model in models}
 
 
 def text(name: str, schema: Mapping[str, Any]) -> str:

@@ -28,6 +28,15 @@ SHADOW = "authorization.shadow"
 POLICY_REVISIONS = "policy.revisions"
 POLICY_ATTESTATIONS = "policy.attestations"
 AUDIT = "dli.audit"
+PAS_REQUESTS = "pas.requests"
+PAS_RESPONSES = "pas.responses"
+X12_REQUESTS = "x12.278.requests"
+X12_RESPONSES = "x12.278.responses"
+SUBMISSIONS = "integration.submissions"
+CHAINS = "integration.chains"
+INTEGRATION_EVENTS = "integration.events"
+CONTEXTS = "integration.contexts"
+SUBSCRIPTIONS = "integration.subscriptions"
 
 
 LARGEST_RECORD = 2 * 1024 * 1024
@@ -83,6 +92,9 @@ class Topic:
 # so that the answers to one partition of requests stay together and in order.
 PARTITIONS = 12
 
+# Raw messages are kept as the requests that they become.
+REQUESTS_KEPT = timedelta(days=14)
+
 # Replay verifies past decisions from these: seven years, the usual retention for coverage decisions.
 DECISIONS_KEPT = timedelta(days=7 * 365 + 2)
 
@@ -97,8 +109,8 @@ TOPICS = (
         partitions=PARTITIONS,
         alike=True,
         cleanup="delete",
-        retention=timedelta(days=14),
-        producers=("claims platform", "dli publish"),
+        retention=REQUESTS_KEPT,
+        producers=("claims platform", "dli publish", "integration: resolve"),
         consumers=("decision agent", "dli trace"),
         personal=True,
     ),
@@ -111,7 +123,7 @@ TOPICS = (
         cleanup="delete",
         retention=DECISIONS_KEPT,
         producers=("decision agent", "case agent"),
-        consumers=("claims platform", "ledger agent", "dli tail", "dli trace"),
+        consumers=("claims platform", "ledger agent", "integration: forward", "dli tail", "dli trace"),
         personal=True,
     ),
     Topic(
@@ -122,8 +134,8 @@ TOPICS = (
         alike=True,
         cleanup="delete",
         retention=timedelta(days=30),
-        producers=("decision agent", "policy-history agent", "ledger agent", "case agent"),
-        consumers=("operators", "ledger agent", "dli tail", "dli trace"),
+        producers=("decision agent", "policy-history agent", "ledger agent", "case agent", "integration: all agents"),
+        consumers=("operators", "ledger agent", "integration: forward", "dli tail", "dli trace"),
         personal=True,
     ),
     Topic(
@@ -273,5 +285,125 @@ TOPICS = (
         producers=("every command that changes something", "dashboard"),
         consumers=("auditors", "dli audit"),
         personal=False,
+    ),
+    Topic(
+        name=PAS_REQUESTS,
+        events=(),
+        key="the platform's own",
+        partitions=PARTITIONS,
+        alike=True,
+        cleanup="delete",
+        retention=REQUESTS_KEPT,
+        producers=("claims platform", "gateway"),
+        consumers=("integration: read",),
+        personal=True,
+        holds="FHIR PAS bundles as platforms send them",
+    ),
+    Topic(
+        name=X12_REQUESTS,
+        events=(),
+        key="the platform's own",
+        partitions=PARTITIONS,
+        alike=True,
+        cleanup="delete",
+        retention=REQUESTS_KEPT,
+        producers=("claims platform", "gateway"),
+        consumers=("integration: read",),
+        personal=True,
+        holds="X12 278 interchanges as platforms send them",
+    ),
+    Topic(
+        name=SUBMISSIONS,
+        events=(),
+        key="digest of partner, trace and member",
+        partitions=PARTITIONS,
+        alike=True,
+        cleanup="delete",
+        retention=REQUESTS_KEPT,
+        producers=("integration: read",),
+        consumers=("integration: resolve",),
+        personal=True,
+        holds="messages as they were read",
+    ),
+    Topic(
+        name=CHAINS,
+        events=(),
+        key="digest of partner, trace and member",
+        partitions=PARTITIONS,
+        alike=True,
+        state="by its key",
+        cleanup="compact,delete",
+        # As long as decisions: the same message again is answered with the same decision.
+        retention=DECISIONS_KEPT,
+        producers=("integration: resolve",),
+        consumers=("integration: resolve",),
+        personal=True,
+        holds="what is known of each trace",
+    ),
+    Topic(
+        name=INTEGRATION_EVENTS,
+        events=(),
+        key="digest of request_id",
+        partitions=PARTITIONS,
+        alike=True,
+        cleanup="delete",
+        retention=timedelta(days=30),
+        producers=("integration: resolve", "integration: forward"),
+        consumers=("integration: answer",),
+        personal=True,
+        holds="what happens to platforms' requests, in order",
+    ),
+    Topic(
+        name=CONTEXTS,
+        events=(),
+        key="digest of request_id",
+        partitions=PARTITIONS,
+        alike=True,
+        state="by its key",
+        cleanup="compact,delete",
+        retention=DECISIONS_KEPT,
+        producers=("integration: answer",),
+        consumers=("integration: answer",),
+        personal=True,
+        holds="what answers in a platform's words need, and the newest decision",
+    ),
+    Topic(
+        name=PAS_RESPONSES,
+        events=(),
+        key="request_id, or the message's digest",
+        partitions=PARTITIONS,
+        alike=True,
+        cleanup="delete",
+        retention=timedelta(days=30),
+        producers=("integration: read, resolve, answer",),
+        consumers=("claims platform", "gateway"),
+        personal=True,
+        holds="FHIR PAS responses",
+    ),
+    Topic(
+        name=X12_RESPONSES,
+        events=(),
+        key="request_id, or the message's digest",
+        partitions=PARTITIONS,
+        alike=True,
+        cleanup="delete",
+        retention=timedelta(days=30),
+        producers=("integration: read, resolve, answer",),
+        consumers=("claims platform", "gateway"),
+        personal=True,
+        holds="X12 278 responses",
+    ),
+    Topic(
+        name=SUBSCRIPTIONS,
+        events=(),
+        key="the subscription's id",
+        partitions=1,
+        cleanup="compact",
+        retention=timedelta(days=1),
+        producers=("gateway",),
+        consumers=("gateway",),
+        # A partner's address and secret, and no person's data.
+        personal=False,
+        holds="platforms' subscriptions to answers",
     ),
 )

@@ -1,0 +1,34 @@
+"""Holds a canonical request against its model, and names what is wrong by its place in the message."""
+
+from collections.abc import Callable, Mapping
+
+from pydantic import JsonValue, ValidationError
+
+from events.adapters.submission import SourceError
+from events.decode import field_errors
+from events.request import AuthorizationRequest
+
+_ANY_ID = "not-known-yet"
+
+
+def canonical_errors(
+    request: Mapping[str, JsonValue], place: Callable[[str], str], *, lines_follow: bool = False
+) -> tuple[SourceError, ...]:
+    """What the model finds wrong with a request that has no id yet; `place` maps a canonical path to the message's.
+
+    `lines_follow` accepts a request without lines, which a cancellation takes from its trace.
+    """
+    try:
+        AuthorizationRequest.model_validate({"request_id": _ANY_ID, **request})
+    except ValidationError as error:
+        return tuple(
+            SourceError(
+                path=found.path,
+                place=place(found.path),
+                trouble="missing" if found.message == "missing" else "invalid",
+                message=found.message,
+            )
+            for found in field_errors(error, AuthorizationRequest)
+            if not (lines_follow and found.path == "service_lines")
+        )
+    return ()

@@ -1,0 +1,162 @@
+"""A Bundle's resources, and what their references lead to.
+
+Nothing here raises, whatever the JSON is: a part of another type than it should have is as if it were absent, and
+`reading` refuses where its absence matters.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
+from typing import Any, Final, NamedTuple
+
+Tree = Mapping[str, Any]
+"""A JSON object."""
+NOTHING: Final[Tree] = {}
+
+
+def obj(value: Any) -> Tree:
+    """An object; an empty one if the value is none."""
+    return value if isinstance(value, dict) else NOTHING
+
+
+def objects(value: Any) -> list[Tree]:
+    """The objects of a list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def text(value: Any) -> str:
+    """A text without the white space around it; empty if the value is none."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def extension(element: Tree, *names: str) -> Tree | None:
+    """An element's first extension of one of these names: the last part of its URL."""
+    for name in ("extension", "modifierExtension"):
+        for found in objects(element.get(name)):
+            url = found.get("url")
+            if isinstance(url, str) and _last_part(url) in names:
+                return found
+    return None
+
+
+@lru_cache(maxsize=1 << 12)  # the same few recur
+def _last_part(url: str) -> str:
+    return url.strip().rpartition("/")[2]
+
+
+def codings(concept: Any) -> list[Tree]:
+    """The codings of a CodeableConcept."""
+    return objects(obj(concept).get("coding"))
+
+
+def code_of(value: Any, system: str) -> str:
+    """The code of a CodeableConcept in a system, else its first; empty if it has none."""
+    stated = codings(value)
+    ours = [one for one in stated if text(one.get("system")) == system]
+    return next((code for one in (*ours, *stated) if (code := text(one.get("code")))), "")
+
+
+class Found(NamedTuple):
+    """A resource, and where it is."""
+
+    resource: Tree
+    url: str
+    """Its fullUrl; of a contained resource, its container's, `#` and its id."""
+    container: Tree
+    """The resource in which it, and all that it refers to by `#`, is contained; itself, if in none."""
+    place: str
+    """`Bundle.entry[3].resource`."""
+
+    @property
+    def type(self) -> str:
+        """What kind of resource it is."""
+        return text(self.resource.get("resourceType"))
+
+
+_RESTFUL = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64})(?:/_history/[^/]*)?", re.DOTALL)
+
+
+class Bundle:
+    """A Bundle, with the entries of Bundles inside it."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+
+    @cached_property
+    def entries(self) -> list[Found]:
+        """Every entry that has a resource; those of inner Bundles, as questionnaires come in, behind them."""
+        outer = list(_entries(self.tree, "Bundle"))
+        inner = [one for found in outer if found.type == "Bundle" for one in _entries(found.resource, found.place)]
+        return outer + inner
+
+    @property
+    def first(self) -> Found | None:
+        """The resource of the first entry."""
+        given = self.tree.get("entry")
+        if not isinstance(given, list) or not given or not isinstance(obj(given[0]).get("resource"), dict):
+            return None
+        return self.entries[0]
+
+    def all(self, kind: str) -> list[Found]:
+        """The resources of a kind."""
+        return [found for found in self.entries if found.type == kind]
+
+    def resolve(self, reference: Any, source: Found) -> Found | None:
+        """What a reference of a resource leads to; None if it is not here.
+
+        By fullUrl, by fullUrl beside the source's, and then by type and id; a reference to a contained resource by its
+        id in the source.
+        """
+        written = text(obj(reference).get("reference"))
+        if not written:
+            return None
+        if written.startswith("#"):
+            return _contained(source, written[1:])
+        if (found := self._by_url.get(written)) is not None:
+            return found
+        restful = _RESTFUL.fullmatch(written)
+        if restful is None:
+            return self._by_id.get(written.removeprefix("urn:uuid:"))
+        base = _RESTFUL.fullmatch(source.url)
+        if base is not None and ":" not in written:
+            beside = source.url[: base.start(1)] + restful[1]
+            if (found := self._by_url.get(beside)) is not None:
+                return found
+        return self._by_url.get(restful[1]) or self._by_type.get(restful[1])
+
+    @cached_property
+    def _by_url(self) -> dict[str, Found]:
+        return {found.url: found for found in reversed(self.entries) if found.url}
+
+    @cached_property
+    def _by_type(self) -> dict[str, Found]:
+        found = {f"{one.type}/{text(one.resource.get('id'))}": one for one in reversed(self.entries)}
+        at_url = {match[1]: one for one in reversed(self.entries) if (match := _RESTFUL.fullmatch(one.url))}
+        return at_url | found
+
+    @cached_property
+    def _by_id(self) -> dict[str, Found]:
+        """By an id that only one resource has."""
+        found: dict[str, list[Found]] = {}
+        for one in self.entries:
+            if own := text(one.resource.get("id")):
+                found.setdefault(own, []).append(one)
+        return {own: ones[0] for own, ones in found.items() if len(ones) == 1}
+
+
+def _entries(bundle: Tree, place: str) -> Iterator[Found]:
+    given = bundle.get("entry")
+    for index, entry in enumerate(given if isinstance(given, list) else ()):
+        resource = obj(entry).get("resource")
+        if isinstance(resource, dict):
+            yield Found(resource, text(entry.get("fullUrl")), resource, f"{place}.entry[{index}].resource")
+
+
+def _contained(source: Found, own: str) -> Found | None:
+    given = source.container.get("contained")
+    for index, resource in enumerate(given if isinstance(given, list) else ()):
+        if own and text(obj(resource).get("id")) == own:
+            place = source.place.partition(".contained[")[0]
+            url = source.url.partition("#")[0]
+            return Found(resource, f"{url}#{own}", source.container, f"{place}.contained[{index}]")
+    return None

@@ -1,0 +1,176 @@
+"""A transaction set's loops: its hierarchical levels, and which of them says what.
+
+HL*1**20*1      2000A  the payer
+HL*2*1*21*1     2000B  the requester
+HL*3*2*22*1     2000C  the subscriber
+HL*4*3*23*1     2000D  the dependent, if the patient is one
+HL*5*4*EV*1     2000E  the patient event
+HL*6*5*SS*0     2000F  a service; any number of them
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from events.adapters.x12.interchange import Delimiters, Segment, TransactionSet
+from events.request import MOST_LINES
+
+LOOPS: Final = {"20": "A", "21": "B", "22": "C", "23": "D", "EV": "E", "SS": "F"}
+"""The last letter of a level's loops, by HL03."""
+PAYER, REQUESTER, SUBSCRIBER, DEPENDENT, EVENT, SERVICE = LOOPS
+_IN_ORDER = tuple(LOOPS)
+MOST_SERVICES: Final = 2 * MOST_LINES
+"""Service levels of a message, cancelled ones among them."""
+SERVICE_SEGMENTS: Final = ("SV1", "SV2", "SV3")
+"""Those that have a procedure."""
+
+
+def element(segment: Segment, number: int) -> str:
+    """An element of a segment, without blanks around it; empty if it has none."""
+    return segment[number].strip() if number < len(segment) else ""
+
+
+class Level(NamedTuple):
+    """One hierarchical level: HL and what follows it."""
+
+    code: str
+    """HL03."""
+    segments: list[Segment]
+    """HL first, if there is one."""
+
+    def all(self, name: str) -> list[Segment]:
+        """Its segments of a name."""
+        return [segment for segment in self.segments if segment[0] == name]
+
+    def first(self, name: str, *qualifiers: str) -> Segment | None:
+        """The first of them, or the first whose first element is one of the qualifiers."""
+        for segment in self.segments:
+            if segment[0] == name and (not qualifiers or element(segment, 1) in qualifiers):
+                return segment
+        return None
+
+
+_NOTHING = Level("", [])
+
+
+class Message(NamedTuple):
+    """A transaction set in its loops. A loop that the message does not have is empty."""
+
+    delimiters: Delimiters
+    header: Level
+    """What stands before the first level: BHT."""
+    levels: Sequence[Level]
+    payer: Level
+    requester: Level
+    subscriber: Level
+    event: Level
+    services: Sequence[Level]
+    """The first of them, as many as there may be."""
+    received: int
+    """When the record was, in milliseconds since the epoch."""
+
+    def components(self, text: str) -> list[str]:
+        """The components of an element, without blanks around them."""
+        separator = self.delimiters.component
+        return [part.strip() for part in text.split(separator)] if separator else [text.strip()]
+
+    def count(self, code: str) -> int:
+        """How many levels of a kind it has."""
+        return sum(level.code == code for level in self.levels)
+
+
+def message_of(found: TransactionSet, received: int) -> Message:
+    """The loops of a transaction set."""
+    separator = found.delimiters.element
+    header = Level("", [])
+    levels: list[Level] = []
+    current = header.segments
+    for text in found.written:
+        segment = text.split(separator)
+        segment[0] = segment[0].strip()
+        if segment[0] == "HL":
+            current = []
+            levels.append(Level(element(segment, 3), current))
+        current.append(segment)
+    levels = _with_event(levels)
+    return Message(
+        delimiters=found.delimiters,
+        header=header,
+        levels=levels,
+        payer=_of(levels, PAYER),
+        requester=_of(levels, REQUESTER),
+        subscriber=_of(levels, SUBSCRIBER),
+        event=_of(levels, EVENT),
+        services=[level for level in levels if level.code == SERVICE][:MOST_SERVICES],
+        received=received,
+    )
+
+
+def _of(levels: Sequence[Level], code: str) -> Level:
+    for level in levels:
+        if level.code == code:
+            return level
+    return _NOTHING
+
+
+_OF_EVENTS: Final = frozenset(
+    ("TRN", "UM", "DTP", "HI", "HSD", "CRC", "CL1", "CR1", "CR2", "CR4", "CR5", "CR6", "PWK", "MSG", *SERVICE_SEGMENTS)
+)
+
+
+def _with_event(levels: Sequence[Level]) -> list[Level]:
+    """The levels with a patient event: without one, as in older versions, what the patient's levels say of it."""
+    if any(level.code == EVENT for level in levels):
+        return [*levels]
+    said: list[Segment] = []
+    found: list[Level] = []
+    after = 0
+    for level in levels:
+        if level.code in (SUBSCRIBER, DEPENDENT):
+            said += [segment for segment in level.segments if _is_of_event(segment)]
+            level = Level(level.code, [segment for segment in level.segments if not _is_of_event(segment)])  # noqa: PLW2901
+            after = len(found) + 1
+        found.append(level)
+    service = _of(levels, SERVICE)
+    if all(segment[0] != "UM" for segment in said) and (review := service.first("UM")) is not None:
+        said.append(review)
+    if said:
+        found.insert(after, Level(EVENT, [["HL", "", "", EVENT], *said]))
+    return found
+
+
+def _is_of_event(segment: Segment) -> bool:
+    return segment[0] in _OF_EVENTS or (segment[0] == "REF" and element(segment, 1) in ("BB", "NT"))
+
+
+def renumbered(levels: Sequence[Level]) -> list[Segment]:
+    """The HL segments of a tree, numbered as the standard wants it, whatever its sender has done.
+
+    A level keeps its parent if that is open; otherwise it stands under the nearest open level above its kind.
+    """
+    numbered: list[tuple[int, int | None, str]] = []
+    ours: dict[str, int] = {}
+    open_: list[tuple[int, str]] = []
+    for number, level in enumerate(levels, start=1):
+        parent = _parent(ours.get(element(level.segments[0], 2)), level.code, open_)
+        while open_ and open_[-1][0] != parent:
+            open_.pop()
+        open_.append((number, level.code))
+        if own := element(level.segments[0], 1):
+            ours[own] = number
+        numbered.append((number, parent, level.code))
+    parents = {parent for _, parent, _ in numbered}
+    return [
+        ["HL", str(number), "" if parent is None else str(parent), code, "1" if number in parents else "0"]
+        for number, parent, code in numbered
+    ]
+
+
+def _parent(stated: int | None, code: str, open_: Sequence[tuple[int, str]]) -> int | None:
+    if stated is not None and any(number == stated for number, _ in open_):
+        return stated
+    above = [number for number, other in open_ if _rank(other) < _rank(code)]
+    return above[-1] if above else None
+
+
+def _rank(code: str) -> int:
+    return _IN_ORDER.index(code) if code in _IN_ORDER else len(_IN_ORDER)
