@@ -13,18 +13,27 @@ from events.topics import (
     AUDIT,
     CASE_EVENTS,
     CASES,
+    CHAINS,
+    CONTEXTS,
     DEAD_LETTERS,
     DEADLINES,
     DECISIONS,
+    INTEGRATION_EVENTS,
     LARGEST_RECORD,
     LEDGER,
     LINKS,
+    PAS_REQUESTS,
+    PAS_RESPONSES,
     POLICY_ATTESTATIONS,
     POLICY_REVISIONS,
     REQUESTS,
     SHADOW,
+    SUBMISSIONS,
+    SUBSCRIPTIONS,
     TOPICS,
     VERDICTS,
+    X12_REQUESTS,
+    X12_RESPONSES,
     Topic,
 )
 from policy_core.history.library import Library
@@ -61,6 +70,8 @@ def test_every_topic_has_its_own_name() -> None:
             *(REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, LINKS, SHADOW),
             *(VERDICTS, CASE_EVENTS, CASES, DEADLINES),
             *(POLICY_REVISIONS, POLICY_ATTESTATIONS, AUDIT),
+            *(PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, CHAINS, INTEGRATION_EVENTS),
+            *(CONTEXTS, PAS_RESPONSES, X12_RESPONSES, SUBSCRIPTIONS),
         ),
         1,
     )
@@ -94,6 +105,16 @@ def test_what_comes_of_a_request_is_partitioned_as_requests_are() -> None:
         # Compaction would let a bad event of a revision's key push out the good one.
         (POLICY_REVISIONS, {"cleanup.policy": "delete", "retention.ms": "-1"}),
         (POLICY_ATTESTATIONS, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY)}),
+        # Messages as long as the requests that they become, their traces and contexts as long as decisions.
+        (PAS_REQUESTS, {"cleanup.policy": "delete", "retention.ms": str(14 * DAY)}),
+        (X12_REQUESTS, {"cleanup.policy": "delete", "retention.ms": str(14 * DAY)}),
+        (SUBMISSIONS, {"cleanup.policy": "delete", "retention.ms": str(14 * DAY)}),
+        (CHAINS, {"cleanup.policy": "compact,delete", "retention.ms": str(2557 * DAY)}),
+        (INTEGRATION_EVENTS, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
+        (CONTEXTS, {"cleanup.policy": "compact,delete", "retention.ms": str(2557 * DAY)}),
+        (PAS_RESPONSES, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
+        (X12_RESPONSES, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}),
+        (SUBSCRIPTIONS, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY)}),
         # As long as decisions: what was done to them is known as long as they are.
         (AUDIT, {"cleanup.policy": "delete", "retention.ms": str(2557 * DAY)}),
     ],
@@ -125,12 +146,13 @@ def test_a_topic_without_a_limit_keeps_its_records_for_ever() -> None:
 
 
 def test_only_the_named_topics_hold_no_personal_data() -> None:
-    """Only the topics of policies, digests and acts hold no personal data."""
+    """Only the topics of policies, digests, acts and subscriptions hold no personal data."""
     assert {topic.name for topic in TOPICS if not topic.personal} == {
         ANSWERED,
         POLICY_REVISIONS,
         POLICY_ATTESTATIONS,
         AUDIT,
+        SUBSCRIPTIONS,
     }
 
 

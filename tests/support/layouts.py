@@ -8,11 +8,11 @@ FOUND = read(topic_prefix="p.", partitions=4)
 
 
 def lying(partitions: int = 4, **others: int) -> dict[str, TopicLayout]:
-    """All topics in order, but for the numbers of some (by the last part of their names)."""
+    """All topics in order, but for the numbers of some (by their names, with `_` for what no argument may have)."""
     return {
         FOUND.topic(topic.name): TopicLayout(
             f"id of {topic.name}",
-            others.get(topic.name.rpartition(".")[2], 1 if topic.partitions == 1 else partitions),
+            others.get(topic.name.replace(".", "_").replace("-", "_"), 1 if topic.partitions == 1 else partitions),
         )
         for topic in TOPICS
     }

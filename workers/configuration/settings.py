@@ -39,6 +39,12 @@ def secrets() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+_PAIRS = (
+    ("gateway_certificate", "gateway_key"),
+    ("gateway_oauth_issuer", "gateway_oauth_audience"),
+    ("gateway_oauth_issuer", "gateway_oauth_keys"),
+)
+"""Settings that are both there or both missing."""
 _FILE = ".env"
 _NO_TEXT = "is no UTF-8"
 _LAST_PORT = 65_535
@@ -152,6 +158,10 @@ class Settings(BaseSettings):
     """How far ahead a revision's dates may be when published: the notice period of changes."""
     policy_key_passphrase: SecretStr | None = Field(default=None, min_length=1)
     """The passphrase, if any, of the private key for `dli policy sign` and `publish`; best as a mounted file."""
+    partners: Path | None = None
+    """The trading partners of `dli integration`: a folder with a YAML or JSON file for each, or the file of one."""
+    integration_port: int = Field(default=6068, ge=1, le=65535)
+    """The port at which `dli integration` serves its health and metrics."""
     source: str = Field(default="/dli-authorization", min_length=1, description="a URI, or a path such as /claims")
     """The CloudEvents source of published events."""
     mode: Literal["structured", "binary"] = "structured"
@@ -179,6 +189,44 @@ class Settings(BaseSettings):
     """How long a dashboard session lasts without activity."""
     dashboard_session_hours: float = Field(default=12, ge=0.1, le=7 * 24)
     """The maximum duration of a session."""
+    gateway_port: int = Field(default=8443, ge=1, le=65535)
+    """The port of `dli gateway`."""
+    gateway_health_port: int = Field(default=6067, ge=1, le=65535)
+    """The port at which the gateway serves its health and metrics, at the address `DLI_WEB_HOST`; not for partners."""
+    gateway_url: str | None = Field(
+        default=None, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", description="https://host/path, without a query"
+    )
+    """The gateway's FHIR base address as partners know it; by default its own address and `/fhir`."""
+    gateway_clients: Path | None = None
+    """A YAML file of the gateway's clients: tokens, OAuth clients and addresses for notifications of each trading
+    partner."""
+    gateway_oauth_issuer: str | None = Field(default=None, min_length=1)
+    """The authorization server whose bearer tokens the gateway accepts, as in their claim `iss`."""
+    gateway_oauth_audience: str | None = Field(default=None, min_length=1)
+    """The gateway's own name in the claim `aud` of those tokens."""
+    gateway_oauth_keys: str | None = Field(
+        default=None, min_length=1, description="https://host/path, or a file's path"
+    )
+    """Where the authorization server's keys (JWKS) are: an address, or a file."""
+    gateway_ca: Path | None = None
+    """CA certificates of the authorization server and of addresses for notifications, in PEM; by default the
+    system's."""
+    gateway_certificate: Path | None = None
+    """The gateway's certificate, in PEM."""
+    gateway_key: Path | None = None
+    """The key of that certificate, in PEM, unencrypted."""
+    gateway_behind_proxy: bool = Field(default=False, description="true or false")
+    """Whether a proxy in front of the gateway encrypts; without it, the gateway needs a certificate to be reachable by
+    others."""
+    gateway_answer_seconds: float = Field(default=15.0, gt=0, le=60, allow_inf_nan=False)
+    """How long the gateway waits for an answer before it responds 504."""
+    gateway_waiting: int = Field(default=500, ge=1, le=100_000)
+    """How many requests may wait for answers in one gateway, half of them of one partner; the next is refused with
+    429."""
+    gateway_body_bytes: int = Field(default=1_000_000, ge=1_000, le=1_000_000)
+    """The largest message that the gateway accepts."""
+    gateway_retry_hours: float = Field(default=24.0, gt=0, le=24 * 14, allow_inf_nan=False)
+    """How long a notification is tried before its subscription ends in an error."""
     data_dir: Path = Path("var/worker")
     """The folder of a worker's tables and stores; one per worker."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
@@ -258,6 +306,9 @@ class Settings(BaseSettings):
             raise ValueError(f"DLI_{encrypts[0].upper()} is used with DLI_SECURITY_PROTOCOL=SSL or SASL_SSL only")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("DLI_TLS_CERTIFICATE and DLI_TLS_KEY belong together")
+        for one, other in _PAIRS:
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise ValueError(f"{variable(one)} and {variable(other)} belong together")
         if self.policy_skip_list is not None and self.policy_keys is None:
             raise ValueError("DLI_POLICY_SKIP_LIST is used with DLI_POLICY_KEYS only: who may skip must be known")
         return self
@@ -274,9 +325,19 @@ class Settings(BaseSettings):
         return self.topic_prefix + name
 
     @property
+    def integration_id(self) -> str:
+        """The consumer group of `dli integration`, and the prefix of what Faust names for it."""
+        return f"{self.app_id}-integration"
+
+    @property
     def archive_group(self) -> str:
         """The group with the archived offsets; it has no members."""
         return f"{self.app_id}-archive"
+
+    @property
+    def gateway_group(self) -> str:
+        """The group of the gateways, and the beginning of the groups of subscriptions."""
+        return f"{self.app_id}-gateway"
 
     def environment(self) -> dict[str, str]:
         """The environment for a process with these settings."""

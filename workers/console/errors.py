@@ -13,6 +13,7 @@
     ├── TraceError            a request cannot be traced
     ├── FilterError           a filter of the work list cannot be used
     ├── UnreadableCaseError   a record of the topic of cases is no case
+    ├── PartnersError         trading partners' files have mistakes
     ├── InputError            a file cannot be read, or is not what it should be
     ├── BrokerError           a broker of a demo or a test does not start
     ├── DemoError             a process of the demo does not start

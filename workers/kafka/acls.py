@@ -4,7 +4,7 @@ The lists are minimal: tests run a worker on Apache Kafka with only these rights
 In Kafka, READ, WRITE and ALTER imply DESCRIBE.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal, NamedTuple
 
 from events.topics import (
@@ -12,29 +12,42 @@ from events.topics import (
     AUDIT,
     CASE_EVENTS,
     CASES,
+    CHAINS,
+    CONTEXTS,
     DEAD_LETTERS,
     DEADLINES,
     DECISIONS,
+    INTEGRATION_EVENTS,
     LEDGER,
     LINKS,
+    PAS_REQUESTS,
+    PAS_RESPONSES,
     POLICY_ATTESTATIONS,
     POLICY_REVISIONS,
     REQUESTS,
     SHADOW,
+    SUBMISSIONS,
+    SUBSCRIPTIONS,
     TOPICS,
     VERDICTS,
+    X12_REQUESTS,
+    X12_RESPONSES,
 )
 from workers.configuration.settings import Settings
 
-Role = Literal["worker", "exporter", "dashboard", "archive", "platform", "review", "policy", "operator"]
+Role = Literal[
+    "worker", "integration", "exporter", "dashboard", "archive", "gateway", "platform", "review", "policy", "operator"
+]
 Resource = Literal["topic", "group", "transactional-id"]
 Operation = Literal["READ", "WRITE", "CREATE", "ALTER", "ALTER_CONFIGS", "DESCRIBE", "DESCRIBE_CONFIGS"]
 
 ROLES: dict[Role, str] = {
     "worker": "decides requests and keeps the register: `dli worker`",
+    "integration": "speaks platforms' formats, in and out: `dli integration`",
     "exporter": "measures lag and balances accounts, and writes nothing: `dli exporter`",
     "dashboard": "reads decisions and their reasons, and records logins and acts: `dli dashboard`",
     "archive": "archives records before Kafka removes them: `dli archive --continue`",
+    "gateway": "takes messages over HTTP and gives their answers: `dli gateway`",
     "platform": "a claims platform: publishes requests and reads decisions",
     "review": "the plan's review system, and `dli review`: publishes reviewers' verdicts, and reads what it is asked",
     "policy": "the office responsible for a policy: `dli policy publish`",
@@ -59,9 +72,11 @@ def rights(settings: Settings, role: str | None = None) -> list[AclRule]:
     """The rights of one role, or of all, in this deployment."""
     rules = (
         *_of_workers(settings),
+        *_of_integration(settings),
         *_of_the_exporter(settings),
         *_of_the_dashboard(settings),
         *_of_the_archive(settings),
+        *_of_the_gateway(settings),
         *_of_platforms(settings),
         *_of_reviewers(settings),
         *_of_policies(settings),
@@ -88,15 +103,48 @@ def _of_workers(settings: Settings) -> Iterator[AclRule]:
     }
     for name, (operations, why) in uses.items():
         yield _topic("worker", settings.topic(name), (*operations, "DESCRIBE_CONFIGS"), f"{why}; its settings at start")
-    # Workers do not use it, but refuse to start without a declared topic.
-    why = "to check that it exists; its settings at start"
-    yield _topic("worker", settings.topic(AUDIT), ("DESCRIBE", "DESCRIBE_CONFIGS"), why)
+    yield from _unused("worker", uses, settings)
     own = f"{settings.app_id}-"
     yield AclRule("worker", "topic", own, True, ("READ", "WRITE", "CREATE"), "Faust's changelogs of tables")
     yield AclRule("worker", "group", settings.app_id, False, ("READ",), "to share partitions, and commit offsets")
     for name in (REQUESTS, LINKS, VERDICTS, LEDGER, CASE_EVENTS):
         transactions = f"{own}{settings.topic(name)}-"
         yield AclRule("worker", "transactional-id", transactions, True, ("WRITE",), "one for each partition")
+
+
+def _of_integration(settings: Settings) -> Iterator[AclRule]:
+    uses: dict[str, tuple[tuple[Operation, ...], str]] = {
+        PAS_REQUESTS: (("READ",), "to read platforms' messages"),
+        X12_REQUESTS: (("READ",), "as for PAS"),
+        SUBMISSIONS: (("READ", "WRITE"), "to take messages to their traces"),
+        CHAINS: (("READ", "WRITE"), "to keep what is known of traces"),
+        REQUESTS: (("WRITE",), "to publish what messages ask for"),
+        DECISIONS: (("READ",), "to answer platforms"),
+        DEAD_LETTERS: (("READ", "WRITE"), "to keep what becomes no request; to answer what cannot be decided"),
+        INTEGRATION_EVENTS: (("READ", "WRITE"), "to answer in one order"),
+        CONTEXTS: (("READ", "WRITE"), "to keep what answers need"),
+        PAS_RESPONSES: (("WRITE",), "to answer"),
+        X12_RESPONSES: (("WRITE",), "as for PAS"),
+    }
+    for name, (operations, why) in uses.items():
+        rule = (*operations, "DESCRIBE_CONFIGS")
+        yield _topic("integration", settings.topic(name), rule, f"{why}; its settings at start")
+    yield from _unused("integration", uses, settings)
+    own = f"{settings.integration_id}-"
+    yield AclRule("integration", "topic", own, True, ("READ", "WRITE", "CREATE"), "Faust's own topics")
+    group = settings.integration_id
+    yield AclRule("integration", "group", group, False, ("READ",), "to share partitions, and commit offsets")
+    for name in (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, DECISIONS, DEAD_LETTERS, INTEGRATION_EVENTS):
+        transactions = f"{own}{settings.topic(name)}-"
+        yield AclRule("integration", "transactional-id", transactions, True, ("WRITE",), "one for each partition")
+
+
+def _unused(role: Role, uses: Collection[str], settings: Settings) -> Iterator[AclRule]:
+    """The topics that a process does not use: it refuses to start without a declared one."""
+    why = "to check that it exists; its settings at start"
+    for topic in TOPICS:
+        if topic.name not in uses:
+            yield _topic(role, settings.topic(topic.name), ("DESCRIBE", "DESCRIBE_CONFIGS"), why)
 
 
 def _of_the_exporter(settings: Settings) -> Iterator[AclRule]:
@@ -136,9 +184,22 @@ def _of_the_archive(settings: Settings) -> Iterator[AclRule]:
     yield AclRule("archive", "group", settings.archive_group, False, ("READ",), "to commit the archived offsets")
 
 
+def _of_the_gateway(settings: Settings) -> Iterator[AclRule]:
+    for name in (PAS_REQUESTS, X12_REQUESTS):
+        yield _topic("gateway", settings.topic(name), ("WRITE",), "to pass messages on")
+    for name in (PAS_RESPONSES, X12_RESPONSES):
+        yield _topic("gateway", settings.topic(name), ("READ",), "to give the answers; to notify subscribers")
+    yield _topic("gateway", settings.topic(SUBSCRIPTIONS), ("READ", "WRITE"), "to keep subscriptions")
+    why = "to choose who notifies; what each subscriber was told"
+    yield AclRule("gateway", "group", settings.gateway_group, True, ("READ",), why)
+
+
 def _of_platforms(settings: Settings) -> Iterator[AclRule]:
     yield _topic("platform", settings.topic(REQUESTS), ("WRITE",), "to send requests")
     yield _topic("platform", settings.topic(DECISIONS), ("READ",), "to read the answers")
+    for requests, responses in ((PAS_REQUESTS, PAS_RESPONSES), (X12_REQUESTS, X12_RESPONSES)):
+        yield _topic("platform", settings.topic(requests), ("WRITE",), "to send requests in its own format")
+        yield _topic("platform", settings.topic(responses), ("READ",), "to read the answers in it")
     yield AclRule("platform", "group", "claims-platform", True, ("READ",), "its own consumer groups")
 
 

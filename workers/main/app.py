@@ -85,24 +85,7 @@ def make_app(
     The topic watch notifies its request stream processor. The newest writer writes its decisions.
     """
     private_files.folder(settings.data_dir)
-    app = faust.App(
-        settings.app_id,
-        **faust_arguments(settings),
-        store="memory://",
-        datadir=str(settings.data_dir),
-        web_host=settings.web_host,
-        web_bind=settings.web_host,
-        web_port=settings.web_port,
-        canonical_url=f"http://{_reached_by(settings)}:{settings.web_port}",
-        consumer_group_instance_id=settings.instance,
-        broker_session_timeout=settings.session_timeout_seconds,
-        broker_heartbeat_interval=settings.session_timeout_seconds / 4,
-        broker_rebalance_timeout=3 * settings.session_timeout_seconds,
-        topic_replication_factor=settings.replication_factor,
-        topic_allow_declare=True,
-        **app_settings(),
-    )
-    worker_port.set_web_server(app, settings)
+    app = new_app(settings)
     memory = AnsweredRequests(
         settings.data_dir / "answered",
         KafkaChangelog(client(settings), settings.topic(ANSWERED)),
@@ -139,6 +122,29 @@ def make_app(
     )
     needed["ledger"] = lambda: all(part.started for processor in ledger for part in processor.progress.values())
     health.add_pages(app, follower, needed, lambda: requests.progress, settings.stalled_seconds)
+    return app
+
+
+def new_app(settings: Settings) -> faust.App:
+    """An app with nothing in it yet but its web server."""
+    app = faust.App(
+        settings.app_id,
+        **faust_arguments(settings),
+        store="memory://",
+        datadir=str(settings.data_dir),
+        web_host=settings.web_host,
+        web_bind=settings.web_host,
+        web_port=settings.web_port,
+        canonical_url=f"http://{_reached_by(settings)}:{settings.web_port}",
+        consumer_group_instance_id=settings.instance,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 4,
+        broker_rebalance_timeout=3 * settings.session_timeout_seconds,
+        topic_replication_factor=settings.replication_factor,
+        topic_allow_declare=True,
+        **app_settings(),
+    )
+    worker_port.set_web_server(app, settings)
     return app
 
 

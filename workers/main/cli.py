@@ -93,6 +93,10 @@ COMMANDS = {
         "workers.dashboard.commands",
         "Serve the dashboard: lag, decisions, policy revisions, dead letters, replays; live, from the brokers.",
     ),
+    "gateway": Listed(
+        "workers.gateway.commands",
+        "Serve FHIR PAS and X12 278 over HTTP: submit, inquire, subscriptions; answered from Kafka.",
+    ),
     "audit": Listed(
         "workers.audit.commands",
         "Show who changed something, or tried to, with arguments and outcome; newest first.",
@@ -104,9 +108,18 @@ COMMANDS = {
     "worker": Listed(
         "workers.main.commands", "Run a worker: decide requests, keep the register of revisions, report its health."
     ),
+    "integration": Listed(
+        "workers.main.commands",
+        "Run the integration agents: FHIR PAS and X12 278 messages to requests, and decisions back to platforms.",
+    ),
     "demo": Listed(
         "workers.main.commands", "Decide example requests on the embedded broker, and explain one decision."
     ),
+    "adapt": Listed(
+        "workers.integration.commands",
+        "Read, decide and answer platforms' messages, without a broker: one object for each message, in order.",
+    ),
+    "partners": Listed("workers.integration.commands", "Trading partners: check their files."),
     "policy": Listed("workers.policies.commands", "Policy documents and their revisions: check, compare, publish."),
     "replay": Listed("workers.replay.commands", "Replay a log: verify it, or see what a change would do."),
     "report": Listed("workers.figures.commands", "Reports for the public: the figures of a year."),

@@ -7,8 +7,9 @@ import typer
 
 from policy_core.history.library import load_library
 from workers.configuration.command_options import Bootstrap, DefaultPolicy, Policies, Prefix, settings
-from workers.console.exit_codes import Exit
+from workers.console.exit_codes import CommandError, Exit
 from workers.console.printing import err, out
+from workers.integration.partners import load
 from workers.main import generated_files
 
 schemas_cli = typer.Typer(no_args_is_help=True, help="The generated files: JSON Schemas and the page of settings.")
@@ -17,6 +18,7 @@ schemas_cli = typer.Typer(no_args_is_help=True, help="The generated files: JSON 
 def add_commands(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command()(worker)
+    cli.command()(integration)
     cli.command()(demo)
     cli.add_typer(schemas_cli, name="schemas")
 
@@ -46,6 +48,33 @@ def worker(
         instance=instance,
     )
     run_worker(found, load_library(found.policies, found.default_policy))
+
+
+def integration(
+    partners: Annotated[
+        Path | None, typer.Option("--partners", help="The folder of trading partners, or the file of one.")
+    ] = None,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    web_port: Annotated[int | None, typer.Option("--web-port", help="The port for health and metrics.")] = None,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="The folder for its stores.")] = None,
+    instance: Annotated[str | None, typer.Option("--instance", help="A name that it keeps across restarts.")] = None,
+) -> None:
+    """Run the integration agents: FHIR PAS and X12 278 messages to requests, and decisions back to platforms."""
+    # As for the worker.
+    from workers.main.run import run_integration  # noqa: PLC0415
+
+    found = settings(
+        partners=partners,
+        bootstrap=bootstrap,
+        topic_prefix=topic_prefix,
+        integration_port=web_port,
+        data_dir=data_dir,
+        instance=instance,
+    )
+    if found.partners is None:
+        raise CommandError("no trading partners: give --partners, or set DLI_PARTNERS to their folder")
+    run_integration(found, load(found.partners))
 
 
 def demo(

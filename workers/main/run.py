@@ -10,16 +10,20 @@ import threading
 import time
 from collections.abc import Callable
 
+import faust
 import structlog
 from aiokafka.errors import KafkaError
 from faust.worker import Worker
 
+from events.topics import INTEGRATION_EVENTS
 from policy_core.history.library import Library
 from workers.configuration.settings import Settings
 from workers.decide.shadow import Shadow, shadow_of
 from workers.decide.writers import WRITERS, Writers
+from workers.integration.partners import Partners
 from workers.kafka.errors import TopicsError
 from workers.main.app import make_app
+from workers.main.integration_app import make_integration_app, own_settings
 from workers.policies.revision_follower import Follower
 from workers.process import logs, metrics
 from workers.stream import EXIT_PROCESSOR_LOST
@@ -58,11 +62,7 @@ def run_worker(settings: Settings, library: Library, writers: Writers = WRITERS)
         ForkedError: The packaged policies contradict the topic of revisions.
         PolicyDocumentError: The shadow draft is invalid.
     """
-    logs.configure(level=settings.log_level, form=settings.log_format)
-    # The topic watch polls every few seconds, and logs its failures itself, once.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    # Until the app installs its own handler: process 1 of a container ignores signals without one.
-    signal.signal(signal.SIGTERM, _stop_at_once)
+    _begin(settings)
     log.info("worker_starting", app=settings.app_id, policies=library.numbers, bootstrap=settings.bootstrap)
     shadow = _shadow(settings, library)
     topic_watch = TopicWatch(settings, await_topics(settings))
@@ -70,7 +70,33 @@ def run_worker(settings: Settings, library: Library, writers: Writers = WRITERS)
     asyncio.set_event_loop(loop)  # before the app is created: Faust's services use the current loop
     follower = Follower(settings, library)
     loop.run_until_complete(catch_up(follower))
-    app = make_app(settings, follower, topic_watch, shadow, writers)
+    _execute(make_app(settings, follower, topic_watch, shadow, writers), loop, topic_watch, settings)
+
+
+def run_integration(settings: Settings, partners: Partners) -> None:
+    """Run the integration agents until they are stopped; exits the process.
+
+    Raises:
+        TopicsError: The topics are unsuitable.
+    """
+    settings = own_settings(settings)
+    _begin(settings)
+    log.info("integration_starting", app=settings.app_id, partners=len(partners), bootstrap=settings.bootstrap)
+    topic_watch = TopicWatch(settings, await_topics(settings), INTEGRATION_EVENTS)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # as above
+    _execute(make_integration_app(settings, partners, topic_watch), loop, topic_watch, settings)
+
+
+def _begin(settings: Settings) -> None:
+    logs.configure(level=settings.log_level, form=settings.log_format)
+    # The topic watch polls every few seconds, and logs its failures itself, once.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    # Until the app installs its own handler: process 1 of a container ignores signals without one.
+    signal.signal(signal.SIGTERM, _stop_at_once)
+
+
+def _execute(app: faust.App, loop: asyncio.AbstractEventLoop, topic_watch: TopicWatch, settings: Settings) -> None:
     worker = _Worker(
         app,
         loop=loop,

@@ -59,7 +59,7 @@ class BrokerCollector(Collector):
         yield metrics.EXPORTER_UP.of([((), 1)])
         yield metrics.UNREAD.of(((unread.what, unread.name, unread.cause), 1) for unread in look.unread)
         archive = self._settings.archive_group
-        yield from of_lag(without(look, archive))
+        yield from of_lag(of_consumers(look, self._settings))
         yield metrics.ARCHIVED.of([((), archived_until(look, archive))])
         yield metrics.RETENTION.of(
             ((self._settings.topic(topic.name),), topic.retention.total_seconds())
@@ -77,11 +77,20 @@ class BrokerCollector(Collector):
         self._known = frozenset(look.unread)
 
 
-def without(look: Look, group: str) -> Look:
-    """The look without the archive group, which consumes nothing and has no lag."""
-    lags = [lag for lag in look.lags if lag.group != group]
-    members = {name: count for name, count in look.members.items() if name != group}
+def of_consumers(look: Look, settings: Settings) -> Look:
+    """The look without the groups whose lag means nothing.
+
+    The archive's consumes nothing. The gateways' have no members while they are worked on, and are as late as the
+    subscriber that does not respond: the gateway has its own metrics.
+    """
+    lags = [lag for lag in look.lags if _consumes(lag.group, settings)]
+    members = {name: count for name, count in look.members.items() if _consumes(name, settings)}
     return look._replace(lags=lags, members=members)
+
+
+def _consumes(group: str, settings: Settings) -> bool:
+    gateways = settings.gateway_group
+    return group not in {settings.archive_group, gateways} and not group.startswith(f"{gateways}-")
 
 
 def archived_until(look: Look, group: str) -> float:

@@ -26,7 +26,7 @@ ProgressOf = Callable[[], Mapping[int, Progress]]
 
 
 def checks(
-    app: faust.App, policies: Knowledge, progress: ProgressOf, spare: Check, stalled_seconds: float
+    app: faust.App, policies: Knowledge | None, progress: ProgressOf, spare: Check, stalled_seconds: float
 ) -> dict[str, Check]:
     """The readiness checks by name; `spare` says whether the group's members have all request partitions.
 
@@ -37,9 +37,9 @@ def checks(
     `broker`       the broker has responded for each of these within so many seconds
     `in_range`     the committed offset of each is inside its log
     `unheld`       no open transaction has blocked reading for so many seconds
-    `policies`     it has policies to decide under
+    `policies`     it has policies to decide under; only if it decides
     """
-    return {
+    found: dict[str, Check] = {
         "assigned": lambda: not app.rebalancing and (_has_partitions(app) or spare()),
         "recovered": lambda: not cast("TableManager", app.tables).recovery.in_recovery,
         "feeding": lambda: all(state.started for state in progress().values()) if progress() else spare(),
@@ -47,8 +47,10 @@ def checks(
         "broker": lambda: all(state.silent_seconds < stalled_seconds for state in progress().values() if state.started),
         "in_range": lambda: not any(state.refused for state in progress().values()),
         "unheld": lambda: all(state.held_seconds < stalled_seconds for state in progress().values()),
-        "policies": lambda: bool(policies.snapshot().numbers),
     }
+    if policies is not None:
+        found["policies"] = lambda: bool(policies.snapshot().numbers)
+    return found
 
 
 def _has_partitions(app: faust.App) -> bool:
@@ -73,7 +75,7 @@ def state(partition: Progress, stalled_seconds: float) -> str:
 
 
 def add_pages(
-    app: faust.App, policies: Knowledge, needed: dict[str, Check], progress: ProgressOf, stalled_seconds: float
+    app: faust.App, policies: Knowledge | None, needed: dict[str, Check], progress: ProgressOf, stalled_seconds: float
 ) -> None:
     """Add the endpoints to the app."""
     metrics.BUILD.labels(
@@ -102,7 +104,8 @@ def add_pages(
     @app.page("/metrics")
     async def exposition(view: View, _request: Request) -> Response:
         look()
-        update_policy_metrics(policies.snapshot(), datetime.now(UTC))
+        if policies is not None:
+            update_policy_metrics(policies.snapshot(), datetime.now(UTC))
         return view.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST.split(";")[0])
 
 

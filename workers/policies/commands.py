@@ -18,7 +18,7 @@ from workers.configuration.command_options import Bootstrap, Policies, Prefix, s
 from workers.console.exit_codes import CommandError, Exit
 from workers.console.printable import counted
 from workers.console.printing import AsRows, Output, err, out, write_json
-from workers.policies import key_commands, publish_commands, revision_commands, skip_command
+from workers.policies import key_commands, publish_commands, questionnaire_command, revision_commands, skip_command
 from workers.policies.publish_packaged import ForkedError, is_behind, publish_packaged
 from workers.process.input_file import opened
 
@@ -33,6 +33,7 @@ def add_commands(root: typer.Typer) -> None:
     publish_commands.add_commands(cli)
     key_commands.add_commands(cli)
     skip_command.add_commands(cli)
+    questionnaire_command.add_commands(cli)
     root.add_typer(cli, name="policy")
 
 

@@ -48,7 +48,7 @@ def online(found: Settings) -> bool:
     return "bootstrap" in found.model_fields_set
 
 
-def _chain(number: str, found: Settings, library: Library) -> Chain:
+def known_chain(number: str, found: Settings, library: Library) -> Chain:
     """Everything known about a policy.
 
     Raises:
@@ -81,7 +81,7 @@ def diff(
 ) -> None:
     """Prove how one revision's answers differ from another's; exit 0 if they are equivalent, 3 if not."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
-    chain = _chain(number, found, known_library(found))
+    chain = known_chain(number, found, known_library(found))
     before, after = version(chain, old), version(chain, new)
     try:
         compared = compare(before, after)
@@ -129,7 +129,7 @@ def history(
 ) -> None:
     """Show every revision: date, kind, changes, what is on record; with brokers, its decisions."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
-    rows = rows_of(_chain(number, found, known_library(found)))
+    rows = rows_of(known_chain(number, found, known_library(found)))
     if online(found):
         rows = with_decisions(rows, decisions_under(found))
     if output is Form.JSON:
@@ -174,7 +174,7 @@ def show(
     """Show the policy for a service date, as known at a moment."""
     found = settings(policies=policies, bootstrap=bootstrap, topic_prefix=topic_prefix)
     day = day_of(on)
-    chain = _chain(number, found, known_library(found))
+    chain = known_chain(number, found, known_library(found))
     if as_known_at is not None:
         chain = chain.as_known_at(_moment(as_known_at))
     newest = chain.newest

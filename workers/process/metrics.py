@@ -43,6 +43,23 @@ CASES_CLOSED = Counter(
     "dli_cases_closed_total", "Cases closed: decided finally, at once or by reviewers, superseded or cancelled."
 )
 DEADLINES = Counter("dli_deadlines_total", "Deadlines announced, by kind: due_soon, overdue.", ["kind"])
+MESSAGES = Counter(
+    "dli_messages_total",
+    "Messages of platforms in their own formats, by format and outcome: submitted, refused (a dead letter and an "
+    "answer).",
+    ["format", "outcome"],
+)
+SUBMISSIONS = Counter(
+    "dli_submissions_total",
+    "Messages that were read, by what they became: requested, again (the same message, or an inquiry), refused.",
+    ["outcome"],
+)
+PLATFORM_ANSWERS = Counter(
+    "dli_platform_answers_total",
+    "Events of platforms' requests, by outcome: opened (the request is on its way), answered, refused, answered_again, "
+    "not_answered (nothing is due), not_ours, undelivered (a dead letter in place of the answer).",
+    ["outcome"],
+)
 ERRORS = Counter(
     "dli_errors_total",
     "Errors by type and stage: evaluate is a defect in this software and needs attention; after take_over, receive, "
@@ -148,6 +165,38 @@ SHADOW_POLICY = Gauge(
     ["policy", "sha256"],
 )
 BUILD = Gauge("dli_build_info", "1, with the running versions.", ["version", "python", "faust", "aiokafka"])
+
+# --- `dli gateway` -------------------------------------------------------------------------------------------------
+
+GATEWAY_REQUESTS = Counter(
+    "dli_gateway_requests_total",
+    "HTTP requests at the gateway, by operation and status.",
+    ["operation", "status"],
+)
+GATEWAY_SECONDS = Histogram(
+    "dli_gateway_seconds",
+    "Time from the end of a request's headers until its response, by operation.",
+    ["operation"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20),
+)
+GATEWAY_WAITING = Gauge("dli_gateway_waiting", "Requests that wait for an answer now.")
+GATEWAY_UP = Gauge("dli_gateway_kafka_up", "1 if Kafka responds, so that requests are accepted; otherwise 0.")
+NOTIFICATIONS = Counter(
+    "dli_gateway_notifications_total",
+    "Notifications sent to subscribers: delivered; failed, which are tried again.",
+    ["outcome"],
+)
+SUBSCRIPTIONS = Gauge(
+    "dli_gateway_subscriptions",
+    "Subscriptions by status: requested, active, off; error, if the subscriber could not be reached for "
+    "DLI_GATEWAY_RETRY_HOURS, until it updates the subscription.",
+    ["status"],
+)
+NOTIFICATIONS_LATE = Gauge(
+    "dli_gateway_notification_failing_seconds",
+    "For how long the notification that has been failing longest has failed; 0 if none fails. Only the gateway that "
+    "notifies has it.",
+)
 
 # --- `dli exporter` ------------------------------------------------------------------------
 

@@ -25,7 +25,19 @@ from kafka.admin import OffsetSpec
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
-from events.topics import ANSWERED, CASE_EVENTS, LEDGER, REQUESTS, TOPICS, VERDICTS, Topic
+from events.topics import (
+    ANSWERED,
+    CASE_EVENTS,
+    INTEGRATION_EVENTS,
+    LEDGER,
+    PAS_REQUESTS,
+    REQUESTS,
+    SUBMISSIONS,
+    TOPICS,
+    VERDICTS,
+    X12_REQUESTS,
+    Topic,
+)
 from workers.cases.route import is_on_its_way
 from workers.configuration.settings import Settings
 from workers.console.errors import DliError
@@ -166,9 +178,10 @@ def _check_numbers(counts: dict[str, int], settings: Settings, before: int, afte
 
 
 def _check_no_members(client: KafkaAdminClient, settings: Settings) -> None:
-    members = client.describe_groups([settings.app_id])[settings.app_id].get("members") or ()
-    if members:
-        raise ScaleError(f"members of group {settings.app_id}: {len(members)}; stop all workers, then try again")
+    for group, processes in ((settings.app_id, "workers"), (settings.integration_id, "processes of `dli integration`")):
+        members = client.describe_groups([group])[group].get("members") or ()
+        if members:
+            raise ScaleError(f"members of group {group}: {len(members)}; stop all {processes}, then try again")
 
 
 def _check_no_transactions(client: KafkaAdminClient, settings: Settings) -> None:
@@ -183,7 +196,8 @@ def _check_no_transactions(client: KafkaAdminClient, settings: Settings) -> None
         )
 
 
-DONE_BEFORE = (REQUESTS, VERDICTS, LEDGER, CASE_EVENTS)
+_OF_INTEGRATION = (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, INTEGRATION_EVENTS)
+DONE_BEFORE = (*_OF_INTEGRATION, REQUESTS, VERDICTS, LEDGER, CASE_EVENTS)
 """What must be processed before: it concerns state by the old number of partitions."""
 
 
@@ -192,7 +206,8 @@ def _waiting(client: KafkaAdminClient, settings: Settings, name: str) -> Consume
 
     The offsets after the last request may be transaction markers, so the records are read.
     """
-    committed = client.list_group_offsets({settings.app_id: None})[settings.app_id]
+    group = settings.integration_id if name in _OF_INTEGRATION else settings.app_id
+    committed = client.list_group_offsets({group: None})[group]
     behind: dict[TopicPartition, Span] = {}
     for where, span in spans(client, _places(client, settings.topic(name))).items():
         done = committed[where].offset if where in committed else -1

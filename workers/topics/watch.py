@@ -69,11 +69,12 @@ class TopicWatch:
     Args:
         settings: The group and the topics.
         first: The topics when the worker started.
+        main: The topic whose processor is notified.
     """
 
-    def __init__(self, settings: Settings, first: Topology) -> None:
+    def __init__(self, settings: Settings, first: Topology, main: str = REQUESTS) -> None:
         self._settings = settings
-        self._requests = settings.topic(REQUESTS)
+        self._requests = settings.topic(main)
         self._known = dict(first)
         self._last = Seen(monotonic(), first)
         self._requests_seen = self._last.at

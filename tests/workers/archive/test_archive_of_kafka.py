@@ -21,7 +21,7 @@ from workers.configuration.settings import Settings
 from workers.event_log.source import Format, ReplayError
 from workers.kafka.lag import Watcher
 from workers.kafka.records import Record
-from workers.monitoring.exporter import archived_until, without
+from workers.monitoring.exporter import archived_until, of_consumers
 from workers.replay.archive_commands import TOPICS as COMMANDS_TOPICS
 from workers.topics import apply_topics
 
@@ -246,7 +246,7 @@ def test_each_archive_continues_where_the_last_one_ended(found: Settings, tmp_pa
     look = watcher.look()
     watcher.close()
     assert archived_until(look, found.archive_group) == (DAY + timedelta(days=2)).timestamp()
-    shown = {lag.group for lag in without(look, found.archive_group).lags}
+    shown = {lag.group for lag in of_consumers(look, found).lags}
     assert found.archive_group not in shown
 
 

@@ -30,15 +30,24 @@ HERE = {"policy keygen", "policy sign", "policy skip"}
 """They make or sign something on this machine, and tell of it in the log."""
 WRITES_FILES = {"schemas write", "replay sign", "generate"}
 """Files of whoever runs them, and nothing that another one has."""
-RUNS = {"worker", "exporter", "dashboard", "demo", "kafka up", "kafka down"}
+RUNS = {"worker", "integration", "exporter", "dashboard", "gateway", "demo", "kafka up", "kafka down"}
 """Processes: what a worker does stands beside what it does it to, the dashboard records its acts itself, and the others
 change nothing that lasts.
 """
 LOOKS = {
-    *("accounts", "audit", "cases", "decide", "explain", "rights", "tail", "trace"),
+    *("accounts", "adapt", "audit", "cases", "decide", "explain", "rights", "tail", "trace"),
     *("dead-letters list", "dead-letters show"),
-    *("policy anchor", "policy check", "policy diff", "policy history", "policy list", "policy show"),
+    *(
+        "policy anchor",
+        "policy check",
+        "policy diff",
+        "policy history",
+        "policy list",
+        "policy questionnaire",
+        "policy show",
+    ),
     *("policy verify-source", "replay check", "replay verify", "report public"),
+    "partners check",
     *("schemas check", "settings", "topics check", "topics show"),
 }
 

@@ -34,7 +34,11 @@ CLIENT = {
     "DLI_OAUTH_TOKEN_URL": "https://host/path", "DLI_OAUTH_CLIENT_ID": "c", "DLI_OAUTH_CLIENT_SECRET": "s",
 }  # fmt: skip
 TLS = {"DLI_SECURITY_PROTOCOL": "SSL", "DLI_TLS_CERTIFICATE": "c.pem", "DLI_TLS_KEY": "k.pem"}
+ISSUER = {f"DLI_GATEWAY_OAUTH_{name}": "https://host/path" for name in ("ISSUER", "AUDIENCE", "KEYS")}
+SERVED = {"DLI_GATEWAY_CERTIFICATE": "c.pem", "DLI_GATEWAY_KEY": "k.pem"}
 BESIDE = {
+    "gateway_oauth_issuer": ISSUER, "gateway_oauth_audience": ISSUER, "gateway_oauth_keys": ISSUER,
+    "gateway_certificate": SERVED, "gateway_key": SERVED,
     "security_protocol": LOGIN, "sasl_mechanism": TOKEN, "sasl_username": LOGIN, "sasl_password": LOGIN,
     "oauth_token_file": TOKEN, "oauth_token_url": CLIENT, "oauth_client_id": CLIENT, "oauth_client_secret": CLIENT,
     "oauth_scope": TOKEN, "tls_ca": TLS, "tls_certificate": TLS, "tls_key": TLS, "policy_skip_list": KEYS,
@@ -44,8 +48,11 @@ SAMPLES = {
     "bootstrap": "host:9093", "security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER",
     "oauth_token_url": "https://other/path", "partitions": "7", "replication_factor": "3", "policies": '["/a", "/b"]',
     "policy_signed_from": f"4@{'a' * 64}", "policy_notice_days": "9", "mode": "binary", "web_port": "7000",
-    "web_names": '["one", "two"]', "exporter_port": "7001", "dashboard_idle_minutes": "5.5",
+    "web_names": '["one", "two"]', "exporter_port": "7001", "integration_port": "7002", "dashboard_idle_minutes": "5.5",
     "dashboard_session_hours": "2.5", "delivery": "at_least_once", "duplicates_kept_days": "30",
+    "gateway_port": "8444", "gateway_health_port": "6068", "gateway_url": "https://plan.example/fhir",
+    "gateway_behind_proxy": "true", "gateway_answer_seconds": "14.5", "gateway_waiting": "50",
+    "gateway_body_bytes": "5000", "gateway_retry_hours": "1.5",
     "session_timeout_seconds": "12.5", "stalled_seconds": "30.5", "log_level": "ERROR", "log_format": "console",
 }  # fmt: skip
 """A value of each setting that is no plain text; none is its default."""

@@ -121,7 +121,10 @@ BAD = [
 ]
 ANYTHING = {"default_policy", "web_host", "sasl_password", "tls_key_password", "log_key", "dashboard_token", "source"}
 """Settings that may be any text."""
-PATHS = {"data_dir", "shadow_policy", "policy_keys", "archive_key", "archive_keys"}
+PATHS = {
+    *("data_dir", "shadow_policy", "policy_keys", "archive_key", "archive_keys", "partners"),
+    *("gateway_ca", "gateway_clients"),
+}
 """Settings that may be any path; those of files for TLS are refused here, for nothing else asks for it."""
 
 

@@ -23,10 +23,12 @@ WITHOUT = {
     "tail": LINES,
     "policy sign": LINES,
     "dead-letters show": "one letter, whose event is JSON whichever way it is printed",
+    "policy questionnaire": "one Questionnaire, as JSON",
     "policy check": SENTENCES,
     "policy verify-source": SENTENCES,
     "replay check": SENTENCES,
     "schemas check": SENTENCES,
+    "partners check": SENTENCES,
     "topics check": SENTENCES,
     "archive": PLAN,
     "policy publish": PLAN,
@@ -48,6 +50,8 @@ WITHOUT = {
     "dashboard": RUNS,
     "demo": RUNS,
     "exporter": RUNS,
+    "gateway": RUNS,
+    "integration": RUNS,
     "worker": RUNS,
 }
 SHAPES: dict[type, Any] = {Output: AsRows, Form: AsReport}

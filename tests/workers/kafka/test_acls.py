@@ -65,6 +65,7 @@ def test_the_command_shows_one_role_or_says_which_there_are() -> None:
     assert "claims-platform*" in shown.out
     assert "transactional-id" not in shown.out
     assert unknown.code == 1
-    assert "there are worker, exporter, dashboard, archive, platform, review, policy, operator" in " ".join(
-        unknown.err.split()
+    assert (
+        "there are worker, integration, exporter, dashboard, archive, gateway, platform, review, policy, operator"
+        in " ".join(unknown.err.split())
     )

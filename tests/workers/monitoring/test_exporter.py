@@ -16,7 +16,9 @@ from tests.support.scrape import Scrape
 from workers.accounts import account
 from workers.configuration.settings import Settings, read
 from workers.dev_brokers import Broker, free_ports
-from workers.monitoring.exporter import of_accounts, of_cases, serving
+from workers.kafka.lag import Lag, Look
+from workers.kafka.reader import Extent
+from workers.monitoring.exporter import of_accounts, of_cases, of_consumers, serving
 from workers.topics import apply_topics
 from workers.work_list.open_cases import ACTORS, DUE
 from workers.work_list.read_cases import FollowedCases, read_once
@@ -99,6 +101,17 @@ def test_nothing_is_counted_before_the_cases_are_read() -> None:
     told = list(of_cases(FollowedCases(read()), datetime.now(UTC)))
 
     assert [(one.name, [sample.value for sample in one.samples]) for one in told] == [("dli_cases_known", [0])]
+
+
+def test_groups_that_do_not_consume_have_no_lag() -> None:
+    """The archive's, the gateways', and those of subscribers, who may be away: nobody is to be woken for them."""
+    settings = Settings()
+    groups = [settings.app_id, settings.archive_group, settings.gateway_group, f"{settings.gateway_group}-1a", "theirs"]
+    lags = [Lag(group, "pas.responses", 0, 1, "", Extent(0, 9, 9), 8, 90.0) for group in groups]
+
+    shown = of_consumers(Look(lags, dict.fromkeys(groups, 0), {}, {}), settings)
+
+    assert [lag.group for lag in shown.lags] == list(shown.members) == [settings.app_id, "theirs"]
 
 
 def test_nothing_counts_as_balanced_without_requests() -> None:

@@ -16,15 +16,23 @@ from events.topics import (
     ANSWERED,
     CASE_EVENTS,
     CASES,
+    CHAINS,
+    CONTEXTS,
     DEAD_LETTERS,
     DEADLINES,
     DECISIONS,
+    INTEGRATION_EVENTS,
     LEDGER,
     LINKS,
+    PAS_REQUESTS,
+    PAS_RESPONSES,
     REQUESTS,
     SHADOW,
+    SUBMISSIONS,
     TOPICS,
     VERDICTS,
+    X12_REQUESTS,
+    X12_RESPONSES,
 )
 from tests.support import generator
 from tests.support.commands import Ran, dli
@@ -109,11 +117,24 @@ def test_a_case_stays_in_its_one_partition() -> None:
     assert CASES not in {one.name for one in steps}
 
 
+OF_CASES = {VERDICTS, CASE_EVENTS, CASES, DEADLINES}
+OF_INTEGRATION = {
+    *(PAS_REQUESTS, PAS_RESPONSES, X12_REQUESTS, X12_RESPONSES),
+    *(SUBMISSIONS, CHAINS, INTEGRATION_EVENTS, CONTEXTS),
+}
+
+
 def test_every_topic_like_requests_is_declared_so() -> None:
     """Every topic like requests is declared so, and state topics say where they are looked up."""
     answers = {REQUESTS, DECISIONS, DEAD_LETTERS, ANSWERED, LEDGER, SHADOW}
-    assert {one.name for one in TOPICS if one.alike} == answers | {VERDICTS, CASE_EVENTS, CASES, DEADLINES}
-    assert {one.name: one.state for one in STATE} == {ANSWERED: "beside its source", LEDGER: "by its key"}
+    assert {one.name for one in TOPICS if one.alike} == answers | {
+        VERDICTS,
+        CASE_EVENTS,
+        CASES,
+        DEADLINES,
+    } | OF_INTEGRATION
+    by_key = dict.fromkeys((LEDGER, CHAINS, CONTEXTS), "by its key")
+    assert {one.name: one.state for one in STATE} == {ANSWERED: "beside its source", **by_key}
     assert all(one.alike for one in STATE)
     assert not BY_NAME[LINKS].alike
 
@@ -121,7 +142,7 @@ def test_every_topic_like_requests_is_declared_so() -> None:
 def test_state_is_filled_first_and_requests_grow_last() -> None:
     order = [one.name for one in add_partitions._in_order()]  # noqa: SLF001 (the order is the promise)
 
-    assert set(order[:2]) == {one.name for one in STATE}
+    assert set(order[: len(STATE)]) == {one.name for one in STATE}
     assert order[-1] == REQUESTS
 
 

@@ -21,7 +21,7 @@ def test_topics_that_lie_as_before_are_no_news() -> None:
 @pytest.mark.parametrize("number", [1, 3, 5, 8])
 def test_an_alike_topic_that_grows_alone_is_named_with_its_size(name: str, number: int) -> None:
     """A topic declared alike that grows or differs alone is named with its number of partitions."""
-    now = lying(**{name.rpartition(".")[2]: number})
+    now = lying(**{name.replace(".", "_").replace("-", "_"): number})
 
     sentence = resized(FOUND, lying(), now)
 
@@ -39,7 +39,7 @@ def test_topics_that_all_grew_are_to_be_started_on_anew() -> None:
 
 
 def test_a_topic_of_one_partition_that_grew_is_named_too() -> None:
-    sentence = resized(FOUND, lying(), lying(links=2))
+    sentence = resized(FOUND, lying(), lying(authorization_links=2))
     assert sentence is not None
     assert f"{FOUND.topic(LINKS)} had 1 and has 2" in sentence
 

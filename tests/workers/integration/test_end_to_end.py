@@ -1,0 +1,98 @@
+"""`dli integration` beside a worker on a real broker: raw messages in, answers in the same format out."""
+
+import json
+from pathlib import Path
+
+import pytest
+from kafka.consumer.fetcher import ConsumerRecord
+
+from events.topics import DECISIONS, PAS_REQUESTS, PAS_RESPONSES, X12_REQUESTS, X12_RESPONSES
+from tests.support import pas_bundles, x12_messages
+from tests.support.running import eventually, everything_on, samples, settings_for, worker
+from workers.configuration.settings import Settings
+from workers.dev_brokers import free_ports
+from workers.kafka.records import OutgoingRecord
+from workers.topics import apply_topics
+from workers.traffic.commands import sent
+
+pytestmark = pytest.mark.broker
+
+INTEGRATION = ("workers.main", "integration")
+FROM_DELTA = (("partner", b"delta"),)
+
+
+@pytest.fixture
+def found(bootstrap: str, prefix: str, tmp_path: Path) -> Settings:
+    partner = x12_messages.PARTNER.model_dump(mode="json", by_alias=True, exclude_none=True)
+    (tmp_path / "delta.json").write_text(json.dumps(partner))
+    made = settings_for(bootstrap, prefix, tmp_path, partners=tmp_path / "delta.json")
+    apply_topics.apply(made)
+    return made
+
+
+def speaking_of(found: Settings, **changes: object) -> Settings:
+    """The settings of an integration process beside the worker: it is looked at on a port of its own."""
+    port = free_ports().client
+    return found.model_copy(update={"web_port": port, "integration_port": port, **changes})
+
+
+def send(found: Settings, topic: str, *messages: bytes) -> None:
+    list(sent([OutgoingRecord(found.topic(topic), b"", one, FROM_DELTA) for one in messages], found))
+
+
+def by_message(records: list[ConsumerRecord]) -> dict[bytes, list[bytes]]:
+    """The answers to each message, by its digest."""
+    answers: dict[bytes, list[bytes]] = {}
+    for record in records:
+        answers.setdefault(dict(record.headers)["dli-message"], []).append(record.value)
+    return answers
+
+
+def test_messages_of_both_formats_are_answered_in_their_own(found: Settings, tmp_path: Path) -> None:
+    """A repeat is answered with the same bytes, and decided once; a refusal is answered too."""
+    bundles = [pas_bundles.message(seed) for seed in range(4)]
+    interchanges = [x12_messages.message(seed) for seed in range(4)]
+    speaking = speaking_of(found)
+
+    with worker(found, tmp_path), worker(speaking, tmp_path, "integration", INTEGRATION):
+        send(found, PAS_REQUESTS, *bundles, b"no bundle")
+        send(found, X12_REQUESTS, *interchanges)
+        assert eventually(lambda: len(everything_on(found, PAS_RESPONSES)) == len(bundles) + 1)
+        assert eventually(lambda: len(everything_on(found, X12_RESPONSES)) == len(interchanges))
+        decided = len(everything_on(found, DECISIONS))
+
+        send(found, PAS_REQUESTS, *bundles)
+        send(found, X12_REQUESTS, *interchanges)
+        assert eventually(lambda: len(everything_on(found, PAS_RESPONSES)) == 2 * len(bundles) + 1)
+        assert eventually(lambda: len(everything_on(found, X12_RESPONSES)) == 2 * len(interchanges))
+        pas, x12 = everything_on(found, PAS_RESPONSES), everything_on(found, X12_RESPONSES)
+        counted = samples(speaking.web_port)
+
+    assert len(everything_on(found, DECISIONS)) == decided == len(bundles) + len(interchanges)
+    repeated = [answers for answers in (*by_message(pas).values(), *by_message(x12).values()) if len(answers) > 1]
+    assert len(repeated) == len(bundles) + len(interchanges)
+    assert all(first == again for first, again in repeated)
+    assert all(json.loads(one.value)["resourceType"] for one in pas)
+    assert all(one.value.startswith(b"ISA") for one in x12)
+    assert counted["dli_messages_total format=pas outcome=submitted"] == 2 * len(bundles)
+    assert counted["dli_messages_total format=x12-278 outcome=submitted"] == 2 * len(interchanges)
+    assert counted["dli_submissions_total outcome=again"] == len(bundles) + len(interchanges)
+    assert counted["dli_platform_answers_total outcome=answered"] == len(bundles) + len(interchanges)
+
+
+def test_another_process_knows_what_the_first_one_answered(found: Settings, tmp_path: Path) -> None:
+    """What is known of messages comes from Kafka: a process with an empty folder gives the same bytes again."""
+    interchanges = [x12_messages.message(seed) for seed in range(4)]
+    first = speaking_of(found)
+    another = speaking_of(found, data_dir=tmp_path / "another")
+
+    with worker(found, tmp_path):
+        with worker(first, tmp_path, "first", INTEGRATION):
+            send(found, X12_REQUESTS, *interchanges)
+            assert eventually(lambda: len(everything_on(found, X12_RESPONSES)) == len(interchanges))
+        with worker(another, tmp_path, "another", INTEGRATION):
+            send(found, X12_REQUESTS, *interchanges)
+            assert eventually(lambda: len(everything_on(found, X12_RESPONSES)) == 2 * len(interchanges))
+
+    assert all(one == again for one, again in by_message(everything_on(found, X12_RESPONSES)).values())
+    assert len(everything_on(found, DECISIONS)) == len(interchanges)

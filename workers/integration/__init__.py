@@ -1,0 +1,1 @@
+"""Claims platforms' own formats, in and out: `dli adapt`, and the agents of `dli integration`."""
