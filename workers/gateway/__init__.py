@@ -1,0 +1,1 @@
+"""`dli gateway`: FHIR PAS and X12 278 over HTTP, answered from Kafka."""
