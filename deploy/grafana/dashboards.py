@@ -295,6 +295,66 @@ OPERATIONS = (
             Rows("Builds", "count by (version, python, faust, aiokafka) (dli_build_info)", "Workers by version."),
         ),
     ),
+    Section(
+        "Integration",
+        (
+            Lines(
+                "Messages",
+                (Asked(rate("dli_messages_total", "format, outcome"), "{{format}} {{outcome}}"),),
+                "Of platforms in their own formats. Refused ones are answered, and are dead letters too.",
+                "cps",
+            ),
+            Lines(
+                "Submissions",
+                (Asked(rate("dli_submissions_total", "outcome"), "{{outcome}}"),),
+                "What became of messages: requested; again, the same message or an inquiry; refused.",
+                "cps",
+            ),
+            Lines(
+                "Answers to platforms",
+                (Asked(rate("dli_platform_answers_total", "outcome"), "{{outcome}}"),),
+                "Undelivered ones are dead letters in place of an answer.",
+                "cps",
+            ),
+        ),
+    ),
+    Section(
+        "Gateway",
+        (
+            Lines(
+                "Requests over HTTP",
+                (Asked(rate("dli_gateway_requests_total", "operation, status"), "{{operation}} {{status}}"),),
+                "By operation and status: 429 too many wait, 503 without Kafka, 504 no answer in time.",
+                "reqps",
+            ),
+            Lines("Time to answer", quantiles("dli_gateway_seconds"), "A client waits for 15 seconds at most.", "s"),
+            Lines(
+                "Waiting, and Kafka there",
+                (
+                    Asked("sum(dli_gateway_waiting)", "waiting"),
+                    Asked("min(dli_gateway_kafka_up)", "Kafka is there"),
+                ),
+                "Requests that wait for an answer; and 0 where a gateway accepts none.",
+            ),
+            Lines(
+                "Notifications",
+                (Asked(rate("dli_gateway_notifications_total", "outcome"), "{{outcome}}"),),
+                "Failed ones are tried again.",
+                "cps",
+            ),
+            Lines(
+                "Subscriptions",
+                (Asked("max by (status) (dli_gateway_subscriptions)", "{{status}}"),),
+                "By status: in error, a subscriber hears nothing until it updates its subscription.",
+            ),
+            Lines(
+                "Failing for",
+                (Asked("max(dli_gateway_notification_failing_seconds)", "longest"),),
+                "How long the notification that fails longest has failed.",
+                "s",
+            ),
+        ),
+    ),
 )
 
 DECISIONS = (

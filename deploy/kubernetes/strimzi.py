@@ -16,10 +16,12 @@ CLUSTER = "kafka"
 REPLICAS = 3
 USERS: dict[Role, str] = {
     "worker": "dli-worker",
+    "integration": "dli-integration",
     "exporter": "dli-exporter",
     # Strimzi names a user's secret after it, and `dli-dashboard` is the secret with the token.
     "dashboard": "dli-viewer",
     "archive": "dli-archive",
+    "gateway": "dli-gateway",
     "platform": "claims-platform",
     "review": "review-system",
     "policy": "dli-policy",

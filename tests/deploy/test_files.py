@@ -150,7 +150,7 @@ def test_our_services_are_confined_and_have_health_checks() -> None:
     """Our services cannot write or gain privileges, and those that keep running have health checks."""
     ours = {name: one for name, one in merged().items() if one["image"] == "dli-authorization:0.1.0"}
 
-    assert set(ours) == {"topics", "worker", "exporter", "dashboard", "archive"}
+    assert set(ours) == {"topics", "worker", "exporter", "dashboard", "integration", "gateway", "archive"}
     for name, service in ours.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
@@ -183,6 +183,7 @@ def test_a_profile_is_what_one_asks_for_more() -> None:
         "always": {"kafka", "topics", "worker", "exporter", "dashboard", "archive"},
         "monitoring": {"prometheus", "grafana"},
         "ui": {"kafka-ui"},
+        "gateway": {"integration", "gateway"},
     }
 
 

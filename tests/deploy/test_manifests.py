@@ -211,7 +211,10 @@ def template(manifest: Manifest) -> Manifest:
     return found
 
 
-@pytest.mark.parametrize("name", ["dli-worker", "dli-exporter", "dli-dashboard", "dli-archive", "dli-policy"])
+@pytest.mark.parametrize(
+    "name",
+    ["dli-worker", "dli-exporter", "dli-dashboard", "dli-integration", "dli-gateway", "dli-archive", "dli-policy"],
+)
 def test_a_pod_is_unprivileged_read_only_and_without_a_token(name: str) -> None:
     """A pod runs unprivileged, with a read-only root file system and without a service account token."""
     pod = pods()[name]

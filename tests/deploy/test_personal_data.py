@@ -22,7 +22,7 @@ def lasting(kept: timedelta) -> str:
 def retention(topic: Topic) -> str:
     if topic.retention is None:
         return "for ever"
-    return "the newest of each revision" if topic.cleanup == "compact" else lasting(topic.retention)
+    return "the newest of each key" if topic.cleanup == "compact" else lasting(topic.retention)
 
 
 def test_every_topic_has_a_row_and_no_other_has() -> None:
