@@ -14,7 +14,7 @@ from rich.table import Table
 
 from events.dead_letter import DeadLetter
 from events.decision import Decision
-from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS, VERDICTS
+from events.topics import DEAD_LETTERS, DECISIONS, PAS_REQUESTS, REQUESTS, VERDICTS, X12_REQUESTS
 from policy_core.history.library import load_library
 from workers.configuration.command_options import settings
 from workers.configuration.settings import Settings
@@ -22,6 +22,7 @@ from workers.console.exit_codes import CommandError
 from workers.console.printable import counted
 from workers.console.printing import err, out
 from workers.decide.commands import explained, rows, table
+from workers.demo import platform, platform_text
 from workers.demo.physician import answered, recommended
 from workers.demo.run import PATIENCE_SECONDS, REQUESTS_FILE, interruptible, running_dashboard, running_worker
 from workers.dev_brokers import broker_named, free_ports
@@ -57,6 +58,7 @@ def run_demo(*, keep: bool, dashboard: int | None = None) -> None:
         answers = watch(found, requests)
         _close(answers, found)
         _review(answers, found)
+        _exchange(found, folder)
         _go_on()
         if dashboard is not None:
             stack.enter_context(running_dashboard(found, dashboard))
@@ -143,12 +145,24 @@ def _review(answers: Sequence[Answer], found: Settings) -> None:
     out.print(explained(final, load_library(found.policies, found.default_policy)))
 
 
+def _exchange(found: Settings, folder: Path) -> None:
+    """Show a claims platform that speaks FHIR PAS and X12 278."""
+    out.rule("a claims platform speaks FHIR PAS and X12 278")
+    err.print(f"starting the integration agents; publishing to {PAS_REQUESTS} and {X12_REQUESTS} …")
+    with platform.running_integration(found, folder):
+        messages = (platform.CLAIM, platform.ANSWERS, platform.REQUEST)
+        told = [platform.exchanged(found, one, lambda record: list(sent([record], found)).clear()) for one in messages]
+    out.print(platform_text.table(told))
+
+
 def _go_on() -> None:
     out.rule("how to go on")
     out.print(
         "source .venv/bin/activate      and then:\n"
         f"dli decide {_relative(REQUESTS_FILE)} -o table      the same without a broker\n"
         f"dli explain {_relative(REQUESTS_FILE)} --request PA-2025-00123      a request that contradicts itself\n"
+        f"dli adapt {_relative(platform.MESSAGES / 'claim.json')} --partner {_relative(platform.PARTNER)}      "
+        "a PAS bundle without a broker\n"
         "make dashboard      the same with its dashboard, at http://127.0.0.1:8080\n"
         "dli demo --keep      leave the broker and the worker running, to publish, review and tail by hand\n"
         "make kafka-jars && dli kafka up      Apache Kafka on this machine\n"
