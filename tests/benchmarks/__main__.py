@@ -17,7 +17,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks import latency, policy, replay, streams, throughput
+from tests.benchmarks import adapters, latency, policy, replay, streams, throughput
 from tests.benchmarks.latency import Pace
 from tests.benchmarks.peers import evaluations
 from tests.benchmarks.processes import BenchmarkError, Variant, has
@@ -40,7 +40,7 @@ AS_DECIDED = (OURS.name, OURS_ALO.name, BARE.name, STOCK.name)
 """Whose latency is measured with the decision handler."""
 QUIX = "Quix Streams, exactly once"
 
-PARTS = ("throughput", "latency", "cold-start", "streams", "policy", "replay")
+PARTS = ("throughput", "latency", "cold-start", "streams", "policy", "adapters", "replay")
 """In the order of the report. Latency at half of what a variant can do needs throughput."""
 PACES = ((50.0, 1_000), (1_000.0, 10_000))
 """Events a second, and how many."""
@@ -70,6 +70,7 @@ class Bench:
         self.paces: dict[str, list[Pace]] = {}
         self.cold: dict[str, float] = {}
         self.policy: dict[str, float] = {}
+        self.adapters: dict[str, dict[str, float]] = {}
         self.evaluations: list[evaluations.Row] = []
         self.replay: list[replay.Row] = []
         self.failed: dict[str, str] = {}
@@ -149,6 +150,11 @@ class Bench:
             if not variant.missing:
                 self._cold_start(variant)
 
+    def formats(self) -> None:
+        """Platforms' own formats without a wire."""
+        _tell("platforms' own formats")
+        self.adapters = adapters.measure()
+
     def policies(self) -> None:
         """The policy without a wire."""
         _tell("the policy alone")
@@ -212,6 +218,7 @@ class Bench:
             ),
             "Stream processors with a trivial handler": self._streams_tables(),
             "The policy alone": self._policy_tables(),
+            "Platforms' own formats": adapters.report(self.adapters),
             "Replay": replay.report(self.replay),
         }
         of_parts = dict(zip(PARTS, list(parts)[1:], strict=True))
@@ -295,6 +302,7 @@ class Bench:
             "latency_ms": {name: [asdict(pace) for pace in paces] for name, paces in self.paces.items()},
             "cold_start_s": self.cold,
             "policy_us": self.policy,
+            "adapters_us": self.adapters,
             "evaluations": [row._asdict() for row in self.evaluations],
             "replay": replay.found(self.replay),
             "targets": [{**target._asdict(), "verdict": target.verdict} for target in self.targets()],
@@ -356,6 +364,8 @@ def main() -> None:
         bench = Bench(options, broker, Path(name))
         if "policy" in options.only:
             bench.policies()
+        if "adapters" in options.only:
+            bench.formats()
         if "throughput" in options.only:
             bench.throughput()
         if "latency" in options.only:
