@@ -56,8 +56,8 @@ class Adapted:
 
 
 def shown_response(of: Format | None, response: bytes | None) -> Any:
-    """A response as JSON: an object for PAS, a text for X12."""
-    if response is None:
+    """A response as JSON: an object for PAS, a text for X12; None if there is none."""
+    if not response:  # also of a message that is itself an answer
         return None
     if of == "pas":
         return _loaded(response)

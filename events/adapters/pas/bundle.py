@@ -49,10 +49,16 @@ def codings(concept: Any) -> list[Tree]:
     return objects(obj(concept).get("coding"))
 
 
+def system_of(coding: Tree) -> str:
+    """A coding's system; those of X12 by their newer address, as bundles of earlier guides write `http`."""
+    stated = text(coding.get("system"))
+    return f"https{stated[4:]}" if stated.startswith("http://codesystem.x12.org/") else stated
+
+
 def code_of(value: Any, system: str) -> str:
     """The code of a CodeableConcept in a system, else its first; empty if it has none."""
     stated = codings(value)
-    ours = [one for one in stated if text(one.get("system")) == system]
+    ours = [one for one in stated if system_of(one) == system]
     return next((code for one in (*ours, *stated) if (code := text(one.get("code")))), "")
 
 

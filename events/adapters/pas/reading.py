@@ -14,7 +14,19 @@ from zoneinfo import ZoneInfo
 from events.adapters.code_lists import CANCEL, CERTIFICATIONS, LEVELS_OF_SERVICE
 from events.adapters.numbers import OURS
 from events.adapters.partner import Partner
-from events.adapters.pas.bundle import NOTHING, Bundle, Found, Tree, code_of, codings, extension, obj, objects, text
+from events.adapters.pas.bundle import (
+    NOTHING,
+    Bundle,
+    Found,
+    Tree,
+    code_of,
+    codings,
+    extension,
+    obj,
+    objects,
+    system_of,
+    text,
+)
 from events.adapters.pas.systems import (
     DIAGNOSIS_SYSTEMS,
     NPI_SYSTEMS,
@@ -364,7 +376,7 @@ def procedure(_: Message, line: Line, __: Partner) -> tuple[str, str] | Wrong:
             return system, code
     kinds = [*stated, *(() if stated else codings(line.item.get("category")))]
     for coding in kinds:
-        if text(coding.get("system")) == SERVICE_TYPES and (code := text(coding.get("code"))):
+        if system_of(coding) == SERVICE_TYPES and (code := text(coding.get("code"))):
             return SERVICE_TYPE, code
     wanted = "should be a code of CPT, HCPCS or ICD, or a service type" if stated else "missing"
     return Wrong(place, "no_such_procedure", wanted)

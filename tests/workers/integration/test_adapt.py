@@ -121,3 +121,13 @@ def test_each_transaction_of_an_interchange_has_its_object(tmp_path: Path, partn
     file = message_file(tmp_path, "three.edi", written(request(chance), request(chance), request(chance)))
 
     assert len(adapted(dli("adapt", file, "--partner", str(partner)))) == 3
+
+
+def test_a_message_that_is_itself_an_answer_has_no_response(tmp_path: Path, partner: Path) -> None:
+    [asked] = adapted(dli("adapt", message_file(tmp_path, "one.edi", message(1)), "--partner", str(partner)))
+    answer = message_file(tmp_path, "answer.edi", asked["response"].encode())
+
+    [one] = adapted(dli("adapt", answer, "--partner", str(partner)))
+
+    assert one["dead_letter"]["reason"] == "unsupported_type"
+    assert one["response"] is None

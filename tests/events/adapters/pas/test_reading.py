@@ -507,3 +507,13 @@ def test_an_inquiry_needs_a_trace_and_a_member() -> None:
     refused = _read(asked).refused
     assert refused is not None
     assert [error.path for error in refused.errors] == ["request_id", "member.member_id"]
+
+
+def test_x12s_lists_have_two_addresses() -> None:
+    """Bundles of earlier guides name X12's code lists by `http`."""
+    older = "http://codesystem.x12.org/005010/"
+    item = {**_item(1, "3", f"{older}1365"), "extension": [{**_certified("S")}]}
+    item["extension"][0]["valueCodeableConcept"]["coding"][0]["system"] = f"{older}1322"
+    found = _request(item=[item])
+    assert (found["service_lines"][0]["system"], found["service_lines"][0]["code"]) == ("service-type", "3")
+    assert found["certification"] == "revision"
