@@ -69,7 +69,7 @@ def test_nothing_follows_while_nothing_changes() -> None:
 
 
 def test_a_topic_that_grew_ends_the_worker() -> None:
-    fed, _, going_on = judged(lying(), lying(requests=8))
+    fed, _, going_on = judged(lying(), lying(authorization_requests=8))
     assert going_on == [True, False]
     assert len(fed.told) == 1
     assert f"8 in {NAME}" in fed.told[0]
