@@ -1,10 +1,11 @@
-"""What the packages have that is generated: the JSON Schemas, all of them, and the pages of settings and of formats.
+"""What the packages have that is generated: JSON Schemas, the AsyncAPI document, the pages of settings and formats.
 
 The schemas are those of events, of each packaged policy's clinical facts and of the document format.
 """
 
 from pathlib import Path
 
+from events import asyncapi
 from events.adapters.pas import coverage as pas_coverage
 from events.adapters.x12 import coverage as x12_coverage
 from events.schemas import FOLDER, event_schemas, text
@@ -26,6 +27,7 @@ def generated() -> dict[Path, str]:
         files[FOLDER / name] = text(name, clinical_model(document).model_json_schema(by_alias=True))
     files[DOCUMENT_FORMAT] = text(DOCUMENT_FORMAT.name, PolicyDocument.model_json_schema(by_alias=True))
     files[page.PAGE] = page.text()
+    files[asyncapi.PAGE] = asyncapi.text()
     files[pas_coverage.PAGE] = pas_coverage.text()
     files[x12_coverage.PAGE] = x12_coverage.text()
     return files
