@@ -19,6 +19,9 @@ NODE_PACKAGES := tests/events/javascript/node_modules/.ready
 AUDITING := deploy/supply_chain/target/tools
 AUDITED := deploy/supply_chain/target/runtime
 PEERS := tests/benchmarks/peers
+CLIENTS := deploy/clients
+JAVA_CLIENT := $(CLIENTS)/java/target/.ready
+JAVASCRIPT_CLIENT := $(CLIENTS)/javascript/node_modules/.ready
 STREAMS := $(PEERS)/streams/target/.ready
 DROOLS := $(PEERS)/drools/target/.ready
 OPA := $(PEERS)/opa/target/.ready
@@ -29,8 +32,8 @@ GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test pytest test-browser test-node test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-peers bench-scale replay-million lint schemas lock \
-	kafka-jars definitions tools deploy-files clean
+.PHONY: help setup demo dashboard test pytest test-browser test-node test-kafka test-deploy test-image test-interop test-faults test-slow mutants test-audit audit bench bench-peers bench-scale replay-million lint schemas lock \
+	kafka-jars definitions tools clients deploy-files clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -87,10 +90,10 @@ test: $(READY) ## run lint and all tests that need no JVM
 
 # Beside lint, which has ended long before.
 pytest: $(READY)
-	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not node and not image and not audit" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not node and not image and not audit and not interop" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
 
 test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## run the tests with brokers on Apache Kafka
-	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser and not image" --broker kafka -n $(BROKERS) --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser and not image and not interop" --broker kafka -n $(BROKERS) --dist loadgroup $(PYTEST_OPTIONS)
 
 test-deploy: $(READY) $(TOOLS) ## test overlays with kustomize, alerts and dashboards with Prometheus
 	$(BIN)/pytest tests/deploy -m tools $(PYTEST_OPTIONS)
@@ -111,7 +114,7 @@ test-browser: $(READY) $(JARS) $(TOOLS) ## test the dashboard in Chromium, insta
 test-faults: $(READY) $(JARS) ## break workers, brokers, disks and time on Apache Kafka, and count the results
 	$(BIN)/pytest tests/faults -m faults --broker kafka $(FAULTS)
 
-# For the peers in Java, Maven copies the jars.
+# For programs in Java, Maven copies the jars.
 define JAVA_PEER
 	mvn --quiet --batch-mode --file $(<D)/pom.xml dependency:copy-dependencies
 	javac --release 17 -d $(@D)/classes -cp '$(@D)/libs/*' $(<D)/*.java
@@ -123,6 +126,18 @@ $(STREAMS): $(PEERS)/streams/pom.xml $(PEERS)/streams/StreamsLoop.java
 
 $(DROOLS): $(PEERS)/drools/pom.xml $(PEERS)/drools/DroolsTable.java
 	$(JAVA_PEER)
+
+$(JAVA_CLIENT): $(CLIENTS)/java/pom.xml $(CLIENTS)/java/AuthorizationClient.java
+	$(JAVA_PEER)
+
+$(JAVASCRIPT_CLIENT): $(CLIENTS)/javascript/package-lock.json
+	cd $(CLIENTS)/javascript && npm ci --no-audit --no-fund
+	touch $@
+
+clients: $(JAVA_CLIENT) $(JAVASCRIPT_CLIENT) ## build the example clients; needs Maven, Node and npm
+
+test-interop: $(READY) $(JARS) $(JAVA_CLIENT) $(JAVASCRIPT_CLIENT) ## run the example clients against Apache Kafka; needs Maven, Node and npm
+	$(BIN)/pytest -m interop --broker kafka $(PYTEST_OPTIONS)
 
 $(OPA): $(addprefix $(PEERS)/opa/,go.mod go.sum main.go)
 	cd $(PEERS)/opa && $(GO) build -o target/ .
@@ -191,4 +206,4 @@ lock: $(READY) ## pin the dependencies again, with hashes
 		--output-file deploy/requirements/$$group.txt || exit 1; done
 
 clean: ## remove environments, built and downloaded files, caches and var/
-	rm -rf $(VENV) deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/supply_chain/target deploy/tools/target $(PEERS)/*/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(CLIENTS)/java/target deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/supply_chain/target deploy/tools/target $(PEERS)/*/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
