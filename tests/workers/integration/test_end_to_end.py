@@ -8,10 +8,12 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from events.topics import DECISIONS, PAS_REQUESTS, PAS_RESPONSES, X12_REQUESTS, X12_RESPONSES
 from tests.support import pas_bundles, x12_messages
+from tests.support.commands import dli
 from tests.support.running import eventually, everything_on, samples, settings_for, worker
 from workers.configuration.settings import Settings
 from workers.dev_brokers import free_ports
 from workers.kafka.records import OutgoingRecord
+from workers.replay.platform_messages import MADE
 from workers.topics import apply_topics
 from workers.traffic.commands import sent
 
@@ -78,6 +80,21 @@ def test_messages_of_both_formats_are_answered_in_their_own(found: Settings, tmp
     assert counted["dli_messages_total format=x12-278 outcome=submitted"] == 2 * len(interchanges)
     assert counted["dli_submissions_total outcome=again"] == len(bundles) + len(interchanges)
     assert counted["dli_platform_answers_total outcome=answered"] == len(bundles) + len(interchanges)
+    assert replayed(found, tmp_path) == [(0, counts(found)), (0, counts(found))]
+
+
+def replayed(found: Settings, folder: Path) -> list[tuple[int, dict[str, int]]]:
+    """Exit code and identical records of a replay from Kafka, and of one from an archive."""
+    where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix)
+    archive, partners = str(folder / "archive"), ("--partners", str(found.partners), "-o", "jsonl")
+    assert dli("archive", archive, "--messages", *where).code == 0
+    both = [dli("replay", "messages", *partners, *where), dli("replay", "messages", archive, *partners)]
+    found_identical = [(one.code, json.loads(one.out.splitlines()[0])["summary"]["identical"]) for one in both]
+    return [(code, {name: count for name, count in of.items() if name != "all"}) for code, of in found_identical]
+
+
+def counts(found: Settings) -> dict[str, int]:
+    return {name: len(everything_on(found, name)) for name in MADE}
 
 
 def test_another_process_knows_what_the_first_one_answered(found: Settings, tmp_path: Path) -> None:
