@@ -250,6 +250,10 @@ def _of_operators(settings: Settings) -> Iterator[AclRule]:
     reset = f"{settings.app_id}-reset-offset"
     yield AclRule("operator", "transactional-id", reset, False, ("WRITE",), "to replace an offset that workers refuse")
     yield AclRule("operator", "group", settings.app_id, False, ("READ",), "to read accounts; to reset an offset")
+    group = settings.integration_id
+    yield AclRule(
+        "operator", "group", group, False, ("DESCRIBE",), "whether messages wait, to add partitions"
+    )
 
 
 def _topic(role: Role, name: str, operations: tuple[Operation, ...], why: str) -> AclRule:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
@@ -47,16 +47,21 @@ from events.topics import (
     DECISIONS,
     LEDGER,
     LINKS,
+    PAS_REQUESTS,
+    PAS_RESPONSES,
     POLICY_REVISIONS,
     REQUESTS,
     SHADOW,
     TOPICS,
     VERDICTS,
+    X12_REQUESTS,
+    X12_RESPONSES,
 )
-from tests.support import generator
+from tests.support import generator, pas_bundles, x12_messages
 from tests.support.browsing import dashboard
 from tests.support.cases import packaged
 from tests.support.commands import Ran, dli
+from tests.support.gateways import TOKEN, Answer, call, digest, gateway, subscriber, subscription
 from tests.support.policy_files import written
 from tests.support.publishing import revised
 from tests.support.reviews import event, verdict
@@ -67,6 +72,7 @@ from workers.cases.route import is_on_its_way
 from workers.configuration.settings import Settings, read
 from workers.demo.run import running_worker
 from workers.dev_brokers import free_ports
+from workers.gateway.adapters import parts
 from workers.kafka import connect
 from workers.kafka.acls import AclRule, rights
 from workers.kafka.records import OutgoingRecord
@@ -80,6 +86,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("secured")]
 REVIEW = "review-system-1"
 PLATFORM, OPERATOR, EXPORTER, STRANGER = "claims-platform-1", "dli-operator", "dli-exporter", "stranger"
 ARCHIVE, LOSING, VIEWER, POLICY = "dli-archive", "dli-worker-2", "dli-viewer", "dli-policy"
+INTEGRATION, GATEWAY = "dli-integration", "dli-gateway"
 ROLE_OF = {
     WORKER: "worker",
     LOSING: "worker",
@@ -90,10 +97,20 @@ ROLE_OF = {
     VIEWER: "dashboard",
     POLICY: "policy",
     REVIEW: "review",
+    INTEGRATION: "integration",
+    GATEWAY: "gateway",
 }
 ONE_LINE = {"lines": [{"line": 1, "action": "A1"}]}
 FOREIGN = "someone-elses-topic"
 AUDIT = r"Principal = User:{} is (Allowed|Denied) operation = (\w+) from host = \S+ on resource = (\w+):LITERAL:(\S+)"
+
+
+class Spoken(NamedTuple):
+    """What came back over HTTP."""
+
+    subscribed: Answer
+    bundle: Answer
+    interchange: Answer
 
 
 def audit(secured: Secured, user: str) -> set[tuple[str, ...]]:
@@ -233,7 +250,66 @@ def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secure
     assert {one for one in audit(secured, EXPORTER) if one[0] == "Denied"} == set()
 
 
-@pytest.mark.usefixtures("used")
+# --- platforms' own formats ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def spoken(secured: Secured, used: set[tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> Spoken:
+    """Messages over Kafka and over HTTP, answered by processes that have their rights and no others."""
+    assert used
+    folder = tmp_path_factory.mktemp("spoken")
+    partners = folder / "delta.json"
+    partners.write_text(x12_messages.PARTNER.model_dump_json(by_alias=True, exclude_none=True), "utf-8")
+    ports = {"data_dir": folder, "web_port": free_ports().client, "partners": partners, "partitions": 2}
+    working = secured.settings(WORKER, **ports)
+    speaking = secured.settings(INTEGRATION, **ports | {"web_port": free_ports().client})
+    speaking = speaking.model_copy(update={"integration_port": speaking.web_port})
+    platform = secured.settings(PLATFORM)
+    clients, http = folder / "clients.json", free_ports()
+    with (
+        subscriber() as hook,
+        running_worker(working, folder / "worker.log"),
+        running_worker(speaking, folder / "integration.log", ("workers.main", "integration")),
+    ):
+        client = {"partner": "delta", "tokens": [digest(TOKEN.encode())], "endpoints": [hook.url]}
+        clients.write_text(json.dumps({"partners": [client | {"identifiers": ["urn:senders|DELTAHOSP"]}]}), "utf-8")
+        found = secured.settings(
+            GATEWAY,
+            partitions=2,
+            partners=partners,
+            gateway_clients=clients,
+            gateway_port=http.client,
+            gateway_health_port=http.controller,
+        )
+        with gateway(found, parts=parts(found)):
+            wanted = subscription(hook.url, "org-identifier=urn:senders|DELTAHOSP")
+            subscribed = call(found, "POST", "/fhir/Subscription", wanted)
+            asked = [(PAS_REQUESTS, pas_bundles.message(1)), (X12_REQUESTS, x12_messages.message(1))]
+            headers = (("partner", b"delta"),)
+            list(sent([OutgoingRecord(topic, b"", value, headers) for topic, value in asked], platform))
+            assert eventually(lambda: all(everything_on(platform, one) for one in (PAS_RESPONSES, X12_RESPONSES)))
+            bundle = call(found, "POST", "/fhir/Claim/$submit", pas_bundles.message(2))
+            interchange = call(found, "POST", "/x12/278", x12_messages.message(2), kind="application/edi-x12")
+            assert eventually(lambda: unused(secured, GATEWAY, "gateway") == []), subscribed
+    return Spoken(subscribed, bundle, interchange)
+
+
+def test_messages_over_http_are_answered_through_the_whole_system(spoken: Spoken) -> None:
+    assert (spoken.subscribed.status, spoken.bundle.status, spoken.interchange.status) == (201, 200, 200), spoken
+    assert spoken.bundle.json["resourceType"] == "Bundle"
+    assert spoken.interchange.body.startswith(b"ISA")
+
+
+@pytest.mark.usefixtures("spoken")
+@pytest.mark.parametrize(("user", "role"), [(INTEGRATION, "integration"), (GATEWAY, "gateway")])
+def test_processes_of_platforms_formats_use_every_right_and_need_no_other(
+    secured: Secured, user: str, role: str
+) -> None:
+    assert unused(secured, user, role) == []
+    assert {one for one in audit(secured, user) if one[0] == "Denied"} == set()
+
+
+@pytest.mark.usefixtures("spoken")
 def test_a_platform_asks_and_reads_answers_and_uses_every_right(secured: Secured) -> None:
     """With a consumer group of its own, as platforms read."""
     where = TopicPartition(DECISIONS, 0)
