@@ -131,7 +131,6 @@ def _of_integration(settings: Settings) -> Iterator[AclRule]:
         yield _topic("integration", settings.topic(name), rule, f"{why}; its settings at start")
     yield from _unused("integration", uses, settings)
     own = f"{settings.integration_id}-"
-    yield AclRule("integration", "topic", own, True, ("READ", "WRITE", "CREATE"), "Faust's own topics")
     group = settings.integration_id
     yield AclRule("integration", "group", group, False, ("READ",), "to share partitions, and commit offsets")
     for name in (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, DECISIONS, DEAD_LETTERS, INTEGRATION_EVENTS):
@@ -149,10 +148,13 @@ def _unused(role: Role, uses: Collection[str], settings: Settings) -> Iterator[A
 
 def _of_the_exporter(settings: Settings) -> Iterator[AclRule]:
     yield AclRule("exporter", "group", settings.app_id, False, ("DESCRIBE",), "committed offsets, members")
+    yield AclRule("exporter", "group", settings.integration_id, False, ("DESCRIBE",), "as for the workers' group")
     yield AclRule("exporter", "group", settings.archive_group, False, ("DESCRIBE",), "until when all is archived")
     for name, why in ((REQUESTS, "end offsets, age of waiting records"), (CASES, "open cases, due dates")):
         yield _topic("exporter", settings.topic(name), ("READ",), why)
     for name in (DECISIONS, DEAD_LETTERS, DEADLINES, VERDICTS, CASE_EVENTS, LEDGER, LINKS, POLICY_REVISIONS):
+        yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
+    for name in (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, INTEGRATION_EVENTS):
         yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
     yield _topic("exporter", settings.topic(ANSWERED), ("DESCRIBE",), "end offsets, up to which archives go")
 
@@ -251,9 +253,7 @@ def _of_operators(settings: Settings) -> Iterator[AclRule]:
     yield AclRule("operator", "transactional-id", reset, False, ("WRITE",), "to replace an offset that workers refuse")
     yield AclRule("operator", "group", settings.app_id, False, ("READ",), "to read accounts; to reset an offset")
     group = settings.integration_id
-    yield AclRule(
-        "operator", "group", group, False, ("DESCRIBE",), "whether messages wait, to add partitions"
-    )
+    yield AclRule("operator", "group", group, False, ("DESCRIBE",), "to read accounts; to add partitions")
 
 
 def _topic(role: Role, name: str, operations: tuple[Operation, ...], why: str) -> AclRule:

@@ -80,6 +80,12 @@ def test_messages_of_both_formats_are_answered_in_their_own(found: Settings, tmp
     assert counted["dli_messages_total format=x12-278 outcome=submitted"] == 2 * len(interchanges)
     assert counted["dli_submissions_total outcome=again"] == len(bundles) + len(interchanges)
     assert counted["dli_platform_answers_total outcome=answered"] == len(bundles) + len(interchanges)
+    balanced = dli(
+        "accounts", "--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix, "--app-id", found.app_id
+    )
+    assert balanced.code == 0, balanced
+    messages = 2 * (len(bundles) + len(interchanges)) + 1
+    assert f"platforms: {messages} messages = {decided} requested + {decided} again" in " ".join(balanced.out.split())
     assert replayed(found, tmp_path) == [(0, counts(found)), (0, counts(found))]
 
 

@@ -45,6 +45,7 @@ from events.topics import (
     DEAD_LETTERS,
     DEADLINES,
     DECISIONS,
+    INTEGRATION_EVENTS,
     LEDGER,
     LINKS,
     PAS_REQUESTS,
@@ -52,6 +53,7 @@ from events.topics import (
     POLICY_REVISIONS,
     REQUESTS,
     SHADOW,
+    SUBMISSIONS,
     TOPICS,
     VERDICTS,
     X12_REQUESTS,
@@ -192,7 +194,7 @@ def archived(secured: Secured, used: set[tuple[str, ...]], tmp_path_factory: pyt
     assert used
     folder = tmp_path_factory.mktemp("archives")
     environment = {**os.environ, **secured.settings(ARCHIVE, partitions=2).environment()}
-    command = [sys.executable, "-m", "workers.main", "archive", str(folder), "--continue"]
+    command = [sys.executable, "-m", "workers.main", "archive", str(folder), "--continue", "--messages"]
     done = [
         subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)  # noqa: S603 (our own command)
         for _ in range(2)
@@ -213,11 +215,30 @@ def send_unknown_verdict(secured: Secured) -> None:
     list(sent([OutgoingRecord(VERDICTS, b"k", unknown, ())], secured.settings(REVIEW)))
 
 
+def abandon(topic: str, found: Settings) -> None:
+    """An aborted transaction, whose records wait behind the group's offsets."""
+    client = KafkaProducer(**connect.client(found), transactional_id=f"{found.integration_id}-{topic}-0")
+    try:
+        client.init_transactions()
+        client.begin_transaction()
+        client.send(topic, b"v").get(timeout=10)
+        client.abort_transaction()
+    finally:
+        client.close()
+
+
 def leave_waiting(secured: Secured) -> None:
     """Where nothing waits, nobody need look how old that is; the worker has ended."""
     list(sent([as_record(generator.encode(generator.request(2, 1)), REQUESTS)], secured.settings(PLATFORM)))
-    of_workers = [OutgoingRecord(topic, b"k", b"v", ()) for topic in (LEDGER, LINKS, CASE_EVENTS)]
-    list(sent(of_workers, secured.settings(WORKER)))
+    of_processes = {
+        WORKER: (LEDGER, LINKS, CASE_EVENTS),
+        PLATFORM: (PAS_REQUESTS, X12_REQUESTS),
+    }
+    for user, topics in of_processes.items():
+        list(sent([OutgoingRecord(topic, b"k", b"v", ()) for topic in topics], secured.settings(user)))
+    # Between the agents, what nobody counts: others' records there would upset accounts.
+    for topic in (SUBMISSIONS, INTEGRATION_EVENTS):
+        abandon(topic, secured.settings(INTEGRATION))
     send_unknown_verdict(secured)
     list(sent([OutgoingRecord(POLICY_REVISIONS, b"k", b"v", ())], secured.settings(OPERATOR)))
     # Answers and deadlines wait again: others of them would upset accounts. Verdicts wait where none was read before;
@@ -234,7 +255,7 @@ def leave_waiting(secured: Secured) -> None:
         client.close()
 
 
-@pytest.mark.usefixtures("archived")
+@pytest.mark.usefixtures("archived", "spoken")
 def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secured) -> None:
     leave_waiting(secured)
     found = secured.settings(EXPORTER, partitions=2, exporter_port=free_ports().client)
@@ -253,30 +274,38 @@ def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secure
 # --- platforms' own formats ----------------------------------------------------------------------------------------
 
 
+SPEAKING = ("workers.main", "integration")
+
+
+def speaks(folder: Path) -> dict[str, Any]:
+    """The flags of a process that speaks platforms' formats; it is asked whether it is ready at its own port."""
+    partners = folder / "delta.json"
+    partners.write_text(x12_messages.PARTNER.model_dump_json(by_alias=True, exclude_none=True), "utf-8")
+    port = free_ports().client
+    own = {"web_port": port, "integration_port": port}
+    return {"data_dir": folder / "speaking", "partners": partners, "partitions": 2, **own}
+
+
 @pytest.fixture(scope="module")
 def spoken(secured: Secured, used: set[tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> Spoken:
     """Messages over Kafka and over HTTP, answered by processes that have their rights and no others."""
     assert used
     folder = tmp_path_factory.mktemp("spoken")
-    partners = folder / "delta.json"
-    partners.write_text(x12_messages.PARTNER.model_dump_json(by_alias=True, exclude_none=True), "utf-8")
-    ports = {"data_dir": folder, "web_port": free_ports().client, "partners": partners, "partitions": 2}
-    working = secured.settings(WORKER, **ports)
-    speaking = secured.settings(INTEGRATION, **ports | {"web_port": free_ports().client})
-    speaking = speaking.model_copy(update={"integration_port": speaking.web_port})
+    working = secured.settings(WORKER, partitions=2, data_dir=folder, web_port=free_ports().client)
+    speaking = secured.settings(INTEGRATION, **speaks(folder))
     platform = secured.settings(PLATFORM)
     clients, http = folder / "clients.json", free_ports()
     with (
         subscriber() as hook,
         running_worker(working, folder / "worker.log"),
-        running_worker(speaking, folder / "integration.log", ("workers.main", "integration")),
+        running_worker(speaking, folder / "integration.log", SPEAKING),
     ):
         client = {"partner": "delta", "tokens": [digest(TOKEN.encode())], "endpoints": [hook.url]}
         clients.write_text(json.dumps({"partners": [client | {"identifiers": ["urn:senders|DELTAHOSP"]}]}), "utf-8")
         found = secured.settings(
             GATEWAY,
             partitions=2,
-            partners=partners,
+            partners=speaking.partners,
             gateway_clients=clients,
             gateway_port=http.client,
             gateway_health_port=http.controller,
@@ -689,9 +718,10 @@ FINDINGS = 3
 
 
 def test_an_operator_does_all_that_one_does_and_uses_every_right(
-    secured: Secured, used: set[tuple[str, ...]], tmp_path: Path
+    secured: Secured, used: set[tuple[str, ...]], spoken: Spoken, tmp_path: Path
 ) -> None:
     assert used
+    assert spoken
     send_unknown_verdict(secured)
     values = environment(secured.settings(OPERATOR, partitions=2))
     places = {name: tmp_path / name for name in ("requests", "work")}
@@ -704,7 +734,8 @@ def test_an_operator_does_all_that_one_does_and_uses_every_right(
 
     done = {line: with_environment(values, *line.format(**places).split()) for line in OPERATING}
     worker = secured.settings(WORKER, partitions=2, data_dir=tmp_path / "data", web_port=free_ports().client)
-    with running_worker(worker, tmp_path / "log"):
+    speaking = secured.settings(INTEGRATION, **speaks(tmp_path))
+    with running_worker(worker, tmp_path / "log"), running_worker(speaking, tmp_path / "speaking", SPEAKING):
         assert eventually(lambda: with_environment(values, "accounts").code == 0), with_environment(values, "accounts")
         # What waits for its request has to be given up, and what is on its way to arrive, before partitions are added.
         letters = partial(everything_on, secured.settings(OPERATOR), DEAD_LETTERS)
