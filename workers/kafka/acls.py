@@ -57,6 +57,10 @@ ROLES: dict[Role, str] = {
 RECORDS = "to record who did what"
 
 
+_RAW = (PAS_REQUESTS, X12_REQUESTS)
+"""What platforms send in their own formats."""
+
+
 class AclRule(NamedTuple):
     """The operations that a role may perform on a resource, or on all with a name prefix."""
 
@@ -228,7 +232,7 @@ def _of_policies(settings: Settings) -> Iterator[AclRule]:
 def _of_operators(settings: Settings) -> Iterator[AclRule]:
     for topic in TOPICS:
         operations: tuple[Operation, ...] = ("CREATE", "ALTER_CONFIGS", "DESCRIBE_CONFIGS", "READ")
-        if topic.name in {REQUESTS, POLICY_REVISIONS, AUDIT} or topic.state is not None:
+        if topic.name in {REQUESTS, *_RAW, POLICY_REVISIONS, AUDIT} or topic.state is not None:
             operations = (*operations, "WRITE")
         why = "to create, compare and inspect it"
         if topic.name == POLICY_REVISIONS:

@@ -742,6 +742,8 @@ def test_an_operator_does_all_that_one_does_and_uses_every_right(
         assert eventually(lambda: any(b"unknown_request" in (one.value or b"") for one in letters()))
         assert eventually(lambda: at_rest(secured.settings(OPERATOR, partitions=2)))
     more = with_environment(values, "topics", "scale", "4", "--execute")
+    # Messages that could not be read; letters of other topics cannot be sent again.
+    assert with_environment(values, "dead-letters", "redrive", "--reason", "undecodable", "--execute").code == FINDINGS
 
     assert {line: ran for line, ran in done.items() if ran.code not in {0, FINDINGS}} == {}
     assert more.code == 0, more
