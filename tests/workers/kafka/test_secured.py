@@ -735,7 +735,7 @@ def test_an_operator_does_all_that_one_does_and_uses_every_right(
     done = {line: with_environment(values, *line.format(**places).split()) for line in OPERATING}
     worker = secured.settings(WORKER, partitions=2, data_dir=tmp_path / "data", web_port=free_ports().client)
     speaking = secured.settings(INTEGRATION, **speaks(tmp_path))
-    with running_worker(worker, tmp_path / "log"), running_worker(speaking, tmp_path / "speaking", SPEAKING):
+    with running_worker(worker, tmp_path / "log"), running_worker(speaking, tmp_path / "speaking.log", SPEAKING):
         assert eventually(lambda: with_environment(values, "accounts").code == 0), with_environment(values, "accounts")
         # What waits for its request has to be given up, and what is on its way to arrive, before partitions are added.
         letters = partial(everything_on, secured.settings(OPERATOR), DEAD_LETTERS)
