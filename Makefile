@@ -22,6 +22,7 @@ PEERS := tests/benchmarks/peers
 STREAMS := $(PEERS)/streams/target/.ready
 DROOLS := $(PEERS)/drools/target/.ready
 OPA := $(PEERS)/opa/target/.ready
+HAPI := tests/events/adapters/hapi/target/.ready
 # Go's default folder is not on the path.
 GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 
@@ -29,7 +30,7 @@ GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test pytest test-browser test-node test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-peers bench-scale replay-million lint schemas lock \
+.PHONY: help setup demo dashboard test pytest test-browser test-node test-interop test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-peers bench-scale replay-million lint schemas lock \
 	kafka-jars definitions tools deploy-files clean
 
 help: ## list the commands
@@ -87,19 +88,20 @@ test: $(READY) ## run lint and all tests that need no JVM
 
 # Beside lint, which has ended long before.
 pytest: $(READY)
-	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not node and not image and not audit" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "not slow and not kafka and not faults and not tools and not browser and not node and not image and not audit and not interop" -n $(PROCESSES) --dist loadgroup $(PYTEST_OPTIONS)
 
 test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## run the tests with brokers on Apache Kafka
-	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser and not image" --broker kafka -n $(BROKERS) --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "(broker or kafka) and not slow and not faults and not browser and not image and not interop" --broker kafka -n $(BROKERS) --dist loadgroup $(PYTEST_OPTIONS)
 
 test-deploy: $(READY) $(TOOLS) ## test overlays with kustomize, alerts and dashboards with Prometheus
 	$(BIN)/pytest tests/deploy -m tools $(PYTEST_OPTIONS)
 
+# Without scripts: one of the packages would tell its makers of the installation.
 $(NODE_PACKAGES): tests/events/javascript/package-lock.json
-	cd tests/events/javascript && npm ci --no-audit --no-fund
+	cd tests/events/javascript && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-test-node: $(READY) $(NODE_PACKAGES) ## read our events with CloudEvents' SDK for JavaScript; needs Node and npm
+test-node: $(READY) $(NODE_PACKAGES) ## read our events with CloudEvents' SDK for JavaScript, the topics with AsyncAPI's parser; needs Node and npm
 	$(BIN)/pytest tests/events -m node $(PYTEST_OPTIONS)
 
 test-image: $(READY) $(JARS) ## build the image and run it with Apache Kafka; needs buildah, mmdebstrap and root
@@ -111,18 +113,25 @@ test-browser: $(READY) $(JARS) $(TOOLS) ## test the dashboard in Chromium, insta
 test-faults: $(READY) $(JARS) ## break workers, brokers, disks and time on Apache Kafka, and count the results
 	$(BIN)/pytest tests/faults -m faults --broker kafka $(FAULTS)
 
-# For the peers in Java, Maven copies the jars.
-define JAVA_PEER
+# For programs in Java, Maven copies the jars.
+define JAVA_PROGRAM
 	mvn --quiet --batch-mode --file $(<D)/pom.xml dependency:copy-dependencies
 	javac --release 17 -d $(@D)/classes -cp '$(@D)/libs/*' $(<D)/*.java
 	touch $@
 endef
 
+$(HAPI): tests/events/adapters/hapi/pom.xml tests/events/adapters/hapi/Validator.java
+	$(JAVA_PROGRAM)
+
+# All that validates what we write; the guide's package and the samples lie beside the checkout, or are skipped.
+test-interop: $(READY) $(HAPI) $(NODE_PACKAGES) ## validate what we write by others' programs; needs Maven, Java 17, Node and npm
+	$(BIN)/pytest -m interop $(PYTEST_OPTIONS)
+
 $(STREAMS): $(PEERS)/streams/pom.xml $(PEERS)/streams/StreamsLoop.java
-	$(JAVA_PEER)
+	$(JAVA_PROGRAM)
 
 $(DROOLS): $(PEERS)/drools/pom.xml $(PEERS)/drools/DroolsTable.java
-	$(JAVA_PEER)
+	$(JAVA_PROGRAM)
 
 $(OPA): $(addprefix $(PEERS)/opa/,go.mod go.sum main.go)
 	cd $(PEERS)/opa && $(GO) build -o target/ .
@@ -191,4 +200,4 @@ lock: $(READY) ## pin the dependencies again, with hashes
 		--output-file deploy/requirements/$$group.txt || exit 1; done
 
 clean: ## remove environments, built and downloaded files, caches and var/
-	rm -rf $(VENV) deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/supply_chain/target deploy/tools/target $(PEERS)/*/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/supply_chain/target deploy/tools/target $(PEERS)/*/target tests/events/adapters/hapi/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
