@@ -25,6 +25,7 @@ JAVASCRIPT_CLIENT := $(CLIENTS)/javascript/node_modules/.ready
 STREAMS := $(PEERS)/streams/target/.ready
 DROOLS := $(PEERS)/drools/target/.ready
 OPA := $(PEERS)/opa/target/.ready
+HAPI := tests/events/adapters/hapi/target/.ready
 # Go's default folder is not on the path.
 GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 
@@ -32,7 +33,7 @@ GO ?= $(firstword $(shell command -v go) $(wildcard /usr/local/go/bin/go) go)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test pytest test-browser test-node test-kafka test-deploy test-image test-interop test-faults test-slow mutants test-audit audit bench bench-peers bench-scale replay-million lint schemas lock \
+.PHONY: help setup demo dashboard test pytest test-browser test-node test-interop test-kafka test-deploy test-image test-faults test-slow mutants test-audit audit bench bench-peers bench-scale replay-million lint schemas lock \
 	kafka-jars definitions tools clients deploy-files clean
 
 help: ## list the commands
@@ -98,11 +99,12 @@ test-kafka: $(READY) $(JARS) $(DEFINITIONS) ## run the tests with brokers on Apa
 test-deploy: $(READY) $(TOOLS) ## test overlays with kustomize, alerts and dashboards with Prometheus
 	$(BIN)/pytest tests/deploy -m tools $(PYTEST_OPTIONS)
 
+# Without scripts: one of the packages would tell its makers of the installation.
 $(NODE_PACKAGES): tests/events/javascript/package-lock.json
-	cd tests/events/javascript && npm ci --no-audit --no-fund
+	cd tests/events/javascript && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-test-node: $(READY) $(NODE_PACKAGES) ## read our events with CloudEvents' SDK for JavaScript; needs Node and npm
+test-node: $(READY) $(NODE_PACKAGES) ## read our events with CloudEvents' SDK for JavaScript, the topics with AsyncAPI's parser; needs Node and npm
 	$(BIN)/pytest tests/events -m node $(PYTEST_OPTIONS)
 
 test-image: $(READY) $(JARS) ## build the image and run it with Apache Kafka; needs buildah, mmdebstrap and root
@@ -115,28 +117,32 @@ test-faults: $(READY) $(JARS) ## break workers, brokers, disks and time on Apach
 	$(BIN)/pytest tests/faults -m faults --broker kafka $(FAULTS)
 
 # For programs in Java, Maven copies the jars.
-define JAVA_PEER
+define JAVA_PROGRAM
 	mvn --quiet --batch-mode --file $(<D)/pom.xml dependency:copy-dependencies
 	javac --release 17 -d $(@D)/classes -cp '$(@D)/libs/*' $(<D)/*.java
 	touch $@
 endef
 
+$(HAPI): tests/events/adapters/hapi/pom.xml tests/events/adapters/hapi/Validator.java
+	$(JAVA_PROGRAM)
+
 $(STREAMS): $(PEERS)/streams/pom.xml $(PEERS)/streams/StreamsLoop.java
-	$(JAVA_PEER)
+	$(JAVA_PROGRAM)
 
 $(DROOLS): $(PEERS)/drools/pom.xml $(PEERS)/drools/DroolsTable.java
-	$(JAVA_PEER)
+	$(JAVA_PROGRAM)
 
 $(JAVA_CLIENT): $(CLIENTS)/java/pom.xml $(CLIENTS)/java/AuthorizationClient.java
-	$(JAVA_PEER)
+	$(JAVA_PROGRAM)
 
 $(JAVASCRIPT_CLIENT): $(CLIENTS)/javascript/package-lock.json
-	cd $(CLIENTS)/javascript && npm ci --no-audit --no-fund
+	cd $(CLIENTS)/javascript && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
 clients: $(JAVA_CLIENT) $(JAVASCRIPT_CLIENT) ## build the example clients; needs Maven, Node and npm
 
-test-interop: $(READY) $(JARS) $(JAVA_CLIENT) $(JAVASCRIPT_CLIENT) ## run the example clients against Apache Kafka; needs Maven, Node and npm
+# The guide's package and the samples lie beside the checkout, or their tests are skipped.
+test-interop: $(READY) $(JARS) $(HAPI) $(NODE_PACKAGES) $(JAVA_CLIENT) $(JAVASCRIPT_CLIENT) ## hold us against others' programs: HAPI, AsyncAPI's parser, clients; needs Maven, Java 17, Node and npm
 	$(BIN)/pytest -m interop --broker kafka $(PYTEST_OPTIONS)
 
 $(OPA): $(addprefix $(PEERS)/opa/,go.mod go.sum main.go)
@@ -206,4 +212,4 @@ lock: $(READY) ## pin the dependencies again, with hashes
 		--output-file deploy/requirements/$$group.txt || exit 1; done
 
 clean: ## remove environments, built and downloaded files, caches and var/
-	rm -rf $(VENV) $(CLIENTS)/java/target deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/supply_chain/target deploy/tools/target $(PEERS)/*/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(CLIENTS)/java/target deploy/image/target deploy/kafka/target deploy/kubernetes/target deploy/supply_chain/target deploy/tools/target $(PEERS)/*/target tests/events/adapters/hapi/target var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

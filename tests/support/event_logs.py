@@ -1,7 +1,7 @@
 """Logs to replay: kept in memory, with what the decision agent answers to them."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -34,6 +34,8 @@ class MemorySource:
     prefix: str = "t."
     first: int = 0
     """The offset of requests from which on it has them; what was answered is there whole."""
+    begins: Mapping[str, int] = field(default_factory=dict)
+    """The offsets of other topics from which on it has them."""
 
     @property
     def identity(self) -> str:
@@ -67,7 +69,7 @@ class MemorySource:
         yield [one.key for one in self._kept(topic, partition)]
 
     def _first(self, topic: str) -> int:
-        return self.first if topic == self.topic(REQUESTS) else 0
+        return self.first if topic == self.topic(REQUESTS) else self.begins.get(topic, 0)
 
     def _kept(self, topic: str, partition: int) -> Sequence[Record]:
         return [one for one in self.records[topic, partition] if one.offset >= self._first(topic)]

@@ -20,7 +20,8 @@ from events.topics import (
 )
 from tests.support.decisions import library
 from tests.support.requests import Remembering
-from workers.accounts.tally import Tallied
+from workers.accounts.platform_account import PlatformAccount, platform_account
+from workers.accounts.tally import Tallied, Tally
 from workers.configuration.settings import Settings
 from workers.decide.handler import DecisionHandler
 from workers.integration.answer_platforms import AnswerPlatforms
@@ -28,6 +29,8 @@ from workers.integration.forward_answers import ForwardAnswers
 from workers.integration.partners import Partners
 from workers.integration.read_messages import ReadMessages
 from workers.integration.resolve_traces import ResolveTraces
+from workers.kafka.lag import Lag, Look
+from workers.kafka.reader import Extent
 from workers.kafka.records import Headers, OutgoingRecord, Record
 
 AT = 1_748_900_000_000
@@ -91,6 +94,18 @@ class Integrated:
     def topics(self) -> list[str]:
         """Those that have a handler."""
         return list(self._handlers)
+
+    def account(self) -> PlatformAccount:
+        """The account of what was done so far, as the notes of offsets have it."""
+        lags = []
+        for topic in self.topics:
+            done, waiting = self._done[topic], len(self.log[topic]) - self._done[topic]
+            note = Tally(0, done, self.counts[topic]).note()
+            extent = Extent(0, done + waiting, done + waiting)
+            lags.append(Lag(self.settings.integration_id, topic, 0, done, note, extent, waiting, 0.0))
+        found = platform_account(Look(lags, {}, {}, {}), self.settings)
+        assert found is not None
+        return found
 
     def settle(self) -> None:
         """Let everybody work until nothing is left."""

@@ -36,6 +36,18 @@ def answered(submission: Submission, chain: Chain | None = None) -> bytes:
     return PAS.answer(found.context, Decided(decide(Received(None, found.request), library()), AT))
 
 
+def first_answer(submission: Submission) -> bytes | None:
+    """The response to whatever was read, as the first of its trace.
+
+    None for a cancellation without lines, which takes them from its trace.
+    """
+    if submission.kind == "inquire":
+        return PAS.report(submission, None, None, AT)
+    if submission.refused is None and "service_lines" not in (submission.request or {}):
+        return None
+    return answered(submission)
+
+
 def troubles(response: bytes) -> list[str]:
     """What another project's reader of R4 finds wrong with a response."""
     return [f"{issue.path}: {issue.message}" for issue in fhirkit.validate(response)]

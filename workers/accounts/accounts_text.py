@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workers.accounts.account import PartitionBalance, Recounted, total
+from workers.accounts.platform_account import PlatformAccount
 from workers.accounts.review_account import ReviewAccount
 from workers.configuration.settings import Settings
 from workers.console.printable import counted
@@ -108,6 +109,23 @@ def review_sentence(account: ReviewAccount) -> str:
         f"{counted(account.duplicates, 'duplicate')} + {account.held:,} held + {account.on_their_way:,} on their way; "
         f"{account.waiting:,} waiting; cases: {account.opened:,} opened = {account.closed:,} closed + "
         f"{account.open:,} open"
+    )
+    return f"{text} ({account.problem})" if account.problem else text
+
+
+def platform_line(account: PlatformAccount) -> str:
+    """The account of platforms' messages as JSON."""
+    return json.dumps({"platforms": {**account._asdict(), "problem": account.problem}})
+
+
+def platform_sentence(account: PlatformAccount) -> str:
+    """The account of platforms' messages in one line."""
+    text = (
+        f"platforms: {counted(account.messages, 'message')} {'=' if not account.missing else '≠'} "
+        f"{account.requested:,} requested + {account.again:,} again + {account.not_known:,} not known + "
+        f"{account.refused:,} refused + {account.on_their_way:,} on their way; {account.waiting:,} waiting; "
+        f"{account.forwarded:,} forwarded, {account.answered:,} answered, {account.answered_again:,} answered again"
+        + (f", {account.undelivered:,} undelivered" if account.undelivered else "")
     )
     return f"{text} ({account.problem})" if account.problem else text
 

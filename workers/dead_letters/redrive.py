@@ -12,6 +12,7 @@ Why it cannot loop, be sent twice for one letter, or change an answer:
   id, so that of two concurrent runs the earlier is fenced and its last batch is aborted.
 * A conflicting duplicate is never sent again: its request has been answered. Any other request answered meanwhile is
   detected as a duplicate.
+* A platform's message that is sent again is answered again; what it asked for already is recognized as a repeat.
 * A verdict that is sent again is judged by its case as it then is, and one that stands already is a duplicate.
 """
 
@@ -22,7 +23,7 @@ import structlog
 from kafka import TopicPartition
 
 from events.envelope import header
-from events.topics import REQUESTS, VERDICTS
+from events.topics import PAS_REQUESTS, REQUESTS, VERDICTS, X12_REQUESTS
 from workers.configuration.settings import Settings
 from workers.dead_letters.read import TRIES, StoredDeadLetter, bytes_of
 from workers.kafka import clients
@@ -96,7 +97,10 @@ def _lacking(letter: StoredDeadLetter, settings: Settings) -> str | None:
     odd = any(header.name_base64 is not None or header.value_base64 is None for header in original.headers)
     cut = " and ".join(original.cut)
     checks = (
-        (original.topic not in _sent_to(settings), "it is no request or verdict: publish it anew where it came from"),
+        (
+            original.topic not in _sent_to(settings),
+            "nothing of its topic is sent again: publish it anew where it came from",
+        ),
         (original.last_offset is not None, "it stands for what cannot be read: there is no event to send"),
         (bool(cut), f"it carries only the beginning of its {cut}: publish it anew"),
         (letter.value is None, "it has no value: there is nothing to send"),
@@ -110,7 +114,7 @@ def _lacking(letter: StoredDeadLetter, settings: Settings) -> str | None:
 
 def _sent_to(settings: Settings) -> frozenset[str]:
     """The topics to which events are sent again."""
-    return frozenset({settings.topic(REQUESTS), settings.topic(VERDICTS)})
+    return frozenset(map(settings.topic, (REQUESTS, VERDICTS, PAS_REQUESTS, X12_REQUESTS)))
 
 
 def sent_before(settings: Settings, chosen: Sequence[StoredDeadLetter]) -> set[str]:

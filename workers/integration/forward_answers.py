@@ -19,7 +19,7 @@ from workers.dead_letters.write import rejection, too_large
 from workers.integration.records import carried, event_record
 from workers.kafka.records import Record, Unreadable
 
-OUTCOMES = ("forwarded", "not_ours")
+OUTCOMES = ("forwarded", "not_ours", "undelivered")
 _OURS = re.compile(rb"~[0-9a-f]{12}\Z")
 
 
@@ -55,5 +55,5 @@ class ForwardAnswers:
     def instead(self, record: Record, _refused: frozenset[str]) -> Tallied:
         """A small dead letter, instead of an event that is too large for Kafka."""
         sent = Tallied([rejection(record, too_large(), self._settings, small=True)])
-        sent.counts["forwarded"] += 1
+        sent.counts["undelivered"] += 1
         return sent

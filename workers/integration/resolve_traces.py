@@ -31,8 +31,8 @@ from workers.state.rocksdb_store import StorageError
 
 log = structlog.get_logger(__name__)
 
-OUTCOMES = ("requested", "again", "refused")
-"""What becomes of a submission."""
+OUTCOMES = ("requested", "again", "not_known", "refused")
+"""What becomes of a submission; `again` is a repeat or an inquiry of a known trace, `not_known` one of another."""
 Find = Callable[[int, bytes], bytes | None]
 """The stored value of a key in a partition."""
 
@@ -103,7 +103,7 @@ class ResolveTraces:
         elif isinstance(found, Again):
             answer = FORMATS[submission.format].adapter.report(submission, None, None, record.timestamp)
             sent += answer_record(submission, answer, origin.position, None, settings)
-            sent.counts["again"] += 1
+            sent.counts["not_known"] += 1
         else:
             self._refuse(record, submission, found, origin, sent)
 

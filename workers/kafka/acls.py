@@ -57,6 +57,10 @@ ROLES: dict[Role, str] = {
 RECORDS = "to record who did what"
 
 
+_RAW = (PAS_REQUESTS, X12_REQUESTS)
+"""What platforms send in their own formats."""
+
+
 class AclRule(NamedTuple):
     """The operations that a role may perform on a resource, or on all with a name prefix."""
 
@@ -131,7 +135,6 @@ def _of_integration(settings: Settings) -> Iterator[AclRule]:
         yield _topic("integration", settings.topic(name), rule, f"{why}; its settings at start")
     yield from _unused("integration", uses, settings)
     own = f"{settings.integration_id}-"
-    yield AclRule("integration", "topic", own, True, ("READ", "WRITE", "CREATE"), "Faust's own topics")
     group = settings.integration_id
     yield AclRule("integration", "group", group, False, ("READ",), "to share partitions, and commit offsets")
     for name in (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, DECISIONS, DEAD_LETTERS, INTEGRATION_EVENTS):
@@ -149,10 +152,13 @@ def _unused(role: Role, uses: Collection[str], settings: Settings) -> Iterator[A
 
 def _of_the_exporter(settings: Settings) -> Iterator[AclRule]:
     yield AclRule("exporter", "group", settings.app_id, False, ("DESCRIBE",), "committed offsets, members")
+    yield AclRule("exporter", "group", settings.integration_id, False, ("DESCRIBE",), "as for the workers' group")
     yield AclRule("exporter", "group", settings.archive_group, False, ("DESCRIBE",), "until when all is archived")
     for name, why in ((REQUESTS, "end offsets, age of waiting records"), (CASES, "open cases, due dates")):
         yield _topic("exporter", settings.topic(name), ("READ",), why)
     for name in (DECISIONS, DEAD_LETTERS, DEADLINES, VERDICTS, CASE_EVENTS, LEDGER, LINKS, POLICY_REVISIONS):
+        yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
+    for name in (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, INTEGRATION_EVENTS):
         yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
     yield _topic("exporter", settings.topic(ANSWERED), ("DESCRIBE",), "end offsets, up to which archives go")
 
@@ -178,8 +184,10 @@ def _of_the_dashboard(settings: Settings) -> Iterator[AclRule]:
 
 
 def _of_the_archive(settings: Settings) -> Iterator[AclRule]:
-    for name in (REQUESTS, DECISIONS, DEAD_LETTERS, VERDICTS, ANSWERED, CASES, POLICY_REVISIONS):
+    for name in (REQUESTS, DECISIONS, DEAD_LETTERS, VERDICTS, ANSWERED, CASES, CHAINS, CONTEXTS, POLICY_REVISIONS):
         yield _topic("archive", settings.topic(name), ("READ",), "to archive it")
+    for name in (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, INTEGRATION_EVENTS, PAS_RESPONSES, X12_RESPONSES):
+        yield _topic("archive", settings.topic(name), ("READ",), "to archive it with --messages")
     yield _topic("archive", settings.topic(AUDIT), ("WRITE",), RECORDS)
     yield AclRule("archive", "group", settings.archive_group, False, ("READ",), "to commit the archived offsets")
 
@@ -224,7 +232,7 @@ def _of_policies(settings: Settings) -> Iterator[AclRule]:
 def _of_operators(settings: Settings) -> Iterator[AclRule]:
     for topic in TOPICS:
         operations: tuple[Operation, ...] = ("CREATE", "ALTER_CONFIGS", "DESCRIBE_CONFIGS", "READ")
-        if topic.name in {REQUESTS, POLICY_REVISIONS, AUDIT} or topic.state is not None:
+        if topic.name in {REQUESTS, *_RAW, POLICY_REVISIONS, AUDIT} or topic.state is not None:
             operations = (*operations, "WRITE")
         why = "to create, compare and inspect it"
         if topic.name == POLICY_REVISIONS:
@@ -248,6 +256,8 @@ def _of_operators(settings: Settings) -> Iterator[AclRule]:
     reset = f"{settings.app_id}-reset-offset"
     yield AclRule("operator", "transactional-id", reset, False, ("WRITE",), "to replace an offset that workers refuse")
     yield AclRule("operator", "group", settings.app_id, False, ("READ",), "to read accounts; to reset an offset")
+    group = settings.integration_id
+    yield AclRule("operator", "group", group, False, ("DESCRIBE",), "to read accounts; to add partitions")
 
 
 def _topic(role: Role, name: str, operations: tuple[Operation, ...], why: str) -> AclRule:

@@ -225,9 +225,9 @@ class Watcher:
         return {tp: now - self._open[tp][1] if tp in self._open else 0.0 for tp in kept}
 
     def _listed(self, admin: KafkaAdminClient) -> list[str]:
-        """Our own group, if it exists."""
-        ours = self._settings.app_id
-        return [ours] if any(group["group_id"] == ours for group in admin.list_groups()) else []
+        """Our own groups that exist: the workers', and the one that speaks platforms' formats."""
+        ours = {self._settings.app_id, self._settings.integration_id}
+        return sorted(ours & {group["group_id"] for group in admin.list_groups()})
 
     def _asked(
         self, what: str, names: Sequence[str], ours: set[str], ask: Callable[[Sequence[str]], Mapping[Any, T]]

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from events.topics import TOPICS
 from workers.accounts.account import PartitionBalance, standings
+from workers.accounts.platform_account import PlatformAccount, platform_account
 from workers.configuration.settings import Settings
 from workers.kafka.errors import ClusterError
 from workers.kafka.lag import Look, Unread, Watcher
@@ -67,6 +68,7 @@ class BrokerCollector(Collector):
             if topic.retention is not None and topic.cleanup == "delete"
         )
         yield from of_accounts(standings(look, self._settings))
+        yield from of_platforms(platform_account(look, self._settings))
         yield from of_cases(self._followed, self._clock())
 
     def _log_unread(self, look: Look) -> None:
@@ -137,6 +139,16 @@ def of_accounts(found: list[PartitionBalance]) -> Iterator[GaugeMetricFamily]:
     )
     yield metrics.ACCOUNTS_DIFFERENCE.of(((partition,), account.difference) for partition, account in known)
     yield metrics.ACCOUNTS_BALANCED.of([((), float(bool(found) and not any(standing.problem for standing in found)))])
+
+
+def of_platforms(account: PlatformAccount | None) -> Iterator[GaugeMetricFamily]:
+    """The metrics of platforms' messages; none where no platform's format is spoken."""
+    if account is None:
+        return
+    counts = account._asdict()
+    counts.pop("waiting")  # its lag has it
+    yield metrics.PLATFORM_ACCOUNT.of(((outcome,), count) for outcome, count in counts.items())
+    yield metrics.PLATFORM_ACCOUNT_BALANCED.of([((), float(account.problem is None))])
 
 
 def of_cases(followed: FollowedCases, now: datetime) -> Iterator[GaugeMetricFamily]:

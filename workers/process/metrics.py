@@ -293,6 +293,17 @@ ACCOUNTS_BALANCED = Family(
     "1 if every partition has an account without a difference, losses or more records than offsets, and every "
     "committed offset is inside its log; otherwise 0, also without a topic of requests.",
 )
+PLATFORM_ACCOUNT = Family(
+    "dli_platform_account_messages",
+    "Platforms' messages by outcome, counted in the transactions that made it: messages, requested, again, not_known, "
+    "refused, forwarded, answered, answered_again, undelivered; on_their_way, between two agents; and missing.",
+    ("outcome",),
+)
+PLATFORM_ACCOUNT_BALANCED = Family(
+    "dli_platform_account_balanced",
+    "1 if every message that was read has one outcome or is on its way; otherwise 0. "
+    "Absent where no platform's format is spoken.",
+)
 ARCHIVED = Family(
     "dli_archived_timestamp_seconds",
     "The Unix time up to which all requests, decisions and dead letters are archived, as committed by `dli archive "

@@ -10,7 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from events.topics import ANSWERED, CASES, DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS, VERDICTS
+from events.topics import (
+    ANSWERED,
+    CASES,
+    CHAINS,
+    CONTEXTS,
+    DEAD_LETTERS,
+    DECISIONS,
+    INTEGRATION_EVENTS,
+    PAS_REQUESTS,
+    PAS_RESPONSES,
+    POLICY_REVISIONS,
+    REQUESTS,
+    SUBMISSIONS,
+    VERDICTS,
+    X12_REQUESTS,
+    X12_RESPONSES,
+)
 from workers.configuration.command_options import ArchiveKeys, Bootstrap, Prefix, settings
 from workers.console.exit_codes import CommandError, Exit, needs_replay_extra
 from workers.console.printing import err, out
@@ -23,11 +39,16 @@ if TYPE_CHECKING:
 
 TOPICS = (REQUESTS, DECISIONS, DEAD_LETTERS, VERDICTS, POLICY_REVISIONS)
 """The replayed topics."""
-ARCHIVED = (*TOPICS, ANSWERED, CASES)
-"""The topics archived by default: enough to verify, and to restore without deciding requests again.
+ARCHIVED = (*TOPICS, ANSWERED, CASES, CHAINS, CONTEXTS)
+"""The topics archived by default: enough to verify, and to restore without deciding requests again, and with what is
+known of platforms' traces.
 
 Cases are archived, not made again: links were judged and deadlines announced when time had come, which no archive of
 events repeats, and case events are kept for a month only."""
+
+MESSAGES = (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, INTEGRATION_EVENTS, PAS_RESPONSES, X12_RESPONSES)
+"""The topics archived with --messages: enough, with the default ones, to verify how platforms' messages were read and
+answered. They are not restored."""
 
 From = Annotated[str | None, typer.Option("--from", help="First offset or instant of the requests.")]
 To = Annotated[str | None, typer.Option("--to", help="Offset or instant after the last request.")]
@@ -65,6 +86,9 @@ def archive(
         bool,
         typer.Option("--continue", help="Make the next archive in the folder, from where the last one ended."),
     ] = False,
+    messages: Annotated[
+        bool, typer.Option("--messages", help="Also platforms' messages and their answers, for `dli replay messages`.")
+    ] = False,
     key: Key = None,
 ) -> None:
     """Store ranges of topics in files, with counts and digests; if interrupted, repeat the command.
@@ -78,8 +102,9 @@ def archive(
         from workers.audit.record_acts import acting
         from workers.event_log.asked import declared
     topics = declared(topic or ())
+    chosen = tuple(dict.fromkeys((*(topics or ARCHIVED), *(MESSAGES if messages else ()))))
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix, archive_key=key)
-    kept = tuple(map(found.topic, topics or ARCHIVED))
+    kept = tuple(map(found.topic, chosen))
     if go_on:
         if start or end or partition:
             raise CommandError("--continue begins where the last archive ended: without --from, --to and --partition")
@@ -87,7 +112,7 @@ def archive(
             following = series.make_next(
                 folder,
                 form,
-                topics or ARCHIVED,
+                chosen,
                 found,
                 processes_of(processes),
                 needed=topics,
@@ -101,7 +126,7 @@ def archive(
             made = make.make(
                 folder,
                 form,
-                topics or ARCHIVED,
+                chosen,
                 asked,
                 found,
                 processes_of(processes),

@@ -26,6 +26,7 @@ from workers.event_log.source import Source
 from workers.process import private_files
 from workers.replay import archive_commands
 from workers.replay.archive_commands import TOPICS, From, Partition, Processes, To, asked_for, processes_of
+from workers.replay.message_commands import messages
 
 if TYPE_CHECKING:
     from policy_core.document.models import PolicyDocument
@@ -56,6 +57,7 @@ def add_commands(cli: typer.Typer) -> None:
     archive_commands.add_commands(cli, replay_cli)
     replay_cli.command()(verify)
     replay_cli.command("what-if")(what_if)
+    replay_cli.command()(messages)
     cli.add_typer(replay_cli, name="replay")
 
 

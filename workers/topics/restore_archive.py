@@ -28,12 +28,18 @@ from events.topics import (
     ANSWERED,
     BROKERS_CLOCK,
     CASES,
+    INTEGRATION_EVENTS,
     LARGEST_RECORD,
+    PAS_REQUESTS,
+    PAS_RESPONSES,
     PRODUCERS_CLOCK,
     REQUESTS,
+    SUBMISSIONS,
     TIME,
     TOPICS,
     VERDICTS,
+    X12_REQUESTS,
+    X12_RESPONSES,
     Topic,
 )
 from workers.archive import archive_source as archive
@@ -52,6 +58,7 @@ RETENTION = "retention.ms"
 FOR_EVER = "-1"
 ASKING = (REQUESTS, VERDICTS)
 """The topics whose records' positions answers contain."""
+_ASKED_AGAIN = {PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, INTEGRATION_EVENTS, PAS_RESPONSES, X12_RESPONSES}
 UNDER_WAY = 8
 """Batches of a partition in flight at once."""
 
@@ -151,11 +158,31 @@ def plan(settings: Settings, archives: Archives, only: Sequence[str] = ()) -> li
         ReplayError: It is not allowed or not possible.
         TopicsError: The cluster does not answer.
     """
-    there = archives.topics()
+    chosen = to_restore(archives.topics(), only)
+    wanted = sorted((topic for topic in TOPICS if topic.name in chosen), key=lambda topic: topic.name not in ASKING)
+    made = [_restored(settings, archives, topic) for topic in wanted]
+    with apply_topics.admin(settings) as client:
+        wrong = [*_members(client, settings), *_in_use(client, made)]
+    if wrong:
+        raise ReplayError("\n".join(wrong))
+    return made
+
+
+def to_restore(there: set[str], only: Sequence[str] = ()) -> set[str]:
+    """The topics to restore of those that archives have: all, or those that are named.
+
+    Raises:
+        ReplayError: One is not there, or workers would answer again what was answered.
+    """
     absent = [name for name in only if name not in there]
     if absent:
         raise ReplayError(f"{', '.join(absent)}: not in these archives; there is {', '.join(sorted(there))}")
-    chosen = set(only) or there
+    if again := sorted(set(only) & _ASKED_AGAIN):
+        raise ReplayError(
+            f"{', '.join(again)}: platforms' messages are archived for `dli replay messages` and not restored: each "
+            "would be answered again"
+        )
+    chosen = set(only) or there - _ASKED_AGAIN
     if REQUESTS in chosen and ANSWERED not in chosen:
         raise ReplayError(
             f"requests without {ANSWERED} would all be decided again; choose the others with --topic, or archive "
@@ -166,13 +193,7 @@ def plan(settings: Settings, archives: Archives, only: Sequence[str] = ()) -> li
             f"verdicts without {CASES} would all be refused: their requests would have no case; choose the others with "
             f"--topic, or archive that topic too"
         )
-    wanted = sorted((topic for topic in TOPICS if topic.name in chosen), key=lambda topic: topic.name not in ASKING)
-    made = [_restored(settings, archives, topic) for topic in wanted]
-    with apply_topics.admin(settings) as client:
-        wrong = [*_members(client, settings), *_in_use(client, made)]
-    if wrong:
-        raise ReplayError("\n".join(wrong))
-    return made
+    return chosen
 
 
 def _restored(settings: Settings, archives: Archives, topic: Topic) -> Restored:

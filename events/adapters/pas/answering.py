@@ -6,10 +6,12 @@ from typing import Any, Final, NamedTuple
 
 from events.adapters.code_lists import (
     ACTIONS,
+    ELECTRONICALLY,
     INFORMATION_REQUIRED,
     PENDED_BECAUSE,
     REASONS,
     REQUEST_FOR_INFORMATION,
+    SUPPORTING_DATA,
 )
 from events.adapters.pas.systems import (
     ADJUDICATION,
@@ -230,9 +232,12 @@ def communication_request(number: str, line: int, named: Mapping[str, Any]) -> J
         "extension": [extension("extension-serviceLineNumber", "PositiveInt", line)],
         "identifier": [control_number(number)],
         "status": "active",
+        "category": [coded(f"{X12}755", SUPPORTING_DATA)],
+        "medium": [coded(f"{X12}756", ELECTRONICALLY)],
         "payload": [{"contentString": REQUEST_FOR_INFORMATION}],
+        "requester": named["insurer"],
+        "recipient": [named["insurer"]],
     }
-    found["requester"] = named["insurer"]
     if "sender" in named:
         found["sender"] = named["sender"]
     return found
@@ -280,7 +285,8 @@ PARTS: Final = (
     ),
     Part(
         "communicationRequest",
-        "For each line with questions: serviceLineNumber, the control number, LOINC 102089-0.",
+        "For each line with questions: serviceLineNumber, the control number, LOINC 102089-0; "
+        "supporting data (OZ), electronically (EL), to the insurer.",
         "lines.N.missing",
     ),
     Part("error", "Of a refused message: the reason of list 901, errorPath, errorElement, followup C.", ""),

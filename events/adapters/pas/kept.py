@@ -11,7 +11,7 @@ from events.adapters.partner import Partner
 from events.adapters.pas.bundle import Found, code_of, objects, text
 from events.adapters.pas.reading import Message, member_id, npi
 from events.adapters.pas.shapes import fits_profile, is_absolute, own_id, shaped
-from events.adapters.pas.systems import CLAIM_TYPES
+from events.adapters.pas.systems import CLAIM_TYPES, PROCEDURE_SYSTEMS, WRITTEN_SYSTEMS
 from events.request import MOST_LINES
 
 _MOST_TRACES = 3
@@ -139,6 +139,18 @@ def _items(message: Message) -> Iterator[tuple[str, JsonValue]]:
                     for one in numbers[:_MOST_TRACES]
                     if {"system", "value"} <= one.keys()
                 ],
-                "modifiers": [{"coding": one["coding"][:1]} for one in modifiers[:_MOST_MODIFIERS] if "coding" in one],
+                "modifiers": [{"coding": [coding]} for one in modifiers[:_MOST_MODIFIERS] for coding in _modifier(one)],
             },
         )
+
+
+_MODIFIER_LISTS = {"cpt", "hcpcs"}
+"""The guide has no other modifiers."""
+
+
+def _modifier(concept: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Its first coding in one of the guide's lists, under that list's URL; empty if it has none."""
+    for coding in concept.get("coding", ()):
+        if (system := PROCEDURE_SYSTEMS.get(coding.get("system", ""))) in _MODIFIER_LISTS:
+            return [coding | {"system": WRITTEN_SYSTEMS[system]}]
+    return []

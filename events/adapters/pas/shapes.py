@@ -80,12 +80,16 @@ _KNOWN: Final = {
         "v2-0203": "DL JHN MA MB MC MR NPI PN SN SS TAX UMB",
     }.items()
 }
-"""The codes of HL7's own systems that come back: a validator knows them all, and refuses any other."""
+"""The codes that come back, of systems whose codes a validator knows: it refuses any other."""
+
+
+_CHECKED: Final = re.compile(rf"{re.escape(_HL7)}.*|http://hl7\.org/fhir/(?:[^/]*|us/davinci-pas/.*)", re.DOTALL)
+"""The systems whose codes a validator knows: HL7's, FHIR's own and the guide's."""
 
 
 def _is_known(coding: dict[str, Any]) -> bool:
     system = coding.get("system", "")
-    return not system.startswith(_HL7) or coding["code"] in _KNOWN.get(system, ())
+    return _CHECKED.fullmatch(system) is None or coding["code"] in _KNOWN.get(system, ())
 
 
 _ELEMENTS: Final = {

@@ -24,6 +24,8 @@ _CPT: Final = "http://www.ama-assn.org/go/cpt"
 _HCPCS: Final = "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 _PCS: Final = "http://www.cms.gov/Medicare/Coding/ICD10"
 _ICD_9_PCS: Final = "http://hl7.org/fhir/sid/icd-9-pcs"
+_ICD_9: Final = "http://terminology.hl7.org/CodeSystem/icd9cm"
+"""The guide's name of both volumes, of diagnoses and of procedures."""
 PROCEDURE_SYSTEMS: Final = MappingProxyType(
     {
         _CPT: "cpt",
@@ -41,6 +43,7 @@ PROCEDURE_SYSTEMS: Final = MappingProxyType(
         "http://hl7.org/fhir/sid/icd-10-pcs": "icd-10-pcs",
         "urn:oid:2.16.840.1.113883.6.4": "icd-10-pcs",
         _ICD_9_PCS: "icd-9-pcs",
+        _ICD_9: "icd-9-pcs",
         "http://hl7.org/fhir/sid/icd-9-cm/procedure": "icd-9-pcs",
         "urn:oid:2.16.840.1.113883.6.104": "icd-9-pcs",
     }
@@ -52,6 +55,7 @@ DIAGNOSIS_SYSTEMS: Final = MappingProxyType(
     {
         "http://hl7.org/fhir/sid/icd-10-cm": "icd-10-cm",
         "urn:oid:2.16.840.1.113883.6.90": "icd-10-cm",
+        _ICD_9: "icd-9-cm",
         "http://hl7.org/fhir/sid/icd-9-cm": "icd-9-cm",
         "http://hl7.org/fhir/sid/icd-9-cm/diagnosis": "icd-9-cm",
         "urn:oid:2.16.840.1.113883.6.103": "icd-9-cm",
@@ -59,7 +63,7 @@ DIAGNOSIS_SYSTEMS: Final = MappingProxyType(
 )
 """Our word for the code systems of diagnoses."""
 WRITTEN_SYSTEMS: Final = MappingProxyType(
-    {"cpt": _CPT, "hcpcs": _HCPCS, "icd-10-pcs": _PCS, "icd-9-pcs": _ICD_9_PCS, "service-type": SERVICE_TYPES}
+    {"cpt": _CPT, "hcpcs": _HCPCS, "icd-10-pcs": _PCS, "icd-9-pcs": _ICD_9, "service-type": SERVICE_TYPES}
 )
 """Of what is granted, by our word."""
 

@@ -197,7 +197,7 @@ ROWS: Final = (
     Row("Claim.item", "authorizationNumber", "mapped", "If the Claim has none.", "prior_authorization_number"),
     Row("Claim.item", "itemTraceNumber", "kept", "Comes back in the answer."),
     Row("Claim.item", "administrationReferenceNumber", "mapped", "As the Claim's.", "supersedes"),
-    Row("Claim.item", "modifier", "kept", "Comes back with what is granted instead."),
+    Row("Claim.item", "modifier", "kept", "Comes back with what is granted instead, if it is one of CPT or HCPCS."),
     Row("Claim.item", "serviceItemRequestType, location, revenue, infoChanged", "ignored", _OTHERS),
     Row("Claim.item", "unitPrice, factor, net, programCode, udi, bodySite, subSite", "ignored", _NOT_PAID),
     Row(

@@ -8,7 +8,13 @@ from datetime import date
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from events.adapters.code_lists import CORRECT_AND_RESUBMIT, INFORMATION_REQUIRED, PENDED_BECAUSE
+from events.adapters.code_lists import (
+    CORRECT_AND_RESUBMIT,
+    ELECTRONICALLY,
+    INFORMATION_REQUIRED,
+    PENDED_BECAUSE,
+    SUPPORTING_DATA,
+)
 from events.adapters.x12.interchange import Delimiters, Segment
 from events.adapters.x12.loops import DEPENDENT, EVENT, LOOPS, PAYER, REQUESTER, SERVICE, SUBSCRIBER, Level, element
 from events.adapters.x12.reading import QUANTITIES, SERVICES
@@ -181,7 +187,7 @@ def _quantities(place: Place) -> Iterable[Segment]:
 def _attachments(place: Place) -> Iterable[Segment]:
     if not _is_asked(place) or place.decided is None:
         return []
-    return [["PWK", "OZ", "EL", "", "", "AC", place.decided.number]]
+    return [["PWK", SUPPORTING_DATA, ELECTRONICALLY, "", "", "AC", place.decided.number]]
 
 
 def _words(place: Place) -> Iterable[Segment]:

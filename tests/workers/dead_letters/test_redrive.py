@@ -59,6 +59,14 @@ def test_a_verdict_that_may_stand_by_now_is_sent_again(reason: str) -> None:
     assert refusal(letter(reason, topic="t.authorization.verdicts"), SETTINGS) is None
 
 
+@pytest.mark.parametrize("topic", ["t.pas.requests", "t.x12.278.requests"])
+def test_a_platforms_message_that_can_be_read_by_now_is_sent_again(topic: str) -> None:
+    refused = letter("schema_violation", topic=topic, value=b"ISA*00*")
+
+    assert refusal(refused, SETTINGS) is None
+    assert masked(refused) == "7 bytes that are not JSON"
+
+
 @pytest.mark.parametrize(
     ("refused", "sentence"),
     [
@@ -66,8 +74,8 @@ def test_a_verdict_that_may_stand_by_now_is_sent_again(reason: str) -> None:
         (letter("circular_link", topic="t.authorization.links"), "the answer stands"),
         (letter("conflicting_duplicate", topic="t.authorization.verdicts"), "use a new id"),
         (letter("denied_link", topic="t.authorization.case-events"), "the answer stands"),
-        (letter(topic="t.policy.revisions"), "it is no request"),
-        (letter(topic="authorization.requests"), "it is no request"),
+        (letter(topic="t.policy.revisions"), "nothing of its topic is sent again"),
+        (letter(topic="authorization.requests"), "nothing of its topic is sent again"),
         (letter(value=None), "no value"),
         (letter(value=b"x" * 1_000_001), "only the beginning of its value"),
         (letter(headers=((TRIES, b"3"),)), "sent again 3 times already"),

@@ -206,6 +206,7 @@ def test_in_any_order_each_message_gets_its_answers(numbers: Sequence[int], seed
         if waiting and chance.random() < 0.5:
             house.send("x12-278", waiting.pop(0))
         house.step(chance.choice(house.topics), at_most=chance.randint(1, 3))
+        assert house.account().problem is None
     orderly = _house(*(message(9, number) for number in numbers))
 
     assert [one.value for one in house.log[REQUESTS]] == [one.value for one in orderly.log[REQUESTS]]
@@ -220,7 +221,10 @@ def _balances(house: Integrated) -> None:
     read, resolved = house.counts[X12_REQUESTS], house.counts[SUBMISSIONS]
     answered = house.counts[INTEGRATION_EVENTS]
     assert read["submitted"] == len(house.log[SUBMISSIONS])
-    assert resolved["requested"] + resolved["again"] + resolved["refused"] == read["submitted"]
+    assert sum(resolved.values()) == read["submitted"]
+    account = house.account()
+    assert (account.missing, account.on_their_way, account.waiting) == (0, 0, 0)
+    assert account.messages == account.requested + account.again + account.not_known + account.refused
     assert resolved["requested"] == len(house.log[REQUESTS]) == answered["opened"]
     assert answered["answered"] + answered["refused"] == resolved["requested"]
     assert sum(answered.values()) == len(house.log[INTEGRATION_EVENTS])

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from kafka.consumer.fetcher import ConsumerRecord
 
-from events.topics import DECISIONS, PAS_REQUESTS, PAS_RESPONSES, X12_REQUESTS, X12_RESPONSES
+from events.topics import DEAD_LETTERS, DECISIONS, PAS_REQUESTS, PAS_RESPONSES, X12_REQUESTS, X12_RESPONSES
 from tests.support import pas_bundles, x12_messages
+from tests.support.commands import dli
 from tests.support.running import eventually, everything_on, samples, settings_for, worker
 from workers.configuration.settings import Settings
 from workers.dev_brokers import free_ports
 from workers.kafka.records import OutgoingRecord
+from workers.replay.platform_messages import MADE
 from workers.topics import apply_topics
 from workers.traffic.commands import sent
 
@@ -78,6 +80,49 @@ def test_messages_of_both_formats_are_answered_in_their_own(found: Settings, tmp
     assert counted["dli_messages_total format=x12-278 outcome=submitted"] == 2 * len(interchanges)
     assert counted["dli_submissions_total outcome=again"] == len(bundles) + len(interchanges)
     assert counted["dli_platform_answers_total outcome=answered"] == len(bundles) + len(interchanges)
+    balanced = dli(
+        "accounts", "--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix, "--app-id", found.app_id
+    )
+    assert balanced.code == 0, balanced
+    messages = 2 * (len(bundles) + len(interchanges)) + 1
+    assert f"platforms: {messages} messages = {decided} requested + {decided} again" in " ".join(balanced.out.split())
+    assert replayed(found, tmp_path) == [(0, counts(found)), (0, counts(found))]
+
+
+def replayed(found: Settings, folder: Path) -> list[tuple[int, dict[str, int]]]:
+    """Exit code and identical records of a replay from Kafka, and of one from an archive."""
+    where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix)
+    archive, partners = str(folder / "archive"), ("--partners", str(found.partners), "-o", "jsonl")
+    assert dli("archive", archive, "--messages", *where).code == 0
+    both = [dli("replay", "messages", *partners, *where), dli("replay", "messages", archive, *partners)]
+    found_identical = [(one.code, json.loads(one.out.splitlines()[0])["summary"]["identical"]) for one in both]
+    return [(code, {name: count for name, count in of.items() if name != "all"}) for code, of in found_identical]
+
+
+def counts(found: Settings) -> dict[str, int]:
+    return {name: len(everything_on(found, name)) for name in MADE}
+
+
+def test_a_message_of_an_unknown_partner_is_answered_once_it_is_known(found: Settings, tmp_path: Path) -> None:
+    """It becomes a dead letter with its own bytes, is sent again when the partner's file is there, and then decided."""
+    interchange = x12_messages.message(5)
+    where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix)
+    stranger = x12_messages.PARTNER.model_copy(update={"name": "other", "senders": ("ZZ:OTHER",)})
+    (tmp_path / "other.json").write_text(stranger.model_dump_json(by_alias=True, exclude_none=True))
+    early = speaking_of(found, partners=tmp_path / "other.json")
+
+    with worker(found, tmp_path):
+        with worker(early, tmp_path, "early", INTEGRATION):
+            list(sent([OutgoingRecord(found.topic(X12_REQUESTS), b"", interchange, ())], found))
+            assert eventually(lambda: len(everything_on(found, DEAD_LETTERS)) == 1)
+        resent = dli("dead-letters", "redrive", "--all", "--app-id", found.app_id, "--execute", *where)
+        with worker(speaking_of(found), tmp_path, "late", INTEGRATION):
+            assert eventually(lambda: len(everything_on(found, X12_RESPONSES)) == 1)
+
+    assert resent.code == 0, resent
+    [answer] = everything_on(found, X12_RESPONSES)
+    assert answer.value.startswith(b"ISA")
+    assert len(everything_on(found, DECISIONS)) == 1
 
 
 def test_another_process_knows_what_the_first_one_answered(found: Settings, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
@@ -45,18 +45,25 @@ from events.topics import (
     DEAD_LETTERS,
     DEADLINES,
     DECISIONS,
+    INTEGRATION_EVENTS,
     LEDGER,
     LINKS,
+    PAS_REQUESTS,
+    PAS_RESPONSES,
     POLICY_REVISIONS,
     REQUESTS,
     SHADOW,
+    SUBMISSIONS,
     TOPICS,
     VERDICTS,
+    X12_REQUESTS,
+    X12_RESPONSES,
 )
-from tests.support import generator
+from tests.support import generator, pas_bundles, x12_messages
 from tests.support.browsing import dashboard
 from tests.support.cases import packaged
 from tests.support.commands import Ran, dli
+from tests.support.gateways import TOKEN, Answer, call, digest, gateway, subscriber, subscription
 from tests.support.policy_files import written
 from tests.support.publishing import revised
 from tests.support.reviews import event, verdict
@@ -67,6 +74,7 @@ from workers.cases.route import is_on_its_way
 from workers.configuration.settings import Settings, read
 from workers.demo.run import running_worker
 from workers.dev_brokers import free_ports
+from workers.gateway.adapters import parts
 from workers.kafka import connect
 from workers.kafka.acls import AclRule, rights
 from workers.kafka.records import OutgoingRecord
@@ -80,6 +88,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("secured")]
 REVIEW = "review-system-1"
 PLATFORM, OPERATOR, EXPORTER, STRANGER = "claims-platform-1", "dli-operator", "dli-exporter", "stranger"
 ARCHIVE, LOSING, VIEWER, POLICY = "dli-archive", "dli-worker-2", "dli-viewer", "dli-policy"
+INTEGRATION, GATEWAY = "dli-integration", "dli-gateway"
 ROLE_OF = {
     WORKER: "worker",
     LOSING: "worker",
@@ -90,10 +99,20 @@ ROLE_OF = {
     VIEWER: "dashboard",
     POLICY: "policy",
     REVIEW: "review",
+    INTEGRATION: "integration",
+    GATEWAY: "gateway",
 }
 ONE_LINE = {"lines": [{"line": 1, "action": "A1"}]}
 FOREIGN = "someone-elses-topic"
 AUDIT = r"Principal = User:{} is (Allowed|Denied) operation = (\w+) from host = \S+ on resource = (\w+):LITERAL:(\S+)"
+
+
+class Spoken(NamedTuple):
+    """What came back over HTTP."""
+
+    subscribed: Answer
+    bundle: Answer
+    interchange: Answer
 
 
 def audit(secured: Secured, user: str) -> set[tuple[str, ...]]:
@@ -175,7 +194,7 @@ def archived(secured: Secured, used: set[tuple[str, ...]], tmp_path_factory: pyt
     assert used
     folder = tmp_path_factory.mktemp("archives")
     environment = {**os.environ, **secured.settings(ARCHIVE, partitions=2).environment()}
-    command = [sys.executable, "-m", "workers.main", "archive", str(folder), "--continue"]
+    command = [sys.executable, "-m", "workers.main", "archive", str(folder), "--continue", "--messages"]
     done = [
         subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)  # noqa: S603 (our own command)
         for _ in range(2)
@@ -196,11 +215,30 @@ def send_unknown_verdict(secured: Secured) -> None:
     list(sent([OutgoingRecord(VERDICTS, b"k", unknown, ())], secured.settings(REVIEW)))
 
 
+def abandon(topic: str, found: Settings) -> None:
+    """An aborted transaction, whose records wait behind the group's offsets."""
+    client = KafkaProducer(**connect.client(found), transactional_id=f"{found.integration_id}-{topic}-0")
+    try:
+        client.init_transactions()
+        client.begin_transaction()
+        client.send(topic, b"v").get(timeout=10)
+        client.abort_transaction()
+    finally:
+        client.close()
+
+
 def leave_waiting(secured: Secured) -> None:
     """Where nothing waits, nobody need look how old that is; the worker has ended."""
     list(sent([as_record(generator.encode(generator.request(2, 1)), REQUESTS)], secured.settings(PLATFORM)))
-    of_workers = [OutgoingRecord(topic, b"k", b"v", ()) for topic in (LEDGER, LINKS, CASE_EVENTS)]
-    list(sent(of_workers, secured.settings(WORKER)))
+    of_processes = {
+        WORKER: (LEDGER, LINKS, CASE_EVENTS),
+        PLATFORM: (PAS_REQUESTS, X12_REQUESTS),
+    }
+    for user, topics in of_processes.items():
+        list(sent([OutgoingRecord(topic, b"k", b"v", ()) for topic in topics], secured.settings(user)))
+    # Between the agents, what nobody counts: others' records there would upset accounts.
+    for topic in (SUBMISSIONS, INTEGRATION_EVENTS):
+        abandon(topic, secured.settings(INTEGRATION))
     send_unknown_verdict(secured)
     list(sent([OutgoingRecord(POLICY_REVISIONS, b"k", b"v", ())], secured.settings(OPERATOR)))
     # Answers and deadlines wait again: others of them would upset accounts. Verdicts wait where none was read before;
@@ -217,7 +255,7 @@ def leave_waiting(secured: Secured) -> None:
         client.close()
 
 
-@pytest.mark.usefixtures("archived")
+@pytest.mark.usefixtures("archived", "spoken")
 def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secured) -> None:
     leave_waiting(secured)
     found = secured.settings(EXPORTER, partitions=2, exporter_port=free_ports().client)
@@ -233,7 +271,74 @@ def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secure
     assert {one for one in audit(secured, EXPORTER) if one[0] == "Denied"} == set()
 
 
-@pytest.mark.usefixtures("used")
+# --- platforms' own formats ----------------------------------------------------------------------------------------
+
+
+SPEAKING = ("workers.main", "integration")
+
+
+def speaks(folder: Path) -> dict[str, Any]:
+    """The flags of a process that speaks platforms' formats; it is asked whether it is ready at its own port."""
+    partners = folder / "delta.json"
+    partners.write_text(x12_messages.PARTNER.model_dump_json(by_alias=True, exclude_none=True), "utf-8")
+    port = free_ports().client
+    own = {"web_port": port, "integration_port": port}
+    return {"data_dir": folder / "speaking", "partners": partners, "partitions": 2, **own}
+
+
+@pytest.fixture(scope="module")
+def spoken(secured: Secured, used: set[tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> Spoken:
+    """Messages over Kafka and over HTTP, answered by processes that have their rights and no others."""
+    assert used
+    folder = tmp_path_factory.mktemp("spoken")
+    working = secured.settings(WORKER, partitions=2, data_dir=folder, web_port=free_ports().client)
+    speaking = secured.settings(INTEGRATION, **speaks(folder))
+    platform = secured.settings(PLATFORM)
+    clients, http = folder / "clients.json", free_ports()
+    with (
+        subscriber() as hook,
+        running_worker(working, folder / "worker.log"),
+        running_worker(speaking, folder / "integration.log", SPEAKING),
+    ):
+        client = {"partner": "delta", "tokens": [digest(TOKEN.encode())], "endpoints": [hook.url]}
+        clients.write_text(json.dumps({"partners": [client | {"identifiers": ["urn:senders|DELTAHOSP"]}]}), "utf-8")
+        found = secured.settings(
+            GATEWAY,
+            partitions=2,
+            partners=speaking.partners,
+            gateway_clients=clients,
+            gateway_port=http.client,
+            gateway_health_port=http.controller,
+        )
+        with gateway(found, parts=parts(found)):
+            wanted = subscription(hook.url, "org-identifier=urn:senders|DELTAHOSP")
+            subscribed = call(found, "POST", "/fhir/Subscription", wanted)
+            asked = [(PAS_REQUESTS, pas_bundles.message(1)), (X12_REQUESTS, x12_messages.message(1))]
+            headers = (("partner", b"delta"),)
+            list(sent([OutgoingRecord(topic, b"", value, headers) for topic, value in asked], platform))
+            assert eventually(lambda: all(everything_on(platform, one) for one in (PAS_RESPONSES, X12_RESPONSES)))
+            bundle = call(found, "POST", "/fhir/Claim/$submit", pas_bundles.message(2))
+            interchange = call(found, "POST", "/x12/278", x12_messages.message(2), kind="application/edi-x12")
+            assert eventually(lambda: unused(secured, GATEWAY, "gateway") == []), subscribed
+    return Spoken(subscribed, bundle, interchange)
+
+
+def test_messages_over_http_are_answered_through_the_whole_system(spoken: Spoken) -> None:
+    assert (spoken.subscribed.status, spoken.bundle.status, spoken.interchange.status) == (201, 200, 200), spoken
+    assert spoken.bundle.json["resourceType"] == "Bundle"
+    assert spoken.interchange.body.startswith(b"ISA")
+
+
+@pytest.mark.usefixtures("spoken")
+@pytest.mark.parametrize(("user", "role"), [(INTEGRATION, "integration"), (GATEWAY, "gateway")])
+def test_processes_of_platforms_formats_use_every_right_and_need_no_other(
+    secured: Secured, user: str, role: str
+) -> None:
+    assert unused(secured, user, role) == []
+    assert {one for one in audit(secured, user) if one[0] == "Denied"} == set()
+
+
+@pytest.mark.usefixtures("spoken")
 def test_a_platform_asks_and_reads_answers_and_uses_every_right(secured: Secured) -> None:
     """With a consumer group of its own, as platforms read."""
     where = TopicPartition(DECISIONS, 0)
@@ -613,9 +718,10 @@ FINDINGS = 3
 
 
 def test_an_operator_does_all_that_one_does_and_uses_every_right(
-    secured: Secured, used: set[tuple[str, ...]], tmp_path: Path
+    secured: Secured, used: set[tuple[str, ...]], spoken: Spoken, tmp_path: Path
 ) -> None:
     assert used
+    assert spoken
     send_unknown_verdict(secured)
     values = environment(secured.settings(OPERATOR, partitions=2))
     places = {name: tmp_path / name for name in ("requests", "work")}
@@ -628,13 +734,16 @@ def test_an_operator_does_all_that_one_does_and_uses_every_right(
 
     done = {line: with_environment(values, *line.format(**places).split()) for line in OPERATING}
     worker = secured.settings(WORKER, partitions=2, data_dir=tmp_path / "data", web_port=free_ports().client)
-    with running_worker(worker, tmp_path / "log"):
+    speaking = secured.settings(INTEGRATION, **speaks(tmp_path))
+    with running_worker(worker, tmp_path / "log"), running_worker(speaking, tmp_path / "speaking.log", SPEAKING):
         assert eventually(lambda: with_environment(values, "accounts").code == 0), with_environment(values, "accounts")
         # What waits for its request has to be given up, and what is on its way to arrive, before partitions are added.
         letters = partial(everything_on, secured.settings(OPERATOR), DEAD_LETTERS)
         assert eventually(lambda: any(b"unknown_request" in (one.value or b"") for one in letters()))
         assert eventually(lambda: at_rest(secured.settings(OPERATOR, partitions=2)))
     more = with_environment(values, "topics", "scale", "4", "--execute")
+    # Messages that could not be read; letters of other topics cannot be sent again.
+    assert with_environment(values, "dead-letters", "redrive", "--reason", "undecodable", "--execute").code == FINDINGS
 
     assert {line: ran for line, ran in done.items() if ran.code not in {0, FINDINGS}} == {}
     assert more.code == 0, more

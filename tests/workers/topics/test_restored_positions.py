@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
-from events.topics import CASES, DECISIONS, REQUESTS, VERDICTS
+import pytest
+
+from events.topics import CASES, CHAINS, CONTEXTS, DECISIONS, REQUESTS, VERDICTS
 from tests.support.event_logs import MemorySource, archived
 from tests.support.packaged import packaged_library
 from tests.support.reviewed_logs import DECISIONS_MADE, every_kind
 from tests.support.verifying import report
 from workers.archive.archive_source import ArchiveSource
 from workers.configuration.settings import read
-from workers.replay.archive_commands import ARCHIVED
+from workers.event_log.source import ReplayError
+from workers.replay.archive_commands import ARCHIVED, MESSAGES
 from workers.topics import restore_archive as restoring
+from workers.topics.restore_archive import to_restore
 
 
 def test_decisions_from_verdicts_verify_again_once_restored(tmp_path: Path) -> None:
@@ -31,6 +35,17 @@ def test_decisions_from_verdicts_verify_again_once_restored(tmp_path: Path) -> N
     assert before != after, "the positions have changed"
     came = report(restored, tmp_path / "work")
     assert (came.found, came.identical) == ({}, {"decision": 10, "final_decision": DECISIONS_MADE})
+
+
+def test_platforms_messages_are_never_restored() -> None:
+    """Each would be answered again. What is known of their traces is."""
+    restored = to_restore({*ARCHIVED, *MESSAGES})
+
+    assert restored == set(ARCHIVED)
+    assert {CHAINS, CONTEXTS} <= restored
+    for topic in MESSAGES:
+        with pytest.raises(ReplayError, match=rf"{topic}: platforms' messages are archived for .* and not restored"):
+            to_restore({*ARCHIVED, *MESSAGES}, [topic])
 
 
 def test_archives_have_what_a_restore_of_cases_needs() -> None:

@@ -13,77 +13,22 @@ from hypothesis import strategies as st
 from events.adapters.adapter import Decided
 from events.adapters.chain import Requested
 from events.adapters.code_lists import ACTIONS
-from events.adapters.numbers import control_number
 from events.adapters.pas.adapter import PAS
 from events.adapters.submission import Refusal, SourceError
 from events.decision import Decision, Determination
 from tests.support.pas_answers import AT, requested, troubles
-from tests.support.pas_bundles import CPT, PARTNER, PAS_URL, RECEIVED, X12_URL, Json, bundle, coded
+from tests.support.pas_bundles import CPT, HCPCS, PARTNER, PAS_URL, RECEIVED, X12_URL, Json, coded
+from tests.support.pas_decisions import NUMBER, QUESTION, REVIEW, decided_line, decision_of, two_items
 
-ID = "feb59f8e854908ca7a65aec7a06d101e"
-NUMBER = control_number(ID)
-REVIEW = {"verdict_id": "V-1", "role": "physician", "decided_at": "2025-06-10T09:00:00-05:00"}
 LARGEST = 1_000_000
-QUESTION = {"fact": "clinical.malignancy", "question": "What kind of malignancy?"}
 
 
 @cache
 def _requested(**claim: Any) -> Requested:
     """A message with two items and its request."""
-    [found] = PAS.read(json.dumps(_sent(**claim)).encode(), PARTNER, RECEIVED)
+    [found] = PAS.read(json.dumps(two_items(**claim)).encode(), PARTNER, RECEIVED)
     assert found.refused is None
     return requested(found)
-
-
-def _sent(**claim: Any) -> Json:
-    tree = bundle(seed=4)
-    items = [
-        {
-            "sequence": number,
-            "productOrService": coded(CPT, "38242"),
-            "modifier": [coded(CPT, "59")],
-            "servicedDate": "2025-06-16",
-            "extension": [
-                {
-                    "url": f"{PAS_URL}extension-itemTraceNumber",
-                    "valueIdentifier": {"system": "https://d.example/l", "value": f"L{number}"},
-                }
-            ],
-        }
-        for number in (1, 2)
-    ]
-    tree["entry"][0]["resource"] |= {"item": items, "created": "2025-06-02T10:00:00-05:00"} | claim
-    tree["timestamp"] = "2025-06-02T10:00:00-05:00"
-    return tree
-
-
-def _line(line: int, action: str, determination: str, **more: Any) -> Json:
-    return {
-        "line": line,
-        "system": "cpt",
-        "code": "38242",
-        "determination": determination,
-        "reasons": [],
-        "action": action,
-        "acts_next": "nobody",
-        "step": "clinical_statements",
-        "missing": [],
-        "policy": {"number": "L.2.03.402"},
-    } | more
-
-
-def _decision(action: str, *lines: Json, **more: Any) -> Decision:
-    stated = {
-        "decision_id": ID,
-        "request_id": "9640001112:TR-1~0123456789ab",
-        "stage": "open",
-        "line_of_business": "commercial",
-        "action": action,
-        "clock": {"state": "no_clock"},
-        "lines": lines,
-        "policies": [],
-    }
-    return Decision.model_validate_json(json.dumps(stated | more))
 
 
 def _bundle(decision: Decision, found: Requested | None = None) -> Json:
@@ -118,14 +63,16 @@ def _review(adjudicated: Json) -> tuple[str, str | None, list[str]]:
     return action["code"], _extension(review, "number"), reasons
 
 
-APPROVED = _decision(
-    "A1", _line(1, "A1", "medically_necessary", valid_through="2025-12-01"), _line(2, "A1", "medically_necessary")
+APPROVED = decision_of(
+    "A1",
+    decided_line(1, "A1", "medically_necessary", valid_through="2025-12-01"),
+    decided_line(2, "A1", "medically_necessary"),
 )
 
 
 def test_the_response_comes_first_and_the_sender_s_resources_fol() -> None:
     written = _bundle(APPROVED)
-    sent = {entry["fullUrl"] for entry in _sent()["entry"]}
+    sent = {entry["fullUrl"] for entry in two_items()["entry"]}
     assert (written["type"], written["timestamp"]) == ("collection", "2025-06-02T16:33:20-05:00")
     assert written["entry"][0]["resource"]["resourceType"] == "ClaimResponse"
     kinds = {entry["resource"]["resourceType"] for entry in written["entry"][1:]}
@@ -162,7 +109,9 @@ def test_what_is_certified_has_its_number_and_its_period() -> None:
     [one for one in get_args(Determination) if one not in ("medically_necessary", "redirected", "cancelled")],
 )
 def test_what_is_pended_is_complete_and_never_reads_as_a_denial(determination: str) -> None:
-    response = _answer(_decision("A4", _line(1, "A4", determination), _line(2, "A1", "medically_necessary")))
+    response = _answer(
+        decision_of("A4", decided_line(1, "A4", determination), decided_line(2, "A1", "medically_necessary"))
+    )
     reason = "0U" if determination in ("information_needed", "invalid_code") else "0V"
     assert response["outcome"] == "complete"
     assert _review(response) == ("A4", None, [reason])
@@ -171,14 +120,20 @@ def test_what_is_pended_is_complete_and_never_reads_as_a_denial(determination: s
 
 
 def test_questions_go_out_as_communication_requests_and_notes() -> None:
-    line = _line(1, "A4", "information_needed", missing=[QUESTION])
-    written = _bundle(_decision("A4", line, _line(2, "A4", "not_addressed"), due_at="2025-06-09T15:00:00Z"))
+    line = decided_line(1, "A4", "information_needed", missing=[QUESTION])
+    written = _bundle(decision_of("A4", line, decided_line(2, "A4", "not_addressed"), due_at="2025-06-09T15:00:00Z"))
     response = written["entry"][0]["resource"]
     [asked] = [entry for entry in written["entry"] if entry["resource"]["resourceType"] == "CommunicationRequest"]
     assert response["communicationRequest"] == [{"reference": asked["fullUrl"]}]
     assert _extension(asked["resource"], "extension-serviceLineNumber") == 1
     assert [one["value"] for one in asked["resource"]["identifier"]] == [NUMBER]
     assert asked["resource"]["payload"] == [{"contentString": "102089-0"}]
+    assert [one["coding"][0] for name in ("category", "medium") for one in asked["resource"][name]] == [
+        {"system": f"{X12_URL}755", "code": "OZ"},
+        {"system": f"{X12_URL}756", "code": "EL"},
+    ]
+    assert asked["resource"]["recipient"] == [response["insurer"]]
+    assert asked["resource"]["requester"] == response["insurer"]
     numbers = [one["valueIdentifier"]["value"] for one in response["item"][0]["extension"] if "valueIdentifier" in one]
     assert numbers == ["L1", NUMBER]
     notes = {note["number"]: note["text"] for note in response["processNote"]}
@@ -188,7 +143,7 @@ def test_questions_go_out_as_communication_requests_and_notes() -> None:
 
 def test_another_program_is_named_with_what_it_does() -> None:
     program = {"name": "Federal program", "says": "decides by its own policy"}
-    response = _answer(_decision("CT", _line(1, "CT", "redirected", program=program)))
+    response = _answer(decision_of("CT", decided_line(1, "CT", "redirected", program=program)))
     assert (_review(response), response["processNote"][0]["text"]) == (
         ("CT", None, []),
         "Federal program: decides by its own policy",
@@ -197,7 +152,9 @@ def test_another_program_is_named_with_what_it_does() -> None:
 
 def test_a_verdict_has_its_reasons_words_and_reviewer() -> None:
     review = REVIEW | {"npi": "1300000019", "specialty": "Hematology", "reasons": ["0F"], "text": "Not shown."}
-    response = _answer(_decision("A3", _line(1, "A3", "not_medically_necessary", review=review), stage="final"))
+    response = _answer(
+        decision_of("A3", decided_line(1, "A3", "not_medically_necessary", review=review), stage="final")
+    )
     assert _review(response["item"][0]) == ("A3", None, ["0F"])
     assert [note["text"] for note in response["processNote"]] == ["Not shown."]
     reviewer = {"extension": _extension(response, "extension-claimResponseReviewer")}
@@ -208,8 +165,8 @@ def test_a_verdict_has_its_reasons_words_and_reviewer() -> None:
 
 def test_less_than_asked_is_an_item_as_asked_and_one_as_granted() -> None:
     granted = {"code": "38243", "units": 2, "from": "2025-06-20", "through": "2025-07-20"}
-    line = _line(1, "A6", "medically_necessary", authorized=granted, review=REVIEW)
-    response = _answer(_decision("A6", line, stage="final"))
+    line = decided_line(1, "A6", "medically_necessary", authorized=granted, review=REVIEW)
+    response = _answer(decision_of("A6", line, stage="final"))
     assert _review(response["item"][0]) == ("A6", NUMBER, [])
     [added] = response["addItem"]
     assert (added["itemSequence"], added["productOrService"], added["quantity"]) == (
@@ -222,22 +179,52 @@ def test_less_than_asked_is_an_item_as_asked_and_one_as_granted() -> None:
     assert _review(added) == ("A6", NUMBER, [])
 
 
+def test_a_modifier_comes_back_if_the_guide_has_its_list() -> None:
+    tree = two_items()
+    modifiers = [coded("https://ehr.example/codes", "L"), coded(CPT, "59"), coded(HCPCS, "RT")]
+    tree["entry"][0]["resource"]["item"][0]["modifier"] = modifiers
+    [found] = PAS.read(json.dumps(tree).encode(), PARTNER, RECEIVED)
+    line = decided_line(1, "A6", "medically_necessary", authorized={"code": "38243", "units": 2}, review=REVIEW)
+    [added] = _answer(decision_of("A6", line, stage="final"), requested(found))["addItem"]
+    assert added["modifier"] == [coded(CPT, "59"), coded(HCPCS, "RT")]
+
+
 def test_items_that_the_message_cancels_are_answered_c() -> None:
     found = _requested()
     found = found._replace(context=found.context.model_copy(update={"cancelled_lines": (2,)}))
-    response = _answer(_decision("A1", _line(1, "A1", "medically_necessary")), found)
+    response = _answer(decision_of("A1", decided_line(1, "A1", "medically_necessary")), found)
     assert [(item["itemSequence"], _review(item)[0]) for item in response["item"]] == [(1, "A1"), (2, "C")]
 
 
 def test_identifiers_come_back_behind_the_control_number() -> None:
     response = _answer(APPROVED)
     assert response["identifier"][0]["value"] == NUMBER
-    sent = _sent()["entry"][0]["resource"]["identifier"][0]
+    sent = two_items()["entry"][0]["resource"]["identifier"][0]
     assert response["identifier"][1] == {"system": sent["system"], "value": sent["value"]}
 
 
+@pytest.mark.parametrize(
+    ("system", "code", "comes_back"),
+    [
+        ("http://terminology.hl7.org/CodeSystem/v2-0203", "MB", True),
+        ("https://ehr.example/codes", "X9", True),
+        ("http://terminology.hl7.org/CodeSystem/v2-0203", "X9", False),
+        ("http://hl7.org/fhir/administrative-gender", "X9", False),
+        ("http://hl7.org/fhir/us/davinci-pas/CodeSystem/PASTempCodes", "X9", False),
+    ],
+)
+def test_a_code_that_a_validator_refuses_does_not_come_back(system: str, code: str, comes_back: bool) -> None:
+    tree = two_items()
+    [patient] = [entry["resource"] for entry in tree["entry"] if entry["resource"]["resourceType"] == "Patient"]
+    patient["identifier"][0]["type"] = coded(system, code)
+    [found] = PAS.read(json.dumps(tree).encode(), PARTNER, RECEIVED)
+    answered = _bundle(APPROVED, requested(found))
+    [same] = [entry["resource"] for entry in answered["entry"] if entry["resource"]["resourceType"] == "Patient"]
+    assert (same["identifier"][0].get("type") == coded(system, code)) is comes_back
+
+
 def test_a_refusal_names_each_error_by_path_place_and_loop() -> None:
-    [found] = PAS.read(json.dumps(_sent(provider={"reference": "Organization/gone"})).encode(), PARTNER, RECEIVED)
+    [found] = PAS.read(json.dumps(two_items(provider={"reference": "Organization/gone"})).encode(), PARTNER, RECEIVED)
     assert found.refused is not None
     value = PAS.refuse(found, found.refused, AT)
     assert troubles(value) == []
@@ -270,10 +257,10 @@ def test_a_broken_structure_becomes_an_operation_outcome(value: bytes) -> None:
 
 
 def test_an_inquiry_has_the_newest_decision_or_nothing() -> None:
-    asked = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": _sent()}]}
+    asked = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": two_items()}]}
     [inquiry] = PAS.read(json.dumps(asked).encode(), PARTNER, RECEIVED)
-    line = _line(1, "A4", "information_needed", missing=[QUESTION])
-    found = json.loads(PAS.report(inquiry, _requested().context, Decided(_decision("A4", line), AT), AT))
+    line = decided_line(1, "A4", "information_needed", missing=[QUESTION])
+    found = json.loads(PAS.report(inquiry, _requested().context, Decided(decision_of("A4", line), AT), AT))
     [returned] = found["parameter"]
     assert fhirkit.validate(found) == []
     assert returned["name"] == "return"
@@ -287,7 +274,7 @@ def test_an_inquiry_has_the_newest_decision_or_nothing() -> None:
 
 
 LINES = st.builds(
-    _line,
+    decided_line,
     st.sampled_from((1, 2)),
     st.sampled_from(sorted(ACTIONS)),
     st.sampled_from(get_args(Determination)),
@@ -300,7 +287,7 @@ LINES = st.builds(
 
 @given(st.sampled_from(sorted(ACTIONS)), st.lists(LINES, min_size=1, max_size=2, unique_by=lambda line: line["line"]))
 def test_every_decision_is_answered_in_good_r4_and_always_alike(action: str, lines: list[Json]) -> None:
-    decision = _decision(
+    decision = decision_of(
         action, *({name: value for name, value in line.items() if value is not None} for line in lines)
     )
     written = PAS.answer(_requested().context, Decided(decision, AT))
@@ -318,14 +305,14 @@ def test_an_answer_stays_below_a_record_s_size() -> None:
         "extension": traces,
     }
     items = [item | {"sequence": number} for number in range(1, 100)]
-    tree = _sent(item=items, identifier=[{"system": "urn:trnorg:96", "value": "T"}] + [long] * 500)
+    tree = two_items(item=items, identifier=[{"system": "urn:trnorg:96", "value": "T"}] + [long] * 500)
     for entry in tree["entry"][1:]:
         entry["resource"] |= {"text": {"div": "x" * 10**6}, "photo": ["x" * 10**6]}
         entry["resource"]["identifier"] = [*entry["resource"].get("identifier", ()), *[long] * 1_000]
     [found] = PAS.read(json.dumps(tree).encode(), PARTNER, RECEIVED)
     assert found.refused is None
-    lines = [_line(number, "A4", "information_needed", missing=[QUESTION]) for number in range(1, 100)]
-    value = PAS.answer(requested(found).context, Decided(_decision("A4", *lines), AT))
+    lines = [decided_line(number, "A4", "information_needed", missing=[QUESTION]) for number in range(1, 100)]
+    value = PAS.answer(requested(found).context, Decided(decision_of("A4", *lines), AT))
     assert troubles(value) == []
     assert len(value) < LARGEST
     assert len(found.model_dump_json()) < LARGEST

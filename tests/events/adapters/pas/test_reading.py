@@ -212,15 +212,17 @@ def test_diagnoses_by_concept_and_reference_others_are_noted() -> None:
     }
     stated = [
         {"diagnosisCodeableConcept": coded("http://hl7.org/fhir/sid/icd-9-cm", "205.00")},
+        {"diagnosisCodeableConcept": coded("http://terminology.hl7.org/CodeSystem/icd9cm", "205.10")},
         {"diagnosisReference": {"reference": "Condition/cond"}},
         {"diagnosisCodeableConcept": coded("http://snomed.info/sct", "91857003")},
     ]
     found = _read(_bundle(condition, diagnosis=stated))
     assert (found.request or {})["diagnoses"] == [
         {"system": "icd-9-cm", "code": "205.00"},
+        {"system": "icd-9-cm", "code": "205.10"},
         {"system": "icd-10-cm", "code": "C91.01"},
     ]
-    assert found.notes == ("Claim.diagnosis[2]: no diagnosis of ICD-10-CM or ICD-9-CM; left out",)
+    assert found.notes == ("Claim.diagnosis[3]: no diagnosis of ICD-10-CM or ICD-9-CM; left out",)
 
 
 def test_a_malformed_diagnosis_is_refused_where_it_stands() -> None:
@@ -238,6 +240,7 @@ def test_a_malformed_diagnosis_is_refused_where_it_stands() -> None:
         ("", "38242", "cpt"),
         (PCS, "30243Q1", "icd-10-pcs"),
         ("http://hl7.org/fhir/sid/icd-9-pcs", "41.05", "icd-9-pcs"),
+        ("http://terminology.hl7.org/CodeSystem/icd9cm", "41.05", "icd-9-pcs"),
         (f"{X12_URL}1365", "3", "service-type"),
     ],
 )
