@@ -162,6 +162,7 @@ def test_tests_that_fail_without_a_fault_hold_nothing(tmp_path: Path) -> None:
         Stage(project(tmp_path, "assert is_enough(1)"), Path("limit.py"), ["test_limit.py"])
 
 
+@pytest.mark.slow
 def test_what_is_called_equivalent_is_a_mutant_that_there_is() -> None:
     modules = {line.partition(":")[0] for line in known()}
     made = {f"{name}: {mutant.name}" for name in modules for mutant in mutants((ROOT / name).read_text("utf-8"))}

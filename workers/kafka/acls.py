@@ -160,7 +160,8 @@ def _of_the_exporter(settings: Settings) -> Iterator[AclRule]:
         yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
     for name in (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, INTEGRATION_EVENTS):
         yield _topic("exporter", settings.topic(name), ("READ",), "as for requests")
-    yield _topic("exporter", settings.topic(ANSWERED), ("DESCRIBE",), "end offsets, up to which archives go")
+    for name in (ANSWERED, CHAINS, CONTEXTS, PAS_RESPONSES, X12_RESPONSES):
+        yield _topic("exporter", settings.topic(name), ("DESCRIBE",), "end offsets, up to which archives go")
 
 
 def _of_the_dashboard(settings: Settings) -> Iterator[AclRule]:

@@ -109,6 +109,16 @@ class Look(NamedTuple):
     """Unreadable groups and topics of others, and unreadable records."""
 
 
+def consumes(group: str, settings: Settings) -> bool:
+    """Whether the lag of a group says that something is late.
+
+    The archive's group consumes nothing. The gateways' have no members while they are worked on, and are as late as the
+    subscriber that does not respond.
+    """
+    gateways = settings.gateway_group
+    return group not in {settings.archive_group, gateways} and not group.startswith(f"{gateways}-")
+
+
 class _Search:
     """The search for the first record at or after a committed offset."""
 
@@ -276,7 +286,7 @@ class Watcher:
         now = self._clock()
         searches: dict[tuple[str, TopicPartition], _Search] = {}
         for lag in lags:
-            if lag.waiting:
+            if lag.waiting and consumes(lag.group, self._settings):
                 key = lag.group, TopicPartition(lag.topic, lag.partition)
                 start = lag.span.end - lag.waiting
                 known = self._searches.get(key)

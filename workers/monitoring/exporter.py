@@ -19,7 +19,7 @@ from workers.accounts.account import PartitionBalance, standings
 from workers.accounts.platform_account import PlatformAccount, platform_account
 from workers.configuration.settings import Settings
 from workers.kafka.errors import ClusterError
-from workers.kafka.lag import Look, Unread, Watcher
+from workers.kafka.lag import Look, Unread, Watcher, consumes
 from workers.process import metrics
 from workers.work_list.read_cases import FollowedCases
 
@@ -80,19 +80,10 @@ class BrokerCollector(Collector):
 
 
 def of_consumers(look: Look, settings: Settings) -> Look:
-    """The look without the groups whose lag means nothing.
-
-    The archive's consumes nothing. The gateways' have no members while they are worked on, and are as late as the
-    subscriber that does not respond: the gateway has its own metrics.
-    """
-    lags = [lag for lag in look.lags if _consumes(lag.group, settings)]
-    members = {name: count for name, count in look.members.items() if _consumes(name, settings)}
+    """The look without the groups whose lag means nothing; the gateway has metrics of its own."""
+    lags = [lag for lag in look.lags if consumes(lag.group, settings)]
+    members = {name: count for name, count in look.members.items() if consumes(name, settings)}
     return look._replace(lags=lags, members=members)
-
-
-def _consumes(group: str, settings: Settings) -> bool:
-    gateways = settings.gateway_group
-    return group not in {settings.archive_group, gateways} and not group.startswith(f"{gateways}-")
 
 
 def archived_until(look: Look, group: str) -> float:

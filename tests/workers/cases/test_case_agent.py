@@ -62,6 +62,7 @@ def test_a_verdict_on_an_unknown_request_waits_and_is_refused(found: Settings, t
     assert cases(found)["PA-1"].is_open
 
 
+@pytest.mark.kafka
 def test_a_deadline_that_has_passed_is_announced_once(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path):
         publish(found, [json.dumps(pended_request("PA-1")).encode()])

@@ -60,7 +60,7 @@ def test_a_verdict_that_may_stand_by_now_is_sent_again(reason: str) -> None:
 
 
 @pytest.mark.parametrize("topic", ["t.pas.requests", "t.x12.278.requests"])
-def test_a_platforms_message_that_can_be_read_by_now_is_sent_again(topic: str) -> None:
+def test_a_platforms_message_is_sent_again(topic: str) -> None:
     refused = letter("schema_violation", topic=topic, value=b"ISA*00*")
 
     assert refusal(refused, SETTINGS) is None
@@ -334,7 +334,7 @@ def test_an_interrupted_redrive_sends_nothing_twice(found: Settings, tmp_path: P
     assert Counter(Counter(one.key for one in everything_on(found, REQUESTS)).values()) == {2: 20}
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_each_line_of_jsonl_says_what_becomes_of_a_letter(found: Settings, tmp_path: Path) -> None:
     """With `-o jsonl` each letter has a line, whether it is sent or not; the summary is no part of the output."""
     with worker(found, tmp_path):

@@ -398,7 +398,7 @@ def corrupt(found: Settings) -> None:
         file.write_bytes(b"\x00nonsense")
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 @pytest.mark.parametrize("harm", [nothing, lose, corrupt])
 def test_duplicates_are_known_after_a_restart_and_disk_damage(
     found: Settings, tmp_path: Path, harm: Callable[[Settings], None]

@@ -103,7 +103,8 @@ def counts(found: Settings) -> dict[str, int]:
     return {name: len(everything_on(found, name)) for name in MADE}
 
 
-def test_a_message_of_an_unknown_partner_is_answered_once_it_is_known(found: Settings, tmp_path: Path) -> None:
+@pytest.mark.kafka
+def test_a_strangers_message_is_answered_once_it_is_known(found: Settings, tmp_path: Path) -> None:
     """It becomes a dead letter with its own bytes, is sent again when the partner's file is there, and then decided."""
     interchange = x12_messages.message(5)
     where = ("--bootstrap", found.bootstrap, "--topic-prefix", found.topic_prefix)
@@ -125,6 +126,7 @@ def test_a_message_of_an_unknown_partner_is_answered_once_it_is_known(found: Set
     assert len(everything_on(found, DECISIONS)) == 1
 
 
+@pytest.mark.kafka
 def test_another_process_knows_what_the_first_one_answered(found: Settings, tmp_path: Path) -> None:
     """What is known of messages comes from Kafka: a process with an empty folder gives the same bytes again."""
     interchanges = [x12_messages.message(seed) for seed in range(4)]

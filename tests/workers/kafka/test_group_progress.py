@@ -22,7 +22,7 @@ def test_silent_brokers_are_no_sign_that_all_is_read() -> None:
     assert not asyncio.run(has_read(found, ((),), 1.0))
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_what_stands_behind_an_open_transaction_is_not_read(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     """A worker that died left its transaction open; behind it stands a decision that is committed."""
     found = settings_for(bootstrap, prefix, tmp_path)
@@ -40,7 +40,7 @@ def test_what_stands_behind_an_open_transaction_is_not_read(bootstrap: str, pref
         assert (early, read_to_end(found, ((DECISIONS,),), 60.0)) == (False, True)
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_all_is_read_when_the_workers_have_committed_it(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     """A group has read a stage when it has committed the offsets of its end, and not before."""
     found = settings_for(bootstrap, prefix, tmp_path)

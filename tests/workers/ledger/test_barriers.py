@@ -32,7 +32,7 @@ class Waiting:
         self.sent.append((partition, barrier_of(value)))
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_nothing_is_unknown_while_older_requests_are_undecided(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     """Its request may be among them: a cancellation overtakes what it cancels, if that partition is behind."""
     found = settings_for(bootstrap, prefix, tmp_path)

@@ -58,6 +58,7 @@ def test_two_thousand_requests_are_each_answered_once(found: Settings, tmp_path:
     }
 
 
+@pytest.mark.kafka
 def test_an_event_of_almost_a_megabyte_is_kept_whole(found: Settings, tmp_path: Path) -> None:
     """An event of almost a megabyte is kept whole among the dead letters."""
     large = b'{"request_id": "L-1", "note": "' + b"x" * 900_000
@@ -71,6 +72,7 @@ def test_an_event_of_almost_a_megabyte_is_kept_whole(found: Settings, tmp_path: 
     assert "value_sha256" not in original
 
 
+@pytest.mark.kafka
 def test_a_decision_stays_in_its_requests_partition(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path):
         publish(found, [generator.encode(one) for one in generator.requests(3, 200)])
@@ -80,6 +82,7 @@ def test_a_decision_stays_in_its_requests_partition(found: Settings, tmp_path: P
     assert {one.key: one.partition for one in decisions} == {one.key: one.partition for one in requests}
 
 
+@pytest.mark.kafka
 def test_an_orderly_stop_leaves_no_line_at_error_level(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path) as process:
         publish(found, [generator.encode(one) for one in generator.requests(6, 20)])
@@ -146,6 +149,7 @@ def test_two_workers_publish_the_register_once(found: Settings, tmp_path: Path) 
     assert len(keys) == 19
 
 
+@pytest.mark.kafka
 def test_a_bad_revision_is_a_dead_letter_and_changes_no_register(found: Settings, tmp_path: Path) -> None:
     """A bad revision goes to the dead letters, and the register stays as it is."""
     with worker(found, tmp_path):
@@ -201,6 +205,7 @@ def test_a_worker_says_what_is_wrong_with_its_topics_and_ends(bootstrap: str, pr
         pass
 
 
+@pytest.mark.kafka
 def test_every_line_a_worker_logs_is_json(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path) as process:
         publish(found, [generator.encode(one) for one in generator.requests(7, 20, malformed=0.5)])

@@ -69,7 +69,7 @@ def test_the_exporter_works_with_and_without_a_worker(found: Settings, tmp_path:
     assert [working.outcome(name) for name in ("decided", "duplicates", "dead_lettered")] == [decisions, 0, 20]
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_open_cases_are_counted_as_the_work_list_counts_them(found: Settings) -> None:
     """The exporter's numbers are those of the work list at the same offsets, as cases open and close."""
     asks = case("R-2", lines=(line(1, "information_needed"),), clock_state="waiting_for_information", due_at=None)

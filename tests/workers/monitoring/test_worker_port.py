@@ -135,7 +135,7 @@ def test_a_name_that_cannot_be_one_is_told_at_the_start() -> None:
         read(web_names=("a b",))
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_a_running_worker_serves_none_of_fausts_routes(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     found = settings_for(bootstrap, prefix, tmp_path)
     apply_topics.apply(found)

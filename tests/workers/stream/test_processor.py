@@ -124,7 +124,7 @@ def test_every_record_is_answered_once_in_place_and_in_order(place: Place, deliv
     assert sorted(asked.records, key=lambda at: at[0]) == sorted(answered.records, key=lambda at: at[0])
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_a_second_processor_takes_what_the_first_sends(place: Place) -> None:
     """A second processor takes what the first one sends and goes on where it was."""
     for round_ in (1, 2):
@@ -138,7 +138,7 @@ def test_a_second_processor_takes_what_the_first_sends(place: Place) -> None:
     assert all(partition == int(value) % PARTITIONS for partition, value in repeats.records)
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_agents_and_tables_go_on_beside_the_processor(place: Place) -> None:
     publish(place, place.policies, range(5))
     with worker(place):
@@ -237,7 +237,7 @@ def test_ten_kills_of_two_workers_lose_and_duplicate_nothing(place: Place) -> No
     assert Counter(range(total)) == look(place, place.decisions).numbers
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 @pytest.mark.parametrize("delivery", Delivery)
 def test_a_note_is_committed_with_its_offset_and_read_back(place: Place, delivery: Delivery) -> None:
     """A note is committed with its offset and is found by the next owner."""

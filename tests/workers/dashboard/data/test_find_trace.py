@@ -28,7 +28,7 @@ def kinds(trace: Trace | None) -> list[str]:
     return [answer.kind for answer in trace.asked.answers] if trace is not None else []
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_a_request_is_found_whether_it_was_decided_or_not(found: Settings, tmp_path: Path) -> None:
     """A request is found by its id, decided or not, by a worker, at its position, and by reading everything."""
     wrong = request(request_id="R-2", policy_number="X.1")
@@ -56,7 +56,7 @@ def test_a_request_is_found_whether_it_was_decided_or_not(found: Settings, tmp_p
         assert answer.request.data["request_id"] == one.request_id
 
 
-@pytest.mark.broker
+@pytest.mark.kafka
 def test_what_a_verdict_made_is_found_with_the_verdict(found: Settings, tmp_path: Path) -> None:
     """However an answer is found, the request and the verdict that it was made from are kept apart."""
     with worker(found, tmp_path):
