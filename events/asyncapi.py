@@ -105,7 +105,9 @@ def _channel(topic: Topic) -> dict[str, Any]:
 
 
 def _kept(retention: timedelta | None) -> str:
-    return f"Kept for {retention.days} days." if retention is not None else "Kept for ever."
+    if retention is None:
+        return "Kept for ever."
+    return f"Kept for {retention.days} day{'s' if retention.days != 1 else ''}."
 
 
 def _operations(topics: list[Topic]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -307,7 +307,7 @@ OPERATIONS = (
             Lines(
                 "Submissions",
                 (Asked(rate("dli_submissions_total", "outcome"), "{{outcome}}"),),
-                "What became of messages: requested; again, the same message or an inquiry; refused.",
+                "What became of messages: requested; again, a repeat or an inquiry; not known; refused.",
                 "cps",
             ),
             Lines(
@@ -315,6 +315,11 @@ OPERATIONS = (
                 (Asked(rate("dli_platform_answers_total", "outcome"), "{{outcome}}"),),
                 "Undelivered ones are dead letters in place of an answer.",
                 "cps",
+            ),
+            Lines(
+                "Account of messages",
+                (Asked("dli_platform_account_messages", "{{outcome}}"),),
+                "Messages are requested, again, not known, refused or on their way, or they are missing.",
             ),
         ),
     ),

@@ -5,7 +5,7 @@ The schemas are those of events, of each packaged policy's clinical facts and of
 
 from pathlib import Path
 
-from events import asyncapi
+from events import asyncapi, asyncapi_page
 from events.adapters.pas import coverage as pas_coverage
 from events.adapters.x12 import coverage as x12_coverage
 from events.schemas import FOLDER, event_schemas, text
@@ -28,6 +28,7 @@ def generated() -> dict[Path, str]:
     files[DOCUMENT_FORMAT] = text(DOCUMENT_FORMAT.name, PolicyDocument.model_json_schema(by_alias=True))
     files[page.PAGE] = page.text()
     files[asyncapi.PAGE] = asyncapi.text()
+    files[asyncapi_page.PAGE] = asyncapi_page.text()
     files[pas_coverage.PAGE] = pas_coverage.text()
     files[x12_coverage.PAGE] = x12_coverage.text()
     return files

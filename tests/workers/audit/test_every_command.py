@@ -46,7 +46,7 @@ LOOKS = {
         "policy questionnaire",
         "policy show",
     ),
-    *("policy verify-source", "replay check", "replay verify", "report public"),
+    *("policy verify-source", "replay check", "replay messages", "replay verify", "report public"),
     "partners check",
     *("schemas check", "settings", "topics check", "topics show"),
 }
