@@ -450,22 +450,32 @@ class Past(NamedTuple):
 
     place: str
     read: dict[str, Any] | None
-    """None if it is left out: no code that is known here, or no day."""
+    """None if it is left out."""
+    why: str = ""
+    """Why it is left out."""
 
 
-def past_procedures(message: Message) -> Sequence[Past]:
-    """What the Claim says was done before."""
+def past_procedures(message: Message, submitted: str) -> Sequence[Past]:
+    """What the Claim says was done by the day `submitted`, in ISO 8601: what is planned or not done is no evidence."""
     given = message.claim.resource.get("procedure")
     found = []
     for index, one in enumerate(given if isinstance(given, list) else ()):
-        stated, concept = obj(one), obj(one).get("procedureCodeableConcept")
+        stated, concept, status = obj(one), obj(one).get("procedureCodeableConcept"), None
         days: list[Any] = [stated.get("date")]
         if concept is None:
             done = message.bundle.resolve(stated.get("procedureReference"), message.claim)
             resource = done.resource if done is not None else NOTHING
-            concept = resource.get("code")
+            concept, status = resource.get("code"), resource.get("status")
             days += [resource.get("performedDateTime"), obj(resource.get("performedPeriod")).get("start")]
-        found.append(Past(f"Claim.procedure[{index}]", _past(concept, days)))
+        read = _past(concept, days)
+        why = ""
+        if read is None:
+            why = "no procedure with a code that is known here"
+        elif status not in {None, "completed"}:
+            why = "it is not said to be completed"
+        elif read.get("date", "") > submitted:
+            why = "it is planned, for after the request"
+        found.append(Past(f"Claim.procedure[{index}]", None if why else read, why))
     return found
 
 

@@ -137,7 +137,8 @@ def _read(message: Message, partner: Partner, trace: str | None) -> _Read:
     stated = reading.diagnoses(message)
     if stated:
         request["diagnoses"] = [{"system": one.system, "code": one.code} for one in stated]
-    past = reading.past_procedures(message)
+    # Without a time of submission the message is refused.
+    past = reading.past_procedures(message, str(request.get("submitted_at", ""))[:10])
     if done := [one for one in past if one.read is not None]:
         request["procedures"] = [one.read for one in done]
     said = answers(message, partner)
@@ -304,7 +305,7 @@ def _notes(message: Message, said: Answers, past: Any) -> list[str]:
     """What was left out, by its place."""
     notes = [*said.notes]
     notes += [f"{place}: no diagnosis of ICD-10-CM or ICD-9-CM; left out" for place in reading.other_diagnoses(message)]
-    notes += [f"{one.place}: no procedure with a code that is known here; left out" for one in past if one.read is None]
+    notes += [f"{one.place}: {one.why}; left out" for one in past if one.read is None]
     given = message.claim.resource.get("supportingInfo")
     for index, info in enumerate(given if isinstance(given, list) else ()):
         if any(name in obj(info) for name in ("valueString", "valueAttachment")):

@@ -152,7 +152,13 @@ ROWS: Final = (
         "ICD-10-CM and ICD-9-CM, of the concept or of the Condition that is named. Others are noted.",
         "diagnoses.N.code",
     ),
-    Row("Claim", "procedure", "mapped", "Past procedures; those without a known code are noted.", "procedures.N.code"),
+    Row(
+        "Claim",
+        "procedure",
+        "mapped",
+        "Past procedures; those planned, not completed or without a known code are noted.",
+        "procedures.N.code",
+    ),
     Row(
         "Claim",
         "supportingInfo.patientEvent",

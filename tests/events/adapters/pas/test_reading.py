@@ -363,6 +363,22 @@ def test_past_procedures_with_their_days() -> None:
     assert found.notes == ("Claim.procedure[2]: no procedure with a code that is known here; left out",)
 
 
+@pytest.mark.parametrize("status", ["preparation", "not-done", "on-hold", "stopped", "entered-in-error", "unknown", 1])
+def test_a_procedure_that_was_not_completed_is_no_evidence(status: Any) -> None:
+    other = {"resourceType": "Procedure", "id": "pr", "status": status, "code": coded(CPT, "38240")}
+    found = _read(_bundle(other, procedure=[{"procedureReference": {"reference": "Procedure/pr"}}]))
+    assert "procedures" not in (found.request or {})
+    assert found.notes == ("Claim.procedure[0]: it is not said to be completed; left out",)
+
+
+def test_a_planned_procedure_is_no_evidence() -> None:
+    """One of the day itself may have been done; the day behind it is still to come."""
+    stated = [{"procedureCodeableConcept": coded(CPT, "38240"), "date": day} for day in ("2025-06-02", "2025-06-03")]
+    found = _read(_bundle(procedure=stated, timestamp="2025-06-02T14:05:00-05:00"))
+    assert [one["date"] for one in (found.request or {})["procedures"]] == ["2025-06-02"]
+    assert found.notes == ("Claim.procedure[1]: it is planned, for after the request; left out",)
+
+
 def _contained(tree: Json) -> None:
     tree["entry"][0]["resource"]["contained"] = [tree["entry"].pop(2)["resource"]]
     tree["entry"][0]["resource"]["provider"] = {"reference": "#hosp"}
