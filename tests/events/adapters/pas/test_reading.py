@@ -128,6 +128,24 @@ def test_urgency_by_list_1338(code: str, word: str) -> None:
     assert _request(extension=[_level(code)])["urgency"] == word
 
 
+def test_an_extension_is_the_same_with_its_guide_s_version() -> None:
+    def versioned(stated: Json) -> Json:
+        return {**stated, "url": f"{stated['url']}|2.2.0"}
+
+    cancelled = {"modifierExtension": [versioned(CANCELLED["modifierExtension"][0])]}
+    traced = versioned(
+        extension("extension-itemTraceNumber", valueIdentifier={"system": "https://ehr.example/items", "value": "T1"})
+    )
+    items = [_item(1, extension=[versioned(_certified("R")), traced]), _item(2, **cancelled)]
+    tree = _bundle(item=items, extension=[versioned(_level("U"))])
+    found = _read(tree)
+    request = found.request or {}
+    assert (request["urgency"], request["certification"]) == ("expedited", "renewal")
+    assert [line["line"] for line in request["service_lines"]] == [1]
+    assert found.cancelled_lines == (2,)
+    assert '"T1"' in json.dumps(dict(found.echo))
+
+
 def test_urgency_is_never_the_priority() -> None:
     assert _request(priority=coded("p", "stat"))["urgency"] == "standard"
 
