@@ -260,6 +260,8 @@ def test_a_malformed_diagnosis_is_refused_where_it_stands() -> None:
         ("http://hl7.org/fhir/sid/icd-9-pcs", "41.05", "icd-9-pcs"),
         ("http://terminology.hl7.org/CodeSystem/icd9cm", "41.05", "icd-9-pcs"),
         (f"{X12_URL}1365", "3", "service-type"),
+        ("https://bluebutton.cms.gov/resources/codesystem/hcpcs", "S2150", "hcpcs"),
+        ("https://bluebutton.cms.gov/resources/codesystem/hcpcs", "38242", "cpt"),
     ],
 )
 def test_a_procedure_s_system_is_told_by_its_shape(system: str, code: str, expected: str) -> None:
@@ -274,8 +276,12 @@ def test_a_line_without_a_code_of_a_known_system_is_refused() -> None:
 
 
 def test_a_category_is_the_service_type_of_a_line_without_a_code() -> None:
-    [line] = _request(item=[_item(productOrService={}, category=coded(f"{X12_URL}1365", "2"))])["service_lines"]
-    assert (line["system"], line["code"]) == ("service-type", "2")
+    kind = coded(f"{X12_URL}1365", "2")
+    absent = coded("http://terminology.hl7.org/CodeSystem/data-absent-reason", "not-applicable")
+    for stated in ({}, absent):
+        [line] = _request(item=[_item(productOrService=stated, category=kind)])["service_lines"]
+        assert (line["system"], line["code"]) == ("service-type", "2")
+    assert _refused(item=[_item(productOrService=absent)])
 
 
 @pytest.mark.parametrize(("quantity", "units"), [({"value": 2}, 2), ({"value": 3.0}, 3), ({}, 1), (None, 1)])
