@@ -132,7 +132,7 @@ def test_an_extension_is_the_same_with_its_guide_s_version() -> None:
     def versioned(stated: Json) -> Json:
         return {**stated, "url": f"{stated['url']}|2.2.0"}
 
-    cancelled = {"modifierExtension": [versioned(CANCELLED["modifierExtension"][0])]}
+    cancelled: Json = {"modifierExtension": [versioned(CANCELLED["modifierExtension"][0])]}
     traced = versioned(
         extension("extension-itemTraceNumber", valueIdentifier={"system": "https://ehr.example/items", "value": "T1"})
     )
