@@ -30,18 +30,24 @@ def text(value: Any) -> str:
 
 
 def extension(element: Tree, *names: str) -> Tree | None:
-    """An element's first extension of one of these names: the last part of its URL."""
+    """An element's first extension of one of these names: the last part of its URL, without a version."""
     for name in ("extension", "modifierExtension"):
         for found in objects(element.get(name)):
-            url = found.get("url")
-            if isinstance(url, str) and _last_part(url) in names:
+            if extension_name(found) in names:
                 return found
     return None
 
 
+def extension_name(found: Tree) -> str:
+    """An extension's name; empty if it has no URL."""
+    url = found.get("url")
+    return _last_part(url) if isinstance(url, str) else ""
+
+
 @lru_cache(maxsize=1 << 12)  # the same few recur
 def _last_part(url: str) -> str:
-    return url.strip().rpartition("/")[2]
+    # FHIR has no version here, but senders write the guide's: `extension-infoCancelled|2.2.0`.
+    return url.strip().partition("|")[0].rpartition("/")[2]
 
 
 def codings(concept: Any) -> list[Tree]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from events.adapters.partner import Partner
-from events.adapters.pas.bundle import Found, code_of, objects, text
+from events.adapters.pas.bundle import Found, code_of, extension_name, objects
 from events.adapters.pas.reading import Message, member_id, npi
 from events.adapters.pas.shapes import fits_profile, is_absolute, own_id, shaped
 from events.adapters.pas.systems import CLAIM_TYPES, PROCEDURE_SYSTEMS, WRITTEN_SYSTEMS
@@ -128,7 +128,7 @@ def _items(message: Message) -> Iterator[tuple[str, JsonValue]]:
         if line.sequence is None:
             continue
         given = objects(line.item.get("extension"))
-        traced = [one for one in given if text(one.get("url")).endswith("/extension-itemTraceNumber")]
+        traced = [one for one in given if extension_name(one) == "extension-itemTraceNumber"]
         numbers = shaped([one.get("valueIdentifier") for one in traced], "Identifier*") or []
         modifiers = shaped(line.item.get("modifier"), "CodeableConcept*") or []
         yield (

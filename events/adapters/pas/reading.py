@@ -28,6 +28,7 @@ from events.adapters.pas.bundle import (
     text,
 )
 from events.adapters.pas.systems import (
+    ABSENT,
     DIAGNOSIS_SYSTEMS,
     NPI_SYSTEMS,
     PROCEDURE_SYSTEMS,
@@ -369,7 +370,7 @@ def code_system(system: str, code: str) -> str | None:
 def procedure(_: Message, line: Line, __: Partner) -> tuple[str, str] | Wrong:
     """An item's code and its system; without a procedure, the kind of service."""
     place = f"{line.place}.productOrService"
-    stated = codings(line.item.get("productOrService"))
+    stated = [one for one in codings(line.item.get("productOrService")) if text(one.get("system")) != ABSENT]
     for coding in stated:
         code = text(coding.get("code"))
         if code and (system := code_system(text(coding.get("system")), code)):

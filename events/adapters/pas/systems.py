@@ -34,6 +34,7 @@ PROCEDURE_SYSTEMS: Final = MappingProxyType(
         "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": "hcpcs",
         "https://www.cms.gov/medicare/coding/hcpcsreleasecodesets": "hcpcs",
         "http://www.cms.gov/Medicare/Coding/HCPCS": "hcpcs",
+        "https://bluebutton.cms.gov/resources/codesystem/hcpcs": "hcpcs",
         "https://codesystem.x12.org/external/130": "hcpcs",
         "urn:oid:2.16.840.1.113883.6.14": "hcpcs",
         "urn:oid:2.16.840.1.113883.6.285": "hcpcs",
@@ -49,6 +50,8 @@ PROCEDURE_SYSTEMS: Final = MappingProxyType(
     }
 )
 """Our word for the code systems of procedures."""
+ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+"""Not a code of what is stated, but why nothing is."""
 SERVICE_TYPES: Final = f"{X12}1365"
 """Not a procedure: only the kind of service."""
 DIAGNOSIS_SYSTEMS: Final = MappingProxyType(

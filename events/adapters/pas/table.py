@@ -179,7 +179,11 @@ ROWS: Final = (
         "service_lines.N.code",
     ),
     Row(
-        "Claim.item", "category", "mapped", "The service type, if there is no productOrService.", "service_lines.N.code"
+        "Claim.item",
+        "category",
+        "mapped",
+        "The service type, if productOrService has no code, or says only why not.",
+        "service_lines.N.code",
     ),
     Row("Claim.item", "quantity", "mapped", "Else what the partner's configuration says.", "service_lines.N.units"),
     Row(

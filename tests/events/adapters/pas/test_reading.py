@@ -128,6 +128,24 @@ def test_urgency_by_list_1338(code: str, word: str) -> None:
     assert _request(extension=[_level(code)])["urgency"] == word
 
 
+def test_an_extension_is_the_same_with_its_guide_s_version() -> None:
+    def versioned(stated: Json) -> Json:
+        return {**stated, "url": f"{stated['url']}|2.2.0"}
+
+    cancelled: Json = {"modifierExtension": [versioned(CANCELLED["modifierExtension"][0])]}
+    traced = versioned(
+        extension("extension-itemTraceNumber", valueIdentifier={"system": "https://ehr.example/items", "value": "T1"})
+    )
+    items = [_item(1, extension=[versioned(_certified("R")), traced]), _item(2, **cancelled)]
+    tree = _bundle(item=items, extension=[versioned(_level("U"))])
+    found = _read(tree)
+    request = found.request or {}
+    assert (request["urgency"], request["certification"]) == ("expedited", "renewal")
+    assert [line["line"] for line in request["service_lines"]] == [1]
+    assert found.cancelled_lines == (2,)
+    assert '"T1"' in json.dumps(dict(found.echo))
+
+
 def test_urgency_is_never_the_priority() -> None:
     assert _request(priority=coded("p", "stat"))["urgency"] == "standard"
 
@@ -242,6 +260,8 @@ def test_a_malformed_diagnosis_is_refused_where_it_stands() -> None:
         ("http://hl7.org/fhir/sid/icd-9-pcs", "41.05", "icd-9-pcs"),
         ("http://terminology.hl7.org/CodeSystem/icd9cm", "41.05", "icd-9-pcs"),
         (f"{X12_URL}1365", "3", "service-type"),
+        ("https://bluebutton.cms.gov/resources/codesystem/hcpcs", "S2150", "hcpcs"),
+        ("https://bluebutton.cms.gov/resources/codesystem/hcpcs", "38242", "cpt"),
     ],
 )
 def test_a_procedure_s_system_is_told_by_its_shape(system: str, code: str, expected: str) -> None:
@@ -256,8 +276,12 @@ def test_a_line_without_a_code_of_a_known_system_is_refused() -> None:
 
 
 def test_a_category_is_the_service_type_of_a_line_without_a_code() -> None:
-    [line] = _request(item=[_item(productOrService={}, category=coded(f"{X12_URL}1365", "2"))])["service_lines"]
-    assert (line["system"], line["code"]) == ("service-type", "2")
+    kind = coded(f"{X12_URL}1365", "2")
+    absent = coded("http://terminology.hl7.org/CodeSystem/data-absent-reason", "not-applicable")
+    for stated in ({}, absent):
+        [line] = _request(item=[_item(productOrService=stated, category=kind)])["service_lines"]
+        assert (line["system"], line["code"]) == ("service-type", "2")
+    assert _refused(item=[_item(productOrService=absent)])
 
 
 @pytest.mark.parametrize(("quantity", "units"), [({"value": 2}, 2), ({"value": 3.0}, 3), ({}, 1), (None, 1)])
