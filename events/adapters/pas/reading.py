@@ -110,7 +110,8 @@ def _certification(element: Tree) -> str:
 def certification(message: Message, _: Partner | None) -> Certification | Wrong:
     """The Claim's certification type, else its items' if they agree, else whether it follows another Claim.
 
-    A Claim all of whose items are cancelled is itself a cancellation.
+    A Claim all of whose items are cancelled is itself a cancellation. One that was withdrawn and does not say so by its
+    certification type asks for nothing: it must not be decided as if it were active.
     """
     lines = message.items
     if code := _certification(message.claim.resource):
@@ -123,11 +124,16 @@ def certification(message: Message, _: Partner | None) -> Certification | Wrong:
             return Wrong(f"{place}.extension(certificationType)", "invalid", _NO_CERTIFICATION)
     if lines and all(line.is_cancelled for line in lines):
         return "cancellation"
+    is_withdrawn = message.claim.resource.get("status") in _WITHDRAWN
+    if is_withdrawn and {CERTIFICATIONS[own] for _, own in stated} != {"cancellation"}:
+        return Wrong("Claim.status", "invalid", _NOT_ASKED)
     if len({own for _, own in stated}) == 1:
         return CERTIFICATIONS[stated[0][1]]
     return "revision" if is_related(message) else "initial"
 
 
+_WITHDRAWN = ("cancelled", "entered-in-error", "draft")
+_NOT_ASKED = "should be active: a Claim that is withdrawn asks for nothing, unless its certification type is 3, cancel"
 _NO_CERTIFICATION = "should be a certification type that is decided here"
 
 

@@ -372,6 +372,16 @@ def test_a_prior_number_is_the_claim_s_or_an_item_s() -> None:
     assert _read(_bundle(item=[_item(extension=ours)])).follows
 
 
+@pytest.mark.parametrize("status", ["cancelled", "entered-in-error", "draft"])
+def test_a_withdrawn_claim_is_never_read_as_a_request(status: str) -> None:
+    """Unless it is a cancellation by its certification type; that is one whatever its status."""
+    found = _read(_bundle(status=status))
+    assert found.refused is not None
+    assert [(one.path, one.place) for one in found.refused.errors] == [("certification", "Claim.status")]
+    cancels = _read(_bundle(status=status, extension=[_certified("3")]))
+    assert (cancels.request or {})["certification"] == "cancellation"
+
+
 def test_past_procedures_with_their_days() -> None:
     done = {"resourceType": "Procedure", "id": "pr", "code": coded(CPT, "38240"), "performedDateTime": "2024-11-20"}
     stated = [
