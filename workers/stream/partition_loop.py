@@ -435,8 +435,11 @@ class PartitionLoop:
             # Reading goes on meanwhile. What has arrived is not handled: whoever comes next must find it.
             upto = self._arrived[0].offset if self._arrived else self._read_to
             if upto > self._committed:
-                await output.deliver((), upto, str(self._note))
-                self._committed = upto
+                # Before the first record, there is no note yet; an offset without one looks as if it were set by hand.
+                text = self._note.text or self._owner.listener.note(self._tp.partition, (), ())
+                note = self._note._replace(text=text)
+                await output.deliver((), upto, str(note))
+                self._committed, self._note = upto, note
             elif output.unsettled:
                 await output.settle()
             self._stage = "receive"

@@ -6,13 +6,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from kafka import KafkaProducer
 
 from events.decode import decode
 from events.topics import DEAD_LETTERS, DECISIONS, POLICY_REVISIONS, REQUESTS
 from tests.support import generator
 from tests.support.packaged import packaged_library
-from tests.support.running import eventually, everything_on, get, publish, samples, settings_for, worker
+from tests.support.running import PARTITIONS, eventually, everything_on, get, publish, samples, settings_for, worker
 from tests.support.running_workers import all_committed, revisions_known
+from workers.accounts import account
 from workers.configuration.settings import Settings
 from workers.decide.handler import decide
 from workers.demo.run import DemoError
@@ -80,6 +82,24 @@ def test_a_decision_stays_in_its_requests_partition(found: Settings, tmp_path: P
         requests, decisions = everything_on(found, REQUESTS), everything_on(found, DECISIONS)
 
     assert {one.key: one.partition for one in decisions} == {one.key: one.partition for one in requests}
+
+
+@pytest.mark.kafka
+def test_a_partition_of_markers_alone_has_an_account(found: Settings, tmp_path: Path) -> None:
+    """As when a publisher's transaction was aborted before any request: the offset behind it has a note as well."""
+    producer = KafkaProducer(bootstrap_servers=found.bootstrap, transactional_id=f"{found.topic_prefix}aborts")
+    producer.init_transactions()
+    producer.begin_transaction()
+    for partition in range(PARTITIONS):
+        producer.send(found.topic(REQUESTS), b"aborted", partition=partition).get(10)
+    producer.abort_transaction()
+    producer.close()
+
+    with worker(found, tmp_path):
+        assert eventually(lambda: [one.committed for one in account.ask(found)] == [2] * PARTITIONS)
+        standing = account.ask(found)
+
+    assert [(one.account, one.problem) for one in standing] == [(account.Account(0), None)] * PARTITIONS
 
 
 @pytest.mark.kafka
