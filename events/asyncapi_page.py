@@ -1,11 +1,12 @@
 """The AsyncAPI document as a page to read: `dli schemas write` writes it."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from events import asyncapi
+from events.markdown import table
 from events.schemas import event_schemas
 
 PAGE = Path(__file__).parent / "asyncapi.md"
@@ -27,7 +28,7 @@ def text() -> str:
     for one in document["operations"].values():
         actions.setdefault(one["channel"]["$ref"].rpartition("/")[2], []).append(one["action"])
     parts = [_TOP.format(document["info"]["description"]), "## Topics\n"]
-    parts += _table(("topic", "action", "messages", "partitions", "kept"), _channels(document, actions))
+    parts += table(("topic", "action", "messages", "partitions", "kept"), _channels(document, actions))
     parts.append("\n## Messages")
     for name, message in document["components"]["messages"].items():
         parts += ["", *_message(name, message)]
@@ -62,7 +63,7 @@ def _message(name: str, message: Mapping[str, Any]) -> Iterator[str]:
         return
     schema = json.loads(event_schemas()[reference.rpartition("/")[2]])
     yield f"Data, by [{reference}]({reference}):\n"
-    yield from _table(("field", "type", "required", "values"), _fields(schema, schema, "", ()))
+    yield from table(("field", "type", "required", "values"), _fields(schema, schema, "", ()))
 
 
 def _fields(
@@ -107,8 +108,3 @@ def _values(values: Sequence[Any]) -> str:
         return said
     few = ", ".join(f"`{one}`" for one in values[:3])
     return f"{few} and {len(values) - 3} more"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(one.replace("|", "\\|") for one in line) + " |" for line in lines]

@@ -37,6 +37,8 @@ CHAINS = "integration.chains"
 INTEGRATION_EVENTS = "integration.events"
 CONTEXTS = "integration.contexts"
 SUBSCRIPTIONS = "integration.subscriptions"
+MESSAGES = (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, INTEGRATION_EVENTS, PAS_RESPONSES, X12_RESPONSES)
+"""The topics that platforms' own messages pass through, from what is asked to its answer."""
 
 
 LARGEST_RECORD = 2 * 1024 * 1024

@@ -12,6 +12,7 @@ import pytest
 from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
 from tests.support.decisions import decided
 from tests.support.example_clients import FOLDER, Client, Written, answer, client, identified, put
+from tests.support.marked_person import PERSON
 from tests.support.requests import covered
 from tests.support.reviews import adverse, pended_request, send_review
 from tests.support.running import eventually, everything_on, settings_for, worker
@@ -168,7 +169,7 @@ def test_a_request_that_is_sent_twice_has_one_decision(asking: Client, answered:
 
 
 @interop
-def test_the_decision_on_other_content_is_not_used(asking: Client, answered: Settings) -> None:
+def test_other_content_under_a_known_id_is_a_dead_letter(asking: Client, answered: Settings) -> None:
     request = certified()
     other = request | {"urgency": "expedited"}
 
@@ -176,6 +177,17 @@ def test_the_decision_on_other_content_is_not_used(asking: Client, answered: Set
     outcome = asking.ask(answered, other, LONG_AGO)
 
     assert (outcome.code, outcome.lines[0]["reason"]) == (3, "conflicting_duplicate")
+
+
+@interop
+def test_the_decision_on_other_content_is_not_used(asking: Client, silent: Settings) -> None:
+    """It alone is there: topics are read in any order, and a dead letter would end the client before it sees it."""
+    request = certified()
+    put(silent, request, answer(request, decision_on(request)))
+
+    outcome = asking.ask(silent, request | {"urgency": "expedited"}, LONG_AGO, seconds=10)
+
+    assert (outcome.code, outcome.lines) == (1, [])
     assert outcome.passed_over == ["its correlationid is not ours"]
 
 
@@ -344,6 +356,15 @@ def test_a_file_that_is_no_request_is_told_in_a_sentence(asking: Client, silent:
 
     assert (outcome.code, outcome.lines) == (1, [])
     assert outcome.err == "no answer: the file is not the data of a request: it has no request_id\n"
+
+
+@interop
+@pytest.mark.parametrize("text", [PERSON, f'{{"request_id": {PERSON}', f'{{"member": "{PERSON}'])
+def test_a_file_that_is_no_json_is_told_without_its_content(asking: Client, silent: Settings, text: str) -> None:
+    outcome = asking.ask(silent, text)
+
+    assert (outcome.code, outcome.lines) == (1, [])
+    assert outcome.err == f"no answer: {asking.folder / 'request.json'} is no JSON\n"
 
 
 def test_the_example_request_is_approved() -> None:

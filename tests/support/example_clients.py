@@ -53,9 +53,9 @@ class Client(NamedTuple):
     """Where it finds the request."""
 
     def ask(self, found: Settings, request: Any, since: str | None = None, seconds: int = 60) -> Outcome:
-        """Send a request and say what came of it."""
+        """Send a request and say what came of it; a text is the file's as it is."""
         file = self.folder / "request.json"
-        file.write_text(json.dumps(request), "utf-8")
+        file.write_text(request if isinstance(request, str) else json.dumps(request), "utf-8")
         environment = {
             "PATH": os.environ["PATH"],
             "KAFKA_BOOTSTRAP_SERVERS": found.bootstrap,

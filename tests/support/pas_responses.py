@@ -21,6 +21,7 @@ from events.decode import Received
 from events.topics import PAS_RESPONSES
 from events.verdict import AuthorizationReviewed
 from tests.support import interop_samples
+from tests.support.composed_decisions import decided_line, decision_of
 from tests.support.integrated import Integrated
 from tests.support.pas_answers import AT, answered, first_answer, library, requested
 from tests.support.pas_bundles import (
@@ -36,7 +37,7 @@ from tests.support.pas_bundles import (
     response,
 )
 from tests.support.pas_damage import damaged
-from tests.support.pas_decisions import QUESTION, REVIEW, decided_line, decision_of, two_items
+from tests.support.pas_decisions import QUESTION, REVIEW, two_items
 from tests.support.reviews import verdict
 from workers.cases.final_decision import reviewed_decision
 from workers.decide.handler import decide

@@ -11,13 +11,27 @@ from collections import Counter
 from typing import NamedTuple
 
 from events.topics import DEAD_LETTERS, DECISIONS, INTEGRATION_EVENTS, PAS_REQUESTS, SUBMISSIONS, X12_REQUESTS
-from workers.accounts.tally import read_tally
+from workers.accounts.group_tallies import tallies_of
 from workers.configuration.settings import Settings
 from workers.kafka.lag import Look
 
 RAW = (PAS_REQUESTS, X12_REQUESTS)
 ANSWERS = (DECISIONS, DEAD_LETTERS)
-_GIVEN = ("opened", "answered", "refused", "answered_again", "not_answered", "not_ours", "undelivered")
+OUTCOMES = {
+    SUBMISSIONS: ("requested", "again", "not_known", "refused"),
+    DECISIONS: ("forwarded", "not_ours", "undelivered"),
+    DEAD_LETTERS: ("forwarded", "not_ours", "undelivered"),
+    INTEGRATION_EVENTS: (
+        "opened",
+        "answered",
+        "refused",
+        "answered_again",
+        "not_answered",
+        "not_ours",
+        "undelivered",
+    ),
+}
+"""What the records of each topic become, by the agents that read them: each has one outcome."""
 
 
 class PlatformAccount(NamedTuple):
@@ -52,27 +66,17 @@ class PlatformAccount(NamedTuple):
 
 def platform_account(look: Look, settings: Settings) -> PlatformAccount | None:
     """The account, from the notes of the integration's group; None if it has committed nothing."""
-    sums: dict[str, Counter[str]] = {}
-    waiting: Counter[str] = Counter()
-    for name in (*RAW, SUBMISSIONS, *ANSWERS, INTEGRATION_EVENTS):
-        topic, counts = settings.topic(name), Counter[str]()
-        for lag in look.lags:
-            if (lag.group, lag.topic) == (settings.integration_id, topic):
-                tally = read_tally(lag.note)
-                counts.update({**tally.counts, "consumed": tally.consumed} if tally is not None else {})
-                waiting[name] += lag.waiting
-        sums[name] = counts
+    names = (*RAW, SUBMISSIONS, *ANSWERS, INTEGRATION_EVENTS)
+    found = tallies_of(look, settings.integration_id, [settings.topic(name) for name in names])
+    sums = {name: found[settings.topic(name)][0] for name in names}
+    waiting = {name: found[settings.topic(name)][1] for name in names}
     if not any(sums.values()):
         return None
     read = sum((sums[name] for name in RAW), Counter())
     resolved, given = sums[SUBMISSIONS], sums[INTEGRATION_EVENTS]
     forwarded = sum(sums[name]["forwarded"] for name in ANSWERS)
-    outcomes = sum(resolved[name] for name in ("requested", "again", "not_known", "refused"))
-    # What each agent consumed has one outcome.
-    missing = resolved["consumed"] - outcomes + given["consumed"] - sum(given[name] for name in _GIVEN)
-    missing += sum(
-        sums[name]["consumed"] - sum(sums[name][outcome] for outcome in ("forwarded", "not_ours", "undelivered"))
-        for name in ANSWERS
+    missing = sum(
+        sums[name]["consumed"] - sum(sums[name][outcome] for outcome in outcomes) for name, outcomes in OUTCOMES.items()
     )
     on_their_way = 0
     to_traces = read["submitted"] - resolved["consumed"]

@@ -7,12 +7,11 @@ Held ones wait for the decision on their request. What is on its way is on one o
 waits there, it is missing. Cases balance too: opened = closed + open.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from events.topics import CASE_EVENTS, LEDGER, VERDICTS
-from workers.accounts.tally import read_tally
+from workers.accounts.group_tallies import tallies_of
 from workers.configuration.settings import Settings
 from workers.kafka.lag import Look
 
@@ -57,17 +56,10 @@ class ReviewAccount(NamedTuple):
 
 def review_account(look: Look, settings: Settings) -> ReviewAccount:
     """The account, from the notes of the workers' group."""
-    sums: dict[str, Counter[str]] = {}
-    waiting: Counter[str] = Counter()
-    for name in (VERDICTS, LEDGER, CASE_EVENTS):
-        topic, counts = settings.topic(name), Counter[str]()
-        for lag in look.lags:
-            if (lag.group, lag.topic) == (settings.app_id, topic):
-                tally = read_tally(lag.note)
-                counts.update({**tally.counts, "consumed": tally.consumed} if tally is not None else {})
-                waiting[name] += lag.waiting
-        sums[name] = counts
-    sent, routed, cases = sums[VERDICTS], sums[LEDGER], sums[CASE_EVENTS]
+    names = (VERDICTS, LEDGER, CASE_EVENTS)
+    found = tallies_of(look, settings.app_id, [settings.topic(name) for name in names])
+    waiting = {name: found[settings.topic(name)][1] for name in names}
+    sent, routed, cases = (found[settings.topic(name)][0] for name in names)
     outcomes = sum(cases[name] for name in ("final", "partial", "extended", "duplicate", "refused"))
     to_ledger, to_cases = sent["routed"] - routed["came"], routed["went"] - outcomes
     missing = sent["consumed"] - sent["routed"] - sent["refused"]

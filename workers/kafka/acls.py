@@ -20,6 +20,7 @@ from events.topics import (
     INTEGRATION_EVENTS,
     LEDGER,
     LINKS,
+    MESSAGES,
     PAS_REQUESTS,
     PAS_RESPONSES,
     POLICY_ATTESTATIONS,
@@ -187,7 +188,7 @@ def _of_the_dashboard(settings: Settings) -> Iterator[AclRule]:
 def _of_the_archive(settings: Settings) -> Iterator[AclRule]:
     for name in (REQUESTS, DECISIONS, DEAD_LETTERS, VERDICTS, ANSWERED, CASES, CHAINS, CONTEXTS, POLICY_REVISIONS):
         yield _topic("archive", settings.topic(name), ("READ",), "to archive it")
-    for name in (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, INTEGRATION_EVENTS, PAS_RESPONSES, X12_RESPONSES):
+    for name in MESSAGES:
         yield _topic("archive", settings.topic(name), ("READ",), "to archive it with --messages")
     yield _topic("archive", settings.topic(AUDIT), ("WRITE",), RECORDS)
     yield AclRule("archive", "group", settings.archive_group, False, ("READ",), "to commit the archived offsets")

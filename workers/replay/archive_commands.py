@@ -17,15 +17,10 @@ from events.topics import (
     CONTEXTS,
     DEAD_LETTERS,
     DECISIONS,
-    INTEGRATION_EVENTS,
-    PAS_REQUESTS,
-    PAS_RESPONSES,
+    MESSAGES,
     POLICY_REVISIONS,
     REQUESTS,
-    SUBMISSIONS,
     VERDICTS,
-    X12_REQUESTS,
-    X12_RESPONSES,
 )
 from workers.configuration.command_options import ArchiveKeys, Bootstrap, Prefix, settings
 from workers.console.exit_codes import CommandError, Exit, needs_replay_extra
@@ -45,10 +40,6 @@ known of platforms' traces.
 
 Cases are archived, not made again: links were judged and deadlines announced when time had come, which no archive of
 events repeats, and case events are kept for a month only."""
-
-MESSAGES = (PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, INTEGRATION_EVENTS, PAS_RESPONSES, X12_RESPONSES)
-"""The topics archived with --messages: enough, with the default ones, to verify how platforms' messages were read and
-answered. They are not restored."""
 
 From = Annotated[str | None, typer.Option("--from", help="First offset or instant of the requests.")]
 To = Annotated[str | None, typer.Option("--to", help="Offset or instant after the last request.")]

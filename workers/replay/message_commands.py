@@ -68,21 +68,16 @@ def messages(
 
 def _source(log: Path | None, found: "Settings") -> "Source":
     if log is None:
+        from workers.event_log.asked import Asked
         from workers.event_log.ranges import on_kafka
         from workers.replay.platform_messages import TOPICS
 
-        return on_kafka(found.bootstrap, found.topic_prefix, TOPICS, _everything())
+        return on_kafka(found.bootstrap, found.topic_prefix, TOPICS, Asked())
     from workers.archive.archive_source import ArchiveSource
 
     source = ArchiveSource(log, keys_in=found.archive_keys)
     err.print(f"{log}: {source.standing}", markup=False)
     return source
-
-
-def _everything() -> Any:
-    from workers.event_log.asked import Asked
-
-    return Asked()
 
 
 def _print(report: "Report") -> None:
@@ -108,8 +103,9 @@ def _print(report: "Report") -> None:
 
 def _sentence(finding: dict[str, Any]) -> str:
     if finding["kind"] == "damaged":
-        span = f"{finding['first']} to {finding['last']}"
-        return f"damaged: {finding['topic']}/{finding['partition']}, offset {span}: {finding['why']}"
+        from workers.replay.verify_text import sentence
+
+        return sentence(finding)
     where = f"{finding['topic']}/{finding['partition']}, offset {finding['offset']}"
     if "of" not in finding:
         return f"{finding['kind']}: {where}"

@@ -25,7 +25,16 @@ from events.case_event import CarriedRecord
 from events.envelope import header, is_binary, written
 from events.integration_event import Answered, integration_event_of, read_of
 from events.origin_headers import CAUSE, RecordPosition, place_of
-from events.topics import CHAINS, CONTEXTS, DEAD_LETTERS, DECISIONS, INTEGRATION_EVENTS, REQUESTS, SUBMISSIONS
+from events.topics import (
+    CHAINS,
+    CONTEXTS,
+    DEAD_LETTERS,
+    DECISIONS,
+    INTEGRATION_EVENTS,
+    MESSAGES,
+    REQUESTS,
+    SUBMISSIONS,
+)
 from workers.configuration.settings import Settings
 from workers.event_log.progress import SILENT, Reporter
 from workers.event_log.source import Damage, Extent, ReplayError, Source
@@ -38,17 +47,16 @@ from workers.kafka.records import OutgoingRecord, Record, name_bytes
 
 MADE = (SUBMISSIONS, REQUESTS, INTEGRATION_EVENTS, *(form.responses for form in FORMATS.values()))
 """The topics whose records are made again."""
-TOPICS = (*(form.requests for form in FORMATS.values()), *MADE, DECISIONS, DEAD_LETTERS)
+TOPICS = (*MESSAGES, REQUESTS, DECISIONS, DEAD_LETTERS)
 """The topics that are read."""
 
 KINDS = {
-    "different": "recorded otherwise than made again",
-    "missing": "made again, and not recorded: not answered yet when the log was taken, or lost",
+    "different": "the recorded bytes differ",
+    "missing": "made again, and not recorded: lost, in a damaged range, or not answered yet when the log was taken",
     "unexplained": "recorded, and nothing in this log makes it",
     "damaged": "cannot be read",
 }
 """What is found."""
-_BATCH = 500
 
 Handler = Callable[[Sequence[Record]], Sequence[OutgoingRecord]]
 
@@ -118,6 +126,10 @@ class _Recorded(NamedTuple):
     origin: str
     """The position of the record that it came from; of an event between the agents, its key."""
 
+    def place(self) -> dict[str, Any]:
+        """Where it is."""
+        return {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+
 
 class _Made(NamedTuple):
     """An output that is not among the recorded ones."""
@@ -133,7 +145,7 @@ class _Verification:
         self._submissions = settings.topic(SUBMISSIONS)
         self._outputs = frozenset(settings.topic(name) for name in MADE)
         self._recorded: dict[bytes, list[_Recorded]] = {}
-        self._claimed: set[bytes] = set()
+        self._claimed: Counter[bytes] = Counter()
         self._absent: list[_Made] = []
         self._excused: set[str] = set()
         """Origins whose outputs depend on what happened before this log begins."""
@@ -177,9 +189,11 @@ class _Verification:
                 yield piece.chunk.records
 
     def _damaged(self, damage: Damage) -> None:
-        self._found.findings.append({"kind": "damaged", **damage._asdict()})
+        """A range that cannot be read, once: what one stage sends, the next one reads."""
+        if (finding := {"kind": "damaged", **damage._asdict()}) not in self._found.findings:
+            self._found.findings.append(finding)
 
-    def _origin(self, topic: str, record: "Record | OutgoingRecord") -> str:
+    def _origin(self, topic: str, record: Record | OutgoingRecord) -> str:
         name = topic.removeprefix(self._settings.topic_prefix)
         try:
             if name == SUBMISSIONS:
@@ -255,8 +269,9 @@ class _Verification:
     def _is_recorded(self, made: OutgoingRecord) -> bool:
         for form in (made, _in_binary_mode(made)) if made.topic == self._settings.topic(REQUESTS) else (made,):
             found = _digest(form)
-            if found in self._recorded:
-                self._claimed.add(found)
+            # The same message twice is twice the same event: each needs a record of its own.
+            if self._claimed[found] < len(self._recorded.get(found, ())):
+                self._claimed[found] += 1
                 self._found.identical[made.topic.removeprefix(self._settings.topic_prefix)] += 1
                 return True
         return False
@@ -264,7 +279,10 @@ class _Verification:
     # --- what that says ---
 
     def report(self) -> Report:
-        """The findings, in the order of the stages, then what is left."""
+        """The findings, in the order of the stages, then what is left.
+
+        A record that is there more often than it was made was delivered more than once.
+        """
         left: dict[tuple[str, str], list[_Recorded]] = {}
         for digest, found in self._recorded.items():
             if digest not in self._claimed:
@@ -277,21 +295,17 @@ class _Verification:
                     "kind": "different" if others else "missing",
                     **made.by.position._asdict(),
                     "of": made.topic,
-                    "recorded": others.pop(0)._asdict() if others else None,
+                    "recorded": others.pop(0).place() if others else None,
                 }
             )
         for others in left.values():
             self._unexplained(others)
-        for finding in self._found.findings:
-            if finding.get("recorded"):
-                finding["recorded"].pop("origin")
         return self._found
 
     def _unexplained(self, others: Sequence[_Recorded]) -> None:
         for one in others:
             if one.origin not in self._excused and self._is_in_log(one):
-                place = {"topic": one.topic, "partition": one.partition, "offset": one.offset}
-                self._found.findings.append({"kind": "unexplained", **place})
+                self._found.findings.append({"kind": "unexplained", **one.place()})
 
     def _is_in_log(self, one: _Recorded) -> bool:
         """Whether what it came from is in this log; a request that a platform published itself came from elsewhere."""
@@ -326,7 +340,7 @@ def _position(carried: CarriedRecord) -> str:
     return str(RecordPosition(carried.topic, carried.partition, carried.offset))
 
 
-def _causation(record: "Record | OutgoingRecord") -> str:
+def _causation(record: Record | OutgoingRecord) -> str:
     """A request's cause, as it says."""
     if is_binary(record.headers):
         return header(record.headers, "ce_causationid") or ""

@@ -28,18 +28,13 @@ from events.topics import (
     ANSWERED,
     BROKERS_CLOCK,
     CASES,
-    INTEGRATION_EVENTS,
     LARGEST_RECORD,
-    PAS_REQUESTS,
-    PAS_RESPONSES,
+    MESSAGES,
     PRODUCERS_CLOCK,
     REQUESTS,
-    SUBMISSIONS,
     TIME,
     TOPICS,
     VERDICTS,
-    X12_REQUESTS,
-    X12_RESPONSES,
     Topic,
 )
 from workers.archive import archive_source as archive
@@ -58,7 +53,6 @@ RETENTION = "retention.ms"
 FOR_EVER = "-1"
 ASKING = (REQUESTS, VERDICTS)
 """The topics whose records' positions answers contain."""
-_ASKED_AGAIN = {PAS_REQUESTS, X12_REQUESTS, SUBMISSIONS, INTEGRATION_EVENTS, PAS_RESPONSES, X12_RESPONSES}
 UNDER_WAY = 8
 """Batches of a partition in flight at once."""
 
@@ -177,12 +171,12 @@ def to_restore(there: set[str], only: Sequence[str] = ()) -> set[str]:
     absent = [name for name in only if name not in there]
     if absent:
         raise ReplayError(f"{', '.join(absent)}: not in these archives; there is {', '.join(sorted(there))}")
-    if again := sorted(set(only) & _ASKED_AGAIN):
+    if again := sorted(set(only) & set(MESSAGES)):
         raise ReplayError(
             f"{', '.join(again)}: platforms' messages are archived for `dli replay messages` and not restored: each "
             "would be answered again"
         )
-    chosen = set(only) or there - _ASKED_AGAIN
+    chosen = set(only) or there - set(MESSAGES)
     if REQUESTS in chosen and ANSWERED not in chosen:
         raise ReplayError(
             f"requests without {ANSWERED} would all be decided again; choose the others with --topic, or archive "

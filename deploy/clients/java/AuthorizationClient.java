@@ -1,3 +1,4 @@
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
@@ -79,6 +80,16 @@ public final class AuthorizationClient {
             .withTime(OffsetDateTime.now(ZoneOffset.UTC)).withData("application/json", JSON.writeValueAsBytes(data))
             // Your own id of the matter: every event about it brings it back.
             .withExtension("correlationid", "claim-" + id).build();
+    }
+
+    /** The JSON in a file. The parser's own message would repeat a part of it, and a request has health data. */
+    private static JsonNode parse(String path) throws Exception {
+        String text = Files.readString(Path.of(path));
+        try {
+            return JSON.readTree(text);
+        } catch (JsonProcessingException error) {
+            throw new Refused(path + " is no JSON");
+        }
     }
 
     private static String digestOf(JsonNode data) throws Exception {
@@ -250,9 +261,14 @@ public final class AuthorizationClient {
             kafka.put("sasl.mechanism", mechanism);
             String jaas = "org.apache.kafka.common.security.%s required username=\"%s\" password=\"%s\";";
             kafka.put("sasl.jaas.config",
-                jaas.formatted(module, ENV.get("KAFKA_SASL_USERNAME"), ENV.get("KAFKA_SASL_PASSWORD")));
+                jaas.formatted(module, quoted(ENV.get("KAFKA_SASL_USERNAME")), quoted(ENV.get("KAFKA_SASL_PASSWORD"))));
         }
         return kafka;
+    }
+
+    /** A value within the quotation marks of a JAAS configuration. */
+    private static String quoted(String value) {
+        return value == null ? "" : value.replace("\\", "\\\\").replace("\"", "\\\"");
     }
 
     public static void main(String[] arguments) {
@@ -262,8 +278,8 @@ public final class AuthorizationClient {
                 throw new Refused("usage: KAFKA_BOOTSTRAP_SERVERS=HOST:PORT AuthorizationClient REQUEST.json [SINCE]");
             }
             String published = ENV.getOrDefault("DECISION_SCHEMA", "events/schemas/" + DECIDED + ".json");
-            JsonSchema schema = opened(JSON.readTree(Files.readString(Path.of(published))));
-            CloudEvent asked = eventFor(JSON.readTree(Files.readString(Path.of(arguments[0]))));
+            JsonSchema schema = opened(parse(published));
+            CloudEvent asked = eventFor(parse(arguments[0]));
             code = ask(asked, arguments.length > 1 ? Instant.parse(arguments[1]) : null, schema, connection());
         } catch (Exception error) {
             System.err.println("no answer: " + error.getMessage());

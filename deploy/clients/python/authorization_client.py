@@ -30,6 +30,14 @@ def compact(data: Any) -> bytes:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def parse(path: str) -> Any:
+    """The JSON in a file. A parser's own message may repeat a part of it, and a request has health data."""
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except ValueError:
+        raise ValueError(f"{path} is no JSON") from None
+
+
 def event_for(data: Any) -> Json:
     """The request as a CloudEvent. Its ids follow from its content, so whoever sends it again knows its answer."""
     if not isinstance(data, dict) or not isinstance(data.get("request_id"), str):
@@ -159,9 +167,9 @@ def main() -> int:
         print(f"usage: KAFKA_BOOTSTRAP_SERVERS=HOST:PORT {sys.argv[0]} REQUEST.json [SINCE]", file=sys.stderr)
         return 1
     try:
-        event = event_for(json.loads(Path(sys.argv[1]).read_text("utf-8")))
+        event = event_for(parse(sys.argv[1]))
         since = datetime.fromisoformat(sys.argv[2]) if sys.argv[2:] else None
-        schema = json.loads(Path(os.environ.get("DECISION_SCHEMA", SCHEMA)).read_text("utf-8"))
+        schema = parse(os.environ.get("DECISION_SCHEMA", str(SCHEMA)))
         kafka = {
             "bootstrap_servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"].split(","),
             "bootstrap_timeout_ms": 10_000,

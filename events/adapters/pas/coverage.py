@@ -1,12 +1,13 @@
 """The page of what is read from a PAS bundle and written to one, from the tables: `dli schemas write` writes it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from events.adapters import code_lists
 from events.adapters.pas.answering import PARTS
 from events.adapters.pas.systems import DIAGNOSIS_SYSTEMS, PROCEDURE_SYSTEMS
 from events.adapters.pas.table import FIELDS, LINE_FIELDS, NOT_STATED, OTHER_LOOPS, ROWS
+from events.markdown import code, table
 
 PAGE = Path(__file__).parent / "COVERAGE.md"
 _TOP = """# FHIR Da Vinci PAS, field by field
@@ -35,22 +36,22 @@ def text() -> str:
         (
             _TOP,
             "## Requests\n",
-            *_table(("resource", "part", "what happens", "canonical field", "rule"), _requests()),
+            *table(("resource", "part", "what happens", "canonical field", "rule"), _requests()),
             "\nCanonical fields that no part becomes:\n",
-            *_table(("canonical field", "why"), ((f"`{path}`", says) for path, says in NOT_STATED.items())),
+            *table(("canonical field", "why"), ((f"`{path}`", says) for path, says in NOT_STATED.items())),
             "\n## Codes\n",
-            *_table(("certificationType (1322)", "certification"), code_lists.CERTIFICATIONS.items()),
+            *table(("certificationType (1322)", "certification"), code_lists.CERTIFICATIONS.items()),
             "",
-            *_table(("levelOfServiceCode (1338)", "urgency"), code_lists.LEVELS_OF_SERVICE.items()),
+            *table(("levelOfServiceCode (1338)", "urgency"), code_lists.LEVELS_OF_SERVICE.items()),
             "",
-            *_table(("code system", "here"), (PROCEDURE_SYSTEMS | DIAGNOSIS_SYSTEMS).items()),
+            *table(("code system", "here"), (PROCEDURE_SYSTEMS | DIAGNOSIS_SYSTEMS).items()),
             "\n## Answers\n",
             _ANSWERS,
-            *_table(("ClaimResponse", "decision's field", "rule"), _answers()),
+            *table(("ClaimResponse", "decision's field", "rule"), _answers()),
             "",
-            *_table(("error.code (901)", "where a field is"), ((c, t) for t, c in code_lists.REJECTED_BECAUSE.items())),
+            *table(("error.code (901)", "where a field is"), ((c, t) for t, c in code_lists.REJECTED_BECAUSE.items())),
             "",
-            *_table(("errorElement", "canonical field"), _loops()),
+            *table(("errorElement", "canonical field"), _loops()),
             "",
         )
     )
@@ -58,30 +59,19 @@ def text() -> str:
 
 def _requests() -> Iterator[Sequence[str]]:
     for row in ROWS:
-        yield row.resource, row.part, row.fate, _code(row.path), row.says
+        yield row.resource, row.part, row.fate, code(row.path), row.says
 
 
 def _answers() -> Iterator[Sequence[str]]:
     for part in PARTS:
-        yield part.part, _code(part.canonical), part.says
+        yield part.part, code(part.canonical), part.says
 
 
 def _loops() -> Iterator[Sequence[str]]:
     for field in FIELDS:
         if field.loop:
-            yield field.loop, _code(field.path)
+            yield field.loop, code(field.path)
     for line in LINE_FIELDS:
-        yield line.loop, _code(f"service_lines.N.{line.path}")
+        yield line.loop, code(f"service_lines.N.{line.path}")
     for path, loop in OTHER_LOOPS.items():
-        yield loop, _code(path)
-
-
-def _code(paths: str) -> str:
-    return ", ".join(f"`{path}`" for path in paths.split(", ") if path)
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{' --- |' * len(heads)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
+        yield loop, code(path)

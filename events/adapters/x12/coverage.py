@@ -1,12 +1,13 @@
 """The page of what is read from a 278 and written to one, from the tables: `dli schemas write` writes it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from events.adapters import code_lists
 from events.adapters.x12.answering import PARTS
 from events.adapters.x12.loops import LOOPS
 from events.adapters.x12.table import NOT_STATED, ROWS
+from events.markdown import code, table
 
 PAGE = Path(__file__).parent / "COVERAGE.md"
 _TOP = """# X12 278, field by field
@@ -33,18 +34,18 @@ def text() -> str:
         (
             _TOP,
             "## Requests\n",
-            *_table(("loop", "part", "what happens", "canonical field", "rule"), _requests()),
+            *table(("loop", "part", "what happens", "canonical field", "rule"), _requests()),
             "\nCanonical fields that no part becomes:\n",
-            *_table(("canonical field", "why"), ((f"`{path}`", says) for path, says in NOT_STATED.items())),
+            *table(("canonical field", "why"), ((f"`{path}`", says) for path, says in NOT_STATED.items())),
             "\n## Code lists\n",
-            *_table(("UM02 (1322)", "certification"), code_lists.CERTIFICATIONS.items()),
+            *table(("UM02 (1322)", "certification"), code_lists.CERTIFICATIONS.items()),
             "",
-            *_table(("UM06 (1338)", "urgency"), code_lists.LEVELS_OF_SERVICE.items()),
+            *table(("UM06 (1338)", "urgency"), code_lists.LEVELS_OF_SERVICE.items()),
             "\n## Answers\n",
             _ANSWERS,
-            *_table(("loops", "segment", "decision's field", "rule"), _answers()),
+            *table(("loops", "segment", "decision's field", "rule"), _answers()),
             "",
-            *_table(("AAA03 (901)", "where a field is"), ((c, t) for t, c in code_lists.REJECTED_BECAUSE.items())),
+            *table(("AAA03 (901)", "where a field is"), ((c, t) for t, c in code_lists.REJECTED_BECAUSE.items())),
             "",
         )
     )
@@ -52,21 +53,10 @@ def text() -> str:
 
 def _requests() -> Iterator[Sequence[str]]:
     for row in ROWS:
-        yield row.loop or "envelope", row.part, row.fate, _code(row.path), row.says
+        yield row.loop or "envelope", row.part, row.fate, code(row.path), row.says
 
 
 def _answers() -> Iterator[Sequence[str]]:
     for part in PARTS:
         loops = ", ".join(f"2000{LOOPS[code]}" for code in part.levels)
-        yield loops, part.segment, _code(part.canonical), part.says
-
-
-def _code(paths: str) -> str:
-    return ", ".join(f"`{path}`" for path in paths.split(", ") if path)
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{' --- |' * len(heads)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
+        yield loops, part.segment, code(part.canonical), part.says

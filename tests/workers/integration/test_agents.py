@@ -25,6 +25,7 @@ from events.topics import (
 from tests.support.integrated import Integrated
 from tests.support.x12_answers import answer
 from tests.support.x12_messages import PARTNER, message, request, written
+from workers.accounts import platform_account
 from workers.demo import platform
 from workers.integration import answer_platforms, forward_answers, read_messages, resolve_traces
 from workers.integration.partners import load
@@ -228,6 +229,12 @@ def _balances(house: Integrated) -> None:
     assert resolved["requested"] == len(house.log[REQUESTS]) == answered["opened"]
     assert answered["answered"] + answered["refused"] == resolved["requested"]
     assert sum(answered.values()) == len(house.log[INTEGRATION_EVENTS])
+    assert platform_account.OUTCOMES == {
+        SUBMISSIONS: resolve_traces.OUTCOMES,
+        DECISIONS: forward_answers.OUTCOMES,
+        DEAD_LETTERS: forward_answers.OUTCOMES,
+        INTEGRATION_EVENTS: answer_platforms.OUTCOMES,
+    }
     assert set(read) <= set(read_messages.OUTCOMES)
     assert set(resolved) <= set(resolve_traces.OUTCOMES)
     assert set(answered) <= set(answer_platforms.OUTCOMES)

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.kafka
 
 FROM_DELTA = (("partner", b"delta"), (PERSON, PERSON.encode()))
 OVER_HTTP = 25
-"""Every so manieth message is sent over HTTP as well."""
+"""One message in so many is sent over HTTP as well."""
 
 
 def texts_of(tree: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

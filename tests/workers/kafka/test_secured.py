@@ -107,7 +107,7 @@ FOREIGN = "someone-elses-topic"
 AUDIT = r"Principal = User:{} is (Allowed|Denied) operation = (\w+) from host = \S+ on resource = (\w+):LITERAL:(\S+)"
 
 
-class Spoken(NamedTuple):
+class OverHttp(NamedTuple):
     """What came back over HTTP."""
 
     subscribed: Answer
@@ -255,7 +255,7 @@ def leave_waiting(secured: Secured) -> None:
         client.close()
 
 
-@pytest.mark.usefixtures("archived", "spoken")
+@pytest.mark.usefixtures("archived", "over_http")
 def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secured) -> None:
     leave_waiting(secured)
     found = secured.settings(EXPORTER, partitions=2, exporter_port=free_ports().client)
@@ -274,38 +274,38 @@ def test_an_exporter_measures_with_its_rights_and_writes_nothing(secured: Secure
 # --- platforms' own formats ----------------------------------------------------------------------------------------
 
 
-SPEAKING = ("workers.main", "integration")
+INTEGRATION_COMMAND = ("workers.main", "integration")
 
 
-def speaks(folder: Path) -> dict[str, Any]:
+def integration_flags(folder: Path) -> dict[str, Any]:
     """The flags of a process that speaks platforms' formats; it is asked whether it is ready at its own port."""
     partners = folder / "delta.json"
     partners.write_text(x12_messages.PARTNER.model_dump_json(by_alias=True, exclude_none=True), "utf-8")
     port = free_ports().client
     own = {"web_port": port, "integration_port": port}
-    return {"data_dir": folder / "speaking", "partners": partners, "partitions": 2, **own}
+    return {"data_dir": folder / "integrating", "partners": partners, "partitions": 2, **own}
 
 
 @pytest.fixture(scope="module")
-def spoken(secured: Secured, used: set[tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> Spoken:
+def over_http(secured: Secured, used: set[tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> OverHttp:
     """Messages over Kafka and over HTTP, answered by processes that have their rights and no others."""
     assert used
-    folder = tmp_path_factory.mktemp("spoken")
+    folder = tmp_path_factory.mktemp("over-http")
     working = secured.settings(WORKER, partitions=2, data_dir=folder, web_port=free_ports().client)
-    speaking = secured.settings(INTEGRATION, **speaks(folder))
+    integrating = secured.settings(INTEGRATION, **integration_flags(folder))
     platform = secured.settings(PLATFORM)
     clients, http = folder / "clients.json", free_ports()
     with (
         subscriber() as hook,
         running_worker(working, folder / "worker.log"),
-        running_worker(speaking, folder / "integration.log", SPEAKING),
+        running_worker(integrating, folder / "integration.log", INTEGRATION_COMMAND),
     ):
         client = {"partner": "delta", "tokens": [digest(TOKEN.encode())], "endpoints": [hook.url]}
         clients.write_text(json.dumps({"partners": [client | {"identifiers": ["urn:senders|DELTAHOSP"]}]}), "utf-8")
         found = secured.settings(
             GATEWAY,
             partitions=2,
-            partners=speaking.partners,
+            partners=integrating.partners,
             gateway_clients=clients,
             gateway_port=http.client,
             gateway_health_port=http.controller,
@@ -320,23 +320,25 @@ def spoken(secured: Secured, used: set[tuple[str, ...]], tmp_path_factory: pytes
             bundle = call(found, "POST", "/fhir/Claim/$submit", pas_bundles.message(2))
             interchange = call(found, "POST", "/x12/278", x12_messages.message(2), kind="application/edi-x12")
             assert eventually(lambda: unused(secured, GATEWAY, "gateway") == []), subscribed
-    return Spoken(subscribed, bundle, interchange)
+    return OverHttp(subscribed, bundle, interchange)
 
 
-def test_messages_over_http_are_answered(spoken: Spoken) -> None:
-    assert (spoken.subscribed.status, spoken.bundle.status, spoken.interchange.status) == (201, 200, 200), spoken
-    assert spoken.bundle.json["resourceType"] == "Bundle"
-    assert spoken.interchange.body.startswith(b"ISA")
+def test_messages_over_http_are_answered(over_http: OverHttp) -> None:
+    assert (over_http.subscribed.status, over_http.bundle.status, over_http.interchange.status) == (201, 200, 200), (
+        over_http
+    )
+    assert over_http.bundle.json["resourceType"] == "Bundle"
+    assert over_http.interchange.body.startswith(b"ISA")
 
 
-@pytest.mark.usefixtures("spoken")
+@pytest.mark.usefixtures("over_http")
 @pytest.mark.parametrize(("user", "role"), [(INTEGRATION, "integration"), (GATEWAY, "gateway")])
 def test_each_process_between_uses_every_right(secured: Secured, user: str, role: str) -> None:
     assert unused(secured, user, role) == []
     assert {one for one in audit(secured, user) if one[0] == "Denied"} == set()
 
 
-@pytest.mark.usefixtures("spoken")
+@pytest.mark.usefixtures("over_http")
 def test_a_platform_asks_and_reads_answers_and_uses_every_right(secured: Secured) -> None:
     """With a consumer group of its own, as platforms read."""
     where = TopicPartition(DECISIONS, 0)
@@ -716,10 +718,10 @@ FINDINGS = 3
 
 
 def test_an_operator_does_all_that_one_does_and_uses_every_right(
-    secured: Secured, used: set[tuple[str, ...]], spoken: Spoken, tmp_path: Path
+    secured: Secured, used: set[tuple[str, ...]], over_http: OverHttp, tmp_path: Path
 ) -> None:
     assert used
-    assert spoken
+    assert over_http
     send_unknown_verdict(secured)
     values = environment(secured.settings(OPERATOR, partitions=2))
     places = {name: tmp_path / name for name in ("requests", "work")}
@@ -732,8 +734,11 @@ def test_an_operator_does_all_that_one_does_and_uses_every_right(
 
     done = {line: with_environment(values, *line.format(**places).split()) for line in OPERATING}
     worker = secured.settings(WORKER, partitions=2, data_dir=tmp_path / "data", web_port=free_ports().client)
-    speaking = secured.settings(INTEGRATION, **speaks(tmp_path))
-    with running_worker(worker, tmp_path / "log"), running_worker(speaking, tmp_path / "speaking.log", SPEAKING):
+    integrating = secured.settings(INTEGRATION, **integration_flags(tmp_path))
+    with (
+        running_worker(worker, tmp_path / "log"),
+        running_worker(integrating, tmp_path / "integrating.log", INTEGRATION_COMMAND),
+    ):
         assert eventually(lambda: with_environment(values, "accounts").code == 0), with_environment(values, "accounts")
         # What waits for its request has to be given up, and what is on its way to arrive, before partitions are added.
         letters = partial(everything_on, secured.settings(OPERATOR), DEAD_LETTERS)

@@ -1,7 +1,8 @@
 """Platforms' messages are read and answered again: what is as it was is identical, and all else is found and named."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.support import pas_bundles, x12_messages
 from tests.support.event_logs import MemorySource
 from tests.support.integrated import Integrated
 from workers.configuration.settings import Settings
-from workers.event_log.source import ReplayError
+from workers.event_log.source import Chunk, Damage, Piece, ReplayError
 from workers.integration.partners import Partners
 from workers.kafka.records import Record
 from workers.replay.platform_messages import MADE, TOPICS, Report, verify
@@ -112,6 +113,46 @@ def test_a_record_that_nothing_makes_is_found(topic: str) -> None:
     report = found_in({**log, topic: (*log[topic], forged)})
 
     assert ("unexplained", topic) in kinds(report)
+
+
+def test_each_of_several_same_events_needs_a_record() -> None:
+    """A message sent three times is asked about twice, with the same bytes."""
+    house = Integrated(PARTNER)
+    for _ in range(3):
+        house.send("x12-278", x12_messages.message(0))
+        house.settle()
+    log = {name: tuple(house.log[name]) for name in TOPICS}
+    asked = [number for number, one in enumerate(log[INTEGRATION_EVENTS]) if b'"asked"' in (one.value or b"")]
+
+    assert len({log[INTEGRATION_EVENTS][number].value for number in asked}) == 1
+    assert found_in(log).findings == []
+    report = found_in(changed(log, INTEGRATION_EVENTS, asked[-1]))
+    assert ("missing", INTEGRATION_EVENTS) in kinds(report)
+
+
+@dataclass(frozen=True)
+class Damaged(MemorySource):
+    """A log in which one record of submissions cannot be read."""
+
+    def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
+        for piece in super().read(topic, partition, start):
+            if topic == SUBMISSIONS and piece.chunk is not None:
+                yield Piece(damage=Damage(topic, partition, 3, 3, "it is damaged"))
+                kept = [one for one in piece.chunk.records if one.offset != 3]
+                yield Piece(Chunk(kept, [0] * len(kept)))
+            else:
+                yield piece
+
+
+def test_what_cannot_be_read_is_found_once() -> None:
+    """Though both the stage that sends it and the one that takes it look there."""
+    found = source(recorded())
+
+    report = verify(Damaged(found.records, prefix=""), Settings(), Partners([PARTNER]))
+
+    damaged = [one for one in report.findings if one["kind"] == "damaged"]
+    assert damaged == [{"kind": "damaged", **Damage(SUBMISSIONS, 0, 3, 3, "it is damaged")._asdict()}]
+    assert ("missing", SUBMISSIONS) in kinds(report)
 
 
 def test_a_record_that_was_delivered_twice_is_no_finding() -> None:

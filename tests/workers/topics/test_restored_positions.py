@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from events.topics import CASES, CHAINS, CONTEXTS, DECISIONS, REQUESTS, VERDICTS
+from events.topics import CASES, CHAINS, CONTEXTS, DECISIONS, MESSAGES, REQUESTS, VERDICTS
 from tests.support.event_logs import MemorySource, archived
 from tests.support.packaged import packaged_library
 from tests.support.reviewed_logs import DECISIONS_MADE, every_kind
@@ -12,7 +12,7 @@ from tests.support.verifying import report
 from workers.archive.archive_source import ArchiveSource
 from workers.configuration.settings import read
 from workers.event_log.source import ReplayError
-from workers.replay.archive_commands import ARCHIVED, MESSAGES
+from workers.replay.archive_commands import ARCHIVED
 from workers.topics import restore_archive as restoring
 from workers.topics.restore_archive import to_restore
 

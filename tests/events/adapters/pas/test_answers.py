@@ -16,9 +16,10 @@ from events.adapters.code_lists import ACTIONS
 from events.adapters.pas.adapter import PAS
 from events.adapters.submission import Refusal, SourceError
 from events.decision import Decision, Determination
+from tests.support.composed_decisions import NUMBER, decided_line, decision_of
 from tests.support.pas_answers import AT, requested, troubles
 from tests.support.pas_bundles import CPT, HCPCS, PARTNER, PAS_URL, RECEIVED, X12_URL, Json, coded
-from tests.support.pas_decisions import NUMBER, QUESTION, REVIEW, decided_line, decision_of, two_items
+from tests.support.pas_decisions import QUESTION, REVIEW, two_items
 
 LARGEST = 1_000_000
 

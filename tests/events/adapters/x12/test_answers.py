@@ -11,18 +11,16 @@ from hypothesis import strategies as st
 
 from events.adapters.adapter import Decided
 from events.adapters.chain import Requested
-from events.adapters.numbers import control_number
 from events.adapters.submission import Context, Refusal, SourceError
 from events.adapters.x12.adapter import X12
 from events.adapters.x12.interchange import USUAL
 from events.adapters.x12.writing import LONGEST_MESSAGE, plain
 from events.decision import Decision, Determination
+from tests.support.composed_decisions import ID, NUMBER, decided_line, decision_of
 from tests.support.places import EVENT_EXAMPLES
 from tests.support.x12_answers import AT, Answer, answer, requested
 from tests.support.x12_messages import PARTNER, RECEIVED, Segment, Style, written
 
-ID = "feb59f8e854908ca7a65aec7a06d101e"
-NUMBER = control_number(ID)
 HEADING: list[Segment] = [
     ("BHT", "0007", "13", "DHX-1", "20250602", "1405"),
     ("HL", "1", "", "20", "1"),
@@ -58,35 +56,6 @@ def _requested(style: Style = Style(), *more: tuple[Segment, ...]) -> Requested:
     return requested(found)
 
 
-def _line(line: int, action: str, determination: str, **more: Any) -> dict[str, Any]:
-    return {
-        "line": line,
-        "system": "cpt",
-        "code": "38242",
-        "determination": determination,
-        "reasons": [],
-        "action": action,
-        "acts_next": "nobody",
-        "step": "clinical_statements",
-        "missing": [],
-        "policy": {"number": "L.2.03.402"},
-    } | more
-
-
-def _decision(action: str, *lines: dict[str, Any], **more: Any) -> Decision:
-    stated = {
-        "decision_id": ID,
-        "request_id": "9640001112:TR-1~0123456789ab",
-        "stage": "open",
-        "line_of_business": "commercial",
-        "action": action,
-        "clock": {"state": "no_clock"},
-        "lines": lines,
-        "policies": [],
-    }
-    return Decision.model_validate_json(json.dumps(stated | more))
-
-
 def _answer(decision: Decision, context: Context | None = None) -> Answer:
     response = answer(X12.answer(context or _requested().context, Decided(decision, AT)))
     assert response.troubles == []
@@ -97,7 +66,9 @@ REVIEW = {"verdict_id": "V-1", "role": "physician", "decided_at": "2025-06-10T09
 
 
 def test_the_response_goes_back_to_the_sender_in_the_same_tree() -> None:
-    response = _answer(_decision("A1", _line(1, "A1", "medically_necessary"), _line(2, "A1", "medically_necessary")))
+    response = _answer(
+        decision_of("A1", decided_line(1, "A1", "medically_necessary"), decided_line(2, "A1", "medically_necessary"))
+    )
     isa, gs, st = response.segments[:3]
     assert [isa[5], isa[6].strip(), isa[7], isa[8].strip()] == ["ZZ", "MAGNOLIA", "ZZ", "DELTAHOSP"]
     assert gs[1:4] == ["HI", "MAGNOLIA", "DELTAHOSP"]
@@ -133,7 +104,7 @@ def test_the_response_goes_back_to_the_sender_in_the_same_tree() -> None:
     ],
 )
 def test_an_action_is_said_of_the_event_and_of_the_line(action: str, determination: str, wanted: list[str]) -> None:
-    response = _answer(_decision(action, _line(1, action, determination)))
+    response = _answer(decision_of(action, decided_line(1, action, determination)))
     assert response.loop("EV").all("HCR") == [wanted]
     assert response.loop("SS").all("HCR") == [wanted]
     numbers = [["REF", "NT", NUMBER]] if action == "A4" else []
@@ -143,27 +114,29 @@ def test_an_action_is_said_of_the_event_and_of_the_line(action: str, determinati
 
 def test_nothing_reads_as_a_denial_before_a_verdict() -> None:
     for determination in get_args(Determination):
-        response = _answer(_decision("A4", _line(1, "A4", determination)))
+        response = _answer(decision_of("A4", decided_line(1, "A4", determination)))
         assert {segment[3] for segment in response.all("HCR") if len(segment) > 3} <= {"0U", "0V"}
 
 
 @pytest.mark.parametrize(("second", "wanted"), [("A4", "19"), ("A1", "18")])
 def test_bht06_says_whether_anything_is_pended(second: str, wanted: str) -> None:
     action = "A2" if second == "A4" else "A1"
-    lines = _line(1, "A1", "medically_necessary"), _line(2, second, "information_needed")
-    response = _answer(_decision(action, *lines))
+    lines = decided_line(1, "A1", "medically_necessary"), decided_line(2, second, "information_needed")
+    response = _answer(decision_of(action, *lines))
     assert response.all("BHT")[0][6] == wanted
     assert response.loop("EV").all("HCR") == [["HCR", action, NUMBER]]
 
 
 def test_the_event_asks_for_information_if_any_line_does() -> None:
-    response = _answer(_decision("A4", _line(1, "A4", "investigational"), _line(2, "A4", "information_needed")))
+    response = _answer(
+        decision_of("A4", decided_line(1, "A4", "investigational"), decided_line(2, "A4", "information_needed"))
+    )
     assert [segment[3] for segment in response.all("HCR")] == ["0U", "0V", "0U"]
 
 
 def test_questions_are_asked_under_a_control_number() -> None:
     asked = [{"fact": "clinical.malignancy", "question": "What kind: one, or another?"}]
-    response = _answer(_decision("A4", _line(1, "A4", "information_needed", missing=asked)))
+    response = _answer(decision_of("A4", decided_line(1, "A4", "information_needed", missing=asked)))
     line = response.loop("SS")
     assert line.all("HI") == [["HI", "LOI:102089-0"]]
     assert line.all("PWK") == [["PWK", "OZ", "EL", "", "", "AC", NUMBER]]
@@ -174,7 +147,7 @@ def test_questions_are_asked_under_a_control_number() -> None:
 
 def test_another_program_is_named() -> None:
     program = {"name": "Another program", "says": "Ask it."}
-    response = _answer(_decision("CT", _line(1, "CT", "redirected", program=program)))
+    response = _answer(decision_of("CT", decided_line(1, "CT", "redirected", program=program)))
     assert response.loop("SS").all("MSG") == [["MSG", "Another program - Ask it."]]
 
 
@@ -183,20 +156,22 @@ def test_guidance_and_the_day_that_is_due_are_told() -> None:
         "due_at": "2025-06-05T14:05:00-05:00",
         "references": [{"id": "G1", "says": "Keep it."}, {"id": "S1", "says": "Another part."}],
     }
-    response = _answer(_decision("A4", _line(1, "A4", "not_addressed", guidance=["G1"]), **more))
+    response = _answer(decision_of("A4", decided_line(1, "A4", "not_addressed", guidance=["G1"]), **more))
     assert response.loop("SS").all("MSG") == [["MSG", "Keep it."]]
     assert response.loop("EV").all("MSG") == [["MSG", "A decision is due by 2025-06-05 at 1405 (UTC -0500)."]]
 
 
 def test_an_approval_says_until_when_it_is_valid() -> None:
-    response = _answer(_decision("A1", _line(1, "A1", "medically_necessary", valid_through="2025-12-02")))
+    response = _answer(decision_of("A1", decided_line(1, "A1", "medically_necessary", valid_through="2025-12-02")))
     assert response.loop("SS").all("DTP", "AAH") == [["DTP", "AAH", "RD8", "20250602-20251202"]]
     assert response.loop("SS").all("DTP", "472") == [["DTP", "472", "D8", "20250616"]]
 
 
 def test_a_denial_has_its_reviewers_reasons_and_words() -> None:
     review = REVIEW | {"reasons": ["0F", "14"], "text": "Not shown to help."}
-    response = _answer(_decision("A3", _line(1, "A3", "not_medically_necessary", review=review), stage="final"))
+    response = _answer(
+        decision_of("A3", decided_line(1, "A3", "not_medically_necessary", review=review), stage="final")
+    )
     assert response.loop("SS").all("HCR") == [["HCR", "A3", "", "0F^14"]]
     assert response.loop("SS").all("MSG") == [["MSG", "Not shown to help."]]
     assert response.loop("EV").all("HCR") == [["HCR", "A3"]]
@@ -204,8 +179,8 @@ def test_a_denial_has_its_reviewers_reasons_and_words() -> None:
 
 def test_what_is_granted_in_part_stands_in_its_place() -> None:
     granted = {"code": "38243", "units": 1, "from": "2025-06-20", "through": "2025-06-30"}
-    line = _line(1, "A6", "criteria_not_met", review=REVIEW, authorized=granted)
-    service = _answer(_decision("A6", line, stage="final")).loop("SS")
+    line = decided_line(1, "A6", "criteria_not_met", review=REVIEW, authorized=granted)
+    service = _answer(decision_of("A6", line, stage="final")).loop("SS")
     assert service.all("HCR") == [["HCR", "A6", NUMBER]]
     assert service.all("SV1") == [["SV1", "HC:38243:59", "350", "UN", "1"]]
     assert service.all("HSD") == [["HSD", "VS", "1"]]
@@ -218,7 +193,9 @@ def test_what_is_granted_in_part_stands_in_its_place() -> None:
 def test_a_cancelled_line_is_answered_without_a_decision() -> None:
     cancelled = (("HL", "7", "4", "SS", "0"), ("UM", "HS", "3"), FIRST[3])
     context = _requested(Style(), cancelled).context
-    response = _answer(_decision("A4", _line(1, "A4", "not_addressed"), _line(2, "A4", "not_addressed")), context)
+    response = _answer(
+        decision_of("A4", decided_line(1, "A4", "not_addressed"), decided_line(2, "A4", "not_addressed")), context
+    )
     assert [response.loop("SS", n).all("HCR")[0][1] for n in (1, 2, 3)] == ["A4", "A4", "C"]
 
 
@@ -243,7 +220,7 @@ def test_every_example_of_a_decision_is_answered_cleanly(file: Any) -> None:
 def test_any_words_are_told_in_the_characters_of_the_standard(words: str, delimiters: str) -> None:
     review = REVIEW | {"reasons": ["0F"], "text": f"said {words}"}
     context = _requested(Style(*delimiters)).context
-    response = _answer(_decision("A3", _line(1, "A3", "not_medically_necessary", review=review)), context)
+    response = _answer(decision_of("A3", decided_line(1, "A3", "not_medically_necessary", review=review)), context)
     told = [segment[1] for segment in response.loop("SS").all("MSG")]
     assert told
     assert all(0 < len(text) <= LONGEST_MESSAGE for text in told)
@@ -258,13 +235,13 @@ def test_typography_is_spelled_out() -> None:
 @pytest.mark.parametrize(("delimiters", "trace"), [("=-.,", "TR:1"), ("/;'(", "TR-1")])
 def test_a_delimiter_that_our_own_values_have_is_replaced(delimiters: str, trace: str) -> None:
     context = _requested(Style(*delimiters)).context
-    response = _answer(_decision("A4", _line(1, "A4", "information_needed")), context)
+    response = _answer(decision_of("A4", decided_line(1, "A4", "information_needed")), context)
     assert response.loop("SS").all("HI")[0][1].endswith("102089-0")
     assert response.loop("EV").all("TRN")[0][2] == trace
 
 
 def test_an_answer_is_a_function_of_its_decision() -> None:
-    one = _decision("A1", _line(1, "A1", "medically_necessary"))
+    one = decision_of("A1", decided_line(1, "A1", "medically_necessary"))
     other = one.model_copy(update={"decision_id": ID[::-1]})
     first, again, second = (_answer(decision).segments[0][13] for decision in (one, one, other))
     assert first == again
@@ -299,7 +276,7 @@ def test_a_refusal_without_details_is_told_all_the_same() -> None:
 def test_an_inquiry_gets_the_newest_decision_or_not_found() -> None:
     context = _requested().context
     [inquiry] = X12.read(written((*HEADING, *FIRST)), PARTNER, RECEIVED)
-    decided = Decided(_decision("A1", _line(1, "A1", "medically_necessary")), AT)
+    decided = Decided(decision_of("A1", decided_line(1, "A1", "medically_necessary")), AT)
     assert X12.report(inquiry, context, decided, AT) == X12.answer(context, decided)
     response = answer(X12.report(inquiry, None, None, AT))
     assert response.troubles == []
@@ -309,7 +286,7 @@ def test_an_inquiry_gets_the_newest_decision_or_not_found() -> None:
 def test_a_tree_that_is_numbered_wrongly_is_numbered_anew() -> None:
     wrong = [("HL", "9", "77", *segment[3:]) if segment[0] == "HL" else segment for segment in (*HEADING, *FIRST)]
     [found] = X12.read(written(tuple(wrong)), PARTNER, RECEIVED)
-    response = _answer(_decision("A1", _line(1, "A1", "medically_necessary")), requested(found).context)
+    response = _answer(decision_of("A1", decided_line(1, "A1", "medically_necessary")), requested(found).context)
     assert [segment[1:] for segment in response.all("HL")] == [
         ["1", "", "20", "1"],
         ["2", "1", "21", "1"],
