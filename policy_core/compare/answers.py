@@ -22,10 +22,11 @@ from typing import NamedTuple, TypeVar
 
 from policy_core.compare.wording_and_citations import PartChange, part_changes
 from policy_core.diagrams.diagram import Diagrams, Node, answers, example
-from policy_core.diagrams.editions import DrawnEdition
+from policy_core.diagrams.editions import IMPOSSIBLE, DrawnEdition
+from policy_core.diagrams.intervals import Intervals, decimal
 from policy_core.diagrams.readable_conditions import Cube, cover
-from policy_core.diagrams.variables import Value, Variable
-from policy_core.document.models import FactDeclaration, FactKind, PolicyDocument, Window
+from policy_core.diagrams.variables import Tested, Value, Variable, tested_values
+from policy_core.document.models import Authorizes, FactDeclaration, FactKind, PolicyDocument, Window
 from policy_core.document.revisions import boundaries
 from policy_core.evaluate.determine import Answer, Policy, Step
 from policy_core.work_limit import ELEMENTS_COMPARED, FACTS_COMPARED, NODES_COMPARED, TooComplexError, Work
@@ -66,14 +67,18 @@ class ComparedAnswer(NamedTuple):
     aspect: Aspect
     by: str
     """The rule or step that gives the answer."""
+    authorizes: Authorizes | None = None
+    """How much is certified, if the rule says so."""
 
     @property
-    def answer(self) -> tuple[str | None, tuple[str, ...], str | None]:
+    def answer(self) -> tuple[str | None, tuple[str, ...], str | None, Authorizes | None]:
         """What must be equal for two documents to decide alike."""
-        return self.determination, self.reasons, self.program
+        return self.determination, self.reasons, self.program, self.authorizes
 
 
 _REFUSED = ComparedAnswer(None, (), None, Aspect.FACTS, "no such value")
+_CONTRADICTED = ComparedAnswer("information_needed", (), None, Aspect.STATEMENTS, "never")
+"""To what cannot be: its facts conflict."""
 _READ = ComparedAnswer("decided", (), None, Aspect.FACTS, "as any other request")
 """The counterpart of `_REFUSED`: reading a request at all is one difference, whatever the decision."""
 
@@ -135,7 +140,10 @@ class JointVariable:
     path: str
     question: str
     domain: tuple[Value, ...]
-    kind: FactKind
+    samples: tuple[Value, ...]
+    """For each, a value as a request states it."""
+    kinds: tuple[FactKind | None, ...]
+    """For each, the kind of fact that has it; None if it is of no fact."""
 
 
 @dataclass(frozen=True)
@@ -249,8 +257,8 @@ class _Joint:
         Lines of business that both documents treat alike are evaluated once, and likewise codes.
         """
         day = self.day(cell)
-        businesses = self._classes(self.businesses, lambda policy, business: policy.by_exception(business, day))
-        codes = self._classes(self.codes, lambda policy, code: policy.by_code(code.system, code.code, day))
+        businesses = self._classes(self.businesses, lambda policy, business: _treated(policy, day, business=business))
+        codes = self._classes(self.codes, lambda policy, code: _treated(policy, day, code=code))
         for some, others, unauthorized in product(businesses, codes, (False, True)):
             self.diagrams.work.step()
             business, code = self.businesses[some[0]], self.codes[others[0]]
@@ -263,9 +271,9 @@ class _Joint:
                     point = _Point(cell, self.businesses[at_business], self.codes[at_code], unauthorized)
                     yield (was, is_, node), point
 
-    def _classes(self, things: Sequence[Thing], answer_of: Callable[[Policy, Thing], Answer | None]) -> list[list[int]]:
+    def _classes(self, things: Sequence[Thing], answer_of: Callable[[Policy, Thing], Hashable]) -> list[list[int]]:
         """Group things that each document treats alike; returns their indices."""
-        found: dict[tuple[Answer | None, ...], list[int]] = {}
+        found: dict[tuple[Hashable, ...], list[int]] = {}
         for at, thing in enumerate(things):
             self.diagrams.work.step()
             found.setdefault(tuple(answer_of(policy, thing) for policy in self.sides), []).append(at)
@@ -279,6 +287,24 @@ class _Joint:
                 (pair, self.diagrams.apply(_is(pair), pairs)) for pair in _in_order(answers(pairs))
             )
         return self._different[key]
+
+
+def _treated(policy: Policy, day: date, *, business: str | None = None, code: _Code | None = None) -> Hashable:
+    """What is alike for lines of business, or for codes, that a document treats alike on a day."""
+    if code is not None:
+        return policy.by_code(code.system, code.code, day), _fixed(policy, CODE, f"{code.system} {code.code}")
+    named = str(business)
+    return policy.by_exception(named, day), _fixed(policy, BUSINESS, named)
+
+
+CODE, BUSINESS = "line.code", "request.line_of_business"
+"""The variables that a point fixes."""
+
+
+def _fixed(policy: Policy, path: str, value: str) -> int | None:
+    """The class of a point's value, if the document's conditions test it."""
+    found = next((variable for variable in policy.variables if variable.path == path), None)
+    return found.index(value) if found is not None else None
 
 
 def _different(before: ComparedAnswer, after: ComparedAnswer) -> tuple[ComparedAnswer, ComparedAnswer] | None:
@@ -308,23 +334,26 @@ class _Translation:
         self._values = [self._readings(variable) for variable in joint.variables]
         self._known = self._all_known()
         self._index = {edition.since: at for at, edition in enumerate(policy.document.editions)}
-        self._editions: dict[date, Node] = {}
+        self._editions: dict[tuple[date, int | None, int | None], Node] = {}
 
     def answers(self, business: str, code: _Code, day: date, *, unauthorized: bool) -> Node:
         """The document's answers to every case."""
         early = self._policy.before_statements(business, code.system, code.code, day, unauthorized=unauthorized)
         edition = self._policy.edition_on(day)
         if early is None and edition is not None:
-            return self._edition(edition)
+            named = f"{code.system} {code.code}"
+            return self._edition(edition, _fixed(self._policy, CODE, named), _fixed(self._policy, BUSINESS, business))
         return self._or_refused(self._diagrams.terminal(_early_answer(early)))
 
-    def _edition(self, edition: DrawnEdition) -> Node:
-        if edition.since not in self._editions:
+    def _edition(self, edition: DrawnEdition, code: int | None, business: int | None) -> Node:
+        key = (edition.since, code, business)
+        if key not in self._editions:
             with self._diagrams.work.on("editions", self._index[edition.since]):
-                self._editions[edition.since] = self._or_refused(self._translated(edition))
-        return self._editions[edition.since]
+                fixed = {CODE: code, BUSINESS: business}
+                self._editions[key] = self._or_refused(self._translated(edition, fixed))
+        return self._editions[key]
 
-    def _translated(self, edition: DrawnEdition) -> Node:
+    def _translated(self, edition: DrawnEdition, fixed: Mapping[str, int | None]) -> Node:
         memo: dict[int, Node] = {}
         own = [variable.path for variable in self._policy.variables]
 
@@ -334,16 +363,23 @@ class _Translation:
             return memo[id(node)]
 
         def leaf(node: Node) -> Node:
-            row = edition.rows[node.value] if isinstance(node.value, int) else None
-            if row is None:
+            if not isinstance(node.value, int):
                 raise TypeError("a diagram of rules ends in rules")
-            reasons = (row.outcome.reason,) if row.outcome.reason is not None else ()
+            if node.value == IMPOSSIBLE:
+                return self._diagrams.terminal(_CONTRADICTED)
+            outcome, rule = edition.rows[node.value].outcome, edition.rows[node.value].rule
+            reasons = (outcome.reason,) if outcome.reason is not None else ()
             return self._diagrams.terminal(
-                ComparedAnswer(row.outcome.determination.value, reasons, None, Aspect.STATEMENTS, row.rule.id)
+                ComparedAnswer(
+                    outcome.determination.value, reasons, None, Aspect.STATEMENTS, rule.id, outcome.authorizes
+                )
             )
 
         def inner(node: Node) -> Node:
-            at = self._joint[own[node.variable]]
+            path = own[node.variable]
+            if (index := fixed.get(path)) is not None:
+                return walk(node.children[index])
+            at = self._joint[path]
             result = self._diagrams.terminal(_REFUSED)
             for value, reading in enumerate(self._values[at]):
                 if reading is not None:
@@ -355,12 +391,15 @@ class _Translation:
 
     def _readings(self, variable: JointVariable) -> list[int | None]:
         """For each joint value, the index of the document's own value; None if the document does not know it."""
-        declared = next((fact for fact in self._policy.document.facts if fact.path == variable.path), None)
-        if declared is None:
-            return [0] * len(variable.domain)  # requests do not state a fact that the document lacks
         own = self._own.get(variable.path)
         index = self._policy.variables[own].index if own is not None else lambda _value: 0
-        return [index(value) if _declares(declared, value) else None for value in variable.domain]
+        declared = next((fact for fact in self._policy.document.facts if fact.path == variable.path), None)
+        if declared is None and any(variable.kinds):
+            return [0] * len(variable.domain)  # requests do not state a fact that the document lacks
+        return [
+            index(value) if declared is None or _declares(declared, value, kind) else None
+            for value, kind in zip(variable.samples, variable.kinds, strict=True)
+        ]
 
     def _all_known(self) -> Node:
         known = [
@@ -383,26 +422,41 @@ def _early_answer(answer: Answer | None) -> ComparedAnswer:
 
 def _variables(old: Policy, new: Policy) -> tuple[JointVariable, ...]:
     """The deciding facts of both documents: in the old document's order, then new facts."""
-    own = {variable.path: variable for variable in old.variables}
-    its = {variable.path: variable for variable in new.variables}
+    own = {variable.path: variable for variable in old.variables if _varies(variable)}
+    its = {variable.path: variable for variable in new.variables if _varies(variable)}
     paths = dict.fromkeys([*own, *its])
     if len(paths) > FACTS_COMPARED:
         raise TooComplexError((), len(paths), FACTS_COMPARED, "deciding facts")
     return tuple(_joined(own.get(path), its.get(path)) for path in paths)
 
 
+def _varies(variable: Variable) -> bool:
+    """Whether a case may have one class or another, and no point fixes it."""
+    return variable.tested is not Tested.PRESENCE and variable.path not in (CODE, BUSINESS)
+
+
 def _joined(before: Variable | None, after: Variable | None) -> JointVariable:
     present = [variable for variable in (before, after) if variable is not None]
-    newest = present[-1].declaration
-    if all(variable.declaration.kind is FactKind.SET for variable in present):
+    newest = present[-1]
+    if all(variable.tested is Tested.SET for variable in present):
         asked = dict.fromkeys(element for variable in present for element in variable.asked)
         if len(asked) > ELEMENTS_COMPARED:
             raise TooComplexError((newest.path,), len(asked), ELEMENTS_COMPARED, "values of one set")
-        domain: Iterable[Value] = _subsets(list(asked))
-    else:
-        # A boolean that became a choice has values of both kinds.
-        domain = dict.fromkeys(value for variable in present for value in variable.domain)
-    return JointVariable(newest.path, newest.question, tuple(domain), newest.kind)
+        domain: tuple[Value, ...] = tuple(_subsets(list(asked)))
+        return JointVariable(newest.path, newest.question, domain, domain, (newest.kind,) * len(domain))
+    numbers = [variable for variable in present if variable.tested is Tested.INTERVALS]
+    intervals = Intervals.between(cut for variable in numbers for cut in variable.cuts)
+    values: dict[tuple[Value, FactKind | None], tuple[Value, Value]] = {}
+    pairs: Sequence[tuple[Value, Value]]
+    for variable in present:
+        if variable.tested is Tested.INTERVALS:
+            pairs = [*zip(intervals.labels, map(decimal, intervals.samples), strict=True)]
+        else:
+            # A boolean that became a choice has values of both kinds.
+            pairs = [*zip(variable.domain, variable.samples, strict=True)]
+        values |= {(label, variable.kind): (label, sample) for label, sample in pairs}
+    labels, samples = zip(*values.values(), strict=True)
+    return JointVariable(newest.path, newest.question, labels, samples, tuple(kind for _, kind in values))
 
 
 def _subsets(elements: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -410,8 +464,10 @@ def _subsets(elements: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield tuple(element for bit, element in enumerate(elements) if mask >> bit & 1)
 
 
-def _declares(fact: FactDeclaration, value: Value) -> bool:
-    """Whether a request may state the value."""
+def _declares(fact: FactDeclaration, value: Value, kind: FactKind | None) -> bool:
+    """Whether a request may state the value, which is one of a fact of this kind."""
+    if FactKind.NUMBER in (fact.kind, kind):
+        return fact.kind is kind
     if fact.kind is FactKind.BOOLEAN:
         return isinstance(value, bool)
     if fact.kind is FactKind.SET:
@@ -422,8 +478,9 @@ def _declares(fact: FactDeclaration, value: Value) -> bool:
 def _businesses(old: PolicyDocument, new: PolicyDocument) -> list[str]:
     # Those with a clock first: their requests are decided here.
     clocks = [assigned.line_of_business for document in (old, new) for assigned in document.clock_for]
+    tested = [name for document in (old, new) for name in tested_values(document, BUSINESS)]
     exceptions = [exception.line_of_business for document in (old, new) for exception in document.exceptions]
-    return list(dict.fromkeys([*clocks, *exceptions]))
+    return list(dict.fromkeys([*clocks, *exceptions, *tested]))
 
 
 # --- codes ----------------------------------------------------------------------------------------------------------

@@ -121,6 +121,14 @@ class Diagrams:
         """True if at least one of `nodes` is true."""
         return reduce(lambda left, right: self.apply(_or, left, right, known=_or_known), nodes, self.terminal(False))
 
+    def at_least(self, count: int, nodes: Sequence[Node]) -> Node:
+        """True if at least `count` of `nodes` are true."""
+        # From the last node backwards: for each number still lacking, whether the rest has so many.
+        reached = [self.terminal(True), *(self.terminal(False) for _ in range(count))]
+        for node in reversed(nodes):
+            reached[1:] = [self.choice(node, reached[lacking - 1], reached[lacking]) for lacking in range(1, count + 1)]
+        return reached[count]
+
     def negation(self, node: Node) -> Node:
         """True if `node` is false."""
         return self.apply(_not, node)
@@ -266,6 +274,72 @@ def reachable(node: Node) -> Iterator[Node]:
 def support(node: Node) -> frozenset[int]:
     """The variables on which the function depends."""
     return frozenset(found.variable for found in reachable(node) if not found.terminal)
+
+
+def deciding(node: Node, impossible: Hashable) -> frozenset[int]:
+    """Variables that decide the answer in every case that does not end in `impossible`, none of them to spare.
+
+    Where all cases are possible these are the variables on which the function depends. Otherwise several sets may do;
+    the one returned keeps earlier variables rather than later ones.
+    """
+    kept, left = set(), node
+    for variable in sorted(support(node), reverse=True):
+        without = _without(left, variable, impossible, {}, {}, {})
+        if without is None:
+            kept.add(variable)
+        else:
+            left = without
+    return frozenset(kept & support(left))
+
+
+# The arguments of these are the tables of one call; not closures, as above.
+Made = dict[tuple[int, tuple[int, ...]], Node]
+Merged = dict[tuple[int, int], Node | None]
+
+
+def _without(
+    node: Node, variable: int, impossible: Hashable, memo: dict[int, Node | None], merged: Merged, made: Made
+) -> Node | None:
+    """The function without a variable, right in all possible cases; None if the variable is needed."""
+    if node.variable > variable:
+        return node
+    if id(node) in memo:
+        return memo[id(node)]
+    found: Node | None
+    if node.variable == variable:
+        found = node.children[0]
+        for child in node.children[1:]:
+            found = _either(found, child, impossible, merged, made) if found is not None else None
+    else:
+        children = [_without(child, variable, impossible, memo, merged, made) for child in node.children]
+        known = tuple(child for child in children if child is not None)
+        found = _reduced(made, node.variable, known) if len(known) == len(children) else None
+    memo[id(node)] = found
+    return found
+
+
+def _either(one: Node, other: Node, impossible: Hashable, merged: Merged, made: Made) -> Node | None:
+    """The function that is `one` wherever that is possible and else `other`; None if possible answers differ."""
+    if one is other:
+        return one
+    for this, that in ((one, other), (other, one)):
+        if this.terminal and this.value == impossible:
+            return that
+    if one.terminal and other.terminal:
+        return None
+    key = (id(one), id(other))
+    if key not in merged:
+        variable = min(one.variable, other.variable)
+        size = len(one.children if one.variable == variable else other.children)
+        found: list[Node] = []
+        for value in range(size):
+            left, right = _cofactors((one, other), variable, value)
+            both = _either(left, right, impossible, merged, made)
+            if both is None:
+                break
+            found.append(both)
+        merged[key] = _reduced(made, variable, tuple(found)) if len(found) == size else None
+    return merged[key]
 
 
 def answers(node: Node) -> frozenset[Hashable]:

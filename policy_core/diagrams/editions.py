@@ -6,38 +6,37 @@ are the rules that may decide. If the second is a single answer, all completions
 still tests are exactly the facts that can change the determination.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar, cast
 
 from policy_core.determinations import Determination
-from policy_core.diagrams.diagram import Diagrams, Node, answers, support
-from policy_core.diagrams.variables import Variable, variables
-from policy_core.document.models import (
+from policy_core.diagrams.diagram import Assignment, Diagrams, Node, answers, deciding, support
+from policy_core.diagrams.variables import Test, holding, more_than, tested_path, variables
+from policy_core.document.conditions import (
     AllOf,
     AnyOf,
+    AtLeastOf,
     Condition,
-    Dated,
-    Edition,
-    FactIn,
-    FactIncludes,
-    FactIs,
     IndicationsOf,
     Named,
     Not,
-    Outcome,
-    PolicyDocument,
-    Rule,
+    Otherwise,
 )
+from policy_core.document.models import Dated, Edition, Outcome, PolicyDocument, Rule
 from policy_core.work_limit import Work
 
 SomeDated = TypeVar("SomeDated", bound=Dated)
 
 OPEN = -1
 """The answer if no rule applies; a checked document has no such case."""
+IMPOSSIBLE = -2
+"""In place of an answer to what no case can be."""
+MORE_UNITS = "more_units_than_authorized"
+"""The reason of a line that a rule would certify, had it not more units than the outcome authorizes."""
 
 REMEMBERED = 1 << 16
 """Cached findings per edition: a finding takes a few hundred bytes, and a log has far fewer fact patterns."""
@@ -83,10 +82,12 @@ class DrawnEdition:
     def __init__(self, edition: Edition, rows: Sequence[Row], drawing: "EditionCompiler") -> None:
         self.since = edition.since
         self.edition = edition
-        self.rows = tuple(rows)
+        self.rows = (*rows, *_over_authorized(rows))
+        """The rules, and behind them, for each that limits units, what it says of a line with more."""
         self._diagrams = drawing.diagrams
+        self.impossible = drawing.impossible(edition.since)
         self.conditions, self.by_rule = drawing.rules(rows, edition.since)
-        self.by_determination = self._diagrams.apply(self._determination_of, self.by_rule)
+        self.by_determination = self._diagrams.apply(self._answer_of, self.by_rule)
         self.spoken = drawing.spoken(edition.since)
         self._statuses = [self._statement(name, node) for name, node in self.spoken.items()]
         self.find = lru_cache(maxsize=REMEMBERED)(self._find)
@@ -94,29 +95,38 @@ class DrawnEdition:
     def takers(self, index: int) -> frozenset[int]:
         """The rules that decide the cases matched by the rule at `index`."""
         found = self._diagrams.apply(lambda meant, rule: rule if meant else None, self.conditions[index], self.by_rule)
-        return cast("frozenset[int]", answers(found) - {None})
+        return cast("frozenset[int]", answers(found) - {None, IMPOSSIBLE})
 
-    def _determination_of(self, row: int) -> str:
-        return "open" if row == OPEN else self.rows[row].outcome.determination
+    def _answer_of(self, row: int) -> Hashable:
+        """What must be alike for two rules to answer alike."""
+        if row < 0:
+            return row
+        outcome = self.rows[row].outcome
+        return outcome.determination if outcome.authorizes is None else (outcome.determination, outcome.authorizes)
 
     def _find(self, pattern: tuple[int, ...]) -> Finding:
         """The finding for a pattern, which has the index of each variable's value, or UNKNOWN."""
-        rules = sorted(cast("frozenset[int]", self._diagrams.left(self.by_rule, pattern)))
+        rules = sorted(cast("frozenset[int]", self._diagrams.left(self.by_rule, pattern) - {IMPOSSIBLE}))
         rows = tuple([self.rows[index] for index in rules])
         statuses = {name: status(tuple([pattern[at] for at in tested])) for name, tested, status in self._statuses}
-        if len({self._determination_of(index) for index in rules}) > 1:
-            missing = support(self._diagrams.restrict(self.by_determination, pattern))
+        if not rules:
+            missing = support(self.impossible)
+            return Finding(Determination.INFORMATION_NEEDED, (), rows, tuple(sorted(missing)), statuses)
+        if len({self._answer_of(index) for index in rules}) > 1:
+            left = self._diagrams.restrict(self.by_determination, pattern)
+            missing = deciding(left, IMPOSSIBLE) if IMPOSSIBLE in answers(left) else support(left)
             return Finding(Determination.INFORMATION_NEEDED, (), rows, tuple(sorted(missing)), statuses)
         reasons = dict.fromkeys(row.outcome.reason for row in rows if row.outcome.reason is not None)
         return Finding(rows[0].outcome.determination, tuple(reasons), rows, (), statuses)
 
     def _statement(self, name: str, node: Node) -> tuple[str, tuple[int, ...], Callable[[tuple[int, ...]], Status]]:
         """A statement's id, the variables that it tests, and its status by their values; few of these are different."""
-        tested = tuple(sorted(support(node)))
+        possible = self._diagrams.choice(self.impossible, self._diagrams.terminal(IMPOSSIBLE), node)
+        tested = tuple(sorted(support(possible)))
 
         def status(values: tuple[int, ...]) -> Status:
-            left = self._diagrams.left(node, dict(zip(tested, values, strict=True)))
-            if len(left) > 1:
+            left = self._diagrams.left(possible, dict(zip(tested, values, strict=True))) - {IMPOSSIBLE}
+            if len(left) != 1:
                 return Status.UNKNOWN
             return Status.APPLIES if True in left else Status.DOES_NOT_APPLY
 
@@ -159,10 +169,38 @@ class EditionCompiler:
             with self.work.on("rules", places[row.rule.id]):
                 conditions.append(self.draw(row.rule.when, day))
         decides = self.diagrams.terminal(OPEN)
+        over = len(rows) + sum(_units(row) is not None for row in rows)
         for index in reversed(range(len(rows))):
             with self.work.on("rules", places[rows[index].rule.id]):
-                decides = self.diagrams.choice(conditions[index], self.diagrams.terminal(index), decides)
-        return conditions, decides
+                then = self.diagrams.terminal(index)
+                if (units := _units(rows[index])) is not None:
+                    over -= 1
+                    then = self.diagrams.choice(self._among(more_than(units)), self.diagrams.terminal(over), then)
+                decides = self.diagrams.choice(conditions[index], then, decides)
+        return conditions, self.diagrams.choice(self.impossible(day), self.diagrams.terminal(IMPOSSIBLE), decides)
+
+    def contradictions(self) -> tuple[tuple[Callable[[Assignment], bool], tuple[str, ...]], ...]:
+        """For each thing that cannot be: whether a pattern says it, and the facts that do."""
+        day = self.document.editions[-1].since
+        found = []
+        for impossible in self.document.never:
+            node = self.draw(impossible.when, day)
+            tested = [self.variables[at] for at in sorted(support(node))]
+            facts = {path: None for one in tested for path in one.asks if one.declaration or one.time}
+            declared = [fact.path for fact in self.document.facts if fact.path in facts]
+            found.append((partial(self._says, node), tuple(declared)))
+        return tuple(found)
+
+    def _says(self, node: Node, pattern: Assignment) -> bool:
+        return self.diagrams.left(node, pattern) == {True}
+
+    def impossible(self, day: date) -> Node:
+        """What no case can be, in the edition that begins on `day`."""
+        drawn = []
+        for at, impossible in enumerate(self.document.never):
+            with self.work.on("never", at):
+                drawn.append(self.draw(impossible.when, day))
+        return self.diagrams.any_of(drawn)
 
     def spoken(self, day: date) -> dict[str, Node]:
         """The cases to which each statement and indication on record applies, by id."""
@@ -182,16 +220,12 @@ class EditionCompiler:
         """The cases in which the condition holds, in the edition that begins on `day`."""
         self.work.step()
         match condition:
-            case FactIs(fact=fact, is_=value):
-                return self._among(fact, (value,))
-            case FactIn(fact=fact, in_=values):
-                return self._among(fact, values)
-            case FactIncludes(fact=fact, includes=element):
-                return self._including(fact, element)
             case AllOf(all=parts):
                 return self.diagrams.all_of([self.draw(part, day) for part in parts])
             case AnyOf(any=parts):
                 return self.diagrams.any_of([self.draw(part, day) for part in parts])
+            case AtLeastOf(at_least=count, of=parts):
+                return self.diagrams.at_least(count, [self.draw(part, day) for part in parts])
             case Not(not_=part):
                 return self.diagrams.negation(self.draw(part, day))
             case Named(condition=name):
@@ -205,20 +239,27 @@ class EditionCompiler:
                         if indication.statement == statement and indication.on(day)
                     ]
                 )
-        return self.diagrams.terminal(True)
+            case Otherwise():
+                return self.diagrams.terminal(True)
+        return self._among(condition)
 
-    def _variable(self, fact: str) -> tuple[int, Variable]:
-        index = self._index[fact]
-        return index, self.variables[index]
+    def _among(self, test: Test) -> Node:
+        """The cases in which what is tested is in one of the classes of which the test holds."""
+        index = self._index[tested_path(test)]
+        return self.diagrams.member(index, holding(test, self.variables[index]))
 
-    def _among(self, fact: str, values: Sequence[str | bool]) -> Node:
-        index, variable = self._variable(fact)
-        return self.diagrams.member(index, {variable.index(value) for value in values})
 
-    def _including(self, fact: str, element: str) -> Node:
-        index, variable = self._variable(fact)
-        holding = {at for at, value in enumerate(variable.domain) if isinstance(value, tuple) and element in value}
-        return self.diagrams.member(index, holding)
+def _units(row: Row) -> int | None:
+    """The most units that a rule's outcome certifies, if it says so."""
+    return row.outcome.authorizes.units if row.outcome.authorizes is not None else None
+
+
+def _over_authorized(rows: Sequence[Row]) -> Iterator[Row]:
+    """For each rule that limits units, its outcome for a line with more: a physician reviewer may certify in part."""
+    for row in rows:
+        if _units(row) is not None:
+            more = {"determination": Determination.CRITERIA_NOT_MET, "reason": MORE_UNITS, "authorizes": None}
+            yield Row(row.rule, row.outcome.model_copy(update=more))
 
 
 def in_force(parts: Sequence[SomeDated], day: date) -> SomeDated | None:

@@ -69,6 +69,11 @@ class CodeIndex:
         known = self._systems.get(system)
         return _capitals(code).replace(".", "") if known and known.ignores_dots else _capitals(code)
 
+    def normal_named(self, named: str) -> str:
+        """The same for a code behind its system and a space, as conditions name it."""
+        system, _, code = named.partition(" ")
+        return f"{system} {self.normal(system, code)}"
+
     def entry(self, system: str, code: str) -> ListedCode | None:
         """The document's entry for a code, on any day."""
         return self._listed.get((system, self.normal(system, code)))

@@ -6,38 +6,31 @@ the models. `since` is the first day on which something holds, `until` the first
 
 from datetime import date, timedelta
 from enum import StrEnum
+from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from policy_core.determinations import Determination
-
-# Patterns of single words; `yaml_mistakes` has a sentence for each.
-IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-FACT_PATH = r"^clinical(\.[a-z][a-z0-9_]*){1,8}$"
-WORD = r"^[a-z][a-z0-9_]*$"
-CODE = r"^[A-Z0-9.]+$"
-CODES = r"^[A-Z0-9.]+(-[A-Z0-9.]+)?$"
-CODE_AND_SYSTEM = r"^[a-z0-9-]+ [A-Z0-9.]+$"
-DIGEST = r"^[0-9a-f]{64}$"
-STATE = r"^[A-Z]{2}$"
-TIME_ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
-
-Identifier = Annotated[str, Field(pattern=IDENTIFIER, max_length=128)]
-FactPath = Annotated[str, Field(pattern=FACT_PATH, max_length=256)]
-Word = Annotated[str, Field(pattern=WORD, max_length=128)]
-Sentence = Annotated[str, Field(min_length=1)]
-MOST_CHARACTERS = 64
-"""Maximum length of a code."""
-
-
-class Part(BaseModel):
-    """Any part of a document: frozen, and closed to fields it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+from policy_core.document.conditions import Condition, Quantity
+from policy_core.document.part import (
+    CODE,
+    CODE_AND_SYSTEM,
+    CODES,
+    DIGEST,
+    MOST_CHARACTERS,
+    STATE,
+    TIME_ZONE,
+    UNIT,
+    FactPath,
+    Identifier,
+    Part,
+    Sentence,
+    Word,
+)
 
 
 class Citation(Part):
@@ -101,6 +94,36 @@ class FactKind(StrEnum):
     BOOLEAN = "boolean"
     SET = "set"
     DATE = "date"
+    NUMBER = "number"
+    LIST = "list"
+
+
+LISTED = (FactKind.CHOICE, FactKind.SET)
+"""The kinds with a closed list of values."""
+
+
+class OtherUnit(Part):
+    """Another unit in which a number may be stated, and the exact factor to the fact's own."""
+
+    unit: str = Field(pattern=UNIT)
+    times: Quantity
+
+
+class EntryField(Part):
+    """One field of the entries of a list."""
+
+    name: Word
+    kind: Literal[FactKind.CHOICE, FactKind.BOOLEAN, FactKind.NUMBER]
+    values: tuple[Word, ...] = Field(default=(), max_length=200)
+    """The closed list, for a `choice`."""
+    unit: str | None = Field(default=None, pattern=UNIT)
+    """Of a `number`."""
+
+    @model_validator(mode="after")
+    def _values_fit_the_kind(self) -> Self:
+        _check_values(self.kind, self.values)
+        _check_unit(self.kind, self.unit)
+        return self
 
 
 class FactDeclaration(Part):
@@ -110,19 +133,32 @@ class FactDeclaration(Part):
     kind: FactKind
     values: tuple[Word, ...] = Field(default=(), max_length=200)
     """The closed list, for a `choice` or a `set`."""
+    unit: str | None = Field(default=None, pattern=UNIT)
+    """Of a `number`; without one it is a plain number."""
+    units: tuple[OtherUnit, ...] = Field(default=(), max_length=20)
+    """Other units of a `number`."""
+    fields: tuple[EntryField, ...] = Field(default=(), max_length=20)
+    """Of the entries of a `list`."""
     question: Sentence
     derived: tuple[Derivation, ...] = ()
     presumed: Presumption | None = None
 
     @model_validator(mode="after")
     def _values_fit_the_kind(self) -> Self:
-        listed = self.kind in (FactKind.CHOICE, FactKind.SET)
-        if listed and len(set(self.values)) < max(1, len(self.values)):
-            raise ValueError(f"a {self.kind} needs `values`, each once")
-        if not listed and self.values:
-            raise ValueError(f"a {self.kind} has no `values`; remove them, or write `kind: choice`")
+        _check_values(self.kind, self.values)
+        _check_unit(self.kind, self.unit)
+        if self.units and self.unit is None:
+            raise ValueError("other `units` need the fact's own `unit`")
+        units = [self.unit, *(other.unit for other in self.units)]
+        if len(set(units)) < len(units):
+            raise ValueError("each unit stands once")
+        if any(Fraction(other.times) <= 0 for other in self.units):
+            raise ValueError("a unit's factor is above 0")
+        names = [field.name for field in self.fields]
+        if (self.kind is FactKind.LIST) != bool(names) or len(set(names)) < len(names):
+            raise ValueError("a list, and nothing else, needs `fields`, each once")
         given = [derivation.value for derivation in self.derived] + ([self.presumed.value] if self.presumed else [])
-        if given and self.kind in (FactKind.SET, FactKind.DATE):
+        if given and self.kind not in (FactKind.CHOICE, FactKind.BOOLEAN):
             raise ValueError(f"a {self.kind} can be neither derived nor presumed")
         allowed: tuple[str | bool, ...] = (False, True) if self.kind is FactKind.BOOLEAN else self.values
         for value in given:
@@ -131,94 +167,16 @@ class FactDeclaration(Part):
         return self
 
 
-# --- conditions ----------------------------------------------------------------------------------------------------
+def _check_values(kind: FactKind, values: tuple[str, ...]) -> None:
+    if kind in LISTED and len(set(values)) < max(1, len(values)):
+        raise ValueError(f"a {kind} needs `values`, each once")
+    if kind not in LISTED and values:
+        raise ValueError(f"a {kind} has no `values`; remove them, or write `kind: choice`")
 
 
-class FactIs(Part):
-    """The fact has this value."""
-
-    fact: FactPath
-    is_: str | bool = Field(alias="is")
-
-
-class FactIn(Part):
-    """The fact has one of these values."""
-
-    fact: FactPath
-    in_: tuple[str | bool, ...] = Field(alias="in", min_length=1)
-
-
-class FactIncludes(Part):
-    """The fact, a set, has this among its values."""
-
-    fact: FactPath
-    includes: str
-
-
-class AllOf(Part):
-    """Every one of these holds."""
-
-    all: tuple["Condition", ...] = Field(min_length=1)
-
-
-class AnyOf(Part):
-    """At least one of these holds."""
-
-    any: tuple["Condition", ...] = Field(min_length=1)
-
-
-class Not(Part):
-    """This does not hold."""
-
-    not_: "Condition" = Field(alias="not")
-
-
-class Named(Part):
-    """The named condition of the document holds."""
-
-    condition: Identifier
-
-
-class IndicationsOf(Part):
-    """At least one indication of the named statement holds, of those on record in the edition."""
-
-    indications_of: Identifier
-
-
-class Otherwise(Part):
-    """Always: what is left when no rule before it applied."""
-
-    otherwise: Literal[True]
-
-
-_SHAPES = ("is", "in", "includes", "all", "any", "not", "condition", "indications_of", "otherwise")
-
-
-def shape(value: Any) -> str | None:
-    """The shape of a condition, given as data or as a model; None if it is not a condition."""
-    if isinstance(value, Part):
-        return next((s for s in _SHAPES if s in (f.alias or n for n, f in type(value).model_fields.items())), None)
-    return next((s for s in _SHAPES if s in value), None) if isinstance(value, dict) else None
-
-
-Condition = Annotated[
-    Annotated[FactIs, Tag("is")]
-    | Annotated[FactIn, Tag("in")]
-    | Annotated[FactIncludes, Tag("includes")]
-    | Annotated[AllOf, Tag("all")]
-    | Annotated[AnyOf, Tag("any")]
-    | Annotated[Not, Tag("not")]
-    | Annotated[Named, Tag("condition")]
-    | Annotated[IndicationsOf, Tag("indications_of")]
-    | Annotated[Otherwise, Tag("otherwise")],
-    Discriminator(
-        shape,
-        custom_error_type="condition_shape",
-        custom_error_message="not a condition; write one of {fact: …, is: …}, {fact: …, in: […]}, "
-        "{fact: …, includes: …}, {all: […]}, {any: […]}, {not: …}, {condition: …}, {indications_of: …}, "
-        "{otherwise: true}",
-    ),
-]
+def _check_unit(kind: FactKind, unit: str | None) -> None:
+    if unit is not None and kind is not FactKind.NUMBER:
+        raise ValueError(f"a {kind} has no `unit`; remove it, or write `kind: number`")
 
 
 class NamedCondition(Part):
@@ -227,6 +185,10 @@ class NamedCondition(Part):
     id: Identifier
     says: Sentence
     when: Condition
+
+
+class Impossibility(NamedCondition):
+    """What no case can be: left out of cases and examples; a request that says it contradicts itself."""
 
 
 # --- statements and rules ------------------------------------------------------------------------------------------
@@ -263,6 +225,21 @@ class Indication(Cited, Dated):
     when: Condition
 
 
+class Authorizes(Part):
+    """How much a certification gives."""
+
+    months: int | None = Field(default=None, ge=1, le=600)
+    """Calendar months from the day of the request, in place of the document's `validity`."""
+    units: int | None = Field(default=None, ge=1, le=1_000_000_000)
+    """The most units of a line that are certified; a line with more is handed to a physician reviewer."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.months is None and self.units is None:
+            raise ValueError("nothing; write `months: …`, `units: …`, or both")
+        return self
+
+
 class Outcome(Dated):
     """What a rule says of a line, in the editions from `since` on."""
 
@@ -277,6 +254,14 @@ class Outcome(Dated):
     reason: Word | None = None
     rests_on: tuple[Identifier, ...] = ()
     """The cited parts of the document that support this outcome."""
+    authorizes: Authorizes | None = None
+    """Of what is medically necessary."""
+
+    @model_validator(mode="after")
+    def _authorizes_what_is_certified(self) -> Self:
+        if self.authorizes is not None and self.determination is not Determination.MEDICALLY_NECESSARY:
+            raise ValueError("only what is `medically_necessary` authorizes anything")
+        return self
 
 
 class Rule(Part):
@@ -329,6 +314,8 @@ class ListedCode(Part):
     code: Annotated[str, Field(pattern=CODE, max_length=MOST_CHARACTERS)]
     listed: Window = Window()
     valid: Window = Window()
+    shares_rules: bool = False
+    """Whether it is meant to be decided by rules that no condition on codes keeps apart from other codes."""
     says: Sentence | None = None
     cites: tuple[Citation, ...] = ()
 
@@ -500,6 +487,7 @@ class PolicyDocument(Part):
     source: Source
     facts: tuple[FactDeclaration, ...] = Field(min_length=1, max_length=500)
     conditions: tuple[NamedCondition, ...] = Field(default=(), max_length=1_000)
+    never: tuple[Impossibility, ...] = Field(default=(), max_length=100)
     editions: tuple[Edition, ...] = Field(min_length=1, max_length=200)
     statements: tuple[Statement, ...] = Field(default=(), max_length=500)
     indications: tuple[Indication, ...] = Field(default=(), max_length=500)

@@ -11,7 +11,7 @@ The steps of a line, in order; the first that applies decides it:
 7. clinical_statements     the policy's rules, applied to the known facts
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -29,13 +29,16 @@ from policy_core.determinations import (
     overall,
     stage_of,
 )
-from policy_core.diagrams.editions import REMEMBERED, DrawnEdition, EditionCompiler, Finding
+from policy_core.diagrams.diagram import UNKNOWN
+from policy_core.diagrams.editions import REMEMBERED, DrawnEdition, EditionCompiler, Finding, Status
+from policy_core.diagrams.variables import Scope
 from policy_core.document.code_listings import CodeIndex, CodeStatus, normal_diagnosis, selector
 from policy_core.document.models import Clock, ExceptionOutcome, Guidance, PolicyDocument, Program
 from policy_core.document.revisions import Register, RegisteredRevision, edition_on
 from policy_core.evaluate.case import Case, ServiceLine
 from policy_core.evaluate.deadline import Deadline, Submission, deadline, months_after
 from policy_core.evaluate.facts import Claim, Fact, FactReader, Origin
+from policy_core.evaluate.measures import Asked, Measures, filled
 from policy_core.publications.publication import publications
 from policy_core.work_limit import allowed
 
@@ -75,6 +78,8 @@ class Answer(NamedTuple):
     program: Program | None = None
     edition: date | None = None
     """The first day of the edition whose clinical statements were evaluated."""
+    months: int | None = None
+    """How long what is certified holds, if the deciding rules say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,8 @@ class LineResult:
     """The ids of the guidance that applies."""
     valid_through: date | None = None
     """The last day of an approval, if the document limits it."""
+    measures: tuple[Fact, ...] = ()
+    """What the policy tests beside clinical facts, as it is for this line: times, and attributes."""
 
     @property
     def action(self) -> Action:
@@ -101,6 +108,15 @@ class LineResult:
         return CONSEQUENCES[self.answer.determination].acts_next
 
 
+class EditionFinding(NamedTuple):
+    """What the clinical statements of an edition say."""
+
+    since: date
+    lines: tuple[int, ...] | None
+    """The lines of which they say so, by number; None if they cannot tell lines apart."""
+    statuses: Mapping[str, Status]
+
+
 @dataclass(frozen=True, slots=True)
 class CaseResult:
     """The determination of one request."""
@@ -109,8 +125,8 @@ class CaseResult:
     action: Action
     deadline: Deadline
     lines: tuple[LineResult, ...]
-    findings: Mapping[date, Finding]
-    """What the clinical statements say, for each edition evaluated."""
+    findings: tuple["EditionFinding", ...]
+    """What the clinical statements say, for each edition evaluated, by its first day."""
     facts: Mapping[str, Fact]
 
 
@@ -119,6 +135,7 @@ class _Question:
     """A case with everything that is computed once for all its lines."""
 
     case: Case
+    facts: Mapping[str, Fact]
     pattern: tuple[int, ...]
     conflicts: tuple[Fact, ...]
     concerned: tuple[bool, ...]
@@ -146,6 +163,8 @@ class Policy:
         self.variables = drawing.variables
         self.editions = {drawn.since: drawn for drawn in drawing.editions()}
         self.reader = FactReader(document, drawing.variables)
+        self.measures = Measures(drawing.variables)
+        self._contradictions = drawing.contradictions()
         self.codes = CodeIndex(document.codes)
         self._exceptions = _exceptions(document)
         self._not_listed = _not_listed(document)
@@ -171,11 +190,12 @@ class Policy:
         Raises:
             ClinicalViolationError: The case's clinical object does not fit the policy's facts.
         """
-        facts = self.reader.read(case)
+        facts = self.reconciled(self.reader.read(case), case)
         diagnoses = tuple([(diagnosis.system, normal_diagnosis(diagnosis.code)) for diagnosis in case.diagnoses])
         question = _Question(
             case,
-            self.reader.pattern(facts),
+            facts,
+            self.pattern(facts, case),
             tuple([fact for fact in facts.values() if fact.origin is Origin.CONFLICTING]),
             self.guidance.concerned(diagnoses),
             self.valid_through(case.line_of_business, case.submitted_at.date()),
@@ -189,10 +209,49 @@ class Policy:
             information_needed=any(line.answer.determination is Determination.INFORMATION_NEEDED for line in lines),
             answered=action is not Action.PENDED,
         )
-        asked = sorted({line.answer.edition for line in lines if line.answer.edition})
-        findings = {since: self.editions[since].find(question.pattern) for since in asked}
         stage = stage_of(line.answer.determination for line in lines)
-        return CaseResult(stage, action, due, lines, findings, facts)
+        return CaseResult(stage, action, due, lines, self._findings(question, lines), facts)
+
+    def pattern(self, facts: Mapping[str, Fact], case: Asked) -> tuple[int, ...]:
+        """The facts of a request and its own attributes, as variables: the index of each class, or `UNKNOWN`."""
+        found = [*self.measures.of_facts(facts), *self.measures.of_request(facts, case)]
+        return filled(self.reader.pattern(facts), found)
+
+    @property
+    def tells_lines_apart(self) -> bool:
+        """Whether conditions test anything of a line."""
+        return self.measures.tests(Scope.LINE)
+
+    @property
+    def contradictable(self) -> bool:
+        """Whether the document says what cannot be."""
+        return bool(self._contradictions)
+
+    def reconciled(self, facts: Mapping[str, Fact], case: Asked) -> Mapping[str, Fact]:
+        """The facts, those conflicting that together say what cannot be."""
+        if not self._contradictions:
+            return facts
+        pattern = self.pattern(facts, case)
+        said = {path for holds, paths in self._contradictions if holds(pattern) for path in paths}
+        return {path: fact.contradicted() if path in said else fact for path, fact in facts.items()}
+
+    def _findings(self, question: _Question, lines: Sequence[LineResult]) -> tuple[EditionFinding, ...]:
+        """Lines of which the statements say the same, together."""
+        found: dict[tuple[date, tuple[Status, ...]], tuple[Mapping[str, Status], list[int]]] = {}
+        for line in lines:
+            if (since := line.answer.edition) is not None:
+                finding = self.editions[since].find(self._pattern(question, line.line))
+                statuses = finding.statuses
+                found.setdefault((since, tuple(statuses.values())), (statuses, []))[1].append(line.line.line)
+        return tuple(
+            EditionFinding(since, tuple(numbers) if self.tells_lines_apart else None, statuses)
+            for (since, _), (statuses, numbers) in sorted(found.items(), key=_by_day)
+        )
+
+    def _pattern(self, question: _Question, line: ServiceLine) -> tuple[int, ...]:
+        if not self.tells_lines_apart:
+            return question.pattern
+        return filled(question.pattern, self.measures.of_line(question.facts, question.case, line))
 
     def valid_through(self, line_of_business: str, day: date) -> date | None:
         """The last day of an approval given on `day`; None if the document does not limit it."""
@@ -213,7 +272,11 @@ class Policy:
         guidance = self.guidance.of(line, answer, question.concerned)
         certified = CONSEQUENCES[answer.determination].action is Action.CERTIFIED_IN_TOTAL
         valid_through = question.valid_through if certified else None
-        return LineResult(line, answer, self.register.in_force(line.service_date), guidance, valid_through)
+        if answer.months is not None:
+            valid_through = months_after(question.case.submitted_at.date(), answer.months)
+        revision = self.register.in_force(line.service_date)
+        measures = self.measures.seen(question.facts, question.case, line) if answer.edition is not None else ()
+        return LineResult(line, answer, revision, guidance, valid_through, measures)
 
     def _answer(self, question: _Question, line: ServiceLine) -> Answer:
         case = question.case
@@ -229,7 +292,7 @@ class Policy:
         edition = self.edition_on(line.service_date)
         if answer is not None or edition is None:
             return answer or _NOT_ON_RECORD
-        return self._by_statements(edition, question.pattern, question.conflicts)
+        return self._by_statements(edition, self._pattern(question, line), question.conflicts)
 
     def before_facts(
         self, line_of_business: str, system: str, code: str, day: date, *, unauthorized: bool, cancelled: bool
@@ -273,20 +336,38 @@ class Policy:
         return self._not_listed if standing is CodeStatus.NOT_LISTED else None
 
     def _find(self, edition: DrawnEdition, pattern: tuple[int, ...], conflicts: tuple[Fact, ...]) -> Answer:
-        return self.by_statements(edition, edition.find(pattern), {fact.path: fact.claims for fact in conflicts})
+        claims = {fact.path: fact.claims for fact in conflicts}
+        return self.by_statements(edition, pattern, edition.find(pattern), claims)
 
-    def by_statements(self, edition: DrawnEdition, finding: Finding, claims: Mapping[str, tuple[Claim, ...]]) -> Answer:
-        """The answer of step 7; `claims` are those of conflicting facts, by path."""
-        missing = [self.variables[index].declaration for index in finding.missing]
+    def by_statements(
+        self, edition: DrawnEdition, pattern: Sequence[int], finding: Finding, claims: Mapping[str, tuple[Claim, ...]]
+    ) -> Answer:
+        """The answer of step 7 to a pattern; `claims` are those of conflicting facts, by path."""
+        certified = finding.rows[0].outcome.authorizes if finding.rows and not finding.missing else None
         return Answer(
             finding.determination,
             Step.CLINICAL_STATEMENTS,
             reasons=finding.reasons,
-            missing=tuple([MissingFact(fact.path, fact.question, claims.get(fact.path, ())) for fact in missing]),
-            rules=tuple([row.rule.id for row in finding.rows]),
+            missing=tuple(self._asked(pattern, finding.missing, claims)),
+            rules=tuple(dict.fromkeys([row.rule.id for row in finding.rows])),
             rests_on=tuple(dict.fromkeys([part for row in finding.rows for part in row.outcome.rests_on])),
             edition=edition.since,
+            months=certified.months if certified is not None else None,
         )
+
+    def _asked(
+        self, pattern: Sequence[int], missing: Sequence[int], claims: Mapping[str, tuple[Claim, ...]]
+    ) -> Iterator[MissingFact]:
+        """What to ask for variables that are missing: of the two days of a time, those that are not stated."""
+        places = {variable.path: at for at, variable in enumerate(self.variables)}
+        asked: set[int] = set()
+        for index in missing:
+            needed = [places[path] for path in self.variables[index].asks]
+            unknown = [at for at in needed if pattern[at] == UNKNOWN]
+            asked.update(unknown or needed)
+        for at in sorted(asked):
+            one = self.variables[at]
+            yield MissingFact(one.path, one.question, claims.get(one.path, ()))
 
 
 _CANCELLED = Answer(Determination.CANCELLED, Step.CANCELLATION)
@@ -319,6 +400,10 @@ def _exceptions(document: PolicyDocument) -> dict[str, tuple[tuple[ExceptionOutc
         )
         for exception in document.exceptions
     }
+
+
+def _by_day(found: tuple[tuple[date, tuple[Status, ...]], tuple[Mapping[str, Status], list[int]]]) -> date:
+    return found[0][0]
 
 
 class _Guidance:

@@ -4,10 +4,13 @@ A fact that is not stated may be derived from a diagnosis code, or presumed if t
 values make a fact conflicting: it counts as unknown, and is not resolved here.
 """
 
+import json
+import math
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache, partial
 from typing import Annotated, Any, Literal, NamedTuple
@@ -17,10 +20,13 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StrictBool,
     StrictStr,
+    Tag,
     ValidationError,
+    WithJsonSchema,
     create_model,
 )
 from pydantic_core import PydanticCustomError
@@ -28,6 +34,7 @@ from pydantic_core import PydanticCustomError
 from policy_core.diagrams.diagram import UNKNOWN
 from policy_core.diagrams.variables import Value, Variable
 from policy_core.document.code_listings import normal_diagnosis, selector
+from policy_core.document.conditions import QUANTITY
 from policy_core.document.models import FactDeclaration, FactKind, PolicyDocument
 from policy_core.evaluate.case import Case, Diagnosis
 
@@ -66,6 +73,12 @@ class Fact:
     claims: tuple[Claim, ...] = ()
     """The contradicting claims, if conflicting."""
 
+    def contradicted(self) -> "Fact":
+        """The fact if, with others, it says what cannot be."""
+        if self.value is None:
+            return self
+        return Fact(self.path, Origin.CONFLICTING, None, claims=(Claim(self.value, self.diagnoses),))
+
 
 class Violation(NamedTuple):
     """A part of the clinical object that does not match the document's facts; the message contains no value."""
@@ -88,9 +101,11 @@ class FactReader:
     def __init__(self, document: PolicyDocument, variables: Sequence[Variable]) -> None:
         self.model = clinical_model(document)
         self._names = {name for fact in document.facts for name in fact.path.split(".")[1:]}
+        self._names |= {field.name for fact in document.facts for field in fact.fields} | {"value", "unit"}
         self.readings = [FactReading(fact) for fact in document.facts]
         # The few values of each variable have their index cached.
-        self.indexes = [(variable.path, lru_cache(maxsize=1 << 10)(variable.index)) for variable in variables]
+        self.indexes = [(fact_of(variable), lru_cache(maxsize=1 << 10)(variable.index)) for variable in variables]
+        """For each variable, the fact that has its value, if it is one of the facts', and the index of a value."""
 
     def read(self, case: Case) -> dict[str, Fact]:
         """Every declared fact of the case, by path.
@@ -117,8 +132,16 @@ class FactReader:
     def pattern(self, facts: Mapping[str, Fact]) -> tuple[int, ...]:
         """The facts as variables of the diagrams: the index of each value, or UNKNOWN."""
         return tuple(
-            [UNKNOWN if (value := facts[path].value) is None else index(value) for path, index in self.indexes]
+            [
+                UNKNOWN if path is None or (value := facts[path].value) is None else index(value)
+                for path, index in self.indexes
+            ]
         )
+
+
+def fact_of(variable: Variable) -> str | None:
+    """The fact that has a variable's value; None for a time and for an attribute of the request or a line."""
+    return variable.declaration.path if variable.declaration is not None else None
 
 
 Implied = tuple[tuple[Value, tuple[Diagnosis, ...]], ...]
@@ -131,8 +154,8 @@ class FactReading:
     def __init__(self, declaration: FactDeclaration) -> None:
         self.path = declaration.path
         self._keys = declaration.path.split(".")[1:]
-        self._is_set = declaration.kind is FactKind.SET
-        self._values = declaration.values
+        self._read = _READ.get(declaration.kind)
+        self._declaration = declaration
         self._derived = [(selector(derivation), derivation.value) for derivation in declaration.derived]
         self.derives = bool(self._derived)
         """Whether codes may imply it."""
@@ -169,8 +192,8 @@ class FactReading:
             if value is None:
                 return None
             value = value.get(key)
-        if self._is_set and value is not None:
-            return tuple(element for element in self._values if element in value)
+        if self._read is not None and value is not None:
+            return self._read(self._declaration, value)
         stated: Value | None = value
         return stated
 
@@ -186,6 +209,40 @@ class FactReading:
     def _find_values_of(self, system: str, code: str) -> tuple[Value, ...]:
         """The values that a diagnosis code implies."""
         return tuple(value for matches, value in self._derived if matches(system, code))
+
+
+# --- values as they are kept ---------------------------------------------------------------------------------------
+
+
+def _elements(fact: FactDeclaration, stated: Any) -> Value:
+    return tuple(element for element in fact.values if element in stated)
+
+
+def _number(_fact: FactDeclaration, stated: Any) -> Value:
+    """A number as it was written, with its unit if one was."""
+    if isinstance(stated, Mapping):
+        unit = stated.get("unit")
+        number = number_text(stated["value"])
+        return number if unit is None else f"{number} {unit}"
+    return number_text(stated)
+
+
+def _entries(fact: FactDeclaration, stated: Any) -> Value:
+    """Each entry as JSON, its fields in the document's order."""
+    numbers = {field.name for field in fact.fields if field.kind is FactKind.NUMBER}
+    names = [field.name for field in fact.fields]
+    kept = [{name: entry[name] for name in names if entry.get(name) is not None} for entry in stated]
+    return tuple(
+        json.dumps({name: number_text(value) if name in numbers else value for name, value in entry.items()})
+        for entry in kept
+    )
+
+
+_READ: Mapping[FactKind, Callable[[FactDeclaration, Any], Value]] = {
+    FactKind.SET: _elements,
+    FactKind.NUMBER: _number,
+    FactKind.LIST: _entries,
+}
 
 
 # --- the clinical object's model, made from the document ----------------------------------------------------------
@@ -212,6 +269,48 @@ def _few(stated: Any) -> Any:
     if isinstance(stated, list) and len(stated) > MOST_VALUES:
         raise PydanticCustomError("too_many", "should have at most {most} entries", {"most": MOST_VALUES})
     return stated
+
+
+MOST_DIGITS = 15
+"""So many digits of a JSON number every reader takes exactly; more are written as a text."""
+
+
+def number_text(stated: Any) -> str:
+    """A checked number as it was written."""
+    return format(Decimal(repr(stated)), "f") if isinstance(stated, float) else str(stated)
+
+
+def _real_number(stated: Any) -> Any:
+    """A JSON number that is exactly what was written, or a decimal in a text."""
+    if isinstance(stated, bool) or not isinstance(stated, int | float | str):
+        raise PydanticCustomError("number", "should be a number, or a decimal in a text")
+    if isinstance(stated, float) and len(Decimal(repr(stated)).as_tuple().digits) > MOST_DIGITS:
+        raise PydanticCustomError("number", "has too many digits for a JSON number; write it as a text")
+    if isinstance(stated, float) and not math.isfinite(stated):
+        raise PydanticCustomError("number", "should be a number")
+    if not re.fullmatch(QUANTITY, number_text(stated)):
+        raise PydanticCustomError("number", "should be a decimal such as 7.5, of at most 15 digits before the point")
+    return stated
+
+
+_Number = Annotated[
+    Any,
+    AfterValidator(_real_number),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": QUANTITY}]}),
+]
+
+
+def _number_type(fact: FactDeclaration) -> Any:
+    """A plain number in the fact's unit, or an object with a unit of the fact."""
+    if fact.unit is None:
+        return _Number
+    units: Any = Literal[(fact.unit, *(other.unit for other in fact.units))]
+    config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    quantity = create_model("Quantity", __config__=config, value=(_Number, ...), unit=(units | None, None))
+    return Annotated[
+        Annotated[_Number, Tag("number")] | Annotated[quantity, Tag("quantity")],
+        Discriminator(lambda stated: "quantity" if isinstance(stated, Mapping | BaseModel) else "number"),
+    ]
 
 
 _ISODate = Annotated[StrictStr, AfterValidator(_real_date), Field(json_schema_extra={"format": "date"})]
@@ -254,9 +353,25 @@ def _field_type(key: str, below: Any) -> Any:
         return StrictBool
     if below.kind is FactKind.DATE:
         return _ISODate
+    if below.kind is FactKind.NUMBER:
+        return _number_type(below)
+    if below.kind is FactKind.LIST:
+        entry: Any = _entry_model(below)
+        return Annotated[list[entry], BeforeValidator(_few)]
     # Built from the document at run time, so there is no static type.
     choice: Any = Literal[below.values]
     return Annotated[list[choice], BeforeValidator(_few)] if below.kind is FactKind.SET else choice
+
+
+def _entry_model(fact: FactDeclaration) -> type[BaseModel]:
+    """An entry of a list: closed, with every field optional."""
+    kinds: dict[FactKind, Any] = {FactKind.BOOLEAN: StrictBool, FactKind.NUMBER: _Number}
+    fields: dict[str, Any] = {}
+    for index, field in enumerate(fact.fields):
+        kind = kinds[field.kind] if field.kind in kinds else Literal[field.values]
+        fields[f"field_{index}"] = (kind | None, Field(default=None, alias=field.name))
+    config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    return create_model("Entry", __config__=config, **fields)
 
 
 def _violation(error: Any, declared: Container[str]) -> Violation:

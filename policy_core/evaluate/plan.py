@@ -12,8 +12,8 @@ Every memory is a pure function of the policy and of the content that is its key
 bounded, and cleared when it is full. Results are interned by value: equal outcomes are one object, so that encoders and
 comparisons can remember by identity.
 
-Rules look at the facts of a request. Where they will look at a line's own facts too, `LineKind` is where these go, and
-the key of a finding.
+A policy that tests more than clinical facts, of the request, of its lines or of the time between days, gives each line
+a pattern of its own: the request's number and what is the line's.
 """
 
 from bisect import bisect_right
@@ -25,11 +25,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from policy_core.determinations import CONSEQUENCES, Action, ActsNext, Determination, Stage, overall, stage_of
 from policy_core.diagrams.diagram import UNKNOWN
 from policy_core.diagrams.editions import DrawnEdition, Finding, Status
+from policy_core.diagrams.variables import Scope, Value
 from policy_core.document.code_listings import normal_diagnosis
 from policy_core.document.revisions import RegisteredRevision, boundaries
 from policy_core.evaluate.case import CodedDiagnosis, Diagnosis, Recurring, RecurringCase, RequestedLine, ServiceLine
-from policy_core.evaluate.deadline import Deadline, Submission, deadline
-from policy_core.evaluate.determine import Answer, CaseResult, LineResult, Policy, Step
+from policy_core.evaluate.deadline import Deadline, Submission, deadline, months_after
+from policy_core.evaluate.determine import Answer, CaseResult, EditionFinding, LineResult, Policy, Step
 from policy_core.evaluate.facts import Fact, Implied
 
 Key = TypeVar("Key")
@@ -124,12 +125,16 @@ class Statuses:
 class PatternFinding:
     """What an edition says of one pattern of facts."""
 
-    __slots__ = ("answer", "finding", "statuses")
+    __slots__ = ("answer", "finding", "lines", "statuses")
 
-    def __init__(self, finding: Finding, answer: "LineAnswer", statuses: Statuses) -> None:
+    def __init__(
+        self, finding: Finding, answer: "LineAnswer", statuses: Statuses, lines: tuple[int, ...] | None = None
+    ) -> None:
         self.finding = finding
         self.answer = answer
         self.statuses = statuses
+        self.lines = lines
+        """The lines of which it says so, if its conditions can tell lines apart."""
 
 
 class LineAnswer:
@@ -182,7 +187,7 @@ NEVER = Through(None)
 class LineOutcome:
     """The outcome of lines that are alike, without what is each line's own."""
 
-    __slots__ = ("action", "acts_next", "answer", "guidance", "revision", "valid_through")
+    __slots__ = ("action", "acts_next", "answer", "guidance", "measures", "revision", "valid_through")
 
     def __init__(
         self,
@@ -190,11 +195,14 @@ class LineOutcome:
         revision: RegisteredRevision | None,
         guidance: tuple[str, ...],
         valid_through: date | None,
+        measures: tuple[Fact, ...] = (),
     ) -> None:
         self.answer = answer
         self.revision = revision
         self.guidance = guidance
         self.valid_through = valid_through
+        self.measures = measures
+        """What the policy tests beside clinical facts: times, and attributes of the request and the line."""
         consequence = CONSEQUENCES[answer.determination]
         self.action: Action = consequence.action
         self.acts_next: ActsNext = consequence.acts_next
@@ -233,10 +241,19 @@ class PlannedResult:
     def result(self) -> CaseResult:
         """The same in the form of `Policy.determine`."""
         lines = tuple(
-            LineResult(_line(line), outcome.answer, outcome.revision, outcome.guidance, outcome.valid_through)
+            LineResult(
+                _line(line),
+                outcome.answer,
+                outcome.revision,
+                outcome.guidance,
+                outcome.valid_through,
+                outcome.measures,
+            )
             for line, outcome in zip(self.case.service_lines, self.outcome.lines, strict=True)
         )
-        findings = {found.statuses.since: found.finding for found in self.findings}
+        findings = tuple(
+            EditionFinding(found.statuses.since, found.lines, found.statuses.statuses) for found in self.findings
+        )
         return CaseResult(self.outcome.stage, self.outcome.action, self.deadline, lines, findings, self.facts)
 
 
@@ -250,7 +267,8 @@ class Plan:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._read = policy.reader
-        self._weights = _weights(policy)
+        self._weights, self._of_fact = _weights(policy)
+        self._looks_further = any(map(policy.measures.tests, Scope)) or policy.contradictable
         self._sizes = [len(variable.domain) + 1 for variable in policy.variables]
         self._derivable = [reading for reading in policy.reader.readings if reading.derives]
         self.derives = [reading.derives for reading in policy.reader.readings]
@@ -275,6 +293,7 @@ class Plan:
         self._answers: Memory[Answer, LineAnswer] = Memory()
         self._line_kinds: Memory[tuple[Any, ...], LineKind] = Memory()
         self._statuses: Memory[tuple[Any, ...], Statuses] = Memory()
+        self._restated: Memory[tuple[Any, ...], tuple[StatedFacts, DerivedFacts]] = Memory()
 
     def decide(self, case: RecurringCase) -> PlannedResult:
         """Determine a case.
@@ -287,6 +306,9 @@ class Plan:
         diagnoses = self._diagnoses.get(diagnosed.key) or self._diagnose(diagnosed)
         codes_and_stated = (diagnoses.implied, stated.derivable)
         derived = self._together.get(codes_and_stated) or self._derive_all(codes_and_stated)
+        further = None
+        if self._looks_further:
+            stated, derived, further = self._look_further(case, stated, derived)
         found: dict[DrawnEdition, PatternFinding] = {}
         outcomes, day, authorized = [], case.submitted_at.date(), case.has_prior_authorization
         business, cancelled = case.line_of_business, case.certification == "cancellation"
@@ -298,12 +320,18 @@ class Plan:
             key = (line.system, line.code, stretch, line.performed_on, business, early, cancelled)
             kind = self._kinds.get(key) or self._kind(*key)
             answer = kind.answer
-            if kind.edition is not None:
+            measures: tuple[Fact, ...] = ()
+            if kind.edition is not None and further is not None:
+                answer, measures = further.answer(kind.edition, line)
+            elif kind.edition is not None:
                 finding = found.get(kind.edition)
                 if finding is None:
-                    finding = found[kind.edition] = self._find(kind.edition, stated.number + derived.number, derived)
+                    finding = found[kind.edition] = self.find(kind.edition, stated.number + derived.number, derived)
                 answer = finding.answer
-            outcome = (kind, diagnoses.concerned, through if answer.certifies else NEVER)
+            held = through if answer.certifies else NEVER
+            if answer.answer.months is not None:
+                held = Through(months_after(day, answer.answer.months))
+            outcome = (kind, diagnoses.concerned, held, measures)
             outcomes.append(answer.outcomes.get(outcome) or self._outcome(answer, *outcome))
         lines = tuple(outcomes)
         whole = self._wholes.get(lines) or self._wholes.remember(lines, RequestOutcome(lines))
@@ -314,6 +342,8 @@ class Plan:
             information_needed=whole.information_needed,
             answered=whole.action is not Action.PENDED,
         )
+        if further is not None:
+            return PlannedResult(case, whole, due, further.findings(), stated, derived, self)
         findings = tuple(found.values()) if len(found) < 2 else tuple(found[one] for one in sorted(found, key=_since))  # noqa: PLR2004 (an order takes two)
         return PlannedResult(case, whole, due, findings, stated, derived, self)
 
@@ -323,6 +353,36 @@ class Plan:
         for at, one in zip(self._derivable_at, derived.facts, strict=True):
             found[at] = one.fact
         return {fact.path: fact for fact in found}
+
+    # --- what is no fact ---
+
+    def _look_further(
+        self, case: RecurringCase, stated: StatedFacts, derived: DerivedFacts
+    ) -> tuple[StatedFacts, DerivedFacts, "_Further"]:
+        """The facts, as they are where some contradict each other, and what else conditions test."""
+        facts: Mapping[str, Fact] = self.facts(stated, derived)
+        reconciled = self.policy.reconciled(facts, case)
+        contradicted = tuple(path for path, fact in reconciled.items() if fact is not facts[path])
+        if contradicted:
+            key = (stated, derived, contradicted)
+            stated, derived = self._restated.get(key) or self._restate(key, reconciled)
+        measures = self.policy.measures
+        number = stated.number + derived.number
+        number += self.number_of([*measures.of_facts(reconciled), *measures.of_request(reconciled, case)])
+        return stated, derived, _Further(self, case, reconciled, derived, number)
+
+    def _restate(self, key: tuple[Any, ...], facts: Mapping[str, Fact]) -> tuple[StatedFacts, DerivedFacts]:
+        """The same facts in the two parts of a plan."""
+        numbers = {path: self._number(path, fact.value) for path, fact in facts.items()}
+        derivable = tuple(DerivedFact(numbers[one.path], facts[one.path]) for one in self._derivable)
+        derived = DerivedFacts(derivable)
+        derived.claims = tuple((path, fact.claims) for path, fact in facts.items() if fact.claims)
+        number = sum(numbers.values()) - derived.number
+        return self._restated.remember(key, (StatedFacts(number, tuple(facts.values()), key[0].derivable), derived))
+
+    def number_of(self, found: Sequence[tuple[int, int]]) -> int:
+        """What classes of variables add to a pattern's number."""
+        return sum([self._weights[at] * (index + 1) for at, index in found])
 
     # --- facts ---
 
@@ -334,9 +394,8 @@ class Plan:
             facts.append(fact)
             if reading.derives:
                 derivable.append(reading.stated(clinical.value))
-            elif fact.value is not None and fact.path in self._weights:
-                weight, index = self._weights[fact.path]
-                number += weight * (index(fact.value) + 1)
+            else:
+                number += self._number(fact.path, fact.value)
         return self._stated.remember(clinical.key, StatedFacts(number, tuple(facts), self._same(tuple(derivable))))
 
     def _diagnose(self, diagnosed: Recurring[Sequence[CodedDiagnosis]]) -> StatedDiagnoses:
@@ -360,11 +419,13 @@ class Plan:
 
     def _derive(self, at: int, implied: Interned[Implied], stated: Any) -> DerivedFact:
         fact = self._derivable[at].of(stated, implied.value)
-        number = 0
-        if fact.value is not None and fact.path in self._weights:
-            weight, index = self._weights[fact.path]
-            number = weight * (index(fact.value) + 1)
-        return self._derived[at].remember((implied, stated), DerivedFact(number, fact))
+        return self._derived[at].remember((implied, stated), DerivedFact(self._number(fact.path, fact.value), fact))
+
+    def _number(self, path: str, value: Value | None) -> int:
+        """What a fact's value adds to a pattern's number."""
+        if value is None:
+            return 0
+        return sum([weight * (index(value) + 1) for weight, index in self._of_fact.get(path, ())])
 
     # --- lines ---
 
@@ -397,7 +458,8 @@ class Plan:
     def _answer(self, answer: Answer) -> LineAnswer:
         return self._answers.get(answer) or self._answers.remember(answer, LineAnswer(answer))
 
-    def _find(self, edition: DrawnEdition, number: int, derived: DerivedFacts) -> PatternFinding:
+    def find(self, edition: DrawnEdition, number: int, derived: DerivedFacts) -> PatternFinding:
+        """What an edition says of a pattern, by its number."""
         key = (edition.since, number, derived.claims)
         return self._found.get(key) or self._new_finding(key, edition)
 
@@ -408,7 +470,7 @@ class Plan:
             number, digit = divmod(number, size)
             pattern.append(digit - 1 if digit else UNKNOWN)
         finding = edition.find(tuple(pattern))
-        answer = self._answer(self.policy.by_statements(edition, finding, dict(claims)))
+        answer = self._answer(self.policy.by_statements(edition, pattern, finding, dict(claims)))
         spoken = (edition.since, *finding.statuses.values())
         statuses = self._statuses.get(spoken) or self._statuses.remember(
             spoken, Statuses(edition.since, finding.statuses)
@@ -416,15 +478,50 @@ class Plan:
         return self._found.remember(key, PatternFinding(finding, answer, statuses))
 
     def _outcome(
-        self, answer: LineAnswer, kind: LineKind, concerned: tuple[bool, ...], through: Through
+        self,
+        answer: LineAnswer,
+        kind: LineKind,
+        concerned: tuple[bool, ...],
+        through: Through,
+        measures: tuple[Fact, ...],
     ) -> LineOutcome:
         guidance = self.policy.guidance.among(kind.performed_on, (kind.system, kind.code), answer.answer, concerned)
-        value = (id(kind.revision), guidance, through.day)  # a policy has one object for each revision
+        value = (id(kind.revision), guidance, through.day, measures)  # a policy has one object for each revision
         outcome = answer.by_value.get(value)
         if outcome is None:
-            made = LineOutcome(answer.answer, kind.revision, guidance, through.day)
+            made = LineOutcome(answer.answer, kind.revision, guidance, through.day, measures)
             outcome = answer.by_value.remember(value, made)
-        return answer.outcomes.remember((kind, concerned, through), outcome)
+        return answer.outcomes.remember((kind, concerned, through, measures), outcome)
+
+
+class _Further:
+    """One request under a policy that tests more than clinical facts: each line has a pattern of its own."""
+
+    def __init__(
+        self, plan: Plan, case: RecurringCase, facts: Mapping[str, Fact], derived: DerivedFacts, number: int
+    ) -> None:
+        self._plan = plan
+        self._case = case
+        self._facts = facts
+        self._derived = derived
+        self._number = number
+        self._found: dict[Statuses, tuple[PatternFinding, list[int]]] = {}
+
+    def answer(self, edition: DrawnEdition, line: RequestedLine) -> tuple[LineAnswer, tuple[Fact, ...]]:
+        """What the edition's statements answer, and what was tested beside the facts."""
+        measures = self._plan.policy.measures
+        number = self._number + self._plan.number_of(measures.of_line(self._facts, self._case, line))
+        finding = self._plan.find(edition, number, self._derived)
+        self._found.setdefault(finding.statuses, (finding, []))[1].append(line.line)
+        return finding.answer, measures.seen(self._facts, self._case, line)
+
+    def findings(self) -> tuple[PatternFinding, ...]:
+        """What was found, by edition; lines of which the same is said, together."""
+        apart = self._plan.policy.tells_lines_apart
+        return tuple(
+            PatternFinding(found.finding, found.answer, statuses, tuple(lines) if apart else None)
+            for statuses, (found, lines) in sorted(self._found.items(), key=lambda one: one[0].since)
+        )
 
 
 def _line(line: RequestedLine) -> ServiceLine:
@@ -435,10 +532,14 @@ def _since(edition: DrawnEdition) -> date:
     return edition.since
 
 
-def _weights(policy: Policy) -> dict[str, tuple[int, Any]]:
-    """Of each deciding fact, the weight of its value in a pattern's number, and the index of a value."""
-    weight, weights = 1, {}
+def _weights(policy: Policy) -> tuple[list[int], dict[str, list[tuple[int, Any]]]]:
+    """The weight of each variable's class in a pattern's number; of each fact, its weights and indexes of a value."""
+    weights: list[int] = []
+    of_fact: dict[str, list[tuple[int, Any]]] = {}
+    weight = 1
     for variable, (path, index) in zip(policy.variables, policy.reader.indexes, strict=True):
-        weights[path] = (weight, index)
+        weights.append(weight)
+        if path is not None:
+            of_fact.setdefault(path, []).append((weight, index))
         weight *= len(variable.domain) + 1
-    return weights
+    return weights, of_fact

@@ -5,7 +5,7 @@ references.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import chain, islice, pairwise
 
@@ -13,23 +13,35 @@ from policy_core.citations import SentencePlace
 from policy_core.determinations import CODE_NOT_LISTED
 from policy_core.diagrams.diagram import answers, example, support
 from policy_core.diagrams.editions import OPEN, DrawnEdition, EditionCompiler
-from policy_core.diagrams.variables import leaves, tested_elements
-from policy_core.document.code_listings import bounds
+from policy_core.diagrams.variables import ATTRIBUTES, Test, facts_of, leaves, tested_elements
+from policy_core.document.code_listings import CodeIndex, bounds
+from policy_core.document.conditions import (
+    AnyField,
+    Condition,
+    Count,
+    EntryCondition,
+    EveryField,
+    FactBetween,
+    FactIn,
+    FactIncludes,
+    FactIs,
+    IndicationsOf,
+    LineTest,
+    Named,
+    NotField,
+    RequestTest,
+    TimeBetween,
+)
 from policy_core.document.models import (
     Citation,
     Cited,
     CodeSelector,
     CodeSystem,
-    Condition,
     Dated,
+    EntryField,
     FactDeclaration,
-    FactIn,
-    FactIncludes,
-    FactIs,
     FactKind,
     Indication,
-    IndicationsOf,
-    Named,
     NamedCondition,
     PolicyDocument,
     Statement,
@@ -98,7 +110,7 @@ def places(document: PolicyDocument) -> Iterator[SentencePlace]:
 
 def _ids(document: PolicyDocument) -> Iterator[Problem]:
     yield from _twice([((*path, "id"), part.id) for path, part in cited_parts(document)], "id")
-    for name in ("conditions", "rules", "clocks"):
+    for name in ("conditions", "never", "rules", "clocks"):
         yield from _twice([((name, at, "id"), part.id) for at, part in enumerate(getattr(document, name))], "id")
     yield from _twice([(("facts", at, "path"), fact.path) for at, fact in enumerate(document.facts)], "fact")
     for name in ("exceptions", "clock_for", "validity", "adverse_review"):
@@ -131,6 +143,10 @@ def _conditions(document: PolicyDocument) -> Iterator[Problem]:
     for at, named in enumerate(document.conditions):
         yield from known.misfits(("conditions", at, "when"), named.when)
         known.names(named)
+    for at, impossible in enumerate(document.never):
+        yield from known.misfits(("never", at, "when"), impossible.when)
+        if known.asks_for_indications(impossible.when):
+            yield Problem(("never", at, "when"), "what cannot be has nothing to do with indications; write its facts")
     for at, statement in enumerate(document.statements):
         yield from known.misfits(("statements", at, "applies_when"), statement.applies_when)
     for at, indication in enumerate(document.indications):
@@ -147,6 +163,9 @@ class _Known:
 
     def __init__(self, document: PolicyDocument) -> None:
         self._facts = {fact.path: fact for fact in document.facts}
+        index = CodeIndex(document.codes)
+        self._codes = {index.normal_named(f"{code.system} {code.code}") for code in document.codes.listed}
+        self._index = index
         self._statements = {statement.id for statement in document.statements}
         self._named: dict[str, bool] = {}
         """The conditions so far, and whether each refers to indications."""
@@ -163,18 +182,41 @@ class _Known:
 
     def misfits(self, path: Path, condition: Condition) -> Iterator[Problem]:
         for leaf in leaves(condition):
-            if isinstance(leaf, FactIs | FactIn | FactIncludes):
-                fact = self._facts.get(leaf.fact)
-                if fact is None:
-                    yield Problem(path, f"no fact `{leaf.fact}`; {did_you_mean(leaf.fact, list(self._facts))}")
-                elif message := _misfit(fact, leaf):
-                    yield Problem(path, message)
+            if isinstance(leaf, Test):
+                yield from self._test(path, leaf)
             elif isinstance(leaf, Named) and leaf.condition not in self._named:
                 hint = did_you_mean(leaf.condition, list(self._named))
                 yield Problem(path, f"no condition `{leaf.condition}` before this place; {hint}")
             elif isinstance(leaf, IndicationsOf) and leaf.indications_of not in self._statements:
                 hint = did_you_mean(leaf.indications_of, sorted(self._statements))
                 yield Problem(path, f"no statement `{leaf.indications_of}`; {hint}")
+
+    def _test(self, path: Path, test: Test) -> Iterator[Problem]:
+        for name in facts_of(test):
+            fact = self._facts.get(name)
+            if fact is None:
+                yield Problem(path, f"no fact `{name}`; {did_you_mean(name, list(self._facts))}")
+            elif message := _misfit(fact, test):
+                yield Problem(path, message)
+        if isinstance(test, LineTest | RequestTest):
+            yield from self._attribute(path, test)
+
+    def _attribute(self, path: Path, test: LineTest | RequestTest) -> Iterator[Problem]:
+        """Whether an attribute may be tested in this way, for these values."""
+        attribute = ATTRIBUTES[test.attribute]
+        scope, _, name = test.attribute.partition(".")
+        if test.test not in attribute.tests:
+            written = f"{{{scope}: {name}, {attribute.tests[0]}: …}}"
+            yield Problem(path, f"`{name}` cannot be tested with `{test.test}`; write {written}")
+            return
+        for value in test.values:
+            if attribute.known and value not in attribute.known:
+                yield Problem(path, f"`{value}` is no {name}; write one of: {', '.join(attribute.known)}")
+            elif test.attribute == "line.code" and self._index.normal_named(value) not in self._codes:
+                hint = did_you_mean(value, sorted(self._codes))
+                yield Problem(
+                    path, f"no listed code `{value}`: a code that is not listed never reaches the rules; {hint}"
+                )
 
 
 def _tested(document: PolicyDocument) -> Iterator[Problem]:
@@ -192,20 +234,60 @@ def _tested(document: PolicyDocument) -> Iterator[Problem]:
             yield Problem(("facts", at, "values"), message)
 
 
-def _misfit(fact: FactDeclaration, leaf: FactIs | FactIn | FactIncludes) -> str | None:
-    """Why a condition does not fit the fact it tests."""
-    if fact.kind is FactKind.DATE:
-        return f"`{fact.path}` is a date; dates are recorded and never decide"
-    if isinstance(leaf, FactIncludes) != (fact.kind is FactKind.SET):
-        shape = "includes" if fact.kind is FactKind.SET else "is"
-        return f"`{fact.path}` is a {fact.kind}; test it with {{fact: {fact.path}, {shape}: …}}"
-    asked = {FactIs: "is_", FactIn: "in_", FactIncludes: "includes"}[type(leaf)]
-    tested = getattr(leaf, asked)
+_WAYS: Mapping[FactKind, str] = {
+    FactKind.BOOLEAN: "{{fact: {0}, is: …}}",
+    FactKind.CHOICE: "{{fact: {0}, is: …}}",
+    FactKind.SET: "{{fact: {0}, includes: …}}",
+    FactKind.NUMBER: "{{fact: {0}, at_least: …}}",
+    FactKind.DATE: "{{days_between: [{0}, service_date], below: …}}",
+    FactKind.LIST: "{{count: {0}, at_least: …}}",
+}
+"""How facts of each kind are tested."""
+
+
+def _misfit(fact: FactDeclaration, test: Test) -> str | None:
+    """Why a condition does not fit a fact that it tests."""
+    fitting: dict[type, tuple[FactKind, ...]] = {
+        FactIs: (FactKind.BOOLEAN, FactKind.CHOICE),
+        FactIn: (FactKind.BOOLEAN, FactKind.CHOICE),
+        FactIncludes: (FactKind.SET,),
+        FactBetween: (FactKind.NUMBER,),
+        TimeBetween: (FactKind.DATE,),
+        Count: (FactKind.LIST,),
+    }
+    if fact.kind not in fitting[type(test)]:
+        return f"`{fact.path}` is a {fact.kind}; test it with {_WAYS[fact.kind].format(fact.path)}"
+    if isinstance(test, Count):
+        return _misfits_entries(fact, test.where) if test.where is not None else None
+    if not isinstance(test, FactIs | FactIn | FactIncludes):
+        return None
+    tested = test.in_ if isinstance(test, FactIn) else (test.is_ if isinstance(test, FactIs) else test.includes,)
+    return _no_value(f"`{fact.path}`", fact, tested)
+
+
+def _misfits_entries(fact: FactDeclaration, where: EntryCondition) -> str | None:
+    """Why a condition on entries does not fit the fields of the list."""
+    if isinstance(where, EveryField | AnyField):
+        parts = where.all if isinstance(where, EveryField) else where.any
+        return next((found for part in parts if (found := _misfits_entries(fact, part)) is not None), None)
+    if isinstance(where, NotField):
+        return _misfits_entries(fact, where.not_)
+    field = next((field for field in fact.fields if field.name == where.field), None)
+    if field is None:
+        return f"`{fact.path}` has no field `{where.field}`; {did_you_mean(where.field, [f.name for f in fact.fields])}"
+    if (field.kind is FactKind.NUMBER) != bool(where.cuts):
+        way = "at_least: …" if field.kind is FactKind.NUMBER else "is: …"
+        return f"`{field.name}` is a {field.kind}; test it with {{field: {field.name}, {way}}}"
+    return _no_value(f"`{field.name}`", field, where.values)
+
+
+def _no_value(name: str, fact: FactDeclaration | EntryField, tested: Sequence[str | bool]) -> str | None:
+    """Why a tested value is none of a fact."""
     allowed: list[str | bool] = [False, True] if fact.kind is FactKind.BOOLEAN else list(fact.values)
-    for value in tested if isinstance(tested, tuple) else (tested,):
+    for value in tested:
         if not any(value is known or (isinstance(value, str) and value == known) for known in allowed):
             written = ", ".join(str(known).lower() if isinstance(known, bool) else known for known in allowed)
-            return f"{value!r} is no value of `{fact.path}`; write one of: {written}"
+            return f"{value!r} is no value of {name}; write one of: {written}"
     return None
 
 
@@ -417,8 +499,8 @@ def _facts_of(document: PolicyDocument, part: Path) -> list[str]:
     waiting = [condition]
     while waiting:
         for leaf in leaves(waiting.pop()):
-            if isinstance(leaf, FactIs | FactIn | FactIncludes):
-                tested.add(leaf.fact)
+            if isinstance(leaf, Test):
+                tested.update(facts_of(leaf))
             elif isinstance(leaf, Named) and (behind := named.pop(leaf.condition, None)) is not None:
                 waiting.append(behind)
             elif isinstance(leaf, IndicationsOf):
@@ -438,11 +520,17 @@ def _drawn(document: PolicyDocument, drawing: EditionCompiler) -> Iterator[Probl
             yield from _open_case(("editions", at), drawn, drawing)
             yield from _idle_rules(document, drawn, drawing)
             yield from _idle_indications(document, drawn)
+            yield from _only_impossible(drawn)
         else:
             for number, rule in enumerate(document.rules):
                 if any(outcome.on(edition.since) for outcome in rule.outcomes):
                     message = f"says something of {edition.since}, when no statement is on record; begin it later"
                     yield Problem(("rules", number, "outcomes"), message)
+
+
+def _only_impossible(drawn: DrawnEdition) -> Iterator[Problem]:
+    if answers(drawn.impossible) == {True}:
+        yield Problem(("never",), "no case is left; correct what cannot be")
 
 
 def _open_case(path: Path, drawn: DrawnEdition, drawing: EditionCompiler) -> Iterator[Problem]:
@@ -468,7 +556,7 @@ def _written(value: object) -> str:
 def _idle_rules(document: PolicyDocument, drawn: DrawnEdition, drawing: EditionCompiler) -> Iterator[Problem]:
     positions = {rule.id: at for at, rule in enumerate(document.rules)}
     deciding = answers(drawn.by_rule)
-    for index, row in enumerate(drawn.rows):
+    for index, row in enumerate(drawn.rows[: len(drawn.conditions)]):
         if index not in deciding:
             at = ("rules", positions[row.rule.id])
             with drawing.work.on(*at):

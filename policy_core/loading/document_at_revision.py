@@ -11,20 +11,8 @@ from datetime import date
 from typing import TypeVar
 
 from policy_core.determinations import CODE_NOT_LISTED
-from policy_core.document.models import (
-    AllOf,
-    AnyOf,
-    Condition,
-    Dated,
-    Guidance,
-    IndicationsOf,
-    ListedCode,
-    Not,
-    Otherwise,
-    PolicyDocument,
-    PolicyException,
-    Rule,
-)
+from policy_core.document.conditions import AllOf, AnyOf, Condition, IndicationsOf, Not, Otherwise
+from policy_core.document.models import Dated, Guidance, ListedCode, PolicyDocument, PolicyException, Rule
 from policy_core.loading.check import cited_parts
 
 SomeDated = TypeVar("SomeDated", bound=Dated)

@@ -24,7 +24,8 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.resolver import BaseResolver
 
-from policy_core.document.models import PolicyDocument, shape
+from policy_core.document.conditions import shape
+from policy_core.document.models import PolicyDocument
 from policy_core.document.problems import PathPart, PolicyDocumentError, Problem
 from policy_core.loading.check import MOST_PROBLEMS, check
 from policy_core.loading.document_warnings import lacks

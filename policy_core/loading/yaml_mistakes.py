@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from policy_core.document.models import (
+from policy_core.document.part import (
     CODE,
     CODE_AND_SYSTEM,
     CODES,

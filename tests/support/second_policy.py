@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from policy_core.diagrams.variables import Value
-from policy_core.document.models import (
+from policy_core.document.conditions import (
     AllOf,
     AnyOf,
     Condition,
@@ -16,8 +16,8 @@ from policy_core.document.models import (
     IndicationsOf,
     Named,
     Not,
-    PolicyDocument,
 )
+from policy_core.document.models import PolicyDocument
 
 Case = Mapping[str, Value]
 

@@ -10,20 +10,18 @@ from itertools import product
 from typing import NamedTuple
 
 from policy_core.diagrams.editions import in_force
-from policy_core.document.models import (
+from policy_core.document.conditions import (
     AllOf,
     AnyOf,
     Condition,
     FactIn,
     FactIncludes,
     FactIs,
-    FactKind,
     IndicationsOf,
     Named,
     Not,
-    PolicyDocument,
-    Rule,
 )
+from policy_core.document.models import FactKind, PolicyDocument, Rule
 
 Value = str | bool
 

@@ -228,7 +228,7 @@ def _as_claimed(change: Change, before: Answer, after: Answer) -> bool:
 
 
 def _says(said: ComparedAnswer, answer: Answer) -> bool:
-    return answer[0] is not None if said.determination == "decided" else said.answer == answer
+    return answer[0] is not None if said.determination == "decided" else said.answer[:3] == answer
 
 
 CODES = [
@@ -418,8 +418,8 @@ def test_the_packaged_policys_examples_are_decided_as_they_say(pair: tuple[str, 
 
     assert found.changes != ()
     for change in found.changes:
-        assert answered(found.old, change.example) == [change.before.answer]
-        assert answered(found.new, change.example) == [change.after.answer]
+        assert answered(found.old, change.example) == [change.before.answer[:3]]
+        assert answered(found.new, change.example) == [change.after.answer[:3]]
 
 
 def test_a_document_is_equivalent_to_itself() -> None:

@@ -232,7 +232,7 @@ def test_a_fact_without_its_presumption_is_asked_for() -> None:
 def test_every_statement_tells_its_own_status() -> None:
     result = decided(case(clinical=with_fact("transplant.original_determination", None)))
 
-    (finding,) = result.findings.values()
+    (finding,) = result.findings
     assert finding.statuses == {
         "S1": Status.UNKNOWN,
         "S2": Status.UNKNOWN,
@@ -248,8 +248,8 @@ def test_every_statement_tells_its_own_status() -> None:
 def test_only_the_editions_that_a_line_asked_are_told_of() -> None:
     result = decided(case(line("2012-01-01"), line("2024-06-10"), line(code="99213"), has_prior_authorization=True))
 
-    assert [since.isoformat() for since in result.findings] == ["2011-08-11", "2016-03-08"]
-    assert decided(case(line(code="3824"))).findings == {}
+    assert [one.since.isoformat() for one in result.findings] == ["2011-08-11", "2016-03-08"]
+    assert decided(case(line(code="3824"))).findings == ()
 
 
 def test_a_policy_is_known_through_its_own_newest_publication() -> None:

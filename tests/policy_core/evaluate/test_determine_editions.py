@@ -28,7 +28,7 @@ def test_editions_are_told_by_date_whatever_the_lines_order(seed: int) -> None:
 
     found = decided(case(*lines, has_prior_authorization=True), of_many_editions())
 
-    assert list(found.findings) == list(DAYS)
+    assert [one.since for one in found.findings] == list(DAYS)
     assert [one.answer.edition for one in found.lines] == [one.service_date for one in lines]
 
 
@@ -40,4 +40,4 @@ def test_each_line_is_decided_under_the_edition_of_its_day() -> None:
     alone = [decided(case(line(day), has_prior_authorization=True)).lines[0] for day in days]
 
     assert list(together.lines) == alone
-    assert [str(since) for since in together.findings] == ["2011-08-11", "2016-03-08"]
+    assert [str(one.since) for one in together.findings] == ["2011-08-11", "2016-03-08"]

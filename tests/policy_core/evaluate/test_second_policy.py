@@ -14,10 +14,7 @@ import policy_core
 from policy_core.determinations import Action, ActsNext, Determination, Stage
 from policy_core.diagrams.diagram import UNKNOWN
 from policy_core.diagrams.variables import Value
-from policy_core.document.models import (
-    FactDeclaration,
-    FactKind,
-)
+from policy_core.document.models import FactDeclaration, FactKind
 from policy_core.evaluate.case import Case as Request
 from policy_core.evaluate.deadline import ClockState
 from policy_core.evaluate.determine import Policy, Step

@@ -46,8 +46,10 @@ class Mistake(NamedTuple):
 IS_ALLOGENEIC = "when: {fact: clinical.transplant.type, is: allogeneic}"
 IS_REFRACTORY = "when: {fact: clinical.disease_status, is: refractory}"
 NO_CONDITION = (
-    "not a condition; write one of {fact: …, is: …}, {fact: …, in: […]}, {fact: …, includes: …}, {all: […]}, "
-    "{any: […]}, {not: …}, {condition: …}, {indications_of: …}, {otherwise: true}"
+    "not a condition; write one of {fact: …, is: …}, {fact: …, in: […]}, {fact: …, includes: …}, "
+    "{fact: …, at_least: …}, {days_between: […], below: …}, {line: …, is: …}, {request: …, is: …}, "
+    "{count: …, at_least: …}, {at_least: …, of: […]}, {all: […]}, {any: […]}, {not: …}, {condition: …}, "
+    "{indications_of: …}, {otherwise: true}"
 )
 
 SHAPES = [
@@ -285,7 +287,8 @@ PARTS = [
         'when: {fact: clinical.transplant.date, is: "2020-01-01"}',
         'is: "2020-01-01"',
         "conditions.1.when",
-        "`clinical.transplant.date` is a date; dates are recorded and never decide",
+        "`clinical.transplant.date` is a date; test it with {days_between: [clinical.transplant.date, service_date], "
+        "below: …}",
     ),
     Mistake(
         "fact inside a fact",

@@ -9,7 +9,8 @@ from policy_core.determinations import Determination
 from policy_core.diagrams.diagram import answers
 from policy_core.diagrams.editions import DrawnEdition, EditionCompiler, Row
 from policy_core.diagrams.variables import leaves
-from policy_core.document.models import Citation, Condition, FactIn, FactIs, PolicyDocument
+from policy_core.document.conditions import Condition, FactIn, FactIs
+from policy_core.document.models import Citation, PolicyDocument
 from policy_core.loading.check import cited_parts
 from tests.support.cases import packaged
 
