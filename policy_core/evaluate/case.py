@@ -19,6 +19,9 @@ class Diagnosis(NamedTuple):
     code: str
 
 
+NOTHING_STATED: Mapping[str, Any] = {}
+
+
 class ServiceLine(NamedTuple):
     """One requested service."""
 
@@ -28,6 +31,13 @@ class ServiceLine(NamedTuple):
     service_date: date
     performed_on: str
     """`member` or `donor`."""
+    units: int = 1
+    place_of_service: str | None = None
+    """CMS's code; None if it is not stated."""
+    modifiers: tuple[str, ...] | None = None
+    """Sorted; empty if there is none, None if nothing is stated."""
+    clinical: Mapping[str, Any] = NOTHING_STATED
+    """The facts that belong to the line, in plain JSON values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,12 @@ class Case:
     service_lines: tuple[ServiceLine, ...]
     clinical: Mapping[str, Any]
     """The request's clinical object as received, in plain JSON values."""
+    birth_date: date | None = None
+    """The member's; None if it is not stated, as all below."""
+    sex: str | None = None
+    """The member's: `female`, `male` or `other`."""
+    provider_specialty: str | None = None
+    """A code of the Health Care Provider Taxonomy."""
 
     def __repr__(self) -> str:
         return "<Case: personal data not shown>"
@@ -104,6 +120,22 @@ class RequestedLine(Protocol):
     def performed_on(self) -> str:
         """`member` or `donor`."""
 
+    @property
+    def units(self) -> int:
+        """How many are asked for."""
+
+    @property
+    def place_of_service(self) -> str | None:
+        """CMS's code, if it is stated."""
+
+    @property
+    def modifiers(self) -> tuple[str, ...] | None:
+        """Sorted, if they are stated."""
+
+    @property
+    def clinical(self) -> Recurring[Mapping[str, Any]]:
+        """The facts that belong to the line, in plain JSON values."""
+
 
 class RecurringCase(Protocol):
     """As `Case`, in parts."""
@@ -131,6 +163,18 @@ class RecurringCase(Protocol):
     @property
     def line_of_business(self) -> str:
         """The member's."""
+
+    @property
+    def birth_date(self) -> date | None:
+        """The member's, if it is stated."""
+
+    @property
+    def sex(self) -> str | None:
+        """The member's, if it is stated."""
+
+    @property
+    def provider_specialty(self) -> str | None:
+        """A code of the Health Care Provider Taxonomy, if it is stated."""
 
     @property
     def diagnoses(self) -> Recurring[Sequence[CodedDiagnosis]]:
