@@ -1,17 +1,24 @@
 """Types for personal data, which show their value only in the JSON for Kafka.
 
-A `Personal` text prints as asterisks wherever it is formatted, logged or part of an error. Only the JSON for Kafka has
-its value; other code must call `.get_secret_value()`, which is easy to search for. `Private` is for models with health
-data in plain fields: their repr shows only the model's name.
+A `Personal` text, day or sex prints as asterisks wherever it is formatted, logged or part of an error. Only the JSON
+for Kafka has its value; other code must call `.get_secret_value()`, which is easy to search for. `Private` is for
+models with health data in plain fields: their repr shows only the model's name.
 """
 
-from typing import Annotated, Any
+from datetime import date
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, Secret, SecretStr, WithJsonSchema
+
+from events.field_types import Day
 
 
-def _reveal(personal: SecretStr) -> str:
+def _reveal(personal: SecretStr | Secret[str]) -> str:
     return personal.get_secret_value()
+
+
+def _reveal_day(personal: Secret[date]) -> str:
+    return personal.get_secret_value().isoformat()
 
 
 Personal = Annotated[
@@ -21,6 +28,21 @@ Personal = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256, "x-personal": True}),
 ]
 """A personal text, such as a member's id."""
+
+PersonalDay = Annotated[
+    Secret[Day],
+    PlainSerializer(_reveal_day, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date", "x-personal": True}),
+]
+"""A personal day, such as that of a birth."""
+
+Sex = Literal["female", "male", "other"]
+PersonalSex = Annotated[
+    Secret[Sex],
+    PlainSerializer(_reveal, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "enum": list(get_args(Sex)), "x-personal": True}),
+]
+"""A person's sex, as a policy's criteria name it."""
 
 PersonalBytes = Annotated[
     SecretStr,

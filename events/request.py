@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    Secret,
     SecretStr,
     ValidationInfo,
     WithJsonSchema,
@@ -29,7 +30,7 @@ from events.code_spelling import (
     trimmed,
 )
 from events.field_types import Day, Instant, NationalProviderIdentifier, RequestId, written_instant
-from events.personal_types import Personal, Private
+from events.personal_types import Personal, PersonalDay, PersonalSex, Private
 
 Certification = Literal["initial", "revision", "extension", "renewal", "reconsideration", "cancellation"]
 Urgency = Literal["standard", "expedited"]
@@ -49,6 +50,15 @@ MOST_LINES = 99
 MOST_DIAGNOSES = 99
 MOST_PROCEDURES = 99
 """Far more than a request needs; the limits keep a decision on all lines within Kafka's record size."""
+MOST_MODIFIERS = 4
+"""Of a line: a claim has room for four."""
+
+SPECIALTY = "^[0-9A-Z]{9}X$"
+"""Of the Health Care Provider Taxonomy, which the NUCC keeps."""
+PLACE_OF_SERVICE = "^[0-9]{2}$"
+"""Of CMS's list of places of service."""
+MODIFIER = "^[0-9A-Z]{2}$"
+"""Of CPT and HCPCS."""
 
 Code = Annotated[str, WithJsonSchema({"type": "string", "pattern": ANY_CODE})]
 """A code in the spelling of its system, however it was written."""
@@ -59,12 +69,16 @@ class Member(Private):
 
     member_id: Personal
     line_of_business: LineOfBusiness
+    birth_date: PersonalDay | None = None
+    sex: PersonalSex | None = None
 
 
 class Provider(Private):
     """Who asks."""
 
     npi: NationalProviderIdentifier
+    specialty: Annotated[str, Field(pattern=SPECIALTY)] | None = None
+    """A code of the Health Care Provider Taxonomy. As elsewhere, an unknown code is no error."""
 
 
 def _by_system(patterns: Mapping[str, str]) -> dict[str, JsonValue]:
@@ -113,22 +127,8 @@ class PastProcedure(Private):
         return past_procedure(system, code) if system is not None else trimmed(code)
 
 
-class ServiceLine(Private):
-    """One requested service."""
-
-    line: int = Field(ge=1, le=LARGEST_NUMBER)
-    system: ServiceSystem
-    code: Code
-    units: int = Field(ge=1, le=LARGEST_NUMBER)
-    service_date: Day
-    performed_on: Literal["member", "donor"] | None = None
-    """The member, unless stated otherwise."""
-
-    @field_validator("code")
-    @classmethod
-    def _in_its_spelling(cls, code: str, info: ValidationInfo) -> str:
-        # An unknown code is not an error: the policy answers it.
-        return procedure(info.data.get("system", ""), code)
+_A_LIST = Field(strict=False)
+# JSON has only lists, which strict mode would not accept for a tuple. The items stay strict.
 
 
 def at_most(most: int) -> BeforeValidator:
@@ -140,6 +140,44 @@ def at_most(most: int) -> BeforeValidator:
         return found
 
     return BeforeValidator(bounded)
+
+
+def _each_modifier_once(modifiers: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(modifiers)) < len(modifiers):
+        raise PydanticCustomError("modifier_twice", "should have each modifier once")
+    return modifiers
+
+
+Modifiers = Annotated[
+    tuple[Annotated[str, Field(pattern=MODIFIER)], ...],
+    _A_LIST,
+    AfterValidator(_each_modifier_once),
+    at_most(MOST_MODIFIERS),
+    Field(json_schema_extra={"maxItems": MOST_MODIFIERS, "uniqueItems": True}),
+]
+
+
+class ServiceLine(Private):
+    """One requested service."""
+
+    line: int = Field(ge=1, le=LARGEST_NUMBER)
+    system: ServiceSystem
+    code: Code
+    units: int = Field(ge=1, le=LARGEST_NUMBER)
+    service_date: Day
+    performed_on: Literal["member", "donor"] | None = None
+    """The member, unless stated otherwise."""
+    place_of_service: Annotated[str, Field(pattern=PLACE_OF_SERVICE)] | None = None
+    modifiers: Modifiers | None = None
+    """A set. An empty one states that there is none; without the field nothing is stated."""
+    clinical: Mapping[str, JsonValue] | None = None
+    """The stated facts that belong to this line, as the request's `clinical` has those of the whole."""
+
+    @field_validator("code")
+    @classmethod
+    def _in_its_spelling(cls, code: str, info: ValidationInfo) -> str:
+        # An unknown code is not an error: the policy answers it.
+        return procedure(info.data.get("system", ""), code)
 
 
 def _each_line_once(lines: tuple[ServiceLine, ...]) -> tuple[ServiceLine, ...]:
@@ -154,8 +192,6 @@ def _each_line_once(lines: tuple[ServiceLine, ...]) -> tuple[ServiceLine, ...]:
     return lines
 
 
-_A_LIST = Field(strict=False)
-# JSON has only lists, which strict mode would not accept for a tuple. The items stay strict.
 _NOT_EMPTY = Field(json_schema_extra={"minItems": 1, "maxItems": MOST_LINES})
 _MOST_DIAGNOSES = Field(json_schema_extra={"maxItems": MOST_DIAGNOSES})
 _MOST_PROCEDURES = Field(json_schema_extra={"maxItems": MOST_PROCEDURES})
@@ -219,11 +255,11 @@ class AuthorizationRequest(Private):
 
         JSON in UTF-8, its names sorted, without white space, unstated fields or defaults. Codes are in the spelling of
         their systems, instants in RFC 3339 in their own offset. The order of diagnoses, past procedures and service
-        lines matters.
+        lines matters, and that of modifiers does not.
         `events/README.md` documents it for platforms.
         """
         content = {name: value for name, value in vars(self).items() if value is not None}
-        content["member"], content["provider"] = vars(self.member), vars(self.provider)
+        content["member"], content["provider"] = _known(self.member), _known(self.provider)
         content["service_lines"] = [_line_content(line) for line in self.service_lines]
         content["diagnoses"] = [vars(stated) for stated in self.diagnoses or ()]
         if not content["diagnoses"]:
@@ -285,15 +321,25 @@ def _stated(fields: Mapping[str, Any]) -> dict[str, Any]:
     return stated
 
 
+def _known(part: Private) -> dict[str, Any]:
+    return {name: value for name, value in vars(part).items() if value is not None}
+
+
 def _line_content(line: ServiceLine) -> dict[str, Any]:
-    stated = vars(line).copy()
-    if stated["performed_on"] != "donor":
+    stated = _known(line)
+    if line.performed_on == "member":
         del stated["performed_on"]
+    if line.modifiers is not None:
+        stated["modifiers"] = sorted(line.modifiers)
+    if line.clinical is not None:
+        stated["clinical"] = _stated(line.clinical)
+        if not stated["clinical"]:
+            del stated["clinical"]
     return stated
 
 
 def _plain(value: Any) -> str:
     """A part of a request as JSON; orjson itself writes days and instants in the same way."""
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
+    if isinstance(value, SecretStr | Secret):
+        value = value.get_secret_value()
     return written_instant(value) if isinstance(value, datetime) else str(value)

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from pydantic import Secret
+
 from events.field_types import written_instant
 from events.request import (
     AuthorizationRequest,
     Diagnosis,
     PastProcedure,
+    ServiceLine,
     content_of_clinical,
     content_of_diagnoses,
     content_of_procedures,
@@ -42,13 +45,19 @@ class DiagnosisPart(NamedTuple):
 
 
 class LinePart(NamedTuple):
-    """What is decided of a service line."""
+    """What is decided of a service line; None where nothing is stated."""
 
     line: int
     system: str
     code: str
     service_date: date
     performed_on: str
+    units: int
+    place_of_service: str | None
+    modifiers: tuple[str, ...] | None
+    """Sorted."""
+    clinical: Part[Mapping[str, Any]]
+    """The facts that belong to the line."""
 
 
 class RequestParts(NamedTuple):
@@ -65,6 +74,10 @@ class RequestParts(NamedTuple):
     policy_number: str | None
     supersedes: str | None
     line_of_business: str
+    birth_date: date | None
+    sex: str | None
+    """The member's, as `birth_date` is."""
+    provider_specialty: str | None
     diagnoses: Part[Sequence[DiagnosisPart]]
     """All codes that are evidence: diagnoses, and behind them past procedures."""
     service_lines: tuple[LinePart, ...]
@@ -93,19 +106,39 @@ def parts_of(request: AuthorizationRequest) -> RequestParts:
         policy_number=request.policy_number,
         supersedes=request.supersedes,
         line_of_business=request.member.line_of_business,
+        birth_date=_revealed(request.member.birth_date),
+        sex=_revealed(request.member.sex),
+        provider_specialty=request.provider.specialty,
         diagnoses=evidence(
             diagnoses_part(request.diagnoses) if request.diagnoses else NO_DIAGNOSES,
             procedures_part(request.procedures) if request.procedures else NO_DIAGNOSES,
         ),
-        service_lines=tuple(
-            [
-                LinePart(line.line, line.system, line.code, line.service_date, line.performed_on or "member")
-                for line in request.service_lines
-            ]
-        ),
-        clinical=clinical_part(_exactly(request.clinical), request.clinical) if request.clinical else NOTHING_STATED,
+        service_lines=tuple([_line_part(line) for line in request.service_lines]),
+        clinical=_clinical_part(request.clinical),
         content=request.content(),
     )
+
+
+def _revealed(personal: Secret[Content] | None) -> Content | None:
+    return personal.get_secret_value() if personal is not None else None
+
+
+def _line_part(line: ServiceLine) -> LinePart:
+    return LinePart(
+        line.line,
+        line.system,
+        line.code,
+        line.service_date,
+        line.performed_on or "member",
+        line.units,
+        line.place_of_service,
+        tuple(sorted(line.modifiers)) if line.modifiers is not None else None,
+        _clinical_part(line.clinical),
+    )
+
+
+def _clinical_part(clinical: Mapping[str, Any] | None) -> Part[Mapping[str, Any]]:
+    return clinical_part(_exactly(clinical), clinical) if clinical else NOTHING_STATED
 
 
 def _exactly(clinical: Mapping[str, Any]) -> bytes:
@@ -136,7 +169,7 @@ def diagnoses_part(diagnoses: Sequence[Diagnosis]) -> Part[Sequence[DiagnosisPar
 
 
 def clinical_part(written: bytes, clinical: Mapping[str, Any]) -> Part[Mapping[str, Any]]:
-    """The part of a clinical object.
+    """The part of a clinical object, of a request or of a line.
 
     Its key is what is written, not the canonical content: a policy may refuse what that leaves out.
     """

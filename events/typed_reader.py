@@ -26,7 +26,11 @@ from events.envelope import IN_HEADERS, Attributes, Cause, Headers, is_json, loa
 from events.field_types import LAST_YEAR, REQUEST_ID, checked_npi, instant, read_day, written_instant
 from events.request import (
     ELECTRONIC,
+    MODIFIER,
     MOST_LINES,
+    MOST_MODIFIERS,
+    PLACE_OF_SERVICE,
+    SPECIALTY,
     AuthorizationRequest,
     Diagnoses,
     Member,
@@ -150,14 +154,18 @@ REQUEST_FIELDS = (
     *("prior_authorization_number", "policy_number", "supersedes"),
     *("member", "provider", "diagnoses", "procedures", "service_lines", "clinical"),
 )
-MEMBER_FIELDS = ("member_id", "line_of_business")
-PROVIDER_FIELDS = ("npi",)
-LINE_FIELDS = ("line", "system", "code", "units", "service_date", "performed_on")
+MEMBER_FIELDS = ("member_id", "line_of_business", "birth_date", "sex")
+PROVIDER_FIELDS = ("npi", "specialty")
+LINE_FIELDS = (
+    *("line", "system", "code", "units", "service_date", "performed_on"),
+    *("place_of_service", "modifiers", "clinical"),
+)
 
 _Attributes: Any = _struct(Attributes, Attributes.model_fields)
-_Member: Any = _struct(Member, MEMBER_FIELDS)
-_Provider: Any = _struct(Provider, PROVIDER_FIELDS, npi=str)
-_Line: Any = _struct(ServiceLine, LINE_FIELDS, code=str, service_date=str)
+_Member: Any = _struct(Member, MEMBER_FIELDS, birth_date=str)
+_Provider: Any = _struct(Provider, PROVIDER_FIELDS, npi=str, specialty=str)
+_Modifiers = Annotated[list[str], msgspec.Meta(max_length=MOST_MODIFIERS)]
+_Line: Any = _struct(ServiceLine, LINE_FIELDS, code=str, service_date=str, place_of_service=str, modifiers=_Modifiers)
 _Lines = Annotated[list[_Line], msgspec.Meta(min_length=1, max_length=MOST_LINES)]
 _Request: Any = _struct(
     AuthorizationRequest,
@@ -323,10 +331,43 @@ def _lines(lines: Sequence[Any]) -> tuple[LinePart, ...]:
         if line.performed_on == "member":
             line.performed_on = None
         day = _days[line.service_date]
-        read.append(LinePart(line.line, line.system, spelled, day, line.performed_on or "member"))
+        place = line.place_of_service
+        if place is not None and not _is_place(place):
+            raise _NotTypedError
+        modifiers = _modifiers(line) if line.modifiers is not None else None
+        clinical = NOTHING_STATED
+        if line.clinical:
+            clinical = _clinicals[bytes(line.clinical)]
+            line.clinical = msgspec.Raw(clinical.canonical) if clinical.canonical else _ABSENT
+        performed_on = line.performed_on or "member"
+        read.append(
+            LinePart(line.line, line.system, spelled, day, performed_on, line.units, place, modifiers, clinical)
+        )
     if len(read) > 1 and len({line.line for line in read}) < len(read):
         raise _NotTypedError
     return tuple(read)
+
+
+def _modifiers(line: Any) -> tuple[str, ...]:
+    """A line's modifiers, which are sorted in place."""
+    modifiers: list[str] = line.modifiers
+    modifiers.sort()
+    if len(set(modifiers)) < len(modifiers) or not all(map(_is_modifier, modifiers)):
+        raise _NotTypedError
+    return tuple(modifiers)
+
+
+_is_place = re.compile(PLACE_OF_SERVICE, re.ASCII).fullmatch
+_is_modifier = re.compile(MODIFIER, re.ASCII).fullmatch
+_is_specialty = re.compile(SPECIALTY, re.ASCII).fullmatch
+
+
+def _birth_date(written: str | None) -> date | None:
+    # Not among `_days`: there are far more days of birth than days of service.
+    day = read_day(written) if written is not None else None
+    if day is None and written is not None:
+        raise _NotTypedError
+    return day
 
 
 def _check_npi(npi: str) -> None:
@@ -339,7 +380,10 @@ _NPI_DIGITS = 10
 
 
 def _parts(request: Any) -> RequestParts:
-    _check_npi(request.provider.npi)
+    member, provider = request.member, request.provider
+    _check_npi(provider.npi)
+    if provider.specialty is not None and not _is_specialty(provider.specialty):
+        raise _NotTypedError
     diagnoses = _diagnoses[bytes(request.diagnoses)] if request.diagnoses else NO_DIAGNOSES
     procedures = _past_procedures[bytes(request.procedures)] if request.procedures else NO_DIAGNOSES
     clinical = _clinicals[bytes(request.clinical)] if request.clinical else NOTHING_STATED
@@ -369,7 +413,10 @@ def _parts(request: Any) -> RequestParts:
         request.prior_authorization_number is not None,
         request.policy_number,
         request.supersedes,
-        request.member.line_of_business,
+        member.line_of_business,
+        _birth_date(member.birth_date),
+        member.sex,
+        provider.specialty,
         evidence(diagnoses, procedures),
         lines,
         clinical,

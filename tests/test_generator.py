@@ -147,6 +147,41 @@ def test_every_field_varies() -> None:
     assert {len(made["service_lines"]) for made in ten_thousand()} == {1, 2, 3, 4}
 
 
+def test_a_description_changes_nothing_else() -> None:
+    added = {
+        "member": ("birth_date", "sex"),
+        "provider": ("specialty",),
+        "line": ("place_of_service", "modifiers", "clinical"),
+    }
+    for n in range(500):
+        made = generator.request(SEED, n, described=True)
+        for part, names in added.items():
+            for one in made["service_lines"] if part == "line" else [made[part]]:
+                for name in names:
+                    one.pop(name, None)
+        assert made == generator.request(SEED, n)
+
+
+def test_every_field_of_a_description_varies() -> None:
+    made = [generator.request(SEED, n, described=True) for n in range(2_000)]
+    lines = [line for one in made for line in one["service_lines"]]
+
+    assert {one["member"].get("sex", "absent") for one in made} == {*generator.SEXES, None, "absent"}
+    assert {one["provider"].get("specialty", "absent") for one in made} == {*generator.SPECIALTIES, None, "absent"}
+    assert len({one["member"].get("birth_date", "absent") for one in made}) > 1_000
+    places = {line.get("place_of_service", "absent") for line in lines}
+    assert places == {*generator.PLACES_OF_SERVICE, None, "absent"}
+    assert {len(line["modifiers"]) for line in lines if line.get("modifiers") is not None} == {0, 1, 2, 3, 4}
+    facts = {json.dumps(line["clinical"]) for line in lines if "clinical" in line}
+    assert facts == {json.dumps(one) for one in generator.LINE_FACTS}
+
+
+@pytest.mark.parametrize("kind", generator.malformed_descriptions)
+def test_a_malformed_description_is_not_the_request_it_replaces(kind: str) -> None:
+    for n in range(50):
+        assert generator.malformed_request(kind, 6, n) != generator.request(6, n)
+
+
 def test_npis_carry_a_valid_check_digit() -> None:
     # The published worked example: 123456789 has the check digit 3.
     assert generator.luhn_check_digit("80840123456789") == "3"

@@ -525,7 +525,17 @@ class _Further:
 
 
 def _line(line: RequestedLine) -> ServiceLine:
-    return ServiceLine(line.line, line.system, line.code, line.service_date, line.performed_on)
+    return ServiceLine(
+        line.line,
+        line.system,
+        line.code,
+        line.service_date,
+        line.performed_on,
+        line.units,
+        line.place_of_service,
+        line.modifiers,
+        line.clinical.value,
+    )
 
 
 def _since(edition: DrawnEdition) -> date:

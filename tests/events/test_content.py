@@ -62,6 +62,39 @@ CONTENT = (
     '{"code":"99.09","line":1,"service_date":"2014-05-06","system":"icd-9-pcs","units":3}],'
     '"submitted_at":"2025-04-21T09:00:00.500000-05:00","supersedes":"PA-0","urgency":"standard"}'
 )
+DESCRIBED: Json = {
+    **EVERYTHING,
+    "member": {**EVERYTHING["member"], "birth_date": "1957-02-03", "sex": "female"},
+    "provider": {**EVERYTHING["provider"], "specialty": "207RH0003X"},
+    "service_lines": [
+        {
+            **EVERYTHING["service_lines"][0],
+            "place_of_service": "22",
+            "modifiers": ["LT", "59", "26"],
+            "clinical": {
+                "levels": ["L4-L5", "L3-L4", "L4-L5"],
+                "device": {"settings": "auto", "trial_days": 30, "serial": None},
+                "side": None,
+                "none": {},
+            },
+        },
+        {**EVERYTHING["service_lines"][1], "modifiers": []},
+    ],
+}
+"""With what the packaged policy does not ask for."""
+OF_DESCRIBED = (
+    CONTENT.replace(
+        '"member":{"line_of_business":"commercial","member_id":"M1"}',
+        '"member":{"birth_date":"1957-02-03","line_of_business":"commercial","member_id":"M1","sex":"female"}',
+    )
+    .replace('{"npi":"1234567893"}', '{"npi":"1234567893","specialty":"207RH0003X"}')
+    .replace(
+        '{"code":"38242","line":2,"performed_on":"donor",',
+        '{"clinical":{"device":{"settings":"auto","trial_days":30},"levels":["L3-L4","L4-L5"]},"code":"38242","line":2,'
+        '"modifiers":["26","59","LT"],"performed_on":"donor","place_of_service":"22",',
+    )
+    .replace('{"code":"99.09","line":1,', '{"code":"99.09","line":1,"modifiers":[],')
+)
 LEAST: Json = {
     name: EVERYTHING[name] for name in ("request_id", "certification", "urgency", "submitted_at", "member", "provider")
 } | {"service_lines": [EVERYTHING["service_lines"][1]]}
@@ -87,6 +120,62 @@ def changed(path: str, value: object, data: Json = EVERYTHING) -> Json:
 
 def test_the_content_has_the_bytes_that_it_had() -> None:
     assert content(EVERYTHING) == CONTENT.encode()
+
+
+def test_what_describes_the_request_further_has_its_bytes_too() -> None:
+    assert content(DESCRIBED) == OF_DESCRIBED.encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("service_lines.0.modifiers", ["26", "59", "LT"]),
+        ("service_lines.0.clinical.side", ...),
+        ("service_lines.0.clinical.none", {"of": {"it": None}}),
+        ("service_lines.0.clinical.levels", ["L4-L5", "L3-L4"]),
+        ("service_lines.0.clinical.device", {"trial_days": 30, "settings": "auto"}),
+        ("service_lines.1.clinical", {}),
+        ("service_lines.1.clinical", {"side": None}),
+        ("service_lines.1.place_of_service", None),
+    ],
+)
+def test_another_way_to_describe_it_is_the_same_content(path: str, value: object) -> None:
+    assert content(changed(path, value, DESCRIBED)) == content(DESCRIBED)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("member", "birth_date"),
+        ("member", "sex"),
+        ("provider", "specialty"),
+        *(("service_lines.0", name) for name in ("place_of_service", "modifiers", "clinical")),
+    ],
+)
+def test_null_describes_nothing(path: str, name: str) -> None:
+    without = changed(f"{path}.{name}", ..., DESCRIBED)
+
+    assert content(changed(f"{path}.{name}", None, DESCRIBED)) == content(without) != content(DESCRIBED)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("member.birth_date", "1957-02-04"),
+        ("member.sex", "other"),
+        ("provider.specialty", "2086S0120X"),
+        ("service_lines.0.units", 2),
+        ("service_lines.0.place_of_service", "21"),
+        ("service_lines.0.modifiers", ["26", "59"]),
+        ("service_lines.0.modifiers", []),
+        ("service_lines.1.modifiers", ...),
+        ("service_lines.0.clinical.levels", ["L4-L5"]),
+        ("service_lines.0.clinical.device.trial_days", 31),
+        ("service_lines.1.clinical", {"levels": ["L3-L4", "L4-L5"]}),
+    ],
+)
+def test_another_description_is_other_content(path: str, value: object) -> None:
+    assert content(changed(path, value, DESCRIBED)) != content(DESCRIBED)
 
 
 def test_an_instant_of_utc_ends_in_z() -> None:
@@ -189,6 +278,8 @@ def test_what_says_something_else_is_other_content(path: str, value: object) -> 
 def test_what_is_no_fact_has_a_content_all_the_same(value: object) -> None:
     assert content(changed("clinical.odd", value)) == content(changed("clinical.odd", value))
     assert content(changed("clinical.odd", value)) != content(EVERYTHING)
+    of_line = changed("service_lines.0.clinical", {"odd": value})
+    assert content(of_line) == content(of_line) != content(EVERYTHING)
 
 
 def _nulls(data: Json, draw: Callable[[Any], Any]) -> Json:
@@ -213,6 +304,25 @@ def test_a_request_said_otherwise_is_the_same_request(n: int, data: st.DataObjec
             coded["performed_on"] = data.draw(st.sampled_from([None, "member"]))
 
     assert content(other) == content(generator.request(61, n))
+
+
+@repeatable
+@given(n=st.integers(0, 500), data=st.data())
+def test_a_description_said_otherwise_is_the_same_request(n: int, data: st.DataObject) -> None:
+    made = generator.request(63, n, described=True)
+    other = deepcopy(made)
+    optional = ("birth_date", "sex", "specialty", "place_of_service", "modifiers", "clinical")
+    parts = (other["member"], other["provider"], *other["service_lines"])
+    for part, names in zip(parts, (optional[:2], optional[2:3], *[optional[3:]] * len(parts)), strict=False):
+        for name in names:
+            if part.get(name) is None and data.draw(st.booleans()):
+                part[name] = None
+        if part.get("modifiers") is not None:
+            part["modifiers"] = data.draw(st.permutations(part["modifiers"]))
+        if "line" in part and not part.get("clinical"):
+            part["clinical"] = data.draw(st.sampled_from([None, {}, {"a": None}, {"a": {"b": {}}}]))
+
+    assert content(other) == content(made)
 
 
 def test_no_two_requests_of_a_thousand_are_the_same() -> None:

@@ -4,7 +4,7 @@ import io
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import get_args
 
@@ -30,7 +30,7 @@ from events.decision import (
 )
 from events.decode import decode
 from events.personal_types import Private
-from events.request import AuthorizationRequest, Diagnosis, PastProcedure
+from events.request import AuthorizationRequest, Diagnosis, Member, PastProcedure
 from events.revision import PolicyRevision, RevisionSignature
 from events.schemas import EVENTS
 from events.shadow import ShadowDifference
@@ -88,6 +88,8 @@ def requested() -> AuthorizationRequest:
     made["service_lines"][0] |= {"system": "cpt", "code": "38242", "service_date": "2025-05-06"}
     made["service_lines"].append({**made["service_lines"][0], "line": 99, "code": MARK})
     made["clinical"] = {}
+    made["member"] |= {"birth_date": "1957-02-03", "sex": "female"}
+    made["service_lines"][0]["clinical"] = {MARK: MARK}
     return decode(generator.encode(made), bare_allowed=True).request
 
 
@@ -316,6 +318,24 @@ def test_a_personal_text_is_in_the_json_and_nowhere_else() -> None:
     assert request.member.member_id.get_secret_value() == MARK
 
 
+def test_a_birth_date_and_a_sex_are_in_the_json_and_nowhere_else() -> None:
+    member = request_with_marks().member
+    assert member.birth_date is not None
+    assert member.sex is not None
+    assert '"birth_date":"1957-02-03","sex":"female"' in member.model_dump_json()
+    shown = [f"{way!s} {way!r}" for way in (member, member.birth_date, member.sex, member.model_dump())]
+    assert [text for text in shown if "1957" in text or "female" in text] == []
+    assert (member.birth_date.get_secret_value(), member.sex.get_secret_value()) == (date(1957, 2, 3), "female")
+
+
+@pytest.mark.parametrize(("name", "value"), [("birth_date", "1957-02-30"), ("sex", "femme"), ("birth_date", 19570203)])
+def test_a_refused_birth_date_or_sex_is_not_repeated(name: str, value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Member.model_validate({"member_id": "M", "line_of_business": "fep", name: value})
+    assert name in str(caught.value)
+    assert [text for text in (str(caught.value), repr(caught.value)) if str(value) in text] == []
+
+
 def test_what_a_dead_letter_keeps_is_in_its_json() -> None:
     letter = next(one for one in events_with_marks() if isinstance(one, DeadLetter))
     assert letter.to_json().decode().count(b64encode(MARK.encode()).decode()) == 3
@@ -325,12 +345,16 @@ def test_a_decision_repeats_neither_the_member_nor_the_provider() -> None:
     request = request_with_marks()
     decision = next(one for one in events_with_marks() if isinstance(one, Decision))
     fields = {name for part in parts(decision) for name in type(part).model_fields}
-    assert fields & {"member", "member_id", "provider", "npi", "prior_authorization_number"} == set()
+    of_the_member = {"member", "member_id", "birth_date", "sex", "prior_authorization_number"}
+    assert fields & (of_the_member | {"provider", "npi"}) == set()
     assert request.provider.npi not in decision.to_json().decode()
 
 
 def test_the_schemas_mark_personal_texts() -> None:
     schema = AuthorizationRequest.model_json_schema()
-    assert schema["$defs"]["Member"]["properties"]["member_id"]["x-personal"] is True
+    member = schema["$defs"]["Member"]["properties"]
+    assert member["member_id"]["x-personal"] is True
+    for name in ("birth_date", "sex"):
+        assert [one.get("x-personal") for one in member[name]["anyOf"]] == [True, None]
     number = schema["properties"]["prior_authorization_number"]
     assert [one.get("x-personal") for one in number["anyOf"]] == [True, None]

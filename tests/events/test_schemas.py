@@ -26,7 +26,11 @@ README = ROOT / "events" / "README.md"
 REQUEST = "authorization.requested.v1.json"
 CLINICAL = "clinical.L.2.03.402.json"
 FILES = sorted(FOLDER.glob("*.json"))
-OPEN = {(REQUEST, "properties.clinical"), ("policy.revision.published.v1.json", "properties.document")}
+OPEN = {
+    (REQUEST, "properties.clinical"),
+    (REQUEST, "$defs.ServiceLine.properties.clinical"),
+    ("policy.revision.published.v1.json", "properties.document"),
+}
 """What is stated of a case is each policy's own, and a policy is a document: both have schemas of their own."""
 BEYOND_JSON_SCHEMA = {
     "npi_check_digit": "arithmetic",
@@ -153,7 +157,13 @@ def test_both_take_the_same_sound_requests() -> None:
         assert (fits_schemas(data), is_taken(data)) == (True, True)
 
 
-@pytest.mark.parametrize("kind", generator.malformed_kinds)
+def test_both_take_the_same_descriptions() -> None:
+    for n in range(500):
+        data = generator.request(31, n, described=True)
+        assert (n, fits_schemas(data), is_taken(data)) == (n, True, True)
+
+
+@pytest.mark.parametrize("kind", [*generator.malformed_kinds, *generator.malformed_descriptions])
 def test_models_and_schemas_refuse_the_same_requests(kind: str) -> None:
     """Models and schemas refuse the same malformed requests where JSON Schema can express the rule."""
     for n in range(20):

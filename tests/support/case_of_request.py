@@ -6,6 +6,7 @@ from policy_core.evaluate import case as core
 
 def case_of(request: AuthorizationRequest) -> core.Case:
     """The parts of a request that the policy core evaluates."""
+    birth_date, sex = request.member.birth_date, request.member.sex
     return core.Case(
         certification=request.certification,
         urgency=request.urgency,
@@ -19,9 +20,22 @@ def case_of(request: AuthorizationRequest) -> core.Case:
         ),
         service_lines=tuple(
             [
-                core.ServiceLine(line.line, line.system, line.code, line.service_date, line.performed_on or "member")
+                core.ServiceLine(
+                    line.line,
+                    line.system,
+                    line.code,
+                    line.service_date,
+                    line.performed_on or "member",
+                    line.units,
+                    line.place_of_service,
+                    tuple(sorted(line.modifiers)) if line.modifiers is not None else None,
+                    line.clinical or {},
+                )
                 for line in request.service_lines
             ]
         ),
         clinical=request.clinical or {},
+        birth_date=birth_date.get_secret_value() if birth_date is not None else None,
+        sex=sex.get_secret_value() if sex is not None else None,
+        provider_specialty=request.provider.specialty,
     )

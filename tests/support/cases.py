@@ -98,6 +98,20 @@ class Part(NamedTuple):
     value: Any
 
 
+class LineInParts(NamedTuple):
+    """A service line whose facts are a part."""
+
+    line: int
+    system: str
+    code: str
+    service_date: date
+    performed_on: str
+    units: int
+    place_of_service: str | None
+    modifiers: tuple[str, ...] | None
+    clinical: Part
+
+
 class InParts(NamedTuple):
     """A case in parts that recur, each with its text as its key."""
 
@@ -107,8 +121,11 @@ class InParts(NamedTuple):
     first_submitted_at: datetime
     has_prior_authorization: bool
     line_of_business: str
+    birth_date: date | None
+    sex: str | None
+    provider_specialty: str | None
     diagnoses: Part
-    service_lines: tuple[ServiceLine, ...]
+    service_lines: tuple[LineInParts, ...]
     clinical: Part
 
 
@@ -120,7 +137,10 @@ def in_parts(asked: Case) -> InParts:
         asked.first_submitted_at,
         asked.has_prior_authorization,
         asked.line_of_business,
+        asked.birth_date,
+        asked.sex,
+        asked.provider_specialty,
         Part(repr(asked.diagnoses).encode(), asked.diagnoses),
-        asked.service_lines,
+        tuple(LineInParts(*one[:-1], Part(repr(one.clinical).encode(), one.clinical)) for one in asked.service_lines),
         Part(repr(asked.clinical).encode(), asked.clinical),
     )

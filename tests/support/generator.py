@@ -135,8 +135,18 @@ PAST_PROCEDURES: Sequence[Sequence[Json]] = (
 )
 
 
-def request(seed: int, n: int) -> Json:
-    """Make the n-th request of a seed."""
+def request(seed: int, n: int, *, described: bool = False) -> Json:
+    """Make the n-th request of a seed; `described` adds what other policies' conditions test, and changes nothing else.
+
+    That is who is treated and who asks, and of each line where, how and upon which facts.
+    """
+    made = _plain_request(seed, n)
+    if described:
+        _describe(Random(f"{seed}/{n}/description"), made)
+    return made
+
+
+def _plain_request(seed: int, n: int) -> Json:
     rng = Random(f"{seed}/{n}")
     day = _service_date(rng)
     clinical = _clinical(rng)
@@ -170,6 +180,36 @@ def request(seed: int, n: int) -> Json:
     _pad(Random(f"{seed}/{n}/pads"), made)
     _arrive(Random(f"{seed}/{n}/arrival"), made)
     return made
+
+
+SEXES: Final = ("female", "male", "other")
+SPECIALTIES: Final = ("207RH0003X", "2086S0120X", "363LF0000X", "193200000X")
+PLACES_OF_SERVICE: Final = ("11", "12", "21", "22", "02")
+MODIFIERS: Final = ("26", "50", "59", "LT", "RT", "JW", "KX", "A1")
+LINE_FACTS: Final[Sequence[Json | None]] = (
+    {"device": {"settings": "auto", "trial_days": 30}},
+    {"levels": ["L4-L5", "L3-L4", "L4-L5"], "side": None},
+    {"dose": {"amount": 12.5, "unit": "mg"}, "loading": True},
+    {"device": {}, "side": None},
+    {},
+    None,
+)
+
+
+def _describe(rng: Random, made: Json) -> None:
+    """State most of the optional fields that the packaged policy does not ask for, some as null or as nothing."""
+
+    def state(where: Json, name: str, value: Any) -> None:
+        if rng.random() < 0.8:
+            where[name] = value if rng.random() < 0.9 else None
+
+    state(made["member"], "birth_date", _day_between(rng, date(1912, 2, 29), date(2026, 6, 30)).isoformat())
+    state(made["member"], "sex", rng.choice(SEXES))
+    state(made["provider"], "specialty", rng.choice(SPECIALTIES))
+    for line in made["service_lines"]:
+        state(line, "place_of_service", rng.choice(PLACES_OF_SERVICE))
+        state(line, "modifiers", rng.sample(MODIFIERS, rng.randrange(5)))
+        state(line, "clinical", deepcopy(rng.choice(LINE_FACTS)))
 
 
 def _request_id(seed: int, n: int) -> str:
@@ -587,10 +627,33 @@ malformed_kinds: Final[dict[str, Spoiler]] = {
 }
 """Every kind of malformed item, by name."""
 
+MEMBER: Final[Path] = ("member",)
+malformed_descriptions: Final[dict[str, Spoiler]] = {
+    "birth_date_not_in_calendar": _with((*MEMBER, "birth_date"), "1957-02-29", "1957-13-01"),
+    "birth_date_not_iso": _with((*MEMBER, "birth_date"), "02/03/1957", "1957-2-3", "", "19570203"),
+    "birth_date_with_time": _with((*MEMBER, "birth_date"), "1957-02-03T00:00:00"),
+    "number_for_birth_date": _with((*MEMBER, "birth_date"), 1957, 19570203, 0),
+    "unknown_sex": _with((*MEMBER, "sex"), "F", "Female", "unknown", ""),
+    "object_for_sex": _with((*MEMBER, "sex"), {"code": "female"}, ["female"], True),
+    "specialty_of_no_form": _with(
+        ("provider", "specialty"), "207RH0003", "207rh0003x", "207RH0003Y", "207RH0003XX", "", " 207RH0003X"
+    ),
+    "place_of_service_of_no_form": _with((*LINE, "place_of_service"), "1", "011", "1A", "", "\u0661\u0661"),
+    "number_for_place_of_service": _with((*LINE, "place_of_service"), 11),
+    "modifier_of_no_form": _with((*LINE, "modifiers"), ["5"], ["lt"], ["599"], [""], ["26", "\uff32T"]),
+    "modifier_twice": _with((*LINE, "modifiers"), ["59", "59"], ["LT", "26", "LT"]),
+    "too_many_modifiers": _with((*LINE, "modifiers"), list(MODIFIERS[:5])),
+    "string_for_modifiers": _with((*LINE, "modifiers"), "59", "26,59"),
+    "null_modifier": _with((*LINE, "modifiers"), [None], ["26", None]),
+    "array_for_line_facts": _with((*LINE, "clinical"), [], [{"device": "auto"}]),
+    "string_for_line_facts": _with((*LINE, "clinical"), "device", "", True),
+}
+"""Kinds of malformed items in what `described` states. The items of `requests` stay the same, and have none of them."""
+
 
 def malformed_request(kind: str, seed: int, n: int) -> MalformedRequest | MalformedBytes:
     """Replace the n-th request of a seed by one of that kind."""
-    spoiled = malformed_kinds[kind](request(seed, n), Random(f"{seed}/{n}/{kind}"))
+    spoiled = (malformed_kinds | malformed_descriptions)[kind](request(seed, n), Random(f"{seed}/{n}/{kind}"))
     item = MalformedBytes(spoiled) if isinstance(spoiled, bytes) else MalformedRequest(spoiled)
     item.kind = kind
     return item

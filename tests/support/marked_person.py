@@ -40,7 +40,9 @@ def events() -> Iterator[bytes]:
         {f"{PERSON} of Musterstadt": {}},
         {"clinical": {"transplant": {PERSON: PERSON, "type": PERSON}, "purposes": [PERSON]}},
         {"member": {"member_id": [PERSON], "line_of_business": PERSON, "name": PERSON}},
-        {"provider": {"npi": PERSON}},
+        {"member": member | {"birth_date": PERSON, "sex": PERSON}},
+        {"provider": {"npi": PERSON, "specialty": PERSON}},
+        {"service_lines": [LINE | {"place_of_service": PERSON, "modifiers": [PERSON], "clinical": PERSON}]},
         {"supersedes": {"id": PERSON}},
         *({"clinical": {key: PERSON}} for key in KEYS),
         *({"clinical": {"transplant": {key: {key: 1}, "type": "allogeneic"}}} for key in KEYS),
@@ -50,6 +52,7 @@ def events() -> Iterator[bytes]:
         *({"diagnoses": [{"system": "icd-10-cm", "code": "C92.02", key: 1}]} for key in KEYS),
         *({"service_lines": [LINE | {key: {key: 1}}]} for key in KEYS),
         *({"service_lines": [LINE, {key: key}, LINE]} for key in KEYS),
+        *({"service_lines": [LINE | {"clinical": {key: {key: key}}, "units": 0}]} for key in KEYS),
     )
     for number, wrong in enumerate(bad):
         yield request(request_id=f"{MARK}-W-{number}", **sound | wrong)

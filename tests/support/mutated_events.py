@@ -59,7 +59,7 @@ def events(seed: int, count: int) -> Iterator[Sent]:
     """Generated requests, some changed in meaning, some in writing, some broken."""
     for n in range(count):
         rng = Random(f"{seed}:{n}")
-        tree = generator.request(seed, n)
+        tree = generator.request(seed, n, described=n % 3 == 0)
         for _ in range(rng.choice((0, 0, 1, 1, 2))):
             _change(tree, rng)
         sent = written(tree, rng)
@@ -121,6 +121,8 @@ VALUES: tuple[Any, ...] = (
         "\ud800".encode("utf-8", "surrogatepass").decode("utf-8", "replace"),
     ),
     *("commercial", "fep", "member", "donor", "initial", "cancellation", "reconsideration", "1234567893", "1234567890"),
+    *("female", "Male", "207RH0003X", "207RH0003x", "11", "011", "1\n", "LT", "lt"),
+    *(["59", "26"], ["26", "26"], ["26", None], ["LT", "RT", "26", "59", "KX"], ["2\u0666"], {"b": {}, "a": [2, 1]}),
 )
 
 
@@ -155,6 +157,7 @@ def _change(tree: dict[str, Any], rng: Random) -> None:
 
 NAMES = (
     *("first_submitted_at", "channel", "supersedes", "policy_number", "prior_authorization_number", "performed_on"),
+    *("birth_date", "sex", "specialty", "place_of_service", "modifiers"),
     *("unheard_of", "clinical", "purposes", "units", "code", "é"),
 )
 

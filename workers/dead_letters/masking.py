@@ -24,6 +24,7 @@ _SHOWN = {
     ("urgency",): r"[a-z]+",
     ("submitted_at",): r"[0-9T:Z.+-]{10,35}",
     ("member", "line_of_business"): r"[a-z_]+",
+    ("provider", "specialty"): r"[0-9A-Z]{10}",
     ("diagnoses", "system"): r"[a-z0-9-]+",
     ("procedures", "system"): r"[a-z0-9-]+",
     ("service_lines", "line"): r"[0-9]{1,4}",
@@ -32,6 +33,8 @@ _SHOWN = {
     ("service_lines", "units"): r"[0-9]{1,6}",
     ("service_lines", "service_date"): r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
     ("service_lines", "performed_on"): r"[a-z]+",
+    ("service_lines", "place_of_service"): r"[0-9]{2}",
+    ("service_lines", "modifiers"): r"[0-9A-Z]{2}",
 }
 """The fields of a request that are not personal, with their formats; everything else is masked, including values with
 another format or an error."""

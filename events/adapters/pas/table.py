@@ -272,8 +272,15 @@ ROWS: Final = (
 )
 """In the order of the message."""
 
+_NOT_TESTED = "No policy that platforms are connected to tests it."
 NOT_STATED: Final = {
     "service_lines.N.performed_on": "Of our questionnaire, by the link id `service_lines.LINE.performed_on`.",
+    "member.birth_date": _NOT_TESTED,
+    "member.sex": _NOT_TESTED,
+    "provider.specialty": _NOT_TESTED,
+    "service_lines.N.place_of_service": _NOT_TESTED,
+    "service_lines.N.modifiers": _NOT_TESTED,
+    "service_lines.N.clinical": "Answers to our questionnaire are facts of the whole request.",
     "first_submitted_at": "That of the message's chain.",
     "supersedes": "The newest request of the message's chain, if it says that it follows one.",
 }

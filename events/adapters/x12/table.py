@@ -236,9 +236,16 @@ ROWS: Final = (
 )
 """In the order of the message. A segment that has no row is let be and noted."""
 
+_NOT_TESTED = "No policy that platforms are connected to tests it."
 NOT_STATED: Final = {
     "clinical": "A 278 states no facts: they come as a PAS QuestionnaireResponse.",
     "service_lines.N.performed_on": "Nor whom a service is performed on: the member.",
+    "member.birth_date": _NOT_TESTED,
+    "member.sex": _NOT_TESTED,
+    "provider.specialty": _NOT_TESTED,
+    "service_lines.N.place_of_service": _NOT_TESTED,
+    "service_lines.N.modifiers": _NOT_TESTED,
+    "service_lines.N.clinical": "A 278 states no facts: they come as a PAS QuestionnaireResponse.",
     "procedures": "A 278 states what is asked for, not what was done.",
     "policy_number": "Of the partner's configuration.",
     "channel": "Of the partner's configuration.",

@@ -144,6 +144,19 @@ def test_what_leads_to_nobody_is_shown() -> None:
     assert tree["request_id"] == tree["provider"]["npi"] == "***"
 
 
+def test_who_is_treated_is_masked_and_where_and_how_is_shown() -> None:
+    line = {"line": 1, "system": "cpt", "code": "38242", "units": 1, "service_date": "2025-05-06"}
+    stated = {"place_of_service": "22", "modifiers": ["LT", "26"]}
+    member = {"member_id": MARK, "line_of_business": "fep", "birth_date": "1957-02-03", "sex": "female"}
+    provider = {"npi": "1234567893", "specialty": "207RH0003X"}
+    lines = [line | stated | {"clinical": {"device": MARK, "units": 3}}]
+    tree = json.loads(shown(request(member=member, provider=provider, service_lines=lines)))
+
+    assert tree["member"] == {"member_id": "***", "line_of_business": "fep", "birth_date": "***", "sex": "***"}
+    assert tree["provider"] == {"npi": "***", "specialty": "207RH0003X"}
+    assert tree["service_lines"] == [line | stated | {"clinical": {"?": "***", "units": "***"}}]
+
+
 def shown_review(data: dict[str, Any], kind: str = "authorization.reviewed.v1") -> Any:
     original = Record("t.authorization.verdicts", 0, 0, 0, None, event(data, kind), ())
     content = dead_letter(original, original.value, RejectedError("verdict_refused"))
