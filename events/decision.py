@@ -152,6 +152,8 @@ class DecidedLine(Private):
     program: Program | None = None
     edition: Day | None = None
     """The edition of the clinical statements that was evaluated."""
+    tested: tuple["TracedFact", ...] = ()
+    """What the policy tests of this line beside clinical facts: times between days, attributes of request and line."""
     authorized: Authorized | None = None
     """Only in a decision made from a verdict, as is `review`."""
     review: Review | None = None
@@ -170,8 +172,10 @@ class TracedFact(Private):
     """One fact: where it came from, and its value where it has one."""
 
     fact: str
+    """Its path; of a time or an attribute, its name."""
     origin: Literal["stated", "derived", "presumed", "conflicting", "not_stated"]
     value: FactValue | None = None
+    """A number's is its text as it was written, with a unit if one was; of a list, the JSON of each entry."""
     diagnoses: tuple[StatedDiagnosis, ...] | None = None
     """The diagnoses from which it is derived."""
     procedures: tuple[StatedProcedure, ...] | None = None
@@ -191,6 +195,8 @@ class TracedEdition(Private):
     """What every statement on record in an edition says of the facts."""
 
     since: Day
+    lines: tuple[int, ...] = ()
+    """The lines of which they say so, if the policy tests anything of a line; otherwise they say so of all."""
     statements: tuple[TracedStatement, ...]
 
 

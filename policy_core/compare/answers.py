@@ -25,8 +25,8 @@ from policy_core.diagrams.diagram import Diagrams, Node, answers, example
 from policy_core.diagrams.editions import IMPOSSIBLE, DrawnEdition
 from policy_core.diagrams.intervals import Intervals, decimal
 from policy_core.diagrams.readable_conditions import Cube, cover
-from policy_core.diagrams.variables import Tested, Value, Variable, tested_values
-from policy_core.document.models import Authorizes, FactDeclaration, FactKind, PolicyDocument, Window
+from policy_core.diagrams.variables import ATTRIBUTES, OTHER, Tested, Value, Variable, attribute_classes, tested_values
+from policy_core.document.models import FactDeclaration, FactKind, PolicyDocument, Window
 from policy_core.document.revisions import boundaries
 from policy_core.evaluate.determine import Answer, Policy, Step
 from policy_core.work_limit import ELEMENTS_COMPARED, FACTS_COMPARED, NODES_COMPARED, TooComplexError, Work
@@ -67,13 +67,13 @@ class ComparedAnswer(NamedTuple):
     aspect: Aspect
     by: str
     """The rule or step that gives the answer."""
-    authorizes: Authorizes | None = None
-    """How much is certified, if the rule says so."""
+    months: int | None = None
+    """How long what is certified holds, if the rule says so."""
 
     @property
-    def answer(self) -> tuple[str | None, tuple[str, ...], str | None, Authorizes | None]:
+    def answer(self) -> tuple[str | None, tuple[str, ...], str | None, int | None]:
         """What must be equal for two documents to decide alike."""
-        return self.determination, self.reasons, self.program, self.authorizes
+        return self.determination, self.reasons, self.program, self.months
 
 
 _REFUSED = ComparedAnswer(None, (), None, Aspect.FACTS, "no such value")
@@ -370,9 +370,7 @@ class _Translation:
             outcome, rule = edition.rows[node.value].outcome, edition.rows[node.value].rule
             reasons = (outcome.reason,) if outcome.reason is not None else ()
             return self._diagrams.terminal(
-                ComparedAnswer(
-                    outcome.determination.value, reasons, None, Aspect.STATEMENTS, rule.id, outcome.authorizes
-                )
+                ComparedAnswer(outcome.determination.value, reasons, None, Aspect.STATEMENTS, rule.id, outcome.months)
             )
 
         def inner(node: Node) -> Node:
@@ -444,6 +442,10 @@ def _joined(before: Variable | None, after: Variable | None) -> JointVariable:
             raise TooComplexError((newest.path,), len(asked), ELEMENTS_COMPARED, "values of one set")
         domain: tuple[Value, ...] = tuple(_subsets(list(asked)))
         return JointVariable(newest.path, newest.question, domain, domain, (newest.kind,) * len(domain))
+    if newest.path in ATTRIBUTES and newest.tested is Tested.VALUES:
+        named = dict.fromkeys(value for variable in present for value in variable.domain if value != OTHER)
+        domain, samples = attribute_classes(newest.path, list(named))
+        return JointVariable(newest.path, newest.question, domain, samples, (None,) * len(domain))
     numbers = [variable for variable in present if variable.tested is Tested.INTERVALS]
     intervals = Intervals.between(cut for variable in numbers for cut in variable.cuts)
     values: dict[tuple[Value, FactKind | None], tuple[Value, Value]] = {}
@@ -455,8 +457,8 @@ def _joined(before: Variable | None, after: Variable | None) -> JointVariable:
             # A boolean that became a choice has values of both kinds.
             pairs = [*zip(variable.domain, variable.samples, strict=True)]
         values |= {(label, variable.kind): (label, sample) for label, sample in pairs}
-    labels, samples = zip(*values.values(), strict=True)
-    return JointVariable(newest.path, newest.question, labels, samples, tuple(kind for _, kind in values))
+    domain, samples = zip(*values.values(), strict=True)
+    return JointVariable(newest.path, newest.question, domain, samples, tuple(kind for _, kind in values))
 
 
 def _subsets(elements: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -102,7 +102,7 @@ class DrawnEdition:
         if row < 0:
             return row
         outcome = self.rows[row].outcome
-        return outcome.determination if outcome.authorizes is None else (outcome.determination, outcome.authorizes)
+        return outcome.determination if outcome.months is None else (outcome.determination, outcome.months)
 
     def _find(self, pattern: tuple[int, ...]) -> Finding:
         """The finding for a pattern, which has the index of each variable's value, or UNKNOWN."""

@@ -372,11 +372,17 @@ def _attribute(name: str, some: Sequence[Test], document: PolicyDocument) -> Var
     if name == "line.code":
         domain, samples, classify = _codes(values, some, document)
     else:
-        rest = [value for value in attribute.known if value not in values]
-        domain = (*values, OTHER) if rest or not attribute.known else tuple(values)
-        samples = (*values, rest[0] if rest else OTHER)[: len(domain)]
+        domain, samples = attribute_classes(name, values)
         classify = _among(values)
     return Variable(name, attribute.question, domain, samples, classify, (name,), Tested.VALUES, attribute.scope)
+
+
+def attribute_classes(name: str, values: Sequence[Value]) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """The classes of an attribute of which conditions name some values, each with a sample."""
+    rest = [value for value in ATTRIBUTES[name].known if value not in values]
+    if rest or not ATTRIBUTES[name].known:
+        return (*values, OTHER), (*values, rest[0] if rest else OTHER)
+    return tuple(values), tuple(values)
 
 
 def tested_values(document: PolicyDocument, attribute: str) -> tuple[str, ...]:

@@ -257,6 +257,11 @@ class Outcome(Dated):
     authorizes: Authorizes | None = None
     """Of what is medically necessary."""
 
+    @property
+    def months(self) -> int | None:
+        """How long what is certified holds, if the outcome says so."""
+        return self.authorizes.months if self.authorizes is not None else None
+
     @model_validator(mode="after")
     def _authorizes_what_is_certified(self) -> Self:
         if self.authorizes is not None and self.determination is not Determination.MEDICALLY_NECESSARY:

@@ -343,7 +343,6 @@ class Policy:
         self, edition: DrawnEdition, pattern: Sequence[int], finding: Finding, claims: Mapping[str, tuple[Claim, ...]]
     ) -> Answer:
         """The answer of step 7 to a pattern; `claims` are those of conflicting facts, by path."""
-        certified = finding.rows[0].outcome.authorizes if finding.rows and not finding.missing else None
         return Answer(
             finding.determination,
             Step.CLINICAL_STATEMENTS,
@@ -352,7 +351,7 @@ class Policy:
             rules=tuple(dict.fromkeys([row.rule.id for row in finding.rows])),
             rests_on=tuple(dict.fromkeys([part for row in finding.rows for part in row.outcome.rests_on])),
             edition=edition.since,
-            months=certified.months if certified is not None else None,
+            months=finding.rows[0].outcome.months if finding.rows and not finding.missing else None,
         )
 
     def _asked(

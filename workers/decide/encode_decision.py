@@ -124,6 +124,7 @@ class DecisionEncoder:
             "missing": missing,
             "program": answer.program and {"name": answer.program.name, "says": answer.program.says},
             "edition": answer.edition and answer.edition.isoformat(),
+            "tested": [_fact_fields(fact) for fact in outcome.measures] or None,
             "policy": _present({"number": self._number, "revision": revision}),
         }
         return self._tails.remember(outcome, b"," + _json(_present(fields))[1:])
@@ -151,7 +152,10 @@ class DecisionEncoder:
         _end_of_list(pieces)
         pieces.append(b'],"editions":[')
         for finding in result.findings:
-            pieces.append(self._editions.get(finding.statuses) or self._edition(finding))
+            if finding.lines is None:
+                pieces.append(self._editions.get(finding.statuses) or self._edition(finding))
+            else:
+                pieces.append(_json(self._edition_fields(finding)) + b",")
         _end_of_list(pieces)
         pieces.append(b"]}")
 
@@ -175,12 +179,14 @@ class DecisionEncoder:
 
     def _edition(self, found: PatternFinding) -> bytes:
         """The JSON of an edition's statements in a list."""
+        return self._editions.remember(found.statuses, _json(self._edition_fields(found)) + b",")
+
+    def _edition_fields(self, found: PatternFinding) -> dict[str, Any]:
         statements = [
             _present({"id": name, "status": status.value, "cites": self._cites[name]})
             for name, status in found.statuses.statuses.items()
         ]
-        edition = {"since": found.statuses.since.isoformat(), "statements": statements}
-        return self._editions.remember(found.statuses, _json(edition) + b",")
+        return _present({"since": found.statuses.since.isoformat(), "lines": found.lines, "statements": statements})
 
 
 class _Whole(NamedTuple):

@@ -98,7 +98,7 @@ def _answered(element: Tree, place: str, notes: list[str]) -> Iterator[_Answer]:
         for at, one in enumerate(listed):
             value = _value(obj(one))
             if value is None:
-                notes.append(f"{here}.answer[{at}]: no code, boolean or day; left out")
+                notes.append(f"{here}.answer[{at}]: no code, boolean, number or day; left out")
             else:
                 values.append(value)
             yield from _answered(obj(one), f"{here}.answer[{at}]", notes)
@@ -110,6 +110,9 @@ def _answered(element: Tree, place: str, notes: list[str]) -> Iterator[_Answer]:
 def _value(answer: Tree) -> Any:
     if isinstance(found := answer.get("valueBoolean"), bool):
         return found
+    for number in (answer.get("valueDecimal"), answer.get("valueInteger")):
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            return number
     return text(obj(answer.get("valueCoding")).get("code")) or text(answer.get("valueDate")) or None
 
 

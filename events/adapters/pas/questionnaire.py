@@ -3,10 +3,10 @@
 `clinical_answers` reads its answers. This module knows nothing of policies: who calls it says what is asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["choice", "boolean", "date", "set"]
+Kind = Literal["choice", "boolean", "date", "set", "number", "list"]
 
 
 class Question(NamedTuple):
@@ -44,12 +44,16 @@ def questionnaire(name: str, url: str, version: str, title: str, questions: Sequ
     }
 
 
+_TYPES: Mapping[Kind, str] = {"set": "choice", "number": "decimal", "list": "text"}
+"""The items of FHIR whose name is not the kind's; a list is answered in words, for the reviewer."""
+
+
 def _item(question: Question, system: str) -> dict[str, Any]:
     is_listed = question.kind in ("choice", "set")
     item: dict[str, Any] = {
         "linkId": question.path,
         "text": question.text,
-        "type": "choice" if is_listed else question.kind,
+        "type": _TYPES.get(question.kind, question.kind),
         "required": False,
     }
     if question.kind == "set":

@@ -1,0 +1,122 @@
+"""Differences between policies with every construct of the language: what is claimed is what requests get."""
+
+import json
+from datetime import date
+from random import Random
+from typing import Any
+
+import pytest
+
+from policy_core.compare.answers import Change, Comparison, JointVariable, Where, compare
+from policy_core.diagrams.diagram import UNKNOWN
+from policy_core.document.models import PolicyDocument
+from policy_core.evaluate.determine import Policy
+from policy_core.evaluate.measures import filled
+from policy_core.loading.check import check
+from tests.support import random_policies as made
+from tests.support.naive_language import Complete, decide
+
+
+def valid(drawn: dict[str, Any]) -> bool:
+    return not check(PolicyDocument.model_validate(drawn, strict=False))
+
+
+def two_policies(rng: Random) -> tuple[Policy, Policy]:
+    """Two policies that differ in a rule, a threshold or an order."""
+    while True:
+        one = made.document(rng, made.LEAVES)
+        another = json.loads(json.dumps(one))
+        another["rules"][0] = made.document(rng, made.LEAVES)["rules"][0]
+        if rng.random() < 0.3:
+            one, another = another, one
+        if valid(one) and valid(another):
+            return made.policy(one), made.policy(another)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_requests_change_exactly_where_a_change_is_claimed(seed: int) -> None:
+    rng = Random(seed)
+    old, new = two_policies(rng)
+    found = compare(old, new)
+
+    for _ in range(60):
+        asked = made.complete(rng)
+        before, after = decide(asked, old.document), decide(asked, new.document)
+        claimed = [change for change in found.changes if _concerns(change, found, asked)]
+        assert len(claimed) == (before != after), (before, after)
+        for change in claimed:
+            assert [change.before.determination, change.before.months] == [before[0], before[2]]
+            assert [change.after.determination, change.after.months] == [after[0], after[2]]
+
+
+def _concerns(change: Change, found: Comparison, asked: Complete) -> bool:
+    return any(_is_there(where, asked) for where in change.where) and any(
+        all(_class(found.variables[at], found, asked) in some for at, some in cube.items())
+        for cube in change.conditions
+    )
+
+
+def _is_there(where: Where, asked: Complete) -> bool:
+    business = asked.request["line_of_business"]
+    named = business if business == "commercial" or business in where.lines_of_business else "any other"
+    return (
+        any(window.holds(asked.line["service_date"]) for window in where.days)
+        and (not where.codes or asked.line["code"] in where.codes)
+        and (not where.lines_of_business or named in where.lines_of_business)
+    )
+
+
+def _class(variable: JointVariable, found: Comparison, asked: Complete) -> int:
+    """The one joint class whose sample is, to both policies, as the request is."""
+    fitting = [
+        at
+        for at, sample in enumerate(variable.samples)
+        if all(_alike(policy, variable.path, sample, asked) for policy in (found.old, found.new))
+    ]
+    assert len(fitting) == 1
+    return fitting[0]
+
+
+def _alike(policy: Policy, path: str, sample: Any, asked: Complete) -> bool:
+    own = [at for at, variable in enumerate(policy.variables) if variable.path == path]
+    return all(policy.variables[at].index(sample) == _pattern(policy, asked)[at] for at in own)
+
+
+def _pattern(policy: Policy, asked: Complete) -> tuple[int, ...]:
+    case = made.as_case(asked)
+    facts = policy.reader.read(case)
+    pattern = filled(policy.pattern(facts, case), policy.measures.of_line(facts, case, case.service_lines[0]))
+    assert UNKNOWN not in pattern
+    return pattern
+
+
+def test_a_moved_threshold_is_told_with_its_interval() -> None:
+    def of(threshold: Any) -> Policy:
+        drawn = made.document(Random(1), made.LEAVES)
+        drawn["rules"] = [drawn["rules"][0], drawn["rules"][-1]]
+        drawn["rules"][0]["when"] = {"fact": "clinical.bmi", "at_least": threshold}
+        drawn["rules"][0]["outcomes"] = [{"since": "2020-01-01", "determination": "medically_necessary"}]
+        return made.policy(drawn)
+
+    found = compare(of(35), of("37.5"))
+
+    [bmi] = found.variables
+    [change] = found.changes
+    assert bmi.domain == ("below 35", "35 to below 37.5", "37.5 or more")
+    assert change.conditions == ({0: frozenset({1})},)
+    assert change.where[0].days[0].since == date(2020, 1, 1)
+    assert compare(of(35), of("35.0")).equivalent
+
+
+def test_fewer_months_are_a_change() -> None:
+    drawn = made.document(Random(1), made.LEAVES)
+    drawn["rules"] = [drawn["rules"][-1]]
+    outcome = {"since": "2020-01-01", "determination": "medically_necessary"}
+
+    def of(months: int) -> Policy:
+        drawn["rules"][0]["outcomes"] = [outcome | {"authorizes": {"months": months}}]
+        return made.policy(drawn)
+
+    [change] = compare(of(12), of(6)).changes
+
+    assert (change.before.months, change.after.months) == (12, 6)

@@ -1,0 +1,144 @@
+"""Every construct of the language means what a naive reading of its words says: complete and partial requests."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from random import Random
+from typing import Any
+
+import pytest
+
+from policy_core.document.models import PolicyDocument
+from policy_core.evaluate.determine import LineResult, Policy
+from policy_core.evaluate.plan import Plan
+from policy_core.loading.check import check
+from tests.support import random_policies as made
+from tests.support.cases import in_parts
+from tests.support.naive_language import Complete, decide, impossible
+
+
+def random_policy(rng: Random, leaves: Any, *, never: bool = False) -> Policy:
+    """A policy of random rules; those that can never apply are left out."""
+    while True:
+        drawn = made.document(rng, leaves, never=never)
+        idle = {problem.path[1] for problem in check(PolicyDocument.model_validate(drawn, strict=False))}
+        drawn["rules"] = [rule for at, rule in enumerate(drawn["rules"]) if at not in idle]
+        if not check(PolicyDocument.model_validate(drawn, strict=False)):
+            return made.policy(drawn)
+
+
+def said(found: LineResult) -> tuple[str, tuple[str, ...], int | None]:
+    answer = found.answer
+    return answer.determination.value, answer.reasons, answer.months
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_complete_requests_are_decided_as_their_words_say(seed: int) -> None:
+    rng = Random(seed)
+    policy = random_policy(rng, made.LEAVES)
+    plan = Plan(policy)
+
+    for _ in range(25):
+        lines = [made.complete(rng) for _ in range(rng.randint(1, 3))]
+        asked = [replace(one, facts=lines[0].facts, request=lines[0].request) for one in lines]
+        case = made.as_case(*asked)
+        result = policy.determine(case)
+        determination = [decide(one, policy.document) for one in asked]
+        wanted = [(word, (reason,) if reason else (), months) for word, reason, months in determination]
+        assert [said(line) for line in result.lines] == wanted
+        assert plan.decide(in_parts(case)).result() == result
+
+
+# --- facts missing -------------------------------------------------------------------------------------------------
+
+CANDIDATES: dict[str, list[Any]] = {
+    "clinical.side": ["left", "right", "both"],
+    "clinical.smoker": [True, False],
+    "clinical.needs": [[], ["work"], ["school"], ["work", "school"]],
+    "clinical.bmi": [29, 30, "35.5", 40],
+    "clinical.score": [-2, -1, 0, "2.25"],
+    "line.place_of_service": ["11", "22", "12", "31"],
+    "request.sex": ["female", "male"],
+    "request.provider_specialty": ["207RH0003X", "208800000X"],
+}
+"""A value of every class that the random conditions tell apart."""
+
+
+def completions(asked: Complete, unstated: list[str]) -> Iterator[tuple[tuple[Any, ...], Complete]]:
+    for values in product(*(CANDIDATES[path] for path in unstated)):
+        facts, line, request = dict(asked.facts), dict(asked.line), dict(asked.request)
+        for path, value in zip(unstated, values, strict=True):
+            scope, _, name = path.partition(".")
+            holder, key = {"line": (line, name), "request": (request, name)}.get(scope, (facts, path))
+            holder[key] = value
+        yield tuple(map(str, values)), Complete(facts, line, request)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_exactly_what_can_change_the_answer_is_asked_for(seed: int) -> None:
+    """A fact is missing where two completions that differ in it alone are answered differently."""
+    rng = Random(f"partial {seed}")
+    policy = random_policy(rng, made.INDEPENDENT)
+    plan = Plan(policy)
+
+    for _ in range(10):
+        asked = made.complete(rng)
+        unstated = sorted(rng.sample(sorted(CANDIDATES), rng.randint(1, 4)))
+        case = made.as_case(asked, unstated=frozenset(unstated))
+        [line] = policy.determine(case).lines
+        answers = {values: decide(one, policy.document) for values, one in completions(asked, unstated)}
+        kinds = {values: (word, months) for values, (word, _, months) in answers.items()}
+        needed = {
+            path
+            for at, path in enumerate(unstated)
+            if any(
+                kinds[one] != kinds[(*one[:at], str(value), *one[at + 1 :])]
+                for one in kinds
+                for value in CANDIDATES[path]
+            )
+        }
+        assert {one.path for one in line.answer.missing} == needed
+        if not needed:
+            [(word, months)] = set(kinds.values())
+            reasons = {reason for _, reason, _ in answers.values() if reason}
+            assert (line.answer.determination.value, line.answer.months) == (word, months)
+            assert set(line.answer.reasons) == reasons
+        assert plan.decide(in_parts(case)).result().lines == (line,)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_where_cases_cannot_be_what_is_asked_settles_the_answer(seed: int) -> None:
+    """Of what can be, and with none of the questions to spare; what cannot be makes its facts conflict."""
+    rng = Random(f"never {seed}")
+    policy = random_policy(rng, made.INDEPENDENT, never=True)
+    plan = Plan(policy)
+
+    for _ in range(10):
+        asked = made.complete(rng)
+        unstated = sorted(rng.sample(sorted(CANDIDATES), rng.randint(1, 4)))
+        case = made.as_case(asked, unstated=frozenset(unstated))
+        result = policy.determine(case)
+        assert plan.decide(in_parts(case)).result() == result
+        possible = {
+            values: decide(one, policy.document)[::2]
+            for values, one in completions(asked, unstated)
+            if not impossible(one, policy.document)
+        }
+        [line] = result.lines
+        missing = [one.path for one in line.answer.missing]
+        conflicting = any(fact.origin == "conflicting" for fact in result.facts.values())
+        if not possible:
+            assert missing or conflicting
+        elif not conflicting:
+            assert bool(missing) == (len(set(possible.values())) > 1)
+            assert _settles(possible, unstated, missing)
+            assert not any(_settles(possible, unstated, [one for one in missing if one != spare]) for spare in missing)
+
+
+def _settles(possible: dict[tuple[Any, ...], Any], unstated: list[str], asked: list[str]) -> bool:
+    """Whether the values of what is asked leave one answer."""
+    places = [at for at, path in enumerate(unstated) if path in asked]
+    found: dict[tuple[Any, ...], set[Any]] = {}
+    for values, answer in possible.items():
+        found.setdefault(tuple(values[at] for at in places), set()).add(answer)
+    return all(len(answers) == 1 for answers in found.values())
