@@ -52,6 +52,7 @@ def holds(condition: Condition, asked: Complete, document: PolicyDocument) -> bo
     def each(parts: tuple[Condition, ...]) -> list[bool]:
         return [holds(part, asked, document) for part in parts]
 
+    found: bool
     match condition:
         case FactIs(fact=fact, is_=value):
             found = asked.facts[fact] == value

@@ -43,7 +43,9 @@ def test_requests_change_exactly_where_a_change_is_claimed(seed: int) -> None:
         asked = made.complete(rng)
         before, after = decide(asked, old.document), decide(asked, new.document)
         claimed = [change for change in found.changes if _concerns(change, found, asked)]
-        assert len(claimed) == (before != after), (before, after)
+        assert len(claimed) <= (before != after), (before, after)
+        # Conditions that are too many to list do not cover all cases.
+        assert claimed or before == after or not all(change.whole for change in found.changes)
         for change in claimed:
             assert [change.before.determination, change.before.months] == [before[0], before[2]]
             assert [change.after.determination, change.after.months] == [after[0], after[2]]
