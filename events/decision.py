@@ -127,6 +127,14 @@ class Review(Private):
     text: str | None = None
 
 
+class Tested(Private):
+    """A time, or an attribute of the request or line, as the policy tests it."""
+
+    name: str
+    value: FactValue | None = None
+    """Absent if it is not stated."""
+
+
 class DecidedLine(Private):
     """One service line's determination."""
 
@@ -152,7 +160,7 @@ class DecidedLine(Private):
     program: Program | None = None
     edition: Day | None = None
     """The edition of the clinical statements that was evaluated."""
-    tested: tuple["TracedFact", ...] = ()
+    tested: tuple[Tested, ...] = ()
     """What the policy tests of this line beside clinical facts: times between days, attributes of request and line."""
     authorized: Authorized | None = None
     """Only in a decision made from a verdict, as is `review`."""
@@ -172,7 +180,6 @@ class TracedFact(Private):
     """One fact: where it came from, and its value where it has one."""
 
     fact: str
-    """Its path; of a time or an attribute, its name."""
     origin: Literal["stated", "derived", "presumed", "conflicting", "not_stated"]
     value: FactValue | None = None
     """A number's is its text as it was written, with a unit if one was; of a list, the JSON of each entry."""

@@ -124,7 +124,7 @@ class DecisionEncoder:
             "missing": missing,
             "program": answer.program and {"name": answer.program.name, "says": answer.program.says},
             "edition": answer.edition and answer.edition.isoformat(),
-            "tested": [_fact_fields(fact) for fact in outcome.measures] or None,
+            "tested": [_present({"name": one.path, "value": one.value}) for one in outcome.measures] or None,
             "policy": _present({"number": self._number, "revision": revision}),
         }
         return self._tails.remember(outcome, b"," + _json(_present(fields))[1:])
