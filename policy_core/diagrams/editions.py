@@ -27,6 +27,7 @@ from policy_core.document.conditions import (
     Otherwise,
 )
 from policy_core.document.models import Dated, Edition, Outcome, PolicyDocument, Rule
+from policy_core.document.part import OF_LINE
 from policy_core.work_limit import Work
 
 SomeDated = TypeVar("SomeDated", bound=Dated)
@@ -187,8 +188,8 @@ class EditionCompiler:
             node = self.draw(impossible.when, day)
             tested = [self.variables[at] for at in sorted(support(node))]
             facts = {path: None for one in tested for path in one.asks if one.declaration or one.time}
-            declared = [fact.path for fact in self.document.facts if fact.path in facts]
-            found.append((partial(self._says, node), tuple(declared)))
+            of_request = [one.path for one in self.document.facts if not one.path.startswith(OF_LINE)]
+            found.append((partial(self._says, node), tuple(path for path in of_request if path in facts)))
         return tuple(found)
 
     def _says(self, node: Node, pattern: Assignment) -> bool:

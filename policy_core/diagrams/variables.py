@@ -35,6 +35,7 @@ from policy_core.document.conditions import (
     TimeBetween,
 )
 from policy_core.document.models import FactDeclaration, FactKind, PolicyDocument
+from policy_core.document.part import OF_LINE
 
 Value = str | bool | tuple[str, ...]
 """A value: of a set, its elements in the document's order; of a number, its text; of a list, each entry's JSON."""
@@ -215,6 +216,10 @@ def variables(document: PolicyDocument) -> tuple[Variable, ...]:
     return (*attributes, *born, *facts, *times)
 
 
+def _scope(fact: FactDeclaration) -> Scope:
+    return Scope.LINE if fact.path.startswith(OF_LINE) else Scope.FACTS
+
+
 def _fact_variable(fact: FactDeclaration, elements: set[str], some: Iterable[Test]) -> Variable:
     if fact.kind in (FactKind.DATE, FactKind.LIST):
         return _presence(fact.path, fact.question, fact)
@@ -226,12 +231,16 @@ def _fact_variable(fact: FactDeclaration, elements: set[str], some: Iterable[Tes
             number, _, unit = str(value).partition(" ")
             return intervals.index(Fraction(number) * factors.get(unit, 1))
 
-        return _number(fact.path, fact.question, intervals, interval, (fact.path,), declaration=fact)
+        return _number(
+            fact.path, fact.question, intervals, interval, (fact.path,), scope=_scope(fact), declaration=fact
+        )
     domain = _domain(fact, elements)
     is_set = fact.kind is FactKind.SET
     classify = _subset_of(domain) if is_set else domain.index
     tested = Tested.SET if is_set else Tested.VALUES
-    return Variable(fact.path, fact.question, domain, domain, classify, (fact.path,), tested, declaration=fact)
+    return Variable(
+        fact.path, fact.question, domain, domain, classify, (fact.path,), tested, _scope(fact), declaration=fact
+    )
 
 
 def _number(
@@ -276,7 +285,7 @@ def _subset_of(domain: Sequence[Value]) -> Callable[[Value], int]:
 
 def _presence(path: str, question: str, fact: FactDeclaration | None = None) -> Variable:
     """Whether a date or a list is stated: one class, so that no condition tests it, and a pattern has it."""
-    scope = Scope.FACTS if fact is not None else Scope.REQUEST
+    scope = _scope(fact) if fact is not None else Scope.REQUEST
     return Variable(path, question, ("stated",), ("stated",), _stated, (path,), Tested.PRESENCE, scope, fact)
 
 
@@ -306,7 +315,7 @@ def _count(fact: FactDeclaration, path: str, some: Sequence[Test]) -> Variable:
         certain = intervals.index(Fraction(found.count(True)))
         return certain if certain == intervals.index(Fraction(len(found) - found.count(False))) else UNKNOWN
 
-    return _number(path, fact.question, intervals, index, (fact.path,), declaration=fact)
+    return _number(path, fact.question, intervals, index, (fact.path,), scope=_scope(fact), declaration=fact)
 
 
 def _time(path: str, some: Sequence[Test], document: PolicyDocument) -> Variable:
@@ -314,7 +323,7 @@ def _time(path: str, some: Sequence[Test], document: PolicyDocument) -> Variable
     intervals = _intervals(some)
     asks = tuple(end for end in (time.ends[0], time.ends[1]) if end not in ("service_date", "submitted_on"))
     asks = tuple(BORN if end == "birth_date" else end for end in asks)
-    if "service_date" in time.ends:
+    if any(end == "service_date" or end.startswith(OF_LINE) for end in time.ends):
         scope = Scope.LINE
     else:
         scope = Scope.REQUEST if set(time.ends) & set(DATE_ENDS) else Scope.FACTS

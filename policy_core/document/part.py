@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 # Patterns of single words; `yaml_mistakes` has a sentence for each.
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-FACT_PATH = r"^clinical(\.[a-z][a-z0-9_]*){1,8}$"
+FACT_PATH = r"^(?:clinical|line)(\.[a-z][a-z0-9_]*){1,8}$"
 WORD = r"^[a-z][a-z0-9_]*$"
 CODE = r"^[A-Z0-9.]+$"
 CODES = r"^[A-Z0-9.]+(-[A-Z0-9.]+)?$"
@@ -22,6 +22,10 @@ Word = Annotated[str, Field(pattern=WORD, max_length=128)]
 Sentence = Annotated[str, Field(min_length=1)]
 MOST_CHARACTERS = 64
 """Maximum length of a code."""
+
+
+OF_LINE = "line."
+"""Begins the path of a fact that belongs to a line; a request states it in the line's own `clinical`."""
 
 
 class Part(BaseModel):

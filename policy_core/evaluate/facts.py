@@ -36,6 +36,7 @@ from policy_core.diagrams.variables import Value, Variable
 from policy_core.document.code_listings import normal_diagnosis, selector
 from policy_core.document.conditions import QUANTITY
 from policy_core.document.models import FactDeclaration, FactKind, PolicyDocument
+from policy_core.document.part import OF_LINE
 from policy_core.evaluate.case import Case, Diagnosis
 
 REMEMBERED = 1 << 14
@@ -100,9 +101,11 @@ class FactReader:
 
     def __init__(self, document: PolicyDocument, variables: Sequence[Variable]) -> None:
         self.model = clinical_model(document)
+        self._model_of_lines = clinical_model(document, of_lines=True)
         self._names = {name for fact in document.facts for name in fact.path.split(".")[1:]}
         self._names |= {field.name for fact in document.facts for field in fact.fields} | {"value", "unit"}
-        self.readings = [FactReading(fact) for fact in document.facts]
+        self.readings = [FactReading(fact) for fact in document.facts if not fact.path.startswith(OF_LINE)]
+        """Of the facts of the request; those of its lines are read line by line."""
         # The few values of each variable have their index cached.
         self.indexes = [(fact_of(variable), lru_cache(maxsize=1 << 10)(variable.index)) for variable in variables]
         """For each variable, the fact that has its value, if it is one of the facts', and the index of a value."""
@@ -114,6 +117,8 @@ class FactReader:
             ClinicalViolationError: A field is not a declared fact, or a value is not in its list.
         """
         self.check(case.clinical)
+        for at, line in enumerate(case.service_lines):
+            self.check_line(at, line.clinical)
         codes = [(diagnosis, normal_diagnosis(diagnosis.code)) for diagnosis in case.diagnoses]
         return {reading.path: reading.fact(case.clinical, codes) for reading in self.readings}
 
@@ -123,11 +128,19 @@ class FactReader:
         Raises:
             ClinicalViolationError: A field is not a declared fact, or a value is not in its list.
         """
+        self._check(self.model, clinical, "clinical")
+
+    def check_line(self, at: int, clinical: Mapping[str, Any]) -> None:
+        """Check the clinical object of the line at an index, likewise."""
+        if clinical:
+            self._check(self._model_of_lines, clinical, f"service_lines.{at}.clinical")
+
+    def _check(self, model: type[BaseModel], clinical: Mapping[str, Any], place: str) -> None:
         try:
-            self.model.model_validate(clinical)
+            model.model_validate(clinical)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
-            raise ClinicalViolationError([_violation(problem, self._names) for problem in found]) from None
+            raise ClinicalViolationError([_violation(problem, self._names, place) for problem in found]) from None
 
     def pattern(self, facts: Mapping[str, Fact]) -> tuple[int, ...]:
         """The facts as variables of the diagrams: the index of each value, or UNKNOWN."""
@@ -140,8 +153,9 @@ class FactReader:
 
 
 def fact_of(variable: Variable) -> str | None:
-    """The fact that has a variable's value; None for a time and for an attribute of the request or a line."""
-    return variable.declaration.path if variable.declaration is not None else None
+    """The request's fact that has a variable's value; None for a time, an attribute and a fact of a line."""
+    fact = variable.declaration
+    return fact.path if fact is not None and not fact.path.startswith(OF_LINE) else None
 
 
 Implied = tuple[tuple[Value, tuple[Diagnosis, ...]], ...]
@@ -316,13 +330,15 @@ def _number_type(fact: FactDeclaration) -> Any:
 _ISODate = Annotated[StrictStr, AfterValidator(_real_date), Field(json_schema_extra={"format": "date"})]
 
 
-def clinical_model(document: PolicyDocument) -> type[BaseModel]:
+def clinical_model(document: PolicyDocument, *, of_lines: bool = False) -> type[BaseModel]:
     """A pydantic model of the clinical object for this document's facts: closed, with every field optional.
 
-    Its JSON Schema is the contract for requests under this policy.
+    Its JSON Schema is the contract for requests under this policy; `of_lines` is that of a line's own object.
     """
     tree: dict[str, Any] = {}
     for fact in document.facts:
+        if fact.path.startswith(OF_LINE) is not of_lines:
+            continue
         *above, name = fact.path.split(".")[1:]
         place = tree
         for key in above:
@@ -374,7 +390,7 @@ def _entry_model(fact: FactDeclaration) -> type[BaseModel]:
     return create_model("Entry", __config__=config, **fields)
 
 
-def _violation(error: Any, declared: Container[str]) -> Violation:
+def _violation(error: Any, declared: Container[str], place: str) -> Violation:
     # An undeclared key may be a person's name.
     parts = [str(part) if isinstance(part, int) or part in declared else "?" for part in error["loc"]]
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "should be")
@@ -382,4 +398,4 @@ def _violation(error: Any, declared: Container[str]) -> Violation:
         message = "no fact of this policy"
     elif error["type"] in ("model_type", "model_attributes_type"):
         message = "should be an object"
-    return Violation(".".join(["clinical", *parts]), message)
+    return Violation(".".join([place, *parts]), message)

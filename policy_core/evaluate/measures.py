@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from policy_core.diagrams.variables import BORN, Scope, Value, Variable
 from policy_core.document.conditions import TimeUnit
+from policy_core.document.part import OF_LINE
 from policy_core.evaluate.case import Case, RecurringCase, RequestedLine, ServiceLine
 from policy_core.evaluate.deadline import months_after
-from policy_core.evaluate.facts import Fact, Origin
+from policy_core.evaluate.facts import Fact, FactReading, Origin
 
 Asked = Case | RecurringCase
 AskedLine = ServiceLine | RequestedLine
@@ -90,6 +92,10 @@ def _reading(variable: Variable) -> Read | None:
             return str(passed(unit, since, until)) if since is not None and until is not None else None
 
         return between
+    fact = variable.declaration
+    if fact is not None and fact.path.startswith(OF_LINE):
+        reading = FactReading(fact)
+        return lambda _facts, _request, line: _stated(reading, line) if line is not None else None
     if (of_line := _OF_LINE.get(variable.path)) is not None:
         return lambda _facts, _request, line: of_line(line) if line is not None else None
     if (of_request := _OF_REQUEST.get(variable.path)) is not None:
@@ -104,8 +110,21 @@ def _day(end: str, facts: Mapping[str, Fact], request: Asked | None, line: Asked
         return request.submitted_at.date() if request is not None else None
     if end == "birth_date":
         return request.birth_date if request is not None else None
-    stated = facts[end].value
+    if end.startswith(OF_LINE):
+        stated = _clinical(line).get(end.removeprefix(OF_LINE)) if line is not None else None
+    else:
+        stated = facts[end].value
     return date.fromisoformat(stated) if isinstance(stated, str) else None
+
+
+def _stated(reading: FactReading, line: AskedLine) -> Value | None:
+    """A line's own fact, or what is presumed."""
+    return reading.fact(_clinical(line), ()).value
+
+
+def _clinical(line: AskedLine) -> Mapping[str, Any]:
+    """A line's own clinical object."""
+    return line.clinical if isinstance(line, ServiceLine) else line.clinical.value
 
 
 def passed(unit: TimeUnit, since: date, until: date) -> int:

@@ -306,6 +306,9 @@ class Plan:
         diagnoses = self._diagnoses.get(diagnosed.key) or self._diagnose(diagnosed)
         codes_and_stated = (diagnoses.implied, stated.derivable)
         derived = self._together.get(codes_and_stated) or self._derive_all(codes_and_stated)
+        for at, line in enumerate(case.service_lines):
+            if line.clinical.value:
+                self._read.check_line(at, line.clinical.value)
         further = None
         if self._looks_further:
             stated, derived, further = self._look_further(case, stated, derived)

@@ -47,6 +47,7 @@ from policy_core.document.models import (
     Statement,
     Window,
 )
+from policy_core.document.part import OF_LINE
 from policy_core.document.problems import PathPart, Problem, did_you_mean, listed
 from policy_core.work_limit import ELEMENTS, FACTS, TooComplexError, Work, allowed
 
@@ -134,6 +135,10 @@ def _facts(document: PolicyDocument) -> Iterator[Problem]:
     for at, fact in enumerate(document.facts):
         parts = fact.path.split(".")
         above = next((path for end in range(2, len(parts)) if (path := ".".join(parts[:end])) in paths), None)
+        if fact.path in ATTRIBUTES:
+            yield Problem(("facts", at, "path"), f"every line has a `{fact.path}`; give the fact another name")
+        if fact.path.startswith(OF_LINE) and fact.derived:
+            yield Problem(("facts", at, "derived"), "codes say nothing of one line; derive a fact of the request")
         if above:
             yield Problem(("facts", at, "path"), f"`{above}` is a fact itself and cannot hold others; rename one")
 

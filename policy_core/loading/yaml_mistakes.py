@@ -68,7 +68,8 @@ def _path_hint(text: str) -> str:
     likely = ".".join(["clinical", *(word for word in words if word and word != "clinical")])
     if re.fullmatch(FACT_PATH, likely) and len(likely) <= _MOST_SHOWN:
         return f"write `{likely}`"
-    return "it begins with `clinical.` and goes on in lower case, for instance `clinical.disease.type`"
+    example = "for instance `clinical.disease.type`"
+    return f"it begins with `clinical.`, or `line.` if each line has its own, and goes on in lower case, {example}"
 
 
 def _choice(wrong: Written, context: dict[str, Any]) -> str:

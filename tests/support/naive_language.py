@@ -40,7 +40,7 @@ class Complete:
     facts: Mapping[str, Any]
     """By path, as a request states them."""
     line: Mapping[str, Any]
-    """Its attributes, and `service_date`."""
+    """Its attributes, its own facts by name, and `service_date`."""
     request: Mapping[str, Any]
     """Its attributes, `submitted_on` and `birth_date`."""
 
@@ -48,6 +48,7 @@ class Complete:
 # A case for each construct: to split them would hide that all are there.
 def holds(condition: Condition, asked: Complete, document: PolicyDocument) -> bool:  # noqa: C901, PLR0912
     """Whether a condition holds: what its words say, and no more."""
+    facts = every_fact(asked)
 
     def each(parts: tuple[Condition, ...]) -> list[bool]:
         return [holds(part, asked, document) for part in parts]
@@ -55,13 +56,13 @@ def holds(condition: Condition, asked: Complete, document: PolicyDocument) -> bo
     found: bool
     match condition:
         case FactIs(fact=fact, is_=value):
-            found = asked.facts[fact] == value
+            found = facts[fact] == value
         case FactIn(fact=fact, in_=values):
-            found = asked.facts[fact] in values
+            found = facts[fact] in values
         case FactIncludes(fact=fact, includes=element):
-            found = element in asked.facts[fact]
+            found = element in facts[fact]
         case FactBetween(fact=fact):
-            found = between(number(asked.facts[fact], fact, document), condition.at_least, condition.below)
+            found = between(number(facts[fact], fact, document), condition.at_least, condition.below)
         case TimeBetween():
             first, second = (_day(end, asked) for end in condition.ends)
             found = between(Fraction(counted(condition.unit, first, second)), condition.at_least, condition.below)
@@ -70,7 +71,7 @@ def holds(condition: Condition, asked: Complete, document: PolicyDocument) -> bo
         case RequestTest():
             found = attribute(condition, asked.request[condition.request])
         case Count(count=fact, where=where):
-            fitting = [entry for entry in asked.facts[fact] if where is None or of_entry(where, entry)]
+            fitting = [entry for entry in facts[fact] if where is None or of_entry(where, entry)]
             found = between(Fraction(len(fitting)), condition.at_least, condition.below)
         case AllOf(all=parts):
             found = all(each(parts))
@@ -88,6 +89,11 @@ def holds(condition: Condition, asked: Complete, document: PolicyDocument) -> bo
         case Otherwise():
             found = True
     return found
+
+
+def every_fact(asked: Complete) -> dict[str, Any]:
+    """The request's facts and the line's."""
+    return {**asked.facts, **{f"line.{name}": value for name, value in asked.line.items()}}
 
 
 def between(value: Fraction, at_least: str | None, below: str | None) -> bool:
@@ -122,7 +128,7 @@ def of_entry(where: EntryCondition, entry: Mapping[str, Any]) -> bool:
 
 def _day(end: str, asked: Complete) -> date:
     known = {**asked.request, **asked.line}
-    found: date = known[end] if end in known else date.fromisoformat(asked.facts[end])
+    found: date = known[end] if end in known else date.fromisoformat(every_fact(asked)[end])
     return found
 
 

@@ -6,8 +6,10 @@ from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any
 
+from policy_core.document.models import PolicyDocument
 from policy_core.evaluate.case import Case, ServiceLine
 from policy_core.evaluate.determine import Policy
+from policy_core.loading.check import check
 from policy_core.loading.load import parse
 from tests.support.cases import case
 from tests.support.naive_language import Complete
@@ -37,8 +39,14 @@ FACTS: list[dict[str, Any]] = [
         ],
     },
 ]
+OF_LINES: list[dict[str, Any]] = [
+    {"path": "line.device", "kind": "choice", "values": ["new", "used"], "question": "Which device is it?"},
+    {"path": "line.hours", "kind": "number", "unit": "h", "question": "How many hours is it used?"},
+    {"path": "line.lost_on", "kind": "date", "question": "When was the last one lost?"},
+]
+Leaves = list[Callable[[Random], dict[str, Any]]]
 CODES = ["38242", "43644", "64561"]
-ENDS = ["service_date", "submitted_on", "birth_date", "clinical.tested_on", "clinical.began_on"]
+ENDS = ["service_date", "submitted_on", "birth_date", "clinical.tested_on", "clinical.began_on", "line.lost_on"]
 SERVICE_DAY = date(2024, 6, 10)
 
 
@@ -60,7 +68,7 @@ def _entry(rng: Random, depth: int = 1) -> dict[str, Any]:
     return {rng.choice(["all", "any"]): [_entry(rng, 0), _entry(rng, 0)]}
 
 
-LEAVES: list[Callable[[Random], dict[str, Any]]] = [
+LEAVES: Leaves = [
     lambda rng: {"fact": "clinical.side", "in": rng.sample(["left", "right", "both"], 2)},
     lambda rng: {"fact": "clinical.smoker", "is": rng.random() < 0.5},
     lambda rng: {"fact": "clinical.needs", "includes": rng.choice(["work", "school"])},
@@ -81,12 +89,14 @@ LEAVES: list[Callable[[Random], dict[str, Any]]] = [
     lambda _: {"request": "line_of_business", "is": "commercial"},
     lambda _: {"request": "sex", "is": "female"},
     lambda _: {"request": "provider_specialty", "is": "207RH0003X"},
+    lambda rng: {"fact": "line.device", "is": rng.choice(["new", "used"])},
+    lambda rng: {"fact": "line.hours", **_limits(rng, [4, "20.5"])},
 ]
-INDEPENDENT = [LEAVES[at] for at in (0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16)]
+INDEPENDENT = [LEAVES[at] for at in (0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)]
 """Tests of which none says anything of another: a fact, or an attribute, for each."""
 
 
-def condition(rng: Random, depth: int, leaves: list[Callable[[Random], dict[str, Any]]]) -> dict[str, Any]:
+def condition(rng: Random, depth: int, leaves: Leaves) -> dict[str, Any]:
     if depth == 0 or rng.random() < 0.2:
         return rng.choice(leaves)(rng)
     parts = [condition(rng, depth - 1, leaves) for _ in range(rng.choice([2, 3]))]
@@ -96,7 +106,7 @@ def condition(rng: Random, depth: int, leaves: list[Callable[[Random], dict[str,
     return {"at_least": rng.randint(1, len(parts)), "of": parts} if shape == "of" else {shape: parts}
 
 
-def document(rng: Random, leaves: list[Callable[[Random], dict[str, Any]]], *, never: bool = False) -> dict[str, Any]:
+def document(rng: Random, leaves: Leaves, *, never: bool = False) -> dict[str, Any]:
     since = "2020-01-01"
     words = ["medically_necessary", "investigational", "not_medically_necessary"]
     rules: list[dict[str, Any]] = []
@@ -114,7 +124,7 @@ def document(rng: Random, leaves: list[Callable[[Random], dict[str, Any]]], *, n
         "number": "RANDOM-1",
         "title": "Random",
         "source": {"publisher": "Nobody", "sections": ["text"]},
-        "facts": FACTS,
+        "facts": [*FACTS, *OF_LINES],
         **({"never": [cannot]} if never else {}),
         "editions": [{"since": since, "on_record": True, "says": "The only one."}],
         "rules": rules,
@@ -130,6 +140,16 @@ def document(rng: Random, leaves: list[Callable[[Random], dict[str, Any]]], *, n
 
 def policy(made: Mapping[str, Any]) -> Policy:
     return Policy(parse(json.dumps(made).encode(), "random.json"))
+
+
+def random_policy(rng: Random, leaves: Leaves, *, never: bool = False) -> Policy:
+    """A policy of random rules; those that can never apply are left out."""
+    while True:
+        drawn = document(rng, leaves, never=never)
+        idle = {problem.path[1] for problem in check(PolicyDocument.model_validate(drawn, strict=False))}
+        drawn["rules"] = [rule for at, rule in enumerate(drawn["rules"]) if at not in idle]
+        if not check(PolicyDocument.model_validate(drawn, strict=False)):
+            return policy(drawn)
 
 
 # --- requests ------------------------------------------------------------------------------------------------------
@@ -168,6 +188,9 @@ def attributes(rng: Random) -> tuple[dict[str, Any], dict[str, Any]]:
         "place_of_service": rng.choice(["11", "22", "12", "31"]),
         "modifiers": [one for one in ("50", "RT", "LT") if rng.random() < 0.4],
         "service_date": SERVICE_DAY,
+        "device": rng.choice(["new", "used"]),
+        "hours": rng.choice([1, 4, "20.49", 20.5]),
+        "lost_on": _day(rng),
     }
     request = {
         "certification": rng.choice(["initial", "revision", "extension", "renewal", "reconsideration"]),
@@ -220,4 +243,5 @@ def _line(number: int, asked: Complete, unstated: frozenset[str]) -> ServiceLine
         asked.line["units"],
         None if "line.place_of_service" in unstated else asked.line["place_of_service"],
         tuple(sorted(asked.line["modifiers"])) or None,
+        {name: asked.line[name] for name in ("device", "hours", "lost_on") if f"line.{name}" not in unstated},
     )

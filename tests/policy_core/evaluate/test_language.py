@@ -8,23 +8,11 @@ from typing import Any
 
 import pytest
 
-from policy_core.document.models import PolicyDocument
-from policy_core.evaluate.determine import LineResult, Policy
+from policy_core.evaluate.determine import LineResult
 from policy_core.evaluate.plan import Plan
-from policy_core.loading.check import check
 from tests.support import random_policies as made
 from tests.support.cases import in_parts
 from tests.support.naive_language import Complete, decide, impossible
-
-
-def random_policy(rng: Random, leaves: Any, *, never: bool = False) -> Policy:
-    """A policy of random rules; those that can never apply are left out."""
-    while True:
-        drawn = made.document(rng, leaves, never=never)
-        idle = {problem.path[1] for problem in check(PolicyDocument.model_validate(drawn, strict=False))}
-        drawn["rules"] = [rule for at, rule in enumerate(drawn["rules"]) if at not in idle]
-        if not check(PolicyDocument.model_validate(drawn, strict=False)):
-            return made.policy(drawn)
 
 
 def said(found: LineResult) -> tuple[str, tuple[str, ...], int | None]:
@@ -35,7 +23,7 @@ def said(found: LineResult) -> tuple[str, tuple[str, ...], int | None]:
 @pytest.mark.parametrize("seed", range(40))
 def test_complete_requests_are_decided_as_their_words_say(seed: int) -> None:
     rng = Random(seed)
-    policy = random_policy(rng, made.LEAVES)
+    policy = made.random_policy(rng, made.LEAVES)
     plan = Plan(policy)
 
     for _ in range(25):
@@ -57,6 +45,8 @@ CANDIDATES: dict[str, list[Any]] = {
     "clinical.needs": [[], ["work"], ["school"], ["work", "school"]],
     "clinical.bmi": [29, 30, "35.5", 40],
     "clinical.score": [-2, -1, 0, "2.25"],
+    "line.device": ["new", "used"],
+    "line.hours": [1, 4, "20.5"],
     "line.place_of_service": ["11", "22", "12", "31"],
     "request.sex": ["female", "male"],
     "request.provider_specialty": ["207RH0003X", "208800000X"],
@@ -78,7 +68,7 @@ def completions(asked: Complete, unstated: list[str]) -> Iterator[tuple[tuple[An
 def test_exactly_what_can_change_the_answer_is_asked_for(seed: int) -> None:
     """A fact is missing where two completions that differ in it alone are answered differently."""
     rng = Random(f"partial {seed}")
-    policy = random_policy(rng, made.INDEPENDENT)
+    policy = made.random_policy(rng, made.INDEPENDENT)
     plan = Plan(policy)
 
     for _ in range(10):
@@ -110,7 +100,7 @@ def test_exactly_what_can_change_the_answer_is_asked_for(seed: int) -> None:
 def test_where_cases_cannot_be_what_is_asked_settles_the_answer(seed: int) -> None:
     """Of what can be, and with none of the questions to spare; what cannot be makes its facts conflict."""
     rng = Random(f"never {seed}")
-    policy = random_policy(rng, made.INDEPENDENT, never=True)
+    policy = made.random_policy(rng, made.INDEPENDENT, never=True)
     plan = Plan(policy)
 
     for _ in range(10):
