@@ -9,10 +9,10 @@ from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import rfc8785
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from policy_core.determinations import Determination
 from policy_core.document.conditions import Condition, Quantity
@@ -320,7 +320,7 @@ class ListedCode(Part):
     listed: Window = Window()
     valid: Window = Window()
     shares_rules: bool = False
-    """Whether it is meant to be decided by rules that no condition on codes keeps apart from other codes."""
+    """Whether it is meant to be decided by the rules of other codes: for `check`, and no part of the digest."""
     says: Sentence | None = None
     cites: tuple[Citation, ...] = ()
 
@@ -483,6 +483,58 @@ class Revision(Part):
     cites: tuple[Citation, ...] = ()
 
 
+# --- examples ------------------------------------------------------------------------------------------------------
+
+SystemAndCode = Annotated[str, Field(pattern=CODE_AND_SYSTEM, max_length=200)]
+"""A system, a space and a code: `cpt 86812`."""
+
+
+class Example(Part):
+    """A request with one line, and what the policy must answer. `dli policy check` runs it; decisions never do."""
+
+    id: Identifier
+    says: Sentence
+    day: date | None = None
+    """The date of the service."""
+    since: date | None = None
+    """In place of `day`: the example holds on this day, and in every later edition. Without either, in the newest."""
+    submitted_on: date | None = None
+    """The day of the request; by default that of the service."""
+    code: SystemAndCode | None = None
+    """The requested procedure; by default, the first listed code that is valid and listed on the day."""
+    performed_on: Word = "member"
+    units: int = Field(default=1, ge=1)
+    place_of_service: str | None = None
+    modifiers: tuple[str, ...] = ()
+    birth_date: date | None = None
+    sex: Word | None = None
+    provider_specialty: str | None = None
+    certification: Word = "initial"
+    line_of_business: Word | None = None
+    """By default, the first that has a clock, or `commercial`."""
+    facts: dict[str, JsonValue] = Field(default={})
+    """By path, each as a request states it."""
+    diagnoses: tuple[SystemAndCode, ...] = ()
+    procedures: tuple[SystemAndCode, ...] = ()
+    """Past procedures."""
+    determination: Determination
+    reasons: tuple[Word, ...] | None = None
+    """All reasons, in any order; absent: any."""
+    missing: tuple[str, ...] | None = None
+    """The paths of all facts that must be asked for, in any order; absent: any."""
+    rule: Identifier | None = None
+    """The only rule that decides; absent: any."""
+
+    @model_validator(mode="after")
+    def _one_day(self) -> Self:
+        if self.day is not None and self.since is not None:
+            raise ValueError("write `day`, for one service date, or `since`, for it and every later edition")
+        return self
+
+
+_NOT_IN_THE_DIGEST: Any = {"examples": True, "codes": {"listed": {"__all__": {"shares_rules"}}}}
+
+
 class PolicyDocument(Part):
     """One medical policy, whole."""
 
@@ -514,13 +566,19 @@ class PolicyDocument(Part):
     page: tuple[Cited, ...] = ()
     """Headings, notices and other sentences of the text that do not concern care."""
     revisions: tuple[Revision, ...] = Field(min_length=1, max_length=500)
+    examples: tuple[Example, ...] = Field(default=(), max_length=1_000)
+    """What the document must answer, for `dli policy check`; not part of its canonical form."""
 
     def canonical(self) -> bytes:
-        """The document as RFC 8785 canonical JSON, without default values.
+        """The document as RFC 8785 canonical JSON, without default values, examples and what is said to `check` alone.
 
-        Omitting defaults keeps digests stable when the format gains an optional field.
+        Omitting defaults keeps digests stable when the format gains an optional field. Examples test a document and say
+        nothing about care: with them in the digest, a new test of an old policy would look like a new policy, and the
+        packaged history could get none. So they are not published either.
         """
-        return rfc8785.dumps(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+        return rfc8785.dumps(
+            self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=_NOT_IN_THE_DIGEST)
+        )
 
     def digest(self) -> str:
         """SHA-256 of the canonical form, in hexadecimal: the `policy.sha256` of every decision."""

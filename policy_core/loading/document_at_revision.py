@@ -52,6 +52,7 @@ class _Past:
                 "codes": now.codes.model_copy(update={"listed": tuple(self._listed())}),
                 "exceptions": tuple(self._exceptions()),
                 "revisions": tuple(entry for entry in now.revisions if self._known(entry.date)),
+                "examples": (),  # of the document as it reads now
             }
         )
 

@@ -46,10 +46,11 @@ _NUMBER = re.compile(r"[-+]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][-+]?\d{1,3})
 
 
 class Read(NamedTuple):
-    """A valid document, and its warnings, each with its line."""
+    """A valid document as it is written, and its warnings, each with its line."""
 
     document: PolicyDocument
     warnings: tuple[Problem, ...]
+    tree: "Tree"
 
 
 def load(file: Path) -> PolicyDocument:
@@ -58,7 +59,7 @@ def load(file: Path) -> PolicyDocument:
     Raises:
         PolicyDocumentError: All mistakes found, each with its line and what to write instead.
     """
-    return load_with_warnings(file).document
+    return parse(raw_of(file, "a policy document"), str(file))
 
 
 def load_with_warnings(file: Path) -> Read:
@@ -104,15 +105,20 @@ def parse(raw: bytes, name: str) -> PolicyDocument:
     Raises:
         PolicyDocumentError: As for `load`.
     """
-    return read(raw, name).document
+    return _checked(raw, name)[0]
 
 
 def read(raw: bytes, name: str) -> Read:
-    """As `parse`, with warnings.
+    """As `parse`, with warnings, which take as long again.
 
     Raises:
         PolicyDocumentError: As for `load`.
     """
+    document, tree = _checked(raw, name)
+    return Read(document, tuple(located(tree, problem) for problem in lacks(document)), tree)
+
+
+def _checked(raw: bytes, name: str) -> tuple[PolicyDocument, "Tree"]:
     tree, plain = mapping(raw, name, "a document begins with `format: 1`")
     try:
         document = PolicyDocument.model_validate_json(json.dumps(plain), strict=True)
@@ -120,7 +126,7 @@ def read(raw: bytes, name: str) -> Read:
         raise PolicyDocumentError(name, problems_of(error, tree)) from None
     if problems := check(document):
         raise PolicyDocumentError(name, [located(tree, problem) for problem in problems])
-    return Read(document, tuple(located(tree, problem) for problem in lacks(document)))
+    return document, tree
 
 
 class Tree(NamedTuple):

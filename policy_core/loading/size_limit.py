@@ -1,7 +1,7 @@
 """Size limits, checked before a file is read as a document.
 
 Every worker reads every document at every start. Anything beyond these limits is refused at once; anything within them
-can be checked completely. The packaged policy has 33 kB, 1,200 parts, texts of up to 500 characters, and a depth of at
+can be checked completely. The packaged policy has 41 kB, 1,500 parts, texts of up to 500 characters, and a depth of at
 most 10. Like all limits on documents, these may be raised but never lowered.
 """
 

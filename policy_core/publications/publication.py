@@ -94,7 +94,7 @@ def publication(
     """
     newest = document.revisions[-1]
     return Publication(
-        document=document,
+        document=document.model_copy(update={"examples": ()}),  # for its authors only
         sha256=document.digest(),
         policy=document.number,
         number=number_under(document),

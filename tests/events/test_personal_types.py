@@ -1,6 +1,7 @@
 """Personal data shows nothing of itself wherever it is printed or logged; JSON for Kafka has it."""
 
 import io
+import json
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -95,8 +96,11 @@ def requested() -> AuthorizationRequest:
 
 @cache
 def events_with_marks() -> tuple[BaseModel, ...]:
+    asked = requested().model_dump(mode="json")
+    # The packaged policy refuses facts of a line.
+    asked["service_lines"][0]["clinical"] = None
     decision = decide(
-        decode(requested().model_dump_json().encode(), bare_allowed=True),
+        decode(json.dumps(asked).encode(), bare_allowed=True),
         packaged_library(),
     )
     encoded = b64encode(MARK.encode()).decode()
@@ -168,7 +172,8 @@ def reviewed(decision: Decision) -> Decision:
         text=MARK,
     )
     first, *others = decision.lines
-    lines = (first.model_copy(update={"authorized": authorized, "review": review}), *others)
+    tested = (Tested(name="line.units", value=MARK),)
+    lines = (first.model_copy(update={"authorized": authorized, "review": review, "tested": tested}), *others)
     return decision.model_copy(update={"lines": lines, "supersedes_decision": "0" * 32})
 
 

@@ -186,14 +186,8 @@ SEXES: Final = ("female", "male", "other")
 SPECIALTIES: Final = ("207RH0003X", "2086S0120X", "363LF0000X", "193200000X")
 PLACES_OF_SERVICE: Final = ("11", "12", "21", "22", "02")
 MODIFIERS: Final = ("26", "50", "59", "LT", "RT", "JW", "KX", "A1")
-LINE_FACTS: Final[Sequence[Json | None]] = (
-    {"device": {"settings": "auto", "trial_days": 30}},
-    {"levels": ["L4-L5", "L3-L4", "L4-L5"], "side": None},
-    {"dose": {"amount": 12.5, "unit": "mg"}, "loading": True},
-    {"device": {}, "side": None},
-    {},
-    None,
-)
+LINE_FACTS: Final[Sequence[Json | None]] = ({}, None)
+"""The packaged policy knows no fact of a line, and refuses a request that states one."""
 
 
 def _describe(rng: Random, made: Json) -> None:

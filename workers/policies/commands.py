@@ -18,7 +18,15 @@ from workers.configuration.command_options import Bootstrap, Policies, Prefix, s
 from workers.console.exit_codes import CommandError, Exit
 from workers.console.printable import counted
 from workers.console.printing import AsRows, Output, err, out, write_json
-from workers.policies import key_commands, publish_commands, questionnaire_command, revision_commands, skip_command
+from workers.policies import (
+    key_commands,
+    new_command,
+    publish_commands,
+    questionnaire_command,
+    revision_commands,
+    skip_command,
+)
+from workers.policies.document_check import coverage_text, run_examples, warn
 from workers.policies.publish_packaged import ForkedError, is_behind, publish_packaged
 from workers.process.input_file import opened
 
@@ -29,6 +37,7 @@ cli = typer.Typer(no_args_is_help=True, help="Policy documents and their revisio
 
 def add_commands(root: typer.Typer) -> None:
     """Add the commands."""
+    new_command.add_commands(cli)
     revision_commands.add_commands(cli)
     publish_commands.add_commands(cli)
     key_commands.add_commands(cli)
@@ -52,16 +61,18 @@ def loaded(number: str, policies: list[Path] | None) -> Policy:
 
 @cli.command()
 def check(files: Annotated[list[Path], typer.Argument(help="Policy documents.")]) -> None:
-    """Check documents: their parts fit, and their rules answer every case. Warn of missing parts."""
+    """Check documents: their parts fit, their rules answer every case, their examples hold. Warn of missing parts."""
     for file in files:
-        document, warnings = load_with_warnings(file)
-        for warning in warnings:
-            err.print(f"warning: {warning.sentence(str(file))}", markup=False)
-        policy = Policy(document)
+        found = load_with_warnings(file)
+        warn(found, file)
+        policy = Policy(found.document)
+        trial = run_examples(found, policy, file)
         cases = policy.cases()
         out.print(f"{file}: {policy.number}, {len(policy.register.revisions)} revisions, sha256 {policy.sha256}")
         for since in policy.editions:
             out.print(f"  edition {since}: every one of {cases:,} cases is decided, every rule can apply")
+        for line in coverage_text(policy, trial):
+            out.print(f"  {line}", markup=False)
 
 
 @cli.command("list")

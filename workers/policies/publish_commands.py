@@ -18,6 +18,7 @@ from events.audit import What
 from events.decode import LARGEST
 from events.topics import POLICY_REVISIONS
 from policy_core.document.models import PolicyDocument
+from policy_core.evaluate.determine import Policy
 from policy_core.loading.load import parse, read
 from policy_core.publications.publication import Publication
 from workers.audit.record_acts import DONE, Ended, acting, acting_here, ourselves
@@ -28,6 +29,7 @@ from workers.console.exit_codes import CommandError, Exit
 from workers.console.printing import err, out, write_line
 from workers.kafka.records import OutgoingRecord
 from workers.policies.diff_text import comparison
+from workers.policies.document_check import run_examples, warn
 from workers.policies.key_commands import name_of, private_key
 from workers.policies.publication_candidates import candidates, taken_back, withdrawal
 from workers.policies.register_text import signer
@@ -296,9 +298,10 @@ def _read(file: Path) -> bytes:
 
 def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signing) -> list[OutgoingRecord]:
     """The records for a document's unpublished revisions."""
-    document, warnings = read(raw, str(file))
-    for warning in warnings:
-        err.print(f"warning: {warning.sentence(str(file))}", markup=False)
+    draft = read(raw, str(file))
+    warn(draft, file)
+    document = draft.document
+    run_examples(draft, Policy(document), file)
     author, key = signing.by(document.number, found)
     chain = known.chain(document.number)
     corrected = taken_back(chain, signing.corrects) if signing.corrects is not None else None

@@ -69,8 +69,13 @@ def test_a_default_written_out_changes_no_digest() -> None:
 
 
 def test_the_canonical_form_holds_all_that_a_document_says() -> None:
-    assert plain(OTHER) == json.loads(other().document.canonical())
-    assert plain(REAL) == json.loads(packaged().document.canonical())
+    """All but its examples and what it says to `check`, which say nothing about care."""
+    for text, policy in ((OTHER, other()), (REAL, packaged())):
+        written = plain(text)
+        written.pop("examples", None)
+        for code in written["codes"]["listed"]:
+            del code["shares_rules"]
+        assert written == json.loads(policy.document.canonical())
 
 
 @pytest.mark.parametrize(

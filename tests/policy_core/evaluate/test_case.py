@@ -6,7 +6,7 @@ from policy_core.evaluate.case import ServiceLine
 from policy_core.evaluate.plan import Plan
 from tests.support.cases import case, in_parts, line, packaged
 
-FULL = ServiceLine(2, "cpt", "38242", date(2024, 6, 10), "donor", 7, "22", ("26", "LT"), {"device": "auto"})
+FULL = ServiceLine(2, "cpt", "38242", date(2024, 6, 10), "donor", 7, "22", ("26", "LT"))
 
 
 def test_what_is_not_stated_of_a_line_is_none() -> None:
@@ -35,7 +35,7 @@ def test_a_plans_result_has_the_lines_as_they_were_asked_for() -> None:
 
 def test_the_packaged_policy_asks_nobody_how_old_they_are() -> None:
     described = case(FULL, birth_date=date(1957, 2, 3), sex="female", provider_specialty="207RH0003X")
-    plain = case(FULL._replace(units=1, place_of_service=None, modifiers=None, clinical={}))
+    plain = case(FULL._replace(units=1, place_of_service=None, modifiers=None))
     answers = [[found.answer for found in packaged().determine(one).lines] for one in (described, plain)]
 
     assert answers[0] == answers[1]

@@ -182,4 +182,4 @@ def test_a_document_as_large_as_one_may_be_is_checked_whole() -> None:
     made = parse(json.dumps(tree).encode(), "policy.yaml")
 
     assert len(made.codes.listed) > room
-    assert PolicyDocument.model_validate_json(made.canonical(), strict=True) == made
+    assert PolicyDocument.model_validate_json(made.canonical(), strict=True).canonical() == made.canonical()

@@ -28,7 +28,7 @@ CHANGES = {
 """What is on the brokers is another behind it; by what name it is recorded."""
 HERE = {"policy keygen", "policy sign", "policy skip"}
 """They make or sign something on this machine, and tell of it in the log."""
-WRITES_FILES = {"schemas write", "replay sign", "generate"}
+WRITES_FILES = {"schemas write", "replay sign", "generate", "policy new"}
 """Files of whoever runs them, and nothing that another one has."""
 RUNS = {"worker", "integration", "exporter", "dashboard", "gateway", "demo", "kafka up", "kafka down"}
 """Processes: what a worker does stands beside what it does it to, the dashboard records its acts itself, and the others

@@ -31,6 +31,7 @@ WITHOUT = {
     "partners check": SENTENCES,
     "topics check": SENTENCES,
     "archive": PLAN,
+    "policy new": PLAN,
     "policy publish": PLAN,
     "policy publish-packaged": PLAN,
     "policy withdraw": PLAN,
