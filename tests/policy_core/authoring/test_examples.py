@@ -43,7 +43,7 @@ def differs(field: str, expected: str, got: str) -> str:
 # --- that hold -----------------------------------------------------------------------------------------------------
 
 
-def test_an_example_is_decided_as_a_request_in_the_newest_edition() -> None:
+def test_an_example_is_a_request_in_the_newest_edition() -> None:
     trial = tried(COVERED)
 
     assert trial.problems == ()

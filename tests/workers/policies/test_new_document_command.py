@@ -58,7 +58,7 @@ def checked(folder: Path, examples: str) -> tuple[int, str, str]:
     return ran.code, " ".join(ran.out.split()), " ".join(ran.err.split())
 
 
-def test_an_example_that_is_decided_otherwise_is_a_mistake_with_its_line(tmp_path: Path) -> None:
+def test_an_example_decided_otherwise_is_a_mistake(tmp_path: Path) -> None:
     code, out, err = checked(
         tmp_path,
         "examples:\n  - {id: a, says: A., facts: {clinical.monitor: professional}, determination: cancelled}\n",
