@@ -80,3 +80,16 @@ def test_what_no_example_reaches_is_information(tmp_path: Path) -> None:
     assert "edition 2023-04-01: no example reaches the rules `gestational-diabetes`, `untrained`, " in out
     assert out.endswith("no example meets the indications `type-1`, `hypoglycemia`, `type-2`")
     assert checked(tmp_path, "")[1].endswith("no examples")
+
+
+def test_a_document_with_a_wrong_example_is_not_signed(tmp_path: Path) -> None:
+    """It is refused before the key is read."""
+    file = tmp_path / "EV-12.yaml"
+    example = "{id: a, says: A., facts: {clinical.monitor: professional}, determination: cancelled}"
+    file.write_text(f"{OTHER_FILE.read_text('utf-8')}examples: [{example}]\n", "utf-8")
+
+    ran = dli("policy", "sign", str(file), "--key", str(tmp_path / "nowhere.pem"))
+
+    assert ran.code == 1
+    assert "examples.0.determination: the example `a` expects cancelled" in " ".join(ran.err.split())
+    assert "nowhere.pem" not in ran.err
