@@ -20,6 +20,7 @@ from policy_core.document.part import (
     WORD,
 )
 from policy_core.document.problems import did_you_mean
+from policy_core.loading.other_languages import instead, instead_of
 
 _MOST_SHOWN = 60
 """Maximum length of quoted text."""
@@ -166,16 +167,18 @@ def sentence(kind: str, own_message: str, context: dict[str, Any], wrong: Writte
         fields: All field names in the format.
     """
     if kind == "extra_forbidden":
-        return f"unknown field; {_known_field(wrong.field, fields)}"
+        return _unknown(wrong.field, fields)
+    if kind == "condition_shape":
+        return instead_of(wrong.value) or own_message
     if kind == "string_type":
         return _no_text(wrong)
     return _SENTENCES[kind](wrong, context) if kind in _SENTENCES else own_message
 
 
-def _known_field(name: str, fields: Sequence[str]) -> str:
+def _unknown(name: str, fields: Sequence[str]) -> str:
     if name in fields:
-        return f"`{name}` is a field of other parts and cannot stand here; remove it"
-    return did_you_mean(name, fields)
+        return f"unknown field; `{name}` is a field of other parts and cannot stand here; remove it"
+    return instead(name) or f"unknown field; {did_you_mean(name, fields)}"
 
 
 def _no_text(wrong: Written) -> str:
@@ -189,6 +192,7 @@ def _no_text(wrong: Written) -> str:
 # --- what YAML refuses ---------------------------------------------------------------------------------------------
 
 _QUOTES = "put the whole text in quotes"
+_LIMIT = f"a limit is written `at_least: …` or `below: …`; of a text, {_QUOTES}"
 _SYNTAX: tuple[tuple[str, str], ...] = (
     (
         "mapping values are not allowed here",
@@ -196,6 +200,8 @@ _SYNTAX: tuple[tuple[str, str], ...] = (
     ),
     ("character '\\t'", "a tab; indent with spaces"),
     ("expected the node content", "nothing stands where a value belongs; a bracket may be open, or a comma too many"),
+    ("character '>' that cannot start", f"a text cannot begin with `>`; {_LIMIT}"),
+    ("expected chomping or indentation indicators", f"`>` and `|` begin a text of several lines; {_LIMIT}"),
     ("cannot start any token", f"a text cannot begin with this character; {_QUOTES}"),
     ("expected <block end>, but found '-'", "a list begins where none can; check the indentation of this line"),
     ("expected <block end>", f"what stands here does not fit what is before it; {_QUOTES}, or mend the indentation"),

@@ -26,7 +26,7 @@ from workers.policies import (
     revision_commands,
     skip_command,
 )
-from workers.policies.document_check import coverage_text, run_examples, warn
+from workers.policies.document_check import coverage_text, run_examples, warnings_text
 from workers.policies.publish_packaged import ForkedError, is_behind, publish_packaged
 from workers.process.input_file import opened
 
@@ -64,7 +64,8 @@ def check(files: Annotated[list[Path], typer.Argument(help="Policy documents.")]
     """Check documents: their parts fit, their rules answer every case, their examples hold. Warn of missing parts."""
     for file in files:
         found = load_with_warnings(file)
-        warn(found, file)
+        for line in warnings_text(found, file):
+            err.print(line, markup=False)
         policy = Policy(found.document)
         trial = run_examples(found, policy, file)
         cases = policy.cases()

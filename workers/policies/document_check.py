@@ -9,13 +9,11 @@ from policy_core.document.problems import PolicyDocumentError, listed
 from policy_core.evaluate.determine import Policy
 from policy_core.loading.load import Read, located
 from workers.console.printable import counted
-from workers.console.printing import err
 
 
-def warn(read: Read, file: Path) -> None:
-    """Print the warnings for a document."""
-    for warning in read.warnings:
-        err.print(f"warning: {warning.sentence(str(file))}", markup=False)
+def warnings_text(read: Read, file: Path) -> Iterator[str]:
+    """The warnings for a document, a line each."""
+    return (f"warning: {warning.sentence(str(file))}" for warning in read.warnings)
 
 
 def run_examples(read: Read, policy: Policy, file: Path) -> Trial:

@@ -29,7 +29,7 @@ from workers.console.exit_codes import CommandError, Exit
 from workers.console.printing import err, out, write_line
 from workers.kafka.records import OutgoingRecord
 from workers.policies.diff_text import comparison
-from workers.policies.document_check import run_examples, warn
+from workers.policies.document_check import run_examples, warnings_text
 from workers.policies.key_commands import name_of, private_key
 from workers.policies.publication_candidates import candidates, taken_back, withdrawal
 from workers.policies.register_text import signer
@@ -299,7 +299,8 @@ def _read(file: Path) -> bytes:
 def _made(file: Path, raw: bytes, known: Known, found: Settings, signing: _Signing) -> list[OutgoingRecord]:
     """The records for a document's unpublished revisions."""
     draft = read(raw, str(file))
-    warn(draft, file)
+    for line in warnings_text(draft, file):
+        err.print(line, markup=False)
     document = draft.document
     run_examples(draft, Policy(document), file)
     author, key = signing.by(document.number, found)

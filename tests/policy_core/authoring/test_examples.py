@@ -4,15 +4,18 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from policy_core.authoring.examples import Trial, run
 from policy_core.determinations import Determination
-from policy_core.document.models import PolicyDocument
+from policy_core.document.models import FactDeclaration, FactKind, PolicyDocument
 from policy_core.evaluate.determine import Policy
 from policy_core.history.chain import chain_of
 from policy_core.loading.load import parse
-from tests.support.cases import OTHER_FILE, PACKAGED_FILE, packaged, problems
+from tests.support.cases import OTHER_FILE, PACKAGED_FILE, other, packaged, problems
 from tests.support.documents import plain
+from tests.support.second_policy import decide
 
 OTHER = OTHER_FILE.read_text("utf-8")
 TYPE_1 = {
@@ -43,7 +46,7 @@ def differs(field: str, expected: str, got: str) -> str:
 # --- that hold -----------------------------------------------------------------------------------------------------
 
 
-def test_an_example_is_decided_as_a_request_in_the_newest_edition() -> None:
+def test_an_example_is_a_request_in_the_newest_edition() -> None:
     trial = tried(COVERED)
 
     assert trial.problems == ()
@@ -82,6 +85,30 @@ def test_an_example_since_a_day_holds_in_every_later_edition() -> None:
 
     assert [(each.day, each.at) for each in tried(one).tried] == [(date(2020, 7, 1), 0), (date(2023, 4, 1), 0)]
     assert told(untrained) == [differs("determination", "medically_necessary", untrained_too)]
+
+
+def values(fact: FactDeclaration) -> st.SearchStrategy[Any]:
+    if fact.kind is FactKind.SET:
+        return st.lists(st.sampled_from(fact.values), unique=True)
+    return st.booleans() if fact.kind is FactKind.BOOLEAN else st.sampled_from(fact.values)
+
+
+COMPLETE = st.fixed_dictionaries(
+    {fact.path: values(fact) for fact in other().document.facts if fact.kind is not FactKind.DATE}
+)
+
+
+@given(COMPLETE, st.sampled_from(["2020-07-01", "2022-03-01", "2023-04-01", "2025-05-05"]))
+def test_an_example_holds_exactly_if_the_rules_say_so(facts: dict[str, Any], day: str) -> None:
+    """As they are read off the document without the engine; an example with any other answer is told of."""
+    known = {path: tuple(value) if isinstance(value, list) else value for path, value in facts.items()}
+    determination, reason = decide(known, other().document, date.fromisoformat(day))
+    example = {"id": "any", "says": "Any.", "day": day, "code": "ev-local L.10", "facts": facts}
+    right = {**example, "determination": determination, "reasons": [] if reason is None else [reason]}
+
+    assert told(right) == []
+    assert len(told({**right, "reasons": ["another"]})) == 1
+    assert len(told({**right, "determination": "redirected"})) == 1
 
 
 # --- that differ ---------------------------------------------------------------------------------------------------

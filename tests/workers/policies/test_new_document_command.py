@@ -58,7 +58,7 @@ def checked(folder: Path, examples: str) -> tuple[int, str, str]:
     return ran.code, " ".join(ran.out.split()), " ".join(ran.err.split())
 
 
-def test_an_example_that_is_decided_otherwise_is_a_mistake_with_its_line(tmp_path: Path) -> None:
+def test_an_example_decided_otherwise_is_a_mistake(tmp_path: Path) -> None:
     code, out, err = checked(
         tmp_path,
         "examples:\n  - {id: a, says: A., facts: {clinical.monitor: professional}, determination: cancelled}\n",
@@ -80,3 +80,16 @@ def test_what_no_example_reaches_is_information(tmp_path: Path) -> None:
     assert "edition 2023-04-01: no example reaches the rules `gestational-diabetes`, `untrained`, " in out
     assert out.endswith("no example meets the indications `type-1`, `hypoglycemia`, `type-2`")
     assert checked(tmp_path, "")[1].endswith("no examples")
+
+
+def test_a_document_with_a_wrong_example_is_not_signed(tmp_path: Path) -> None:
+    """It is refused before the key is read."""
+    file = tmp_path / "EV-12.yaml"
+    example = "{id: a, says: A., facts: {clinical.monitor: professional}, determination: cancelled}"
+    file.write_text(f"{OTHER_FILE.read_text('utf-8')}examples: [{example}]\n", "utf-8")
+
+    ran = dli("policy", "sign", str(file), "--key", str(tmp_path / "nowhere.pem"))
+
+    assert ran.code == 1
+    assert "examples.0.determination: the example `a` expects cancelled" in " ".join(ran.err.split())
+    assert "nowhere.pem" not in ran.err
