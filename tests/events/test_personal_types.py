@@ -28,6 +28,7 @@ from events.decision import (
     Reference,
     Review,
     StatedProcedure,
+    Tested,
 )
 from events.decode import decode
 from events.personal_types import Private
