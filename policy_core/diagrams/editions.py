@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
-from typing import TypeVar, cast
+from hashlib import sha256
+from typing import NamedTuple, TypeVar, cast
 
 from policy_core.determinations import Determination
 from policy_core.diagrams.diagram import Diagrams, Node, answers, support
+from policy_core.diagrams.variable_order import orders
 from policy_core.diagrams.variables import Variable, variables
 from policy_core.document.models import (
     AllOf,
@@ -32,7 +34,7 @@ from policy_core.document.models import (
     PolicyDocument,
     Rule,
 )
-from policy_core.work_limit import Work
+from policy_core.work_limit import MOST, TooComplexError, Work, allowed
 
 SomeDated = TypeVar("SomeDated", bound=Dated)
 
@@ -41,6 +43,9 @@ OPEN = -1
 
 REMEMBERED = 1 << 16
 """Cached findings per edition: a finding takes a few hundred bytes, and a log has far fewer fact patterns."""
+
+REMEMBERED_ORDERS = 256
+"""Cached orders of facts: a few kilobytes each, of documents that need one."""
 
 REMEMBERED_STATUSES = 1 << 12
 """Of one statement: it tests few facts."""
@@ -126,23 +131,26 @@ class DrawnEdition:
 class EditionCompiler:
     """Turns the conditions of one document into diagrams over its variables."""
 
-    def __init__(self, document: PolicyDocument, work: Work | None = None) -> None:
+    def __init__(self, document: PolicyDocument, work: Work | None = None, order: Sequence[int] | None = None) -> None:
         """Prepare to draw.
 
         Args:
             document: A document whose references are valid.
             work: The work limit; by default that of the largest document. Exceeding it raises `TooComplexError`.
+            order: The variables in the order in which they are tested; by default, the document's.
         """
         self.document = document
         self.variables = variables(document)
-        self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work)
+        self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work, order)
         self.work = self.diagrams.work
         self._index = {variable.path: index for index, variable in enumerate(self.variables)}
         self._drawn: dict[tuple[str, date], Node] = {}
 
     def editions(self) -> tuple[DrawnEdition, ...]:
         """Every edition whose statements are on record, by its first day."""
-        return tuple(self._edition(edition) for edition in self.document.editions if edition.on_record)
+        drawn = tuple(self._edition(edition) for edition in self.document.editions if edition.on_record)
+        self.diagrams.forget()
+        return drawn
 
     def _edition(self, edition: Edition) -> DrawnEdition:
         # In order: a named condition may only refer to earlier ones.
@@ -219,6 +227,58 @@ class EditionCompiler:
         index, variable = self._variable(fact)
         holding = {at for at, value in enumerate(variable.domain) if isinstance(value, tuple) and element in value}
         return self.diagrams.member(index, holding)
+
+
+class Drawn(NamedTuple):
+    """A document's diagrams."""
+
+    drawing: EditionCompiler
+    editions: tuple[DrawnEdition, ...]
+
+
+_fitting: dict[str, tuple[int, ...]] = {}
+"""For documents that do not fit in their own order: the order that does, by digest. It is no part of the document."""
+
+
+def drawn(document: PolicyDocument, *, accepted: bool = False) -> Drawn:
+    """The document's editions, in the first order of its facts that fits its work limit.
+
+    Args:
+        document: A document whose references are valid.
+        accepted: Whether it was accepted before, maybe as a part of a larger one: if no order fits its own limit, it is
+            drawn within that of the largest document.
+
+    Raises:
+        TooComplexError: No order fits; of the last one that was tried.
+    """
+    canonical = document.canonical()
+    digest = sha256(canonical).hexdigest()
+    limit = allowed(len(canonical))
+    paths = [variable.path for variable in variables(document)]
+    remembered = _fitting.get(digest)
+    for order in [remembered] if remembered else orders(document, paths):
+        try:
+            found = _drawn(document, limit, order)
+        except TooComplexError as error:
+            refused = error.with_traceback(None)  # which would keep all nodes
+            continue
+        if order != tuple(range(len(paths))):
+            _remember(digest, order)
+        return found
+    if accepted and limit < MOST:
+        return _drawn(document, MOST, range(len(paths)))
+    raise refused
+
+
+def _drawn(document: PolicyDocument, limit: int, order: Sequence[int]) -> Drawn:
+    drawing = EditionCompiler(document, Work(limit), order)
+    return Drawn(drawing, drawing.editions())
+
+
+def _remember(digest: str, order: tuple[int, ...]) -> None:
+    if digest not in _fitting and len(_fitting) >= REMEMBERED_ORDERS:
+        del _fitting[next(iter(_fitting))]
+    _fitting[digest] = order
 
 
 def in_force(parts: Sequence[SomeDated], day: date) -> SomeDated | None:

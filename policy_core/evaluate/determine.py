@@ -29,7 +29,7 @@ from policy_core.determinations import (
     overall,
     stage_of,
 )
-from policy_core.diagrams.editions import REMEMBERED, DrawnEdition, EditionCompiler, Finding
+from policy_core.diagrams.editions import REMEMBERED, DrawnEdition, Finding, drawn
 from policy_core.document.code_listings import CodeIndex, CodeStatus, normal_diagnosis, selector
 from policy_core.document.models import Clock, ExceptionOutcome, Guidance, PolicyDocument, Program
 from policy_core.document.revisions import Register, RegisteredRevision, edition_on
@@ -137,14 +137,16 @@ class Policy:
             document: The policy, whole.
             known_through: The digest of its newest publication; by default, that of the document's own newest revision.
         """
-        drawing = EditionCompiler(document)
+        drawing, editions = drawn(document, accepted=True)
         self._known_through = known_through
         self.document = document
         self.number = document.number
         self.sha256 = document.digest()
         self.register = Register(document)
         self.variables = drawing.variables
-        self.editions = {drawn.since: drawn for drawn in drawing.editions()}
+        self.order = drawing.diagrams.order
+        """The indices of the variables, in the order in which the diagrams test them."""
+        self.editions = {edition.since: edition for edition in editions}
         self.reader = FactReader(document, drawing.variables)
         self.codes = CodeIndex(document.codes)
         self._exceptions = _exceptions(document)
