@@ -98,6 +98,8 @@ class AttestedChange(Model):
     """Any of these conditions, each with all of its facts; a fact not named may have any value."""
     more_conditions: Literal[True] | None = None
     """Present if `conditions` do not cover all cases because there are too many."""
+    further_cases: int | None = None
+    """Then, the number of cases that none of them covers."""
     cases: int
     """Number of complete cases with this change."""
     example: AttestedExample

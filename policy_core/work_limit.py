@@ -14,13 +14,19 @@ Part = tuple[str | int, ...]
 """A place in a document; empty for the whole document."""
 
 STEPS = 300_000
-"""Steps to draw any document: less than a second. The packaged policy takes about 1,100."""
+"""Steps to draw any document: less than a second. The packaged policy takes about 710."""
 STEPS_PER_BYTE = 2
 """Additional steps per byte of canonical form: the time to read a topic is then proportional to its size."""
 NODES = 20_000
 """Nodes kept per document, about 10 MB. The packaged policy has about 150. A decision may visit all of them."""
+TIMES_COMPARED = 2
+"""Steps to compare two documents: so many times the sum of what each may take."""
 NODES_COMPARED = 100_000
 """Nodes created for one comparison and then freed, about 40 MB."""
+STEPS_OF_CONDITIONS = 150_000
+"""Steps to write the changes of one comparison as conditions, shared equally: a fraction of a second."""
+NODES_OF_CONDITIONS = 20_000
+"""Nodes created for that."""
 MOST = STEPS + STEPS_PER_BYTE * 1_000_000
 """Maximum steps for a document of any size."""
 FACTS = 150
@@ -72,6 +78,15 @@ class Work:
     def made(self) -> int:
         """The nodes so far."""
         return self._nodes - self._room
+
+    def share(self, among: int) -> "Work":
+        """An equal share of what remains, for one of so many tasks; `spend` what it took before the next."""
+        return Work(self._left // among, self._room // among)
+
+    def spend(self, share: "Work") -> None:
+        """Count what a share took."""
+        self._left -= min(self._left, share.taken)
+        self._room -= min(self._room, share.made)
 
     @contextmanager
     def on(self, *part: str | int) -> Iterator[None]:

@@ -16,20 +16,31 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import reduce
 from itertools import pairwise, product
 from math import prod
 from typing import NamedTuple, TypeVar
 
 from policy_core.compare.wording_and_citations import PartChange, part_changes
-from policy_core.diagrams.diagram import Diagrams, Node, answers, example
+from policy_core.diagrams.diagram import Diagrams, Node, reachable
 from policy_core.diagrams.editions import IMPOSSIBLE, DrawnEdition
 from policy_core.diagrams.intervals import Intervals, decimal
-from policy_core.diagrams.readable_conditions import Cube, cover
+from policy_core.diagrams.readable_conditions import Cover, Cube, cover
+from policy_core.diagrams.variable_order import facts_together, gathered
 from policy_core.diagrams.variables import ATTRIBUTES, OTHER, Tested, Value, Variable, attribute_classes, tested_values
 from policy_core.document.models import FactDeclaration, FactKind, PolicyDocument, Window
 from policy_core.document.revisions import boundaries
 from policy_core.evaluate.determine import Answer, Policy, Step
-from policy_core.work_limit import ELEMENTS_COMPARED, FACTS_COMPARED, NODES_COMPARED, TooComplexError, Work
+from policy_core.work_limit import (
+    ELEMENTS_COMPARED,
+    FACTS_COMPARED,
+    NODES_COMPARED,
+    NODES_OF_CONDITIONS,
+    STEPS_OF_CONDITIONS,
+    TIMES_COMPARED,
+    TooComplexError,
+    Work,
+)
 
 OTHER_BUSINESS = "any other"
 """Represents every line of business that neither document names."""
@@ -120,11 +131,16 @@ class Change:
     """Any of these."""
     conditions: tuple[Cube, ...]
     """Any of these: values of facts by joint variable; an empty condition holds in every case."""
-    whole: bool
-    """Whether `conditions` cover all cases; False if there are too many to list."""
+    further: int
+    """Number of cases outside `conditions`, because there are too many conditions to list."""
     cases: int
     """Number of complete cases with this change."""
     example: Example
+
+    @property
+    def whole(self) -> bool:
+        """Whether `conditions` cover all cases."""
+        return not self.further
 
     @property
     def aspect(self) -> Aspect:
@@ -174,19 +190,47 @@ def compare(old: Policy, new: Policy, *, before: date | None = None) -> Comparis
     Raises:
         TooComplexError: The comparison exceeds the work limit of both documents, with or without a day.
     """
-    joint = _Joint(old, new)
-    points = joint.points()
-    changed = joint.diagrams.any_of(dict.fromkeys(node for _, _, node in points))
+    joint, points, changing = _joined(old, new)
     return Comparison(
         old,
         new,
         prod(joint.diagrams.sizes),
-        joint.diagrams.count(changed).get(True, 0),
+        changing,
         joint.variables,
         tuple(joint.businesses),
         tuple(_changes(joint, joint.before(before, points) if before is not None else points)),
         tuple(part_changes(old.document, new.document)),
     )
+
+
+def _joined(old: Policy, new: Policy) -> "tuple[_Joint, Points, int]":
+    """Both documents, their differences and the number of cases that change, in the first order of facts that fits."""
+    known = _variables(old, new)
+    for order in _orders(old, new, [variable.path for variable in known]):
+        joint = _Joint(old, new, known, order)
+        try:
+            return joint, joint.points(), joint.cases_that_change()
+        except TooComplexError as error:
+            refused = error.with_traceback(None)  # which would keep all nodes
+    raise refused
+
+
+def _orders(old: Policy, new: Policy, paths: Sequence[str]) -> Iterator[tuple[int, ...]]:
+    """The orders to try: that of each document, then with the facts gathered that either tests together."""
+    tried: set[tuple[int, ...]] = set()
+    for order in _orders_of_paths(old, new):
+        found = tuple(map(paths.index, order))
+        if found not in tried:
+            tried.add(found)
+            yield found
+
+
+def _orders_of_paths(old: Policy, new: Policy) -> Iterator[Sequence[str]]:
+    own, its = ([policy.variables[at].path for at in policy.order] for policy in (old, new))
+    first = list(dict.fromkeys([*own, *its]))
+    yield first
+    yield list(dict.fromkeys([*its, *own]))
+    yield gathered(first, [group for policy in (old, new) for group in facts_together(policy.document)[1]])
 
 
 # --- the space of both ----------------------------------------------------------------------------------------------
@@ -218,11 +262,11 @@ Thing = TypeVar("Thing")
 class _Joint:
     """Both documents over the same inputs."""
 
-    def __init__(self, old: Policy, new: Policy) -> None:
+    def __init__(self, old: Policy, new: Policy, variables: tuple[JointVariable, ...], order: Sequence[int]) -> None:
         self.sides = (old, new)
-        self.variables = _variables(old, new)
-        work = Work(old.allowed + new.allowed, NODES_COMPARED)
-        self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work)
+        self.variables = variables
+        work = Work(TIMES_COMPARED * (old.allowed + new.allowed), NODES_COMPARED)
+        self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work, order)
         days = sorted(boundaries(old.document) | boundaries(new.document))
         self.cells = [Window(until=days[0]), *(Window(since=a, until=b) for a, b in pairwise(days))]
         self.cells.append(Window(since=days[-1]))
@@ -230,6 +274,8 @@ class _Joint:
         self.codes = tuple(_codes(old, new))
         self._translations = tuple(_Translation(self, side) for side in self.sides)
         self._different: dict[tuple[int, int], tuple[tuple[tuple[ComparedAnswer, ComparedAnswer], Node], ...]] = {}
+        self._pairs: dict[Node, None] = {}
+        """Both answers to each case, or None where they are alike, for each two diagrams compared."""
 
     def day(self, cell: int) -> date:
         """A day that represents its interval."""
@@ -244,6 +290,15 @@ class _Joint:
                 self.diagrams.work.step()
                 found.setdefault(key, []).append(point)
         return found
+
+    def cases_that_change(self) -> int:
+        """Number of complete cases in which some answer differs; `points` has compared all."""
+        different = [pairs for pairs in self._pairs if pairs is not self.diagrams.terminal(None)]
+        if not different:
+            return 0
+        # One alone is counted as it is: no diagram of it needs to be drawn.
+        alike = reduce(lambda one, other: self.diagrams.apply(_alike_in_both, one, other), different)
+        return prod(self.diagrams.sizes) - self.diagrams.count(alike).get(None, 0)
 
     def before(self, day: date, points: Points) -> Points:
         """The points before a day."""
@@ -283,9 +338,9 @@ class _Joint:
         key = (id(before), id(after))
         if key not in self._different:
             pairs = self.diagrams.apply(_different, before, after)
-            self._different[key] = tuple(
-                (pair, self.diagrams.apply(_is(pair), pairs)) for pair in _in_order(answers(pairs))
-            )
+            self._pairs[pairs] = None
+            found = self.diagrams.split(pairs, without=None)
+            self._different[key] = tuple((pair, found[pair]) for pair in _in_order(found))
         return self._different[key]
 
 
@@ -315,8 +370,8 @@ def _different(before: ComparedAnswer, after: ComparedAnswer) -> tuple[ComparedA
     return before, after
 
 
-def _is(answer: Hashable) -> Callable[[Hashable], bool]:
-    return lambda given: given == answer
+def _alike_in_both(one: Hashable, other: Hashable) -> bool | None:
+    return None if one is None and other is None else True
 
 
 def _in_order(pairs: Iterable[Hashable]) -> list[tuple[ComparedAnswer, ComparedAnswer]]:
@@ -378,12 +433,9 @@ class _Translation:
             if (index := fixed.get(path)) is not None:
                 return walk(node.children[index])
             at = self._joint[path]
-            result = self._diagrams.terminal(_REFUSED)
-            for value, reading in enumerate(self._values[at]):
-                if reading is not None:
-                    chosen = self._diagrams.member(at, {value})
-                    result = self._diagrams.choice(chosen, walk(node.children[reading]), result)
-            return result
+            refused = self._diagrams.terminal(_REFUSED)
+            read = [walk(node.children[reading]) if reading is not None else refused for reading in self._values[at]]
+            return self._diagrams.select(at, read)
 
         return walk(edition.by_rule)
 
@@ -425,7 +477,7 @@ def _variables(old: Policy, new: Policy) -> tuple[JointVariable, ...]:
     paths = dict.fromkeys([*own, *its])
     if len(paths) > FACTS_COMPARED:
         raise TooComplexError((), len(paths), FACTS_COMPARED, "deciding facts")
-    return tuple(_joined(own.get(path), its.get(path)) for path in paths)
+    return tuple(_both(own.get(path), its.get(path)) for path in paths)
 
 
 def _varies(variable: Variable) -> bool:
@@ -433,7 +485,7 @@ def _varies(variable: Variable) -> bool:
     return variable.tested is not Tested.PRESENCE and variable.path not in (CODE, BUSINESS)
 
 
-def _joined(before: Variable | None, after: Variable | None) -> JointVariable:
+def _both(before: Variable | None, after: Variable | None) -> JointVariable:
     present = [variable for variable in (before, after) if variable is not None]
     newest = present[-1]
     if all(variable.tested is Tested.SET for variable in present):
@@ -549,17 +601,17 @@ def _unused(system: str, length: int, policies: Iterable[Policy]) -> str:
 
 
 def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
-    for (before, after, node), where in points.items():
+    covers = _covers(joint.diagrams, [node for _, _, node in points])
+    for ((before, after, node), where), found in zip(points.items(), covers, strict=True):
         # From the newest interval of days; of its points, the first.
         exemplary = max(where, key=lambda point: point.cell)
-        facts = example(node, answer=True) or {}
-        found = cover(joint.diagrams, node)
+        facts = joint.diagrams.first(node, answer=True) or {}
         yield Change(
             before,
             after,
             where=tuple(_where(joint, box) for box in _boxes(where)),
             conditions=tuple(found.cubes),
-            whole=found.whole,
+            further=found.further,
             cases=joint.diagrams.count(node).get(True, 0),
             example=Example(
                 joint.day(exemplary.cell),
@@ -570,6 +622,18 @@ def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
                 {variable.path: variable.domain[facts.get(at, 0)] for at, variable in enumerate(joint.variables)},
             ),
         )
+
+
+def _covers(diagrams: Diagrams, nodes: Sequence[Node]) -> list[Cover]:
+    """Each change's conditions. Small changes come first, so that large ones get what those leave of their shares."""
+    work = Work(STEPS_OF_CONDITIONS, NODES_OF_CONDITIONS)
+    found: dict[int, Cover] = {}
+    by_size = sorted(range(len(nodes)), key=lambda at: sum(1 for _ in reachable(nodes[at])))
+    for done, at in enumerate(by_size):
+        share = work.share(len(nodes) - done)
+        found[at] = cover(diagrams, nodes[at], share)
+        work.spend(share)
+    return [found[at] for at in range(len(nodes))]
 
 
 def _where(joint: _Joint, box: "_Box") -> Where:

@@ -4,9 +4,13 @@ A node tests one variable and has one child for each of its values; a terminal h
 one fixed order, equal nodes are one object, and a node whose children are all the same is omitted. Two functions are
 therefore equal exactly when their diagrams are the same object, and a diagram tests exactly the variables on which its
 function depends (Bryant 1986; Kam et al. 1998 for the multi-valued kind).
+
+The order determines how large a diagram is, and nothing else: variables are named by their index, whatever the order in
+which they are tested, and no answer, count or example depends on it.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from math import prod
 
@@ -43,11 +47,38 @@ class Diagrams:
     Methods that create or combine diagrams raise `TooComplexError` at the work limit.
     """
 
-    def __init__(self, sizes: Sequence[int], work: Work | None = None) -> None:
+    def __init__(self, sizes: Sequence[int], work: Work | None = None, order: Sequence[int] | None = None) -> None:
+        """Prepare to draw.
+
+        Args:
+            sizes: Each variable's number of values.
+            work: The work limit.
+            order: The variables in the order in which they are tested; by default, that of `sizes`.
+        """
         self.sizes = tuple(sizes)
+        self.order = tuple(order) if order is not None else tuple(range(len(self.sizes)))
+        if sorted(self.order) != list(range(len(self.sizes))):
+            raise ValueError("an order names each variable once")
         self.work = work or Work()
+        self._level = [0] * len(self.sizes) + [len(self.sizes)]  # the last is that of terminals
+        for level, variable in enumerate(self.order):
+            self._level[variable] = level
         self._terminals: dict[tuple[type, Hashable], Node] = {}
         self._nodes: dict[tuple[int, tuple[int, ...]], Node] = {}
+        self._known: dict[Callable[..., Hashable], dict[tuple[int, ...], Node]] = {}
+
+    @contextmanager
+    def working(self, work: Work) -> Iterator[None]:
+        """Count the work in this block against another limit."""
+        outer, self.work = self.work, work
+        try:
+            yield
+        finally:
+            self.work = outer
+
+    def forget(self) -> None:
+        """Free the results remembered for drawing; nothing changes but the time that drawing more takes."""
+        self._known.clear()
 
     # --- making ---
 
@@ -59,7 +90,7 @@ class Diagrams:
         return self._terminals[key]
 
     def node(self, variable: int, children: Sequence[Node]) -> Node:
-        """The function that selects a child by the variable's value; children test later variables only."""
+        """The function that selects a child by the variable's value; children only test variables that come later."""
         known = len(self._nodes)
         made = _reduced(self._nodes, variable, tuple(children))
         if len(self._nodes) > known:
@@ -75,7 +106,7 @@ class Diagrams:
     def cube(self, values: Mapping[int, Collection[int]]) -> Node:
         """True if each variable has one of its values."""
         never, inside = self.terminal(False), self.terminal(True)
-        for variable in sorted(values, reverse=True):
+        for variable in sorted(values, key=self._level.__getitem__, reverse=True):
             self.work.step(self.sizes[variable])
             some = values[variable]
             inside = self.node(variable, [inside if at in some else never for at in range(self.sizes[variable])])
@@ -93,17 +124,36 @@ class Diagrams:
 
         `known` returns the result for some operands without descending into them, or None.
         """
-        memo: dict[tuple[int, ...], Node] = {}
+        return self._apply(operation, operands, known, {})
+
+    def _logic(
+        self,
+        operation: Callable[..., Hashable],
+        *operands: Node,
+        known: Callable[[tuple[Node, ...]], Node | None] | None = None,
+    ) -> Node:
+        """The same; results are remembered, because conditions have parts in common."""
+        return self._apply(operation, operands, known, self._known.setdefault(operation, {}))
+
+    def _apply(
+        self,
+        operation: Callable[..., Hashable],
+        operands: tuple[Node, ...],
+        known: Callable[[tuple[Node, ...]], Node | None] | None,
+        memo: dict[tuple[int, ...], Node],
+    ) -> Node:
+        level = self._level
 
         def combine(nodes: tuple[Node, ...]) -> Node:
             if known is not None and (found := known(nodes)) is not None:
                 return found
             key = tuple(map(id, nodes))
             if key not in memo:
-                variable = min(node.variable for node in nodes)
-                if variable == len(self.sizes):
+                first = min(level[node.variable] for node in nodes)
+                if first == len(self.sizes):
                     memo[key] = self.terminal(operation(*(node.value for node in nodes)))
                 else:
+                    variable = self.order[first]
                     self.work.step(self.sizes[variable])
                     memo[key] = self.node(
                         variable,
@@ -115,27 +165,71 @@ class Diagrams:
 
     def all_of(self, nodes: Iterable[Node]) -> Node:
         """True if all of `nodes` are true."""
-        return reduce(lambda left, right: self.apply(_and, left, right, known=_and_known), nodes, self.terminal(True))
+        return reduce(lambda left, right: self._logic(_and, left, right, known=_and_known), nodes, self.terminal(True))
 
     def any_of(self, nodes: Iterable[Node]) -> Node:
         """True if at least one of `nodes` is true."""
-        return reduce(lambda left, right: self.apply(_or, left, right, known=_or_known), nodes, self.terminal(False))
-
-    def at_least(self, count: int, nodes: Sequence[Node]) -> Node:
-        """True if at least `count` of `nodes` are true."""
-        # From the last node backwards: for each number still lacking, whether the rest has so many.
-        reached = [self.terminal(True), *(self.terminal(False) for _ in range(count))]
-        for node in reversed(nodes):
-            reached[1:] = [self.choice(node, reached[lacking - 1], reached[lacking]) for lacking in range(1, count + 1)]
-        return reached[count]
+        return reduce(lambda left, right: self._logic(_or, left, right, known=_or_known), nodes, self.terminal(False))
 
     def negation(self, node: Node) -> Node:
         """True if `node` is false."""
-        return self.apply(_not, node)
+        return self._logic(_not, node)
 
     def choice(self, condition: Node, then: Node, otherwise: Node) -> Node:
         """`then` if the condition is true, else `otherwise`."""
-        return self.apply(_if, condition, then, otherwise, known=_if_known)
+        return self._logic(_if, condition, then, otherwise, known=_if_known)
+
+    def select(self, variable: int, children: Sequence[Node]) -> Node:
+        """The function that selects a child by the variable's value; children may test any variables."""
+        self.work.step(self.sizes[variable])
+        level = self._level[variable]
+        if all(self._level[child.variable] > level for child in children):
+            return self.node(variable, children)
+        by_child: dict[Node, set[int]] = {}
+        for value, child in enumerate(children):
+            by_child.setdefault(child, set()).add(value)
+        result = children[0]
+        for child, values in by_child.items():
+            result = self.choice(self.member(variable, values), child, result)
+        return result
+
+    def at_least(self, count: int, nodes: Iterable[Node]) -> Node:
+        """True if at least `count` of `nodes` are true; a node that occurs twice counts twice.
+
+        Takes about `count` times as many choices as there are nodes. Nodes are added from the last tested to the first,
+        so that the choices of simple nodes descend nowhere.
+        """
+        ordered = sorted(nodes, key=lambda node: self._level[node.variable], reverse=True)
+        always, never = self.terminal(value=True), self.terminal(value=False)
+        # By number: whether at least so many of the nodes so far are true.
+        reached = [always] + [never] * max(count, 0)
+        for done, node in enumerate(ordered, start=1):
+            fewest = max(1, count - (len(ordered) - done))  # with fewer, the rest cannot reach `count`
+            # Downwards: each needs the number below it without this node.
+            for number in range(min(done, count), fewest - 1, -1):
+                reached[number] = self.choice(node, reached[number - 1], reached[number])
+        return reached[max(count, 0)]
+
+    def split(self, node: Node, *, without: Hashable) -> dict[Hashable, Node]:
+        """For each answer that some case gets, except one, the cases that get it; all in one pass."""
+        never, always = self.terminal(value=False), self.terminal(value=True)
+        memo: dict[int, dict[Node, Node]] = {}
+
+        def parts(current: Node) -> dict[Node, Node]:
+            """By the terminal that has the answer."""
+            if current.terminal:
+                return {current: always} if current.value != without else {}
+            if id(current) not in memo:
+                below = [parts(child) for child in current.children]
+                given = dict.fromkeys(answer for found in below for answer in found)
+                self.work.step(self.sizes[current.variable] + sum(map(len, below)))
+                memo[id(current)] = {
+                    answer: self.node(current.variable, [found.get(answer, never) for found in below])
+                    for answer in given
+                }
+            return memo[id(current)]
+
+        return {answer.value: cases for answer, cases in parts(node).items()}
 
     # --- asking ---
 
@@ -162,6 +256,21 @@ class Diagrams:
                 waiting += current.children
         return frozenset(found)
 
+    def deciding(self, node: Node, impossible: Hashable) -> frozenset[int]:
+        """Variables that decide the answer in every case that does not end in `impossible`, none of them to spare.
+
+        Where all cases are possible these are the variables on which the function depends. Otherwise several sets may
+        do; the one returned keeps earlier variables rather than later ones.
+        """
+        kept, left = set(), node
+        for variable in sorted(support(node), reverse=True):
+            without = _without(left, variable, impossible, {}, _Merging(self._level))
+            if without is None:
+                kept.add(variable)
+            else:
+                left = without
+        return frozenset(kept & support(left))
+
     def count(self, node: Node) -> dict[Hashable, int]:
         """The number of complete cases for each answer."""
         memo: dict[int, dict[Hashable, int]] = {}
@@ -172,15 +281,63 @@ class Diagrams:
                 return {current.value: 1}
             if id(current) not in memo:
                 total: dict[Hashable, int] = {}
+                below = self._level[current.variable] + 1
                 for child in current.children:
-                    skipped = prod(self.sizes[current.variable + 1 : child.variable])
+                    skipped = self._between(below, self._level[child.variable])
                     for answer, number in cases(child).items():
                         total[answer] = total.get(answer, 0) + number * skipped
                 memo[id(current)] = total
             return memo[id(current)]
 
-        before = prod(self.sizes[: node.variable])
+        before = self._between(0, self._level[node.variable])
         return {answer: number * before for answer, number in cases(node).items()}
+
+    def _between(self, level: int, end: int) -> int:
+        """The number of cases of the variables tested from one level up to another."""
+        return prod([self.sizes[variable] for variable in self.order[level:end]])
+
+    def first(self, node: Node, answer: Hashable) -> dict[int, int] | None:
+        """The first case that gets `answer`: each variable that the diagram tests, with as low a value as can be.
+
+        The variable with the lowest index counts most. None if no case gets the answer.
+        """
+        # A case as one number, whose digits are the values: the first case is the smallest number.
+        weights = [1] * len(self.sizes)
+        for variable in range(len(self.sizes) - 1, 0, -1):
+            weights[variable - 1] = weights[variable] * self.sizes[variable]
+        memo: dict[int, int | None] = {}
+
+        def smallest(current: Node) -> int | None:
+            if current.terminal:
+                return 0 if current.value == answer else None
+            if id(current) not in memo:
+                weight = weights[current.variable]
+                found = [(value, smallest(child)) for value, child in enumerate(current.children)]
+                memo[id(current)] = min(
+                    (value * weight + rest for value, rest in found if rest is not None), default=None
+                )
+            return memo[id(current)]
+
+        number = smallest(node)
+        if number is None:
+            return None
+        return {variable: number // weights[variable] % self.sizes[variable] for variable in sorted(support(node))}
+
+    def example(self, node: Node, answer: Hashable) -> dict[int, int] | None:
+        """The first case that gets `answer`, without the variables that no longer matter beside those before them."""
+        case = self.first(node, answer)
+        if case is None:
+            return None
+        told: dict[int, int] = {}
+        fixed = [UNKNOWN] * len(self.sizes)
+        left = node
+        for variable, value in case.items():
+            met = list(reachable(left))
+            self.work.step(len(met))
+            if any(other.variable == variable for other in met):
+                told[variable] = fixed[variable] = value
+                left = self.restrict(left, fixed)
+        return told
 
 
 # Not a closure: that would be a cycle, which only the garbage collector frees.
@@ -220,21 +377,24 @@ def _or(left: bool, right: bool) -> bool:
 
 
 def _and_known(nodes: tuple[Node, ...]) -> Node | None:
-    return _decided(nodes, absorbing=False)
-
-
-def _or_known(nodes: tuple[Node, ...]) -> Node | None:
-    return _decided(nodes, absorbing=True)
-
-
-def _decided(nodes: tuple[Node, ...], *, absorbing: bool) -> Node | None:
-    """The result if an operand is constant or both are the same; else None."""
     left, right = nodes
     if left is right:
         return left
-    for constant, rest in ((left, right), (right, left)):
-        if constant.terminal:
-            return constant if constant.value is absorbing else rest
+    if not left.children:
+        return right if left.value else left
+    if not right.children:
+        return left if right.value else right
+    return None
+
+
+def _or_known(nodes: tuple[Node, ...]) -> Node | None:
+    left, right = nodes
+    if left is right:
+        return left
+    if not left.children:
+        return left if left.value else right
+    if not right.children:
+        return right if right.value else left
     return None
 
 
@@ -276,32 +436,20 @@ def support(node: Node) -> frozenset[int]:
     return frozenset(found.variable for found in reachable(node) if not found.terminal)
 
 
-def deciding(node: Node, impossible: Hashable) -> frozenset[int]:
-    """Variables that decide the answer in every case that does not end in `impossible`, none of them to spare.
+class _Merging:
+    """The tables of one call; its nodes are not stored with the others."""
 
-    Where all cases are possible these are the variables on which the function depends. Otherwise several sets may do;
-    the one returned keeps earlier variables rather than later ones.
-    """
-    kept, left = set(), node
-    for variable in sorted(support(node), reverse=True):
-        without = _without(left, variable, impossible, {}, {}, {})
-        if without is None:
-            kept.add(variable)
-        else:
-            left = without
-    return frozenset(kept & support(left))
-
-
-# The arguments of these are the tables of one call; not closures, as above.
-Made = dict[tuple[int, tuple[int, ...]], Node]
-Merged = dict[tuple[int, int], Node | None]
+    def __init__(self, level: Sequence[int]) -> None:
+        self.level = level
+        self.merged: dict[tuple[int, int], Node | None] = {}
+        self.made: dict[tuple[int, tuple[int, ...]], Node] = {}
 
 
 def _without(
-    node: Node, variable: int, impossible: Hashable, memo: dict[int, Node | None], merged: Merged, made: Made
+    node: Node, variable: int, impossible: Hashable, memo: dict[int, Node | None], tables: _Merging
 ) -> Node | None:
     """The function without a variable, right in all possible cases; None if the variable is needed."""
-    if node.variable > variable:
+    if tables.level[node.variable] > tables.level[variable]:
         return node
     if id(node) in memo:
         return memo[id(node)]
@@ -309,16 +457,16 @@ def _without(
     if node.variable == variable:
         found = node.children[0]
         for child in node.children[1:]:
-            found = _either(found, child, impossible, merged, made) if found is not None else None
+            found = _either(found, child, impossible, tables) if found is not None else None
     else:
-        children = [_without(child, variable, impossible, memo, merged, made) for child in node.children]
+        children = [_without(child, variable, impossible, memo, tables) for child in node.children]
         known = tuple(child for child in children if child is not None)
-        found = _reduced(made, node.variable, known) if len(known) == len(children) else None
+        found = _reduced(tables.made, node.variable, known) if len(known) == len(children) else None
     memo[id(node)] = found
     return found
 
 
-def _either(one: Node, other: Node, impossible: Hashable, merged: Merged, made: Made) -> Node | None:
+def _either(one: Node, other: Node, impossible: Hashable, tables: _Merging) -> Node | None:
     """The function that is `one` wherever that is possible and else `other`; None if possible answers differ."""
     if one is other:
         return one
@@ -328,39 +476,20 @@ def _either(one: Node, other: Node, impossible: Hashable, merged: Merged, made: 
     if one.terminal and other.terminal:
         return None
     key = (id(one), id(other))
-    if key not in merged:
-        variable = min(one.variable, other.variable)
+    if key not in tables.merged:
+        variable = min(one.variable, other.variable, key=tables.level.__getitem__)
         size = len(one.children if one.variable == variable else other.children)
         found: list[Node] = []
         for value in range(size):
             left, right = _cofactors((one, other), variable, value)
-            both = _either(left, right, impossible, merged, made)
+            both = _either(left, right, impossible, tables)
             if both is None:
                 break
             found.append(both)
-        merged[key] = _reduced(made, variable, tuple(found)) if len(found) == size else None
-    return merged[key]
+        tables.merged[key] = _reduced(tables.made, variable, tuple(found)) if len(found) == size else None
+    return tables.merged[key]
 
 
 def answers(node: Node) -> frozenset[Hashable]:
     """All answers that some case gets."""
     return frozenset(found.value for found in reachable(node) if found.terminal)
-
-
-def example(node: Node, answer: Hashable) -> dict[int, int] | None:
-    """A case that gets `answer`, by variable; omitted variables do not matter. None if no case does."""
-    dead: set[int] = set()
-
-    def search(current: Node) -> dict[int, int] | None:
-        if current.terminal:
-            return {} if current.value == answer else None
-        for value, child in enumerate(current.children):
-            if id(child) in dead:
-                continue
-            found = search(child)
-            if found is not None:
-                return {current.variable: value} | found
-            dead.add(id(child))
-        return None
-
-    return search(node)

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache, partial
-from typing import TypeVar, cast
+from hashlib import sha256
+from typing import NamedTuple, TypeVar, cast
 
 from policy_core.determinations import Determination
-from policy_core.diagrams.diagram import Assignment, Diagrams, Node, answers, deciding, support
+from policy_core.diagrams.diagram import Assignment, Diagrams, Node, answers, support
+from policy_core.diagrams.variable_order import orders
 from policy_core.diagrams.variables import Test, holding, more_than, tested_path, variables
 from policy_core.document.conditions import (
     AllOf,
@@ -28,7 +30,7 @@ from policy_core.document.conditions import (
 )
 from policy_core.document.models import Dated, Edition, Outcome, PolicyDocument, Rule
 from policy_core.document.part import OF_LINE
-from policy_core.work_limit import Work
+from policy_core.work_limit import MOST, TooComplexError, Work, allowed
 
 SomeDated = TypeVar("SomeDated", bound=Dated)
 
@@ -41,6 +43,9 @@ MORE_UNITS = "more_units_than_authorized"
 
 REMEMBERED = 1 << 16
 """Cached findings per edition: a finding takes a few hundred bytes, and a log has far fewer fact patterns."""
+
+REMEMBERED_ORDERS = 256
+"""Cached orders of facts: a few kilobytes each, of documents that need one."""
 
 REMEMBERED_STATUSES = 1 << 12
 """Of one statement: it tests few facts."""
@@ -115,7 +120,7 @@ class DrawnEdition:
             return Finding(Determination.INFORMATION_NEEDED, (), rows, tuple(sorted(missing)), statuses)
         if len({self._answer_of(index) for index in rules}) > 1:
             left = self._diagrams.restrict(self.by_determination, pattern)
-            missing = deciding(left, IMPOSSIBLE) if IMPOSSIBLE in answers(left) else support(left)
+            missing = self._diagrams.deciding(left, IMPOSSIBLE) if IMPOSSIBLE in answers(left) else support(left)
             return Finding(Determination.INFORMATION_NEEDED, (), rows, tuple(sorted(missing)), statuses)
         reasons = dict.fromkeys(row.outcome.reason for row in rows if row.outcome.reason is not None)
         return Finding(rows[0].outcome.determination, tuple(reasons), rows, (), statuses)
@@ -137,23 +142,26 @@ class DrawnEdition:
 class EditionCompiler:
     """Turns the conditions of one document into diagrams over its variables."""
 
-    def __init__(self, document: PolicyDocument, work: Work | None = None) -> None:
+    def __init__(self, document: PolicyDocument, work: Work | None = None, order: Sequence[int] | None = None) -> None:
         """Prepare to draw.
 
         Args:
             document: A document whose references are valid.
             work: The work limit; by default that of the largest document. Exceeding it raises `TooComplexError`.
+            order: The variables in the order in which they are tested; by default, the document's.
         """
         self.document = document
         self.variables = variables(document)
-        self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work)
+        self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work, order)
         self.work = self.diagrams.work
         self._index = {variable.path: index for index, variable in enumerate(self.variables)}
         self._drawn: dict[tuple[str, date], Node] = {}
 
     def editions(self) -> tuple[DrawnEdition, ...]:
         """Every edition whose statements are on record, by its first day."""
-        return tuple(self._edition(edition) for edition in self.document.editions if edition.on_record)
+        drawn = tuple(self._edition(edition) for edition in self.document.editions if edition.on_record)
+        self.diagrams.forget()
+        return drawn
 
     def _edition(self, edition: Edition) -> DrawnEdition:
         # In order: a named condition may only refer to earlier ones.
@@ -261,6 +269,58 @@ def _over_authorized(rows: Sequence[Row]) -> Iterator[Row]:
         if _units(row) is not None:
             more = {"determination": Determination.CRITERIA_NOT_MET, "reason": MORE_UNITS, "authorizes": None}
             yield Row(row.rule, row.outcome.model_copy(update=more))
+
+
+class Drawn(NamedTuple):
+    """A document's diagrams."""
+
+    drawing: EditionCompiler
+    editions: tuple[DrawnEdition, ...]
+
+
+_fitting: dict[str, tuple[int, ...]] = {}
+"""For documents that do not fit in their own order: the order that does, by digest. It is no part of the document."""
+
+
+def drawn(document: PolicyDocument, *, accepted: bool = False) -> Drawn:
+    """The document's editions, in the first order of its facts that fits its work limit.
+
+    Args:
+        document: A document whose references are valid.
+        accepted: Whether it was accepted before, maybe as a part of a larger one: if no order fits its own limit, it is
+            drawn within that of the largest document.
+
+    Raises:
+        TooComplexError: No order fits; of the last one that was tried.
+    """
+    canonical = document.canonical()
+    digest = sha256(canonical).hexdigest()
+    limit = allowed(len(canonical))
+    paths = [variable.path for variable in variables(document)]
+    remembered = _fitting.get(digest)
+    for order in [remembered] if remembered else orders(document, paths):
+        try:
+            found = _drawn(document, limit, order)
+        except TooComplexError as error:
+            refused = error.with_traceback(None)  # which would keep all nodes
+            continue
+        if order != tuple(range(len(paths))):
+            _remember(digest, order)
+        return found
+    if accepted and limit < MOST:
+        return _drawn(document, MOST, range(len(paths)))
+    raise refused
+
+
+def _drawn(document: PolicyDocument, limit: int, order: Sequence[int]) -> Drawn:
+    drawing = EditionCompiler(document, Work(limit), order)
+    return Drawn(drawing, drawing.editions())
+
+
+def _remember(digest: str, order: tuple[int, ...]) -> None:
+    if digest not in _fitting and len(_fitting) >= REMEMBERED_ORDERS:
+        del _fitting[next(iter(_fitting))]
+    _fitting[digest] = order
 
 
 def in_force(parts: Sequence[SomeDated], day: date) -> SomeDated | None:

@@ -7,8 +7,8 @@ including other cases, and redundant cubes are removed.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from policy_core.diagrams.diagram import Diagrams, Node, example, reachable
-from policy_core.work_limit import TooComplexError
+from policy_core.diagrams.diagram import Diagrams, Node, reachable
+from policy_core.work_limit import TooComplexError, Work
 
 Cube = Mapping[int, frozenset[int]]
 """For each variable, the indices of its allowed values; an omitted variable may have any value."""
@@ -22,29 +22,33 @@ class Cover(NamedTuple):
     """Cubes that contain only cases of a diagram; they may overlap."""
 
     cubes: list[Cube]
-    whole: bool
-    """Whether they cover all cases. There may be too many cubes, or finding them may exceed the work limit."""
+    further: int
+    """Number of cases outside all cubes: there may be too many cubes, or finding them may exceed the work limit."""
 
 
-def cover(diagrams: Diagrams, node: Node) -> Cover:
-    """The cases for which `node` is true, as cubes, as many as the remaining work allows."""
+def cover(diagrams: Diagrams, node: Node, work: Work) -> Cover:
+    """The cases for which `node` is true, as cubes, as many as `work` allows.
+
+    `work` is apart from the diagrams' own: what is written down never limits what is proved and counted.
+    """
     cubes: list[Cube] = []
     left = node
-    try:
-        while len(cubes) < MOST_CUBES and (case := _example(diagrams, left)) is not None:
-            cube = _widened(diagrams, {variable: frozenset({value}) for variable, value in case.items()}, node)
-            left = diagrams.all_of([left, diagrams.negation(diagrams.cube(cube))])
-            cubes.append(cube)
-        if left is diagrams.terminal(value=False):
-            return Cover(_needed(diagrams, cubes, node), whole=True)
-    except TooComplexError:
-        pass
-    return Cover(cubes, whole=left is diagrams.terminal(value=False))
+    with diagrams.working(work):
+        try:
+            while len(cubes) < MOST_CUBES and (case := _first(diagrams, left)) is not None:
+                cube = _widened(diagrams, {variable: frozenset({value}) for variable, value in case.items()}, node)
+                left = diagrams.all_of([left, diagrams.negation(diagrams.cube(cube))])
+                cubes.append(cube)
+            if left is diagrams.terminal(value=False):
+                cubes = _needed(diagrams, cubes, node)
+        except TooComplexError:
+            pass
+    return Cover(cubes, diagrams.count(left).get(True, 0))
 
 
-def _example(diagrams: Diagrams, node: Node) -> dict[int, int] | None:
+def _first(diagrams: Diagrams, node: Node) -> dict[int, int] | None:
     diagrams.work.step(sum(1 for _ in reachable(node)))
-    return example(node, answer=True)
+    return diagrams.first(node, answer=True)
 
 
 def _widened(diagrams: Diagrams, cube: Cube, node: Node) -> Cube:

@@ -322,7 +322,7 @@ class Otherwise(Part):
     otherwise: Literal[True]
 
 
-_SHAPES = (
+SHAPES = (
     # What says alone which shape it is, first.
     "line",
     "request",
@@ -348,7 +348,7 @@ _SAME_SHAPE = {"below": "at_least", "months_between": "days_between", "years_bet
 
 def shape(value: Any) -> str | None:
     """The shape of a condition, given as data or as a model; None if it is not a condition."""
-    found = _shape_among(value, _SHAPES)
+    found = _shape_among(value, SHAPES)
     return _SAME_SHAPE.get(found, found) if found is not None else None
 
 

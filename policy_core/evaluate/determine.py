@@ -30,7 +30,7 @@ from policy_core.determinations import (
     stage_of,
 )
 from policy_core.diagrams.diagram import UNKNOWN
-from policy_core.diagrams.editions import REMEMBERED, DrawnEdition, EditionCompiler, Finding, Status
+from policy_core.diagrams.editions import REMEMBERED, DrawnEdition, Finding, Status, drawn
 from policy_core.diagrams.variables import Scope
 from policy_core.document.code_listings import CodeIndex, CodeStatus, normal_diagnosis, selector
 from policy_core.document.models import Clock, ExceptionOutcome, Guidance, PolicyDocument, Program
@@ -154,14 +154,16 @@ class Policy:
             document: The policy, whole.
             known_through: The digest of its newest publication; by default, that of the document's own newest revision.
         """
-        drawing = EditionCompiler(document)
+        drawing, editions = drawn(document, accepted=True)
         self._known_through = known_through
         self.document = document
         self.number = document.number
         self.sha256 = document.digest()
         self.register = Register(document)
         self.variables = drawing.variables
-        self.editions = {drawn.since: drawn for drawn in drawing.editions()}
+        self.order = drawing.diagrams.order
+        """The indices of the variables, in the order in which the diagrams test them."""
+        self.editions = {edition.since: edition for edition in editions}
         self.reader = FactReader(document, drawing.variables)
         self.measures = Measures(drawing.variables)
         self._contradictions = drawing.contradictions()

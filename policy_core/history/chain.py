@@ -287,7 +287,7 @@ def _leaving_the_past(newest: Publication | None, publication: Publication) -> N
         )
 
 
-_SMALLER = "publish the change as several revisions, and leave the order of `facts` as it was"
+_SMALLER = "publish the change as several revisions"
 
 
 def _for_example(change: Change) -> str:

@@ -11,8 +11,8 @@ from itertools import chain, islice, pairwise
 
 from policy_core.citations import SentencePlace
 from policy_core.determinations import CODE_NOT_LISTED
-from policy_core.diagrams.diagram import answers, example, support
-from policy_core.diagrams.editions import OPEN, DrawnEdition, EditionCompiler
+from policy_core.diagrams.diagram import answers, support
+from policy_core.diagrams.editions import OPEN, Drawn, DrawnEdition, EditionCompiler, drawn
 from policy_core.diagrams.variables import ATTRIBUTES, Test, facts_of, leaves, tested_elements
 from policy_core.document.code_listings import CodeIndex, bounds
 from policy_core.document.conditions import (
@@ -49,7 +49,7 @@ from policy_core.document.models import (
 )
 from policy_core.document.part import OF_LINE
 from policy_core.document.problems import PathPart, Problem, did_you_mean, listed
-from policy_core.work_limit import ELEMENTS, FACTS, TooComplexError, Work, allowed
+from policy_core.work_limit import ELEMENTS, FACTS, TooComplexError
 
 Path = tuple[PathPart, ...]
 
@@ -467,7 +467,7 @@ def _citations(document: PolicyDocument) -> Iterator[Problem]:
 
 def _rules(document: PolicyDocument) -> Iterator[Problem]:
     try:
-        yield from _drawn(document, EditionCompiler(document, Work(allowed(len(document.canonical())))))
+        yield from _drawn(document, drawn(document))
     except TooComplexError as error:
         yield _too_complex(document, error)
 
@@ -476,11 +476,11 @@ def _too_complex(document: PolicyDocument, error: TooComplexError) -> Problem:
     message = f"drawing the rules takes more than the {error.allowed:,} {error.what} that it may"
     if error.part:
         message += f", and {_called(document, error.part)} takes {error.spent:,} of them"
-    message += "; write facts that are tested together one behind the other in `facts`"
+    message += ", in each order of its facts that was tried; make one fact, a choice, of some that belong together"
     facts = _facts_of(document, error.part)
     if facts:
         message += f" (here {len(facts)}: {listed(facts)})"
-    return Problem(error.part, f"{message}, or make one fact, a choice, of some that belong together")
+    return Problem(error.part, f"{message}, or name what several conditions have in common as a fact of its own")
 
 
 def _called(document: PolicyDocument, part: Path) -> str:
@@ -517,15 +517,15 @@ def _facts_of(document: PolicyDocument, part: Path) -> list[str]:
     return [fact.path for fact in document.facts if fact.path in tested]
 
 
-def _drawn(document: PolicyDocument, drawing: EditionCompiler) -> Iterator[Problem]:
-    recorded = {drawn.since: drawn for drawn in drawing.editions()}
+def _drawn(document: PolicyDocument, made: Drawn) -> Iterator[Problem]:
+    recorded = {edition.since: edition for edition in made.editions}
     for at, edition in enumerate(document.editions):
-        drawn = recorded.get(edition.since)
-        if drawn is not None:
-            yield from _open_case(("editions", at), drawn, drawing)
-            yield from _idle_rules(document, drawn, drawing)
-            yield from _idle_indications(document, drawn)
-            yield from _only_impossible(drawn)
+        found = recorded.get(edition.since)
+        if found is not None:
+            yield from _open_case(("editions", at), found, made.drawing)
+            yield from _idle_rules(document, found, made.drawing)
+            yield from _idle_indications(document, found)
+            yield from _only_impossible(found)
         else:
             for number, rule in enumerate(document.rules):
                 if any(outcome.on(edition.since) for outcome in rule.outcomes):
@@ -533,20 +533,20 @@ def _drawn(document: PolicyDocument, drawing: EditionCompiler) -> Iterator[Probl
                     yield Problem(("rules", number, "outcomes"), message)
 
 
-def _only_impossible(drawn: DrawnEdition) -> Iterator[Problem]:
-    if answers(drawn.impossible) == {True}:
+def _only_impossible(edition: DrawnEdition) -> Iterator[Problem]:
+    if answers(edition.impossible) == {True}:
         yield Problem(("never",), "no case is left; correct what cannot be")
 
 
-def _open_case(path: Path, drawn: DrawnEdition, drawing: EditionCompiler) -> Iterator[Problem]:
-    case = example(drawn.by_rule, OPEN)
+def _open_case(path: Path, edition: DrawnEdition, drawing: EditionCompiler) -> Iterator[Problem]:
+    case = drawing.diagrams.example(edition.by_rule, OPEN)
     if case is not None:
         written = ", ".join(
             f"{drawing.variables[index].path} = {_written(drawing.variables[index].domain[value])}"
             for index, value in sorted(case.items())
         )
         message = (
-            f"from {drawn.since} on, no rule answers the case {written or 'with any facts'}; "
+            f"from {edition.since} on, no rule answers the case {written or 'with any facts'}; "
             "add a rule for it, or a last one with `when: {otherwise: true}`"
         )
         yield Problem(path, message)
@@ -558,30 +558,30 @@ def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _idle_rules(document: PolicyDocument, drawn: DrawnEdition, drawing: EditionCompiler) -> Iterator[Problem]:
+def _idle_rules(document: PolicyDocument, edition: DrawnEdition, drawing: EditionCompiler) -> Iterator[Problem]:
     positions = {rule.id: at for at, rule in enumerate(document.rules)}
-    deciding = answers(drawn.by_rule)
-    for index, row in enumerate(drawn.rows[: len(drawn.conditions)]):
+    deciding = answers(edition.by_rule)
+    for index, row in enumerate(edition.rows[: len(edition.conditions)]):
         if index not in deciding:
             at = ("rules", positions[row.rule.id])
             with drawing.work.on(*at):
-                message = f"can never apply from {drawn.since} on: {_why_idle(drawn, index)}"
+                message = f"can never apply from {edition.since} on: {_why_idle(edition, index)}"
             yield Problem(at, message)
 
 
-def _why_idle(drawn: DrawnEdition, index: int) -> str:
-    if answers(drawn.conditions[index]) == {False}:
+def _why_idle(edition: DrawnEdition, index: int) -> str:
+    if answers(edition.conditions[index]) == {False}:
         return "its condition is never true; correct it or remove the rule"
-    takers = sorted(drawn.takers(index))
-    names = listed([f"`{drawn.rows[taker].rule.id}`" for taker in takers])
+    takers = sorted(edition.takers(index))
+    names = listed([f"`{edition.rows[taker].rule.id}`" for taker in takers])
     return f"every case it means is taken before it, by {names}; move it up or remove it"
 
 
-def _idle_indications(document: PolicyDocument, drawn: DrawnEdition) -> Iterator[Problem]:
+def _idle_indications(document: PolicyDocument, edition: DrawnEdition) -> Iterator[Problem]:
     for at, indication in enumerate(document.indications):
-        if indication.on(drawn.since):
-            node = drawn.spoken[indication.id]
+        if indication.on(edition.since):
+            node = edition.spoken[indication.id]
             if not support(node):
                 always = "always" if answers(node) == {True} else "never"
-                message = f"{always} holds from {drawn.since} on; correct its condition"
+                message = f"{always} holds from {edition.since} on; correct its condition"
                 yield Problem(("indications", at, "when"), message)

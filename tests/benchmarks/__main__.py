@@ -17,7 +17,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks import adapters, latency, policy, replay, streams, throughput
+from tests.benchmarks import adapters, large_policies, latency, policy, replay, streams, throughput
 from tests.benchmarks.latency import Pace
 from tests.benchmarks.peers import evaluations
 from tests.benchmarks.processes import BenchmarkError, Variant, has
@@ -40,7 +40,7 @@ AS_DECIDED = (OURS.name, OURS_ALO.name, BARE.name, STOCK.name)
 """Whose latency is measured with the decision handler."""
 QUIX = "Quix Streams, exactly once"
 
-PARTS = ("throughput", "latency", "cold-start", "streams", "policy", "adapters", "replay")
+PARTS = ("throughput", "latency", "cold-start", "streams", "policy", "large-policies", "adapters", "replay")
 """In the order of the report. Latency at half of what a variant can do needs throughput."""
 PACES = ((50.0, 1_000), (1_000.0, 10_000))
 """Events a second, and how many."""
@@ -70,6 +70,7 @@ class Bench:
         self.paces: dict[str, list[Pace]] = {}
         self.cold: dict[str, float] = {}
         self.policy: dict[str, float] = {}
+        self.large_policies: dict[str, float] = {}
         self.adapters: dict[str, dict[str, float]] = {}
         self.evaluations: list[evaluations.Row] = []
         self.replay: list[replay.Row] = []
@@ -163,6 +164,11 @@ class Bench:
         self.evaluations, absent = evaluations.measure(usual, self._folder, _tell)
         self.failed |= absent
 
+    def documents(self) -> None:
+        """Documents as large as policies become, checked and compared."""
+        _tell("large policies")
+        self.large_policies = large_policies.measure()
+
     def replays(self) -> None:
         """A log verified and asked what if."""
         _tell("replay")
@@ -199,6 +205,7 @@ class Bench:
             *aims,
             Target("a pattern of facts seen before", self.policy.get("seen pattern"), 2, " µs"),
             Target("a new pattern", self.policy.get("new pattern, facts missing"), 100, " µs"),
+            *large_policies.targets(self.large_policies),
         ]
 
     def report(self, seconds: float, load: Sequence[float]) -> str:
@@ -218,6 +225,7 @@ class Bench:
             ),
             "Stream processors with a trivial handler": self._streams_tables(),
             "The policy alone": self._policy_tables(),
+            "Large policies": large_policies.report(self.large_policies),
             "Platforms' own formats": adapters.report(self.adapters),
             "Replay": replay.report(self.replay),
         }
@@ -302,6 +310,7 @@ class Bench:
             "latency_ms": {name: [asdict(pace) for pace in paces] for name, paces in self.paces.items()},
             "cold_start_s": self.cold,
             "policy_us": self.policy,
+            "large_policies_s": self.large_policies,
             "adapters_us": self.adapters,
             "evaluations": [row._asdict() for row in self.evaluations],
             "replay": replay.found(self.replay),
@@ -364,6 +373,8 @@ def main() -> None:
         bench = Bench(options, broker, Path(name))
         if "policy" in options.only:
             bench.policies()
+        if "large-policies" in options.only:
+            bench.documents()
         if "adapters" in options.only:
             bench.formats()
         if "throughput" in options.only:

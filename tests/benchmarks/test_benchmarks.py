@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from events.topics import ANSWERED, DECISIONS
-from tests.benchmarks import million, replay, scale, throughput, work
+from tests.benchmarks import large_policies, million, replay, scale, throughput, work
 from tests.benchmarks.__main__ import OURS, OURS_ALO
 from tests.benchmarks.processes import Variant
 from tests.benchmarks.tables import Target, microseconds, number, percentile, ratio, spread, table
@@ -82,6 +82,14 @@ def test_a_package_that_is_absent_is_named() -> None:
     assert Variant("one", "", needs="no_such_package_at_all").missing == "no_such_package_at_all"
     assert Variant("one", "", needs="json").missing is None
     assert Variant("one", "", needs="json", python=f"{sys.executable}-is-not-there").missing == "json"
+
+
+def test_each_mark_of_large_policies_is_measured_and_has_a_limit() -> None:
+    """Marks that were not measured are told so; the documents are those that tests draw and compare."""
+    targets = large_policies.targets({"10 facts of 8 intervals, compared": 0.4})
+
+    assert [target.verdict for target in targets] == [*["not measured"] * 4, "met", "not measured"]
+    assert [target.limit for target in targets] == [1, 1, 1, 1, 1, 5]
 
 
 def test_a_run_is_told_whole_and_by_its_second_half() -> None:

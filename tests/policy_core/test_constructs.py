@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from policy_core.document import models
+from policy_core.document.conditions import SHAPES
 from policy_core.document.models import FactKind, PolicyDocument
 from policy_core.history.library import PACKAGED
 
@@ -24,7 +24,7 @@ def lacking(page: str, words: Iterable[str]) -> set[str]:
 
 
 def test_every_shape_of_a_condition_has_a_row() -> None:
-    assert lacking(PAGE, models._SHAPES) == set()  # noqa: SLF001 (what the language has, and no other module needs)
+    assert lacking(PAGE, SHAPES) == set()
 
 
 def test_every_kind_of_fact_has_a_row() -> None:
@@ -38,7 +38,7 @@ def test_every_part_of_a_document_that_says_something_has_a_row() -> None:
 def test_a_row_that_is_not_there_is_noticed() -> None:
     without = "".join(line for line in PAGE.splitlines(keepends=True) if not line.startswith("| `{indications_of"))
 
-    assert lacking(without, models._SHAPES) == {"indications_of"}  # noqa: SLF001
+    assert lacking(without, SHAPES) == {"indications_of"}
 
 
 def test_every_row_has_four_cells() -> None:

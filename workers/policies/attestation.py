@@ -57,6 +57,7 @@ def _change(change: Change, found: Comparison) -> AttestedChange:
             for cube in change.conditions
         ),
         more_conditions=None if change.whole else True,
+        further_cases=change.further or None,
         cases=change.cases,
         example=AttestedExample(
             service_date=example.day,

@@ -12,7 +12,7 @@ from policy_core.compare.wording_and_citations import PartChange
 from policy_core.diagrams.readable_conditions import Cube
 from policy_core.diagrams.variables import Value
 from policy_core.document.models import Window
-from workers.console.printable import words
+from workers.console.printable import counted, words
 
 MOST_CONDITIONS = 12
 """Examples shown per change; the JSON output has all."""
@@ -86,7 +86,7 @@ def _change(change: Change, found: Comparison) -> Table:
     if len(change.conditions) > MOST_CONDITIONS:
         table.add_row("", Text(f"or {len(change.conditions) - MOST_CONDITIONS} more conditions, in the JSON output"))
     if not change.whole:
-        table.add_row("", Text("and in other cases, which are counted above: too many to be written as conditions"))
+        table.add_row("", Text(f"… and {counted(change.further, 'further case')}, too many to write as conditions"))
     table.add_row("example", Text(_example(change, found)))
     return table
 

@@ -5,10 +5,12 @@ from collections.abc import Hashable, Mapping
 from itertools import product
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_core.diagrams.diagram import UNKNOWN, Diagrams, Node, answers, example, reachable, support
+from policy_core.diagrams.diagram import UNKNOWN, Diagrams, Node, answers, reachable, support
+from policy_core.work_limit import Work
 
 Case = tuple[int, ...]
 Table = Mapping[Case, Hashable]
@@ -27,14 +29,17 @@ class World(NamedTuple):
 
     def draw(self, table: Table) -> Node:
         """The diagram of a table, one variable after the other and no cleverness."""
+        return drawn(self.diagrams, table)
 
-        def below(fixed: Case) -> Node:
-            if len(fixed) == len(self.diagrams.sizes):
-                return self.diagrams.terminal(table[fixed])
-            size = self.diagrams.sizes[len(fixed)]
-            return self.diagrams.node(len(fixed), [below((*fixed, value)) for value in range(size)])
 
-        return below(())
+def drawn(diagrams: Diagrams, table: Table) -> Node:
+    def below(fixed: Mapping[int, int]) -> Node:
+        if len(fixed) == len(diagrams.sizes):
+            return diagrams.terminal(table[tuple(fixed[variable] for variable in range(len(fixed)))])
+        variable = diagrams.order[len(fixed)]
+        return diagrams.node(variable, [below({**fixed, variable: at}) for at in range(diagrams.sizes[variable])])
+
+    return below({})
 
 
 def answer(node: Node, case: Case) -> Hashable:
@@ -74,7 +79,8 @@ def worlds(draw: st.DrawFn, functions: int = 1, values: tuple[Hashable, ...] = (
                 seen[key] = draw(st.sampled_from(values))
             table[case] = seen[key]
         tables.append(table)
-    return World(Diagrams(sizes), tuple(tables))
+    order = draw(st.permutations(range(len(sizes))))
+    return World(Diagrams(sizes, order=order), tuple(tables))
 
 
 BOOLEANS = (False, True)
@@ -199,12 +205,108 @@ def test_an_example_gets_its_answer_with_any_free_variables(world: World) -> Non
     drawn = world.draw(table)
 
     for wanted in ("a", "b", "c"):
-        found = example(drawn, wanted)
+        found = world.diagrams.example(drawn, wanted)
         if found is None:
             assert wanted not in table.values()
         else:
             meant = [case for case in world.cases if all(case[at] == value for at, value in found.items())]
             assert {wanted} == {table[case] for case in meant}
+
+
+@given(worlds())
+def test_no_example_depends_on_the_order_of_variables(world: World) -> None:
+    """An example and the first case of an answer are those of diagrams in the variables' own order."""
+    table = world.tables[0]
+    plain = Diagrams(world.diagrams.sizes)
+    one, other = drawn(plain, table), world.draw(table)
+
+    for wanted in ("a", "b", "c"):
+        cases = [case for case in world.cases if table[case] == wanted]
+        tested = sorted(support(other))
+        first = {variable: min(cases)[variable] for variable in tested} if cases else None
+        assert first == world.diagrams.first(other, wanted) == plain.first(one, wanted)
+        assert world.diagrams.example(other, wanted) == plain.example(one, wanted) == in_own_order(one, wanted)
+
+
+def in_own_order(node: Node, wanted: Hashable) -> dict[int, int] | None:
+    """The first path to an answer through a diagram in the variables' own order."""
+    if node.terminal:
+        return {} if node.value == wanted else None
+    for value, child in enumerate(node.children):
+        if (found := in_own_order(child, wanted)) is not None:
+            return {node.variable: value} | found
+    return None
+
+
+@given(worlds(functions=5, values=BOOLEANS), st.integers(-1, 8), st.integers(0, 3))
+def test_at_least_counts_the_conditions_that_hold(world: World, count: int, again: int) -> None:
+    """At least so many of some conditions hold where they do case by case; one that is named twice counts twice."""
+    tables = [*world.tables, *world.tables[:again]]
+
+    counted = world.diagrams.at_least(count, [world.draw(table) for table in tables])
+
+    assert {case: sum(bool(table[case]) for table in tables) >= count for case in world.cases} == table_of(
+        counted, world
+    )
+
+
+@pytest.mark.parametrize("total", range(7))
+def test_at_least_of_single_facts_is_right_for_every_count_and_case(total: int) -> None:
+    diagrams = Diagrams([2] * total)
+    facts = [diagrams.member(at, {1}) for at in range(total)]
+
+    for count in range(-1, total + 2):
+        counted = diagrams.at_least(count, facts)
+        for case in product((0, 1), repeat=total):
+            assert answer(counted, case) == (sum(case) >= count)
+
+
+def test_counting_takes_steps_for_each_fact_and_count_only() -> None:
+    """Thirty of sixty facts take a few steps for each fact and each count, whatever the order."""
+    work = Work()
+    diagrams = Diagrams([2] * 60, work)
+
+    diagrams.at_least(30, [diagrams.member(at, {1}) for at in range(60)])
+
+    assert work.taken < 5 * 30 * 60
+
+
+@given(worlds(functions=4), st.data())
+def test_selecting_takes_the_child_of_the_value(world: World, data: st.DataObject) -> None:
+    """Selecting takes the child of the variable's value, whatever the children test."""
+    variable = data.draw(st.integers(0, len(world.diagrams.sizes) - 1))
+    tables = world.tables[: world.diagrams.sizes[variable]]
+
+    selected = world.diagrams.select(variable, [world.draw(table) for table in tables])
+
+    assert {case: tables[case[variable]][case] for case in world.cases} == table_of(selected, world)
+
+
+@given(worlds())
+def test_splitting_gives_the_cases_of_each_answer(world: World) -> None:
+    table = world.tables[0]
+
+    found = world.diagrams.split(world.draw(table), without="c")
+
+    assert found.keys() == set(table.values()) - {"c"}
+    for wanted, node in found.items():
+        assert {case: table[case] == wanted for case in world.cases} == table_of(node, world)
+
+
+@given(worlds(functions=2, values=BOOLEANS))
+def test_forgetting_changes_no_result(world: World) -> None:
+    one, other = map(world.draw, world.tables)
+    before = world.diagrams.all_of([one, other])
+
+    world.diagrams.forget()
+
+    assert world.diagrams.all_of([one, other]) is before
+
+
+def test_an_order_names_each_variable_once() -> None:
+    for order in ([0, 0], [0], [0, 2], [0, 1, 2]):
+        with pytest.raises(ValueError, match="each variable once"):
+            Diagrams([2, 2], order=order)
 
 
 @given(worlds())

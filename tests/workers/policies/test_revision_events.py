@@ -21,8 +21,8 @@ from policy_core.history.chain import Chain, PublicationRefusedError, policy_of
 from policy_core.history.publication_terms import Terms
 from policy_core.loading.check import MOST_PROBLEMS
 from policy_core.publications.publication import Publication, publication
-from tests.support.bombs import document, pairs
 from tests.support.chains import FORKED, OTHER, REFUSED, gestational_covered, next_one
+from tests.support.large_documents import random_indications
 from workers.configuration.settings import Settings
 from workers.kafka.records import OutgoingRecord
 from workers.policies.attestation import attestation
@@ -135,8 +135,7 @@ def test_a_refusal_by_the_chain_names_the_field_and_the_reason(one: Publication,
 
 def test_a_document_needing_too_much_work_is_refused_with_advice() -> None:
     """A document that takes too much work is refused with the part and with what to write."""
-    worst, _, when = pairs(24)
-    verdict = judged(publication(document(worst, when), None), {})
+    verdict = judged(publication(random_indications(), None), {})
 
     assert verdict.outcome is Outcome.REFUSED
     assert verdict.rejected is not None
@@ -144,7 +143,7 @@ def test_a_document_needing_too_much_work_is_refused_with_advice() -> None:
     [error] = verdict.rejected.errors
     assert error.path == "document.conditions.0"
     assert "the condition `bomb` takes" in error.message
-    assert "write facts that are tested together one behind the other" in error.message
+    assert "make one fact, a choice, of some that belong together" in error.message
 
 
 def large(document: Any) -> bytes:
