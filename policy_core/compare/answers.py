@@ -226,11 +226,13 @@ def _orders(old: Policy, new: Policy, paths: Sequence[str]) -> Iterator[tuple[in
 
 
 def _orders_of_paths(old: Policy, new: Policy) -> Iterator[Sequence[str]]:
-    own, its = ([policy.variables[at].path for at in policy.order] for policy in (old, new))
+    tested = [[policy.variables[at] for at in policy.order] for policy in (old, new)]
+    own, its = ([variable.path for variable in some if _varies(variable)] for some in tested)
     first = list(dict.fromkeys([*own, *its]))
     yield first
     yield list(dict.fromkeys([*its, *own]))
-    yield gathered(first, [group for policy in (old, new) for group in facts_together(policy.document)[1]])
+    groups = [group for policy in (old, new) for group in facts_together(policy.document)[1]]
+    yield gathered(first, [tuple(path for path in group if path in first) for group in groups])
 
 
 # --- the space of both ----------------------------------------------------------------------------------------------
