@@ -19,8 +19,8 @@ STEPS_PER_BYTE = 2
 """Additional steps per byte of canonical form: the time to read a topic is then proportional to its size."""
 NODES = 20_000
 """Nodes kept per document, about 10 MB. The packaged policy has about 150. A decision may visit all of them."""
-TIMES_COMPARED = 2
-"""Steps to compare two documents: so many times the sum of what each may take."""
+STEPS_COMPARED = 2 * STEPS
+"""Steps to compare two documents, beside what each may take."""
 NODES_COMPARED = 100_000
 """Nodes created for one comparison and then freed, about 40 MB."""
 STEPS_OF_CONDITIONS = 150_000

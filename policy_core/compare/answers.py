@@ -36,8 +36,8 @@ from policy_core.work_limit import (
     FACTS_COMPARED,
     NODES_COMPARED,
     NODES_OF_CONDITIONS,
+    STEPS_COMPARED,
     STEPS_OF_CONDITIONS,
-    TIMES_COMPARED,
     TooComplexError,
     Work,
 )
@@ -267,7 +267,7 @@ class _Joint:
     def __init__(self, old: Policy, new: Policy, variables: tuple[JointVariable, ...], order: Sequence[int]) -> None:
         self.sides = (old, new)
         self.variables = variables
-        work = Work(TIMES_COMPARED * (old.allowed + new.allowed), NODES_COMPARED)
+        work = Work(STEPS_COMPARED + old.allowed + new.allowed, NODES_COMPARED)
         self.diagrams = Diagrams([len(variable.domain) for variable in self.variables], work, order)
         days = sorted(boundaries(old.document) | boundaries(new.document))
         self.cells = [Window(until=days[0]), *(Window(since=a, until=b) for a, b in pairwise(days))]
@@ -300,7 +300,7 @@ class _Joint:
             return 0
         # One alone is counted as it is: no diagram of it needs to be drawn.
         alike = reduce(lambda one, other: self.diagrams.apply(_alike_in_both, one, other), different)
-        return prod(self.diagrams.sizes) - self.diagrams.count(alike).get(None, 0)
+        return prod(self.diagrams.sizes) - self.diagrams.number(alike, None)
 
     def before(self, day: date, points: Points) -> Points:
         """The points before a day."""
@@ -614,7 +614,7 @@ def _changes(joint: _Joint, points: Points) -> Iterator[Change]:
             where=tuple(_where(joint, box) for box in _boxes(where)),
             conditions=tuple(found.cubes),
             further=found.further,
-            cases=joint.diagrams.count(node).get(True, 0),
+            cases=joint.diagrams.number(node, answer=True),
             example=Example(
                 joint.day(exemplary.cell),
                 exemplary.line_of_business,

@@ -19,6 +19,9 @@ from policy_core.work_limit import Work
 UNKNOWN = -1
 """In an assignment: the variable's value is not known."""
 
+REMEMBERED_RESULTS = 100_000
+"""Results of operations remembered while drawing, about 25 MB; beyond, they are found again."""
+
 Assignment = Sequence[int] | Mapping[int, int]
 """The index of each variable's value, or `UNKNOWN`; of all variables that a diagram tests."""
 
@@ -64,8 +67,8 @@ class Diagrams:
         for level, variable in enumerate(self.order):
             self._level[variable] = level
         self._terminals: dict[tuple[type, Hashable], Node] = {}
-        self._nodes: dict[tuple[int, tuple[int, ...]], Node] = {}
-        self._known: dict[Callable[..., Hashable], dict[tuple[int, ...], Node]] = {}
+        self._nodes: dict[tuple[int, tuple[Node, ...]], Node] = {}
+        self._known: dict[Callable[..., Hashable], dict[tuple[Node, ...], Node]] = {}
 
     @contextmanager
     def working(self, work: Work) -> Iterator[None]:
@@ -133,6 +136,8 @@ class Diagrams:
         known: Callable[[tuple[Node, ...]], Node | None] | None = None,
     ) -> Node:
         """The same; results are remembered, because conditions have parts in common."""
+        if sum(map(len, self._known.values())) > REMEMBERED_RESULTS:
+            self.forget()
         return self._apply(operation, operands, known, self._known.setdefault(operation, {}))
 
     def _apply(
@@ -140,26 +145,25 @@ class Diagrams:
         operation: Callable[..., Hashable],
         operands: tuple[Node, ...],
         known: Callable[[tuple[Node, ...]], Node | None] | None,
-        memo: dict[tuple[int, ...], Node],
+        memo: dict[tuple[Node, ...], Node],
     ) -> Node:
         level = self._level
 
         def combine(nodes: tuple[Node, ...]) -> Node:
             if known is not None and (found := known(nodes)) is not None:
                 return found
-            key = tuple(map(id, nodes))
-            if key not in memo:
+            if nodes not in memo:
                 first = min(level[node.variable] for node in nodes)
                 if first == len(self.sizes):
-                    memo[key] = self.terminal(operation(*(node.value for node in nodes)))
+                    memo[nodes] = self.terminal(operation(*(node.value for node in nodes)))
                 else:
                     variable = self.order[first]
                     self.work.step(self.sizes[variable])
-                    memo[key] = self.node(
+                    memo[nodes] = self.node(
                         variable,
                         [combine(_cofactors(nodes, variable, value)) for value in range(self.sizes[variable])],
                     )
-            return memo[key]
+            return memo[nodes]
 
         return combine(operands)
 
@@ -217,7 +221,7 @@ class Diagrams:
 
         def parts(current: Node) -> dict[Node, Node]:
             """By the terminal that has the answer."""
-            if current.terminal:
+            if not current.children:
                 return {current: always} if current.value != without else {}
             if id(current) not in memo:
                 below = [parts(child) for child in current.children]
@@ -273,28 +277,23 @@ class Diagrams:
 
     def count(self, node: Node) -> dict[Hashable, int]:
         """The number of complete cases for each answer."""
-        memo: dict[int, dict[Hashable, int]] = {}
+        return {answer: self.number(node, answer) for answer in answers(node)}
 
-        def cases(current: Node) -> dict[Hashable, int]:
-            """Counts over the variables from this node's own on."""
-            if current.terminal:
-                return {current.value: 1}
-            if id(current) not in memo:
-                total: dict[Hashable, int] = {}
-                below = self._level[current.variable] + 1
-                for child in current.children:
-                    skipped = self._between(below, self._level[child.variable])
-                    for answer, number in cases(child).items():
-                        total[answer] = total.get(answer, 0) + number * skipped
-                memo[id(current)] = total
-            return memo[id(current)]
+    def number(self, node: Node, answer: Hashable) -> int:
+        """The number of complete cases that get `answer`."""
+        every = prod(self.sizes)
+        memo: dict[int, int] = {}
 
-        before = self._between(0, self._level[node.variable])
-        return {answer: number * before for answer, number in cases(node).items()}
+        def cases(current: Node) -> int:
+            """Of all variables: those that a child does not test multiply its number, which their values share."""
+            if not current.children:
+                return every if current.value == answer else 0
+            found = memo.get(id(current))
+            if found is None:
+                found = memo[id(current)] = sum([cases(child) for child in current.children]) // len(current.children)
+            return found
 
-    def _between(self, level: int, end: int) -> int:
-        """The number of cases of the variables tested from one level up to another."""
-        return prod([self.sizes[variable] for variable in self.order[level:end]])
+        return cases(node)
 
     def first(self, node: Node, answer: Hashable) -> dict[int, int] | None:
         """The first case that gets `answer`: each variable that the diagram tests, with as low a value as can be.
@@ -308,14 +307,15 @@ class Diagrams:
         memo: dict[int, int | None] = {}
 
         def smallest(current: Node) -> int | None:
-            if current.terminal:
+            if not current.children:
                 return 0 if current.value == answer else None
             if id(current) not in memo:
-                weight = weights[current.variable]
-                found = [(value, smallest(child)) for value, child in enumerate(current.children)]
-                memo[id(current)] = min(
-                    (value * weight + rest for value, rest in found if rest is not None), default=None
-                )
+                weight, best = weights[current.variable], None
+                for value, child in enumerate(current.children):
+                    rest = smallest(child)
+                    if rest is not None and (best is None or value * weight + rest < best):
+                        best = value * weight + rest
+                memo[id(current)] = best
             return memo[id(current)]
 
         number = smallest(node)
@@ -345,7 +345,7 @@ def _restricted(
     node: Node,
     assignment: Assignment,
     memo: dict[int, Node],
-    made: dict[tuple[int, tuple[int, ...]], Node],
+    made: dict[tuple[int, tuple[Node, ...]], Node],
 ) -> Node:
     while node.children and assignment[node.variable] != UNKNOWN:
         node = node.children[assignment[node.variable]]
@@ -358,11 +358,11 @@ def _restricted(
     return found
 
 
-def _reduced(known: dict[tuple[int, tuple[int, ...]], Node], variable: int, children: tuple[Node, ...]) -> Node:
+def _reduced(known: dict[tuple[int, tuple[Node, ...]], Node], variable: int, children: tuple[Node, ...]) -> Node:
     first = children[0]
-    if all(child is first for child in children):
+    if children.count(first) == len(children):
         return first
-    key = (variable, tuple(map(id, children)))
+    key = (variable, children)
     if key not in known:
         known[key] = Node(variable, children, None)
     return known[key]

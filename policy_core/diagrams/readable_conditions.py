@@ -43,7 +43,7 @@ def cover(diagrams: Diagrams, node: Node, work: Work) -> Cover:
                 cubes = _needed(diagrams, cubes, node)
         except TooComplexError:
             pass
-    return Cover(cubes, diagrams.count(left).get(True, 0))
+    return Cover(cubes, diagrams.number(left, answer=True))
 
 
 def _first(diagrams: Diagrams, node: Node) -> dict[int, int] | None:
@@ -71,9 +71,11 @@ def _holds_in(diagrams: Diagrams, cube: Cube, node: Node) -> bool:
     waiting = [node]
     while waiting:
         current = waiting.pop()
-        if current.terminal and not current.value:
-            return False
-        if current.terminal or id(current) in seen:
+        if not current.children:
+            if not current.value:
+                return False
+            continue
+        if id(current) in seen:
             continue
         seen.add(id(current))
         some = cube.get(current.variable)

@@ -57,8 +57,8 @@ def _counted() -> float:
     return process_time() - begun
 
 
-def _compared() -> float:
-    old, new = Policy(intervals()), Policy(intervals(moved=1))
+def _compared(rules: int, indications: int) -> float:
+    old, new = (Policy(intervals(moved=moved, rules=rules, indications=indications)) for moved in (0, 1))
     begun = process_time()
     compare(old, new)
     return process_time() - begun
@@ -75,7 +75,8 @@ def _marks() -> Sequence[Mark]:
         Mark("30 of 60 facts, counted at once", 1, _counted),
         Mark("300 codes, 10 sets of criteria, 20 facts, checked", 1, checking(criteria_of_codes(300, 10, 20))),
         Mark("60 pairs of facts in the worst order, checked", 1, checking(_worst_pairs())),
-        Mark("10 facts of 8 intervals, compared", 1, _compared),
+        Mark("10 facts of 8 intervals, 1 rule, compared", 1, lambda: _compared(1, 12)),
+        Mark("10 facts of 8 intervals, 6 rules, compared", 1, lambda: _compared(6, 4)),
         Mark("60 facts, 40 random indications, refused", 5, checking(random_indications(60, 40), refused=True)),
     )
 

@@ -80,8 +80,8 @@ def test_ten_facts_of_eight_intervals_are_compared_whole() -> None:
     old, new = Policy(intervals()), Policy(intervals(moved=1))
     joint, points, changing = compare_module._joined(old, new)  # noqa: SLF001 (its work shows nowhere else)
 
-    assert joint.diagrams.work.taken * 2 < old.allowed + new.allowed
-    assert changing == sum(joint.diagrams.count(node)[True] for _, _, node in points) == 100_716_352
+    assert joint.diagrams.work.taken * 4 < old.allowed + new.allowed
+    assert changing == sum(joint.diagrams.count(node)[True] for _, _, node in points) == 95_657_588
     [change] = compare(old, new).changes
     assert change.cases == changing
     assert 0 < len(change.conditions) <= MOST_CUBES
@@ -92,7 +92,7 @@ def test_ten_facts_of_eight_intervals_are_compared_whole() -> None:
 
 
 @pytest.mark.parametrize("count", [16, 24, 60])
-def test_pairs_of_facts_are_drawn_in_the_worst_order_of_the_document(count: int) -> None:
+def test_badly_ordered_pairs_are_drawn_in_another_order(count: int) -> None:
     """Pairs whose facts are far apart in the document need another order, and no other document."""
     worst, best, when = pairs(count)
 
@@ -361,10 +361,12 @@ def test_a_difference_of_small_documents_agrees_with_all_cases(
     """What two small documents answer differently agrees with every case, under any work limit."""
     old, new = Policy(one), Policy(another)
     old.__dict__["allowed"], new.__dict__["allowed"] = steps, 0
-    try:
-        found = compare(old, new)
-    except TooComplexError:
-        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare_module, "STEPS_COMPARED", 0)
+        try:
+            found = compare(old, new)
+        except TooComplexError:
+            return
 
     expected = 0
     for case in product((False, True), repeat=len(found.variables)):

@@ -46,25 +46,31 @@ def criteria_of_codes(codes: int = 300, sets: int = 10, facts: int = 20, seed: i
         criteria = [{"all": [{"fact": path, "in": degrees.pop()} for path in three]} for three in tested]
         mine = {"fact": "clinical.group", "is": groups[at]}
         rules.append(_rule(f"set-{at}", {"all": [mine, {"any": criteria}]}, "medically_necessary"))
-    rules.append(_rule("otherwise", {"otherwise": True}, "criteria_not_met"))
+    rules.append(_last())
     listed = [{"system": "own", "code": f"C{at:03}"} for at in range(codes)]
     return of_facts(declared, rules=rules, codes=_codes(listed))
 
 
-def intervals(moved: int = 0, count: int = 10, seed: int = 7) -> PolicyDocument:
-    """Facts of eight intervals each, and indications of three of them; `moved` shifts a third of the thresholds."""
+def intervals(moved: int = 0, count: int = 10, rules: int = 1, indications: int = 12, seed: int = 7) -> PolicyDocument:
+    """Facts of eight intervals each; rules with a reason of their own for any of some indications of three facts.
+
+    `moved` shifts a third of the thresholds.
+    """
     random = Random(seed)
     paths = [f"clinical.n{at}" for at in range(count)]
-    indications = [
-        {
-            "all": [
-                {"fact": path, "in": EIGHT[random.randrange(1, 7) + (0 if at else moved) :]}
-                for at, path in enumerate(random.sample(paths, 3))
-            ]
-        }
-        for _ in range(12)
-    ]
-    return of_facts([_choice(path, EIGHT) for path in paths], rules=_two_rules({"any": indications}))
+
+    def indication() -> Json:
+        lowest = [random.randrange(1, 7) + (0 if at else moved) for at in range(3)]
+        tested = random.sample(paths, 3)
+        return {"all": [{"fact": path, "in": EIGHT[low:]} for path, low in zip(tested, lowest, strict=True)]}
+
+    made: list[Json] = []
+    for at in range(rules):
+        determination = ("medically_necessary", "investigational", "not_medically_necessary")[at % 3]
+        rule = _rule(f"rule-{at}", {"any": [indication() for _ in range(indications)]}, determination)
+        rule["outcomes"][0]["reason"] = f"reason_{at}"
+        made.append(rule)
+    return of_facts([_choice(path, EIGHT) for path in paths], rules=[*made, _last()])
 
 
 def random_indications(facts: int = 60, count: int = 40, seed: int = 18) -> PolicyDocument:
@@ -87,8 +93,8 @@ def _rule(name: str, when: Json, determination: str) -> Json:
     return {"id": name, "says": f"{name}.", "when": when, "outcomes": outcomes}
 
 
-def _two_rules(when: Json) -> list[Json]:
-    return [_rule("first", when, "medically_necessary"), _rule("last", {"otherwise": True}, "criteria_not_met")]
+def _last() -> Json:
+    return _rule("last", {"otherwise": True}, "criteria_not_met")
 
 
 def _codes(listed: Sequence[Json]) -> Json:

@@ -251,7 +251,8 @@ def test_at_least_counts_the_conditions_that_hold(world: World, count: int, agai
 
 
 @pytest.mark.parametrize("total", range(7))
-def test_at_least_of_single_facts_is_right_for_every_count_and_case(total: int) -> None:
+def test_facts_are_counted_in_every_case(total: int) -> None:
+    """At least so many of single facts is right for every count and case."""
     diagrams = Diagrams([2] * total)
     facts = [diagrams.member(at, {1}) for at in range(total)]
 
