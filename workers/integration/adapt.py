@@ -14,7 +14,7 @@ import structlog
 
 from events.adapters.adapter import Adapter, Decided
 from events.adapters.chain import Again, Requested, chain_key, resolve
-from events.adapters.formats import FORMATS, format_of
+from events.adapters.formats import FORMATS, NEITHER, format_of
 from events.adapters.partner import Partner
 from events.adapters.submission import Chain, Context, Format, Refusal, Submission
 from events.dead_letter import DeadLetter
@@ -25,7 +25,7 @@ from policy_core.history.library import Library
 from workers.dead_letters.write import dead_letter, defect
 from workers.decide.handler import decide
 from workers.integration.records import rejected_of
-from workers.integration.refusals import NEITHER, refusal_of, undecodable
+from workers.integration.refusals import refusal_of, undecodable
 from workers.process.logs import frames
 
 log = structlog.get_logger(__name__)

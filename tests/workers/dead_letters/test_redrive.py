@@ -68,6 +68,15 @@ def test_a_platforms_message_is_sent_again(topic: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "partner"),
+    [(b"riverbend", "riverbend"), (b"Tillman, Odessa", None), (b"\xff", None), (None, None), (b"x" * 65, None)],
+)
+def test_the_partner_is_shown_if_it_could_be_one(value: bytes | None, partner: str | None) -> None:
+    assert letter("schema_violation", headers=(("partner", value),)).partner == partner
+    assert letter("schema_violation").partner is None
+
+
+@pytest.mark.parametrize(
     ("refused", "sentence"),
     [
         (letter("conflicting_duplicate"), "the first answer stands"),
