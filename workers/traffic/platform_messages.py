@@ -1,14 +1,14 @@
 """Platforms' own messages, FHIR PAS and X12 278: as `dli publish` sends them, and as `dli tail` shows their answers."""
 
+import re
 from pathlib import Path
 
 from events.adapters.formats import FORMATS, NEITHER, format_of
-from events.adapters.partner import PARTNER_HEADER
+from events.adapters.partner import PARTNER_HEADER, PARTNER_NAME
 from events.decode import LARGEST
 from workers.configuration.settings import Settings
-from workers.console.exit_codes import CommandError
 from workers.kafka.records import OutgoingRecord
-from workers.process.input_file import opened
+from workers.process.input_file import InputError, opened
 
 
 def message_record(file: Path, partner: str | None, settings: Settings) -> OutgoingRecord:
@@ -17,16 +17,17 @@ def message_record(file: Path, partner: str | None, settings: Settings) -> Outgo
     Its key is the partner, so that the messages of one partner stay in order.
 
     Raises:
-        InputError: The file cannot be read.
-        CommandError: It has no message, or one that is too large to be read.
+        InputError: The file cannot be read, has no message, or one that is too large; or no partner can have the name.
     """
+    if partner is not None and not re.fullmatch(PARTNER_NAME, partner):
+        raise InputError("--partner: should be a trading partner's name: letters, digits, dot, dash and underscore")
     with opened(file) as stream:
         message = stream.read(LARGEST + 1)
     if len(message) > LARGEST:
-        raise CommandError(f"{file}: larger than {LARGEST:,} bytes: nothing was published")
+        raise InputError(f"{file}: larger than {LARGEST:,} bytes: nothing was published")
     kind = format_of(message)
     if kind is None:
-        raise CommandError(f"{file}: {NEITHER}: nothing was published")
+        raise InputError(f"{file}: {NEITHER}: nothing was published")
     name = (partner or "").encode()
     headers = ((PARTNER_HEADER, name),) if partner is not None else ()
     return OutgoingRecord(settings.topic(FORMATS[kind].requests), name, message, headers)

@@ -51,7 +51,7 @@ def test_a_message_is_sent_as_it_is_to_the_topic_of_its_format(found: Settings) 
 
 
 @pytest.mark.broker
-def test_an_interchange_is_shown_as_text_and_cannot_touch_the_terminal(found: Settings) -> None:
+def test_an_interchange_is_shown_as_harmless_text(found: Settings) -> None:
     answers = [b"ISA*00*~ST*278~", b"ISA|00|\r\nNM1|1P|M\xfcller\x1b[2J\r\n", b"\xff\xfe"]
     list(sent([OutgoingRecord(found.topic(X12_RESPONSES), b"k", one) for one in answers], found))
 
@@ -77,6 +77,13 @@ def test_a_partner_is_for_messages_only() -> None:
     ran = dli("publish", str(CLAIM), "--partner", "riverbend")
 
     assert (ran.code, "add --messages" in ran.err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["", "Odessa Tillman", "x" * 65])
+def test_a_name_that_no_partner_can_have_is_refused(name: str) -> None:
+    ran = dli("publish", "--messages", str(CLAIM), "--partner", name)
+
+    assert (ran.code, "--partner: should be a trading partner's name" in ran.err) == (1, True)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b'{"ISA": 1}'])

@@ -260,7 +260,7 @@ def test_a_request_that_cannot_be_decided_is_refused_by_path() -> None:
         ),
     ],
 )
-def test_an_answer_that_cannot_be_decided_is_found_by_its_link_id(path: str, place: str) -> None:
+def test_an_undecidable_answer_is_found_by_its_link_id(path: str, place: str) -> None:
     error = SourceError(path=path, place="", trouble="invalid", message="should be another word")
     value = PAS.refuse(_requested().context, Refusal(reason="schema_violation", errors=(error,)), AT)
     [found] = json.loads(value)["entry"][0]["resource"]["error"]

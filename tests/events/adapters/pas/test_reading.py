@@ -504,7 +504,7 @@ def test_facts_are_read_from_our_questionnaire_only() -> None:
     assert _answered(response("https://other.example/q", FACTS)) is None
 
 
-def test_answers_without_a_questionnaire_in_the_partner_s_file_are_noted() -> None:
+def test_answers_are_noted_if_the_partner_has_no_questionnaire() -> None:
     without = PARTNER.model_copy(update={"questionnaire": None})
     tree = _bundle(response(QUESTIONNAIRE, FACTS))
     [found] = PAS.read(json.dumps(tree).encode(), without, RECEIVED)
