@@ -239,6 +239,16 @@ def test_a_refusal_names_each_error_by_path_place_and_loop() -> None:
     assert response["processNote"] == [{"number": 1, "type": "print", "text": "provider.npi: missing"}]
 
 
+def test_a_claim_without_a_patient_is_answered() -> None:
+    [found] = PAS.read(json.dumps(two_items(patient=None)).encode(), PARTNER, RECEIVED)
+    assert found.refused is not None
+    value = PAS.refuse(found, found.refused, AT)
+    [error] = json.loads(value)["entry"][0]["resource"]["error"]
+    assert _extension(error, "extension-errorPath") == "Claim.patient"
+    assert error["code"]["coding"] == [{"system": f"{X12_URL}901", "code": "15"}]
+    assert troubles(value) == []
+
+
 def test_a_request_that_cannot_be_decided_is_refused_by_path() -> None:
     error = SourceError(path="supersedes", place="", trouble="invalid", message="should be another")
     value = PAS.refuse(_requested().context, Refusal(reason="schema_violation", errors=(error,)), AT)
