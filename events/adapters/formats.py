@@ -29,6 +29,10 @@ _BLANKS = b" \t\r\n\x0b\x0c\x1c\x00\xef\xbb\xbf"
 """And a byte order mark."""
 
 
+NEITHER = "neither JSON, which begins with {, nor an interchange, which begins with ISA"
+"""Why a message has no format."""
+
+
 def format_of(message: bytes) -> Format | None:
     """The format of a message, from its first characters; None if it is neither JSON nor an interchange."""
     begins = message.lstrip(_BLANKS)

@@ -3,7 +3,7 @@
 import json
 import re
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
@@ -11,6 +11,10 @@ from pydantic_core import PydanticCustomError
 
 from events.personal_types import Model
 from events.request import Channel, LineOfBusiness
+
+PARTNER_HEADER: Final = "partner"
+"""The header of a record that names its trading partner."""
+PARTNER_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
 def _zone(name: str) -> str:
@@ -62,7 +66,7 @@ class LineOfBusinessRule(Model):
 class Partner(Model):
     """One trading partner. What is not stated here is the same for all partners."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "partner"
+    name: Annotated[str, Field(pattern=PARTNER_NAME)] = "partner"
     """Unique among a deployment's partners; traces count within it."""
     time_zone: Annotated[str, AfterValidator(_zone)]
     """Of times that a message states without an offset."""

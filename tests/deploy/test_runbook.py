@@ -1,6 +1,7 @@
 """The runbook's command lines are ones that programs take; in the image they are run (test_image.py)."""
 
 import re
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,17 @@ from tests.support.runbook import arguments, command_lines, runbook
 from tests.support.runbook_words import leaf
 
 ROOT = DEPLOY.parent
-PAGES = [DEPLOY / "runbook.md", DEPLOY / "README.md", ROOT / "workers" / "README.md", *ROOT.glob("workers/*/README.md")]
+PAGES = [
+    ROOT / "README.md",
+    *(DEPLOY / name for name in ("README.md", "connect.md", "personal-data.md", "runbook.md", "security.md")),
+    DEPLOY / "clients" / "README.md",
+    *(ROOT / package / "README.md" for package in ("events", "policy_core", "workers")),
+    *ROOT.glob("workers/*/README.md"),
+]
+
+
+SHELL = {"|", ">", "<", "&&", "&"}
+"""What a shell ends a command's words with."""
 
 
 def lines_of(program: str) -> list[str]:
@@ -24,7 +35,7 @@ def as_numbers(_line: str, blank: str) -> str:
 
 def usage_problem(line: str) -> str | None:
     """Why `dli` would not take a command line; None where it does, and where a sentence only names a command."""
-    command, rest = leaf(arguments(line, as_numbers)[1:])
+    command, rest = leaf([*takewhile(lambda word: word not in SHELL, arguments(line, as_numbers)[1:])])
     if command is None:
         return "no such command"
     if not rest:
@@ -60,8 +71,10 @@ def test_a_command_line_that_dli_does_not_take_is_noticed(line: str) -> None:
 def test_runbook_commands_are_found_in_blocks_and_sentences() -> None:
     """The runbook's command lines are found in code blocks and in sentences."""
     text = "See `dli topics\ncheck`, `DLI_X` and `dli …`.\n```sh\ndli accounts  # all\n```\nThen `dli topics check`."
+    console = "```console\n$ dli tail pas.responses  # answers\na line of output\n```\n"
 
     assert command_lines(text) == ["dli topics check", "dli accounts # all"]
+    assert command_lines(console) == ["dli tail pas.responses # answers"]
     assert len(lines_of("dli")) > 10
 
 

@@ -9,7 +9,8 @@ from deploy.generate import FOLDER as DEPLOY
 
 RUNBOOK = DEPLOY / "runbook.md"
 PROGRAMS = ("dli", "curl", "kubectl", "docker", "kafka-topics", "kafka-consumer-groups", "export")
-_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+_BLOCK = re.compile(r"```(?:sh|console)\n(.*?)```", re.DOTALL)
+_PROMPT = "$ "
 _INLINE = re.compile(r"`([^`]+)`")
 _BLANK = re.compile(r"\b(?:[A-Z][A-Z_]+|N)\b")
 
@@ -22,7 +23,7 @@ def command_lines(text: str) -> list[str]:
     found: dict[str, None] = {}
     position: list[tuple[int, str]] = []
     for block in _BLOCK.finditer(text):
-        position += [(block.start(), line) for line in block[1].splitlines()]
+        position += [(block.start(), line.removeprefix(_PROMPT)) for line in block[1].splitlines()]
     for inline in _INLINE.finditer(_BLOCK.sub(lambda block: " " * len(block[0]), text)):
         position.append((inline.start(), inline[1]))
     for _, said in sorted(position, key=lambda one: one[0]):

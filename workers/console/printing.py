@@ -74,6 +74,12 @@ def write_line(raw: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def write_text(text: str) -> None:
+    """Print a text with terminal control characters escaped; its line breaks stay."""
+    sys.stdout.buffer.write(printable(text, "\n").encode("utf-8", "backslashreplace") + b"\n")
+    sys.stdout.buffer.flush()
+
+
 def write_json(content: object) -> None:
     """Data as one line of JSON on standard output."""
     # What is no UTF-8, as a file's name may be, is escaped as JSON has it.

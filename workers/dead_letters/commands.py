@@ -51,7 +51,7 @@ def list_(
             write_json(_fields(letter, hasher))
         return
     table = Table(header_style="bold")
-    for column in ("letter", "written", "reason", "request", "from", "tries", "fields at fault"):
+    for column in ("letter", "written", "reason", "request", "partner", "from", "tries", "fields at fault"):
         table.add_column(column, overflow="fold")
     for letter in kept:
         fields = _fields(letter, hasher)
@@ -60,6 +60,7 @@ def list_(
             fields["written"],
             fields["reason"],
             fields["request"] or "-",
+            fields["partner"] or "-",
             fields["from"] or "-",
             str(letter.tries),
             ", ".join(error["path"] or "the whole" for error in fields["errors"]),
@@ -79,6 +80,7 @@ def _fields(stored: StoredDeadLetter, hasher: Hasher) -> dict[str, Any]:
         "reason": stored.content.reason,
         "errors": [error.model_dump() for error in stored.content.errors],
         "request": hasher(stored.content.request_id),
+        "partner": stored.partner,
         "from": place,
         "tries": stored.tries,
     }

@@ -11,6 +11,7 @@ import structlog
 from kafka.consumer.fetcher import ConsumerRecord
 from pydantic import SecretStr, ValidationError
 
+from events.adapters.partner import PARTNER_HEADER, PARTNER_NAME
 from events.dead_letter import DeadLetter
 from events.envelope import Headers, binary_attributes, header, is_binary, loads
 from events.topics import DEAD_LETTERS
@@ -47,6 +48,12 @@ class StoredDeadLetter(NamedTuple):
     def value(self) -> bytes | None:
         """The original record's value, possibly truncated."""
         return bytes_of(self.content.original.value_base64)
+
+    @property
+    def partner(self) -> str | None:
+        """The trading partner that the record's header names; None for a text that cannot be a partner's name."""
+        name = header(self.headers, PARTNER_HEADER)
+        return name if name is not None and re.fullmatch(PARTNER_NAME, name) else None
 
     @property
     def tries(self) -> int:

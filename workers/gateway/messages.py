@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from events.adapters.adapter import Adapter
-from events.adapters.partner import LineOfBusinessRule, Partner
+from events.adapters.partner import PARTNER_HEADER, LineOfBusinessRule, Partner
 from events.topics import PAS_REQUESTS, PAS_RESPONSES, X12_REQUESTS, X12_RESPONSES
 
 FHIR_JSON = "application/fhir+json"
 EDI = "application/edi-x12"
 OUTCOME = "OperationOutcome"
-PARTNER, MESSAGE = "partner", "dli-message"
+PARTNER, MESSAGE = PARTNER_HEADER, "dli-message"
 """The headers of records: whose message it is; the digest of the message that is answered."""
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from events.adapters.adapter import Adapter, Decided
 from events.adapters.chain import Again, Requested, chain_key, resolve
-from events.adapters.formats import FORMATS, format_of
+from events.adapters.formats import FORMATS, NEITHER, format_of
 from events.adapters.partner import Partner
 from events.adapters.submission import Chain, Context, Format, Refusal, Submission
 from events.dead_letter import DeadLetter
@@ -25,16 +25,20 @@ from policy_core.history.library import Library
 from workers.dead_letters.write import dead_letter, defect
 from workers.decide.handler import decide
 from workers.integration.records import rejected_of
-from workers.integration.refusals import NEITHER, refusal_of, undecodable
+from workers.integration.refusals import refusal_of, undecodable
 from workers.process.logs import frames
 
 log = structlog.get_logger(__name__)
+
+_ALONE = "follows an earlier message; none of its trace, for the same member, is before it in these files"
 
 
 @dataclass(frozen=True)
 class Adapted:
     """What became of one message."""
 
+    message: str | None = None
+    """The message's digest, by which answers on Kafka name it; None if no message is found."""
     request: Mapping[str, Any] | None = None
     """The canonical request; of a repeat and an inquiry, none."""
     dead_letter: DeadLetter | None = None
@@ -47,6 +51,7 @@ class Adapted:
     def as_json(self) -> dict[str, Any]:
         """The object that is printed."""
         return {
+            "message": self.message,
             "request": self.request,
             "dead_letter": _loaded(self.dead_letter.to_json()) if self.dead_letter is not None else None,
             "decision": _loaded(self.decision.to_json()) if self.decision is not None else None,
@@ -109,13 +114,18 @@ class Adaptor:
         except Exception as error:  # noqa: BLE001 (one message's defect must not affect the others)
             log.error("defect", error=type(error).__name__, at=frames(error))  # noqa: TRY400 (may contain personal data)
             return Adapted(
-                dead_letter=dead_letter(None, value, defect()), format=adapter.format, ignored=submission.notes
+                message=submission.message,
+                dead_letter=dead_letter(None, value, defect()),
+                format=adapter.format,
+                ignored=submission.notes,
             )
 
     def _adapted(self, value: bytes, adapter: Adapter, submission: Submission) -> Adapted:
-        found = resolve(submission, None if submission.refused else self._chains.get(chain_key(submission)))
+        chain = None if submission.refused else self._chains.get(chain_key(submission))
+        found = resolve(submission, chain)
         if isinstance(found, Refusal):
             return Adapted(
+                message=submission.message,
                 dead_letter=dead_letter(None, value, rejected_of(found)),
                 response=adapter.refuse(submission, found, self.received),
                 format=adapter.format,
@@ -124,7 +134,7 @@ class Adaptor:
         if isinstance(found, Again):
             return self._again(adapter, submission, found)
         self._chains[chain_key(submission)] = found.chain
-        return self._decided(adapter, submission, found)
+        return self._decided(adapter, submission, found, alone=submission.follows and chain is None)
 
     def _again(self, adapter: Adapter, submission: Submission, again: Again) -> Adapted:
         known = self._known.get(again.request_id or "")
@@ -134,6 +144,7 @@ class Adaptor:
             context, decided = (known.context, known.decided) if known is not None else (None, None)
             response = adapter.report(submission, context, decided, self.received)
         return Adapted(
+            message=submission.message,
             decision=known.decided.decision if known is not None and known.decided is not None else None,
             dead_letter=known.letter if known is not None else None,
             response=response,
@@ -141,7 +152,7 @@ class Adaptor:
             ignored=submission.notes,
         )
 
-    def _decided(self, adapter: Adapter, submission: Submission, found: Requested) -> Adapted:
+    def _decided(self, adapter: Adapter, submission: Submission, found: Requested, *, alone: bool) -> Adapted:
         known = self._known[found.request.request_id] = _Known(found.context)
         try:
             decision = decide(Received(None, found.request), self.library)
@@ -152,10 +163,11 @@ class Adaptor:
             known.decided = Decided(decision, self.received)
             known.response = adapter.answer(found.context, known.decided)
         return Adapted(
+            message=submission.message,
             request=found.context.request,
             dead_letter=known.letter,
             decision=known.decided.decision if known.decided is not None else None,
             response=known.response,
             format=adapter.format,
-            ignored=submission.notes,
+            ignored=(*submission.notes, *((_ALONE,) if alone else ())),
         )

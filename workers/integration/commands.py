@@ -48,9 +48,10 @@ def adapt(
 ) -> None:
     """Read, decide and answer platforms' messages, without a broker: one object for each message, in order.
 
-    Later files may follow earlier ones: the chain of traces is that of the files given. Each object has the canonical
-    `request` or null, the `dead_letter` or null, the `decision`, the `response` (an object for PAS, a text for X12),
-    and `ignored`: what was left out of the message, by its place.
+    Later files may follow earlier ones: the chain of traces is that of the files given. Each object has `message`, the
+    digest by which answers on Kafka name the message, the canonical `request` or null, the `dead_letter` or null, the
+    `decision`, the `response` (an object for PAS, a text for X12), and `ignored`: what was left out of the message, by
+    its place.
 
     Exit code 3 if there are dead letters.
     """

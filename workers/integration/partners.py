@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from events.adapters.partner import Partner
+from events.adapters.partner import PARTNER_HEADER, Partner
 from events.adapters.submission import Format
 from events.adapters.x12.interchange import sender
 from events.decode import field_errors
@@ -15,8 +15,6 @@ from policy_core.document.problems import PolicyDocumentError, Problem
 from policy_core.loading.load import Tree, mapping, raw_of
 from workers.console.errors import DliError
 
-PARTNER = "partner"
-"""The header of a message's record that names its partner."""
 _BEGINS = "the file of a trading partner begins with `name:` or `time_zone:`"
 _ENDINGS = (".yaml", ".yml", ".json")
 
@@ -60,7 +58,7 @@ class Partners:
         The record's header says it; else the interchange's sender; else it is the deployment's only partner, unless
         that states its senders and the interchange has another.
         """
-        name = header(headers, PARTNER)
+        name = header(headers, PARTNER_HEADER)
         if name is not None:
             return self._by_name.get(name)
         if form == "x12-278" and self._by_sender:

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from events.adapters.adapter import VERSION
 from events.adapters.formats import FORMATS
+from events.adapters.partner import PARTNER_HEADER
 from events.adapters.submission import Context, Refusal, Submission
 from events.case_event import CarriedRecord
 from events.dead_letter import FieldError
@@ -18,7 +19,6 @@ from events.origin_headers import CAUSE, RecordPosition
 from events.request import ELECTRONIC, AuthorizationRequest
 from events.topics import INTEGRATION_EVENTS, REQUESTS
 from workers.configuration.settings import Settings
-from workers.integration.partners import PARTNER
 from workers.kafka.records import OutgoingRecord, Record, name_bytes
 from workers.state.request_digests import digest, partition_of
 
@@ -46,7 +46,7 @@ def answer_record(
     form = FORMATS[of.format]
     headers = [
         ("content-type", form.content_type.encode()),
-        (PARTNER, of.partner.encode()),
+        (PARTNER_HEADER, of.partner.encode()),
         (MESSAGE, of.message.encode()),
         (CAUSE, str(position).encode()),
     ]
@@ -74,7 +74,7 @@ def request_record(
     submitted = str(context.request["submitted_at"])
     data = request.model_dump_json(exclude_none=True).encode()
     value, headers = write(attributes, submitted, data, settings.mode)
-    own = ((PARTNER, context.partner.encode()), (CHANNEL, (request.channel or ELECTRONIC).encode()))
+    own = ((PARTNER_HEADER, context.partner.encode()), (CHANNEL, (request.channel or ELECTRONIC).encode()))
     return OutgoingRecord(settings.topic(REQUESTS), request.request_id.encode(), value, (*headers, *own))
 
 

@@ -6,8 +6,6 @@ from events.adapters.submission import Refusal, SourceError
 from events.dead_letter import DeadLetter, FieldError, Reason
 from events.decode import RejectedError
 
-NEITHER = "neither JSON, which begins with {, nor an interchange, which begins with ISA"
-
 
 def undecodable(message: str) -> RejectedError:
     """The rejection of a record in which no adapter finds a message."""

@@ -15,12 +15,23 @@ from events.decode import shown_request_id
 from events.envelope import JSON, SPECVERSION, STRUCTURED, Attributes, Headers, loads, write
 from events.field_types import is_instant
 from events.request import AuthorizationRequest
-from events.topics import DEAD_LETTERS, DECISIONS, LARGEST_RECORD, POLICY_REVISIONS, REQUESTS, SHADOW
+from events.topics import (
+    DEAD_LETTERS,
+    DECISIONS,
+    LARGEST_RECORD,
+    PAS_REQUESTS,
+    PAS_RESPONSES,
+    POLICY_REVISIONS,
+    REQUESTS,
+    SHADOW,
+    X12_REQUESTS,
+    X12_RESPONSES,
+)
 from workers.audit.record_acts import acting
 from workers.configuration.command_options import Bootstrap, Events, Prefix, settings
 from workers.configuration.settings import Settings
 from workers.console.exit_codes import CommandError, Exit
-from workers.console.printing import err, write_line
+from workers.console.printing import err, write_line, write_text
 from workers.console.streams import nobody_reads
 from workers.event_log import json_files
 from workers.kafka import clients, reader
@@ -29,6 +40,7 @@ from workers.kafka.errors import ReadingError
 from workers.kafka.records import OutgoingRecord
 from workers.process import private_files
 from workers.traffic.generate import Generator
+from workers.traffic.platform_messages import interchange_text, message_record
 
 IN_FLIGHT = 1_000
 """Maximum unacknowledged records, which limits uncertainty after an interruption."""
@@ -36,7 +48,8 @@ SENDING: dict[str, Any] = {"linger_ms": 5, "max_request_size": LARGEST_RECORD}
 RECORD_OVERHEAD = 1_024
 """An upper bound of a record's overhead beyond key and value."""
 SOURCE = "/dli/publish"
-KNOWN = (REQUESTS, DECISIONS, DEAD_LETTERS, SHADOW, POLICY_REVISIONS)
+PLATFORMS = (PAS_REQUESTS, PAS_RESPONSES, X12_REQUESTS, X12_RESPONSES)
+KNOWN = (REQUESTS, DECISIONS, DEAD_LETTERS, SHADOW, POLICY_REVISIONS, *PLATFORMS)
 
 
 def add_commands(cli: typer.Typer) -> None:
@@ -87,17 +100,37 @@ def _write_all(lines: Iterator[bytes], stream: BinaryIO) -> None:
 # --- publish ---------------------------------------------------------------------------------------------------------
 
 
-def publish(file: Events, bootstrap: Bootstrap = None, topic_prefix: Prefix = None) -> None:
+def publish(
+    file: Events,
+    bootstrap: Bootstrap = None,
+    topic_prefix: Prefix = None,
+    messages: Annotated[
+        bool,
+        typer.Option(
+            "--messages", help="The file is a platform's own message: a FHIR PAS Bundle, or an X12 278 interchange."
+        ),
+    ] = False,
+    partner: Annotated[
+        str | None, typer.Option("--partner", help="With --messages: the name of the trading partner that sends it.")
+    ] = None,
+) -> None:
     """Publish every event of a file as a request, keyed by its request id; bare data gets an envelope.
 
     An unreadable file is refused before anything is published; standard input is published as it arrives. Exit code 3
     if an event is too large for Kafka: it is named, and the others are published.
+
+    With `--messages` the file is sent as it is, to `pas.requests` or `x12.278.requests`; without `--partner`,
+    `dli integration` tells the partner by the interchange's sender, or takes its only one.
     """
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    if messages:
+        _publish_message(message_record(file, partner, found), found)
+        return
+    if partner is not None:
+        raise CommandError("--partner names who sends a platform's own message: add --messages")
     topic = found.topic(REQUESTS)
     total = json_files.counted(file)
-    if (lacking := reader.lacking(found, [topic])) is not None:
-        raise CommandError(f"{lacking}: nothing was published; {reader.MAKE_TOPICS}")
+    _must_have(topic, found)
     too_large: list[str] = []
     count = 0
     with acting(found, "publish", topics=(topic,), count=total) as act:
@@ -113,6 +146,18 @@ def publish(file: Events, bootstrap: Bootstrap = None, topic_prefix: Prefix = No
     if too_large:
         err.print(f"not published, because larger than Kafka takes: {', '.join(too_large)}", markup=False)
         raise typer.Exit(Exit.DIFFERENT)
+
+
+def _publish_message(record: OutgoingRecord, found: Settings) -> None:
+    _must_have(record.topic, found)
+    with acting(found, "publish", topics=(record.topic,), count=1):
+        for _ in sent([record], found):
+            err.print(f"1 published to {record.topic}")
+
+
+def _must_have(topic: str, found: Settings) -> None:
+    if (lacking := reader.lacking(found, [topic])) is not None:
+        raise CommandError(f"{lacking}: nothing was published; {reader.MAKE_TOPICS}")
 
 
 def _fitting(events: Iterable[json_files.Event], topic: str, too_large: list[str]) -> Iterator[OutgoingRecord]:
@@ -218,13 +263,17 @@ def tail(
 ) -> None:
     """Print a topic's values as they arrive, one per line; joins no group and commits nothing.
 
-    A value that is not JSON is replaced by an object with its position.
+    An X12 interchange is printed as text, with the line breaks that it has. Another value that is not JSON is replaced
+    by an object with its position.
     """
     found = settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     name = found.topic(topic) if topic in KNOWN else topic
     try:
         for number, record in enumerate(read(name, found, from_beginning=from_beginning, until_end=until_end), start=1):
-            write_line(_line(record))
+            if (text := interchange_text(record.value)) is not None:
+                write_text(text)
+            else:
+                write_line(_line(record))
             if number == count:
                 return
             if nobody_reads():

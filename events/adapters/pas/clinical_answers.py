@@ -41,11 +41,11 @@ class _Answer(NamedTuple):
 def answers(message: Message, partner: Partner) -> Answers:
     """Every fact that is stated."""
     read = Answers({}, {}, {}, [])
-    if partner.questionnaire is None:
-        return read
     seen: dict[str, Any] = {}
     for found in _for_this_claim(message):
-        if text(found.resource.get("questionnaire")).partition("|")[0] != partner.questionnaire:
+        if partner.questionnaire is None:
+            read.notes.append(f"{found.place}: the partner's file names no questionnaire; left out")
+        elif text(found.resource.get("questionnaire")).partition("|")[0] != partner.questionnaire:
             read.notes.append(f"{found.place}: answers to another questionnaire; left out")
         elif text(found.resource.get("status")) in _LEFT_OUT_STATUS or _is_of_another(message, found):
             read.notes.append(f"{found.place}: answers of another person, or taken back; left out")

@@ -113,12 +113,21 @@ class _Read(NamedTuple):
 
 
 _NO_TRACE = Wrong("Claim.identifier", "missing", "should have a trace: an identifier with its organization")
+_NO_PATIENT = Wrong("Claim.patient", "missing", "missing: a Claim names its patient")
+
+
+def _lacking(message: Message, trace: str | None) -> dict[str, Wrong]:
+    """What every Claim must have: a trace, and a patient, even where the coverage has a member's number."""
+    wrong = {"request_id": _NO_TRACE} if trace is None else {}
+    if not obj(message.claim.resource.get("patient")):
+        wrong["member.member_id"] = _NO_PATIENT
+    return wrong
 
 
 def _inquiry(message: Message, partner: Partner, trace: str | None) -> _Read:
     member = reading.member_id(message, partner)
-    wrong = {"request_id": _NO_TRACE} if trace is None else {}
-    if member is None:
+    wrong = _lacking(message, trace)
+    if member is None and "member.member_id" not in wrong:
         wrong["member.member_id"] = Wrong("Patient.identifier", "missing", "missing")
     if wrong:
         return _Read({}, _refusal("schema_violation", wrong))
@@ -132,8 +141,7 @@ def _read(message: Message, partner: Partner, trace: str | None) -> _Read:
         _take(request, wrong, field.path, field.read(message, partner))
     if "member_id" not in request.get("member", {}):
         wrong.pop("member.line_of_business", None)  # which follows from the id
-    if trace is None:
-        wrong["request_id"] = _NO_TRACE
+    wrong |= _lacking(message, trace)
     stated = reading.diagnoses(message)
     if stated:
         request["diagnoses"] = [{"system": one.system, "code": one.code} for one in stated]

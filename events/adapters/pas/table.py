@@ -142,7 +142,7 @@ ROWS: Final = (
     Row("Claim", "conditionCode, homeHealthCareInformation", "ignored", _CLINICAL),
     Row("Claim", "careTeam", "ignored", "Other providers than the requester; no decision depends on them."),
     Row("Claim", "total", "ignored", _NOT_PAID),
-    Row("Claim", "patient", "mapped", "Leads to the member.", "member.member_id"),
+    Row("Claim", "patient", "mapped", "Leads to the member. Without it the message is refused.", "member.member_id"),
     Row("Claim", "insurance", "mapped", "The focal one's coverage, else the first.", "member.line_of_business"),
     Row("Claim", "insurer", "mapped", "One of the ways to tell the line of business.", "member.line_of_business"),
     Row(

@@ -14,6 +14,7 @@ from events.adapters.pas.reading import moment
 from events.adapters.pas.systems import CLAIM_TYPES, OPERATION_CODES, PAS, X12
 from events.adapters.pas.table import FIELDS, LINE_FIELDS, OTHER_LOOPS
 from events.adapters.submission import Refusal, SourceError
+from events.field_paths import UNDECLARED
 
 
 class Kept:
@@ -133,7 +134,16 @@ _PLACES = {field.path.partition(".")[0]: field.place for field in FIELDS} | {
 
 
 def _place(path: str) -> str:
-    """Where a field usually stands: a request that cannot be decided has no places of its own."""
+    """Where a field usually stands: a request that cannot be decided has no places of its own.
+
+    Of an answer to our questionnaire, its item by its link id, which is the fact's path, or by the beginning that may
+    be repeated.
+    """
+    if path.startswith("clinical."):
+        known, hidden, _ = path.partition(UNDECLARED)
+        fact = ".".join(part for part in known.split(".") if not part.isdigit())
+        asked = f"linkId.startsWith('{fact}')" if hidden else f"linkId = '{fact}'"
+        return f"QuestionnaireResponse.repeat(item).where({asked})"
     return _PLACES.get(path.partition(".")[0]) or "Claim"
 
 

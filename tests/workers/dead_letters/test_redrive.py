@@ -12,7 +12,7 @@ import pytest
 from events.dead_letter import DeadLetter
 from events.decode import RejectedError
 from events.envelope import header
-from events.topics import DEAD_LETTERS, DECISIONS, REQUESTS
+from events.topics import DEAD_LETTERS, DECISIONS, PAS_REQUESTS, REQUESTS
 from policy_core.history.library import PACKAGED
 from tests.support import generator
 from tests.support.commands import Ran, dli
@@ -28,11 +28,12 @@ from workers.dead_letters.commands import chosen
 from workers.dead_letters.masking import masked
 from workers.dead_letters.read import TRIES, StoredDeadLetter, letters, read_letter
 from workers.dead_letters.redrive import FROM, again, planned, redrive, refusal
-from workers.dead_letters.write import dead_letter
+from workers.dead_letters.write import dead_letter, rejection
 from workers.decide.handler import DecisionHandler
 from workers.kafka.reader import data_of
 from workers.kafka.records import Headers, Record, Unreadable
 from workers.topics import apply_topics
+from workers.traffic.commands import sent
 
 MARK = "MARKED-7f3a"
 SETTINGS = read(topic_prefix="t.")
@@ -65,6 +66,15 @@ def test_a_platforms_message_is_sent_again(topic: str) -> None:
 
     assert refusal(refused, SETTINGS) is None
     assert masked(refused) == "7 bytes that are not JSON"
+
+
+@pytest.mark.parametrize(
+    ("value", "partner"),
+    [(b"riverbend", "riverbend"), (b"Tillman, Odessa", None), (b"\xff", None), (None, None), (b"x" * 65, None)],
+)
+def test_the_partner_is_shown_if_it_could_be_one(value: bytes | None, partner: str | None) -> None:
+    assert letter("schema_violation", headers=(("partner", value),)).partner == partner
+    assert letter("schema_violation").partner is None
 
 
 @pytest.mark.parametrize(
@@ -305,6 +315,19 @@ def test_events_are_resent_once_per_letter_up_to_a_limit(found: Settings, tmp_pa
     assert len({(one.partition, one.value) for one in records}) == 1
     assert [header(tuple(one.headers), TRIES) for one in records] == [None, "1", "2", "3"]
     assert account.total(account.ask(found)).difference == 0
+
+
+@pytest.mark.broker
+def test_a_platforms_letter_is_shown_with_its_partner(found: Settings) -> None:
+    message = Record(found.topic(PAS_REQUESTS), 3, 7, 0, None, MARK.encode(), (("partner", b"riverbend"),))
+    list(sent([rejection(message, RejectedError("undecodable"), found)], found))
+
+    listed, table = command(found, "list", "-o", "jsonl"), command(found, "list")
+    whole = command(found, "show", json.loads(listed.out)["letter"])
+
+    assert json.loads(listed.out)["partner"] == json.loads(whole.out)["partner"] == "riverbend"
+    assert "riverbend" in table.out
+    assert MARK not in listed.out + table.out + whole.out
 
 
 ASKED = [("list",), ("list", "-o", "jsonl"), ("show", "0"), ("redrive", "--all")]

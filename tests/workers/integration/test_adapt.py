@@ -1,6 +1,7 @@
 """`dli adapt`: every message of the files becomes an object, without a broker."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 from tests.support.commands import Ran, dli
 from tests.support.interop_samples import ABSENT, SAMPLES, files
 from tests.support.x12_messages import PARTNER, message, request, written
+from workers.demo.platform import MESSAGES as DEMO
 
-FIELDS = {"request", "dead_letter", "decision", "response", "ignored"}
+FIELDS = {"message", "request", "dead_letter", "decision", "response", "ignored"}
 
 
 @pytest.fixture
@@ -40,6 +42,50 @@ def test_a_request_is_decided_and_answered(tmp_path: Path, partner: Path) -> Non
     assert one["dead_letter"] is None
     assert one["decision"]["request_id"] == one["request"]["request_id"]
     assert one["response"].startswith("ISA")
+
+
+def test_a_278_is_named_by_the_digest_of_its_transaction_set(tmp_path: Path) -> None:
+    """SHA-256 from BHT up to SE, with the usual delimiters; a backslash before what would read as one."""
+    own = DEMO / "request.edi"
+    segments = [segment.strip() for segment in own.read_text().split("~")]
+    between = segments[next(at for at, one in enumerate(segments) if one.startswith("BHT")) : -4]
+    assert between[-1].startswith("SV1")
+    other = own.read_bytes().replace(b"*", b"|").replace(b"BAYOU HEALTH PLAN", b"BAYOU*HEALTH PLAN")
+    escaped = "~".join(between).replace("BAYOU HEALTH PLAN", "BAYOU\\*HEALTH PLAN")
+
+    usual, odd = adapted(
+        dli("adapt", str(own), message_file(tmp_path, "odd.edi", other), "--partner", str(DEMO / "partner.yaml"))
+    )
+
+    assert usual["message"] == sha256("~".join(between).encode()).hexdigest()
+    assert odd["message"] == sha256(escaped.encode()).hexdigest()
+
+
+def test_a_bundle_is_named_by_the_digest_of_its_canonical_json(tmp_path: Path) -> None:
+    own = DEMO / "claim.json"
+    canonical = json.dumps(json.loads(own.read_bytes()), sort_keys=True, separators=(",", ":")).encode()
+    assert canonical.isascii()
+    broken = message_file(tmp_path, "broken.json", b'{"resourceType":')
+
+    bundle, no_json = adapted(dli("adapt", str(own), broken, "--partner", str(DEMO / "partner.yaml")))
+
+    assert bundle["message"] == sha256(canonical).hexdigest()
+    assert bundle["request"]["request_id"].endswith(f"~{bundle['message'][:12]}")
+    assert no_json["message"] == sha256(b'{"resourceType":').hexdigest()
+
+
+def test_a_message_that_follows_none_of_these_says_so(tmp_path: Path) -> None:
+    """As one whose member is another's: it is decided by itself."""
+    asks, answers = DEMO / "claim.json", DEMO / "claim-answers.json"
+    other = message_file(tmp_path, "other.json", answers.read_bytes().replace(b"BHP00051040", b"BHP00051041"))
+    where = ("--partner", str(DEMO / "partner.yaml"))
+
+    _, joined = adapted(dli("adapt", str(asks), str(answers), *where))
+    _, alone = adapted(dli("adapt", str(asks), other, *where))
+
+    assert (joined["ignored"], "supersedes" in joined["request"]) == ([], True)
+    assert "supersedes" not in alone["request"]
+    assert [note for note in alone["ignored"] if "follows an earlier message" in note]
 
 
 def test_a_repeat_gets_the_same_answer_and_makes_no_request(tmp_path: Path, partner: Path) -> None:

@@ -239,13 +239,43 @@ def test_a_refusal_names_each_error_by_path_place_and_loop() -> None:
     assert response["processNote"] == [{"number": 1, "type": "print", "text": "provider.npi: missing"}]
 
 
+def test_a_claim_without_a_patient_is_answered() -> None:
+    [found] = PAS.read(json.dumps(two_items(patient=None)).encode(), PARTNER, RECEIVED)
+    assert found.refused is not None
+    value = PAS.refuse(found, found.refused, AT)
+    [error] = json.loads(value)["entry"][0]["resource"]["error"]
+    assert _extension(error, "extension-errorPath") == "Claim.patient"
+    assert error["code"]["coding"] == [{"system": f"{X12_URL}901", "code": "15"}]
+    assert troubles(value) == []
+
+
 def test_a_request_that_cannot_be_decided_is_refused_by_path() -> None:
-    error = SourceError(path="clinical.chimerism", place="", trouble="invalid", message="should be another word")
+    error = SourceError(path="supersedes", place="", trouble="invalid", message="should be another")
     value = PAS.refuse(_requested().context, Refusal(reason="schema_violation", errors=(error,)), AT)
     [found] = json.loads(value)["entry"][0]["resource"]["error"]
-    assert _extension(found, "extension-errorPath") == "QuestionnaireResponse.item"
+    assert _extension(found, "extension-errorPath") == "Claim"
     without = PAS.refuse(_requested().context, Refusal(reason="internal_error"), AT)
     assert troubles(value) + troubles(without) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("clinical", "QuestionnaireResponse.item"),
+        ("clinical.chimerism", "QuestionnaireResponse.repeat(item).where(linkId = 'clinical.chimerism')"),
+        ("clinical.purposes.1", "QuestionnaireResponse.repeat(item).where(linkId = 'clinical.purposes')"),
+        (
+            "clinical.transplant.?",
+            "QuestionnaireResponse.repeat(item).where(linkId.startsWith('clinical.transplant.'))",
+        ),
+    ],
+)
+def test_an_undecidable_answer_is_found_by_its_link_id(path: str, place: str) -> None:
+    error = SourceError(path=path, place="", trouble="invalid", message="should be another word")
+    value = PAS.refuse(_requested().context, Refusal(reason="schema_violation", errors=(error,)), AT)
+    [found] = json.loads(value)["entry"][0]["resource"]["error"]
+    assert _extension(found, "extension-errorPath") == place
+    assert troubles(value) == []
 
 
 @pytest.mark.parametrize("value", [b"{", b"[]", b'{"resourceType": "Bundle"}', b'{"resourceType": "Patient"}'])

@@ -188,6 +188,14 @@ def test_the_member_is_found_in_this_order() -> None:
     assert list(_refused(_patient({"value": "A"}, {"value": "B"}), own)) == ["member.member_id"]
 
 
+def test_a_claim_without_a_patient_is_refused() -> None:
+    assert _refused(patient=None) == {"member.member_id": "Claim.patient"}
+    assert _refused(patient={}) == {"member.member_id": "Claim.patient"}
+    inquiry = _read({"resourceType": "Parameters", "parameter": [{"resource": _bundle(patient=None)}]})
+    assert inquiry.refused is not None
+    assert [error.place for error in inquiry.refused.errors] == ["Claim.patient"]
+
+
 def test_the_line_of_business_is_the_first_rule_that_matches() -> None:
     classed = {"resourceType": "Coverage", "id": "cov", "class": [{"type": coded("c", "group"), "value": "STATE-7"}]}
     assert _request(_patient({**MB, "value": "R12345678"}))["member"]["line_of_business"] == "fep"
@@ -494,6 +502,15 @@ def test_facts_are_read_from_our_questionnaire_only() -> None:
     assert _answered(response(QUESTIONNAIRE, FACTS)) == wanted
     assert _answered(response(f"{QUESTIONNAIRE}|2025-03-28", FACTS)) == wanted
     assert _answered(response("https://other.example/q", FACTS)) is None
+
+
+def test_answers_are_noted_if_the_partner_has_no_questionnaire() -> None:
+    without = PARTNER.model_copy(update={"questionnaire": None})
+    tree = _bundle(response(QUESTIONNAIRE, FACTS))
+    [found] = PAS.read(json.dumps(tree).encode(), without, RECEIVED)
+    assert "clinical" not in (found.request or {})
+    place = f"Bundle.entry[{len(tree['entry']) - 1}].resource"
+    assert found.notes == (f"{place}: the partner's file names no questionnaire; left out",)
 
 
 def test_facts_are_read_in_groups_and_in_a_bundle_of_dtr() -> None:
