@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
+import orjson
 from pydantic import BaseModel, TypeAdapter
 
 from events.code_spelling import procedure
@@ -93,6 +94,20 @@ def read_typed(value: bytes, headers: Headers = ()) -> Event | None:
         return Event(cause, _parts(request))
     except (_NotTypedError, ValueError, RecursionError):  # of msgspec too, whose limit is what is left of the stack
         return None
+
+
+def is_valid(request: Mapping[str, Any]) -> bool:
+    """Whether the models accept a request of JSON's types alone; False if only they can say."""
+    try:
+        value = orjson.dumps(request)
+        if len(value) > MOST_FIELDS or not _is_plain(value):
+            return False
+        read = _read_request(value)
+        _check_texts(read)
+        _parts(read)
+    except (_NotTypedError, TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 class _NotTypedError(Exception):

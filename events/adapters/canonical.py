@@ -7,6 +7,7 @@ from pydantic import JsonValue, ValidationError
 from events.adapters.submission import SourceError
 from events.decode import field_errors
 from events.request import AuthorizationRequest
+from events.typed_reader import is_valid
 
 _ANY_ID = "not-known-yet"
 
@@ -18,8 +19,11 @@ def canonical_errors(
 
     `lines_follow` accepts a request without lines, which a cancellation takes from its trace.
     """
+    whole = {"request_id": _ANY_ID, **request}
+    if is_valid(whole):
+        return ()
     try:
-        AuthorizationRequest.model_validate({"request_id": _ANY_ID, **request})
+        AuthorizationRequest.model_validate(whole)
     except ValidationError as error:
         return tuple(
             SourceError(

@@ -12,7 +12,7 @@ from events.adapters.canonical import canonical_errors
 from events.adapters.partner import Partner
 from events.adapters.pas import reading
 from events.adapters.pas.bundle import Bundle, Tree, obj, objects, text
-from events.adapters.pas.canonical_form import digest
+from events.adapters.pas.canonical_form import Parsed, digest
 from events.adapters.pas.clinical_answers import Answers, answers
 from events.adapters.pas.kept import echo
 from events.adapters.pas.reading import Line, Message, Wrong
@@ -30,17 +30,18 @@ def unreadable(value: bytes, partner: Partner, message: str) -> Submission:
     return _submission(partner, sha256(value).hexdigest(), refused=_refusal("undecodable", wrong))
 
 
-def submissions(tree: Any, partner: Partner, received: int) -> tuple[Submission, ...]:
+def submissions(found: Parsed, partner: Partner, received: int) -> tuple[Submission, ...]:
     """What a parsed record becomes: a request, or an inquiry for each Bundle of Parameters."""
+    tree = found.tree
     if text(obj(tree).get("resourceType")) != "Parameters":
-        return (_one(tree, partner, received, "inquire" if _is_inquiry(obj(tree)) else "submit"),)
+        return (_one(found, partner, received, "inquire" if _is_inquiry(obj(tree)) else "submit"),)
     given = objects(obj(tree).get("parameter"))
     bundles = [one["resource"] for one in given if isinstance(one.get("resource"), dict)]
     if not bundles:
         wrong = {"": Wrong("Parameters.parameter", "missing", "should have a Bundle")}
         refused = _refusal("unsupported_type", wrong)
-        return (_submission(partner, digest(tree), kind="inquire", refused=refused),)
-    return tuple(_one(bundle, partner, received, "inquire") for bundle in bundles)
+        return (_submission(partner, found.digest, kind="inquire", refused=refused),)
+    return tuple(_one(Parsed(bundle, digest(bundle)), partner, received, "inquire") for bundle in bundles)
 
 
 def _is_inquiry(bundle: Tree) -> bool:
@@ -53,8 +54,8 @@ def _is_inquiry(bundle: Tree) -> bool:
     return False
 
 
-def _one(tree: Any, partner: Partner, received: int, kind: Kind) -> Submission:
-    own = digest(tree)
+def _one(found: Parsed, partner: Partner, received: int, kind: Kind) -> Submission:
+    tree, own = found
     if text(obj(tree).get("resourceType")) != "Bundle":
         wrong = Wrong("resourceType", "invalid", "should be Bundle")
         return _unsupported(partner, own, kind, wrong, is_answer=text(obj(tree).get("resourceType")) in _ANSWERS)
