@@ -8,9 +8,11 @@ HL*5*4*EV*1     2000E  the patient event
 HL*6*5*SS*0     2000F  a service; any number of them
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 
+from events.adapters.code_lists import CANCEL
 from events.adapters.x12.interchange import Delimiters, Segment, TransactionSet
 from events.request import MOST_LINES
 
@@ -29,27 +31,60 @@ def element(segment: Segment, number: int) -> str:
     return segment[number].strip() if number < len(segment) else ""
 
 
-class Level(NamedTuple):
+class Level:
     """One hierarchical level: HL and what follows it."""
 
-    code: str
-    """HL03."""
-    segments: list[Segment]
-    """HL first, if there is one."""
+    def __init__(self, code: str, segments: list[Segment]) -> None:
+        self.code = code
+        """HL03."""
+        self.segments = segments
+        """HL first, if there is one."""
 
-    def all(self, name: str) -> list[Segment]:
+    @cached_property
+    def named(self) -> Mapping[str, Sequence[Segment]]:
+        """Its segments by name, when it has them all."""
+        found: dict[str, list[Segment]] = {}
+        for segment in self.segments:
+            if (same := found.get(segment[0])) is None:
+                found[segment[0]] = [segment]
+            else:
+                same.append(segment)
+        return found
+
+    def all(self, name: str) -> Sequence[Segment]:
         """Its segments of a name."""
-        return [segment for segment in self.segments if segment[0] == name]
+        return self.named.get(name, ())
 
     def first(self, name: str, *qualifiers: str) -> Segment | None:
         """The first of them, or the first whose first element is one of the qualifiers."""
-        for segment in self.segments:
-            if segment[0] == name and (not qualifiers or element(segment, 1) in qualifiers):
+        for segment in self.named.get(name, ()):
+            if not qualifiers or element(segment, 1) in qualifiers:
                 return segment
         return None
 
 
 _NOTHING = Level("", [])
+
+
+class Line(NamedTuple):
+    """A service level, or what the event says if there is none."""
+
+    number: int
+    """The ordinal of its 2000F loop, or 1."""
+    loop: str
+    """`2000F[2]`, by which places name it."""
+    level: Level
+    services: Sequence[Segment]
+    """Its segments with a procedure."""
+    is_cancelled: bool
+    """Whether it takes back a service that was requested earlier."""
+
+
+def line_of(number: int, loop: str, level: Level) -> Line:
+    """A level as a line."""
+    review = level.first("UM")
+    services = [segment for segment in level.segments if segment[0] in SERVICE_SEGMENTS]
+    return Line(number, loop, level, services, review is not None and element(review, 2) == CANCEL)
 
 
 class Message(NamedTuple):
@@ -63,8 +98,8 @@ class Message(NamedTuple):
     requester: Level
     subscriber: Level
     event: Level
-    services: Sequence[Level]
-    """The first of them, as many as there may be."""
+    lines: Sequence[Line]
+    """The service levels: the first of them, as many as there may be."""
     received: int
     """When the record was, in milliseconds since the epoch."""
 
@@ -75,7 +110,7 @@ class Message(NamedTuple):
 
     def count(self, code: str) -> int:
         """How many levels of a kind it has."""
-        return sum(level.code == code for level in self.levels)
+        return [level.code for level in self.levels].count(code)
 
 
 def message_of(found: TransactionSet, received: int) -> Message:
@@ -86,12 +121,13 @@ def message_of(found: TransactionSet, received: int) -> Message:
     current = header.segments
     for text in found.written:
         segment = text.split(separator)
-        segment[0] = segment[0].strip()
-        if segment[0] == "HL":
+        segment[0] = name = segment[0].strip()
+        if name == "HL":
             current = []
             levels.append(Level(element(segment, 3), current))
         current.append(segment)
     levels = _with_event(levels)
+    services = [level for level in levels if level.code == SERVICE][:MOST_SERVICES]
     return Message(
         delimiters=found.delimiters,
         header=header,
@@ -100,7 +136,7 @@ def message_of(found: TransactionSet, received: int) -> Message:
         requester=_of(levels, REQUESTER),
         subscriber=_of(levels, SUBSCRIBER),
         event=_of(levels, EVENT),
-        services=[level for level in levels if level.code == SERVICE][:MOST_SERVICES],
+        lines=[line_of(number, f"2000F[{number}]", level) for number, level in enumerate(services, start=1)],
         received=received,
     )
 
