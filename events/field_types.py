@@ -57,6 +57,22 @@ def instant(value: Any) -> datetime:
     return found_instant
 
 
+_WRITTEN = re.compile(
+    r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:Z|[+-](?!00:00)(?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
+_END = f"{LAST_YEAR + 1}"
+
+
+def whole_second(text: str) -> datetime | None:
+    """An instant whose text is what `written_instant` makes of it, as nearly all are; None of any other text."""
+    if not _WRITTEN.fullmatch(text) or text >= _END:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def is_instant(text: str) -> bool:
     """Whether a text is a valid instant."""
     try:

@@ -11,7 +11,6 @@ white space aside, has none; other JSON is parsed strictly beside.
 `tests/events/test_typed_reader.py` compares it with the models on mutated events.
 """
 
-import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
@@ -24,7 +23,7 @@ from pydantic import BaseModel, TypeAdapter
 from events.code_spelling import procedure
 from events.decode import MOST_FIELDS, decode
 from events.envelope import IN_HEADERS, Attributes, Cause, Headers, is_json, loads
-from events.field_types import LAST_YEAR, REQUEST_ID, checked_npi, instant, read_day, written_instant
+from events.field_types import REQUEST_ID, checked_npi, instant, read_day, whole_second, written_instant
 from events.request import (
     ELECTRONIC,
     MOST_LINES,
@@ -104,7 +103,7 @@ def is_valid(request: Mapping[str, Any]) -> bool:
             return False
         read = _read_request(value)
         _check_texts(read)
-        _parts(read)
+        _read_parts(read)
     except (_NotTypedError, TypeError, ValueError, RecursionError):
         return False
     return True
@@ -353,7 +352,17 @@ def _check_npi(npi: str) -> None:
 _NPI_DIGITS = 10
 
 
-def _parts(request: Any) -> RequestParts:
+class _Read(NamedTuple):
+    diagnoses: Part[Sequence[DiagnosisPart]]
+    procedures: Part[Sequence[DiagnosisPart]]
+    clinical: Part[Mapping[str, Any]]
+    lines: tuple[LinePart, ...]
+    submitted: "_Time"
+    first: "_Time"
+
+
+def _read_parts(request: Any) -> _Read:
+    """What is read of the parts that the structs have as they are written; all that they do not check is checked."""
     _check_npi(request.provider.npi)
     diagnoses = _diagnoses[bytes(request.diagnoses)] if request.diagnoses else NO_DIAGNOSES
     procedures = _past_procedures[bytes(request.procedures)] if request.procedures else NO_DIAGNOSES
@@ -366,6 +375,12 @@ def _parts(request: Any) -> RequestParts:
         first = _time(request.first_submitted_at)
         if first.at > submitted.at:
             raise _NotTypedError
+    return _Read(diagnoses, procedures, clinical, lines, submitted, first)
+
+
+def _parts(request: Any) -> RequestParts:
+    diagnoses, procedures, clinical, lines, submitted, first = _read_parts(request)
+    if request.first_submitted_at is not None:
         request.first_submitted_at = first.written
     # What was read is made canonical in place, and then the request's content.
     request.submitted_at = submitted.written
@@ -398,19 +413,11 @@ class _Time(NamedTuple):
     """In the form of a request's content."""
 
 
-_PLAIN = re.compile(
-    r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:Z|[+-](?!00:00)(?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
-)
-
-
 def _time(text: str) -> _Time:
+    if (at := whole_second(text)) is not None:
+        return _Time(at, text)
     try:
-        if _PLAIN.fullmatch(text) and text < _END:
-            return _Time(datetime.fromisoformat(text), text)
         at = instant(text)
-        return _Time(at, written_instant(at))
     except ValueError:
         raise _NotTypedError from None
-
-
-_END = f"{LAST_YEAR + 1}"
+    return _Time(at, written_instant(at))

@@ -81,6 +81,10 @@ class Partner(Model):
     absent_quantity: Annotated[int, Field(ge=1)] | None = 1
     """The units of a line that states none; null refuses such a line."""
 
+    def __hash__(self) -> int:
+        # What is remembered of a partner is looked up for every message.
+        return hash(self.name)
+
     @property
     def digest(self) -> str:
         """Identifies the configuration: SHA-256 of its canonical JSON."""
@@ -94,4 +98,7 @@ class Partner(Model):
 
     def line_of_business(self, member_id: str, plans: tuple[str, ...], payer: str | None) -> LineOfBusiness | None:
         """A member's line of business; None if no rule matches."""
-        return next((rule.is_ for rule in self.lines_of_business if rule.matches(member_id, plans, payer)), None)
+        for rule in self.lines_of_business:
+            if rule.matches(member_id, plans, payer):
+                return rule.is_
+        return None

@@ -6,8 +6,6 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from pydantic import JsonValue
-
 from events.adapters.canonical import canonical_errors
 from events.adapters.partner import Partner
 from events.adapters.pas import reading
@@ -68,14 +66,14 @@ def _one(found: Parsed, partner: Partner, received: int, kind: Kind) -> Submissi
     if text(claim.resource.get("use")) != "preauthorization":
         return _unsupported(partner, own, kind, Wrong("Claim.use", "invalid", "should be preauthorization"))
     trace = reading.trace(message)
-    read = _inquiry(message, partner, trace) if kind == "inquire" else _read(message, partner, trace)
+    read = _inquiry(message, trace) if kind == "inquire" else _read(message, partner, trace)
     return _submission(
         partner,
         own,
         kind=kind,
         trace=trace,
         request=read.request if read.refused is None else None,
-        follows=kind == "submit" and read.refused is None and reading.follows(message),
+        follows=kind == "submit" and read.refused is None and reading.follows(message, read.request["certification"]),
         cancelled_lines=read.cancelled,
         refused=read.refused,
         echo=echo(message, partner, own),
@@ -107,7 +105,7 @@ _NOBODY: Mapping[str, Any] = {"member": {}, "provider": {}}
 
 
 class _Read(NamedTuple):
-    request: dict[str, JsonValue]
+    request: dict[str, Any]
     refused: Refusal | None
     cancelled: tuple[int, ...] = ()
     notes: Sequence[str] = ()
@@ -116,8 +114,8 @@ class _Read(NamedTuple):
 _NO_TRACE = Wrong("Claim.identifier", "missing", "should have a trace: an identifier with its organization")
 
 
-def _inquiry(message: Message, partner: Partner, trace: str | None) -> _Read:
-    member = reading.member_id(message, partner)
+def _inquiry(message: Message, trace: str | None) -> _Read:
+    member = message.member_id
     wrong = {"request_id": _NO_TRACE} if trace is None else {}
     if member is None:
         wrong["member.member_id"] = Wrong("Patient.identifier", "missing", "missing")
@@ -129,13 +127,13 @@ def _inquiry(message: Message, partner: Partner, trace: str | None) -> _Read:
 def _read(message: Message, partner: Partner, trace: str | None) -> _Read:
     wrong: dict[str, Wrong] = {}
     request: dict[str, Any] = {}
-    for field in FIELDS:
-        _take(request, wrong, field.path, field.read(message, partner))
+    _take_fields(message, partner, request, wrong)
     if "member_id" not in request.get("member", {}):
         wrong.pop("member.line_of_business", None)  # which follows from the id
     if trace is None:
         wrong["request_id"] = _NO_TRACE
-    stated = reading.diagnoses(message)
+    coded = reading.coded(message)
+    stated = reading.diagnoses(coded)
     if stated:
         request["diagnoses"] = [{"system": one.system, "code": one.code} for one in stated]
     # Without a time of submission the message is refused.
@@ -160,19 +158,22 @@ def _read(message: Message, partner: Partner, trace: str | None) -> _Read:
         error.path: error for error in canonical_errors({**_NOBODY, **request}, places.of, lines_follow=is_cancellation)
     }
     if not wrong and not found:
-        return _Read(request, None, cancelled, _notes(message, said, past))
-    return _Read({}, _merged(found, wrong), cancelled, _notes(message, said, past))
+        return _Read(request, None, cancelled, _notes(message, said, coded, past))
+    return _Read({}, _merged(found, wrong), cancelled, _notes(message, said, coded, past))
 
 
-def _take(request: dict[str, Any], wrong: dict[str, Wrong], path: str, value: Any) -> None:
-    if isinstance(value, Wrong):
-        wrong[path] = value
-    elif value is not None:
-        outer, _, inner = path.partition(".")
-        if inner:
+def _take_fields(message: Message, partner: Partner, request: dict[str, Any], wrong: dict[str, Wrong]) -> None:
+    for field, (outer, inner) in _PATHS:
+        value = field.read(message, partner)
+        if isinstance(value, Wrong):
+            wrong[field.path] = value
+        elif value is not None and inner:
             request.setdefault(outer, {})[inner] = value
-        else:
-            request[path] = value
+        elif value is not None:
+            request[outer] = value
+
+
+_PATHS = [(field, field.path.partition(".")[::2]) for field in FIELDS]
 
 
 def _asked(message: Message, is_cancellation: bool) -> tuple[list[Line], tuple[int, ...]]:
@@ -302,10 +303,11 @@ _PLACES = {field.path: field.place for field in FIELDS} | {
 }
 
 
-def _notes(message: Message, said: Answers, past: Any) -> list[str]:
+def _notes(message: Message, said: Answers, coded: Sequence[reading.Stated], past: Sequence[reading.Past]) -> list[str]:
     """What was left out, by its place."""
     notes = [*said.notes]
-    notes += [f"{place}: no diagnosis of ICD-10-CM or ICD-9-CM; left out" for place in reading.other_diagnoses(message)]
+    other = [one.place for one in coded if not one.system]
+    notes += [f"{place}: no diagnosis of ICD-10-CM or ICD-9-CM; left out" for place in other]
     notes += [f"{one.place}: {one.why}; left out" for one in past if one.read is None]
     given = message.claim.resource.get("supportingInfo")
     for index, info in enumerate(given if isinstance(given, list) else ()):

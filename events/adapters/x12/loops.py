@@ -9,7 +9,6 @@ HL*6*5*SS*0     2000F  a service; any number of them
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Final, NamedTuple
 
 from events.adapters.code_lists import CANCEL
@@ -39,16 +38,20 @@ class Level:
         """HL03."""
         self.segments = segments
         """HL first, if there is one."""
+        self._named: Mapping[str, Sequence[Segment]] | None = None
 
-    @cached_property
+    @property
     def named(self) -> Mapping[str, Sequence[Segment]]:
         """Its segments by name, when it has them all."""
+        if self._named is not None:
+            return self._named
         found: dict[str, list[Segment]] = {}
         for segment in self.segments:
             if (same := found.get(segment[0])) is None:
                 found[segment[0]] = [segment]
             else:
                 same.append(segment)
+        self._named = found
         return found
 
     def all(self, name: str) -> Sequence[Segment]:

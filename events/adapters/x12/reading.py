@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from events.adapters.code_lists import CERTIFICATIONS, LEVELS_OF_SERVICE
 from events.adapters.numbers import OURS
 from events.adapters.partner import Partner
+from events.adapters.remembering import remembered
 from events.adapters.submission import Trouble
 from events.adapters.x12.interchange import Segment
 from events.adapters.x12.loops import MOST_SERVICES, SERVICE, Line, Message, element, line_of
@@ -211,7 +212,6 @@ _PCS = re.compile(r"[0-9A-Z]{7}", re.ASCII)
 _BY_QUALIFIER: Final = {"HC": "hcpcs", "AD": "hcpcs", "ID": "icd-9-pcs", "ZZ": "icd-10-pcs", "IP": "icd-10-pcs"}
 
 
-@lru_cache(maxsize=1 << 12)
 def code_system(qualifier: str, code: str) -> str | None:
     """A procedure code's system, by its shape; by its qualifier if it has no shape that is known."""
     shape = code.upper()
@@ -268,14 +268,10 @@ def units(_: Message, line: Line, partner: Partner) -> int | Wrong | None:
         place, written = f"{line.loop} HSD02", element(rate, 2)
     if not written:
         return partner.absent_quantity
-    return _whole(written) or Wrong(place, "invalid", "should be a whole number, at least 1")
-
-
-@lru_cache(maxsize=1 << 10)
-def _whole(written: str) -> int:
-    """A whole number; 0 if it is none."""
     whole = _WHOLE.fullmatch(written)
-    return int(whole[1]) if whole is not None else 0
+    if whole is None or not (number := int(whole[1])):
+        return Wrong(place, "invalid", "should be a whole number, at least 1")
+    return number
 
 
 EVENT_DATES: Final = ("472", "AAH", "435")
@@ -300,7 +296,7 @@ def _day(stated: Segment, loop: str) -> str | Wrong:
     return day or Wrong(f"{loop} DTP03", "no_such_day", "should be a day that exists, as CCYYMMDD")
 
 
-@lru_cache(maxsize=1 << 14)  # forty years of days
+@remembered
 def _d8(text: str) -> str | None:
     """A day of eight digits as ISO 8601 writes it; None if there is no such day."""
     day = f"{text[:4]}-{text[4:6]}-{text[6:]}"

@@ -90,8 +90,7 @@ class _Read(NamedTuple):
 def _read(message: Message, partner: Partner, trace: str | None, diagnoses: list[Stated]) -> _Read:
     wrong: dict[str, Wrong] = dict(reading.too_many(message))
     request: dict[str, Any] = {}
-    for field in FIELDS:
-        _take(request, wrong, field.path, field.read(message, partner))
+    _take_fields(message, partner, request, wrong)
     if "member.member_id" not in wrong and "member_id" not in request.get("member", {}):
         wrong.pop("member.line_of_business", None)  # which follows from the id
     if trace is None:
@@ -114,15 +113,18 @@ def _read(message: Message, partner: Partner, trace: str | None, diagnoses: list
     return _Read({}, _merged(found, wrong), cancelled)
 
 
-def _take(request: dict[str, Any], wrong: dict[str, Wrong], path: str, value: Any) -> None:
-    if isinstance(value, Wrong):
-        wrong[path] = value
-    elif value is not None:
-        outer, _, inner = path.partition(".")
-        if inner:
+def _take_fields(message: Message, partner: Partner, request: dict[str, Any], wrong: dict[str, Wrong]) -> None:
+    for field, (outer, inner) in _PATHS:
+        value = field.read(message, partner)
+        if isinstance(value, Wrong):
+            wrong[field.path] = value
+        elif value is not None and inner:
             request.setdefault(outer, {})[inner] = value
-        else:
-            request[path] = value
+        elif value is not None:
+            request[outer] = value
+
+
+_PATHS = [(field, field.path.partition(".")[::2]) for field in FIELDS]
 
 
 def _asked(message: Message, is_cancellation: bool) -> tuple[Sequence[Line], tuple[int, ...]]:

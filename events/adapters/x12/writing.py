@@ -2,15 +2,16 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
+from events.adapters.remembering import remembered
 from events.adapters.x12.interchange import USUAL, Delimiters, Segment
 from events.adapters.x12.loops import Level, element
 
@@ -212,9 +213,17 @@ def plain(text: str, delimiters: Delimiters) -> str:
     return " ".join(own.split())
 
 
-@lru_cache(maxsize=1 << 10)  # a policy's sentences recur
 def messages(text: str, delimiters: Delimiters) -> Sequence[str]:
     """A text in the parts in which MSG segments have it, broken between words."""
+    return _writer(delimiters)(text)
+
+
+@lru_cache(maxsize=64)
+def _writer(delimiters: Delimiters) -> Callable[[str], Sequence[str]]:
+    return remembered(partial(_broken, delimiters))
+
+
+def _broken(delimiters: Delimiters, text: str) -> Sequence[str]:
     parts = []
     rest = plain(text, delimiters)
     while len(rest) > LONGEST_MESSAGE:
