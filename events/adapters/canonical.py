@@ -1,6 +1,7 @@
 """Holds a canonical request against its model, and names what is wrong by its place in the message."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
@@ -9,7 +10,8 @@ from events.decode import field_errors
 from events.request import AuthorizationRequest
 from events.typed_reader import is_valid
 
-_ANY_ID = "not-known-yet"
+_NOTHING: Mapping[str, Any] = {"request_id": "not-known-yet", "member": {}, "provider": {}}
+"""So that what is missing of a member or a provider is named."""
 
 
 def canonical_errors(
@@ -19,7 +21,7 @@ def canonical_errors(
 
     `lines_follow` accepts a request without lines, which a cancellation takes from its trace.
     """
-    whole = {"request_id": _ANY_ID, **request}
+    whole = {**_NOTHING, **request}
     if is_valid(whole):
         return ()
     try:

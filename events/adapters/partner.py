@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -29,6 +30,7 @@ def _pattern(text: str) -> str:
     return text
 
 
+_compiled = lru_cache(maxsize=256)(re.compile)
 Pattern = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_pattern)]
 _A_LIST = Field(strict=False)
 
@@ -53,9 +55,9 @@ class LineOfBusinessRule(Model):
     def matches(self, member_id: str, plans: tuple[str, ...], payer: str | None) -> bool:
         """Whether the rule applies to a member."""
         if self.member_id is not None:
-            return re.match(self.member_id, member_id) is not None
+            return _compiled(self.member_id).match(member_id) is not None
         if self.plan is not None:
-            return any(re.match(self.plan, plan) for plan in plans)
+            return any(_compiled(self.plan).match(plan) for plan in plans)
         return self.payer == payer
 
 

@@ -84,6 +84,7 @@ def _decided(context: Context, decided: Decided, profiles: _Profiles) -> Json:
         cancelled=context.cancelled_lines,
         notes=Notes(),
         requests=requests,
+        sayings={reference.id: reference.says for reference in decision.references},
     )
     identifiers = [answering.control_number(number)]
     resource = kept.response(identifiers, decided.timestamp, "complete", response(said), profiles.response)

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
+from msgspec import Struct
+
 from events.adapters.remembering import remembered
 
 Tree = Mapping[str, Any]
@@ -80,6 +82,8 @@ def system_of(coding: Tree) -> str:
 def code_of(value: Any, system: str) -> str:
     """The code of a CodeableConcept in a system, else its first; empty if it has none."""
     stated = codings(value)
+    if len(stated) == 1:
+        return text(stated[0].get("code"))
     ours = [one for one in stated if system_of(one) == system]
     for one in (*ours, *stated):
         if code := text(one.get("code")):
@@ -87,7 +91,7 @@ def code_of(value: Any, system: str) -> str:
     return ""
 
 
-class Found(NamedTuple):
+class Found(Struct, frozen=True, gc=False):
     """A resource, and where it is."""
 
     resource: Tree

@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from events.adapters.code_lists import CANCEL, CERTIFICATIONS, LEVELS_OF_SERVICE
 from events.adapters.numbers import OURS
 from events.adapters.partner import Partner
@@ -51,7 +53,7 @@ class Wrong(NamedTuple):
     message: str
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True, gc=False):
     """An item of a Claim."""
 
     place: str
@@ -163,16 +165,17 @@ def submitted_at(message: Message, partner: Partner) -> str | Wrong:
         ("Bundle.timestamp", message.bundle.tree.get("timestamp")),
         ("Claim.created", message.claim.resource.get("created")),
     ):
-        if stated is None or _ONLY_A_DATE.fullmatch(text(stated)):
+        written = text(stated)
+        if whole_second(written) is not None:
+            return written
+        if stated is None or _ONLY_A_DATE.fullmatch(written):
             continue
-        found = _instant(text(stated), partner.zone)
+        found = _instant(written, partner.zone)
         return found or Wrong(place, "no_such_day", "should be an instant that exists, in RFC 3339")
     return _in_zone(message.received, partner.zone)
 
 
 def _instant(written: str, zone: ZoneInfo) -> str | None:
-    if whole_second(written) is not None:
-        return written
     clock = _CLOCK.fullmatch(written)
     if clock is None:
         return None

@@ -100,10 +100,6 @@ def _submission(partner: Partner, own: str, **fields: Any) -> Submission:
     return Submission(format="pas", partner=partner.name, configuration=_digest(partner), message=own, **fields)
 
 
-_NOBODY: Mapping[str, Any] = {"member": {}, "provider": {}}
-"""So that what is missing of them is named."""
-
-
 class _Read(NamedTuple):
     request: dict[str, Any]
     refused: Refusal | None
@@ -154,9 +150,7 @@ def _read(message: Message, partner: Partner, trace: str | None) -> _Read:
     if said.clinical:
         request["clinical"] = said.clinical
     places = _Places(stated, [one.place for one in done], lines)
-    found = {
-        error.path: error for error in canonical_errors({**_NOBODY, **request}, places.of, lines_follow=is_cancellation)
-    }
+    found = {error.path: error for error in canonical_errors(request, places.of, lines_follow=is_cancellation)}
     if not wrong and not found:
         return _Read(request, None, cancelled, _notes(message, said, coded, past))
     return _Read({}, _merged(found, wrong), cancelled, _notes(message, said, coded, past))

@@ -8,6 +8,8 @@ from datetime import date
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from events.adapters.code_lists import (
     CORRECT_AND_RESUBMIT,
     ELECTRONICALLY,
@@ -45,7 +47,7 @@ class Decided(NamedTuple):
     """The words of the parts that lines cite, by id."""
 
 
-class Place(NamedTuple):
+class Place(Struct, frozen=True, gc=False):
     """One level of the answer."""
 
     level: Level

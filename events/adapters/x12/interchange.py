@@ -15,6 +15,8 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
+from msgspec import Struct
+
 Segment = list[str]
 """A segment's name and its elements: `segment[3]` is its third element."""
 
@@ -40,7 +42,7 @@ class Delimiters(NamedTuple):
 USUAL = Delimiters("*", ":", "^", "~")
 
 
-class TransactionSet(NamedTuple):
+class TransactionSet(Struct, gc=False):
     """One transaction set, from ST up to SE."""
 
     delimiters: Delimiters
@@ -196,7 +198,8 @@ def _interchange(text: str, header: _Header, charset: str, sets: list[Transactio
         elif name == "ISA":
             return header.end + sum(len(before) + 1 for before in pieces[:index]) + piece.index("ISA")
     if current is not None:
-        sets.append(current._replace(is_ended=False))
+        current.is_ended = False
+        sets.append(current)
     return None
 
 

@@ -9,7 +9,9 @@ HL*6*5*SS*0     2000F  a service; any number of them
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from events.adapters.code_lists import CANCEL
 from events.adapters.x12.interchange import Delimiters, Segment, TransactionSet
@@ -69,7 +71,7 @@ class Level:
 _NOTHING = Level("", [])
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True, gc=False):
     """A service level, or what the event says if there is none."""
 
     number: int
@@ -90,7 +92,7 @@ def line_of(number: int, loop: str, level: Level) -> Line:
     return Line(number, loop, level, services, review is not None and element(review, 2) == CANCEL)
 
 
-class Message(NamedTuple):
+class Message(Struct, frozen=True, gc=False):
     """A transaction set in its loops. A loop that the message does not have is empty."""
 
     delimiters: Delimiters

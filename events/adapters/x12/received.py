@@ -105,9 +105,7 @@ def _read(message: Message, partner: Partner, trace: str | None, diagnoses: list
         ]
     follow = request.get("certification") == "cancellation"
     places = _Places(diagnoses, asked)
-    # So that the model names the fields that are missing, and not what they are in.
-    stated = {"member": {}, "provider": {}} | request
-    found = {error.path: error for error in canonical_errors(stated, places.of, lines_follow=follow)}
+    found = {error.path: error for error in canonical_errors(request, places.of, lines_follow=follow)}
     if not wrong and not found:
         return _Read(request, None, cancelled)
     return _Read({}, _merged(found, wrong), cancelled)
