@@ -44,7 +44,7 @@ class Extensions(dict[str, Tree]):
                     self.setdefault(extension_name(found), found)
 
     def first(self, *names: str) -> Tree | None:
-        """The first of any of these names."""
+        """The first of several names."""
         for name, found in self.items():
             if name in names:
                 return found

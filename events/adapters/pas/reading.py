@@ -98,7 +98,7 @@ def items(claim: Found) -> list[Line]:
 def _line(place: str, item: Tree, claim: Found) -> Line:
     extensions = Extensions(item)
     flag = extensions.first("modifierextension-infoCancelled", "extension-infoCancelled")
-    flag = flag or extensions.first("extension-itemCancelled")
+    flag = flag or extensions.get("extension-itemCancelled")
     stated = _certification(extensions)
     is_cancelled = (flag is not None and flag.get("valueBoolean") is True) or stated == CANCEL
     number = item.get("sequence")
@@ -107,7 +107,7 @@ def _line(place: str, item: Tree, claim: Found) -> Line:
 
 
 def _certification(extensions: Extensions) -> str:
-    found = extensions.first("extension-certificationType")
+    found = extensions.get("extension-certificationType")
     return code_of(found.get("valueCodeableConcept"), f"{X12}1322") if found else ""
 
 
@@ -148,7 +148,7 @@ def is_related(message: Message) -> bool:
 
 def urgency(message: Message, _: Partner) -> Urgency:
     """The level of service; never the priority, which is always normal."""
-    found = message.extensions.first("extension-levelOfServiceCode")
+    found = message.extensions.get("extension-levelOfServiceCode")
     code = code_of(found.get("valueCodeableConcept"), f"{X12}1338") if found else ""
     return LEVELS_OF_SERVICE.get(code, "standard")
 
@@ -212,7 +212,7 @@ def prior_authorization_number(message: Message, _: Partner) -> str | None:
 def _numbers(message: Message, *names: str) -> Iterator[str]:
     for extensions in (message.extensions, *[line.extensions for line in message.items]):
         for name in names:
-            found = extensions.first(name)
+            found = extensions.get(name)
             if found is not None and (number := text(found.get("valueString"))):
                 yield number
 
@@ -240,7 +240,7 @@ def trace(message: Message) -> str | None:
         company = company or text(assigner.get("value"))
         if own and company:
             return f"{company}:{own}"
-    sent = message.extensions.first("extension-TransmissionIdentifiers")
+    sent = message.extensions.get("extension-TransmissionIdentifiers")
     sender = extension(sent, "interchangeSenderID") if sent is not None else None
     company = text(sender.get("valueString")) if sender is not None else ""
     own = text(obj(message.bundle.tree.get("identifier")).get("value"))
@@ -443,7 +443,7 @@ def _dates(message: Message, line: Line) -> Iterator[tuple[str, Any]]:
     for index, info in enumerate(given if isinstance(given, list) else ()):
         if any(text(one.get("code")) == "patientEvent" for one in codings(obj(info).get("category"))):
             yield from _when(info, "timing", f"Claim.supportingInfo[{index}]")
-    service = line.extensions.first("extension-requestedService")
+    service = line.extensions.get("extension-requestedService")
     order = message.bundle.resolve(service.get("valueReference"), line.claim) if service is not None else None
     if order is not None:
         yield from _when(order.resource, "occurrence", order.type)

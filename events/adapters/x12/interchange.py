@@ -180,7 +180,7 @@ def _interchange(text: str, header: _Header, charset: str, sets: list[Transactio
     pieces = text[header.end :].split(delimiters.segment)
     for index, piece in enumerate(pieces):
         segment = _joined(piece, blanks) if has_line_breaks else piece.strip(blanks)
-        name = _end(segment, delimiters.element)
+        name = _end(segment, delimiters.element) if segment[:2] in _BEGIN_ENDS else ""
         if not name:
             if current is not None and segment:
                 current.written.append(segment)
@@ -215,8 +215,6 @@ def _joined(piece: str, blanks: str) -> str:
 
 def _end(segment: str, element: str) -> str:
     """The name of a segment that ends a transaction set; empty of any other."""
-    if segment[:2] not in _BEGIN_ENDS:
-        return ""
     if segment.startswith("ISA") and not segment[3:4].isalnum():
         return "ISA"  # whatever its separator
     name = segment.partition(element)[0]

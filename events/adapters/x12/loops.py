@@ -42,7 +42,6 @@ class Level:
         """HL first, if there is one."""
         self._named: Mapping[str, Sequence[Segment]] | None = None
 
-    @property
     def named(self) -> Mapping[str, Sequence[Segment]]:
         """Its segments by name, when it has them all."""
         if self._named is not None:
@@ -58,11 +57,11 @@ class Level:
 
     def all(self, name: str) -> Sequence[Segment]:
         """Its segments of a name."""
-        return self.named.get(name, ())
+        return (self._named or self.named()).get(name, ())
 
     def first(self, name: str, *qualifiers: str) -> Segment | None:
         """The first of them, or the first whose first element is one of the qualifiers."""
-        for segment in self.named.get(name, ()):
+        for segment in (self._named or self.named()).get(name, ()):
             if not qualifiers or element(segment, 1) in qualifiers:
                 return segment
         return None

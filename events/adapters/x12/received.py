@@ -270,7 +270,7 @@ def _echo(found: TransactionSet, message: Message, partner: Partner) -> dict[str
         "isa": found.isa,
         "gs": found.gs,
         "bht": element(begins, 3),
-        "levels": terminator.join([separator.join(segment) for segment in _kept(message)]),
+        "levels": terminator.join(_kept(message, separator)),
         "trn": list(reading.traces(message)),
         "modifiers": modifiers,
     }
@@ -280,12 +280,12 @@ def _all_lines(message: Message) -> Iterable[Line]:
     return message.lines or (reading.event_line(message),)
 
 
-def _kept(message: Message) -> Iterator[Segment]:
+def _kept(message: Message, separator: str) -> list[str]:
+    found: list[str] = []
     for level in message.levels[:_MOST_LEVELS]:
         kept = KEPT.get(LOOPS.get(level.code, ""), _ONLY_HL)
-        for segment in level.segments:
-            if segment[0] in kept:
-                yield segment
+        found += [separator.join(segment) for segment in level.segments if segment[0] in kept]
+    return found
 
 
 _ONLY_HL = frozenset({"HL"})
@@ -296,7 +296,7 @@ def _notes(message: Message, coded: Iterable[Stated]) -> Iterator[str]:
     for level in message.levels:
         letter = LOOPS.get(level.code, "")
         known = KNOWN.get(letter, _ONLY_HL)
-        for name in level.named:
+        for name in level.named():
             if name in NOTED:
                 yield f"2000{letter} {name}: kept, never read as a fact"
             elif name not in known:
