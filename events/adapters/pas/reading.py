@@ -456,7 +456,8 @@ def _when(element: Tree, name: str, place: str) -> Iterator[tuple[str, Any]]:
     period = element.get(f"{name}Period")
     if period is not None:
         start = period.get("start", "") if isinstance(period, dict) else ""
-        yield f"{place}.{name}Period.start", start
+        if start is not None:
+            yield f"{place}.{name}Period.start", start
 
 
 def prior_claim(message: Message) -> Found | None:
