@@ -145,7 +145,7 @@ def _items(message: Message) -> Iterator[tuple[str, JsonValue]]:
                 "traces": [
                     {"system": one["system"], "value": one["value"]}
                     for one in numbers[:_MOST_TRACES]
-                    if {"system", "value"} <= one.keys()
+                    if "system" in one and "value" in one
                 ],
                 "modifiers": [{"coding": [coding]} for one in modifiers[:_MOST_MODIFIERS] for coding in _modifier(one)],
             },

@@ -169,7 +169,7 @@ _FULL_DATE = 10
 
 def fits_profile(resource: dict[str, Any], kind: str) -> dict[str, Any] | None:
     """A resource without what its profile refuses; None if it then lacks what the profile requires."""
-    kept = dict(resource)
+    kept = resource.copy()
     if kind != "Coverage" and (identifiers := [one for one in kept.pop("identifier", ()) if _is_number(one)]):
         kept["identifier"] = identifiers
     if isinstance(kept.get("name"), list):

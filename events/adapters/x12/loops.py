@@ -20,7 +20,7 @@ from events.request import MOST_LINES
 LOOPS: Final = {"20": "A", "21": "B", "22": "C", "23": "D", "EV": "E", "SS": "F"}
 """The last letter of a level's loops, by HL03."""
 PAYER, REQUESTER, SUBSCRIBER, DEPENDENT, EVENT, SERVICE = LOOPS
-_IN_ORDER = tuple(LOOPS)
+_RANKS = {code: rank for rank, code in enumerate(LOOPS)}
 MOST_SERVICES: Final = 2 * MOST_LINES
 """Service levels of a message, cancelled ones among them."""
 SERVICE_SEGMENTS: Final = ("SV1", "SV2", "SV3")
@@ -187,30 +187,22 @@ def renumbered(levels: Sequence[Level]) -> list[Segment]:
 
     A level keeps its parent if that is open; otherwise it stands under the nearest open level above its kind.
     """
-    numbered: list[tuple[int, int | None, str]] = []
+    parents: list[int | None] = []
     ours: dict[str, int] = {}
-    open_: list[tuple[int, str]] = []
+    opened: list[int] = []
+    ranks: list[int] = []
     for number, level in enumerate(levels, start=1):
-        parent = _parent(ours.get(element(level.segments[0], 2)), level.code, open_)
-        while open_ and open_[-1][0] != parent:
-            open_.pop()
-        open_.append((number, level.code))
-        if own := element(level.segments[0], 1):
+        heading, rank = level.segments[0], _RANKS.get(level.code, len(_RANKS))
+        parent = ours.get(element(heading, 2))
+        if parent not in opened:
+            parent = next((other for other, above in zip(opened[::-1], ranks[::-1], strict=True) if above < rank), None)
+        depth = 0 if parent is None else opened.index(parent) + 1
+        opened[depth:], ranks[depth:] = [number], [rank]
+        if own := element(heading, 1):
             ours[own] = number
-        numbered.append((number, parent, level.code))
-    parents = {parent for _, parent, _ in numbered}
+        parents.append(parent)
+    above_others = set(parents)
     return [
-        ["HL", str(number), "" if parent is None else str(parent), code, "1" if number in parents else "0"]
-        for number, parent, code in numbered
+        ["HL", str(number), "" if parent is None else str(parent), level.code, "1" if number in above_others else "0"]
+        for number, (level, parent) in enumerate(zip(levels, parents, strict=True), start=1)
     ]
-
-
-def _parent(stated: int | None, code: str, open_: Sequence[tuple[int, str]]) -> int | None:
-    if stated is not None and any(number == stated for number, _ in open_):
-        return stated
-    above = [number for number, other in open_ if _rank(other) < _rank(code)]
-    return above[-1] if above else None
-
-
-def _rank(code: str) -> int:
-    return _IN_ORDER.index(code) if code in _IN_ORDER else len(_IN_ORDER)
