@@ -35,28 +35,6 @@ def read_day(text: str) -> date | None:
         return None
 
 
-def instant(value: Any) -> datetime:
-    """An instant, or its text.
-
-    Raises:
-        ValueError: It is none; the message does not contain it.
-    """
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value
-    found = _INSTANT.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError("should be an RFC 3339 instant with its offset, as 2025-06-02T09:30:00-05:00")
-    day, time, fraction, offset = found.groups()
-    text = f"{day}T{time}.{(fraction or '0')[:6]:0<6}{offset.upper().replace('Z', '+00:00')}"
-    try:
-        found_instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("should be an instant that exists") from None
-    if found_instant.year > LAST_YEAR:
-        raise ValueError(f"should be in a year up to {LAST_YEAR}")
-    return found_instant
-
-
 _WRITTEN = re.compile(
     r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:Z|[+-](?!00:00)(?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
@@ -71,6 +49,30 @@ def whole_second(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         return None
+
+
+def instant(value: Any) -> datetime:
+    """An instant, or its text.
+
+    Raises:
+        ValueError: It is none; the message does not contain it.
+    """
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    if isinstance(value, str) and (at := whole_second(value)) is not None:
+        return at
+    found = _INSTANT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("should be an RFC 3339 instant with its offset, as 2025-06-02T09:30:00-05:00")
+    day, time, fraction, offset = found.groups()
+    text = f"{day}T{time}.{(fraction or '0')[:6]:0<6}{offset.upper().replace('Z', '+00:00')}"
+    try:
+        found_instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("should be an instant that exists") from None
+    if found_instant.year > LAST_YEAR:
+        raise ValueError(f"should be in a year up to {LAST_YEAR}")
+    return found_instant
 
 
 def is_instant(text: str) -> bool:
