@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from events.adapters.code_lists import CANCEL, CERTIFICATIONS, LEVELS_OF_SERVICE
+from events.adapters.code_lists import CANCEL, CERTIFICATIONS, LEVELS_OF_SERVICE, shape_of
 from events.adapters.numbers import OURS
 from events.adapters.partner import Partner
 from events.adapters.pas.bundle import (
@@ -247,7 +247,7 @@ def trace(message: Message) -> str | None:
     return f"{company}:{own}" if company and own else None
 
 
-class Parties(NamedTuple):
+class Parties(Struct, frozen=True, gc=False):
     """Whom a message is about."""
 
     patient: Found | None
@@ -339,7 +339,7 @@ def _npi(bundle: Bundle, claim: Found, found: Found | None) -> str | None:
     return None
 
 
-class Stated(NamedTuple):
+class Stated(Struct, frozen=True, gc=False):
     """A diagnosis, and where it stands."""
 
     place: str
@@ -370,9 +370,6 @@ def coded(message: Message) -> list[Stated]:
     return found
 
 
-_CPT = re.compile(r"\d{4}[\dFTUM]", re.ASCII)
-_HCPCS = re.compile(r"[A-V]\d{4}", re.ASCII)
-_PCS = re.compile(r"[0-9A-Z]{7}", re.ASCII)
 SERVICE_TYPE: Final = "service-type"
 """The system of a line for which only the kind of service is stated."""
 
@@ -382,12 +379,11 @@ def code_system(system: str, code: str) -> str | None:
     named = PROCEDURE_SYSTEMS.get(system)
     if named is None and system:
         return None
-    shape = code.upper()
-    if named in ("icd-10-pcs", "icd-9-pcs") and not _HCPCS.fullmatch(shape):
-        return "icd-10-pcs" if _PCS.fullmatch(shape) else named
-    if _CPT.fullmatch(shape):
-        return "cpt"
-    return "hcpcs" if _HCPCS.fullmatch(shape) else named
+    shape = shape_of(code)
+    if shape == "hcpcs":
+        return shape
+    other = "icd-10-pcs" if named in ("icd-10-pcs", "icd-9-pcs") else "cpt"
+    return shape if shape == other else named
 
 
 def procedure(_: Message, line: Line, __: Partner) -> tuple[str, str] | Wrong:

@@ -137,7 +137,7 @@ def _decoded(value: bytes) -> tuple[str, str]:
         return value.removeprefix(b"\xef\xbb\xbf").decode("latin-1"), "latin-1"
 
 
-class _Header(NamedTuple):
+class _Header(Struct, frozen=True, gc=False):
     isa: str
     delimiters: Delimiters
     end: int

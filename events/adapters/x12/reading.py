@@ -11,7 +11,9 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from events.adapters.code_lists import CERTIFICATIONS, LEVELS_OF_SERVICE
+from msgspec import Struct
+
+from events.adapters.code_lists import CERTIFICATIONS, LEVELS_OF_SERVICE, shape_of
 from events.adapters.numbers import OURS
 from events.adapters.partner import Partner
 from events.adapters.remembering import remembered
@@ -168,7 +170,7 @@ DIAGNOSIS_SYSTEMS: Final = {
 """Of HI's composites, by their qualifier."""
 
 
-class Stated(NamedTuple):
+class Stated(Struct, frozen=True, gc=False):
     """A diagnosis, and where it stands."""
 
     place: str
@@ -206,22 +208,15 @@ def service(line: Line) -> Segment | None:
 SERVICE_TYPE: Final = "service-type"
 """The system of a line for which only the kind of service is stated."""
 
-_CPT = re.compile(r"\d{4}[\dFTUM]", re.ASCII)
-_HCPCS = re.compile(r"[A-V]\d{4}", re.ASCII)
-_PCS = re.compile(r"[0-9A-Z]{7}", re.ASCII)
 _BY_QUALIFIER: Final = {"HC": "hcpcs", "AD": "hcpcs", "ID": "icd-9-pcs", "ZZ": "icd-10-pcs", "IP": "icd-10-pcs"}
 
 
 def code_system(qualifier: str, code: str) -> str | None:
     """A procedure code's system, by its shape; by its qualifier if it has no shape that is known."""
-    shape = code.upper()
-    if _CPT.fullmatch(shape):
-        return "cpt"
-    if _HCPCS.fullmatch(shape):
-        return "hcpcs"
-    if _PCS.fullmatch(shape) and qualifier != "HC":
-        return "icd-10-pcs"
-    if qualifier == "HC" and shape[:1].isdigit():
+    shape = shape_of(code)
+    if shape in ("cpt", "hcpcs") or (shape is not None and qualifier != "HC"):
+        return shape
+    if qualifier == "HC" and code[:1].isdigit():
         return "cpt"
     return _BY_QUALIFIER.get(qualifier)
 
