@@ -218,7 +218,7 @@ def messages(text: str, delimiters: Delimiters) -> Sequence[str]:
     return _writer(delimiters)(text)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _writer(delimiters: Delimiters) -> Callable[[str], Sequence[str]]:
     return remembered(partial(_broken, delimiters))
 
