@@ -35,6 +35,22 @@ def read_day(text: str) -> date | None:
         return None
 
 
+_WRITTEN = re.compile(
+    r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:Z|[+-](?!00:00)(?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
+_END = f"{LAST_YEAR + 1}"
+
+
+def whole_second(text: str) -> datetime | None:
+    """An instant whose text is what `written_instant` makes of it, as nearly all are; None of any other text."""
+    if not _WRITTEN.fullmatch(text) or text >= _END:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def instant(value: Any) -> datetime:
     """An instant, or its text.
 
@@ -43,6 +59,8 @@ def instant(value: Any) -> datetime:
     """
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value
+    if isinstance(value, str) and (at := whole_second(value)) is not None:
+        return at
     found = _INSTANT.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("should be an RFC 3339 instant with its offset, as 2025-06-02T09:30:00-05:00")

@@ -18,12 +18,13 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
+import orjson
 from pydantic import BaseModel, TypeAdapter
 
 from events.code_spelling import procedure
 from events.decode import MOST_FIELDS, decode
 from events.envelope import IN_HEADERS, Attributes, Cause, Headers, is_json, loads
-from events.field_types import LAST_YEAR, REQUEST_ID, checked_npi, instant, read_day, written_instant
+from events.field_types import REQUEST_ID, checked_npi, instant, read_day, whole_second, written_instant
 from events.request import (
     ELECTRONIC,
     MODIFIER,
@@ -97,6 +98,20 @@ def read_typed(value: bytes, headers: Headers = ()) -> Event | None:
         return Event(cause, _parts(request))
     except (_NotTypedError, ValueError, RecursionError):  # of msgspec too, whose limit is what is left of the stack
         return None
+
+
+def is_valid(request: Mapping[str, Any]) -> bool:
+    """Whether the models accept a request of JSON's types alone; False if only they can say."""
+    try:
+        value = orjson.dumps(request)
+        if len(value) > MOST_FIELDS or not _is_plain(value):
+            return False
+        read = _read_request(value)
+        _check_texts(read)
+        _read_parts(read)
+    except (_NotTypedError, TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 class _NotTypedError(Exception):
@@ -379,11 +394,23 @@ def _check_npi(npi: str) -> None:
 _NPI_DIGITS = 10
 
 
-def _parts(request: Any) -> RequestParts:
-    member, provider = request.member, request.provider
+class _Read(NamedTuple):
+    diagnoses: Part[Sequence[DiagnosisPart]]
+    procedures: Part[Sequence[DiagnosisPart]]
+    clinical: Part[Mapping[str, Any]]
+    lines: tuple[LinePart, ...]
+    submitted: "_Time"
+    first: "_Time"
+    born: date | None
+
+
+def _read_parts(request: Any) -> _Read:
+    """What is read of the parts that the structs have as they are written; all that they do not check is checked."""
+    provider = request.provider
     _check_npi(provider.npi)
     if provider.specialty is not None and not _is_specialty(provider.specialty):
         raise _NotTypedError
+    born = _birth_date(request.member.birth_date)
     diagnoses = _diagnoses[bytes(request.diagnoses)] if request.diagnoses else NO_DIAGNOSES
     procedures = _past_procedures[bytes(request.procedures)] if request.procedures else NO_DIAGNOSES
     clinical = _clinicals[bytes(request.clinical)] if request.clinical else NOTHING_STATED
@@ -395,6 +422,12 @@ def _parts(request: Any) -> RequestParts:
         first = _time(request.first_submitted_at)
         if first.at > submitted.at:
             raise _NotTypedError
+    return _Read(diagnoses, procedures, clinical, lines, submitted, first, born)
+
+
+def _parts(request: Any) -> RequestParts:
+    diagnoses, procedures, clinical, lines, submitted, first, born = _read_parts(request)
+    if request.first_submitted_at is not None:
         request.first_submitted_at = first.written
     # What was read is made canonical in place, and then the request's content.
     request.submitted_at = submitted.written
@@ -413,10 +446,10 @@ def _parts(request: Any) -> RequestParts:
         request.prior_authorization_number is not None,
         request.policy_number,
         request.supersedes,
-        member.line_of_business,
-        _birth_date(member.birth_date),
-        member.sex,
-        provider.specialty,
+        request.member.line_of_business,
+        born,
+        request.member.sex,
+        request.provider.specialty,
         evidence(diagnoses, procedures),
         lines,
         clinical,
@@ -430,19 +463,11 @@ class _Time(NamedTuple):
     """In the form of a request's content."""
 
 
-_PLAIN = re.compile(
-    r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:Z|[+-](?!00:00)(?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
-)
-
-
 def _time(text: str) -> _Time:
+    if (at := whole_second(text)) is not None:
+        return _Time(at, text)
     try:
-        if _PLAIN.fullmatch(text) and text < _END:
-            return _Time(datetime.fromisoformat(text), text)
         at = instant(text)
-        return _Time(at, written_instant(at))
     except ValueError:
         raise _NotTypedError from None
-
-
-_END = f"{LAST_YEAR + 1}"
+    return _Time(at, written_instant(at))

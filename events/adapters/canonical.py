@@ -1,14 +1,17 @@
 """Holds a canonical request against its model, and names what is wrong by its place in the message."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
 from events.adapters.submission import SourceError
 from events.decode import field_errors
 from events.request import AuthorizationRequest
+from events.typed_reader import is_valid
 
-_ANY_ID = "not-known-yet"
+_NOTHING: Mapping[str, Any] = {"request_id": "not-known-yet", "member": {}, "provider": {}}
+"""So that what is missing of a member or a provider is named."""
 
 
 def canonical_errors(
@@ -18,8 +21,11 @@ def canonical_errors(
 
     `lines_follow` accepts a request without lines, which a cancellation takes from its trace.
     """
+    whole = {**_NOTHING, **request}
+    if is_valid(whole):
+        return ()
     try:
-        AuthorizationRequest.model_validate({"request_id": _ANY_ID, **request})
+        AuthorizationRequest.model_validate(whole)
     except ValidationError as error:
         return tuple(
             SourceError(

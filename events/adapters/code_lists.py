@@ -4,9 +4,11 @@ X12's lists are licensed, and were not at hand when these were written: every me
 module alone, so that a holder of the licence has one place to compare and correct.
 """
 
+import re
 from types import MappingProxyType
 from typing import Final
 
+from events.adapters.remembering import remembered
 from events.adapters.submission import Trouble
 from events.decision import Action, Determination
 from events.request import Certification, Urgency
@@ -80,6 +82,20 @@ LEVELS_OF_SERVICE: Final = MappingProxyType[str, Urgency](
     }
 )
 """List 1338, level of service: UM06, and `levelOfServiceCode`. Another code, and none, is standard."""
+
+_SHAPES: Final = {
+    "cpt": re.compile(r"\d{4}[\dFTUM]", re.ASCII),
+    "hcpcs": re.compile(r"[A-V]\d{4}", re.ASCII),
+    "icd-10-pcs": re.compile(r"[0-9A-Z]{7}", re.ASCII),
+}
+
+
+@remembered
+def shape_of(code: str) -> str | None:
+    """The only system of procedures whose codes look like this one; None if none has such codes."""
+    spelled = code.upper()
+    return next((system for system, shape in _SHAPES.items() if shape.fullmatch(spelled)), None)
+
 
 CORRECT_AND_RESUBMIT = "C"
 """List 889, follow-up action: AAA04, and `errorFollowupAction`."""

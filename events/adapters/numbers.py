@@ -11,6 +11,8 @@ _LONGEST_TRACE = 256 - _DIGITS - 1
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: people read it aloud without mistaking a letter for a digit."""
 _CHARACTERS = 10
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_PLACES = range(5 * (_CHARACTERS - 2), -1, -10)
 OURS = re.compile(f"DLI[{_ALPHABET}]{{{_CHARACTERS}}}")
 """The form of a control number of ours."""
 
@@ -27,7 +29,7 @@ def request_id(trace: str, message: str) -> str:
 def control_number(decision_id: str) -> str:
     """The number by which a provider refers to a decision: 13 characters, from the decision's id."""
     first = int(decision_id, 16) >> (4 * len(decision_id) - 5 * _CHARACTERS)
-    return "DLI" + "".join(_ALPHABET[first >> 5 * place & 31] for place in reversed(range(_CHARACTERS)))
+    return "DLI" + "".join([_PAIRS[first >> place & 1023] for place in _PLACES])
 
 
 def _digest(text: str) -> str:

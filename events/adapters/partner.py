@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -33,6 +34,7 @@ def _pattern(text: str) -> str:
     return text
 
 
+_compiled = lru_cache(maxsize=256)(re.compile)
 Pattern = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_pattern)]
 _A_LIST = Field(strict=False)
 
@@ -57,9 +59,9 @@ class LineOfBusinessRule(Model):
     def matches(self, member_id: str, plans: tuple[str, ...], payer: str | None) -> bool:
         """Whether the rule applies to a member."""
         if self.member_id is not None:
-            return re.match(self.member_id, member_id) is not None
+            return _compiled(self.member_id).match(member_id) is not None
         if self.plan is not None:
-            return any(re.match(self.plan, plan) for plan in plans)
+            return any(_compiled(self.plan).match(plan) for plan in plans)
         return self.payer == payer
 
 
@@ -85,6 +87,10 @@ class Partner(Model):
     absent_quantity: Annotated[int, Field(ge=1)] | None = 1
     """The units of a line that states none; null refuses such a line."""
 
+    def __hash__(self) -> int:
+        # What is remembered of a partner is looked up for every message.
+        return hash(self.name)
+
     @property
     def digest(self) -> str:
         """Identifies the configuration: SHA-256 of its canonical JSON."""
@@ -98,4 +104,7 @@ class Partner(Model):
 
     def line_of_business(self, member_id: str, plans: tuple[str, ...], payer: str | None) -> LineOfBusiness | None:
         """A member's line of business; None if no rule matches."""
-        return next((rule.is_ for rule in self.lines_of_business if rule.matches(member_id, plans, payer)), None)
+        for rule in self.lines_of_business:
+            if rule.matches(member_id, plans, payer):
+                return rule.is_
+        return None

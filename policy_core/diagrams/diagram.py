@@ -442,7 +442,7 @@ class _Merging:
     def __init__(self, level: Sequence[int]) -> None:
         self.level = level
         self.merged: dict[tuple[int, int], Node | None] = {}
-        self.made: dict[tuple[int, tuple[int, ...]], Node] = {}
+        self.made: dict[tuple[int, tuple[Node, ...]], Node] = {}
 
 
 def _without(

@@ -18,6 +18,8 @@ from events.field_types import (
     Sha256,
     instant_of,
     is_instant,
+    whole_second,
+    written_instant,
 )
 from tests.support import generator
 
@@ -159,6 +161,34 @@ def test_every_instant_survives_being_written(clock: datetime, minutes: int) -> 
     again = INSTANTS.validate_json(INSTANTS.dump_json(instant))
     assert (again.replace(tzinfo=None), again.utcoffset()) == (clock, timedelta(minutes=minutes))
     assert INSTANTS.dump_json(again) == INSTANTS.dump_json(instant)
+
+
+@given(
+    st.datetimes(max_value=datetime(LAST_YEAR, 12, 31)),  # noqa: DTZ001 (the offset comes beside it)
+    st.integers(min_value=-1439, max_value=1439),
+)
+def test_an_instant_of_whole_seconds_is_known_by_its_own_text(clock: datetime, minutes: int) -> None:
+    instant = clock.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=minutes)))
+    assert whole_second(written_instant(instant)) == instant
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2025-06-02T09:30:00+00:00",
+        "2025-06-02T09:30:00-00:00",
+        "2025-06-02t09:30:00Z",
+        "2025-06-02T09:30:00z",
+        "2025-06-02T09:30:00.5Z",
+        "2025-06-02T09:30Z",
+        "2025-06-02T09:30:00",
+        "2025-02-30T09:30:00Z",
+        "9901-01-01T00:00:00Z",
+        "2025-06-02T24:00:00Z",
+    ],
+)
+def test_another_text_is_no_instant_s_own(text: str) -> None:
+    assert whole_second(text) is None
 
 
 def test_an_instant_object_is_taken_as_it_is() -> None:

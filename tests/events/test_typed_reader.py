@@ -14,7 +14,7 @@ from events import typed_reader
 from events.decode import RejectedError, decode
 from events.request import AuthorizationRequest, Member, Provider, ServiceLine
 from events.request_parts import RequestParts, parts_of
-from events.typed_reader import Event, read, read_typed
+from events.typed_reader import Event, is_valid, read, read_typed
 from tests.support import generator
 from tests.support.mutated_events import Sent, events, written
 from tests.support.places import ROOT
@@ -56,6 +56,22 @@ def test_mutated_events_are_read_alike_or_left_to_the_models() -> None:
     assert found["both"] > 6_000
     assert found["neither"] > 3_000
     assert found["models"] < 1_000
+
+
+def test_a_request_is_valid_only_if_the_models_accept_it() -> None:
+    found: Counter[bool] = Counter()
+    for sent in events(2, 5_000):
+        try:
+            request = json.loads(sent.value or b"")["data"]
+        except (ValueError, TypeError, KeyError):
+            continue
+        if isinstance(request, dict) and is_valid(request):
+            AuthorizationRequest.model_validate(request)
+            found[True] += 1
+        else:
+            found[False] += 1
+    assert found[True] > 1_000
+    assert found[False] > 1_000
 
 
 @pytest.mark.slow

@@ -8,10 +8,10 @@ from events.adapters.numbers import control_number
 from events.adapters.partner import Partner
 from events.adapters.pas import answering
 from events.adapters.pas.answering import Json, Notes, communication_request, is_asked, response
+from events.adapters.pas.canonical_form import parsed
 from events.adapters.pas.received import submissions, unreadable
 from events.adapters.pas.writing import Kept, errors, instant, operation_outcome, written
 from events.adapters.submission import Context, Format, Refusal, Submission
-from events.envelope import loads
 
 
 class _Profiles(NamedTuple):
@@ -32,10 +32,10 @@ class _PAS:
     def read(self, value: bytes, partner: Partner, received: int) -> tuple[Submission, ...]:
         """The request of a record, or the inquiries of one; at least one submission."""
         try:
-            tree = loads(value.removeprefix(_BYTE_ORDER_MARK))
+            found = parsed(value.removeprefix(_BYTE_ORDER_MARK))
         except ValueError:
             return (unreadable(value, partner, "should be JSON, no key twice in an object, at most 200 deep"),)
-        return submissions(tree, partner, received)
+        return submissions(found, partner, received)
 
     def answer(self, context: Context, decided: Decided) -> bytes:
         """The Bundle with the ClaimResponse to a request that was decided."""
@@ -84,6 +84,7 @@ def _decided(context: Context, decided: Decided, profiles: _Profiles) -> Json:
         cancelled=context.cancelled_lines,
         notes=Notes(),
         requests=requests,
+        sayings={reference.id: reference.says for reference in decision.references},
     )
     identifiers = [answering.control_number(number)]
     resource = kept.response(identifiers, decided.timestamp, "complete", response(said), profiles.response)

@@ -45,6 +45,8 @@ class Decided(NamedTuple):
     notes: "Notes"
     requests: Mapping[int, str]
     """The fullUrl of the CommunicationRequest of each line that has one."""
+    sayings: Mapping[str, str]
+    """The words of the parts that lines cite, by id."""
 
     def lines(self) -> Iterator[tuple[int, Action, DecidedLine | None]]:
         """Every item that is answered, with its action, in the order of their numbers."""
@@ -148,14 +150,13 @@ def _valid(decided: Decided, line: DecidedLine) -> Json:
 
 
 def _adjudication(decided: Decided, action: Action, reasons: Sequence[str]) -> Json:
-    code = extension("extension-reviewActionCode", "CodeableConcept", _action(action))
-    review = [code, *_details(decided, action, reasons)]
+    review = [_CODES[action], *_details(decided, action, reasons)]
     return {"extension": [{"url": f"{PAS}extension-reviewAction", "extension": review}], "category": _SUBMITTED}
 
 
 def _whole(decided: Decided, action: Action, reasons: Sequence[str]) -> Json:
     """Of the whole: the guide does not allow reviewActionCode here, so the action is the adjudication's reason."""
-    found: Json = {"category": _SUBMITTED, "reason": _action(action)}
+    found: Json = {"category": _SUBMITTED, "reason": _ACTIONS[action]}
     if details := [*_details(decided, action, reasons)]:
         found["extension"] = [{"url": f"{PAS}extension-reviewAction", "extension": details}]
     return found
@@ -164,8 +165,10 @@ def _whole(decided: Decided, action: Action, reasons: Sequence[str]) -> Json:
 _SUBMITTED: Final = coded(ADJUDICATION, "submitted")
 
 
-def _action(action: Action) -> Json:
-    return coded(f"{X12}306", action, ACTIONS[action])
+_ACTIONS: Final = {action: coded(f"{X12}306", action, says) for action, says in ACTIONS.items()}
+_CODES: Final = {
+    action: extension("extension-reviewActionCode", "CodeableConcept", _ACTIONS[action]) for action in ACTIONS
+}
 
 
 def _details(decided: Decided, action: Action, reasons: Sequence[str]) -> Iterator[Json]:
@@ -189,11 +192,13 @@ def _reasons(action: Action, lines: Sequence[DecidedLine]) -> list[str]:
 def _sentences(decided: Decided, line: DecidedLine) -> Iterator[str]:
     if line.program is not None:
         yield f"{line.program.name}: {line.program.says}"
-    yield from (f"Question: {missing.question}" for missing in line.missing)
+    for missing in line.missing:
+        yield f"Question: {missing.question}"
     if line.review is not None and line.review.text and line.review.text.strip():
         yield line.review.text.strip()
-    says = {reference.id: reference.says for reference in decided.decision.references}
-    yield from (says[part] for part in line.guidance if says.get(part))
+    for part in line.guidance:
+        if said := decided.sayings.get(part):
+            yield said
 
 
 def _reviewer(decision: Decision) -> Json:

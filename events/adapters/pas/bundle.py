@@ -6,8 +6,12 @@ Nothing here raises, whatever the JSON is: a part of another type than it should
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
+
+from events.adapters.remembering import remembered
 
 Tree = Mapping[str, Any]
 """A JSON object."""
@@ -29,22 +33,36 @@ def text(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def extension(element: Tree, *names: str) -> Tree | None:
-    """An element's first extension of one of these names: the last part of its URL, without a version."""
-    for name in ("extension", "modifierExtension"):
-        for found in objects(element.get(name)):
-            if extension_name(found) in names:
+class Extensions(dict[str, Tree]):
+    """An element's extensions by name, of each name the first."""
+
+    def __init__(self, element: Tree) -> None:
+        super().__init__()
+        for kind in ("extension", "modifierExtension"):
+            if kind in element:
+                for found in objects(element[kind]):
+                    self.setdefault(extension_name(found), found)
+
+    def first(self, *names: str) -> Tree | None:
+        """The first of several names."""
+        for name, found in self.items():
+            if name in names:
                 return found
-    return None
+        return None
+
+
+def extension(element: Tree, *names: str) -> Tree | None:
+    """An element's first extension of one of these names."""
+    return Extensions(element).first(*names)
 
 
 def extension_name(found: Tree) -> str:
-    """An extension's name; empty if it has no URL."""
+    """An extension's name, the last part of its URL without a version; empty if it has no URL."""
     url = found.get("url")
     return _last_part(url) if isinstance(url, str) else ""
 
 
-@lru_cache(maxsize=1 << 12)  # the same few recur
+@remembered
 def _last_part(url: str) -> str:
     # FHIR has no version here, but senders write the guide's: `extension-infoCancelled|2.2.0`.
     return url.strip().partition("|")[0].rpartition("/")[2]
@@ -64,11 +82,16 @@ def system_of(coding: Tree) -> str:
 def code_of(value: Any, system: str) -> str:
     """The code of a CodeableConcept in a system, else its first; empty if it has none."""
     stated = codings(value)
+    if len(stated) == 1:
+        return text(stated[0].get("code"))
     ours = [one for one in stated if system_of(one) == system]
-    return next((code for one in (*ours, *stated) if (code := text(one.get("code")))), "")
+    for one in (*ours, *stated):
+        if code := text(one.get("code")):
+            return code
+    return ""
 
 
-class Found(NamedTuple):
+class Found(Struct, frozen=True, gc=False):
     """A resource, and where it is."""
 
     resource: Tree
@@ -78,14 +101,24 @@ class Found(NamedTuple):
     """The resource in which it, and all that it refers to by `#`, is contained; itself, if in none."""
     place: str
     """`Bundle.entry[3].resource`."""
-
-    @property
-    def type(self) -> str:
-        """What kind of resource it is."""
-        return text(self.resource.get("resourceType"))
+    type: str
+    """What kind of resource it is."""
 
 
 _RESTFUL = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64})(?:/_history/[^/]*)?", re.DOTALL)
+
+
+class _Parts(NamedTuple):
+    base: str
+    own: str
+    """`Patient/1`."""
+
+
+@remembered
+def _restful(url: str) -> _Parts | None:
+    """The parts of a server's address of a resource."""
+    found = _RESTFUL.fullmatch(url)
+    return _Parts(url[: found.start(1)], found[1]) if found is not None else None
 
 
 class Bundle:
@@ -93,13 +126,11 @@ class Bundle:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-
-    @cached_property
-    def entries(self) -> list[Found]:
-        """Every entry that has a resource; those of inner Bundles, as questionnaires come in, behind them."""
-        outer = list(_entries(self.tree, "Bundle"))
+        outer = list(_entries(tree, "Bundle"))
         inner = [one for found in outer if found.type == "Bundle" for one in _entries(found.resource, found.place)]
-        return outer + inner
+        self.entries = outer + inner
+        """Every entry that has a resource; those of inner Bundles, as questionnaires come in, behind them."""
+        self._by_url = {found.url: found for found in reversed(self.entries) if found.url}
 
     @property
     def first(self) -> Found | None:
@@ -126,24 +157,18 @@ class Bundle:
             return _contained(source, written[1:])
         if (found := self._by_url.get(written)) is not None:
             return found
-        restful = _RESTFUL.fullmatch(written)
+        restful = _restful(written)
         if restful is None:
             return self._by_id.get(written.removeprefix("urn:uuid:"))
-        base = _RESTFUL.fullmatch(source.url)
-        if base is not None and ":" not in written:
-            beside = source.url[: base.start(1)] + restful[1]
-            if (found := self._by_url.get(beside)) is not None:
-                return found
-        return self._by_url.get(restful[1]) or self._by_type.get(restful[1])
-
-    @cached_property
-    def _by_url(self) -> dict[str, Found]:
-        return {found.url: found for found in reversed(self.entries) if found.url}
+        beside = _restful(source.url) if ":" not in written else None
+        if beside is not None and (found := self._by_url.get(beside.base + restful.own)) is not None:
+            return found
+        return self._by_url.get(restful.own) or self._by_type.get(restful.own)
 
     @cached_property
     def _by_type(self) -> dict[str, Found]:
         found = {f"{one.type}/{text(one.resource.get('id'))}": one for one in reversed(self.entries)}
-        at_url = {match[1]: one for one in reversed(self.entries) if (match := _RESTFUL.fullmatch(one.url))}
+        at_url = {match.own: one for one in reversed(self.entries) if (match := _restful(one.url))}
         return at_url | found
 
     @cached_property
@@ -161,7 +186,8 @@ def _entries(bundle: Tree, place: str) -> Iterator[Found]:
     for index, entry in enumerate(given if isinstance(given, list) else ()):
         resource = obj(entry).get("resource")
         if isinstance(resource, dict):
-            yield Found(resource, text(entry.get("fullUrl")), resource, f"{place}.entry[{index}].resource")
+            url, kind = text(entry.get("fullUrl")), text(resource.get("resourceType"))
+            yield Found(resource, url, resource, f"{place}.entry[{index}].resource", kind)
 
 
 def _contained(source: Found, own: str) -> Found | None:
@@ -170,5 +196,6 @@ def _contained(source: Found, own: str) -> Found | None:
         if own and text(obj(resource).get("id")) == own:
             place = source.place.partition(".contained[")[0]
             url = source.url.partition("#")[0]
-            return Found(resource, f"{url}#{own}", source.container, f"{place}.contained[{index}]")
+            kind = text(resource.get("resourceType"))
+            return Found(resource, f"{url}#{own}", source.container, f"{place}.contained[{index}]", kind)
     return None

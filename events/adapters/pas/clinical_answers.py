@@ -70,16 +70,19 @@ def _for_this_claim(message: Message) -> list[Found]:
 def _named(message: Message, claim: Found) -> Iterator[Found]:
     """The responses to which a Claim's supporting information refers, unless it takes them back."""
     for info in objects(claim.resource.get("supportingInfo")):
-        flag = extension(info, "modifierextension-infoCancelled", "extension-infoCancelled")
-        is_taken_back = flag is not None and flag.get("valueBoolean") is True
         found = message.bundle.resolve(info.get("valueReference"), claim)
-        if found is None or (is_taken_back and claim is message.claim):
+        if found is None or (claim is message.claim and _is_taken_back(info)):
             continue
         if found.type == "QuestionnaireResponse":
             yield found
         elif found.type == "Bundle":
             inside = f"{found.place}.entry["
             yield from (one for one in message.bundle.all("QuestionnaireResponse") if one.place.startswith(inside))
+
+
+def _is_taken_back(info: Tree) -> bool:
+    flag = extension(info, "modifierextension-infoCancelled", "extension-infoCancelled")
+    return flag is not None and flag.get("valueBoolean") is True
 
 
 def _is_of_another(message: Message, found: Found) -> bool:

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
-from uuid import UUID
 
 from pydantic import JsonValue
 
 from events.adapters.partner import Partner
 from events.adapters.pas.bundle import Found, code_of, extension_name, objects
-from events.adapters.pas.reading import Message, member_id, npi
+from events.adapters.pas.reading import Message
 from events.adapters.pas.shapes import fits_profile, is_absolute, own_id, shaped
 from events.adapters.pas.systems import CLAIM_TYPES, PROCEDURE_SYSTEMS, WRITTEN_SYSTEMS
+from events.adapters.remembering import remembered
 from events.request import MOST_LINES
 
 _MOST_TRACES = 3
@@ -21,7 +21,9 @@ _MOST_MODIFIERS = 4
 
 def uuid_of(*parts: str) -> str:
     """A UUID that depends on nothing but these texts."""
-    return str(UUID(bytes=sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()[:16], version=5))
+    digits = sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 class _Echoed:
@@ -30,6 +32,7 @@ class _Echoed:
     def __init__(self, seed: str) -> None:
         self._seed = seed
         self._urls: dict[str, str] = {}
+        self._taken: set[str] = set()
         self.entries: list[dict[str, Any]] = []
 
     def add(self, found: Found | None, kinds: Iterable[str], references: Mapping[str, Any] | None = None) -> str | None:
@@ -48,13 +51,14 @@ class _Echoed:
         url = self.url(found)
         own = own_id(url) or shaped(found.resource.get("id"), "id")
         self._urls[found.place] = url
+        self._taken.add(url)
         named = {"resourceType": found.type} | ({"id": own} if own else {})
         self.entries.append({"fullUrl": url, "resource": named | resource})
         return url
 
     def url(self, found: Found) -> str:
         """As it was sent, if it is absolute."""
-        if is_absolute(found.url, found.type) and not any(one["fullUrl"] == found.url for one in self.entries):
+        if is_absolute(found.url, found.type) and found.url not in self._taken:
             return found.url
         return f"urn:uuid:{uuid_of(self._seed, found.place)}"
 
@@ -70,11 +74,11 @@ def echo(message: Message, partner: Partner, seed: str) -> dict[str, JsonValue]:
         links = {"beneficiary": {"reference": patient}, "payor": [{"reference": insurer}]}
         echoed.add(about.coverage, ("Coverage",), links)
     named: dict[str, JsonValue] = {
-        "patient": _reference(patient, about.patient, ("Patient",), member_id(message, partner)),
+        "patient": _reference(patient, about.patient, ("Patient",), message.member_id),
         "insurer": _reference(insurer, about.insurer, ("Organization",), next(iter(partner.payer_ids), None)),
     }
     if requestor or about.provider:
-        named["requestor"] = _reference(requestor, about.provider, _REQUESTORS, npi(message, partner))
+        named["requestor"] = _reference(requestor, about.provider, _REQUESTORS, message.npi)
     if requestor and about.provider and about.provider.type == "Organization":
         named["sender"] = {"reference": requestor}
     return {
@@ -104,7 +108,11 @@ def _requestor(message: Message, found: Found | None, echoed: _Echoed) -> str | 
 
 def _type(given: Any) -> Any:
     """The kind of claim; None if it is none of FHIR's."""
-    code = code_of(given, CLAIM_TYPES)
+    return _type_of(code_of(given, CLAIM_TYPES))
+
+
+@remembered
+def _type_of(code: str) -> Any:
     return shaped({"coding": [{"system": CLAIM_TYPES, "code": code}]}, "CodeableConcept")
 
 
@@ -127,17 +135,17 @@ def _items(message: Message) -> Iterator[tuple[str, JsonValue]]:
     for line in message.items[:MOST_LINES]:
         if line.sequence is None:
             continue
-        given = objects(line.item.get("extension"))
+        given = objects(line.item.get("extension")) if "extension-itemTraceNumber" in line.extensions else ()
         traced = [one for one in given if extension_name(one) == "extension-itemTraceNumber"]
-        numbers = shaped([one.get("valueIdentifier") for one in traced], "Identifier*") or []
-        modifiers = shaped(line.item.get("modifier"), "CodeableConcept*") or []
+        numbers = (shaped([one.get("valueIdentifier") for one in traced], "Identifier*") or ()) if traced else ()
+        modifiers = shaped(line.item.get("modifier"), "CodeableConcept*") or ()
         yield (
             str(line.sequence),
             {
                 "traces": [
                     {"system": one["system"], "value": one["value"]}
                     for one in numbers[:_MOST_TRACES]
-                    if {"system", "value"} <= one.keys()
+                    if "system" in one and "value" in one
                 ],
                 "modifiers": [{"coding": [coding]} for one in modifiers[:_MOST_MODIFIERS] for coding in _modifier(one)],
             },

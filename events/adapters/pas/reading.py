@@ -7,16 +7,19 @@ message in what it says.
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from events.adapters.code_lists import CANCEL, CERTIFICATIONS, LEVELS_OF_SERVICE
+from msgspec import Struct
+
+from events.adapters.code_lists import CANCEL, CERTIFICATIONS, LEVELS_OF_SERVICE, shape_of
 from events.adapters.numbers import OURS
 from events.adapters.partner import Partner
 from events.adapters.pas.bundle import (
     NOTHING,
     Bundle,
+    Extensions,
     Found,
     Tree,
     code_of,
@@ -37,7 +40,7 @@ from events.adapters.pas.systems import (
     X12,
 )
 from events.adapters.submission import Trouble
-from events.field_types import instant, read_day, written_instant
+from events.field_types import instant, read_day, whole_second, written_instant
 from events.request import Certification, Urgency
 
 
@@ -50,23 +53,20 @@ class Wrong(NamedTuple):
     message: str
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True, gc=False):
     """An item of a Claim."""
 
     place: str
     """`Claim.item[0]`."""
     item: Tree
     claim: Found
+    sequence: int | None
+    """The line's number; None if it is none."""
     certification: str
     """Its code; empty if it states none."""
     is_cancelled: bool
     """Whether it takes back a service that was requested earlier."""
-
-    @property
-    def sequence(self) -> int | None:
-        """The line's number; None if it is none."""
-        stated = self.item.get("sequence")
-        return stated if isinstance(stated, int) and not isinstance(stated, bool) else None
+    extensions: Extensions
 
 
 class Message:
@@ -76,16 +76,16 @@ class Message:
         self.bundle = bundle
         self.claim = claim
         self.received = received
-
-    @cached_property
-    def items(self) -> list[Line]:
+        self.items = items(claim)
         """The Claim's."""
-        return items(self.claim)
-
-    @cached_property
-    def parties(self) -> "Parties":
+        self.extensions = Extensions(claim.resource)
+        """The Claim's."""
+        self.parties = _parties(bundle, claim)
         """Whom it is about."""
-        return _parties(self)
+        self.member_id = _member_id(self.parties)
+        """The patient's identifier of type MB, the coverage's, the subscriber's id, or the patient's only one."""
+        self.npi = _npi(bundle, claim, self.parties.provider)
+        """Of the Claim's provider; of a PractitionerRole its practitioner's, then its organization's."""
 
 
 def items(claim: Found) -> list[Line]:
@@ -96,25 +96,29 @@ def items(claim: Found) -> list[Line]:
 
 
 def _line(place: str, item: Tree, claim: Found) -> Line:
-    flag = extension(item, "modifierextension-infoCancelled", "extension-infoCancelled")
-    flag = flag or extension(item, "extension-itemCancelled")
-    stated = _certification(item)
-    return Line(place, item, claim, stated, (flag is not None and flag.get("valueBoolean") is True) or stated == CANCEL)
+    extensions = Extensions(item)
+    flag = extensions.first("modifierextension-infoCancelled", "extension-infoCancelled")
+    flag = flag or extensions.get("extension-itemCancelled")
+    stated = _certification(extensions)
+    is_cancelled = (flag is not None and flag.get("valueBoolean") is True) or stated == CANCEL
+    number = item.get("sequence")
+    sequence = number if isinstance(number, int) and not isinstance(number, bool) else None
+    return Line(place, item, claim, sequence, stated, is_cancelled, extensions)
 
 
-def _certification(element: Tree) -> str:
-    found = extension(element, "extension-certificationType")
+def _certification(extensions: Extensions) -> str:
+    found = extensions.get("extension-certificationType")
     return code_of(found.get("valueCodeableConcept"), f"{X12}1322") if found else ""
 
 
-def certification(message: Message, _: Partner | None) -> Certification | Wrong:
+def certification(message: Message, _: Partner) -> Certification | Wrong:
     """The Claim's certification type, else its items' if they agree, else whether it follows another Claim.
 
     A Claim all of whose items are cancelled is itself a cancellation. One that was withdrawn and does not say so by its
     certification type asks for nothing: it must not be decided as if it were active.
     """
     lines = message.items
-    if code := _certification(message.claim.resource):
+    if code := _certification(message.extensions):
         stated = [("Claim", code)]
     else:
         kept = [line for line in lines if not line.is_cancelled]
@@ -144,7 +148,7 @@ def is_related(message: Message) -> bool:
 
 def urgency(message: Message, _: Partner) -> Urgency:
     """The level of service; never the priority, which is always normal."""
-    found = extension(message.claim.resource, "extension-levelOfServiceCode")
+    found = message.extensions.get("extension-levelOfServiceCode")
     code = code_of(found.get("valueCodeableConcept"), f"{X12}1338") if found else ""
     return LEVELS_OF_SERVICE.get(code, "standard")
 
@@ -161,9 +165,12 @@ def submitted_at(message: Message, partner: Partner) -> str | Wrong:
         ("Bundle.timestamp", message.bundle.tree.get("timestamp")),
         ("Claim.created", message.claim.resource.get("created")),
     ):
-        if stated is None or _ONLY_A_DATE.fullmatch(text(stated)):
+        written = text(stated)
+        if whole_second(written) is not None:
+            return written
+        if stated is None or _ONLY_A_DATE.fullmatch(written):
             continue
-        found = _instant(text(stated), partner.zone)
+        found = _instant(written, partner.zone)
         return found or Wrong(place, "no_such_day", "should be an instant that exists, in RFC 3339")
     return _in_zone(message.received, partner.zone)
 
@@ -203,18 +210,19 @@ def prior_authorization_number(message: Message, _: Partner) -> str | None:
 
 
 def _numbers(message: Message, *names: str) -> Iterator[str]:
-    for element in (message.claim.resource, *(line.item for line in message.items)):
+    for extensions in (message.extensions, *[line.extensions for line in message.items]):
         for name in names:
-            found = extension(element, name)
+            found = extensions.get(name)
             if found is not None and (number := text(found.get("valueString"))):
                 yield number
 
 
-def follows(message: Message) -> bool:
-    """Whether it follows an earlier message: it is no first request, or names a Claim or a number of ours."""
-    if is_related(message) or certification(message, None) != "initial":
-        return True
-    if any(line.is_cancelled for line in message.items):
+def follows(message: Message, certified: Certification) -> bool:
+    """Whether it follows an earlier message: it is no first request, or names a Claim or a number of ours.
+
+    `certified` is what `certification` reads.
+    """
+    if certified != "initial" or is_related(message) or any(line.is_cancelled for line in message.items):
         return True
     numbers = _numbers(message, "extension-authorizationNumber", "extension-administrationReferenceNumber")
     return any(OURS.fullmatch(number) for number in numbers)
@@ -232,14 +240,14 @@ def trace(message: Message) -> str | None:
         company = company or text(assigner.get("value"))
         if own and company:
             return f"{company}:{own}"
-    sent = extension(message.claim.resource, "extension-TransmissionIdentifiers")
+    sent = message.extensions.get("extension-TransmissionIdentifiers")
     sender = extension(sent, "interchangeSenderID") if sent is not None else None
     company = text(sender.get("valueString")) if sender is not None else ""
     own = text(obj(message.bundle.tree.get("identifier")).get("value"))
     return f"{company}:{own}" if company and own else None
 
 
-class Parties(NamedTuple):
+class Parties(Struct, frozen=True, gc=False):
     """Whom a message is about."""
 
     patient: Found | None
@@ -248,9 +256,8 @@ class Parties(NamedTuple):
     provider: Found | None
 
 
-def _parties(message: Message) -> Parties:
+def _parties(bundle: Bundle, claim: Found) -> Parties:
     """What the Claim's references lead to."""
-    claim, bundle = message.claim, message.bundle
     insurances = objects(claim.resource.get("insurance"))
     focal = next((one for one in insurances if one.get("focal") is True), insurances[0] if insurances else NOTHING)
     coverage = bundle.resolve(focal.get("coverage"), claim)
@@ -273,13 +280,18 @@ def _identifiers(found: Found | None) -> list[Tree]:
 
 
 def _member_number(found: Found | None) -> str:
-    ours = (one for one in _identifiers(found) if any(text(c.get("code")) == "MB" for c in codings(one.get("type"))))
-    return next((text(one.get("value")) for one in ours), "")
+    for one in _identifiers(found):
+        if any(text(coding.get("code")) == "MB" for coding in codings(one.get("type"))):
+            return text(one.get("value"))
+    return ""
 
 
 def member_id(message: Message, _: Partner) -> str | None:
-    """The patient's identifier of type MB, the coverage's, the subscriber's id, or the patient's only identifier."""
-    about = message.parties
+    """Who is to be treated, as the payer knows them."""
+    return message.member_id
+
+
+def _member_id(about: "Parties") -> str | None:
     if found := _member_number(about.patient) or _member_number(about.coverage):
         return found
     if about.coverage is not None and (subscriber := text(about.coverage.resource.get("subscriberId"))):
@@ -292,33 +304,42 @@ def line_of_business(message: Message, partner: Partner) -> str | Wrong:
     """By the partner's rules, from the member's id, the coverage's classes and the insurer."""
     about = message.parties
     coverage = about.coverage.resource if about.coverage is not None else NOTHING
-    kinds = (({text(c.get("code")) for c in codings(one.get("type"))}, one) for one in objects(coverage.get("class")))
-    plans = tuple(text(one.get("value")) for kind, one in kinds if kind & {"plan", "group"} or not kind)
-    found = partner.line_of_business(member_id(message, partner) or "", plans, _payer(message, about, partner))
+    kinds = [({text(c.get("code")) for c in codings(one.get("type"))}, one) for one in objects(coverage.get("class"))]
+    plans = tuple([text(one.get("value")) for kind, one in kinds if kind & {"plan", "group"} or not kind])
+    found = partner.line_of_business(message.member_id or "", plans, _payer(message, about, partner))
     return found or Wrong("Coverage", "invalid", "should match one of the partner's lines of business")
 
 
 def _payer(message: Message, about: Parties, partner: Partner) -> str | None:
     logical = text(obj(obj(message.claim.resource.get("insurer")).get("identifier")).get("value"))
     stated = [text(one.get("value")) for one in _identifiers(about.insurer)] + ([logical] if logical else [])
-    known = {rule.payer for rule in partner.lines_of_business} | {*partner.payer_ids}
+    known = _known_payers(partner)
     return next((one for one in stated if one in known), stated[0] if stated else None)
 
 
+@lru_cache(maxsize=1 << 6)
+def _known_payers(partner: Partner) -> frozenset[str | None]:
+    return frozenset({rule.payer for rule in partner.lines_of_business} | {*partner.payer_ids})
+
+
 def npi(message: Message, _: Partner) -> str | None:
-    """Of the Claim's provider; of a PractitionerRole its practitioner's, then its organization's."""
-    found = message.parties.provider
+    """Who asks."""
+    return message.npi
+
+
+def _npi(bundle: Bundle, claim: Found, found: Found | None) -> str | None:
     candidates: list[Found | None] = [found]
     if found is not None and found.type == "PractitionerRole":
-        bundle = message.bundle
         candidates += [bundle.resolve(found.resource.get(name), found) for name in ("practitioner", "organization")]
     stated = [one for candidate in candidates for one in _identifiers(candidate)]
-    stated.append(obj(obj(message.claim.resource.get("provider")).get("identifier")))
-    numbers = (text(one.get("value")) for one in stated if text(one.get("system")) in NPI_SYSTEMS)
-    return next((number for number in numbers if number), None)
+    stated.append(obj(obj(claim.resource.get("provider")).get("identifier")))
+    for one in stated:
+        if text(one.get("system")) in NPI_SYSTEMS and (number := text(one.get("value"))):
+            return number
+    return None
 
 
-class Stated(NamedTuple):
+class Stated(Struct, frozen=True, gc=False):
     """A diagnosis, and where it stands."""
 
     place: str
@@ -327,18 +348,14 @@ class Stated(NamedTuple):
     code: Any
 
 
-def diagnoses(message: Message) -> list[Stated]:
+def diagnoses(coded: Sequence[Stated]) -> list[Stated]:
     """Every code of ICD-10-CM and ICD-9-CM that the Claim states or refers to, once."""
-    found = {(one.system, str(one.code)): one for one in reversed(_coded(message)) if one.system}
+    found = {(one.system, str(one.code)): one for one in reversed(coded) if one.system}
     return list(reversed(found.values()))
 
 
-def other_diagnoses(message: Message) -> list[str]:
-    """The places of diagnoses that are left out."""
-    return [one.place for one in _coded(message) if not one.system]
-
-
-def _coded(message: Message) -> list[Stated]:
+def coded(message: Message) -> list[Stated]:
+    """What the Claim's diagnoses state, those that are left out too."""
     given = message.claim.resource.get("diagnosis")
     found = []
     for index, one in enumerate(given if isinstance(given, list) else ()):
@@ -353,9 +370,6 @@ def _coded(message: Message) -> list[Stated]:
     return found
 
 
-_CPT = re.compile(r"\d{4}[\dFTUM]", re.ASCII)
-_HCPCS = re.compile(r"[A-V]\d{4}", re.ASCII)
-_PCS = re.compile(r"[0-9A-Z]{7}", re.ASCII)
 SERVICE_TYPE: Final = "service-type"
 """The system of a line for which only the kind of service is stated."""
 
@@ -365,12 +379,11 @@ def code_system(system: str, code: str) -> str | None:
     named = PROCEDURE_SYSTEMS.get(system)
     if named is None and system:
         return None
-    shape = code.upper()
-    if named in ("icd-10-pcs", "icd-9-pcs") and not _HCPCS.fullmatch(shape):
-        return "icd-10-pcs" if _PCS.fullmatch(shape) else named
-    if _CPT.fullmatch(shape):
-        return "cpt"
-    return "hcpcs" if _HCPCS.fullmatch(shape) else named
+    shape = shape_of(code)
+    if shape == "hcpcs":
+        return shape
+    other = "icd-10-pcs" if named in ("icd-10-pcs", "icd-9-pcs") else "cpt"
+    return shape if shape == other else named
 
 
 def procedure(_: Message, line: Line, __: Partner) -> tuple[str, str] | Wrong:
@@ -413,11 +426,10 @@ def units(_: Message, line: Line, partner: Partner) -> int | Wrong | None:
 def service_date(message: Message, line: Line, _: Partner) -> str | Wrong | None:
     """An item's date, else the event's, else that of the order it names; of a period its first day."""
     for place, stated in _dates(message, line):
-        if stated is not None:
-            day = stated.strip()[:10] if isinstance(stated, str) and "T" in stated else text(stated)
-            if read_day(day) is None:
-                return Wrong(place, "no_such_day", "should be a day that exists, as YYYY-MM-DD")
-            return day
+        day = stated.strip()[:10] if isinstance(stated, str) and "T" in stated else text(stated)
+        if read_day(day) is None:
+            return Wrong(place, "no_such_day", "should be a day that exists, as YYYY-MM-DD")
+        return day
     return None
 
 
@@ -427,7 +439,7 @@ def _dates(message: Message, line: Line) -> Iterator[tuple[str, Any]]:
     for index, info in enumerate(given if isinstance(given, list) else ()):
         if any(text(one.get("code")) == "patientEvent" for one in codings(obj(info).get("category"))):
             yield from _when(info, "timing", f"Claim.supportingInfo[{index}]")
-    service = extension(line.item, "extension-requestedService")
+    service = line.extensions.get("extension-requestedService")
     order = message.bundle.resolve(service.get("valueReference"), line.claim) if service is not None else None
     if order is not None:
         yield from _when(order.resource, "occurrence", order.type)
@@ -435,11 +447,13 @@ def _dates(message: Message, line: Line) -> Iterator[tuple[str, Any]]:
 
 def _when(element: Tree, name: str, place: str) -> Iterator[tuple[str, Any]]:
     for kind in ("Date", "DateTime"):
-        yield f"{place}.{name}{kind}", element.get(f"{name}{kind}")
+        if (stated := element.get(name + kind)) is not None:
+            yield f"{place}.{name}{kind}", stated
     period = element.get(f"{name}Period")
     if period is not None:
         start = period.get("start", "") if isinstance(period, dict) else ""
-        yield f"{place}.{name}Period.start", start
+        if start is not None:
+            yield f"{place}.{name}Period.start", start
 
 
 def prior_claim(message: Message) -> Found | None:

@@ -6,13 +6,11 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from pydantic import JsonValue
-
 from events.adapters.canonical import canonical_errors
 from events.adapters.partner import Partner
 from events.adapters.pas import reading
 from events.adapters.pas.bundle import Bundle, Tree, obj, objects, text
-from events.adapters.pas.canonical_form import digest
+from events.adapters.pas.canonical_form import Parsed, digest
 from events.adapters.pas.clinical_answers import Answers, answers
 from events.adapters.pas.kept import echo
 from events.adapters.pas.reading import Line, Message, Wrong
@@ -30,17 +28,18 @@ def unreadable(value: bytes, partner: Partner, message: str) -> Submission:
     return _submission(partner, sha256(value).hexdigest(), refused=_refusal("undecodable", wrong))
 
 
-def submissions(tree: Any, partner: Partner, received: int) -> tuple[Submission, ...]:
+def submissions(found: Parsed, partner: Partner, received: int) -> tuple[Submission, ...]:
     """What a parsed record becomes: a request, or an inquiry for each Bundle of Parameters."""
+    tree = found.tree
     if text(obj(tree).get("resourceType")) != "Parameters":
-        return (_one(tree, partner, received, "inquire" if _is_inquiry(obj(tree)) else "submit"),)
+        return (_one(found, partner, received, "inquire" if _is_inquiry(obj(tree)) else "submit"),)
     given = objects(obj(tree).get("parameter"))
     bundles = [one["resource"] for one in given if isinstance(one.get("resource"), dict)]
     if not bundles:
         wrong = {"": Wrong("Parameters.parameter", "missing", "should have a Bundle")}
         refused = _refusal("unsupported_type", wrong)
-        return (_submission(partner, digest(tree), kind="inquire", refused=refused),)
-    return tuple(_one(bundle, partner, received, "inquire") for bundle in bundles)
+        return (_submission(partner, found.digest, kind="inquire", refused=refused),)
+    return tuple(_one(Parsed(bundle, digest(bundle)), partner, received, "inquire") for bundle in bundles)
 
 
 def _is_inquiry(bundle: Tree) -> bool:
@@ -53,8 +52,8 @@ def _is_inquiry(bundle: Tree) -> bool:
     return False
 
 
-def _one(tree: Any, partner: Partner, received: int, kind: Kind) -> Submission:
-    own = digest(tree)
+def _one(found: Parsed, partner: Partner, received: int, kind: Kind) -> Submission:
+    tree, own = found
     if text(obj(tree).get("resourceType")) != "Bundle":
         wrong = Wrong("resourceType", "invalid", "should be Bundle")
         return _unsupported(partner, own, kind, wrong, is_answer=text(obj(tree).get("resourceType")) in _ANSWERS)
@@ -67,14 +66,14 @@ def _one(tree: Any, partner: Partner, received: int, kind: Kind) -> Submission:
     if text(claim.resource.get("use")) != "preauthorization":
         return _unsupported(partner, own, kind, Wrong("Claim.use", "invalid", "should be preauthorization"))
     trace = reading.trace(message)
-    read = _inquiry(message, partner, trace) if kind == "inquire" else _read(message, partner, trace)
+    read = _inquiry(message, trace) if kind == "inquire" else _read(message, partner, trace)
     return _submission(
         partner,
         own,
         kind=kind,
         trace=trace,
         request=read.request if read.refused is None else None,
-        follows=kind == "submit" and read.refused is None and reading.follows(message),
+        follows=kind == "submit" and read.refused is None and reading.follows(message, read.request["certification"]),
         cancelled_lines=read.cancelled,
         refused=read.refused,
         echo=echo(message, partner, own),
@@ -101,12 +100,8 @@ def _submission(partner: Partner, own: str, **fields: Any) -> Submission:
     return Submission(format="pas", partner=partner.name, configuration=_digest(partner), message=own, **fields)
 
 
-_NOBODY: Mapping[str, Any] = {"member": {}, "provider": {}}
-"""So that what is missing of them is named."""
-
-
 class _Read(NamedTuple):
-    request: dict[str, JsonValue]
+    request: dict[str, Any]
     refused: Refusal | None
     cancelled: tuple[int, ...] = ()
     notes: Sequence[str] = ()
@@ -124,8 +119,8 @@ def _lacking(message: Message, trace: str | None) -> dict[str, Wrong]:
     return wrong
 
 
-def _inquiry(message: Message, partner: Partner, trace: str | None) -> _Read:
-    member = reading.member_id(message, partner)
+def _inquiry(message: Message, trace: str | None) -> _Read:
+    member = message.member_id
     wrong = _lacking(message, trace)
     if member is None and "member.member_id" not in wrong:
         wrong["member.member_id"] = Wrong("Patient.identifier", "missing", "missing")
@@ -137,12 +132,12 @@ def _inquiry(message: Message, partner: Partner, trace: str | None) -> _Read:
 def _read(message: Message, partner: Partner, trace: str | None) -> _Read:
     wrong: dict[str, Wrong] = {}
     request: dict[str, Any] = {}
-    for field in FIELDS:
-        _take(request, wrong, field.path, field.read(message, partner))
+    _take_fields(message, partner, request, wrong)
     if "member_id" not in request.get("member", {}):
         wrong.pop("member.line_of_business", None)  # which follows from the id
     wrong |= _lacking(message, trace)
-    stated = reading.diagnoses(message)
+    coded = reading.coded(message)
+    stated = reading.diagnoses(coded)
     if stated:
         request["diagnoses"] = [{"system": one.system, "code": one.code} for one in stated]
     # Without a time of submission the message is refused.
@@ -163,23 +158,24 @@ def _read(message: Message, partner: Partner, trace: str | None) -> _Read:
     if said.clinical:
         request["clinical"] = said.clinical
     places = _Places(stated, [one.place for one in done], lines)
-    found = {
-        error.path: error for error in canonical_errors({**_NOBODY, **request}, places.of, lines_follow=is_cancellation)
-    }
+    found = {error.path: error for error in canonical_errors(request, places.of, lines_follow=is_cancellation)}
     if not wrong and not found:
-        return _Read(request, None, cancelled, _notes(message, said, past))
-    return _Read({}, _merged(found, wrong), cancelled, _notes(message, said, past))
+        return _Read(request, None, cancelled, _notes(message, said, coded, past))
+    return _Read({}, _merged(found, wrong), cancelled, _notes(message, said, coded, past))
 
 
-def _take(request: dict[str, Any], wrong: dict[str, Wrong], path: str, value: Any) -> None:
-    if isinstance(value, Wrong):
-        wrong[path] = value
-    elif value is not None:
-        outer, _, inner = path.partition(".")
-        if inner:
+def _take_fields(message: Message, partner: Partner, request: dict[str, Any], wrong: dict[str, Wrong]) -> None:
+    for field, (outer, inner) in _PATHS:
+        value = field.read(message, partner)
+        if isinstance(value, Wrong):
+            wrong[field.path] = value
+        elif value is not None and inner:
             request.setdefault(outer, {})[inner] = value
-        else:
-            request[path] = value
+        elif value is not None:
+            request[outer] = value
+
+
+_PATHS = [(field, field.path.partition(".")[::2]) for field in FIELDS]
 
 
 def _asked(message: Message, is_cancellation: bool) -> tuple[list[Line], tuple[int, ...]]:
@@ -309,10 +305,11 @@ _PLACES = {field.path: field.place for field in FIELDS} | {
 }
 
 
-def _notes(message: Message, said: Answers, past: Any) -> list[str]:
+def _notes(message: Message, said: Answers, coded: Sequence[reading.Stated], past: Sequence[reading.Past]) -> list[str]:
     """What was left out, by its place."""
     notes = [*said.notes]
-    notes += [f"{place}: no diagnosis of ICD-10-CM or ICD-9-CM; left out" for place in reading.other_diagnoses(message)]
+    other = [one.place for one in coded if not one.system]
+    notes += [f"{place}: no diagnosis of ICD-10-CM or ICD-9-CM; left out" for place in other]
     notes += [f"{one.place}: {one.why}; left out" for one in past if one.read is None]
     given = message.claim.resource.get("supportingInfo")
     for index, info in enumerate(given if isinstance(given, list) else ()):

@@ -6,12 +6,12 @@ Comments, narratives, attachments and extensions do not come back.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
-from uuid import UUID
+from typing import Any, Final
 
 from events.adapters.pas.systems import NAIC, NPI
+from events.adapters.remembering import remembered
 from events.field_types import checked_npi
 
 MOST_CHARACTERS: Final = 200
@@ -62,13 +62,6 @@ SHAPES: Final = MappingProxyType[str, _Shape](
 """The elements that come back, by type: `*` for a list, `!` for one without which the whole is left out."""
 
 
-class _Element(NamedTuple):
-    name: str
-    kind: str
-    is_list: bool
-    is_required: bool
-
-
 _HL7: Final = "http://terminology.hl7.org/CodeSystem/"
 _KNOWN: Final = {
     f"{_HL7}{name}": frozenset(codes.split())
@@ -87,49 +80,80 @@ _CHECKED: Final = re.compile(rf"{re.escape(_HL7)}.*|http://hl7\.org/fhir/(?:[^/]
 """The systems whose codes a validator knows: HL7's, FHIR's own and the guide's."""
 
 
-def _is_known(coding: dict[str, Any]) -> bool:
-    system = coding.get("system", "")
-    return _CHECKED.fullmatch(system) is None or coding["code"] in _KNOWN.get(system, ())
+def _is_known(system: str, code: str) -> bool:
+    return code in _KNOWN.get(system, ()) or _CHECKED.fullmatch(system) is None
 
 
-_ELEMENTS: Final = {
-    kind: [_Element(name, of.rstrip("*!"), of.endswith("*"), of.endswith("!")) for name, of in shape.items()]
-    for kind, shape in SHAPES.items()
-}
+_Shaping = Callable[[Any], Any]
+"""What of a value fits a type; None if nothing does."""
+
+
+def _primitive(pattern: re.Pattern[str]) -> _Shaping:
+    @remembered
+    def fitting(text: str) -> str | None:
+        written = text.strip()
+        return written if len(written) <= MOST_CHARACTERS and pattern.fullmatch(written) else None
+
+    return lambda value: fitting(value) if isinstance(value, str) else None
+
+
+def _boolean(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _list(shaping: _Shaping) -> _Shaping:
+    def shaped_list(value: Any) -> list[Any] | None:
+        if not isinstance(value, list):
+            return None
+        return [found for one in value[:MOST_ITEMS] if (found := shaping(one)) is not None] or None
+
+    return shaped_list
+
+
+def _complex(shape: _Shape) -> _Shaping:
+    elements = [(name, _SHAPINGS[of.rstrip("!")], of.endswith("!")) for name, of in shape.items()]
+
+    def shaped_object(value: Any) -> dict[str, Any] | None:
+        if not isinstance(value, dict):
+            return None
+        found = {}
+        for name, shaping, is_required in elements:
+            given = value.get(name)
+            one = None if given is None else shaping(given)
+            if one is not None:
+                found[name] = one
+            elif is_required:
+                return None
+        return found or None
+
+    return shaped_object
+
+
+def _coding(shaping: _Shaping) -> _Shaping:
+    def shaped_coding(value: Any) -> Any:
+        found = shaping(value)
+        return found if found is not None and _is_known(found.get("system", ""), found["code"]) else None
+
+    return shaped_coding
+
+
+_SHAPINGS: dict[str, _Shaping] = {"boolean": _boolean}
+
+
+def _declare(kind: str, shaping: _Shaping) -> None:
+    _SHAPINGS[kind] = shaping
+    _SHAPINGS[f"{kind}*"] = _list(shaping)
+
+
+for _kind, _pattern in _PRIMITIVES.items():
+    _declare(_kind, _primitive(_pattern))
+for _kind, _shape in SHAPES.items():  # each behind those of which it has elements
+    _declare(_kind, _coding(_complex(_shape)) if _kind == "Coding" else _complex(_shape))
 
 
 def shaped(value: Any, kind: str) -> Any:
     """What of a value fits a type; None if nothing does."""
-    if kind.endswith("*"):
-        return _list(value, kind[:-1])
-    if (elements := _ELEMENTS.get(kind)) is not None:
-        return _complex(value, elements) if isinstance(value, dict) else None
-    if kind == "boolean":
-        return value if isinstance(value, bool) else None
-    if not isinstance(value, str):
-        return None
-    written = value.strip()
-    return written if len(written) <= MOST_CHARACTERS and _PRIMITIVES[kind].fullmatch(written) else None
-
-
-def _list(value: Any, kind: str) -> list[Any] | None:
-    if not isinstance(value, list):
-        return None
-    return [found for one in value[:MOST_ITEMS] if (found := shaped(one, kind)) is not None] or None
-
-
-def _complex(value: dict[str, Any], elements: list[_Element]) -> dict[str, Any] | None:
-    found = {}
-    for name, kind, is_list, is_required in elements:
-        given = value.get(name)
-        one = None if given is None else _list(given, kind) if is_list else shaped(given, kind)
-        if one is not None:
-            found[name] = one
-        elif is_required:
-            return None
-    if elements is _ELEMENTS["Coding"] and not _is_known(found):
-        return None
-    return found or None
+    return _SHAPINGS[kind](value)
 
 
 _NEEDED: Final = {
@@ -139,12 +163,13 @@ _NEEDED: Final = {
     "PractitionerRole": ("practitioner",),
 }
 """What the guide's profiles require of resources to which an answer refers."""
+_ABSENT: tuple[Any, ...] = (None, [])
 _FULL_DATE = 10
 
 
 def fits_profile(resource: dict[str, Any], kind: str) -> dict[str, Any] | None:
     """A resource without what its profile refuses; None if it then lacks what the profile requires."""
-    kept = dict(resource)
+    kept = resource.copy()
     if kind != "Coverage" and (identifiers := [one for one in kept.pop("identifier", ()) if _is_number(one)]):
         kept["identifier"] = identifiers
     if isinstance(kept.get("name"), list):
@@ -152,7 +177,10 @@ def fits_profile(resource: dict[str, Any], kind: str) -> dict[str, Any] | None:
         kept["name"] = [one for one in kept["name"] if any(part in one for part in wanted)]
     if len(kept.get("birthDate", "")) != _FULL_DATE:
         kept.pop("birthDate", None)
-    return kept if all(kept.get(name) not in (None, []) for name in _NEEDED.get(kind, ())) else None
+    for name in _NEEDED.get(kind, ()):
+        if kept.get(name) in _ABSENT:
+            return None
+    return kept
 
 
 def _is_number(identifier: dict[str, Any]) -> bool:
@@ -161,10 +189,14 @@ def _is_number(identifier: dict[str, Any]) -> bool:
     if system == NPI:
         return is_npi(value)
     if system == NAIC:
-        return re.fullmatch(r"[0-9]{5}", value) is not None
+        return _NAIC.fullmatch(value) is not None
     return bool(system and value)
 
 
+_NAIC = re.compile(r"[0-9]{5}")
+
+
+@remembered
 def is_npi(value: str) -> bool:
     """Whether a text is a National Provider Identifier."""
     try:
@@ -174,22 +206,25 @@ def is_npi(value: str) -> bool:
 
 
 _RESTFUL = re.compile(r"https?://[^\s<>\"{}|\\^`#?]+/([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+@remembered
+def _restful(url: str) -> tuple[str, str] | None:
+    """The type and id in a server's address of a resource."""
+    found = _RESTFUL.fullmatch(url)
+    return (found[1], found[2]) if found is not None else None
 
 
 def is_absolute(url: str, kind: str) -> bool:
     """Whether a fullUrl may stand for a resource of a type: a UUID, or a server's address of such a resource."""
-    restful = _RESTFUL.fullmatch(url)
-    if restful is not None:
-        return restful[1] == kind
-    if not url.startswith("urn:uuid:"):
-        return False
-    try:
-        return str(UUID(url[9:])) == url[9:]
-    except ValueError:
-        return False
+    if url.startswith("urn:uuid:"):
+        return _UUID.fullmatch(url, 9) is not None
+    restful = _restful(url)
+    return restful is not None and restful[0] == kind
 
 
 def own_id(url: str) -> str | None:
     """The id that a fullUrl gives its resource; None if it gives none."""
-    restful = _RESTFUL.fullmatch(url)
-    return restful[2] if restful else None
+    restful = _restful(url)
+    return restful[1] if restful is not None else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,9 +29,9 @@ class Kept:
         self.is_claim = "claim" in echo
         self._echo = echo
 
-    def at(self, at: int) -> datetime:
-        """A record's timestamp in the partner's zone."""
-        return moment(at, self.zone)
+    def at(self, at: int) -> str:
+        """A record's timestamp as an instant in the partner's zone."""
+        return _at(at, self.zone)
 
     def url(self, *parts: str) -> str:
         """The fullUrl of a resource of the answer."""
@@ -47,7 +48,7 @@ class Kept:
             "type": echo.get("type") or coded(CLAIM_TYPES, "professional"),
             "use": "preauthorization",
             "patient": self.named["patient"],
-            "created": instant(self.at(at)),
+            "created": self.at(at),
             "insurer": self.named["insurer"],
             "request": {"reference": echo["claim"]},
             "outcome": outcome,
@@ -74,7 +75,7 @@ class Kept:
             "meta": {"profile": [PAS + profile]},
             "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{id_}"},
             "type": "collection",
-            "timestamp": instant(self.at(at)),
+            "timestamp": self.at(at),
             "entry": [*entries, *self._echo.get("entries", ())],
         }
 
@@ -82,6 +83,11 @@ class Kept:
 def instant(moment: datetime) -> str:
     """As FHIR writes it, with milliseconds only where there are any."""
     return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+
+
+@lru_cache(maxsize=1 << 10)
+def _at(at: int, zone: ZoneInfo) -> str:
+    return instant(moment(at, zone))
 
 
 def written(tree: Json) -> bytes:

@@ -9,6 +9,7 @@ from events.adapters.adapter import Decided
 from events.adapters.code_lists import NOT_FOUND, REJECTED_BECAUSE
 from events.adapters.numbers import control_number
 from events.adapters.partner import Partner
+from events.adapters.remembering import remembered
 from events.adapters.submission import Context, Format, Refusal, SourceError, Submission
 from events.adapters.x12 import answering
 from events.adapters.x12.answering import Place
@@ -117,7 +118,12 @@ def _is_cancelled(number: int, context: Context, decision: Decision) -> bool:
 def _payer(levels: Sequence[Level]) -> str:
     """Who assigns our numbers, in the ten characters of TRN03: 9, and the payer's id."""
     name = next((level.first("NM1") for level in levels if level.code == PAYER), None)
-    bare = re.sub(r"[^0-9A-Z]", "", element(name, 9).upper()) if name else ""
+    return _company(element(name, 9) if name else "")
+
+
+@remembered
+def _company(payer: str) -> str:
+    bare = re.sub(r"[^0-9A-Z]", "", payer.upper())
     return f"9{bare[:9]:0>9}"
 
 

@@ -8,6 +8,8 @@ from datetime import date
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from events.adapters.code_lists import (
     CORRECT_AND_RESUBMIT,
     ELECTRONICALLY,
@@ -45,7 +47,7 @@ class Decided(NamedTuple):
     """The words of the parts that lines cite, by id."""
 
 
-class Place(NamedTuple):
+class Place(Struct, frozen=True, gc=False):
     """One level of the answer."""
 
     level: Level
@@ -73,7 +75,7 @@ class Part(NamedTuple):
 
 
 def _same(name: str) -> Callable[[Place], Iterable[Segment]]:
-    return lambda place: (segment for segment in place.level.all(name) if len(segment) > 1)
+    return lambda place: [segment for segment in place.level.all(name) if len(segment) > 1]
 
 
 def _traces(place: Place) -> Iterable[Segment]:
@@ -85,7 +87,7 @@ def _traces(place: Place) -> Iterable[Segment]:
 
 
 def _rejections(place: Place) -> Iterable[Segment]:
-    return (["AAA", "N", "", reason, CORRECT_AND_RESUBMIT] for reason in place.rejected)
+    return [["AAA", "N", "", reason, CORRECT_AND_RESUBMIT] for reason in place.rejected]
 
 
 def _review(place: Place) -> Iterable[Segment]:
@@ -113,14 +115,14 @@ def _administrative_number(place: Place) -> Iterable[Segment]:
 
 
 def _event_dates(place: Place) -> Iterable[Segment]:
-    return (sent for sent in place.level.all("DTP") if element(sent, 1) in ("472", "435") and len(sent) > 1)
+    return [sent for sent in place.level.all("DTP") if element(sent, 1) in ("472", "435") and len(sent) > 1]
 
 
 def _service_dates(place: Place) -> Iterable[Segment]:
     granted = place.line.authorized if place.line else None
     if granted is not None and granted.from_ is not None:
         return [["DTP", "472", *_period(granted.from_, granted.through)]]
-    return (sent for sent in place.level.all("DTP") if element(sent, 1) == "472")
+    return [sent for sent in place.level.all("DTP") if element(sent, 1) == "472"]
 
 
 def _valid_through(place: Place) -> Iterable[Segment]:
@@ -155,11 +157,10 @@ def _is_asked(place: Place) -> bool:
 
 def _services(place: Place) -> Iterable[Segment]:
     granted = place.line.authorized if place.line else None
-    for segment in place.level.segments:
-        name = segment[0]
-        if name not in SERVICES:
-            continue
-        yield segment if granted is None else _as_granted(segment, granted.code, granted.units, place)
+    sent = [segment for segment in place.level.segments if segment[0] in SERVICES]
+    if granted is None:
+        return sent
+    return [_as_granted(segment, granted.code, granted.units, place) for segment in sent]
 
 
 def _as_granted(segment: Segment, code: str, units: int, place: Place) -> Segment:
@@ -177,11 +178,11 @@ def _as_granted(segment: Segment, code: str, units: int, place: Place) -> Segmen
 
 def _quantities(place: Place) -> Iterable[Segment]:
     granted = place.line.authorized if place.line else None
-    for sent in place.level.all("HSD"):
-        if granted is not None and element(sent, 2):
-            yield [*sent[:2], str(granted.units), *sent[3:]]
-        elif len(sent) > 1:
-            yield sent
+    sent = [segment for segment in place.level.all("HSD") if len(segment) > 1]
+    if granted is None:
+        return sent
+    units = str(granted.units)
+    return [[*one[:2], units, *one[3:]] if element(one, 2) else one for one in sent]
 
 
 def _attachments(place: Place) -> Iterable[Segment]:
@@ -192,9 +193,9 @@ def _attachments(place: Place) -> Iterable[Segment]:
 
 def _words(place: Place) -> Iterable[Segment]:
     if place.decided is None:
-        return
-    for text in _sentences(place, place.decided):
-        yield from messages(text, place.delimiters)
+        return []
+    texts = _sentences(place, place.decided)
+    return [["MSG", part] for text in texts for part in messages(text, place.delimiters)]
 
 
 def _sentences(place: Place, decided: Decided) -> Iterable[str]:
@@ -274,7 +275,9 @@ PARTS: Final = (
 _WRITERS = {code: [part.write for part in PARTS if code in part.levels] for code in LOOPS}
 
 
-def level(place: Place) -> Iterable[Segment]:
+def level(place: Place) -> list[Segment]:
     """A level's segments behind HL."""
+    found: list[Segment] = []
     for write in _WRITERS.get(place.level.code, ()):
-        yield from write(place)
+        found += write(place)
+    return found

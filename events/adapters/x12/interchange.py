@@ -15,6 +15,8 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
+from msgspec import Struct
+
 Segment = list[str]
 """A segment's name and its elements: `segment[3]` is its third element."""
 
@@ -40,7 +42,7 @@ class Delimiters(NamedTuple):
 USUAL = Delimiters("*", ":", "^", "~")
 
 
-class TransactionSet(NamedTuple):
+class TransactionSet(Struct, gc=False):
     """One transaction set, from ST up to SE."""
 
     delimiters: Delimiters
@@ -135,7 +137,7 @@ def _decoded(value: bytes) -> tuple[str, str]:
         return value.removeprefix(b"\xef\xbb\xbf").decode("latin-1"), "latin-1"
 
 
-class _Header(NamedTuple):
+class _Header(Struct, frozen=True, gc=False):
     isa: str
     delimiters: Delimiters
     end: int
@@ -170,56 +172,55 @@ def _separates(character: str) -> bool:
 
 def _interchange(text: str, header: _Header, charset: str, sets: list[TransactionSet]) -> int | None:
     """Appends an interchange's transaction sets; where the next interchange begins, or None."""
-    reading = _Sets(header, charset, sets)
-    position = header.end
-    for piece in text[header.end :].split(header.delimiters.segment):
-        if reading.take(piece):
-            return position + piece.index("ISA")
-        position += len(piece) + 1
-    reading.end(is_ended=False)
+    delimiters = header.delimiters
+    blanks = _blanks(delimiters)
+    has_line_breaks = "\n" in text or "\r" in text
+    gs = ""
+    current: TransactionSet | None = None
+    pieces = text[header.end :].split(delimiters.segment)
+    for index, piece in enumerate(pieces):
+        segment = _joined(piece, blanks) if has_line_breaks else piece.strip(blanks)
+        name = _end(segment, delimiters.element) if segment[:2] in _BEGIN_ENDS else ""
+        if not name:
+            if current is not None and segment:
+                current.written.append(segment)
+            continue
+        if current is not None:
+            sets.append(current)
+            current = None
+        if name == "ST":
+            if len(sets) >= MOST_SETS:
+                raise UnreadableError(f"has more than {MOST_SETS:,} transaction sets")
+            st = segment.split(delimiters.element)
+            current = TransactionSet(delimiters, charset, header.isa, gs, st, [], is_ended=True)
+        elif name == "GS":
+            gs = segment
+        elif name == "ISA":
+            return header.end + sum(len(before) + 1 for before in pieces[:index]) + piece.index("ISA")
+    if current is not None:
+        current.is_ended = False
+        sets.append(current)
     return None
 
 
-class _Sets:
-    """The transaction sets of one interchange, as its segments come."""
+@lru_cache(maxsize=64)
+def _blanks(delimiters: Delimiters) -> str:
+    return "".join(set(_BLANKS) - set(delimiters))
 
-    def __init__(self, header: _Header, charset: str, sets: list[TransactionSet]) -> None:
-        self._header, self._charset, self._sets = header, charset, sets
-        self._element = header.delimiters.element
-        self._blanks = "".join(set(_BLANKS) - set(header.delimiters))
-        self._gs = ""
-        self._current: TransactionSet | None = None
 
-    def take(self, piece: str) -> bool:
-        """Takes what stands up to a terminator; whether another interchange begins there."""
-        segment = piece.strip(self._blanks)
-        if "\n" in segment or "\r" in segment:
-            segment = "".join(line.strip(self._blanks) for line in _LINE_BREAKS.split(segment))
-        name = segment.partition(self._element)[0]
-        if segment.startswith("ISA") and not segment[3:4].isalnum():
-            name = "ISA"  # whatever its separator
-        if name in _ENDS:
-            self.end(is_ended=True)
-            if name == "ST":
-                self._begin(segment.split(self._element))
-            elif name == "GS":
-                self._gs = segment
-        elif self._current is not None and segment:
-            self._current.written.append(segment)
-        return name == "ISA"
+def _joined(piece: str, blanks: str) -> str:
+    """A segment without line breaks, and the blanks around them."""
+    return "".join([line.strip(blanks) for line in _LINE_BREAKS.split(piece.strip(blanks))])
 
-    def _begin(self, st: Segment) -> None:
-        if len(self._sets) >= MOST_SETS:
-            raise UnreadableError(f"has more than {MOST_SETS:,} transaction sets")
-        header = self._header
-        self._current = TransactionSet(header.delimiters, self._charset, header.isa, self._gs, st, [], is_ended=False)
 
-    def end(self, *, is_ended: bool) -> None:
-        """Ends the transaction set that has begun, if one has."""
-        if self._current is not None:
-            self._sets.append(self._current._replace(is_ended=is_ended))
-            self._current = None
+def _end(segment: str, element: str) -> str:
+    """The name of a segment that ends a transaction set; empty of any other."""
+    if segment.startswith("ISA") and not segment[3:4].isalnum():
+        return "ISA"  # whatever its separator
+    name = segment.partition(element)[0]
+    return name if name in _ENDS else ""
 
 
 _ENDS = {"ISA", "ST", "SE", "GS", "GE", "IEA"}
 """The segments that end a transaction set."""
+_BEGIN_ENDS = {name[:2] for name in _ENDS}

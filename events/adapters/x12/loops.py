@@ -8,16 +8,19 @@ HL*5*4*EV*1     2000E  the patient event
 HL*6*5*SS*0     2000F  a service; any number of them
 """
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final
 
+from msgspec import Struct
+
+from events.adapters.code_lists import CANCEL
 from events.adapters.x12.interchange import Delimiters, Segment, TransactionSet
 from events.request import MOST_LINES
 
 LOOPS: Final = {"20": "A", "21": "B", "22": "C", "23": "D", "EV": "E", "SS": "F"}
 """The last letter of a level's loops, by HL03."""
 PAYER, REQUESTER, SUBSCRIBER, DEPENDENT, EVENT, SERVICE = LOOPS
-_IN_ORDER = tuple(LOOPS)
+_RANKS = {code: rank for rank, code in enumerate(LOOPS)}
 MOST_SERVICES: Final = 2 * MOST_LINES
 """Service levels of a message, cancelled ones among them."""
 SERVICE_SEGMENTS: Final = ("SV1", "SV2", "SV3")
@@ -29,22 +32,37 @@ def element(segment: Segment, number: int) -> str:
     return segment[number].strip() if number < len(segment) else ""
 
 
-class Level(NamedTuple):
+class Level:
     """One hierarchical level: HL and what follows it."""
 
-    code: str
-    """HL03."""
-    segments: list[Segment]
-    """HL first, if there is one."""
+    def __init__(self, code: str, segments: list[Segment]) -> None:
+        self.code = code
+        """HL03."""
+        self.segments = segments
+        """HL first, if there is one."""
+        self._named: Mapping[str, Sequence[Segment]] | None = None
 
-    def all(self, name: str) -> list[Segment]:
+    def named(self) -> Mapping[str, Sequence[Segment]]:
+        """Its segments by name, when it has them all."""
+        if self._named is not None:
+            return self._named
+        found: dict[str, list[Segment]] = {}
+        for segment in self.segments:
+            if (same := found.get(segment[0])) is None:
+                found[segment[0]] = [segment]
+            else:
+                same.append(segment)
+        self._named = found
+        return found
+
+    def all(self, name: str) -> Sequence[Segment]:
         """Its segments of a name."""
-        return [segment for segment in self.segments if segment[0] == name]
+        return (self._named or self.named()).get(name, ())
 
     def first(self, name: str, *qualifiers: str) -> Segment | None:
         """The first of them, or the first whose first element is one of the qualifiers."""
-        for segment in self.segments:
-            if segment[0] == name and (not qualifiers or element(segment, 1) in qualifiers):
+        for segment in (self._named or self.named()).get(name, ()):
+            if not qualifiers or element(segment, 1) in qualifiers:
                 return segment
         return None
 
@@ -52,7 +70,28 @@ class Level(NamedTuple):
 _NOTHING = Level("", [])
 
 
-class Message(NamedTuple):
+class Line(Struct, frozen=True, gc=False):
+    """A service level, or what the event says if there is none."""
+
+    number: int
+    """The ordinal of its 2000F loop, or 1."""
+    loop: str
+    """`2000F[2]`, by which places name it."""
+    level: Level
+    services: Sequence[Segment]
+    """Its segments with a procedure."""
+    is_cancelled: bool
+    """Whether it takes back a service that was requested earlier."""
+
+
+def line_of(number: int, loop: str, level: Level) -> Line:
+    """A level as a line."""
+    review = level.first("UM")
+    services = [segment for segment in level.segments if segment[0] in SERVICE_SEGMENTS]
+    return Line(number, loop, level, services, review is not None and element(review, 2) == CANCEL)
+
+
+class Message(Struct, frozen=True, gc=False):
     """A transaction set in its loops. A loop that the message does not have is empty."""
 
     delimiters: Delimiters
@@ -63,8 +102,8 @@ class Message(NamedTuple):
     requester: Level
     subscriber: Level
     event: Level
-    services: Sequence[Level]
-    """The first of them, as many as there may be."""
+    lines: Sequence[Line]
+    """The service levels: the first of them, as many as there may be."""
     received: int
     """When the record was, in milliseconds since the epoch."""
 
@@ -75,7 +114,7 @@ class Message(NamedTuple):
 
     def count(self, code: str) -> int:
         """How many levels of a kind it has."""
-        return sum(level.code == code for level in self.levels)
+        return [level.code for level in self.levels].count(code)
 
 
 def message_of(found: TransactionSet, received: int) -> Message:
@@ -86,12 +125,13 @@ def message_of(found: TransactionSet, received: int) -> Message:
     current = header.segments
     for text in found.written:
         segment = text.split(separator)
-        segment[0] = segment[0].strip()
-        if segment[0] == "HL":
+        segment[0] = name = segment[0].strip()
+        if name == "HL":
             current = []
             levels.append(Level(element(segment, 3), current))
         current.append(segment)
     levels = _with_event(levels)
+    services = [level for level in levels if level.code == SERVICE][:MOST_SERVICES]
     return Message(
         delimiters=found.delimiters,
         header=header,
@@ -100,7 +140,7 @@ def message_of(found: TransactionSet, received: int) -> Message:
         requester=_of(levels, REQUESTER),
         subscriber=_of(levels, SUBSCRIBER),
         event=_of(levels, EVENT),
-        services=[level for level in levels if level.code == SERVICE][:MOST_SERVICES],
+        lines=[line_of(number, f"2000F[{number}]", level) for number, level in enumerate(services, start=1)],
         received=received,
     )
 
@@ -147,30 +187,22 @@ def renumbered(levels: Sequence[Level]) -> list[Segment]:
 
     A level keeps its parent if that is open; otherwise it stands under the nearest open level above its kind.
     """
-    numbered: list[tuple[int, int | None, str]] = []
+    parents: list[int | None] = []
     ours: dict[str, int] = {}
-    open_: list[tuple[int, str]] = []
+    opened: list[int] = []
+    ranks: list[int] = []
     for number, level in enumerate(levels, start=1):
-        parent = _parent(ours.get(element(level.segments[0], 2)), level.code, open_)
-        while open_ and open_[-1][0] != parent:
-            open_.pop()
-        open_.append((number, level.code))
-        if own := element(level.segments[0], 1):
+        heading, rank = level.segments[0], _RANKS.get(level.code, len(_RANKS))
+        parent = ours.get(element(heading, 2))
+        if parent not in opened:
+            parent = next((other for other, above in zip(opened[::-1], ranks[::-1], strict=True) if above < rank), None)
+        depth = 0 if parent is None else opened.index(parent) + 1
+        opened[depth:], ranks[depth:] = [number], [rank]
+        if own := element(heading, 1):
             ours[own] = number
-        numbered.append((number, parent, level.code))
-    parents = {parent for _, parent, _ in numbered}
+        parents.append(parent)
+    above_others = set(parents)
     return [
-        ["HL", str(number), "" if parent is None else str(parent), code, "1" if number in parents else "0"]
-        for number, parent, code in numbered
+        ["HL", str(number), "" if parent is None else str(parent), level.code, "1" if number in above_others else "0"]
+        for number, (level, parent) in enumerate(zip(levels, parents, strict=True), start=1)
     ]
-
-
-def _parent(stated: int | None, code: str, open_: Sequence[tuple[int, str]]) -> int | None:
-    if stated is not None and any(number == stated for number, _ in open_):
-        return stated
-    above = [number for number, other in open_ if _rank(other) < _rank(code)]
-    return above[-1] if above else None
-
-
-def _rank(code: str) -> int:
-    return _IN_ORDER.index(code) if code in _IN_ORDER else len(_IN_ORDER)

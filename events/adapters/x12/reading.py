@@ -11,12 +11,15 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from events.adapters.code_lists import CANCEL, CERTIFICATIONS, LEVELS_OF_SERVICE
+from msgspec import Struct
+
+from events.adapters.code_lists import CERTIFICATIONS, LEVELS_OF_SERVICE, shape_of
 from events.adapters.numbers import OURS
 from events.adapters.partner import Partner
+from events.adapters.remembering import remembered
 from events.adapters.submission import Trouble
 from events.adapters.x12.interchange import Segment
-from events.adapters.x12.loops import MOST_SERVICES, SERVICE, Level, Message, element
+from events.adapters.x12.loops import MOST_SERVICES, SERVICE, Line, Message, element, line_of
 from events.field_types import read_day, written_instant
 from events.request import Certification, Urgency
 
@@ -30,22 +33,6 @@ class Wrong(NamedTuple):
     message: str
 
 
-class Line(NamedTuple):
-    """A service level, or what the event says if there is none."""
-
-    number: int
-    """The ordinal of its 2000F loop, or 1."""
-    loop: str
-    """`2000F[2]`, by which places name it."""
-    level: Level
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether it takes back a service that was requested earlier."""
-        review = self.level.first("UM")
-        return review is not None and element(review, 2) == CANCEL
-
-
 def certification(message: Message, _: Partner) -> Certification | Wrong | None:
     """UM02 of the event; a request all of whose services are cancelled is itself a cancellation."""
     review = message.event.first("UM")
@@ -54,7 +41,7 @@ def certification(message: Message, _: Partner) -> Certification | Wrong | None:
         return None
     if code not in CERTIFICATIONS:
         return Wrong("2000E UM02", "invalid", "should be a certification type that is decided here")
-    if message.services and all(line.is_cancelled for line in lines(message)):
+    if message.lines and all(line.is_cancelled for line in message.lines):
         return "cancellation"
     return CERTIFICATIONS[code]
 
@@ -113,13 +100,13 @@ def follows(message: Message) -> bool:
     """Whether it follows an earlier message: it is no first request, or names a number of ours."""
     review = message.event.first("UM")
     code = element(review, 2) if review else ""
-    if CERTIFICATIONS.get(code, "initial") != "initial" or any(line.is_cancelled for line in lines(message)):
+    if CERTIFICATIONS.get(code, "initial") != "initial" or any(line.is_cancelled for line in message.lines):
         return True
     return any(OURS.fullmatch(number) for number in _references(message, "BB", "NT"))
 
 
 def _references(message: Message, *qualifiers: str) -> Iterator[str]:
-    for level in (message.event, *message.services):
+    for level in (message.event, *[line.level for line in message.lines]):
         for reference in level.all("REF"):
             if element(reference, 1) in qualifiers and (number := element(reference, 2)):
                 yield number
@@ -171,6 +158,7 @@ def npi(message: Message, _: Partner) -> str | Wrong | None:
     return element(name, 9) or None
 
 
+EVENT_LOOP: Final = "2000E"
 DIAGNOSIS_SYSTEMS: Final = {
     "ABK": "icd-10-cm",  # principal
     "ABF": "icd-10-cm",
@@ -182,31 +170,21 @@ DIAGNOSIS_SYSTEMS: Final = {
 """Of HI's composites, by their qualifier."""
 
 
-class Stated(NamedTuple):
+class Stated(Struct, frozen=True, gc=False):
     """A diagnosis, and where it stands."""
 
     place: str
     system: str
+    """Empty if it is none."""
     code: str
 
 
-def diagnoses(message: Message) -> list[Stated]:
-    """Those of every HI, in their order."""
-    return [stated for stated in _coded(message) if stated.system]
-
-
-def other_codes(message: Message) -> list[str]:
-    """The places of HI's composites that are no diagnosis."""
-    return [stated.place for stated in _coded(message) if not stated.system]
-
-
-def _coded(message: Message) -> list[Stated]:
+def coded(message: Message) -> list[Stated]:
+    """The codes of every HI, in their order, with those that are no diagnosis."""
     found = []
     repetition = message.delimiters.repetition
-    for loop, level in (("2000E", message.event), *((line.loop, line.level) for line in lines(message))):
-        for segment in level.segments:
-            if segment[0] != "HI":
-                continue
+    for loop, level in ((EVENT_LOOP, message.event), *[(line.loop, line.level) for line in message.lines]):
+        for segment in level.all("HI"):
             for number, text in enumerate(segment[1:], start=1):
                 for composite in text.split(repetition) if repetition else (text,):
                     qualifier, code = (*message.components(composite), "", "")[:2]
@@ -214,11 +192,6 @@ def _coded(message: Message) -> list[Stated]:
                         system = DIAGNOSIS_SYSTEMS.get(qualifier, "")
                         found.append(Stated(f"{loop} HI{number:02}-2", system, code))
     return found
-
-
-def lines(message: Message) -> list[Line]:
-    """The service levels."""
-    return [Line(number, f"2000F[{number}]", level) for number, level in enumerate(message.services, start=1)]
 
 
 SERVICES: Final = {"SV1": 1, "SV2": 2, "SV3": 1}
@@ -229,36 +202,28 @@ QUANTITIES: Final = {"SV1": 4, "SV2": 5, "SV3": 6}
 
 def service(line: Line) -> Segment | None:
     """The segment with a line's procedure."""
-    return next((segment for segment in line.level.segments if segment[0] in SERVICES), None)
+    return line.services[0] if line.services else None
 
 
 SERVICE_TYPE: Final = "service-type"
 """The system of a line for which only the kind of service is stated."""
-EVENT_LOOP: Final = "2000E"
 
-_CPT = re.compile(r"\d{4}[\dFTUM]", re.ASCII)
-_HCPCS = re.compile(r"[A-V]\d{4}", re.ASCII)
-_PCS = re.compile(r"[0-9A-Z]{7}", re.ASCII)
 _BY_QUALIFIER: Final = {"HC": "hcpcs", "AD": "hcpcs", "ID": "icd-9-pcs", "ZZ": "icd-10-pcs", "IP": "icd-10-pcs"}
 
 
 def code_system(qualifier: str, code: str) -> str | None:
     """A procedure code's system, by its shape; by its qualifier if it has no shape that is known."""
-    shape = code.upper()
-    if _CPT.fullmatch(shape):
-        return "cpt"
-    if _HCPCS.fullmatch(shape):
-        return "hcpcs"
-    if _PCS.fullmatch(shape) and qualifier != "HC":
-        return "icd-10-pcs"
-    if qualifier == "HC" and shape[:1].isdigit():
+    shape = shape_of(code)
+    if shape in ("cpt", "hcpcs") or (shape is not None and qualifier != "HC"):
+        return shape
+    if qualifier == "HC" and code[:1].isdigit():
         return "cpt"
     return _BY_QUALIFIER.get(qualifier)
 
 
 def procedure(message: Message, line: Line, _: Partner) -> tuple[str, str] | Wrong:
     """A line's code and its system."""
-    stated = [segment for segment in line.level.segments if segment[0] in SERVICES]
+    stated = line.services
     if not stated and line.loop == EVENT_LOOP:
         kind = service_type(message)
         return (SERVICE_TYPE, kind) if kind else Wrong("2000E UM03", "no_such_procedure", "missing")
@@ -266,7 +231,7 @@ def procedure(message: Message, line: Line, _: Partner) -> tuple[str, str] | Wro
         return Wrong(f"{line.loop} SV1", "no_such_procedure", "should have a procedure: SV1, SV2 or SV3")
     place = f"{line.loop} {stated[0][0]}{SERVICES[stated[0][0]]:02}-2"
     found = [message.components(element(segment, SERVICES[segment[0]])) for segment in stated]
-    if any(other[:2] != found[0][:2] for other in found[1:]):
+    if len(found) > 1 and any(other[:2] != found[0][:2] for other in found):
         return Wrong(place, "no_such_procedure", "should have one procedure; give each its own service level")
     qualifier, code = (*found[0], "", "")[:2]
     if not code:
@@ -326,6 +291,7 @@ def _day(stated: Segment, loop: str) -> str | Wrong:
     return day or Wrong(f"{loop} DTP03", "no_such_day", "should be a day that exists, as CCYYMMDD")
 
 
+@remembered
 def _d8(text: str) -> str | None:
     """A day of eight digits as ISO 8601 writes it; None if there is no such day."""
     day = f"{text[:4]}-{text[4:6]}-{text[6:]}"
@@ -340,7 +306,7 @@ def service_type(message: Message) -> str:
 
 def event_line(message: Message) -> Line:
     """The only line of a request without service levels."""
-    return Line(1, EVENT_LOOP, message.event)
+    return line_of(1, EVENT_LOOP, message.event)
 
 
 def too_many(message: Message) -> Sequence[tuple[str, Wrong]]:

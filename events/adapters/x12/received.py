@@ -1,7 +1,7 @@
 """What a 278 becomes: a request, or a refusal with everything that is wrong with it."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -13,8 +13,8 @@ from events.adapters.partner import Partner
 from events.adapters.submission import Refusal, SourceError, Submission
 from events.adapters.x12 import reading
 from events.adapters.x12.interchange import Segment, TransactionSet
-from events.adapters.x12.loops import LOOPS, MOST_SERVICES, Message, element, message_of
-from events.adapters.x12.reading import Line, Wrong
+from events.adapters.x12.loops import LOOPS, MOST_SERVICES, Line, Message, element, message_of
+from events.adapters.x12.reading import Stated, Wrong
 from events.adapters.x12.table import FIELDS, KEPT, KNOWN, LINE_FIELDS, NOTED
 from events.dead_letter import Reason
 from events.request import MOST_LINES, AuthorizationRequest
@@ -50,13 +50,14 @@ def submission(found: TransactionSet, partner: Partner, received: int) -> Submis
     begins = message.header.first("BHT") or []
     sender = element(found.isa.split(found.delimiters.element), 6)
     trace = reading.trace(message, sender)
+    coded = reading.coded(message)
     if unsupported := _unsupported(found.st, begins):
         read = _Read({}, _refusal("unsupported_type", {"": unsupported}), ())
     elif not found.is_ended:
         cut = Wrong("SE", "missing", "should have its end (SE): lines may be missing")
         read = _Read({}, _refusal("schema_violation", {"service_lines": cut}), ())
     else:
-        read = _read(message, partner, trace)
+        read = _read(message, partner, trace, [one for one in coded if one.system])
     return Submission(
         format="x12-278",
         partner=partner.name,
@@ -68,7 +69,7 @@ def submission(found: TransactionSet, partner: Partner, received: int) -> Submis
         cancelled_lines=read.cancelled,
         refused=read.refused,
         echo=_echo(found, message, partner),
-        notes=tuple(dict.fromkeys(_notes(message)))[:_MOST_NOTES],
+        notes=tuple(dict.fromkeys(_notes(message, coded)))[:_MOST_NOTES],
     )
 
 
@@ -86,17 +87,16 @@ class _Read(NamedTuple):
     cancelled: tuple[int, ...]
 
 
-def _read(message: Message, partner: Partner, trace: str | None) -> _Read:
+def _read(message: Message, partner: Partner, trace: str | None, diagnoses: list[Stated]) -> _Read:
     wrong: dict[str, Wrong] = dict(reading.too_many(message))
     request: dict[str, Any] = {}
-    for field in FIELDS:
-        _take(request, wrong, field.path, field.read(message, partner))
+    _take_fields(message, partner, request, wrong)
     if "member.member_id" not in wrong and "member_id" not in request.get("member", {}):
         wrong.pop("member.line_of_business", None)  # which follows from the id
     if trace is None:
         wrong["request_id"] = Wrong("2000E TRN02", "missing", "should have a trace: TRN02 and TRN03, or BHT03")
-    if coded := reading.diagnoses(message):
-        request["diagnoses"] = [{"system": one.system, "code": one.code} for one in coded]
+    if diagnoses:
+        request["diagnoses"] = [{"system": one.system, "code": one.code} for one in diagnoses]
     asked, cancelled = _asked(message, request.get("certification") == "cancellation")
     if asked:
         request["service_lines"] = [
@@ -104,35 +104,36 @@ def _read(message: Message, partner: Partner, trace: str | None) -> _Read:
             for index, line in enumerate(asked[: MOST_LINES + 1])
         ]
     follow = request.get("certification") == "cancellation"
-    places = _Places(message, asked)
-    # So that the model names the fields that are missing, and not what they are in.
-    stated = {"member": {}, "provider": {}} | request
-    found = {error.path: error for error in canonical_errors(stated, places.of, lines_follow=follow)}
+    places = _Places(diagnoses, asked)
+    found = {error.path: error for error in canonical_errors(request, places.of, lines_follow=follow)}
     if not wrong and not found:
         return _Read(request, None, cancelled)
     return _Read({}, _merged(found, wrong), cancelled)
 
 
-def _take(request: dict[str, Any], wrong: dict[str, Wrong], path: str, value: Any) -> None:
-    if isinstance(value, Wrong):
-        wrong[path] = value
-    elif value is not None:
-        outer, _, inner = path.partition(".")
-        if inner:
+def _take_fields(message: Message, partner: Partner, request: dict[str, Any], wrong: dict[str, Wrong]) -> None:
+    for field, (outer, inner) in _PATHS:
+        value = field.read(message, partner)
+        if isinstance(value, Wrong):
+            wrong[field.path] = value
+        elif value is not None and inner:
             request.setdefault(outer, {})[inner] = value
-        else:
-            request[path] = value
+        elif value is not None:
+            request[outer] = value
 
 
-def _asked(message: Message, is_cancellation: bool) -> tuple[list[Line], tuple[int, ...]]:
+_PATHS = [(field, field.path.partition(".")[::2]) for field in FIELDS]
+
+
+def _asked(message: Message, is_cancellation: bool) -> tuple[Sequence[Line], tuple[int, ...]]:
     """The lines that are asked for, and the numbers of those that are cancelled beside them."""
-    lines = reading.lines(message)
+    lines = message.lines
     if is_cancellation:
         # A cancellation need not repeat its lines, or all that is to say of them: they are then those of its trace.
         return (lines if all(_is_repeated(message, line) for line in lines) else []), ()
     if not lines:
         return ([reading.event_line(message)] if message.event.first("UM") else []), ()
-    cancelled = tuple(line.number for line in lines if line.is_cancelled)
+    cancelled = tuple([line.number for line in lines if line.is_cancelled])
     return [line for line in lines if not line.is_cancelled], cancelled
 
 
@@ -217,15 +218,15 @@ def _order(path: str) -> tuple[int, ...]:
 class _Places:
     """Where canonical fields stand in a message."""
 
-    def __init__(self, message: Message, asked: list[Line]) -> None:
-        self._message, self._asked = message, asked
+    def __init__(self, diagnoses: Sequence[Stated], asked: Sequence[Line]) -> None:
+        self._diagnoses, self._asked = diagnoses, asked
 
     def of(self, path: str) -> str:
         """The place of a canonical path."""
         outer, _, inner = path.partition(".")
         index, _, name = inner.partition(".")
         if outer == "diagnoses" and index.isdigit():
-            stated = reading.diagnoses(self._message)
+            stated = self._diagnoses
             return stated[int(index)].place if int(index) < len(stated) else "2000E HI"
         if outer == "service_lines" and index.isdigit() and int(index) < len(self._asked):
             return self._in_line(self._asked[int(index)], name)
@@ -269,37 +270,37 @@ def _echo(found: TransactionSet, message: Message, partner: Partner) -> dict[str
         "isa": found.isa,
         "gs": found.gs,
         "bht": element(begins, 3),
-        "levels": terminator.join([separator.join(segment) for segment in _kept(message)]),
+        "levels": terminator.join(_kept(message, separator)),
         "trn": list(reading.traces(message)),
         "modifiers": modifiers,
     }
 
 
 def _all_lines(message: Message) -> Iterable[Line]:
-    return reading.lines(message) or (reading.event_line(message),)
+    return message.lines or (reading.event_line(message),)
 
 
-def _kept(message: Message) -> Iterator[Segment]:
+def _kept(message: Message, separator: str) -> list[str]:
+    found: list[str] = []
     for level in message.levels[:_MOST_LEVELS]:
         kept = KEPT.get(LOOPS.get(level.code, ""), _ONLY_HL)
-        for segment in level.segments:
-            if segment[0] in kept:
-                yield segment
+        found += [separator.join(segment) for segment in level.segments if segment[0] in kept]
+    return found
 
 
 _ONLY_HL = frozenset({"HL"})
 
 
-def _notes(message: Message) -> Iterator[str]:
+def _notes(message: Message, coded: Iterable[Stated]) -> Iterator[str]:
     """What was left out, by its place."""
     for level in message.levels:
         letter = LOOPS.get(level.code, "")
         known = KNOWN.get(letter, _ONLY_HL)
-        for segment in level.segments:
-            name = segment[0]
+        for name in level.named():
             if name in NOTED:
                 yield f"2000{letter} {name}: kept, never read as a fact"
             elif name not in known:
                 yield f"2000{letter}: a segment that this loop does not have was left out"
-    for place in reading.other_codes(message):
-        yield f"{place}: no diagnosis of ICD-10-CM or ICD-9-CM; left out"
+    for one in coded:
+        if not one.system:
+            yield f"{one.place}: no diagnosis of ICD-10-CM or ICD-9-CM; left out"

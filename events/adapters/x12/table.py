@@ -14,8 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 from events.adapters.partner import Partner
 from events.adapters.submission import Trouble
 from events.adapters.x12 import reading
-from events.adapters.x12.loops import Message
-from events.adapters.x12.reading import Line
+from events.adapters.x12.loops import Line, Message
 
 Fate = Literal["mapped", "kept", "ignored", "refused"]
 

@@ -2,15 +2,16 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
+from events.adapters.remembering import remembered
 from events.adapters.x12.interchange import USUAL, Delimiters, Segment
 from events.adapters.x12.loops import Level, element
 
@@ -55,17 +56,18 @@ def kept(echo: Mapping[str, JsonValue]) -> Kept:
         return Kept(Envelope(USUAL, "ascii", isa, ["GS", "HI", _UNKNOWN, payer], zone), "", ())
     sender = Delimiters(*map(str, stated))
     text = str(echo.get("levels"))
-    isa = str(echo.get("isa")).split(sender.element)
-    own = _usable(sender, text + str(echo.get("bht")), has_repetition=isa[12].strip() != _WITHOUT_REPETITION)
-    translated = _table(sender, own)
-    # ISA, GS and BHT have no composites, but perhaps a value with what is a delimiter further down.
-    single = translated | {ord(one): " " for one in (*sender, *own) if one and one != sender.element}
-    isa = [part.translate(single) for part in isa]
+    version = str(echo.get("isa")).split(sender.element)[12].strip()
+    own = _usable(sender, text + str(echo.get("bht")), has_repetition=version != _WITHOUT_REPETITION)
+    translated, single = _tables(sender, own)
+    isa = str(echo.get("isa")).translate(single).split(sender.element)
     gs = str(echo.get("gs")).translate(single).split(sender.element)
-    is_clean = own == sender and not _odd(sender).search(text)
+    is_clean = own == sender and (text.isprintable() or not _odd(sender).search(text))
+    is_tight = text.isprintable() and not any(blank in text for blank in _around(sender))
     levels: list[Level] = []
     for written in text.split(sender.segment) if text else ():
-        segment = [part.strip() for part in written.split(sender.element)]
+        segment = written.split(sender.element)
+        if not is_tight:
+            segment = [part.strip() for part in segment]
         if not is_clean:
             segment = [part.translate(translated) for part in segment]
         if segment[0] == "HL":
@@ -81,9 +83,11 @@ _WITHOUT_REPETITION = "00401"
 
 def _usable(asked: Delimiters, text: str, *, has_repetition: bool) -> Delimiters:
     """The sender's delimiters; in place of one that our own values could contain, another that no value does."""
-    free = iter([one for one in _CANDIDATES if one not in text and one not in asked] or _CANDIDATES)
-    safe = [one if one and one not in _UNSAFE else next(free) for one in asked]
-    return Delimiters(*safe) if has_repetition else Delimiters(*safe)._replace(repetition="")
+    safe = asked
+    if not all(asked) or not _UNSAFE.isdisjoint(asked):
+        free = iter([one for one in _CANDIDATES if one not in text and one not in asked] or _CANDIDATES)
+        safe = Delimiters(*[one if one and one not in _UNSAFE else next(free) for one in asked])
+    return safe if has_repetition else safe._replace(repetition="")
 
 
 @lru_cache(maxsize=64)
@@ -94,14 +98,25 @@ def _odd(delimiters: Delimiters) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=64)
-def _table(sender: Delimiters, own: Delimiters) -> dict[int, str]:
-    """Makes the sender's components and repetitions ours, and lets no value contain a delimiter or a control."""
+def _around(delimiters: Delimiters) -> Sequence[str]:
+    """What a printable text has where there is a blank at the beginning or the end of an element."""
+    marks = (delimiters.element, delimiters.segment)
+    return [*[f" {mark}" for mark in marks], *[f"{mark} " for mark in marks]]
+
+
+@lru_cache(maxsize=64)
+def _tables(sender: Delimiters, own: Delimiters) -> tuple[Mapping[int, str], Mapping[int, str]]:
+    """For levels and for the rest of a message: what lets no value contain a delimiter or a control character.
+
+    In levels the sender's components and repetitions become ours. ISA, GS and BHT have no composites, but perhaps a
+    value with what is a delimiter further down.
+    """
     table = {code: " " for code in (*range(0x20), 0x7F) if chr(code) != sender.element}
     table |= {ord(one): " " for one in own if one and one != sender.element}
     for theirs, ours in ((sender.component, own.component), (sender.repetition, own.repetition)):
         if theirs:
             table[ord(theirs)] = ours
-    return table
+    return table, table | {ord(one): " " for one in (*sender, *own) if one and one != sender.element}
 
 
 def interchange(envelope: Envelope, body: Iterable[Segment], at: int, identity: str) -> bytes:
@@ -134,14 +149,18 @@ def interchange(envelope: Envelope, body: Iterable[Segment], at: int, identity: 
         ["GE", "1", str(number)],
         ["IEA", "1", f"{number:09}"],
     ]
-    text = "".join(own.element.join(segment) + own.segment for segment in every)
+    text = own.segment.join([own.element.join(segment) for segment in every]) + own.segment
     return text.encode(envelope.charset, "replace")
 
 
 def clock(at: int, zone: ZoneInfo) -> tuple[str, str]:
     """The date and time of a zone's clock, CCYYMMDD and HHMM."""
-    known = min(max(at, 0), _LATEST)
-    local = (_EPOCH + timedelta(milliseconds=known)).astimezone(zone)
+    return _clock(min(max(at, 0), _LATEST) // 1_000, zone)
+
+
+@lru_cache(maxsize=1 << 10)
+def _clock(seconds: int, zone: ZoneInfo) -> tuple[str, str]:
+    local = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone)
     return f"{local.year:04}{local:%m%d}", f"{local:%H%M}"
 
 
@@ -156,6 +175,8 @@ def _fixed(text: str, width: int) -> str:
 
 def _trimmed(segment: Segment) -> Segment:
     """A segment without empty elements at its end."""
+    if segment[-1]:
+        return segment
     last = len(segment)
     while last > 1 and not segment[last - 1]:
         last -= 1
@@ -192,13 +213,22 @@ def plain(text: str, delimiters: Delimiters) -> str:
     return " ".join(own.split())
 
 
-def messages(text: str, delimiters: Delimiters) -> Iterator[Segment]:
-    """A text as MSG segments, broken between words."""
+def messages(text: str, delimiters: Delimiters) -> Sequence[str]:
+    """A text in the parts in which MSG segments have it, broken between words."""
+    return _writer(delimiters)(text)
+
+
+@lru_cache(maxsize=8)
+def _writer(delimiters: Delimiters) -> Callable[[str], Sequence[str]]:
+    return remembered(partial(_broken, delimiters))
+
+
+def _broken(delimiters: Delimiters, text: str) -> Sequence[str]:
+    parts = []
     rest = plain(text, delimiters)
     while len(rest) > LONGEST_MESSAGE:
         cut = rest.rfind(" ", 1, LONGEST_MESSAGE + 1)
         cut = cut if cut > 0 else LONGEST_MESSAGE
-        yield ["MSG", rest[:cut]]
+        parts.append(rest[:cut])
         rest = rest[cut:].lstrip()
-    if rest:
-        yield ["MSG", rest]
+    return [*parts, rest] if rest else parts

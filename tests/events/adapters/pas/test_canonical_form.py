@@ -2,14 +2,16 @@
 
 import json
 import struct
+from random import Random
 from typing import Any
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from events.adapters.pas.canonical_form import canonical, canonical_bytes, number
+from events.adapters.pas.canonical_form import canonical, canonical_bytes, digest, number, parsed
+from events.envelope import loads
 
 DOUBLES = {
     "0000000000000000": "0",
@@ -57,3 +59,55 @@ def test_an_integer_of_any_size_is_written(value: int) -> None:
 def test_names_are_sorted_by_their_utf_16_units() -> None:
     tree = {"\ufb33": 1, "\U0001f600": 2, "\r": 3, "1": 4, "\u20ac": 5, "\x80": 6, "\xf6": 7}
     assert list(json.loads(canonical_bytes(tree)).values()) == [3, 4, 6, 7, 5, 2, 1]
+
+
+def _spelled(tree: Any, chance: Random) -> bytes:
+    """A text of a tree in one of many spellings; with a fault, or a key twice, in some."""
+    text = json.dumps(tree, ensure_ascii=chance.random() < 0.5, indent=chance.choice((None, None, 1)))
+    for _ in range(chance.choice((0, 0, 1, 2))):
+        at = chance.randrange(len(text) + 1)
+        put = chance.choice((" ", "\n", '"":1,', "0", "1.0,", "1e2,", "-", "\\u0041", "\\/", "x", "{", "]", "\ufeff"))
+        text = text[:at] + put + text[at + chance.randrange(2) :]
+    return text.encode("utf-8", "surrogatepass")
+
+
+@given(TREES, st.integers(0, 2**32).map(Random))
+@example({"a": 1, "b": {"": 2}}, Random(3))
+def test_a_text_is_read_as_strictly_as_an_event_is(tree: Any, chance: Random) -> None:
+    value = _spelled(tree, chance)
+    try:
+        strictly = loads(value)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"."):
+            parsed(value)
+        return
+    found = parsed(value)
+    assert repr(found.tree) == repr(strictly)
+    assert found.digest == digest(strictly)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"a":1,"a":1}',
+        b'{"a":1,"\\u0061":1}',
+        b'{"a":{"b":[{"c":1,"c":22}]}}',
+        b'{"":1,"":1}',
+        b'{"a":NaN}',
+        b'"\\ud800"',
+        b"\xff",
+        b"[" * 1_000 + b"]" * 1_000,
+    ],
+)
+def test_what_readers_take_differently_is_refused(value: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parsed(value)
+
+
+def test_a_key_that_is_twice_is_seen_whatever_else_makes_the_text_shorter() -> None:
+    spellings = (b"1.50", b"1E2", b"1e22", b"100000000000000000000000", b"-0", b'"\\u00e9"', b'"\\/"', b" 7 ")
+    for one in spellings:
+        assert parsed(b'{"a":%s}' % one).tree == loads(b'{"a":%s}' % one)
+        for twice in (b'{"a":%s,"a":%s}', b'{"b":%s,"c":{"":%s,"":0}}'):
+            with pytest.raises(ValueError, match="twice"):
+                parsed(twice % (one, one))

@@ -314,6 +314,7 @@ ORDERED: Json = {
     [
         ({}, {"supportingInfo": [EVENT]}, "2025-06-16"),
         ({"servicedDate": None, "servicedPeriod": {"start": "2025-06-20"}}, {"supportingInfo": [EVENT]}, "2025-06-20"),
+        ({"servicedDate": None, "servicedPeriod": {"start": None}}, {"supportingInfo": [EVENT]}, "2025-07-01"),
         ({"servicedDate": None, **ORDERED}, {"supportingInfo": [EVENT]}, "2025-07-01"),
         ({"servicedDate": None, **ORDERED}, {}, "2025-08-01"),
     ],

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from events.adapters.submission import Submission
 from events.adapters.x12.adapter import X12
 from tests.support.x12_answers import AT, answer, answered
+from tests.support.x12_damage import damaged
 from tests.support.x12_messages import PARTNER, RECEIVED, Set, Style, request, requests, styles, written
 
 DIGITS = st.integers(0, 2**32).map(Random)
@@ -49,27 +50,9 @@ def test_the_sets_of_an_interchange_are_read_each_for_itself(asked: list[Set], s
     assert [one.message for one in alone] == [one.message for one in together]
 
 
-def _mutated(value: bytes, chance: Random) -> bytes:
-    changed = bytearray(value)
-    for _ in range(chance.randrange(1, 12)):
-        at = chance.randrange(len(changed))
-        kind = chance.randrange(4)
-        if kind == 0:
-            changed[at] = chance.randrange(256)
-        elif kind == 1:
-            del changed[at : at + chance.randrange(1, 40)]
-        elif kind == 2:
-            changed[at:at] = bytes(chance.choices(b"*:^~A9 \n\xff\x00\x1e", k=chance.randrange(1, 6)))
-        else:
-            other = chance.randrange(len(changed))
-            changed[at:at] = changed[other : other + chance.randrange(60)]
-        changed = changed or bytearray(b"ISA")
-    return bytes(changed)
-
-
 @given(requests(), styles(), DIGITS)
 def test_a_damaged_message_is_read_and_answered_cleanly(asked: Set, style: Style, chance: Random) -> None:
-    for found in X12.read(_mutated(written(asked, asked, style=style), chance), PARTNER, RECEIVED):
+    for found in X12.read(damaged(written(asked, asked, style=style), chance), PARTNER, RECEIVED):
         value = _answer(found)
         charset = str(found.echo.get("charset", "utf-8"))
         assert value == b"" or answer(value, charset).troubles == []
