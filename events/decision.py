@@ -127,7 +127,7 @@ class Review(Private):
     text: str | None = None
 
 
-class Tested(Private):
+class Measured(Private):
     """A time, or an attribute of the request or line, as the policy tests it."""
 
     name: str
@@ -160,7 +160,7 @@ class DecidedLine(Private):
     program: Program | None = None
     edition: Day | None = None
     """The edition of the clinical statements that was evaluated."""
-    tested: tuple[Tested, ...] = ()
+    tested: tuple[Measured, ...] = ()
     """What the policy tests of this line beside clinical facts: times between days, attributes of request and line."""
     authorized: Authorized | None = None
     """Only in a decision made from a verdict, as is `review`."""

@@ -22,13 +22,13 @@ from events.decision import (
     Claim,
     ClockReading,
     Decision,
+    Measured,
     PolicyDocumentReference,
     PolicyReference,
     Program,
     Reference,
     Review,
     StatedProcedure,
-    Tested,
 )
 from events.decode import decode
 from events.personal_types import Private
@@ -173,7 +173,7 @@ def reviewed(decision: Decision) -> Decision:
         text=MARK,
     )
     first, *others = decision.lines
-    tested = (Tested(name="line.units", value=MARK),)
+    tested = (Measured(name="line.units", value=MARK),)
     lines = (first.model_copy(update={"authorized": authorized, "review": review, "tested": tested}), *others)
     return decision.model_copy(update={"lines": lines, "supersedes_decision": "0" * 32})
 

@@ -82,7 +82,7 @@ def _results(adapter: Adapter, value: bytes) -> Iterator[str]:
 RECORDED: list[tuple[Adapter, Callable[[int], bytes], str]] = [
     (PAS, pas_bundles.message, "e9329ea82e4576c7"),
     (PAS, lambda number: json.dumps(_bundle(number)).encode(), "3f0debae20eb5695"),
-    (PAS, _damaged_bundle, "e38ea5054bee359c"),
+    (PAS, _damaged_bundle, "6cba5a55224f35a1"),
     (PAS, _inquiry, "64b4c3811362c0b2"),
     (X12, _interchange, "55cd1c84b6d2df4a"),
     (X12, _damaged_interchange, "ac0cde0db7a09487"),
