@@ -50,6 +50,7 @@ def test_a_pended_request_ends_with_a_physicians_verdict(found: Settings, tmp_pa
     assert (letter["reason"], [error["path"] for error in letter["errors"]]) == ("verdict_refused", ["amends"])
 
 
+@pytest.mark.kafka
 def test_a_verdict_on_an_unknown_request_waits_and_is_refused(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path):
         publish(found, [json.dumps(pended_request("PA-1")).encode()])

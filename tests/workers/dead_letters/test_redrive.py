@@ -354,6 +354,7 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.kafka
 @pytest.mark.broker
 def test_an_interrupted_redrive_sends_nothing_twice(found: Settings, tmp_path: Path) -> None:
     """What an interrupted redrive has already sent is not sent again."""

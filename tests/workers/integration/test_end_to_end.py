@@ -50,6 +50,7 @@ def by_message(records: list[ConsumerRecord]) -> dict[bytes, list[bytes]]:
     return answers
 
 
+@pytest.mark.kafka
 def test_messages_of_both_formats_are_answered_in_their_own(found: Settings, tmp_path: Path) -> None:
     """A repeat is answered with the same bytes, and decided once; a refusal is answered too."""
     bundles = [pas_bundles.message(seed) for seed in range(4)]

@@ -60,8 +60,8 @@ def expected(request: dict[str, Any], *clocks: naive.ClockRule) -> dict[str, Any
 
 
 def test_decide_equals_the_second_evaluation() -> None:
-    """The decide command equals the second evaluation on ten thousand requests."""
-    requests = [one for one in generator.requests(20_260, 10_000) if isinstance(one, dict)]
+    """The decide command equals the second evaluation on five thousand requests."""
+    requests = [one for one in generator.requests(20_260, 5_000) if isinstance(one, dict)]
 
     ran = dli("decide", "-", given=b"\n".join(generator.encode(one) for one in requests))
 
@@ -73,7 +73,7 @@ def test_decide_equals_the_second_evaluation() -> None:
 
 def test_decide_equals_the_second_evaluation_under_other_clocks(tmp_path: Path) -> None:
     """With a clock that starts at submission, and with another clock of appeals, it equals the second evaluation."""
-    requests = [one for one in generator.requests(20_261, 3_000) if isinstance(one, dict)]
+    requests = [one for one in generator.requests(20_261, 1_500) if isinstance(one, dict)]
     given = b"\n".join(generator.encode(one) for one in requests)
     text, state = DOCUMENT.read_text("utf-8"), "ms-prior-authorization-reform-act"
     usual = f"commercial, clock: {state}}}"

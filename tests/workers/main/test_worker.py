@@ -114,6 +114,7 @@ def test_an_orderly_stop_leaves_no_line_at_error_level(found: Settings, tmp_path
     assert [one for one in lines if one["level"] in {"error", "critical"}] == []
 
 
+@pytest.mark.kafka
 def test_a_restarted_worker_answers_nothing_twice(found: Settings, tmp_path: Path) -> None:
     """A worker that stops and starts again answers nothing twice."""
     with worker(found, tmp_path) as first:
@@ -130,6 +131,7 @@ def test_a_restarted_worker_answers_nothing_twice(found: Settings, tmp_path: Pat
     assert len(decisions) == 600
 
 
+@pytest.mark.kafka
 def test_a_worker_publishes_the_packaged_revisions_once(found: Settings, tmp_path: Path) -> None:
     """A worker publishes the packaged revisions once and answers questions about them."""
     with worker(found, tmp_path):
@@ -194,6 +196,7 @@ def publish_to(found: Settings, topic: str, values: list[bytes]) -> None:
     list(sent([OutgoingRecord(found.topic(topic), b"bad %d" % n, value, ()) for n, value in enumerate(values)], found))
 
 
+@pytest.mark.kafka
 def test_health_says_live_and_ready_and_metrics_count(found: Settings, tmp_path: Path) -> None:
     with worker(found, tmp_path):
         lines = [generator.encode(one) for one in generator.requests(6, 50, malformed=0.1)]

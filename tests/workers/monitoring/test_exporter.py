@@ -47,6 +47,7 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     assert (ran.code, "DLI_EXPORTER_PORT" in ran.err, "Traceback" in ran.err) == (1, True, False), ran.err
 
 
+@pytest.mark.kafka
 @pytest.mark.broker
 def test_the_exporter_works_with_and_without_a_worker(found: Settings, tmp_path: Path) -> None:
     """Lag and accounts are reported with and without a worker."""

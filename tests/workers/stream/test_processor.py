@@ -149,6 +149,7 @@ def test_agents_and_tables_go_on_beside_the_processor(place: Place) -> None:
     assert look(place, place.decisions).numbers == Counter(range(10))
 
 
+@pytest.mark.kafka
 @pytest.mark.broker
 def test_sigterm_ends_the_current_batch_and_exits_with_success(place: Place) -> None:
     """SIGTERM ends the batch in progress and exits with success."""
@@ -169,6 +170,7 @@ def test_a_handler_that_raises_ends_the_worker_and_skips_nothing(place: Place) -
     assert Seen([], 0) == look(place, place.decisions)
 
 
+@pytest.mark.kafka
 @pytest.mark.broker
 def test_a_fenced_worker_exits_with_its_own_code(place: Place) -> None:
     """A fenced worker exits with its own code and leaves no trace."""

@@ -72,6 +72,7 @@ def test_what_is_followed_is_what_is_read_at_once(bootstrap: str, prefix: str) -
     assert (len(at_once), followed.reading.unreadable) == (19, 1)
 
 
+@pytest.mark.kafka
 @pytest.mark.broker
 def test_a_topic_that_was_made_anew_is_read_anew(bootstrap: str, prefix: str) -> None:
     """A topic with fewer records than were read is another one: no case of the old one is left."""
