@@ -39,6 +39,8 @@ class AttestedAnswer(Model):
     """Absent if it refuses the request because it does not know a fact's value."""
     reasons: Annotated[tuple[str, ...], Several] = ()
     program: str | None = None
+    months: int | None = None
+    """How long what is certified holds, if the rule says so."""
     by: str
     """The rule or evaluation step that gives the answer."""
 

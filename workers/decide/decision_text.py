@@ -157,7 +157,8 @@ def _value(value: object) -> str:
 
 def _statements(decision: Decision, says: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for edition in decision.trace.editions if decision.trace is not None else ():
-        yield "", f"as on record from {edition.since} on"
+        of = f", of line {', '.join(map(str, edition.lines))}" if edition.lines else ""
+        yield "", f"as on record from {edition.since} on{of}"
         for statement in edition.statements:
             cited = ", ".join(statement.cites)
             yield f"{statement.id}: {MARKS[statement.status]}", says.get(statement.id, f"see {cited}")
@@ -173,6 +174,9 @@ def _statements(decision: Decision, says: Mapping[str, str]) -> Iterator[tuple[s
 def _facts(decision: Decision) -> Iterator[tuple[str, str]]:
     for fact in decision.trace.facts if decision.trace is not None else ():
         yield fact.fact, _origin(fact)
+    for line in decision.lines:
+        for one in line.tested:
+            yield f"line {line.line}: {one.name}", "not stated" if one.value is None else _value(one.value)
 
 
 def _origin(fact: TracedFact) -> str:

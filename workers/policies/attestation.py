@@ -72,7 +72,11 @@ def _change(change: Change, found: Comparison) -> AttestedChange:
 
 def _answer(answer: ComparedAnswer) -> AttestedAnswer:
     return AttestedAnswer(
-        determination=answer.determination, reasons=answer.reasons, program=answer.program, by=answer.by
+        determination=answer.determination,
+        reasons=answer.reasons,
+        program=answer.program,
+        by=answer.by,
+        months=answer.months,
     )
 
 

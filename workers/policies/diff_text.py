@@ -71,7 +71,8 @@ def _answer_text(answer: ComparedAnswer) -> str:
     if answer.determination is None:
         return "refused"
     reasons = f" ({', '.join(map(words, answer.reasons))})" if answer.reasons else ""
-    return words(answer.determination) + reasons + (f" to {answer.program}" if answer.program else "")
+    held = f" for {answer.months} months" if answer.months is not None else ""
+    return words(answer.determination) + held + reasons + (f" to {answer.program}" if answer.program else "")
 
 
 def _change(change: Change, found: Comparison) -> Table:

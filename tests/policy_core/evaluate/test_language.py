@@ -1,13 +1,17 @@
 """Every construct of the language means what a naive reading of its words says: complete and partial requests."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from itertools import product
 from random import Random
 from typing import Any
 
 import pytest
 
+from policy_core.diagrams import intervals, variables
+from policy_core.evaluate import measures
 from policy_core.evaluate.determine import LineResult
 from policy_core.evaluate.plan import Plan
 from tests.support import random_policies as made
@@ -132,3 +136,19 @@ def _settles(possible: dict[tuple[Any, ...], Any], unstated: list[str], asked: l
     for values, answer in possible.items():
         found.setdefault(tuple(values[at] for at in places), set()).add(answer)
     return all(len(answers) == 1 for answers in found.values())
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "fault"),
+    [
+        (intervals, "bisect_right", bisect_left),
+        (measures, "months_after", lambda day, months: day + timedelta(days=30 * months)),
+        (variables, "entry_holds", lambda *_: False),
+    ],
+    ids=["thresholds do not fit", "months have thirty days", "no entry counts"],
+)
+def test_a_fault_in_the_engine_is_noticed(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, fault: Any) -> None:
+    monkeypatch.setattr(place, name, fault)
+
+    with pytest.raises(AssertionError):
+        list(map(test_complete_requests_are_decided_as_their_words_say, range(40)))

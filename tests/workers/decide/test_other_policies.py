@@ -18,6 +18,7 @@ from tests.support import generator
 from tests.support import random_policies as made
 from tests.support.cases import packaged
 from tests.support.naive_language import Complete, decide
+from workers.decide.decision_text import sections
 from workers.decide.encode_decision import DecisionEncoder
 from workers.decide.handler import decide as decide_one
 
@@ -82,6 +83,24 @@ def test_an_event_is_decided_as_the_words_of_its_policy_say(seed: int) -> None:
 
 def _commercial(asked: Complete) -> Complete:
     return replace(asked, request={**asked.request, "line_of_business": "commercial"})
+
+
+def test_explain_says_what_was_tested_of_each_line() -> None:
+    """Times and attributes stand beside the facts; what cannot be told of all lines says of which."""
+    drawn = made.document(Random(2), made.LEAVES)
+    drawn["rules"] = [drawn["rules"][0], drawn["rules"][-1]]
+    drawn["rules"][0]["when"] = {"all": [{"line": "units", "at_least": 2}, {"request": "sex", "is": "female"}]}
+    asked = event(_commercial(made.complete(Random(3))), 1)
+    asked["service_lines"][0]["units"] = 3
+    del asked["member"]["sex"]
+    decision = decide_one(decode(json.dumps(asked).encode(), bare_allowed=True), Library([made.policy(drawn)], None))
+
+    said = {title: list(rows) for title, rows in sections(decision, None)}
+
+    assert ("line 1: line.units", "3") in said["The facts, and where they come from"]
+    assert ("line 1: request.sex", "not stated") in said["The facts, and where they come from"]
+    assert ("", "as on record from 2020-01-01 on, of line 1") in said["Why, statement by statement"]
+    assert ("request.sex", "What is the member's sex?") in said["What is missing"]
 
 
 def test_a_fact_that_no_line_has_is_refused_with_its_place() -> None:
