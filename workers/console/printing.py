@@ -74,7 +74,7 @@ def write_line(raw: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def write_text(text: str) -> None:
+def write_lines(text: str) -> None:
     """Print a text with terminal control characters escaped; its line breaks stay."""
     sys.stdout.buffer.write(printable(text, "\n").encode("utf-8", "backslashreplace") + b"\n")
     sys.stdout.buffer.flush()

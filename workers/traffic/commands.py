@@ -31,7 +31,7 @@ from workers.audit.record_acts import acting
 from workers.configuration.command_options import Bootstrap, Events, Prefix, settings
 from workers.configuration.settings import Settings
 from workers.console.exit_codes import CommandError, Exit
-from workers.console.printing import err, write_line, write_text
+from workers.console.printing import err, write_line, write_lines
 from workers.console.streams import nobody_reads
 from workers.event_log import json_files
 from workers.kafka import clients, reader
@@ -271,7 +271,7 @@ def tail(
     try:
         for number, record in enumerate(read(name, found, from_beginning=from_beginning, until_end=until_end), start=1):
             if (text := interchange_text(record.value)) is not None:
-                write_text(text)
+                write_lines(text)
             else:
                 write_line(_line(record))
             if number == count:
