@@ -44,10 +44,7 @@ def written(where: EntryCondition) -> str:
             return f"not {written(part)}"
         case FieldTest(values=values) if values:
             return f"{where.field} is {' or '.join(_word(value) for value in values)}"
-    limits = [
-        f"{word} {cut}" for word, cut in (("at least", where.at_least), ("below", where.below)) if cut is not None
-    ]
-    return f"{where.field} {' and '.join(limits)}"
+    return f"{where.field} {' and '.join(f'{word} {number}' for word, number in where.limits)}"
 
 
 def _word(value: str | bool) -> str:

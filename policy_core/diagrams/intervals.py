@@ -7,36 +7,55 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 
+from policy_core.document.conditions import Cut
+
 
 @dataclass(frozen=True)
 class Intervals:
-    """The intervals between some thresholds, in order; each begins with its threshold."""
+    """The intervals between some cuts, in order."""
 
-    cuts: tuple[Fraction, ...]
+    cuts: tuple[Cut, ...]
 
     @classmethod
-    def between(cls, cuts: Iterable[Fraction]) -> "Intervals":
-        """The intervals between thresholds, in any order."""
+    def between(cls, cuts: Iterable[Cut]) -> "Intervals":
+        """The intervals between cuts, in any order."""
         return cls(tuple(sorted(set(cuts))))
 
     def index(self, value: Fraction) -> int:
         """The interval in which a value lies."""
-        return bisect_right(self.cuts, value)
+        return bisect_right(self.cuts, Cut(value))
 
     @cached_property
     def samples(self) -> tuple[Fraction, ...]:
         """A value in each interval; every condition holds of all its values or of none."""
-        first = self.cuts[0] - 1 if self.cuts else Fraction(0)
-        return first, *self.cuts
+        if not self.cuts:
+            return (Fraction(0),)
+        last = self.cuts[-1].at
+        return self.cuts[0].at - 1, *(_inside(*pair) for pair in pairwise((*self.cuts, Cut(last + 2))))
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """Each interval in words."""
         if not self.cuts:
             return ("any",)
-        texts = [decimal(cut) for cut in self.cuts]
-        between = [f"{low} to below {high}" for low, high in pairwise(texts)]
-        return f"below {texts[0]}", *between, f"{texts[-1]} or more"
+        first, last = self.cuts[0], self.cuts[-1]
+        between = [f"{_beginning(low)} to {_end(high)}" for low, high in pairwise(self.cuts)]
+        until = f"{decimal(first.at)} or less" if first.behind else f"below {decimal(first.at)}"
+        since = f"above {decimal(last.at)}" if last.behind else f"{decimal(last.at)} or more"
+        return until, *between, since
+
+
+def _inside(low: Cut, high: Cut) -> Fraction:
+    """A value between two cuts."""
+    return (low.at + high.at) / 2 if low.behind else low.at
+
+
+def _beginning(cut: Cut) -> str:
+    return f"above {decimal(cut.at)}" if cut.behind else decimal(cut.at)
+
+
+def _end(cut: Cut) -> str:
+    return decimal(cut.at) if cut.behind else f"below {decimal(cut.at)}"
 
 
 def decimal(value: Fraction) -> str:

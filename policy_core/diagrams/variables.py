@@ -24,6 +24,7 @@ from policy_core.document.conditions import (
     AttributeTest,
     Condition,
     Count,
+    Cut,
     FactBetween,
     FactIn,
     FactIncludes,
@@ -83,8 +84,8 @@ class Variable:
     """Of the fact that it is, or whose entries it counts."""
     time: TimeBetween | None = None
     """The condition whose time it is; conditions that test other intervals of the same time share the variable."""
-    cuts: tuple[Fraction, ...] = ()
-    """The thresholds between intervals."""
+    cuts: tuple[Cut, ...] = ()
+    """Where its intervals begin."""
 
     @property
     def kind(self) -> FactKind | None:
@@ -140,7 +141,7 @@ Test = FactTest | TimeBetween | Count | AttributeTest
 def tested_path(test: Test) -> str:
     """The path of the variable that a condition tests."""
     if isinstance(test, TimeBetween):
-        return f"{test.unit} from {test.ends[0]} to {test.ends[1]}"
+        return f"{test.unit} from {test.days[0]} to {test.days[1]}"
     if isinstance(test, Count):
         return f"entries of {test.count}" + (f" where {written(test.where)}" if test.where is not None else "")
     return test.attribute if isinstance(test, LineTest | RequestTest) else _fact(test)
@@ -187,7 +188,7 @@ def tested_elements(document: PolicyDocument) -> dict[str, set[str]]:
 def facts_of(test: Test) -> tuple[str, ...]:
     """The facts that a condition tests."""
     if isinstance(test, TimeBetween):
-        return tuple(end for end in test.ends if end not in DATE_ENDS)
+        return tuple(end for end in test.days if end not in DATE_ENDS)
     if isinstance(test, Count):
         return (test.count,)
     return () if isinstance(test, AttributeTest) else (test.fact,)
@@ -295,7 +296,7 @@ def _stated(_value: Value) -> int:
 
 def _intervals(some: Iterable[Test], above: int | None = None) -> Intervals:
     cuts = {cut for test in some if isinstance(test, Interval | AttributeTest) for cut in test.cuts}
-    return Intervals.between(cut for cut in cuts if above is None or cut > above)
+    return Intervals.between(cut for cut in cuts if above is None or cut.at > above)
 
 
 def _whole(intervals: Intervals) -> Callable[[Value], int]:
@@ -321,12 +322,12 @@ def _count(fact: FactDeclaration, path: str, some: Sequence[Test]) -> Variable:
 def _time(path: str, some: Sequence[Test], document: PolicyDocument) -> Variable:
     time = next(test for test in some if isinstance(test, TimeBetween))
     intervals = _intervals(some)
-    asks = tuple(end for end in (time.ends[0], time.ends[1]) if end not in ("service_date", "submitted_on"))
+    asks = tuple(end for end in (time.days[0], time.days[1]) if end not in ("service_date", "submitted_on"))
     asks = tuple(BORN if end == "birth_date" else end for end in asks)
-    if any(end == "service_date" or end.startswith(OF_LINE) for end in time.ends):
+    if any(end == "service_date" or end.startswith(OF_LINE) for end in time.days):
         scope = Scope.LINE
     else:
-        scope = Scope.REQUEST if set(time.ends) & set(DATE_ENDS) else Scope.FACTS
+        scope = Scope.REQUEST if set(time.days) & set(DATE_ENDS) else Scope.FACTS
     questions = {fact.path: fact.question for fact in document.facts} | {BORN: ATTRIBUTES[BORN].question}
     question = " ".join(questions[asked] for asked in asks)
     return _number(path, question, intervals, _whole(intervals), asks, scope=scope, time=time)

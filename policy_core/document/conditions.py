@@ -7,7 +7,7 @@ finitely many finite variables, and everything about it can be proved.
 
 import re
 from fractions import Fraction
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
@@ -40,30 +40,68 @@ Quantity = Annotated[
 ]
 """A threshold. A whole number needs no quotes: `35`; a decimal is written in quotes: `"7.5"`."""
 
-_NO_LIMIT = "write `at_least: …` for the first value that fits, `below: …` for the first that no longer does, or both"
+_NO_LIMIT = "write `at_least: …` or `above: …` for where it begins, `below: …` or `at_most: …` for where it ends"
+
+
+class Cut(NamedTuple):
+    """A place between numbers: before one, or behind it."""
+
+    at: Fraction
+    behind: bool = False
 
 
 class Limits(Part):
-    """An interval, or none: from the first value that fits up to the first that no longer does."""
+    """An interval, or none."""
 
     at_least: Quantity | None = None
+    above: Quantity | None = None
     below: Quantity | None = None
+    at_most: Quantity | None = None
+
+    whole: ClassVar[bool] = False
+    """Whether only whole numbers are tested, so that above 2 is at least 3."""
 
     @property
-    def cuts(self) -> tuple[Fraction, ...]:
-        """Where the interval begins and ends."""
-        return tuple(Fraction(cut) for cut in (self.at_least, self.below) if cut is not None)
+    def begins(self) -> Cut | None:
+        """Where the interval begins; None if nowhere."""
+        return self._cut(self.at_least, self.above)
+
+    @property
+    def ends(self) -> Cut | None:
+        """Where it ends."""
+        return self._cut(self.below, self.at_most)
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """Where it begins and ends."""
+        return tuple(cut for cut in (self.begins, self.ends) if cut is not None)
+
+    @property
+    def limits(self) -> tuple[tuple[str, str], ...]:
+        """Each limit in words, and its number."""
+        named = (("at least", self.at_least), ("above", self.above), ("below", self.below), ("at most", self.at_most))
+        return tuple((word, number) for word, number in named if number is not None)
 
     def holds(self, value: Fraction) -> bool:
         """Whether a number is in it."""
-        return (self.at_least is None or value >= Fraction(self.at_least)) and (
-            self.below is None or value < Fraction(self.below)
-        )
+        here = Cut(value)
+        return (self.begins is None or self.begins <= here) and (self.ends is None or here < self.ends)
+
+    def _cut(self, before: str | None, behind: str | None) -> Cut | None:
+        if before is not None:
+            return Cut(Fraction(before))
+        if behind is None:
+            return None
+        return Cut(Fraction(behind) + 1) if self.whole else Cut(Fraction(behind), behind=True)
 
     @model_validator(mode="after")
     def _an_interval(self) -> Self:
-        if self.at_least is not None and self.below is not None and Fraction(self.below) <= Fraction(self.at_least):
-            raise ValueError("`below` is not above `at_least`; no value can fit")
+        if self.at_least is not None and self.above is not None:
+            raise ValueError("write `at_least` or `above`, not both")
+        if self.below is not None and self.at_most is not None:
+            raise ValueError("write `below` or `at_most`, not both")
+        if self.begins is not None and self.ends is not None and self.ends <= self.begins:
+            raise ValueError("it ends before it begins; no value can fit")
         return self
 
 
@@ -72,7 +110,7 @@ class Interval(Limits):
 
     @model_validator(mode="after")
     def _has_an_end(self) -> Self:
-        if not self.cuts:
+        if not self.limits:
             raise ValueError(_NO_LIMIT)
         return self
 
@@ -120,6 +158,8 @@ class TimeBetween(Interval):
     The days are facts that are dates, `service_date`, `submitted_on` or `birth_date`. Months and years are full ones.
     """
 
+    whole: ClassVar[bool] = True
+
     days_between: Ends | None = None
     months_between: Ends | None = None
     years_between: Ends | None = None
@@ -132,7 +172,7 @@ class TimeBetween(Interval):
         return "months" if self.months_between is not None else "years"
 
     @property
-    def ends(self) -> tuple[str, ...]:
+    def days(self) -> tuple[str, ...]:
         """The two days."""
         return self.days_between or self.months_between or self.years_between or ()
 
@@ -140,9 +180,9 @@ class TimeBetween(Interval):
     def _two_days(self) -> Self:
         if sum(ends is not None for ends in (self.days_between, self.months_between, self.years_between)) != 1:
             raise ValueError("write one of `days_between`, `months_between` and `years_between`")
-        if any(cut.denominator != 1 for cut in self.cuts):
+        if any("." in number for _, number in self.limits):
             raise ValueError("days, months and years are counted whole; write a whole number")
-        if self.ends[0] == self.ends[1]:
+        if self.days[0] == self.days[1]:
             raise ValueError("both ends are the same day; name two")
         return self
 
@@ -152,6 +192,8 @@ class TimeBetween(Interval):
 
 class AttributeTest(Limits):
     """An attribute of the request or of the line has this value, one of these, or lies in this interval."""
+
+    whole: ClassVar[bool] = True
 
     is_: Annotated[str, Field(pattern=TESTED)] | None = Field(default=None, alias="is")
     in_: tuple[Annotated[str, Field(pattern=TESTED)], ...] | None = Field(default=None, alias="in", min_length=1)
@@ -171,7 +213,9 @@ class AttributeTest(Limits):
     def _one_test(self) -> Self:
         tests = [self.is_ is not None, self.in_ is not None, self.includes is not None, bool(self.cuts)]
         if sum(tests) != 1:
-            raise ValueError("write one test: `is: …`, `in: […]`, `includes: …`, or `at_least: …` and `below: …`")
+            raise ValueError(
+                "write one test: `is: …`, `in: […]`, `includes: …`, or limits, such as `at_least: …` and `below: …`"
+            )
         return self
 
 
@@ -215,7 +259,7 @@ class FieldTest(Limits):
     @model_validator(mode="after")
     def _one_test(self) -> Self:
         if sum([self.is_ is not None, self.in_ is not None, bool(self.cuts)]) != 1:
-            raise ValueError("write one test: `is: …`, `in: […]`, or `at_least: …` and `below: …`")
+            raise ValueError("write one test: `is: …`, `in: […]`, or limits, such as `at_least: …` and `below: …`")
         return self
 
 
@@ -259,13 +303,15 @@ EntryCondition = Annotated[
 class Count(Interval):
     """The number of entries of the list of which `where` holds is in this interval."""
 
+    whole: ClassVar[bool] = True
+
     count: FactPath
     where: EntryCondition | None = None
     """Absent: all entries count."""
 
     @model_validator(mode="after")
     def _counts(self) -> Self:
-        if any(cut < 0 or cut.denominator != 1 for cut in self.cuts):
+        if any("-" in number or "." in number for _, number in self.limits):
             raise ValueError("entries are counted; write a whole number, 0 or more")
         return self
 
@@ -335,7 +381,9 @@ SHAPES = (
     "in",
     "includes",
     "at_least",
+    "above",
     "below",
+    "at_most",
     "all",
     "any",
     "not",
@@ -343,7 +391,13 @@ SHAPES = (
     "indications_of",
     "otherwise",
 )
-_SAME_SHAPE = {"below": "at_least", "months_between": "days_between", "years_between": "days_between"}
+_SAME_SHAPE = {
+    "above": "at_least",
+    "below": "at_least",
+    "at_most": "at_least",
+    "months_between": "days_between",
+    "years_between": "days_between",
+}
 
 
 def shape(value: Any) -> str | None:

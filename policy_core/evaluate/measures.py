@@ -84,7 +84,7 @@ class Measures:
 def _reading(variable: Variable) -> Read | None:
     """How a variable's value is read; None if it is a fact's, or counted from one."""
     if variable.time is not None:
-        first, second = variable.time.ends
+        first, second = variable.time.days
         unit = variable.time.unit
 
         def between(facts: Mapping[str, Fact], request: Asked | None, line: AskedLine | None) -> Value | None:

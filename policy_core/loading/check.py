@@ -13,7 +13,7 @@ from policy_core.citations import SentencePlace
 from policy_core.determinations import CODE_NOT_LISTED
 from policy_core.diagrams.diagram import answers, support
 from policy_core.diagrams.editions import OPEN, Drawn, DrawnEdition, EditionCompiler, drawn
-from policy_core.diagrams.variables import ATTRIBUTES, Test, facts_of, leaves, tested_elements
+from policy_core.diagrams.variables import ATTRIBUTES, Test, facts_of, leaves, tested_elements, tested_values
 from policy_core.document.code_listings import CodeIndex, bounds
 from policy_core.document.conditions import (
     AnyField,
@@ -233,6 +233,8 @@ def _tested(document: PolicyDocument) -> Iterator[Problem]:
             "together, or two policies of this one"
         )
         yield Problem(("facts", deciding[FACTS]), message)
+    if len(tested_values(document, "line.modifiers")) > ELEMENTS:
+        yield Problem(("rules",), f"conditions ask for more than {ELEMENTS} modifiers; test fewer, or ask for a fact")
     for at, fact in enumerate(document.facts):
         if len(tested.get(fact.path, ())) > ELEMENTS:
             message = f"conditions ask for more than {ELEMENTS} of its values; make a fact of its own of some"
@@ -280,7 +282,7 @@ def _misfits_entries(fact: FactDeclaration, where: EntryCondition) -> str | None
     field = next((field for field in fact.fields if field.name == where.field), None)
     if field is None:
         return f"`{fact.path}` has no field `{where.field}`; {did_you_mean(where.field, [f.name for f in fact.fields])}"
-    if (field.kind is FactKind.NUMBER) != bool(where.cuts):
+    if (field.kind is FactKind.NUMBER) != bool(where.limits):
         way = "at_least: …" if field.kind is FactKind.NUMBER else "is: …"
         return f"`{field.name}` is a {field.kind}; test it with {{field: {field.name}, {way}}}"
     return _no_value(f"`{field.name}`", field, where.values)

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_LOWER = "write `at_least: …` with the first value that fits; an interval includes its lower end"
-_UPPER = "write `below: …` with the first value that no longer fits; an interval excludes its upper end"
+_LOWER = "write `at_least: …`, which includes the value, or `above: …`, which does not"
+_UPPER = "write `below: …`, which excludes the value, or `at_most: …`, which does not"
 _BRANCHES = "rules are the only branches: write one for each case, in order; the first whose `when` holds decides"
 _CALCULATED = "nothing is calculated, so that every case can be proved; ask for the result as a fact of its own"
 _TEXTS = (
@@ -26,11 +26,11 @@ _TIME = "write `{days_between: [A, B], at_least: …, below: …}`, in days, or 
 _TOLD: tuple[tuple[str, str], ...] = (
     ("== = eq equal equals equal_to is_equal", "write `{fact: …, is: …}`"),
     ("!= <> ne neq not_equal not_equals is_not", "write `{not: {fact: …, is: …}}`"),
-    (">= > gte gt ge greater greater_than greater_or_equal more_than above over exceeds exclusiveMinimum", _LOWER),
+    (">= > gte gt ge greater greater_than greater_or_equal more_than over exceeds exclusiveMinimum", _LOWER),
     ("min minimum", f"{_LOWER}; the least of several values is not calculated"),
-    ("<= < lte lt le less less_than less_or_equal at_most up_to under exclusiveMaximum", _UPPER),
+    ("<= < lte lt le less less_than less_or_equal up_to under exclusiveMaximum", _UPPER),
     ("max maximum", f"{_UPPER}; the greatest of several values is not calculated"),
-    ("between range interval", "write both ends, `{fact: …, at_least: …, below: …}`; the upper end is excluded"),
+    ("between range interval", "write both ends, `{fact: …, at_least: …, below: …}`, or with `above` and `at_most`"),
     ("and && all_of allOf every_of conjunction", "write `{all: […]}`"),
     ("or || any_of anyOf disjunction", "write `{any: […]}`"),
     ("none none_of noneOf nor", "write `{not: {any: […]}}`"),

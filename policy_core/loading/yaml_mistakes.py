@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from policy_core.document.conditions import DATE_END, QUANTITY, TESTED
 from policy_core.document.part import (
     CODE,
     CODE_AND_SYSTEM,
@@ -17,6 +18,7 @@ from policy_core.document.part import (
     IDENTIFIER,
     STATE,
     TIME_ZONE,
+    UNIT,
     WORD,
 )
 from policy_core.document.problems import did_you_mean
@@ -50,6 +52,10 @@ _FORMS = {
     CODE_AND_SYSTEM: "is not a system and a code; write both with one space between them, for instance `hcpcs A1234`",
     DIGEST: "is not the SHA-256 of a sentence: 64 digits of 0-9 and a-f; `dli policy verify-source` prints it",
     STATE: "is not a state; write its two capital letters, for instance `MS`",
+    UNIT: "is not a unit; write it as UCUM does, for instance `kg/m2`",
+    QUANTITY: "is not a number; write a whole one, `35`, or a decimal in quotes, of at most 15 digits on each side",
+    DATE_END: "is not a day; write `service_date`, `submitted_on`, `birth_date`, or the path of a fact that is a date",
+    TESTED: "is not a value; write a word, or a code behind its system, for instance `cpt 38242`",
     TIME_ZONE: "is not the name of a time zone; write one of IANA's, for instance `America/Chicago`",
 }
 _CALENDAR = re.compile(r"\d{4}-\d{2}-\d{2}")

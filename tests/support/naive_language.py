@@ -22,6 +22,7 @@ from policy_core.document.conditions import (
     FactIncludes,
     FactIs,
     IndicationsOf,
+    Limits,
     LineTest,
     Named,
     Not,
@@ -62,17 +63,17 @@ def holds(condition: Condition, asked: Complete, document: PolicyDocument) -> bo
         case FactIncludes(fact=fact, includes=element):
             found = element in facts[fact]
         case FactBetween(fact=fact):
-            found = between(number(facts[fact], fact, document), condition.at_least, condition.below)
+            found = between(number(facts[fact], fact, document), condition)
         case TimeBetween():
-            first, second = (_day(end, asked) for end in condition.ends)
-            found = between(Fraction(counted(condition.unit, first, second)), condition.at_least, condition.below)
+            first, second = (_day(end, asked) for end in condition.days)
+            found = between(Fraction(counted(condition.unit, first, second)), condition)
         case LineTest():
             found = attribute(condition, asked.line[condition.line])
         case RequestTest():
             found = attribute(condition, asked.request[condition.request])
         case Count(count=fact, where=where):
             fitting = [entry for entry in facts[fact] if where is None or of_entry(where, entry)]
-            found = between(Fraction(len(fitting)), condition.at_least, condition.below)
+            found = between(Fraction(len(fitting)), condition)
         case AllOf(all=parts):
             found = all(each(parts))
         case AnyOf(any=parts):
@@ -96,8 +97,14 @@ def every_fact(asked: Complete) -> dict[str, Any]:
     return {**asked.facts, **{f"line.{name}": value for name, value in asked.line.items()}}
 
 
-def between(value: Fraction, at_least: str | None, below: str | None) -> bool:
-    return (at_least is None or value >= Fraction(at_least)) and (below is None or value < Fraction(below))
+def between(value: Fraction, limits: Limits) -> bool:
+    if limits.at_least is not None and value < Fraction(limits.at_least):
+        return False
+    if limits.above is not None and value <= Fraction(limits.above):
+        return False
+    if limits.at_most is not None and value > Fraction(limits.at_most):
+        return False
+    return limits.below is None or value < Fraction(limits.below)
 
 
 def number(stated: Any, path: str, document: PolicyDocument) -> Fraction:
@@ -111,7 +118,7 @@ def number(stated: Any, path: str, document: PolicyDocument) -> Fraction:
 def attribute(test: LineTest | RequestTest, value: Any) -> bool:
     if test.includes is not None:
         return bool(test.includes in value)
-    return value in test.values if test.values else between(Fraction(value), test.at_least, test.below)
+    return value in test.values if test.values else between(Fraction(value), test)
 
 
 def of_entry(where: EntryCondition, entry: Mapping[str, Any]) -> bool:
@@ -123,7 +130,7 @@ def of_entry(where: EntryCondition, entry: Mapping[str, Any]) -> bool:
         case NotField(not_=part):
             return not of_entry(part, entry)
     stated = entry[where.field]
-    return stated in where.values if where.values else between(Fraction(str(stated)), where.at_least, where.below)
+    return stated in where.values if where.values else between(Fraction(str(stated)), where)
 
 
 def _day(end: str, asked: Complete) -> date:

@@ -52,7 +52,10 @@ SERVICE_DAY = date(2024, 6, 10)
 
 def _limits(rng: Random, pool: list[Any]) -> dict[str, Any]:
     low, high = sorted(rng.sample(range(len(pool)), 2))
-    return rng.choice([{"at_least": pool[low]}, {"below": pool[high]}, {"at_least": pool[low], "below": pool[high]}])
+    begins, ends = rng.choice(["at_least", "above"]), rng.choice(["below", "at_most"])
+    if begins == "above":
+        ends = "at_most"  # above 2 and below 3 is no whole number
+    return rng.choice([{begins: pool[low]}, {ends: pool[high]}, {begins: pool[low], ends: pool[high]}])
 
 
 def _entry(rng: Random, depth: int = 1) -> dict[str, Any]:
@@ -76,7 +79,7 @@ LEAVES: Leaves = [
     lambda rng: {"fact": "clinical.score", **_limits(rng, [-1, 0, "2.25"])},
     lambda rng: {
         rng.choice(["days_between", "months_between", "years_between"]): rng.sample(ENDS, 2),
-        **_limits(rng, [-30, 0, 2, 18, 90]),
+        **_limits(rng, [-30, 0, 2, 3, 18, 90]),
     },
     lambda rng: {"count": "clinical.trials", "where": _entry(rng), **_limits(rng, [1, 2, 3])},
     lambda rng: {"count": "clinical.trials", "at_least": rng.choice([1, 2])},

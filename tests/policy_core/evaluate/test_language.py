@@ -47,10 +47,10 @@ CANDIDATES: dict[str, list[Any]] = {
     "clinical.side": ["left", "right", "both"],
     "clinical.smoker": [True, False],
     "clinical.needs": [[], ["work"], ["school"], ["work", "school"]],
-    "clinical.bmi": [29, 30, "35.5", 40],
-    "clinical.score": [-2, -1, 0, "2.25"],
+    "clinical.bmi": [29, 30, 31, "35.5", 36, 40, 41],
+    "clinical.score": [-2, -1, "-0.5", 0, 1, "2.25", 3],
     "line.device": ["new", "used"],
-    "line.hours": [1, 4, "20.5"],
+    "line.hours": [1, 4, 5, "20.5", 21],
     "line.place_of_service": ["11", "22", "12", "31"],
     "request.sex": ["female", "male"],
     "request.provider_specialty": ["207RH0003X", "208800000X"],
@@ -142,10 +142,10 @@ def _settles(possible: dict[tuple[Any, ...], Any], unstated: list[str], asked: l
     ("place", "name", "fault"),
     [
         (intervals, "bisect_right", bisect_left),
-        (measures, "months_after", lambda day, months: day + timedelta(days=30 * months)),
+        (measures, "months_after", lambda day, months: day + timedelta(days=25 * months)),
         (variables, "entry_holds", lambda *_: False),
     ],
-    ids=["thresholds do not fit", "months have thirty days", "no entry counts"],
+    ids=["thresholds do not fit", "months are too short", "no entry counts"],
 )
 def test_a_fault_in_the_engine_is_noticed(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, fault: Any) -> None:
     monkeypatch.setattr(place, name, fault)
