@@ -87,13 +87,14 @@ class Requests:
         line |= {"code": example.code} if example.code else {}
         line |= {"place_of_service": example.place_of_service} if example.place_of_service else {}
         named = ("birth_date", "sex", "provider_specialty", "certification")
-        request = asked.request | {name: value for name in named if (value := getattr(example, name)) is not None}
+        request = {**asked.request} | {name: value for name in named if (value := getattr(example, name)) is not None}
         paths = [*self.statable(), "line.code", "line.units", "request.certification"]
         return self.again(rng, Complete(facts, line, request), rng.sample(paths, rng.choice([0, 1, 1, 2, 3])))
 
     def statable(self) -> tuple[str, ...]:
-        """What a request may leave out, by path."""
-        return (*(fact.path for fact in self.document.facts), *OPTIONAL)
+        """What a request may leave out and is then not presumed, by path."""
+        presumed = {fact.path for fact in self.document.facts if fact.presumed is not None and fact.presumed.enabled}
+        return (*(fact.path for fact in self.document.facts if fact.path not in presumed), *OPTIONAL)
 
     def _random(self, rng: Random) -> Complete:
         days: dict[str, date] = {
@@ -140,8 +141,7 @@ class Requests:
                     cut
                     for test in self._tests
                     if isinstance(test, FactBetween) and test.fact == fact.path
-                    for cut in (test.at_least, test.below)
-                    if cut is not None
+                    for _, cut in test.limits
                 ]
                 return _number(rng, cuts, fact)
             case FactKind.LIST:
@@ -168,7 +168,7 @@ class Requests:
         ways = [
             (test, cut)
             for test in self._tests
-            if isinstance(test, TimeBetween) and path in test.ends and any(end in known for end in test.ends)
+            if isinstance(test, TimeBetween) and path in test.days and any(end in known for end in test.days)
             for cut in test.cuts
         ]
         if not ways or rng.random() < 0.2:
@@ -176,12 +176,12 @@ class Requests:
                 days=rng.choice([0, 1, 40, 400, 9_000, 20_000, *([-5] if path != "birth_date" else [])])
             )
         test, cut = rng.choice(ways)
-        first = test.ends[0] == path
-        anchor = known[test.ends[1] if first else test.ends[0]]
-        length = {"days": 1, "months": 28, "years": 365}[test.unit] * int(cut)
+        first = test.days[0] == path
+        anchor = known[test.days[1] if first else test.days[0]]
+        length = {"days": 1, "months": 28, "years": 365}[test.unit] * int(cut.at)
         found = anchor - timedelta(days=length) if first else anchor + timedelta(days=length)
         step = timedelta(days=-1 if first else 1)
-        while (passed(test.unit, found, anchor) if first else passed(test.unit, anchor, found)) < cut:
+        while (passed(test.unit, found, anchor) if first else passed(test.unit, anchor, found)) < cut.at:
             found += step
         return found + timedelta(days=rng.choice([-1, 0, 0, 1]))
 
@@ -204,12 +204,12 @@ def _number(rng: Random, cuts: Sequence[str], fact: FactDeclaration | None) -> A
         return value
     unit = rng.choice([fact.unit, *(other.unit for other in fact.units)])
     times = next((float(other.times) for other in fact.units if other.unit == unit), 1.0)
-    return {"value": value if times == 1.0 else f"{float(value) / times:.4f}", "unit": unit}
+    return {"value": value if times == 1.0 else f"{float(str(value)) / times:.4f}", "unit": unit}
 
 
 def _field(rng: Random, field: EntryField, leaves: Sequence[FieldTest]) -> Any:
     if field.kind is FactKind.NUMBER:
-        return _number(rng, [cut for one in leaves for cut in (one.at_least, one.below) if cut is not None], None)
+        return _number(rng, [cut for one in leaves for _, cut in one.limits], None)
     tested = [value for one in leaves for value in one.values]
     return rng.choice(tested) if tested and rng.random() < 0.5 else _listed(rng, field)
 

@@ -61,7 +61,8 @@ def test_its_examples_hold_and_reach_every_rule_and_indication(name: str) -> Non
 # --- complete requests ---------------------------------------------------------------------------------------------
 
 
-def check_complete(name: str, seed: str, count: int) -> None:
+def rules_reached(name: str, seed: str, count: int) -> set[str]:
+    """The rules that decide some random requests, each decided as a naive reading says, and by a plan alike."""
     rng, of = Random(f"{name} {seed}"), policy(name)
     requests, plan = Requests(of.document), Plan(of)
     decided: set[str] = set()
@@ -73,19 +74,23 @@ def check_complete(name: str, seed: str, count: int) -> None:
         assert said(line) == wanted(asked, of), asked
         assert plan.decide(in_parts(as_case(asked))).result() == found
         decided.update(line.answer.rules)
-    # Otherwise the requests would say nothing of what is left.
-    assert decided == {rule.id for rule in of.document.rules}
+    return decided
+
+
+def rules(name: str) -> set[str]:
+    """All of a policy; requests that do not reach them would say nothing of what is left."""
+    return {rule.id for rule in policy(name).document.rules}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_complete_requests_are_decided_as_the_words_say(name: str) -> None:
-    check_complete(name, "complete", 2_000)
+    assert rules_reached(name, "complete", 500) == rules(name)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_a_million_complete_requests_are_decided_as_the_words_say(name: str) -> None:
-    check_complete(name, "million", 1_000_000)
+def test_a_million_requests_are_decided_as_the_words_say(name: str) -> None:
+    assert rules_reached(name, "million", 1_000_000) == rules(name)
 
 
 # --- facts missing -------------------------------------------------------------------------------------------------
@@ -98,12 +103,12 @@ def completions(rng: Random, requests: Requests, asked: Complete, unstated: Sequ
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_answer_without_missing_facts_is_that_of_every_completion(name: str) -> None:
+def test_an_answer_is_that_of_every_completion(name: str) -> None:
     rng, of = Random(f"{name} partial"), policy(name)
     requests, plan = Requests(of.document), Plan(of)
     asking = 0
 
-    for _ in range(400):
+    for _ in range(150):
         asked = requests.complete(rng)
         unstated = rng.sample(requests.statable(), rng.choice([1, 2, 4, 8]))
         found = of.determine(as_case(asked, unstated))
@@ -118,16 +123,16 @@ def test_an_answer_without_missing_facts_is_that_of_every_completion(name: str) 
                 word, reasons, months = wanted(one, of)
                 assert (word, months) == (line.answer.determination.value, line.answer.months)
                 assert set(reasons) <= set(line.answer.reasons)
-    assert 0 < asking < 400
+    assert 0 < asking < 150
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_who_answers_what_is_asked_gets_the_complete_request_s_determination(name: str) -> None:
+def test_who_answers_what_is_asked_is_decided_alike(name: str) -> None:
     """From nothing but what every request states, question after question."""
     rng, of = Random(f"{name} asked"), policy(name)
     requests = Requests(of.document)
 
-    for _ in range(100):
+    for _ in range(40):
         asked = requests.complete(rng)
         unstated = list(requests.statable())
         [line] = of.determine(as_case(asked, unstated)).lines
