@@ -10,8 +10,10 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from policy_core.determinations import Determination
+from policy_core.diagrams.variables import ATTRIBUTES
 from policy_core.document.code_listings import CodeStatus
 from policy_core.document.models import Example, PolicyDocument
+from policy_core.document.part import OF_LINE
 from policy_core.document.problems import PathPart, Problem, did_you_mean, listed
 from policy_core.evaluate.case import Case, Diagnosis, ServiceLine
 from policy_core.evaluate.determine import Answer, CaseResult, Policy, Step
@@ -151,9 +153,10 @@ def _unknown(path: Path, example: Example, document: PolicyDocument) -> Iterator
     for fact in example.facts:
         if fact not in known:
             yield Problem((*path, "facts", fact), f"no fact `{fact}`; {did_you_mean(fact, known)}")
+    asked = [*known, *ATTRIBUTES]
     for at, fact in enumerate(example.missing or ()):
-        if fact not in known:
-            yield Problem((*path, "missing", at), f"no fact `{fact}`; {did_you_mean(fact, known)}")
+        if fact not in asked:
+            yield Problem((*path, "missing", at), f"no fact `{fact}`; {did_you_mean(fact, asked)}")
     rules = [rule.id for rule in document.rules]
     if example.rule is not None and example.rule not in rules:
         yield Problem((*path, "rule"), f"no rule `{example.rule}`; {did_you_mean(example.rule, rules)}")
@@ -161,7 +164,8 @@ def _unknown(path: Path, example: Example, document: PolicyDocument) -> Iterator
 
 def _fact(example: Example, violation: Violation) -> str:
     """The fact of which an entry or the value is wrong."""
-    return next(fact for fact in example.facts if f"{violation.path}.".startswith(f"{fact}."))
+    place = violation.path.replace("service_lines.0.clinical.", OF_LINE)
+    return next(fact for fact in example.facts if f"{place}.".startswith(f"{fact}."))
 
 
 # --- what differs --------------------------------------------------------------------------------------------------
