@@ -98,6 +98,10 @@ class DrawnEdition:
         self._statuses = [self._statement(name, node) for name, node in self.spoken.items()]
         self.find = lru_cache(maxsize=REMEMBERED)(self._find)
 
+    def impossible_cases(self) -> int:
+        """The number of complete cases that cannot be."""
+        return self._diagrams.count(self.impossible).get(True, 0)
+
     def takers(self, index: int) -> frozenset[int]:
         """The rules that decide the cases matched by the rule at `index`."""
         found = self._diagrams.apply(lambda meant, rule: rule if meant else None, self.conditions[index], self.by_rule)

@@ -261,8 +261,10 @@ class Policy:
         return months_after(day, months) if months is not None else None
 
     def cases(self) -> int:
-        """The number of complete cases: all combinations of values of the deciding facts."""
-        return prod(len(variable.domain) for variable in self.variables)
+        """The number of complete cases: all combinations of what conditions tell apart, but those that cannot be."""
+        every = prod(len(variable.domain) for variable in self.variables)
+        # What cannot be has no dates: it is the same in every edition.
+        return every - next((edition.impossible_cases() for edition in self.editions.values()), 0)
 
     def edition_on(self, day: date) -> DrawnEdition | None:
         """The edition in force on `day`, if its statements are on record."""

@@ -129,6 +129,19 @@ def test_where_cases_cannot_be_what_is_asked_settles_the_answer(seed: int) -> No
             assert not any(_settles(possible, unstated, [one for one in missing if one != spare]) for spare in missing)
 
 
+def test_what_cannot_be_is_no_case() -> None:
+    drawn = made.document(Random(1), made.LEAVES)
+    drawn["rules"] = [drawn["rules"][0], drawn["rules"][-1]]
+    drawn["rules"][0]["when"] = {
+        "any": [{"fact": "clinical.bmi", "at_least": 40}, {"fact": "clinical.score", "above": 3}]
+    }
+    drawn["rules"][0]["outcomes"] = [{"since": "2020-01-01", "determination": "medically_necessary"}]
+    both = {"all": [{"fact": "clinical.bmi", "at_least": 40}, {"fact": "clinical.score", "above": 3}]}
+
+    assert made.policy(drawn).cases() == 4
+    assert made.policy(drawn | {"never": [{"id": "n", "says": "Not both.", "when": both}]}).cases() == 3
+
+
 def _settles(possible: dict[tuple[Any, ...], Any], unstated: list[str], asked: list[str]) -> bool:
     """Whether the values of what is asked leave one answer."""
     places = [at for at, path in enumerate(unstated) if path in asked]
