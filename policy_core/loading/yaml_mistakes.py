@@ -55,7 +55,7 @@ _FORMS = {
     UNIT: "is not a unit; write it as UCUM does, for instance `kg/m2`",
     QUANTITY: "is not a number; write a whole one, `35`, or a decimal in quotes, of at most 15 digits on each side",
     DATE_END: "is not a day; write `service_date`, `submitted_on`, `birth_date`, or the path of a fact that is a date",
-    TESTED: "is not a value; write a word, or a code behind its system, for instance `cpt 38242`",
+    TESTED: "is not a value; write a word, or a code behind its system, for instance `hcpcs A1234`",
     TIME_ZONE: "is not the name of a time zone; write one of IANA's, for instance `America/Chicago`",
 }
 _CALENDAR = re.compile(r"\d{4}-\d{2}-\d{2}")

@@ -43,7 +43,7 @@ def test_attributes_and_facts_of_the_line_are_as_in_a_request() -> None:
     )
 
 
-def test_what_is_asked_of_the_line_and_the_member_can_be_expected() -> None:
+def test_what_is_asked_of_a_line_can_be_expected() -> None:
     asked = ["line.place_of_service", "member.birth_date"]
 
     assert problems({"facts": GROWN["facts"], "determination": "information_needed", "missing": asked}) == []
