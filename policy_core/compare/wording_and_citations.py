@@ -11,7 +11,15 @@ from datetime import date
 from enum import StrEnum
 
 from policy_core.diagrams.editions import in_force
-from policy_core.document.models import Citation, Clock, CodeSelector, FactDeclaration, Length, PolicyDocument
+from policy_core.document.models import (
+    Citation,
+    Clock,
+    CodeSelector,
+    EntryField,
+    FactDeclaration,
+    Length,
+    PolicyDocument,
+)
 from policy_core.loading.check import citations, cited_parts
 
 
@@ -98,6 +106,10 @@ def _fact(fact: FactDeclaration) -> Iterator[tuple[Key, str]]:
     yield (Category.READING, fact.path, "is a"), fact.kind.value
     # The order has no meaning.
     yield (Category.READING, fact.path, "can be"), ", ".join(sorted(fact.values))
+    units = [fact.unit, *sorted(f"{other.unit} times {other.times}" for other in fact.units)]
+    yield (Category.READING, fact.path, "is in"), "; ".join(one for one in units if one is not None)
+    fields = sorted(_entry_field(field) for field in fact.fields)
+    yield (Category.READING, fact.path, "has entries of"), "; ".join(fields)
     derived = sorted(f"{_value(derivation.value)} from {_selected(derivation)}" for derivation in fact.derived)
     yield (Category.READING, fact.path, "is derived as"), "; ".join(derived)
     presumed = fact.presumed if fact.presumed is not None and fact.presumed.enabled else None
@@ -105,6 +117,11 @@ def _fact(fact: FactDeclaration) -> Iterator[tuple[Key, str]]:
     yield (Category.QUESTIONS, fact.path, "is asked as"), fact.question
     if fact.presumed is not None:
         yield (Category.WORDING, fact.path, "is presumed because"), fact.presumed.because
+
+
+def _entry_field(field: EntryField) -> str:
+    values = f" of {', '.join(sorted(field.values))}" if field.values else ""
+    return f"{field.name}, a {field.kind}{values}" + (f" in {field.unit}" if field.unit is not None else "")
 
 
 def _clocks(document: PolicyDocument) -> Iterator[tuple[Key, str]]:

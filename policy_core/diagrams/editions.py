@@ -91,7 +91,8 @@ class DrawnEdition:
         self.rows = (*rows, *_over_authorized(rows))
         """The rules, and behind them, for each that limits units, what it says of a line with more."""
         self._diagrams = drawing.diagrams
-        self.impossible = drawing.impossible(edition.since)
+        self.nevers = drawing.nevers(edition.since)
+        self.impossible = drawing.diagrams.any_of(self.nevers)
         self.conditions, self.by_rule = drawing.rules(rows, edition.since)
         self.by_determination = self._diagrams.apply(self._answer_of, self.by_rule)
         self.spoken = drawing.spoken(edition.since)
@@ -120,7 +121,9 @@ class DrawnEdition:
         rows = tuple([self.rows[index] for index in rules])
         statuses = {name: status(tuple([pattern[at] for at in tested])) for name, tested, status in self._statuses}
         if not rules:
-            missing = support(self.impossible)
+            # Of what cannot be, that which the case is; or several together.
+            said = [node for node in self.nevers if self._diagrams.left(node, pattern) == {True}]
+            missing = frozenset().union(*map(support, said or [self.impossible]))
             return Finding(Determination.INFORMATION_NEEDED, (), rows, tuple(sorted(missing)), statuses)
         if len({self._answer_of(index) for index in rules}) > 1:
             left = self._diagrams.restrict(self.by_determination, pattern)
@@ -190,14 +193,17 @@ class EditionCompiler:
                     over -= 1
                     then = self.diagrams.choice(self._among(more_than(units)), self.diagrams.terminal(over), then)
                 decides = self.diagrams.choice(conditions[index], then, decides)
-        return conditions, self.diagrams.choice(self.impossible(day), self.diagrams.terminal(IMPOSSIBLE), decides)
+        return conditions, self.diagrams.choice(
+            self.diagrams.any_of(self.nevers(day)), self.diagrams.terminal(IMPOSSIBLE), decides
+        )
 
     def contradictions(self) -> tuple[tuple[Callable[[Assignment], bool], tuple[str, ...]], ...]:
         """For each thing that cannot be: whether a pattern says it, and the facts that do."""
-        day = self.document.editions[-1].since
+        drawn = [edition.since for edition in self.document.editions if edition.on_record]
         found = []
-        for impossible in self.document.never:
-            node = self.draw(impossible.when, day)
+        # What cannot be has no dates: any edition that is drawn has it.
+        for impossible in self.document.never if drawn else ():
+            node = self.draw(impossible.when, drawn[-1])
             tested = [self.variables[at] for at in sorted(support(node))]
             facts = {path: None for one in tested for path in one.asks if one.declaration or one.time}
             of_request = [one.path for one in self.document.facts if not one.path.startswith(OF_LINE)]
@@ -207,13 +213,13 @@ class EditionCompiler:
     def _says(self, node: Node, pattern: Assignment) -> bool:
         return self.diagrams.left(node, pattern) == {True}
 
-    def impossible(self, day: date) -> Node:
+    def nevers(self, day: date) -> list[Node]:
         """What no case can be, in the edition that begins on `day`."""
         drawn = []
         for at, impossible in enumerate(self.document.never):
             with self.work.on("never", at):
                 drawn.append(self.draw(impossible.when, day))
-        return self.diagrams.any_of(drawn)
+        return drawn
 
     def spoken(self, day: date) -> dict[str, Node]:
         """The cases to which each statement and indication on record applies, by id."""

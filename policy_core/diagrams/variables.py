@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
+from typing import Any
 
 from policy_core.diagrams.diagram import UNKNOWN
 from policy_core.diagrams.entries import entry_holds, written
@@ -312,11 +314,17 @@ def _count(fact: FactDeclaration, path: str, some: Sequence[Test]) -> Variable:
         """The class of the count of entries; unknown if entries that do not say enough could change it."""
         if not isinstance(value, tuple):
             return intervals.index(Fraction(str(value)))
-        found = [True if where is None else entry_holds(where, json.loads(entry), fact) for entry in value]
+        found = [True if where is None else entry_holds(where, _entry(entry), fact) for entry in value]
         certain = intervals.index(Fraction(found.count(True)))
         return certain if certain == intervals.index(Fraction(len(found) - found.count(False))) else UNKNOWN
 
     return _number(path, fact.question, intervals, index, (fact.path,), scope=_scope(fact), declaration=fact)
+
+
+@lru_cache(maxsize=1 << 12)
+def _entry(text: str) -> Mapping[str, Any]:
+    entry: Mapping[str, Any] = json.loads(text)
+    return entry
 
 
 def _time(path: str, some: Sequence[Test], document: PolicyDocument) -> Variable:
@@ -373,7 +381,7 @@ def _attribute(name: str, some: Sequence[Test], document: PolicyDocument) -> Var
     domain: tuple[Value, ...]
     samples: tuple[Value, ...]
     if attribute.tests == ("at_least",):
-        intervals = _intervals(some, above=1)
+        intervals = _intervals(some, above=0)
         return _number(name, attribute.question, intervals, _whole(intervals), (name,), scope=attribute.scope)
     if attribute.tests == ("includes",):
         domain = tuple(_subsets(values))
@@ -412,10 +420,13 @@ def _codes(
     """Listed codes, those together that the same conditions name; the rest of the list is one class."""
     index = CodeIndex(document.codes)
 
-    groups: dict[tuple[bool, ...], list[str]] = {}
+    tests_of: dict[str, list[int]] = {}
+    for at, test in enumerate(some):
+        for value in test.values if isinstance(test, AttributeTest) else ():
+            tests_of.setdefault(index.normal_named(value), []).append(at)
+    groups: dict[tuple[int, ...], list[str]] = {}
     for value in dict.fromkeys(map(index.normal_named, values)):
-        told = tuple(value in map(index.normal_named, test.values) for test in some if isinstance(test, AttributeTest))
-        groups.setdefault(told, []).append(value)
+        groups.setdefault(tuple(dict.fromkeys(tests_of[value])), []).append(value)
     places = {value: at for at, group in enumerate(groups.values()) for value in group}
     domain = (*(", ".join(group) for group in groups.values()), OTHER)
     samples = (*(group[0] for group in groups.values()), OTHER)
@@ -437,4 +448,13 @@ def holding(test: Test, variable: Variable) -> set[int]:
         return {at for at, value in enumerate(variable.domain) if isinstance(value, tuple) and test.includes in value}
     if isinstance(test, AttributeTest) and test.values:
         return set(map(variable.index, test.values))
-    return {at for at, sample in enumerate(variable.samples) if test.holds(Fraction(str(sample)))}
+    begins, ends = test.begins, test.ends
+    inside = (Cut(_sample(str(sample))) for sample in variable.samples)
+    return {
+        at for at, here in enumerate(inside) if (begins is None or begins <= here) and (ends is None or here < ends)
+    }
+
+
+@lru_cache(maxsize=1 << 14)
+def _sample(text: str) -> Fraction:
+    return Fraction(text)

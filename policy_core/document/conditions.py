@@ -212,6 +212,8 @@ class AttributeTest(Limits):
     @model_validator(mode="after")
     def _one_test(self) -> Self:
         tests = [self.is_ is not None, self.in_ is not None, self.includes is not None, bool(self.cuts)]
+        if any("." in number for _, number in self.limits):
+            raise ValueError("units are counted whole; write a whole number")
         if sum(tests) != 1:
             raise ValueError(
                 "write one test: `is: …`, `in: […]`, `includes: …`, or limits, such as `at_least: …` and `below: …`"

@@ -1,7 +1,7 @@
 """When a decision is due, and how long an approval holds: the document's rules applied to the request's own times."""
 
 from calendar import monthrange
-from datetime import date, datetime
+from datetime import MAXYEAR, date, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -52,6 +52,8 @@ def deadline(
 
 
 def months_after(day: date, months: int) -> date:
-    """The same day of a later month, or that month's last day if it is shorter."""
+    """The same day of a later month, or that month's last day if it is shorter; at most the last day that there is."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    if year > MAXYEAR:
+        return date.max
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))

@@ -235,6 +235,16 @@ class Policy:
             return facts
         pattern = self.pattern(facts, case)
         said = {path for holds, paths in self._contradictions if holds(pattern) for path in paths}
+        presumed = {path for path in said if facts[path].origin is Origin.PRESUMED}
+        if presumed:
+            # What is only presumed yields to what is stated.
+            return self.reconciled(
+                {
+                    path: Fact(path, Origin.NOT_STATED, None) if path in presumed else fact
+                    for path, fact in facts.items()
+                },
+                case,
+            )
         return {path: fact.contradicted() if path in said else fact for path, fact in facts.items()}
 
     def _findings(self, question: _Question, lines: Sequence[LineResult]) -> tuple[EditionFinding, ...]:

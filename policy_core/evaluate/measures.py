@@ -1,5 +1,6 @@
 """What conditions test beside clinical facts: times between days, and attributes of the request and of its lines."""
 
+from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -8,7 +9,6 @@ from policy_core.diagrams.variables import BORN, Scope, Value, Variable
 from policy_core.document.conditions import TimeUnit
 from policy_core.document.part import OF_LINE
 from policy_core.evaluate.case import Case, RecurringCase, RequestedLine, ServiceLine
-from policy_core.evaluate.deadline import months_after
 from policy_core.evaluate.facts import Fact, FactReading, Origin
 
 Asked = Case | RecurringCase
@@ -135,7 +135,7 @@ def passed(unit: TimeUnit, since: date, until: date) -> int:
     if unit == "days":
         return (until - since).days
     months = (until.year - since.year) * 12 + until.month - since.month
-    while months_after(since, months) > until:
+    if min(since.day, monthrange(until.year, until.month)[1]) > until.day:
         months -= 1
     return months if unit == "months" else months // 12
 

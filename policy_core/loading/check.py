@@ -13,7 +13,7 @@ from policy_core.citations import SentencePlace
 from policy_core.determinations import CODE_NOT_LISTED
 from policy_core.diagrams.diagram import answers, support
 from policy_core.diagrams.editions import OPEN, Drawn, DrawnEdition, EditionCompiler, drawn
-from policy_core.diagrams.variables import ATTRIBUTES, Test, facts_of, leaves, tested_elements, tested_values
+from policy_core.diagrams.variables import ATTRIBUTES, Test, facts_of, leaves, tested_elements, tested_values, variables
 from policy_core.document.code_listings import CodeIndex, bounds
 from policy_core.document.conditions import (
     AnyField,
@@ -468,6 +468,11 @@ def _citations(document: PolicyDocument) -> Iterator[Problem]:
 
 
 def _rules(document: PolicyDocument) -> Iterator[Problem]:
+    tested = len(variables(document))
+    if tested > FACTS:
+        message = f"conditions test {tested} facts, counts, times and attributes, more than {FACTS}; test fewer"
+        yield Problem(("rules",), f"{message}, or make two policies of this one")
+        return
     try:
         yield from _drawn(document, drawn(document))
     except TooComplexError as error:
@@ -575,6 +580,8 @@ def _why_idle(edition: DrawnEdition, index: int) -> str:
     if answers(edition.conditions[index]) == {False}:
         return "its condition is never true; correct it or remove the rule"
     takers = sorted(edition.takers(index))
+    if not takers:
+        return "every case it means cannot be; correct `never` or remove the rule"
     names = listed([f"`{edition.rows[taker].rule.id}`" for taker in takers])
     return f"every case it means is taken before it, by {names}; move it up or remove it"
 

@@ -110,6 +110,45 @@ def test_a_moved_threshold_is_told_with_its_interval() -> None:
     assert compare(of(35), of("35.0")).equivalent
 
 
+def by_number_and_list() -> dict[str, Any]:
+    drawn = made.document(Random(1), made.LEAVES)
+    drawn["rules"] = [drawn["rules"][0], drawn["rules"][-1]]
+    tried = {"count": "clinical.trials", "where": {"field": "drug", "is": "a"}, "at_least": 1}
+    drawn["rules"][0]["when"] = {"all": [{"fact": "clinical.bmi", "at_least": 35}, tried]}
+    drawn["rules"][0]["outcomes"] = [{"since": "2020-01-01", "determination": "medically_necessary"}]
+    return drawn
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"unit": "lb/in2", "units": []},
+        {"units": [{"unit": "lb/in2", "times": "703.06"}]},
+        {"units": []},
+    ],
+)
+def test_another_reading_of_a_number_is_no_equivalence(changed: dict[str, Any]) -> None:
+    """A document that reads a unit otherwise decides some requests otherwise, though its rules are the same."""
+    drawn = by_number_and_list()
+    another = json.loads(json.dumps(drawn))
+    [bmi] = [fact for fact in another["facts"] if fact["path"] == "clinical.bmi"]
+    bmi.update(changed)
+
+    found = compare(made.policy(drawn), made.policy(another))
+
+    assert not found.equivalent
+    assert compare(made.policy(drawn), made.policy(drawn)).equivalent
+
+
+def test_other_fields_of_a_list_are_no_equivalence() -> None:
+    drawn = by_number_and_list()
+    another = json.loads(json.dumps(drawn))
+    [trials] = [fact for fact in another["facts"] if fact["path"] == "clinical.trials"]
+    trials["fields"][0]["values"].append("c")
+
+    assert not compare(made.policy(drawn), made.policy(another)).equivalent
+
+
 def test_fewer_months_are_a_change() -> None:
     drawn = made.document(Random(1), made.LEAVES)
     drawn["rules"] = [drawn["rules"][-1]]

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date
 from itertools import product
 from random import Random
 from typing import Any
@@ -12,7 +12,8 @@ import pytest
 
 from policy_core.diagrams import intervals, variables
 from policy_core.evaluate import measures
-from policy_core.evaluate.determine import LineResult
+from policy_core.evaluate.determine import LineResult, Policy
+from policy_core.evaluate.measures import passed
 from policy_core.evaluate.plan import Plan
 from tests.support import random_policies as made
 from tests.support.cases import in_parts
@@ -129,6 +130,75 @@ def test_where_cases_cannot_be_what_is_asked_settles_the_answer(seed: int) -> No
             assert not any(_settles(possible, unstated, [one for one in missing if one != spare]) for spare in missing)
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "months"),
+    [
+        ("1990-02-28", "0001-01-01", -23_870),
+        ("0001-01-01", "9999-12-31", 119_987),
+        ("2024-01-31", "2024-02-29", 1),
+        ("2023-01-31", "2023-02-27", 0),
+        ("2024-02-29", "2024-01-31", -1),
+        ("2024-03-31", "2024-02-29", -1),
+        ("2024-02-29", "2025-02-28", 12),
+    ],
+)
+def test_full_months_are_counted_between_any_two_days(since: str, until: str, months: int) -> None:
+    first, second = date.fromisoformat(since), date.fromisoformat(until)
+
+    assert passed("months", first, second) == months
+    assert passed("years", first, second) == months // 12
+
+
+def test_what_cannot_be_may_be_named_in_a_document_without_a_newest_text() -> None:
+    drawn = made.document(Random(1), made.LEAVES)
+    drawn["conditions"] = [{"id": "c", "says": "Smokes.", "when": {"fact": "clinical.smoker", "is": True}}]
+    drawn["never"] = [{"id": "n", "says": "Nobody.", "when": {"condition": "c"}}]
+    drawn["rules"] = [drawn["rules"][-1]]
+    drawn["rules"][0]["outcomes"][0]["until"] = "2022-01-01"
+    drawn["editions"].append({"since": "2022-01-01", "on_record": False, "says": "Not known."})
+    drawn["revisions"].append({"date": "2022-01-01", "kinds": ["statement"], "says": "Changed."})
+
+    assert made.policy(drawn).contradictable
+
+
+def by_smoking(**changed: Any) -> Policy:
+    """Certified is who does not smoke."""
+    drawn = made.document(Random(1), made.LEAVES) | changed
+    drawn["rules"] = [drawn["rules"][0], drawn["rules"][-1]]
+    drawn["rules"][0]["when"] = {"fact": "clinical.smoker", "is": False}
+    drawn["rules"][0]["outcomes"] = [{"since": "2020-01-01", "determination": "medically_necessary"}]
+    return made.policy(drawn)
+
+
+def test_what_is_presumed_yields_to_what_is_stated() -> None:
+    """A presumption makes no stated fact conflict, however the document says what cannot be."""
+    side = {"path": "clinical.side", "kind": "choice", "values": ["left", "right"], "question": "Which side?"}
+    facts = [side | {"presumed": {"value": "left", "because": "Usual."}}, *made.FACTS[1:], *made.OF_LINES]
+    both = {"all": [{"fact": "clinical.side", "is": "left"}, {"fact": "clinical.smoker", "is": False}]}
+    policy = by_smoking(facts=facts, never=[{"id": "n", "says": "Not both.", "when": both}])
+    asked = made.as_case(made.complete(Random(1)), unstated=frozenset({"clinical.side"}))
+    asked.clinical["smoker"] = False  # type: ignore[index]
+
+    result = policy.determine(asked)
+
+    assert result.lines[0].answer.determination == "medically_necessary"
+    assert result.facts["clinical.side"].origin == "not_stated"
+    assert Plan(policy).decide(in_parts(asked)).result() == result
+
+
+def test_a_line_that_cannot_be_asks_only_for_what_it_contradicts() -> None:
+    lines = {"all": [{"fact": "line.device", "is": "new"}, {"line": "units", "at_least": 2}]}
+    others = {"all": [{"fact": "clinical.needs", "includes": "work"}, {"fact": "clinical.score", "above": 3}]}
+    nevers = [{"id": "n", "says": "Cannot be.", "when": lines}, {"id": "m", "says": "Neither.", "when": others}]
+    asked = made.complete(Random(2))
+    asked = replace(asked, line={**asked.line, "device": "new", "units": 3})
+    case = made.as_case(asked, unstated=frozenset({"clinical.needs", "clinical.score"}))
+
+    [line] = by_smoking(never=nevers).determine(case).lines
+
+    assert [one.path for one in line.answer.missing] == ["line.units", "line.device"]
+
+
 def test_what_cannot_be_is_no_case() -> None:
     drawn = made.document(Random(1), made.LEAVES)
     drawn["rules"] = [drawn["rules"][0], drawn["rules"][-1]]
@@ -155,7 +225,7 @@ def _settles(possible: dict[tuple[Any, ...], Any], unstated: list[str], asked: l
     ("place", "name", "fault"),
     [
         (intervals, "bisect_right", bisect_left),
-        (measures, "months_after", lambda day, months: day + timedelta(days=25 * months)),
+        (measures, "monthrange", lambda *_: (0, 1)),
         (variables, "entry_holds", lambda *_: False),
     ],
     ids=["thresholds do not fit", "months are too short", "no entry counts"],

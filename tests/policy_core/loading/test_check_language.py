@@ -68,6 +68,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "no listed code `cpt 38243`: a code that is not listed never reaches the rules; did you mean `cpt 38242`?",
     ),
     "units tested as a word": ({"line": "units", "is": "2"}, "`units` cannot be tested with `is`; write {line: units"),
+    "part of a unit": ({"line": "units", "above": "1.5"}, "units are counted whole; write a whole number"),
     "unknown sex": ({"request": "sex", "in": ["f"]}, "`f` is no sex; write one of: female, male, other"),
     "two tests at once": (
         {"line": "modifiers", "includes": "50", "is": "50"},
@@ -138,6 +139,15 @@ def test_as_many_modifiers_as_values_of_a_set_may_be_tested() -> None:
 
     assert problems(of(10)) == []
     assert any("more than 10 modifiers" in one for one in problems(of(11)))
+
+
+def test_too_many_counts_of_one_list_are_refused_before_drawing() -> None:
+    def of(count: int) -> str:
+        field = {"field": "days"}
+        counts = [{"count": "clinical.trials", "where": field | {"at_least": at}, "at_least": 1} for at in range(count)]
+        return with_rule({"at_least": 1, "of": counts})
+
+    assert any("more than 150; test fewer" in one for one in problems(of(400)))
 
 
 def test_what_leaves_no_case_is_no_policy() -> None:
