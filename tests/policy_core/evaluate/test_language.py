@@ -149,7 +149,7 @@ def test_full_months_are_counted_between_any_two_days(since: str, until: str, mo
     assert passed("years", first, second) == months // 12
 
 
-def test_what_cannot_be_may_be_named_in_a_document_without_a_newest_text() -> None:
+def test_what_cannot_be_may_be_a_named_condition() -> None:
     drawn = made.document(Random(1), made.LEAVES)
     drawn["conditions"] = [{"id": "c", "says": "Smokes.", "when": {"fact": "clinical.smoker", "is": True}}]
     drawn["never"] = [{"id": "n", "says": "Nobody.", "when": {"condition": "c"}}]
