@@ -268,7 +268,7 @@ class Plan:
         self.policy = policy
         self._read = policy.reader
         self._weights, self._of_fact = _weights(policy)
-        self._looks_further = any(map(policy.measures.tests, Scope)) or policy.contradictable
+        self._is_measured = any(map(policy.measures.tests, Scope)) or policy.contradictable
         self._sizes = [len(variable.domain) + 1 for variable in policy.variables]
         self._derivable = [reading for reading in policy.reader.readings if reading.derives]
         self.derives = [reading.derives for reading in policy.reader.readings]
@@ -309,9 +309,9 @@ class Plan:
         for at, line in enumerate(case.service_lines):
             if line.clinical.value:
                 self._read.check_line(at, line.clinical.value)
-        further = None
-        if self._looks_further:
-            stated, derived, further = self._look_further(case, stated, derived)
+        measured = None
+        if self._is_measured:
+            stated, derived, measured = self._measure(case, stated, derived)
         found: dict[DrawnEdition, PatternFinding] = {}
         outcomes, day, authorized = [], case.submitted_at.date(), case.has_prior_authorization
         business, cancelled = case.line_of_business, case.certification == "cancellation"
@@ -324,8 +324,8 @@ class Plan:
             kind = self._kinds.get(key) or self._kind(*key)
             answer = kind.answer
             measures: tuple[Fact, ...] = ()
-            if kind.edition is not None and further is not None:
-                answer, measures = further.answer(kind.edition, line)
+            if kind.edition is not None and measured is not None:
+                answer, measures = measured.answer(kind.edition, line)
             elif kind.edition is not None:
                 finding = found.get(kind.edition)
                 if finding is None:
@@ -345,8 +345,8 @@ class Plan:
             information_needed=whole.information_needed,
             answered=whole.action is not Action.PENDED,
         )
-        if further is not None:
-            return PlannedResult(case, whole, due, further.findings(), stated, derived, self)
+        if measured is not None:
+            return PlannedResult(case, whole, due, measured.findings(), stated, derived, self)
         findings = tuple(found.values()) if len(found) < 2 else tuple(found[one] for one in sorted(found, key=_since))  # noqa: PLR2004 (an order takes two)
         return PlannedResult(case, whole, due, findings, stated, derived, self)
 
@@ -359,9 +359,9 @@ class Plan:
 
     # --- what is no fact ---
 
-    def _look_further(
+    def _measure(
         self, case: RecurringCase, stated: StatedFacts, derived: DerivedFacts
-    ) -> tuple[StatedFacts, DerivedFacts, "_Further"]:
+    ) -> tuple[StatedFacts, DerivedFacts, "_MeasuredCase"]:
         """The facts, as they are where some contradict each other, and what else conditions test."""
         facts: Mapping[str, Fact] = self.facts(stated, derived)
         reconciled = self.policy.reconciled(facts, case)
@@ -372,7 +372,7 @@ class Plan:
         measures = self.policy.measures
         number = stated.number + derived.number
         number += self.number_of([*measures.of_facts(reconciled), *measures.of_request(reconciled, case)])
-        return stated, derived, _Further(self, case, reconciled, derived, number)
+        return stated, derived, _MeasuredCase(self, case, reconciled, derived, number)
 
     def _restate(self, key: tuple[Any, ...], facts: Mapping[str, Fact]) -> tuple[StatedFacts, DerivedFacts]:
         """The same facts in the two parts of a plan."""
@@ -497,7 +497,7 @@ class Plan:
         return answer.outcomes.remember((kind, concerned, through, measures), outcome)
 
 
-class _Further:
+class _MeasuredCase:
     """One request under a policy that tests more than clinical facts: each line has a pattern of its own."""
 
     def __init__(
