@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from policy_core.compare.answers import Change, Comparison, JointVariable, Where, compare
+from policy_core.compare.answers import Change, Comparison, Where, compare
 from policy_core.diagrams.diagram import UNKNOWN
 from policy_core.document.models import PolicyDocument
 from policy_core.evaluate.determine import Policy
@@ -42,7 +42,8 @@ def test_requests_change_exactly_where_a_change_is_claimed(seed: int) -> None:
     for _ in range(60):
         asked = made.complete(rng)
         before, after = decide(asked, old.document), decide(asked, new.document)
-        claimed = [change for change in found.changes if _concerns(change, found, asked)]
+        classes = _Classes(found, asked)
+        claimed = [change for change in found.changes if _concerns(change, classes, asked)]
         assert len(claimed) <= (before != after), (before, after)
         # Conditions that are too many to list do not cover all cases.
         assert claimed or before == after or not all(change.whole for change in found.changes)
@@ -51,10 +52,9 @@ def test_requests_change_exactly_where_a_change_is_claimed(seed: int) -> None:
             assert [change.after.determination, change.after.months] == [after[0], after[2]]
 
 
-def _concerns(change: Change, found: Comparison, asked: Complete) -> bool:
+def _concerns(change: Change, classes: "_Classes", asked: Complete) -> bool:
     return any(_is_there(where, asked) for where in change.where) and any(
-        all(_class(found.variables[at], found, asked) in some for at, some in cube.items())
-        for cube in change.conditions
+        all(classes[at] in some for at, some in cube.items()) for cube in change.conditions
     )
 
 
@@ -68,20 +68,28 @@ def _is_there(where: Where, asked: Complete) -> bool:
     )
 
 
-def _class(variable: JointVariable, found: Comparison, asked: Complete) -> int:
-    """The one joint class whose sample is, to both policies, as the request is."""
-    fitting = [
-        at
-        for at, sample in enumerate(variable.samples)
-        if all(_alike(policy, variable.path, sample, asked) for policy in (found.old, found.new))
-    ]
-    assert len(fitting) == 1
-    return fitting[0]
+class _Classes(dict[int, int]):
+    """A request's class of each joint variable, found when it is asked for."""
 
+    def __init__(self, found: Comparison, asked: Complete) -> None:
+        super().__init__()
+        self._variables = found.variables
+        self._patterns = [(policy, _pattern(policy, asked)) for policy in (found.old, found.new)]
 
-def _alike(policy: Policy, path: str, sample: Any, asked: Complete) -> bool:
-    own = [at for at, variable in enumerate(policy.variables) if variable.path == path]
-    return all(policy.variables[at].index(sample) == _pattern(policy, asked)[at] for at in own)
+    def __missing__(self, at: int) -> int:
+        """The one class whose sample is, to both policies, as the request is."""
+        variable = self._variables[at]
+        fitting = [at for at, sample in enumerate(variable.samples) if self._is_alike(variable.path, sample)]
+        [self[at]] = fitting
+        return self[at]
+
+    def _is_alike(self, path: str, sample: Any) -> bool:
+        return all(
+            variable.index(sample) == pattern[own]
+            for policy, pattern in self._patterns
+            for own, variable in enumerate(policy.variables)
+            if variable.path == path
+        )
 
 
 def _pattern(policy: Policy, asked: Complete) -> tuple[int, ...]:
